@@ -1,0 +1,17 @@
+"""What lo2dask raises: a message says what, where, and what to try; only the CLI turns it into an exit code."""
+
+
+class Lo2Error(Exception):
+    """The work failed; base of everything that lo2dask raises by itself (exit code 1)."""
+
+
+class InputError(Lo2Error):
+    """A path, option or file cannot be used; the message names it and the mend (exit code 2)."""
+
+
+class RejectsError(Lo2Error):
+    """All is done, but under ``--strict`` and something was rejected (exit code 3)."""
+
+
+class IntegrityError(Lo2Error):
+    """Rows went missing or a file is not what its record says: nothing may be lost in silence (exit code 1)."""

@@ -1,0 +1,31 @@
+"""Frozen option classes, one per command: the only place where a default is written."""
+
+from lo2dask.options.base import Options, fingerprint, flag_name, plain
+from lo2dask.options.commands import (
+    DEFAULT_MODELS,
+    ExplainOptions,
+    LoadOptions,
+    RunOptions,
+    SynthOptions,
+    TrainOptions,
+)
+from lo2dask.options.common import SERVICES, CommonOptions, EnhancingOptions, ForestOptions, HoldoutOptions, LoadingOptions
+
+__all__ = [
+    "DEFAULT_MODELS",
+    "SERVICES",
+    "CommonOptions",
+    "EnhancingOptions",
+    "ExplainOptions",
+    "ForestOptions",
+    "HoldoutOptions",
+    "LoadOptions",
+    "LoadingOptions",
+    "Options",
+    "RunOptions",
+    "SynthOptions",
+    "TrainOptions",
+    "fingerprint",
+    "flag_name",
+    "plain",
+]

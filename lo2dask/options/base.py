@@ -1,0 +1,105 @@
+"""The base of all option classes: a default, its help and its unit are written once, for the CLI and the API alike."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from lo2dask.errors import InputError
+
+OptionsT = TypeVar("OptionsT", bound="Options")
+
+
+def opt(default: Any, help: str, *, unit: str = "", **extra: Any) -> Any:
+    """Declare one option.
+
+    Parameters
+    ----------
+    default : its only default; ``dataclasses.MISSING`` makes the option required.
+    help : one line; the CLI and the README's reference show it.
+    unit : what a number counts ("lines", "rows"), shown behind the default.
+    extra : ``choices`` (tuple of str), ``off`` (the CLI's name for "no", where it is not ``--no-<name>``),
+        ``minimum``/``maximum`` (numbers, inclusive), ``affects`` (the group of tables that change with this option:
+        it goes into that group's fingerprint), ``argument`` (positional on the command line).
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **extra})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Frozen options of one command; checked when made."""
+
+    def __post_init__(self) -> None:
+        """Check choices and bounds.
+
+        Raises
+        ------
+        InputError : names the option, the value and what is allowed.
+        """
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+
+    def fingerprint(self, *groups: str) -> str:
+        """Hash the values of all options that affect one of the groups of tables: 16 hex digits."""
+        values = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.metadata.get("affects") in groups
+        }
+        return fingerprint(values)
+
+    def affecting(self, *groups: str) -> dict[str, Any]:
+        """Name and value of all options that affect one of the groups, as plain JSON types."""
+        return {
+            field.name: plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.metadata.get("affects") in groups
+        }
+
+    def derive(self, kind: type[OptionsT], **changes: Any) -> OptionsT:
+        """Make another command's options with the values that both have."""
+        shared = {field.name for field in dataclasses.fields(kind)}
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in shared}
+        return kind(**(values | changes))
+
+    def replace(self, **changes: Any) -> Self:
+        """Make a copy with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+
+
+
+
+def fingerprint(value: Any) -> str:
+    """Hash plain data (mappings, sequences, str, numbers, paths): 16 hex digits of SHA-256 over canonical JSON."""
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """Turn paths, tuples and mappings into what JSON knows."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value
+
+
+def flag_name(name: str) -> str:
+    """Give the command line's form of an option's name: ``if_item`` is ``--if-item``."""
+    return "--" + name.replace("_", "-")
+
+
+def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    choices = field.metadata.get("choices", ())
+    for item in value if isinstance(value, tuple) else (value,):
+        if choices and item not in choices:
+            raise InputError(f"{flag_name(field.name)}: {item!r} is not known; known are {', '.join(choices)}")
+    low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
+    if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
+        bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"from {low} to {high}"
+        raise InputError(f"{flag_name(field.name)}: {value} is out of range; give a number {bounds}")

@@ -1,0 +1,111 @@
+"""One options class per command; a command that calls others has their options too."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from lo2dask.options.base import Options, opt
+from lo2dask.options.common import (
+    SERVICES,
+    CommonOptions,
+    EnhancingOptions,
+    ForestOptions,
+    HoldoutOptions,
+    LoadingOptions,
+)
+
+REQUIRED = dataclasses.MISSING
+DEFAULT_MODELS = ("event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", "sequence_shap_lr_words")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthOptions(Options):
+    """`lo2dask synth`: an LO2-shaped tree."""
+
+    out: Path = opt(REQUIRED, "folder to write; new, empty, or written by synth before", argument=True)
+    runs: int = opt(5, "runs to write", unit="runs", minimum=1)
+    errors_per_run: int = opt(2, "error cases per run beside correct, drawn; negative = all 53", unit="cases")
+    test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones")
+    services: tuple[str, ...] = opt((), "services to write; none given = all seven", choices=SERVICES)
+    scale: float = opt(0.05, "bytes per file as a share of the published size (token log of 60 s: 3.5 MB)", minimum=1e-4)
+    layout: str = opt("v1", "which of the published layouts to write", choices=("v1", "v2", "guide", "sample"))
+    with_metrics: bool = opt(False, "write metric and trace files too")
+    tar: bool = opt(False, "write each run as one uncompressed tar")
+    faults: bool = opt(False, "add one of each kind of bad input")
+    seed: int = opt(42, "seed of everything drawn")
+    jobs: int = opt(0, "processes; 0 = one per core", unit="processes", minimum=0)
+    epoch: int = opt(1_719_592_986, "end (v1) or start (v2) of the first run", unit="seconds since 1970, UTC", minimum=0)
+    quiet: bool = opt(False, "print errors only")
+    debug: bool = opt(False, "show the traceback of an error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions(LoadingOptions, EnhancingOptions):
+    """`lo2dask load`: raw tree to Parquet."""
+
+    root: Path = opt(REQUIRED, "raw tree: a folder of runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModellingOptions(ForestOptions, HoldoutOptions):
+    """Phases D and E."""
+
+    phase: str = opt("full", "how far to go: enhancers, if (Isolation Forest) or full", choices=("enhancers", "if", "full"))
+    save_if: Path | None = opt(None, "file of the forest's predictions; default ROOT/lo2_if_predictions.parquet")
+    save_model: Path | None = opt(None, "write the forest's bundle (model, vectorizer, what is needed to score) here")
+    load_model: Path | None = opt(None, "score with this bundle instead of fitting a forest")
+    overwrite_model: bool = opt(False, "replace a bundle whose content differs")
+    save_sup_models: Path | None = opt(None, "folder for the bundles of the registry models")
+    models: tuple[str, ...] = opt(DEFAULT_MODELS, "registry models, separated by comma; see `lo2dask models`")
+    per_service: bool = opt(False, "fit one model per service")
+    report_precision_at: int | None = opt(None, "report the precision among the first k by score", unit="rows", minimum=1)
+    report_fp_alpha: float | None = opt(
+        None, "report the false positives among the first share of rows by score", minimum=0.0, maximum=1.0
+    )
+    report_psi: bool = opt(False, "report the population stability index of training against hold-out scores")
+    metrics_dir: Path | None = opt(None, "folder of the measures; default ROOT/metrics")
+    dump_metadata: bool = opt(False, "write model.yml beside the bundle, or in ROOT/models without one")
+    save_enhancers: bool = opt(False, "make sure that lo2_sequences_enhanced.parquet is there and current")
+    enhancers_output_dir: Path | None = opt(None, "folder of the enhanced table; default ROOT")
+    overwrite_enhancers: bool = opt(False, "replace an enhanced table whose content differs")
+    oov_counts: bool = opt(False, "let oov count occurrences of unknown words, as the predecessor did, not distinct ones")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ModellingOptions, EnhancingOptions):
+    """`lo2dask train`: enhancement, Isolation Forest, registry models, measures."""
+
+    root: Path = opt(Path("result/lo2"), "folder that load wrote")
+    raw_root: Path | None = opt(None, "the raw tree, if it has moved since load")
+    sample_seed: int = opt(42, "seed of every draw and sample")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainingOptions(ForestOptions, HoldoutOptions):
+    """Phase F."""
+
+    shap_sample: int = opt(0, "rows explained for the plots; 0 = no limit", unit="rows", minimum=0)
+    shap_background: int = opt(256, "rows of the background distribution; 0 = the whole training part", unit="rows", minimum=0)
+    shap_feature_threshold: int = opt(0, "skip SHAP over this many features; 0 = off", unit="features", minimum=0)
+    shap_cell_threshold: int = opt(0, "skip SHAP over this many cells (rows x features); 0 = off", unit="cells", minimum=0)
+    nn_source: str = opt("if", "model whose flagged sequences get a nearest normal neighbour: if or a model key")
+    nn_top_k: int = opt(0, "flagged sequences that get a neighbour, highest score first; 0 = all", unit="rows", minimum=0)
+    nn_normal_sample: int = opt(0, "normal sequences to compare with; 0 = all", unit="rows", minimum=0)
+    sup_models: tuple[str, ...] = opt((), "registry models to explain; none given = those that train kept")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions(ExplainingOptions):
+    """`lo2dask explain`: SHAP, neighbours, false positives and negatives."""
+
+    root: Path = opt(Path("result/lo2"), "folder that load and train wrote")
+    load_model: Path | None = opt(None, "explain this bundle of the forest")
+    load_sup_models: Path | None = opt(None, "folder of bundles to explain instead of those that train kept")
+    sample_seed: int = opt(42, "seed of every draw and sample")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingOptions):
+    """`lo2dask run`: load, train and explain in one go."""
+
+    root: Path = opt(REQUIRED, "raw tree: a folder of runs")

@@ -1,0 +1,123 @@
+"""Options that every command takes, and the groups that several commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lo2dask.options.base import Options, opt
+
+CONTINUATION_POLICIES = ("fill", "drop", "merge", "keep")
+TOKEN_KINDS = ("masked", "raw")
+SERVICES = ("client", "code", "key", "refresh-token", "service", "token", "user")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions(Options):
+    """How a command runs: none of these changes a single byte of the tables."""
+
+    cluster: str = opt("local", "where to run: local, tcp://host:port, tls://host:port or a cluster file (YAML)")
+    workers: int = opt(0, "worker processes of a local cluster; 0 = one per core", unit="processes", minimum=0)
+    threads_per_worker: int = opt(1, "threads of each worker", unit="threads", minimum=1)
+    memory_limit: str = opt("auto", "memory of each worker, as 2GB; auto = an equal share of what is free")
+    config: Path | None = opt(None, "YAML file with the same names as the flags; a flag on the command line wins")
+    resume: bool = opt(True, "go on where an earlier run stopped; --no-resume starts over")
+    strict: bool = opt(False, "exit with 3 if anything was rejected")
+    quiet: bool = opt(False, "print errors only")
+    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
+    debug: bool = opt(False, "show the traceback of an error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadingOptions(CommonOptions):
+    """What to read of the raw tree and how to read it (phase B)."""
+
+    output_dir: Path = opt(Path("result/lo2"), "folder for all tables")
+    runs: int = opt(0, "the first N runs by name; 0 or less = all", unit="runs", affects="load")
+    errors_per_run: int = opt(
+        -1, "error cases drawn per run beside correct; negative = all", unit="cases", affects="load"
+    )
+    service_types: tuple[str, ...] = opt(
+        (), "services to read, separated by space or comma; none given = all", affects="load"
+    )
+    single_service: str = opt("", "read this one service only", affects="load")
+    single_error_type: str = opt(
+        "", "read one error type beside correct: its name, or random for a drawn one", affects="load"
+    )
+    allow_duplicates: bool = opt(
+        True, "let several runs draw the same error case", off="--no-duplicates", affects="load"
+    )
+    sample_seed: int = opt(42, "seed of every draw and sample", affects="load")
+    trim_init_lines: bool = opt(True, "drop the start-up lines of each log, which give the label away", affects="load")
+    init_lines_to_skip: int = opt(
+        100, "raw lines that trimming drops of a log that has more", unit="lines", minimum=0, affects="load"
+    )
+    continuation_lines: str = opt(
+        "fill",
+        "lines without a time: fill = time of the line above, drop, merge into the event above, keep without a time",
+        choices=CONTINUATION_POLICIES,
+        affects="load",
+    )
+    balance_correct: bool = opt(
+        False, "keep the first 1/7.05 of each correct log, as the LO2 paper does", affects="load"
+    )
+    save_parquet: bool = opt(True, "write lo2_sequences.parquet and, by enhancing, lo2_sequences_enhanced.parquet")
+    save_base_sequences: bool = opt(True, "write lo2_sequences.parquet (implied by --save-parquet)")
+    save_events: bool = opt(False, "write lo2_events.parquet, one row per line kept", affects="load")
+    enhance: bool = opt(True, "enhance as the last step of load; --no-enhance leaves it to train")
+    load_metrics: bool = opt(False, "write lo2_metrics.parquet and lo2_traces.parquet")
+    metric_names: tuple[str, ...] = opt((), "metrics to read, by name; none given = all", affects="metrics")
+    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work", affects="load")
+    enhancer_run_batch: int = opt(0, "accepted for the predecessor's sake; without effect", unit="runs")
+    head: int = opt(5, "rows of the sequence table shown at the end", unit="rows", minimum=0)
+    dry_run: bool = opt(False, "print the plan and write nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhancingOptions(CommonOptions):
+    """How text becomes tokens, templates and features (phase C)."""
+
+    tokens: str = opt(
+        "masked", "bags from normalised text or from the line as it stands", choices=TOKEN_KINDS, affects="enhance"
+    )
+    mask_file: Path | None = opt(None, "YAML list of masks that are added to, or replace, those of `lo2dask masks`")
+    keep_normalized: bool = opt(False, "keep e_message_normalized in lo2_events.parquet", affects="enhance")
+    keep_token_lists: bool = opt(
+        False, "store each sequence's tokens as full lists, as the predecessor did", affects="enhance"
+    )
+    max_features: int = opt(
+        100_000, "tokens of each representation in lo2_vocabulary.parquet", unit="tokens", minimum=1, affects="enhance"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForestOptions(CommonOptions):
+    """The Isolation Forest's own options (phase D); explain takes them too."""
+
+    if_item: str = opt("e_words", "token column the forest reads: e_words, e_trigrams, e_event_drain_id or none")
+    if_numeric: tuple[str, ...] = opt((), "numeric columns the forest reads beside --if-item, separated by comma")
+    if_contamination: float = opt(0.1, "share of training rows beyond the threshold", minimum=0.0, maximum=0.5)
+    if_n_estimators: int = opt(200, "trees of the forest", unit="trees", minimum=1)
+    if_max_samples: str = opt("auto", "rows each tree is grown on: auto = min(256, rows), a count or a share")
+    if_holdout_fraction: float = opt(
+        0.0, "share of the newest normal sequences held out from the forest", minimum=0.0, maximum=0.9
+    )
+    if_threshold_percentile: float | None = opt(
+        None, "alert above this percentile of the hold-out's scores (else the training's)", minimum=0, maximum=100
+    )
+    skip_if: bool = opt(False, "leave out phase D, the Isolation Forest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldoutOptions(CommonOptions):
+    """What is held out from the registry models, and the bounds of each fit; explain takes them too."""
+
+    sup_holdout_fraction: float = opt(0.2, "share of each bucket's newest groups held out", minimum=0.0, maximum=0.9)
+    sup_holdout_min_groups: int = opt(1, "groups held out of each bucket at the least", unit="groups", minimum=0)
+    sup_holdout_shuffle: bool = opt(False, "hold out drawn groups instead of the newest")
+    holdout_by: str = opt(
+        "run", "hold out whole runs, groups of (service, run, test case), or whole error types",
+        choices=("run", "group", "test-case"),
+    )
+    predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
+    memory_budget: str = opt("2GB", "memory of one fit; a sample is drawn to meet it")
+    disable_memory_guard: bool = opt(False, "do not cap depth, trees, leaves and features, nor fit samples to the budget")
+    list_models: bool = opt(False, "list the registry and end")
