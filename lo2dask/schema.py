@@ -78,7 +78,9 @@ ENHANCED = pa.schema(
         *SEQUENCES,
         *FEATURES,
         pa.field("first_exception", pa.string()),
-        pa.field("errors_by_logger", pa.list_(pa.struct([pa.field("token", pa.string()), pa.field("count", pa.int32())]))),
+        pa.field(
+            "errors_by_logger", pa.list_(pa.struct([pa.field("token", pa.string()), pa.field("count", pa.int32())]))
+        ),
         *(pa.field(name, BAG) for name in BAG_COLUMNS),
     ]
 )
@@ -99,6 +101,23 @@ VOCABULARY = pa.schema(
         pa.field("token", pa.string()),
         pa.field("document_frequency", pa.int64()),
         pa.field("count", pa.int64()),
+    ]
+)
+MANIFEST = pa.schema(
+    [
+        pa.field("path", pa.string()),
+        pa.field("member", pa.string()),
+        pa.field("offset", pa.int64()),
+        pa.field("size", pa.int64()),
+        pa.field("mtime_ns", pa.int64()),
+        pa.field("run", pa.string()),
+        pa.field("test_case", pa.string()),
+        pa.field("name", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("service", pa.string()),
+        pa.field("problem", pa.string()),
+        pa.field("selected", pa.bool_()),
+        pa.field("why", pa.string()),
     ]
 )
 REJECTS = pa.schema([pa.field(name, pa.string()) for name in ("path", "member", "stage", "reason", "detail")])
@@ -167,6 +186,6 @@ def is_normal(test_case: str) -> bool:
 def in_memory(schema: pa.Schema) -> pa.Schema:
     """Give the schema as tasks hold it: low-cardinality string columns dictionary-encoded."""
     encoded = pa.dictionary(pa.int32(), pa.string())
-    return pa.schema([
-        pa.field(f.name, encoded) if f.name in DICTIONARY and f.type == pa.string() else f for f in schema
-    ])
+    return pa.schema(
+        [pa.field(f.name, encoded) if f.name in DICTIONARY and f.type == pa.string() else f for f in schema]
+    )

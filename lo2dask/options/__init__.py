@@ -9,7 +9,14 @@ from lo2dask.options.commands import (
     SynthOptions,
     TrainOptions,
 )
-from lo2dask.options.common import SERVICES, CommonOptions, EnhancingOptions, ForestOptions, HoldoutOptions, LoadingOptions
+from lo2dask.options.common import (
+    SERVICES,
+    CommonOptions,
+    EnhancingOptions,
+    ForestOptions,
+    HoldoutOptions,
+    LoadingOptions,
+)
 
 __all__ = [
     "DEFAULT_MODELS",

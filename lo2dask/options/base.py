@@ -69,9 +69,6 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
-
-
-
 def fingerprint(value: Any) -> str:
     """Hash plain data (mappings, sequences, str, numbers, paths): 16 hex digits of SHA-256 over canonical JSON."""
     text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"))

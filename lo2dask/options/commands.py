@@ -7,7 +7,6 @@ from pathlib import Path
 from lo2dask.options.base import Options, opt
 from lo2dask.options.common import (
     SERVICES,
-    CommonOptions,
     EnhancingOptions,
     ForestOptions,
     HoldoutOptions,
@@ -27,14 +26,18 @@ class SynthOptions(Options):
     errors_per_run: int = opt(2, "error cases per run beside correct, drawn; negative = all 53", unit="cases")
     test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones")
     services: tuple[str, ...] = opt((), "services to write; none given = all seven", choices=SERVICES)
-    scale: float = opt(0.05, "bytes per file as a share of the published size (token log of 60 s: 3.5 MB)", minimum=1e-4)
+    scale: float = opt(
+        0.05, "bytes per file as a share of the published size (token log of 60 s: 3.5 MB)", minimum=1e-4
+    )
     layout: str = opt("v1", "which of the published layouts to write", choices=("v1", "v2", "guide", "sample"))
     with_metrics: bool = opt(False, "write metric and trace files too")
     tar: bool = opt(False, "write each run as one uncompressed tar")
     faults: bool = opt(False, "add one of each kind of bad input")
     seed: int = opt(42, "seed of everything drawn")
     jobs: int = opt(0, "processes; 0 = one per core", unit="processes", minimum=0)
-    epoch: int = opt(1_719_592_986, "end (v1) or start (v2) of the first run", unit="seconds since 1970, UTC", minimum=0)
+    epoch: int = opt(
+        1_719_592_986, "end (v1) or start (v2) of the first run", unit="seconds since 1970, UTC", minimum=0
+    )
     quiet: bool = opt(False, "print errors only")
     debug: bool = opt(False, "show the traceback of an error")
 
@@ -50,7 +53,9 @@ class LoadOptions(LoadingOptions, EnhancingOptions):
 class ModellingOptions(ForestOptions, HoldoutOptions):
     """Phases D and E."""
 
-    phase: str = opt("full", "how far to go: enhancers, if (Isolation Forest) or full", choices=("enhancers", "if", "full"))
+    phase: str = opt(
+        "full", "how far to go: enhancers, if (Isolation Forest) or full", choices=("enhancers", "if", "full")
+    )
     save_if: Path | None = opt(None, "file of the forest's predictions; default ROOT/lo2_if_predictions.parquet")
     save_model: Path | None = opt(None, "write the forest's bundle (model, vectorizer, what is needed to score) here")
     load_model: Path | None = opt(None, "score with this bundle instead of fitting a forest")
@@ -58,7 +63,9 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
     save_sup_models: Path | None = opt(None, "folder for the bundles of the registry models")
     models: tuple[str, ...] = opt(DEFAULT_MODELS, "registry models, separated by comma; see `lo2dask models`")
     per_service: bool = opt(False, "fit one model per service")
-    report_precision_at: int | None = opt(None, "report the precision among the first k by score", unit="rows", minimum=1)
+    report_precision_at: int | None = opt(
+        None, "report the precision among the first k by score", unit="rows", minimum=1
+    )
     report_fp_alpha: float | None = opt(
         None, "report the false positives among the first share of rows by score", minimum=0.0, maximum=1.0
     )
@@ -68,7 +75,9 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
     save_enhancers: bool = opt(False, "make sure that lo2_sequences_enhanced.parquet is there and current")
     enhancers_output_dir: Path | None = opt(None, "folder of the enhanced table; default ROOT")
     overwrite_enhancers: bool = opt(False, "replace an enhanced table whose content differs")
-    oov_counts: bool = opt(False, "let oov count occurrences of unknown words, as the predecessor did, not distinct ones")
+    oov_counts: bool = opt(
+        False, "let oov count occurrences of unknown words, as the predecessor did, not distinct ones"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +94,17 @@ class ExplainingOptions(ForestOptions, HoldoutOptions):
     """Phase F."""
 
     shap_sample: int = opt(0, "rows explained for the plots; 0 = no limit", unit="rows", minimum=0)
-    shap_background: int = opt(256, "rows of the background distribution; 0 = the whole training part", unit="rows", minimum=0)
+    shap_background: int = opt(
+        256, "rows of the background distribution; 0 = the whole training part", unit="rows", minimum=0
+    )
     shap_feature_threshold: int = opt(0, "skip SHAP over this many features; 0 = off", unit="features", minimum=0)
-    shap_cell_threshold: int = opt(0, "skip SHAP over this many cells (rows x features); 0 = off", unit="cells", minimum=0)
+    shap_cell_threshold: int = opt(
+        0, "skip SHAP over this many cells (rows x features); 0 = off", unit="cells", minimum=0
+    )
     nn_source: str = opt("if", "model whose flagged sequences get a nearest normal neighbour: if or a model key")
-    nn_top_k: int = opt(0, "flagged sequences that get a neighbour, highest score first; 0 = all", unit="rows", minimum=0)
+    nn_top_k: int = opt(
+        0, "flagged sequences that get a neighbour, highest score first; 0 = all", unit="rows", minimum=0
+    )
     nn_normal_sample: int = opt(0, "normal sequences to compare with; 0 = all", unit="rows", minimum=0)
     sup_models: tuple[str, ...] = opt((), "registry models to explain; none given = those that train kept")
 

@@ -114,10 +114,13 @@ class HoldoutOptions(CommonOptions):
     sup_holdout_min_groups: int = opt(1, "groups held out of each bucket at the least", unit="groups", minimum=0)
     sup_holdout_shuffle: bool = opt(False, "hold out drawn groups instead of the newest")
     holdout_by: str = opt(
-        "run", "hold out whole runs, groups of (service, run, test case), or whole error types",
+        "run",
+        "hold out whole runs, groups of (service, run, test case), or whole error types",
         choices=("run", "group", "test-case"),
     )
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
     memory_budget: str = opt("2GB", "memory of one fit; a sample is drawn to meet it")
-    disable_memory_guard: bool = opt(False, "do not cap depth, trees, leaves and features, nor fit samples to the budget")
+    disable_memory_guard: bool = opt(
+        False, "do not cap depth, trees, leaves and features, nor fit samples to the budget"
+    )
     list_models: bool = opt(False, "list the registry and end")

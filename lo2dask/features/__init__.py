@@ -1,0 +1,1 @@
+"""Text to features: masks, tokens, templates, one row per sequence, vocabulary, matrix."""

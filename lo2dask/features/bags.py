@@ -1,0 +1,86 @@
+"""Bags: the tokens of each sequence with their counts, sorted by token, as one list column."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from lo2dask import schema
+from lo2dask.features.tokens import TokenCounts, join_counts
+from lo2dask.parse.lines import Ints
+
+
+def to_bags(counts: TokenCounts) -> pa.ListArray:
+    """Turn (sequences x tokens) counts into a bag column (schema.BAG): tokens in byte order, no zero counts."""
+    order = pc.array_sort_indices(counts.tokens).to_numpy()
+    place = np.empty(len(order), dtype=np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    shape = counts.counts.shape
+    matrix = sparse.csr_matrix((counts.counts.data, place[counts.counts.indices], counts.counts.indptr), shape)
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    tokens = counts.tokens.take(pa.array(order)).take(pa.array(matrix.indices))
+    pairs = pa.StructArray.from_arrays(
+        [tokens, pa.array(matrix.data.astype(np.int32))], fields=list(schema.BAG.value_type)
+    )
+    return pa.ListArray.from_arrays(pa.array(matrix.indptr.astype(np.int32)), pairs, type=schema.BAG)
+
+
+def from_bags(bags: pa.Array | pa.ChunkedArray) -> TokenCounts:
+    """Turn a bag column back into (sequences x tokens) counts, int32, columns in byte order."""
+    column = bags.combine_chunks() if isinstance(bags, pa.ChunkedArray) else bags
+    encoded = column.flatten().field("token").dictionary_encode()
+    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
+    place = np.empty(len(order), dtype=np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    data = column.flatten().field("count").to_numpy().astype(np.int32)
+    offsets = column.offsets.to_numpy()
+    shape = (len(column), len(order))
+    matrix = sparse.csr_matrix((data, place[encoded.indices.to_numpy()], offsets - offsets[0]), shape)
+    return TokenCounts(matrix, encoded.dictionary.take(pa.array(order)))
+
+
+def to_token_lists(bags: pa.ListArray) -> pa.ListArray:
+    """Write each bag as the predecessor did: every occurrence of every token, here in the tokens' order."""
+    flat = bags.flatten()
+    counts = flat.field("count").to_numpy()
+    tokens = flat.field("token").take(pa.array(np.repeat(np.arange(len(counts)), counts)))
+    ends = np.concatenate([[0], np.cumsum(counts)])[bags.offsets.to_numpy()]
+    return pa.ListArray.from_arrays(pa.array((ends - ends[0]).astype(np.int32)), tokens)
+
+
+def from_token_lists(lists: pa.Array | pa.ChunkedArray) -> TokenCounts:
+    """Count the tokens of full lists, (sequences x tokens)."""
+    column = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    encoded = column.flatten().dictionary_encode()
+    rows = np.repeat(np.arange(len(column)), np.diff(column.offsets.to_numpy()))
+    ones = np.ones(len(rows), dtype=np.int32)
+    shape = (len(column), len(encoded.dictionary))
+    matrix = sparse.coo_matrix((ones, (rows, encoded.indices.to_numpy())), shape=shape).tocsr()
+    return join_counts([TokenCounts(matrix, encoded.dictionary)])
+
+
+def read_counts(column: pa.Array | pa.ChunkedArray) -> TokenCounts:
+    """Read a bag or a token-list column, whichever the enhanced table holds."""
+    return from_bags(column) if pa.types.is_struct(column.type.value_type) else from_token_lists(column)
+
+
+def add_slabs(slabs: Sequence[tuple[Ints, TokenCounts]], n_rows: int) -> TokenCounts:
+    """Add the counts of several slabs of a batch; each comes with the row of the batch that its rows belong to."""
+    moved = [TokenCounts(_spread(part.counts, rows, n_rows), part.tokens) for rows, part in slabs]
+    if len(moved) == 1:
+        return moved[0]
+    return (
+        join_counts(moved)
+        if moved
+        else TokenCounts(sparse.csr_matrix((n_rows, 0), dtype=np.int32), pa.array([], pa.string()))
+    )
+
+
+def _spread(counts: sparse.csr_matrix, rows: Ints, n_rows: int) -> sparse.csr_matrix:
+    lengths = np.zeros(n_rows, dtype=np.int64)
+    lengths[rows] = np.diff(counts.indptr)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    return sparse.csr_matrix((counts.data, counts.indices, indptr), shape=(n_rows, counts.shape[1]))

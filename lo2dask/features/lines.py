@@ -1,0 +1,128 @@
+"""One slab of event rows to what all features come from: its distinct statements, normalised lines and their counts.
+
+Identifiers stand almost all in a line's head (time, thread, correlation id) or are masked, so a slab of 64 MB has a
+few hundred distinct normalised lines: everything textual is done on those, and counts travel by sparse products.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from lo2dask.features.masks import Mask, normalise
+from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, count_words, join_counts, text_bytes
+from lo2dask.parse.lines import Ints, slices
+
+TIME, CORRELATION = "<TIME>", "<CID>"
+
+
+@dataclass(frozen=True)
+class Slab:
+    """The text of some event rows.
+
+    ``sequence`` is the row of each line's sequence (0 to ``n_sequences`` - 1). ``statement`` numbers each line's text
+    behind its head in ``statements``; ``line`` its whole normalised text in ``lines``, whose part behind the head is
+    ``bodies``.
+    """
+
+    n_sequences: int
+    sequence: Ints
+    statement: Ints
+    statements: pa.Array
+    line: Ints
+    lines: pa.Array
+    bodies: pa.Array
+    heads: pa.Array
+
+    @property
+    def by_line(self) -> sparse.csr_matrix:
+        """Count each sequence's normalised lines: (sequences x lines), int32."""
+        return count_pairs(self.sequence, self.line, (self.n_sequences, len(self.lines)))
+
+
+def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
+    """Take the text of event rows (columns seq_id, m_message, thread, correlation_id, _head).
+
+    Returns the batch-wide seq_id codes of the slab's sequences, ascending, and the slab, whose rows follow them.
+    """
+    codes, sequence = np.unique(_codes(events["seq_id"]), return_inverse=True)
+    messages = _whole(events["m_message"])
+    head = events["_head"].to_numpy().astype(np.int64)
+    buffer, offsets = text_bytes(messages)
+    starts = offsets[:-1]
+    statements = slices(buffer, starts + head, offsets[1:]).dictionary_encode()
+    bodies = normalise(statements.dictionary, masks).dictionary_encode()
+    body = bodies.indices.to_numpy()[statements.indices.to_numpy()]
+    kinds, kind = _heads(events, head, masks)
+    pairs, line = np.unique(kind * max(len(bodies.dictionary), 1) + body, return_inverse=True)
+    line_kind, line_body = np.divmod(pairs, max(len(bodies.dictionary), 1))
+    texts = bodies.dictionary.take(pa.array(line_body))
+    lines = pc.binary_join_element_wise(kinds.take(pa.array(line_kind)), texts, "")
+    ends = starts + np.maximum(head - 1, 0)
+    return codes, Slab(
+        len(codes), sequence, statements.indices.to_numpy(), statements.dictionary, line, lines, texts,
+        slices(buffer, starts, ends),
+    )  # fmt: skip
+
+
+def masked_counts(slab: Slab) -> dict[str, TokenCounts]:
+    """Count words and trigrams of the normalised lines by sequence."""
+    by_line = slab.by_line
+    return {
+        "e_words": _product(by_line, count_words(slab.lines)),
+        "e_trigrams": _product(by_line, count_trigrams(slab.lines)),
+    }
+
+
+def raw_counts(slab: Slab, messages: pa.Array, head: Ints) -> dict[str, TokenCounts]:
+    """Count words and trigrams of the lines as they stand, by sequence: heads line by line, statements once each."""
+    by_statement = count_pairs(slab.sequence, slab.statement, (slab.n_sequences, len(slab.statements)))
+    headed = head > 0
+    rows = slab.sequence[headed]
+    words = count_words(slab.heads.filter(pa.array(headed)))
+    of_heads = TokenCounts(_sum_rows(words.counts, rows, slab.n_sequences), words.tokens)
+    buffer, offsets = text_bytes(messages)
+    # A head's windows reach two characters into the statement behind it.
+    ends = np.minimum(offsets[:-1] + head + 2, offsets[1:])[headed]
+    seams = count_trigrams(slices(buffer, offsets[:-1][headed], ends))
+    of_seams = TokenCounts(_sum_rows(seams.counts, rows, slab.n_sequences), seams.tokens)
+    return {
+        "e_words": join_counts([of_heads, _product(by_statement, count_words(slab.statements))]),
+        "e_trigrams": join_counts([of_seams, _product(by_statement, count_trigrams(slab.statements))]),
+    }
+
+
+def _heads(events: pa.Table, head: Ints, masks: tuple[Mask, ...]) -> tuple[pa.Array, Ints]:
+    """Normalise the heads: the few distinct ones, and which of them each line has ("" without a head)."""
+    thread = _whole(events["thread"])
+    threads = thread.dictionary if len(thread.dictionary) else pa.array([""])
+    bracketed = normalise(pc.binary_join_element_wise("[", threads.cast(pa.string()), "]", ""), masks)
+    distinct = bracketed.dictionary_encode()
+    kind = distinct.indices.to_numpy()[thread.indices.fill_null(0).to_numpy()].astype(np.int64)
+    known = pc.greater(pc.binary_length(_whole(events["correlation_id"])), 0).fill_null(False)
+    kind = 2 * kind + known.to_numpy(zero_copy_only=False)
+    kinds = [
+        f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
+    ]
+    return pa.array([*kinds, ""], pa.string()), np.where(head > 0, kind, len(kinds))
+
+
+def _product(by_text: sparse.csr_matrix, counts: TokenCounts) -> TokenCounts:
+    product = (by_text @ counts.counts).tocsr()
+    return TokenCounts(product.astype(np.int32), counts.tokens)
+
+
+def _sum_rows(counts: sparse.csr_matrix, rows: Ints, n_rows: int) -> sparse.csr_matrix:
+    columns = counts.indices
+    repeated = np.repeat(rows, np.diff(counts.indptr))
+    return sparse.coo_matrix((counts.data, (repeated, columns)), shape=(n_rows, counts.shape[1])).tocsr()
+
+
+def _codes(column: pa.ChunkedArray) -> Ints:
+    return _whole(column).indices.to_numpy()
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

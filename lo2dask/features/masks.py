@@ -1,0 +1,115 @@
+"""Masks as data: what is replaced in a line before its words, trigrams and template are taken.
+
+All patterns are RE2, which runs in linear time. They are applied in this order, to each distinct statement once. The
+time, thread and correlation id of a well-formed line are masked by their position, with the same placeholders.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from lo2dask.errors import InputError
+from lo2dask.options import fingerprint
+
+# A mask of the user may not be longer: RE2 compiles it to a program whose size is bounded by this.
+LONGEST_PATTERN = 500
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One mask: RE2 ``pattern``, ``replacement`` (``\\1`` for a group), and an ``example`` that it changes."""
+
+    name: str
+    pattern: str
+    replacement: str
+    example: str
+
+
+MASKS = (
+    Mask("time", r"\b\d{2}:\d{2}:\d{2}(?:[.,]\d{3,6})?\b", "<TIME>", "16:29:40.148"),
+    Mask(
+        "date",
+        r"\b(?:[A-Z][a-z]{2} \d{1,2}, \d{4} \d{1,2}:\d{2}:\d{2} [AP]M|\d{4}-\d{2}-\d{2}(?:T[0-9:.]+Z?)?)",
+        "<DATE>",
+        "Jun 28, 2024 4:29:43 PM",
+    ),
+    Mask("thread", r"\[(hz\.[^\]]*thread-|XNIO-\d+ task-)\d+\]", r"[\1<NUM>]", "[XNIO-1 task-4]"),
+    Mask("correlation-id", r"(\]  )[A-Za-z0-9_-]{22} ", r"\1<CID> ", "]  f3ZRcnoES_G80IVuBDezBA DEBUG"),
+    Mask("credentials", r"\b(Basic|Bearer) [A-Za-z0-9+/=._~-]+", r"\1 <CREDENTIALS>", "Basic Zjc1MjllN2UtYWNlMC00="),
+    Mask(
+        "jwt", r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", "<JWT>", "eyJraWQiOiIxMDAi.eyJpc3MiOiJ1cm4.aGk"
+    ),
+    Mask(
+        "uuid",
+        r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}",
+        "<UUID>",
+        "96bce40c-3e1e-41df-ac31-34e16e0a46b8",
+    ),
+    Mask(
+        "pkce",
+        r'(["=] ?)[A-Za-z0-9_.~-]{43,128}(["&, )]|$)',
+        r"\1<PKCE>\2",
+        'validate( "TFmQs-RBvnnNrL3gQAU7vNJY2UyyOTs8lq15w8l_RLM", code_challenge)',
+    ),
+    Mask("code", r"(\bcode ?= ?)[A-Za-z0-9_-]{22}", r"\1<CODE>", "code = keNUio1dQP-rs6SyE15iUw"),
+    Mask("address", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "<IP>", "172.18.0.5"),
+    Mask("object-hash", r"@[0-9a-f]{5,8}\b", "@<HASH>", "LightBasicAuthenticationMechanism@756fad98"),
+    Mask("hex-id", r"\b[0-9a-f]{8}\b", "<HEX>", "Load:66c2c2bd"),
+    Mask("number", r"(^|[\s=\[(,/\"-])\d+(?:\.\d+)?\b", r"\1<NUM>", 'validate( "1", "1", page)'),
+)
+
+
+def load_masks(mask_file: Path | None) -> tuple[Mask, ...]:
+    """Give the masks to use: the built-in ones, with those of a YAML file added before the number mask or replaced.
+
+    Raises
+    ------
+    InputError : the file is no list of masks, or a mask does not compile in RE2 or is over-long; it is named.
+    """
+    if mask_file is None:
+        return MASKS
+    own = [_read_mask(entry, mask_file) for entry in _read_yaml(mask_file)]
+    replaced = {mask.name: mask for mask in own}
+    known = {mask.name for mask in MASKS}
+    masks = [replaced.get(mask.name, mask) for mask in MASKS]
+    return (*masks[:-1], *(mask for mask in own if mask.name not in known), masks[-1])
+
+
+def masks_fingerprint(masks: tuple[Mask, ...]) -> str:
+    """Hash what the masks do: 16 hex digits."""
+    return fingerprint([[mask.pattern, mask.replacement] for mask in masks])
+
+
+def normalise(texts: pa.Array, masks: tuple[Mask, ...]) -> pa.Array:
+    """Apply all masks to each text, in order."""
+    for mask in masks:
+        texts = pc.replace_substring_regex(texts, mask.pattern, mask.replacement)
+    return texts
+
+
+def _read_yaml(path: Path) -> list[object]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--mask-file {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"--mask-file {path}: no YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, list):
+        raise InputError(f"--mask-file {path}: must be a list of masks (name, pattern, replacement, example)")
+    return content
+
+
+def _read_mask(entry: object, path: Path) -> Mask:
+    if not isinstance(entry, dict) or not {"name", "pattern", "replacement"} <= entry.keys():
+        raise InputError(f"--mask-file {path}: each mask needs name, pattern and replacement; got {entry!r}")
+    mask = Mask(*(str(entry.get(key, "")) for key in ("name", "pattern", "replacement", "example")))
+    if len(mask.pattern) > LONGEST_PATTERN:
+        raise InputError(f"--mask-file {path}: mask {mask.name!r} is longer than {LONGEST_PATTERN} characters")
+    try:
+        normalise(pa.array([mask.example]), (mask,))
+    except pa.ArrowInvalid as error:
+        raise InputError(f"--mask-file {path}: mask {mask.name!r} is no RE2 pattern: {error}") from error
+    return mask

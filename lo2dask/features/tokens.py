@@ -1,0 +1,147 @@
+"""Words and overlapping character trigrams of texts, counted into sparse matrices: one row a text, one column a token."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from lo2dask.parse.lines import Ints
+
+NEWLINE = 0x0A
+
+
+@dataclass(frozen=True)
+class TokenCounts:
+    """Counts of tokens: ``counts`` is (texts x tokens), int32; ``tokens`` names its columns, without repetition."""
+
+    counts: sparse.csr_matrix
+    tokens: pa.Array
+
+
+def count_words(texts: pa.Array) -> TokenCounts:
+    """Split each text on one space; the lines of a merged event are split one by one."""
+    if pc.any(pc.match_substring(texts, "\n")).as_py():
+        texts = pc.replace_substring(texts, "\n", " ")
+    lists = pc.split_pattern(texts, " ")
+    encoded = _dictionary(lists.flatten())
+    counts = count_pairs(_rows(lists), encoded.indices.to_numpy(), (len(texts), len(encoded.dictionary)))
+    return TokenCounts(counts, encoded.dictionary)
+
+
+def count_trigrams(texts: pa.Array) -> TokenCounts:
+    """Count the overlapping three-character windows of each line of each text."""
+    plain = pc.string_is_ascii(texts).to_numpy(zero_copy_only=False)
+    if plain.all():
+        return _ascii_trigrams(texts)
+    parts = [_scatter(_ascii_trigrams(texts.filter(pa.array(plain))), plain)]
+    parts.append(_scatter(_wide_trigrams(texts.filter(pa.array(~plain)).to_pylist()), ~plain))
+    return join_counts(parts)
+
+
+def count_pairs(rows: Ints, columns: Ints, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """Count (row, column) pairs into a canonical CSR matrix of int32."""
+    ones = np.ones(len(rows), dtype=np.int32)
+    return sparse.coo_matrix((ones, (rows, columns)), shape=shape).tocsr()
+
+
+def join_counts(parts: list[TokenCounts]) -> TokenCounts:
+    """Add counts over the same texts whose columns are different tokens, or the same tokens in other places."""
+    encoded = _dictionary(pa.concat_arrays([part.tokens.cast(pa.string()) for part in parts]))
+    codes = encoded.indices.to_numpy()
+    width = len(encoded.dictionary)
+    total = sparse.csr_matrix((parts[0].counts.shape[0], width), dtype=np.int32)
+    start = 0
+    for part in parts:
+        mapped = codes[start : start + len(part.tokens)]
+        start += len(part.tokens)
+        moved = sparse.csr_matrix(
+            (part.counts.data, mapped[part.counts.indices], part.counts.indptr), (total.shape[0], width)
+        )
+        total = total + moved
+    total.sort_indices()
+    return TokenCounts(total, encoded.dictionary)
+
+
+def _ascii_trigrams(texts: pa.Array) -> TokenCounts:
+    """Pack each window of three 7-bit bytes into 21 bits; a window with a newline belongs to no line."""
+    buffer, offsets = text_bytes(texts)
+    lengths = np.maximum(np.diff(offsets) - 2, 0)
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    at = window_starts(offsets[:-1], lengths)
+    keys = pack_windows(buffer, at)
+    whole = (keys >> 14 != NEWLINE) & (keys >> 7 & 0x7F != NEWLINE) & (keys & 0x7F != NEWLINE)
+    if not whole.all():
+        rows, keys = rows[whole], keys[whole]
+    return packed_counts(rows, keys, len(texts))
+
+
+def packed_counts(rows: Ints, keys: Ints, n_rows: int) -> TokenCounts:
+    """Count packed trigrams (21 bits) by row."""
+    table = np.zeros(1 << 21, dtype=np.int32)
+    table[keys] = 1
+    present = np.flatnonzero(table)
+    table[present] = np.arange(len(present), dtype=np.int32)
+    counts = count_pairs(rows, table[keys], (n_rows, len(present)))
+    return TokenCounts(counts, unpack_trigrams(present))
+
+
+def text_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
+    """View a string column's bytes and the offsets of its texts (one more than texts)."""
+    _, offsets, data = texts.buffers()
+    borders = np.frombuffer(offsets, dtype=np.int32, count=len(texts) + 1, offset=4 * texts.offset).astype(np.int64)
+    return np.frombuffer(data, dtype=np.uint8) if data else np.zeros(0, np.uint8), borders
+
+
+def window_starts(starts: Ints, lengths: Ints) -> Ints:
+    """List start, start + 1, ... of each run of ``lengths`` windows, run behind run."""
+    total = int(lengths.sum())
+    shift = np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+    return np.arange(total) + shift
+
+
+def pack_windows(buffer: npt.NDArray[np.uint8], at: Ints) -> npt.NDArray[np.int32]:
+    """Pack the three bytes at each place into 21 bits."""
+    wide = buffer.astype(np.int32)
+    return (wide[at] << 14) | (wide[at + 1] << 7) | wide[at + 2]
+
+
+def unpack_trigrams(keys: Ints) -> pa.StringArray:
+    """Turn packed trigrams back into text."""
+    letters = np.empty((len(keys), 3), dtype=np.uint8)
+    letters[:, 0], letters[:, 1], letters[:, 2] = keys >> 14, keys >> 7 & 0x7F, keys & 0x7F
+    offsets = np.arange(len(keys) + 1, dtype=np.int32) * 3
+    return pa.StringArray.from_buffers(len(keys), pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
+
+
+def _wide_trigrams(texts: list[str]) -> TokenCounts:
+    """Count windows of characters, not bytes, of the few texts that are not ASCII."""
+    rows, windows = [], []
+    for row, text in enumerate(texts):
+        for line in text.split("\n"):
+            found = [line[i : i + 3] for i in range(len(line) - 2)]
+            rows.extend([row] * len(found))
+            windows.extend(found)
+    encoded = _dictionary(pa.array(windows, pa.string()))
+    shape = (len(texts), len(encoded.dictionary))
+    return TokenCounts(count_pairs(np.array(rows, np.int64), encoded.indices.to_numpy(), shape), encoded.dictionary)
+
+
+def _scatter(part: TokenCounts, rows: npt.NDArray[np.bool_]) -> TokenCounts:
+    """Put the rows of a part where they lie among all texts."""
+    lengths = np.zeros(len(rows), dtype=np.int64)
+    lengths[rows] = np.diff(part.counts.indptr)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    shape = (len(rows), part.counts.shape[1])
+    return TokenCounts(sparse.csr_matrix((part.counts.data, part.counts.indices, indptr), shape=shape), part.tokens)
+
+
+def _dictionary(values: pa.Array) -> pa.DictionaryArray:
+    encoded = values.dictionary_encode()
+    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
+def _rows(lists: pa.ListArray) -> Ints:
+    return np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy(zero_copy_only=False))

@@ -1,0 +1,1 @@
+"""Raw bytes of logs to event rows; pure functions over one chunk, tested without Dask."""

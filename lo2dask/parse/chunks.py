@@ -1,0 +1,141 @@
+"""Reads files into chunks that fit the CPU's cache: many small files in one, or a block of a large one.
+
+A chunk always ends with a whole line. What cannot be read becomes a reject, and the rest is read all the same.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from lo2dask.sources.tree import SourceFile
+
+CHUNK_BYTES = 4 << 20
+LONGEST_LINE = 1 << 20
+# A file whose head holds more control bytes than this is no text.
+BINARY_SHARE = 0.1
+_TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f\v\x1b\x00" + bytes(range(0x80, 0x100))
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One row of lo2_rejects.parquet."""
+
+    path: str
+    member: str
+    stage: str
+    reason: str
+    detail: str
+
+
+@dataclass
+class Segment:
+    """A chunk's share of one file: ``data`` holds whole lines; ``index`` numbers the file within its batch.
+
+    ``first`` marks a file's first segment, ``whole`` its only one; ``lost`` counts the lines left out before it.
+    """
+
+    index: int
+    file: SourceFile
+    data: bytes
+    first: bool
+    whole: bool
+    lost: int = 0
+
+
+@dataclass
+class Reading:
+    """What reading has seen so far: rejects, lines lost to them, bytes read, and which files gave anything at all."""
+
+    rejects: list[Reject] = field(default_factory=list)
+    lines_rejected: int = 0
+    bytes_read: int = 0
+
+    def reject(self, file: SourceFile, reason: str, detail: str = "") -> None:
+        """Record that (a part of) a file was not used."""
+        self.rejects.append(Reject(file.path, file.member, "load", reason, detail))
+
+    def count_lines(self, file: SourceFile) -> int:
+        """Count a file's lines ahead of parsing, in blocks; only for files larger than a chunk, when a rule needs it."""
+        lines, left, end = 0, file.size, b""
+        with open(file.path, "rb", buffering=0) as raw:
+            raw.seek(file.offset)
+            while left > 0 and (block := raw.read(min(left, CHUNK_BYTES))):
+                lines, left, end = lines + block.count(b"\n"), left - len(block), block[-1:]
+        return lines + (end not in (b"", b"\n"))
+
+
+def read_chunks(files: Iterable[SourceFile], reading: Reading) -> Iterator[list[Segment]]:
+    """Read files in order into lists of segments of about CHUNK_BYTES together; rejects go into ``reading``."""
+    chunk: list[Segment] = []
+    size = 0
+    for index, file in enumerate(files):
+        for segment in _segments(index, file, reading):
+            if chunk and size + len(segment.data) > CHUNK_BYTES:
+                yield chunk
+                chunk, size = [], 0
+            chunk.append(segment)
+            size += len(segment.data)
+    if chunk:
+        yield chunk
+
+
+def _segments(index: int, file: SourceFile, reading: Reading) -> Iterator[Segment]:
+    if file.problem:
+        reading.reject(file, "unreadable", file.problem)
+        return
+    if file.size == 0:
+        reading.reject(file, "empty", "0 bytes")
+        return
+    try:
+        yield from _read_blocks(index, file, reading)
+    except FileNotFoundError:
+        reading.reject(file, "vanished", "it was there when the tree was scanned")
+    except OSError as error:
+        reading.reject(file, "unreadable", error.strerror or str(error))
+
+
+def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Segment]:
+    """Read one file in blocks that end with a line; a line over LONGEST_LINE is left out and counted."""
+    left, carry, first, skipping, lost = file.size, b"", True, False, 0
+    with open(file.path, "rb", buffering=0) as raw:
+        raw.seek(file.offset)
+        while left > 0:
+            block = raw.read(min(left, CHUNK_BYTES))
+            if not block:
+                reading.reject(file, "truncated", f"{left} of {file.size} bytes are missing")
+                break
+            left -= len(block)
+            reading.bytes_read += len(block)
+            if first and _is_binary(block[:8192]):
+                reading.reject(file, "binary", "no text: control bytes in its first 8 KiB")
+                return
+            if skipping:
+                block, skipping = _skip_line(block)
+            cut = len(block) if left == 0 else block.rfind(b"\n") + 1
+            data = carry + block[:cut] if cut else b""
+            carry = block[cut:] if cut else carry + block
+            if data:
+                yield Segment(index, file, _ended(data), first, first and left == 0, lost)
+                first = False
+            if len(carry) > LONGEST_LINE:
+                _reject_line(file, reading)
+                carry, skipping, lost = b"", True, lost + 1
+    if carry:
+        yield Segment(index, file, _ended(carry), first, first, lost)
+
+
+def _ended(data: bytes) -> bytes:
+    return data if data.endswith(b"\n") else data + b"\n"
+
+
+def _skip_line(block: bytes) -> tuple[bytes, bool]:
+    end = block.find(b"\n") + 1
+    return (block[end:], False) if end else (b"", True)
+
+
+def _reject_line(file: SourceFile, reading: Reading) -> None:
+    reading.lines_rejected += 1
+    reading.reject(file, "line too long", f"1 lines of more than {LONGEST_LINE} bytes were left out")
+
+
+def _is_binary(head: bytes) -> bool:
+    return len(head.translate(None, _TEXT)) > BINARY_SHARE * len(head)

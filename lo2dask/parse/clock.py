@@ -1,0 +1,69 @@
+"""Turns times of day into timestamps: the date comes from the run's name, midnight from the run's clock."""
+
+import numpy as np
+
+from lo2dask.parse.lines import Bools, Ints
+from lo2dask.sources.names import DAY_MS
+
+NO_TIME = int(np.iinfo(np.int64).min)
+_HALF_DAY = DAY_MS // 2
+
+
+def to_timestamps(time_ms: Ints, begin_ms: Ints, heads: Ints) -> Ints:
+    """Place times of day in their run's day-long window.
+
+    Parameters
+    ----------
+    time_ms : time of day of each line in ms, -1 = none.
+    begin_ms : begin of each line's window, ms since 1970; NO_TIME where the run's name tells no epoch. Such a file
+        counts from 1970-01-01, and a jump back by over half a day is a midnight.
+    heads : row of the first line of each line's file.
+
+    Returns
+    -------
+    ms since 1970 (UTC), NO_TIME where a line has no time.
+    """
+    timed = time_ms >= 0
+    known = timed & (begin_ms != NO_TIME)
+    stamps = np.full(len(time_ms), NO_TIME, dtype=np.int64)
+    stamps[known] = begin_ms[known] + (time_ms[known] - begin_ms[known]) % DAY_MS
+    unknown = timed & ~known
+    if unknown.any():
+        stamps[unknown] = time_ms[unknown] + DAY_MS * _midnights(time_ms[unknown], heads[unknown])
+    return stamps
+
+
+def continue_day(stamps: Ints, last: int) -> Ints:
+    """Move a later block of a file without an epoch to the day on which the block before it ended (``last``, ms)."""
+    timed = stamps != NO_TIME
+    if last == NO_TIME or not timed.any():
+        return stamps
+    days = -(-(last - int(stamps[timed][0]) - _HALF_DAY) // DAY_MS)
+    return np.where(timed, stamps + max(days, 0) * DAY_MS, stamps)
+
+
+def fill_times(stamps: Ints, heads: Ints, tails: Ints, before: int) -> Ints:
+    """Give a line without a time that of the line above in its file, at a file's head that of the first one below.
+
+    ``heads`` and ``tails`` are the rows of the first line and behind the last line of each line's file; ``before`` is
+    the last time of an earlier block of the first file, NO_TIME if there was none.
+    """
+    if len(stamps) == 0:
+        return stamps
+    rows = np.arange(len(stamps))
+    timed = stamps != NO_TIME
+    above = np.maximum.accumulate(np.where(timed, rows, -1))
+    below = np.minimum.accumulate(np.where(timed, rows, len(stamps))[::-1])[::-1]
+    filled = np.where(above >= heads, stamps[np.maximum(above, 0)], NO_TIME)
+    filled = np.where((filled == NO_TIME) & (heads == 0), before, filled)
+    from_below = (filled == NO_TIME) & (below < tails)
+    return np.where(from_below, stamps[np.minimum(below, len(stamps) - 1)], filled)
+
+
+def _midnights(times: Ints, heads: Ints) -> Ints:
+    """Count each line's midnights since its file's first time: over half a day back is one more, forward one less."""
+    same_file: Bools = np.diff(heads, prepend=-1) == 0
+    steps = np.where(same_file, np.diff(times, prepend=0), 0)
+    count = np.cumsum((steps < -_HALF_DAY).astype(np.int64) - (steps > _HALF_DAY))
+    first = np.maximum.accumulate(np.where(same_file, 0, np.arange(len(times))))
+    return count - count[first]

@@ -1,0 +1,131 @@
+"""Builds the event columns of kept lines without touching one line in Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.parse.clock import NO_TIME
+from lo2dask.parse.lines import SPACE, Bools, Bytes, Ints, KeptLines, slices
+from lo2dask.sources.names import run_clock
+from lo2dask.sources.tree import SourceFile
+
+EVENTS = schema.in_memory(schema.EVENTS)
+HEAD = pa.field("_head", pa.int32())
+
+
+@dataclass(frozen=True)
+class FileKeys:
+    """The key columns of a batch's files, as dictionaries that all of the batch's chunks share."""
+
+    files: Sequence[SourceFile]
+    begin_ms: Ints
+    normal: Bools
+    dictionaries: dict[str, tuple[pa.Array, Ints]]
+
+    @classmethod
+    def of(cls, files: Sequence[SourceFile]) -> "FileKeys":
+        """Build the keys of a batch's files."""
+        clocks = [run_clock(file.run).begin_ms for file in files]
+        ids = [schema.seq_id(file.run, file.test_case, file.name) for file in files]
+        columns = {
+            "seq_id": ids,
+            "run": [file.run for file in files],
+            "test_case": [file.test_case for file in files],
+            "service": [file.service for file in files],
+        }
+        return cls(
+            files,
+            np.array([NO_TIME if clock is None else clock for clock in clocks], dtype=np.int64),
+            np.array([schema.is_normal(file.test_case) for file in files], dtype=bool),
+            {name: _encode(values) for name, values in columns.items()},
+        )
+
+    def columns(self, file: Ints) -> dict[str, pa.Array]:
+        """Give the key columns of rows that belong to the files with these numbers."""
+        keys = {
+            name: pa.DictionaryArray.from_arrays(pa.array(codes[file].astype(np.int32)), values)
+            for name, (values, codes) in self.dictionaries.items()
+        }
+        normal = self.normal[file]
+        return keys | {"normal": pa.array(normal), "anomaly": pa.array(~normal)}
+
+
+def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
+    """Build event rows (schema.EVENTS, dictionary-encoded) plus ``_head``, the bytes before the statement."""
+    header = lines.header
+    formed = header.source[1] > header.source[0]
+    columns = keys.columns(lines.file) | {
+        "line_no": pa.array(lines.number + 1),
+        "m_timestamp": pa.array(lines.stamps, mask=lines.stamps == NO_TIME).cast(pa.timestamp("ms")),
+        "m_message": slices(buffer, lines.starts, lines.ends),
+        "thread": _nulled(slices(buffer, *header.thread), formed).dictionary_encode(),
+        "correlation_id": _nulled(slices(buffer, *header.correlation), formed),
+        "is_continuation": pa.array(header.time_ms < 0),
+        "_head": pa.array((header.statement - lines.starts).astype(np.int32)),
+    }
+    columns |= split_source(_nulled(slices(buffer, *header.source), formed).dictionary_encode())
+    columns |= _lengths(buffer, lines.starts, lines.ends)
+    names = [*EVENTS.names, HEAD.name]
+    return pa.table([columns[name] for name in names], schema=pa.schema([*EVENTS, HEAD]))
+
+
+def split_source(source: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:
+    """Split ``LEVEL logger method`` into its three columns; only the few distinct values are split."""
+    parts = [value.split() for value in source.dictionary.to_pylist()]
+    columns = {}
+    for place, name in enumerate(("level", "logger", "method")):
+        values, codes = _encode([part[place] if place < len(part) else "" for part in parts])
+        mapped = pa.array(codes.astype(np.int32)).take(source.indices)
+        columns[name] = pa.DictionaryArray.from_arrays(mapped, values)
+    return columns
+
+
+def merge_continuations(table: pa.Table) -> pa.Table:
+    """Join each continuation line to the event above it in its file; lines at a file's head make one event.
+
+    Lengths are sums over the joined lines, so that words and trigrams stay what they are line by line.
+    """
+    if table.num_rows == 0:
+        return table
+    file = table["seq_id"].combine_chunks().indices.to_numpy()
+    begins = ~table["is_continuation"].to_numpy() | (np.diff(file, prepend=-1) != 0)
+    starts = np.append(np.flatnonzero(begins), table.num_rows)
+    messages = pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), table["m_message"].combine_chunks())
+    merged = table.take(pa.array(starts[:-1]))
+    merged = _set(merged, "m_message", pc.binary_join(messages, "\n"))
+    for name in ("e_words_len", "e_trigrams_len", "e_chars_len", "e_lines_len"):
+        sums = np.add.reduceat(table[name].to_numpy().astype(np.int64), starts[:-1])
+        merged = _set(merged, name, pa.array(sums.astype(np.int32)))
+    return merged
+
+
+def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
+
+
+def _encode(values: Sequence[str]) -> tuple[pa.Array, Ints]:
+    encoded = pa.array(values, pa.string()).dictionary_encode()
+    return encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
+
+
+def _nulled(column: pa.Array, valid: Bools) -> pa.Array:
+    return column if valid.all() else pc.if_else(pa.array(valid), column, pa.scalar(None, pa.string()))
+
+
+def _lengths(buffer: Bytes, starts: Ints, ends: Ints) -> dict[str, pa.Array]:
+    spaces = np.flatnonzero(buffer == SPACE)
+    words = np.searchsorted(spaces, ends) - np.searchsorted(spaces, starts) + 1
+    chars = ends - starts
+    if (buffer >= 0x80).any():
+        inner = np.concatenate([[0], np.cumsum((buffer & 0xC0) == 0x80)])
+        chars = chars - (inner[ends] - inner[starts])
+    return {
+        "e_words_len": pa.array(words.astype(np.int32)),
+        "e_trigrams_len": pa.array(np.maximum(chars - 2, 0).astype(np.int32)),
+        "e_chars_len": pa.array(chars.astype(np.int32)),
+        "e_lines_len": pa.array(np.ones(len(starts), dtype=np.int32)),
+    }

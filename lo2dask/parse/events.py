@@ -1,0 +1,242 @@
+"""One chunk of whole lines to event rows: which lines are kept, their times, their columns."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.errors import IntegrityError
+from lo2dask.options import LoadingOptions
+from lo2dask.parse.chunks import LONGEST_LINE, Reading, Segment
+from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
+from lo2dask.parse.columns import FileKeys, event_columns, merge_continuations
+from lo2dask.parse.lines import (
+    Bools,
+    Bytes,
+    Header,
+    Ints,
+    KeptLines,
+    padded,
+    scan_headers,
+    split_lines,
+    strip_lines,
+)
+from lo2dask.parse.text import repair_utf8
+
+# The LO2 paper cuts `correct` logs (60 s) to the length of error cases: 1/7.05 of their lines (arXiv 2504.12067).
+CORRECT_CUT = 7.05
+
+
+@dataclass(frozen=True)
+class LinePolicy:
+    """Which lines are kept: ``skip`` start-up lines dropped, the continuation policy, whether `correct` is cut."""
+
+    skip: int
+    continuation: str
+    balance: bool
+
+    @classmethod
+    def from_options(cls, options: LoadingOptions) -> "LinePolicy":
+        """Take the policy from load's options."""
+        skip = options.init_lines_to_skip if options.trim_init_lines else 0
+        return cls(skip, options.continuation_lines, options.balance_correct)
+
+
+@dataclass
+class Counts:
+    """Lines of a batch: what came in is what was kept, dropped for a stated reason, or rejected."""
+
+    lines_in: int = 0
+    kept: int = 0
+    trimmed: int = 0
+    blank: int = 0
+    continuation: int = 0
+    balanced: int = 0
+    rejected: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Add another chunk's counts."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def check(self, where: str) -> None:
+        """Assert that no line was lost.
+
+        Raises
+        ------
+        IntegrityError : lines in are not lines kept, dropped or rejected.
+        """
+        out = self.kept + self.trimmed + self.blank + self.continuation + self.balanced + self.rejected
+        if out != self.lines_in:
+            raise IntegrityError(f"{where}: {self.lines_in} lines came in, {out} are accounted for")
+
+
+@dataclass
+class FileState:
+    """What a later block of the same file needs: raw lines so far, the last time, the file's lines if counted."""
+
+    index: int = -1
+    lines: int = 0
+    last: int = NO_TIME
+    total: int = 0
+
+
+@dataclass
+class EventParser:
+    """Parses the chunks of one batch in order; only a file larger than a chunk leaves state between two of them."""
+
+    keys: FileKeys
+    policy: LinePolicy
+    reading: Reading
+    counts: Counts = field(default_factory=Counts)
+    state: FileState = field(default_factory=FileState)
+
+    def parse(self, chunk: list[Segment]) -> pa.Table:
+        """Parse one chunk into event rows (schema.EVENTS, dictionary-encoded) plus ``_head``, the header's bytes."""
+        chunk = repair_utf8(chunk, self.reading)
+        buffer = padded(b"".join(segment.data for segment in chunk))
+        layout = _lay_out(buffer, chunk)
+        header = scan_headers(buffer, layout.starts, layout.ends)
+        stamps = self._stamps(header, layout)
+        keep = self._keep(buffer, header, layout)
+        self._remember(chunk, stamps, layout)
+        if self.policy.continuation == "fill":
+            stamps = layout.filled
+        table = event_columns(buffer, _take(layout, header, stamps, keep), self.keys)
+        return merge_continuations(table) if self.policy.continuation == "merge" else table
+
+    def _stamps(self, header: Header, layout: "_Layout") -> Ints:
+        stamps = to_timestamps(header.time_ms, self.keys.begin_ms[layout.file], layout.heads)
+        before = self.state.last if layout.continues(self.state.index) else NO_TIME
+        if before != NO_TIME and self.keys.begin_ms[self.state.index] == NO_TIME:
+            first = slice(0, int(layout.tails[0]))
+            stamps[first] = continue_day(stamps[first], before)
+        layout.filled = fill_times(stamps, layout.heads, layout.tails, before)
+        return stamps
+
+    def _keep(self, buffer: Bytes, header: Header, layout: "_Layout") -> Bools:
+        """Decide each line's fate, the first reason wins, and count it."""
+        number = self._numbers(layout)
+        totals = self._totals(layout)
+        left = np.ones(len(number), dtype=bool)
+        counts = Counts(lines_in=len(number))
+
+        def drop(lines: Bools) -> int:
+            dropped = left & lines
+            left[dropped] = False
+            return int(dropped.sum())
+
+        skipped = np.where(totals > self.policy.skip, self.policy.skip, 0)
+        counts.rejected = drop(self._bad_lines(buffer, layout))
+        counts.trimmed = drop(number < skipped)
+        if self.policy.balance:
+            cut = skipped + ((totals - skipped) / CORRECT_CUT).astype(np.int64)
+            counts.balanced = drop(self.keys.normal[layout.file] & (number >= cut))
+        counts.blank = drop(layout.starts == layout.ends)
+        if self.policy.continuation == "drop":
+            counts.continuation = drop(header.time_ms < 0)
+        counts.kept = int(left.sum())
+        self.counts.add(counts)
+        return left
+
+    def _numbers(self, layout: "_Layout") -> Ints:
+        """Number each line within its file, from 0."""
+        layout.number = np.arange(len(layout.file)) - layout.heads
+        if layout.continues(self.state.index):
+            layout.number[: layout.tails[0]] += self.state.lines
+        layout.number += layout.lost
+        return layout.number
+
+    def _totals(self, layout: "_Layout") -> Ints:
+        """Count the lines of each line's file; a file of several blocks is counted ahead when a rule needs it."""
+        totals = layout.tails - layout.heads
+        if not layout.continues(self.state.index):
+            self.state = FileState()
+        if len(totals) == 0:
+            return totals
+        last = int(layout.file[-1])
+        file = self.keys.files[last]
+        if layout.is_partial or self.state.index == last:
+            fresh = self.state.index != last
+            if fresh and (self.policy.balance or totals[-1] <= self.policy.skip):
+                self.state.total = self.reading.count_lines(file)
+            total = self.state.total or int(np.iinfo(np.int64).max)
+            totals = np.where(layout.file == last, total, totals)
+        return totals
+
+    def _bad_lines(self, buffer: Bytes, layout: "_Layout") -> Bools:
+        """Find the lines that cannot be used and reject them: over-long ones and those with NUL bytes."""
+        bad = layout.ends - layout.starts > LONGEST_LINE
+        self._reject_lines(layout, bad, "line too long", f"of more than {LONGEST_LINE} bytes")
+        at = np.flatnonzero(buffer[: layout.size] == 0)
+        if at.size:
+            nul = np.zeros(len(bad), dtype=bool)
+            nul[np.searchsorted(layout.raw_ends, at)] = True
+            self._reject_lines(layout, nul & ~bad, "NUL bytes", "with NUL bytes")
+            bad = bad | nul
+        return bad
+
+    def _reject_lines(self, layout: "_Layout", bad: Bools, reason: str, what: str) -> None:
+        for index, count in zip(*np.unique(layout.file[bad], return_counts=True), strict=True):
+            self.reading.reject(self.keys.files[index], reason, f"{count} lines {what} were left out")
+
+    def _remember(self, chunk: list[Segment], stamps: Ints, layout: "_Layout") -> None:
+        """Keep what the next block of the last file will need."""
+        index = chunk[-1].index
+        tail = slice(int(layout.heads[-1]), None) if len(stamps) else slice(0, 0)
+        timed = stamps[tail][stamps[tail] != NO_TIME]
+        same = self.state.index == index
+        self.state = FileState(
+            index,
+            int(layout.number[-1]) + 1 if len(layout.number) else self.state.lines,
+            int(timed[-1]) if timed.size else self.state.last if same else NO_TIME,
+            self.state.total,
+        )
+
+
+@dataclass
+class _Layout:
+    """Lines of a chunk: stripped bounds, the file of each, and the rows where that file begins and ends."""
+
+    starts: Ints
+    ends: Ints
+    raw_ends: Ints
+    file: Ints
+    heads: Ints
+    tails: Ints
+    lost: Ints
+    size: int
+    is_partial: bool
+    first_continues: bool
+    filled: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    number: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def continues(self, index: int) -> bool:
+        """Tell whether the first line belongs to the file that the chunk before ended in."""
+        return self.first_continues and len(self.file) > 0 and int(self.file[0]) == index
+
+
+def _lay_out(buffer: Bytes, chunk: list[Segment]) -> _Layout:
+    raw_starts, raw_ends = split_lines(buffer)
+    starts, ends = strip_lines(buffer, raw_starts, raw_ends)
+    borders = np.searchsorted(raw_ends, np.cumsum([len(segment.data) for segment in chunk]))
+    counts = np.diff(borders, prepend=0)
+    heads = borders - counts
+    last = chunk[-1]
+    return _Layout(
+        starts, ends, raw_ends,
+        np.repeat(np.array([segment.index for segment in chunk], dtype=np.int64), counts),
+        np.repeat(heads, counts), np.repeat(borders, counts),
+        np.repeat(np.array([segment.lost for segment in chunk], dtype=np.int64), counts),
+        sum(len(segment.data) for segment in chunk), not last.whole, not chunk[0].first,
+    )  # fmt: skip
+
+
+def _take(layout: _Layout, header: Header, stamps: Ints, keep: Bools) -> KeptLines:
+    def pick(bounds: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+        return bounds[0][keep], bounds[1][keep]
+
+    kept = Header(
+        header.time_ms[keep], pick(header.thread), pick(header.correlation), pick(header.source), header.statement[keep]
+    )
+    return KeptLines(layout.starts[keep], layout.ends[keep], layout.file[keep], layout.number[keep], stamps[keep], kept)

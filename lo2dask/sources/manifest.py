@@ -1,0 +1,104 @@
+"""The manifest: one row per file of the tree, selected or why not; and batches, cut from it by bytes.
+
+The manifest lies in Parquet parts, one per scan task, so that 700,000 logs fit in no one's memory; a batch names rows
+of parts and travels to a worker as a few numbers.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lo2dask import schema
+from lo2dask.sources.select import Selection
+from lo2dask.sources.tree import SourceFile
+
+# Below this a task's fixed cost would count; above it a batch of tiny files would take minutes.
+MOST_FILES_PER_BATCH = 5_000
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows ``start`` to ``stop`` (exclusive) of one manifest part."""
+
+    part: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The unit of work: whole files, in sorted order; ``bytes`` and ``files`` count the selected logs in its spans."""
+
+    index: int
+    spans: tuple[Span, ...]
+    files: int
+    bytes: int
+
+
+def manifest_table(files: Iterable[SourceFile], selection: Selection) -> pa.Table:
+    """Build manifest rows of one run, each selected or with the reason why not (columns: schema.MANIFEST)."""
+    listed = list(files)
+    wanted = set(_chosen_cases(listed, selection))
+    rows = [(*_row(file), *_judge(file, wanted, selection.services)) for file in listed]
+    columns = zip(*rows, strict=True) if rows else [[] for _ in schema.MANIFEST]
+    return pa.table(
+        [pa.array(column, f.type) for column, f in zip(columns, schema.MANIFEST, strict=True)], schema.MANIFEST
+    )
+
+
+def cut_batches(parts: Iterable[Path], target_bytes: int) -> Iterator[Batch]:
+    """Cut the selected logs of all parts, in order, into batches of about ``target_bytes``, never inside a file."""
+    index, spans, files, total = 0, [], 0, 0
+    for part in parts:
+        table = pq.read_table(part, columns=["size", "selected"])
+        rows = pc.indices_nonzero(table["selected"]).to_pylist()
+        sizes = table["size"].take(rows).to_pylist() if rows else []
+        start = 0
+        for row, size in zip(rows, sizes, strict=True):
+            if files and (total + size > target_bytes or files >= MOST_FILES_PER_BATCH):
+                yield Batch(index, (*spans, *_span(part, start, row)), files, total)
+                index, spans, files, total, start = index + 1, [], 0, 0, row
+            files, total = files + 1, total + size
+        spans = [*spans, *_span(part, start, table.num_rows)]
+    if files:
+        yield Batch(index, tuple(spans), files, total)
+
+
+def batch_files(batch: Batch) -> list[SourceFile]:
+    """Read a batch's selected logs from the manifest, in order."""
+    names = [name for name in schema.MANIFEST.names if name not in ("selected", "why")]
+    tables = []
+    for span in batch.spans:
+        rows = pq.read_table(span.part).slice(span.start, span.stop - span.start)
+        tables.append(rows.filter(rows["selected"]).select(names))
+    return [SourceFile(**row) for row in pa.concat_tables(tables).to_pylist()]
+
+
+def _span(part: Path, start: int, stop: int) -> tuple[Span, ...]:
+    return (Span(str(part), start, stop),) if stop > start else ()
+
+
+def _row(file: SourceFile) -> tuple[object, ...]:
+    return astuple(file)
+
+
+def _chosen_cases(files: list[SourceFile], selection: Selection) -> tuple[str, ...]:
+    cases = {file.test_case for file in files if file.kind == "log" and file.test_case}
+    run = files[0].run if files else ""
+    return (schema.NORMAL_CASE, *selection.cases(run, cases))
+
+
+def _judge(file: SourceFile, wanted: set[str], services: tuple[str, ...]) -> tuple[bool, str]:
+    if file.kind != "log":
+        return False, f"ignored: {file.kind}"
+    if not file.test_case:
+        return False, "ignored: log outside a test case"
+    if file.test_case not in wanted:
+        return False, "test case not chosen"
+    if file.service not in services:
+        return False, "service not chosen"
+    return True, ""

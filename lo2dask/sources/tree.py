@@ -1,0 +1,178 @@
+"""Finds runs below a root and lists each run's files: folders (v1, v2, guide, published sample) and tars."""
+
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lo2dask.errors import InputError
+from lo2dask.sources.names import file_kind, is_run_name, log_service
+
+LOOKED_FOR = "light-oauth2-data-<epoch>/, LO2_run_<epoch>/, run_0001/, logs/<run>/ or light-oauth2-data-<epoch>.tar"
+
+
+@dataclass(frozen=True)
+class RunSource:
+    """One run: a folder, or an uncompressed tar."""
+
+    name: str
+    path: str
+    is_tar: bool = False
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a run; ``member`` and ``offset`` (bytes) place it in a tar, else they are "" and 0.
+
+    ``problem`` says why a thing that should be a file cannot be read as one; "" where all is well.
+    """
+
+    path: str
+    member: str
+    offset: int
+    size: int
+    mtime_ns: int
+    run: str
+    test_case: str
+    name: str
+    kind: str
+    service: str
+    problem: str = ""
+
+
+def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
+    """List the runs below a root, sorted by name, and the names of what lies beside them.
+
+    Raises
+    ------
+    InputError : the root is missing, no folder, empty, an archive, or holds no run; it says what was looked for.
+    """
+    _check_root(root)
+    base = root / "logs" if (root / "logs").is_dir() and not (root / "logs").is_symlink() else root
+    entries = sorted(os.scandir(base), key=lambda entry: entry.name)
+    if not entries:
+        raise InputError(f"--root {root}: the folder is empty; looked for {LOOKED_FOR}")
+    runs = [run for run in map(_as_run, entries) if run]
+    if not runs:
+        runs = [RunSource(e.name, e.path) for e in entries if e.is_dir() and _has_service_log(Path(e.path))]
+    if not runs:
+        raise InputError(_no_run(root, [entry.name for entry in entries]))
+    taken = {run.path for run in runs}
+    return sorted(runs, key=lambda run: run.name), [entry.name for entry in entries if entry.path not in taken]
+
+
+def scan_run(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
+    """List a run's files, sorted by test case and name; metric folders only on demand (they hold 45 million files)."""
+    files = _scan_tar(run, with_metrics) if run.is_tar else _scan_folder(run, with_metrics)
+    return iter(sorted(files, key=lambda file: (file.test_case, file.name, file.path, file.member)))
+
+
+def _check_root(root: Path) -> None:
+    if not root.exists():
+        raise InputError(f"--root {root}: no such folder; looked for {LOOKED_FOR}")
+    if root.is_dir():
+        return
+    if root.name.endswith((".zip", ".tar.gz", ".tgz", ".tar")):
+        raise InputError(f"--root {root}: an archive; unpack it first: lo2dask extract {root.parent or '.'} OUT")
+    raise InputError(f"--root {root}: a file, not a folder; give the folder that holds the runs")
+
+
+def _as_run(entry: os.DirEntry[str]) -> RunSource | None:
+    if entry.name.endswith(".tar") and is_run_name(entry.name[:-4]) and entry.is_file():
+        return RunSource(entry.name[:-4], entry.path, is_tar=True)
+    if is_run_name(entry.name) and entry.is_dir():
+        return RunSource(entry.name, entry.path)
+    return None
+
+
+def _no_run(root: Path, names: list[str]) -> str:
+    if _has_service_log(root):
+        return f"--root {root}: this is a single run; give the folder that holds it: --root {root.parent}"
+    packed = next((name for name in names if name.endswith((".zip", ".tar.gz", ".tgz"))), None)
+    if packed:
+        return f"--root {root}: {packed} must be unpacked first: lo2dask extract {root} OUT"
+    return f"--root {root}: no run in it; looked for {LOOKED_FOR}; found {', '.join(names[:5])}"
+
+
+def _has_service_log(run: Path) -> bool:
+    """Tell whether a folder has the shape of a run, whatever its name: a service log in a folder in it."""
+    for case in sorted(run.iterdir()):
+        if case.is_dir() and any(log_service(entry.name) for entry in os.scandir(case)):
+            return True
+    return False
+
+
+def _scan_folder(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
+    for entry in os.scandir(run.path):
+        if not entry.is_dir() or entry.is_symlink():
+            yield _file(run, "", entry)
+        elif entry.name == "metrics":
+            yield from _scan_metrics(run, "", entry, with_metrics)
+        else:
+            yield from _scan_case(run, entry, with_metrics)
+
+
+def _scan_case(run: RunSource, case: os.DirEntry[str], with_metrics: bool) -> Iterator[SourceFile]:
+    for entry in os.scandir(case.path):
+        if entry.name == "metrics" and entry.is_dir() and not entry.is_symlink():
+            yield from _scan_metrics(run, case.name, entry, with_metrics)
+        else:
+            yield _file(run, case.name, entry)
+
+
+def _scan_metrics(run: RunSource, case: str, folder: os.DirEntry[str], listed: bool) -> Iterator[SourceFile]:
+    if not listed:
+        yield SourceFile(folder.path, "", 0, 0, 0, run.name, case, folder.name, "metrics folder", "")
+        return
+    for entry in os.scandir(folder.path):
+        yield _file(run, case, entry)
+
+
+def _file(run: RunSource, case: str, entry: os.DirEntry[str]) -> SourceFile:
+    problem, size, mtime = "", 0, 0
+    try:
+        status = entry.stat()
+        size, mtime = status.st_size, status.st_mtime_ns
+        if stat.S_ISDIR(status.st_mode):
+            problem, size = ("link to a folder" if entry.is_symlink() else "a folder, not a file"), 0
+        elif not stat.S_ISREG(status.st_mode):
+            problem, size = "not a regular file", 0
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    service = log_service(entry.name) or ""
+    return SourceFile(
+        entry.path, "", 0, size, mtime, run.name, case, entry.name, file_kind(entry.name), service, problem
+    )
+
+
+def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
+    """Read the headers of a tar; a truncated one ends with a file that carries the problem."""
+    mtime = os.stat(run.path).st_mtime_ns
+    end = os.path.getsize(run.path)
+    try:
+        with tarfile.open(run.path, "r:") as archive:
+            for member in archive:
+                if member.isfile() or log_service(os.path.basename(member.name)):
+                    file = _member(run, member, mtime, end)
+                    if file.kind != "metric" or with_metrics:
+                        yield file
+    except (tarfile.TarError, EOFError) as error:
+        name = os.path.basename(run.path)
+        yield SourceFile(run.path, "", 0, 0, mtime, run.name, "", name, "tar", "", f"damaged tar: {error}")
+
+
+def _member(run: RunSource, member: tarfile.TarInfo, mtime: int, end: int) -> SourceFile:
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    if parts and parts[0] == run.name:
+        parts = parts[1:]
+    name = parts[-1] if parts else member.name
+    case = parts[0] if len(parts) > 1 and parts[0] != "metrics" else ""
+    problem = "" if member.isfile() else "not a regular file"
+    if member.offset_data + member.size > end:
+        problem = "truncated: the tar ends inside this file"
+    return SourceFile(
+        run.path, member.name, member.offset_data, member.size, mtime, run.name, case, name,
+        file_kind(name), log_service(name) or "", problem,
+    )  # fmt: skip
