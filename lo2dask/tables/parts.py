@@ -1,0 +1,129 @@
+"""Parts of a table: written whole by rename, read back with the columns that a task needs."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lo2dask import schema as schemas
+from lo2dask.storage import remove_leftovers, replacing
+
+# Statistics cost a fifth of the writing time; only these columns are ever filtered by range.
+_WITH_STATISTICS = ["seq_id", "m_timestamp", "start_time", "test_case"]
+_LOW_CARDINALITY = {
+    *schemas.DICTIONARY,
+    "representation",
+    "metric_name",
+    "job",
+    "instance",
+    "split",
+    "labels",
+    "operation",
+}
+
+
+class PartWriter:
+    """Writes one part, row group by row group; the part appears when the writer closes without an error."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        """Begin a part that holds the columns of ``schema``, in its order."""
+        self.rows = 0
+        self.schema = schema
+        self._stack = contextlib.ExitStack()
+        temporary = self._stack.enter_context(replacing(path))
+        self._writer = pq.ParquetWriter(
+            temporary,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[field.name for field in schema if field.name in _LOW_CARDINALITY],
+            write_statistics=[field.name for field in schema if field.name in _WITH_STATISTICS],
+            store_schema=False,
+        )
+
+    def write(self, table: pa.Table) -> None:
+        """Add a table as one row group; further columns than the schema's are left out."""
+        if table.num_rows:
+            self._writer.write_table(_fit(table, self.schema), row_group_size=table.num_rows)
+            self.rows += table.num_rows
+
+    def __enter__(self) -> Self:
+        """Enter the block that fills the part."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file; it takes its place only if the block ended well."""
+        self._writer.close()
+        self._stack.__exit__(kind, error, trace)
+
+
+def write_part(path: Path, table: pa.Table, schema: pa.Schema) -> int:
+    """Write a whole part by rename; give its rows."""
+    with PartWriter(path, schema) as writer:
+        writer.write(table)
+    return table.num_rows
+
+
+def part_paths(folder: Path) -> list[Path]:
+    """List the parts of a table in their order; a single file is its own part."""
+    if folder.is_file():
+        return [folder]
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+
+
+def read_part(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
+    """Read one part, or some of its columns, low-cardinality columns dictionary-encoded."""
+    file = pq.ParquetFile(path, read_dictionary=[name for name in schemas.DICTIONARY])
+    return file.read(columns=None if columns is None else list(columns))
+
+
+def read_parts(folder: Path, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
+    """Read a table part by part; the caller holds one part at a time."""
+    wanted = None if columns is None else list(columns)
+    return (read_part(path, wanted) for path in part_paths(folder))
+
+
+def count_rows(folder: Path) -> int:
+    """Count the rows of a table from its footers."""
+    return sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
+
+
+def prune_parts(folder: Path, keep: Iterable[str]) -> None:
+    """Remove the parts that are not to keep, and what a killed process left."""
+    wanted = set(keep)
+    remove_leftovers(folder)
+    for path in part_paths(folder) if folder.is_dir() else []:
+        if path.name not in wanted:
+            path.unlink()
+
+
+def ensure_part(folder: Path, schema: pa.Schema) -> None:
+    """Write one empty part where a table has none, so that the table can be read and shows its columns."""
+    if not part_paths(folder):
+        write_part(folder / "part-000000.parquet", schema.empty_table(), schema)
+
+
+def checksum(path: Path) -> str:
+    """Hash a file's bytes (BLAKE2b, 16 hex digits), in blocks."""
+    digest = hashlib.blake2b(digest_size=8)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Bring a table to the schema's columns; dictionaries go to Parquet as they are, which is the fast way."""
+    columns = []
+    for field in schema:
+        column = table[field.name]
+        encoded = pa.types.is_dictionary(column.type) and column.type.value_type == field.type
+        columns.append(column if column.type == field.type or encoded else column.cast(field.type))
+    return pa.table(columns, names=schema.names)
