@@ -1,0 +1,131 @@
+"""Renders lines: a table of byte strings (constants, times, values of slots) and one index into it per piece."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from lo2dask.synth import identifiers as ids
+from lo2dask.synth.compiled import PREFIX, TIME, Program
+from lo2dask.synth.kinds import CLUSTER, MAIN, WORKER
+from lo2dask.synth.schedule import Ints, clock_texts
+from lo2dask.synth.streams import stream
+
+_FRESH: dict[str, Callable[[np.random.Generator, int], list[bytes]]] = {
+    "uuid": ids.uuids,
+    "uuid32": lambda rng, n: ids.uuids(rng, n, 32),
+    "hex": ids.hex_ids,
+    "b22": ids.codes,
+    "b43": lambda rng, n: ids.codes(rng, n, 43),
+}
+_POOLED: dict[str, tuple[Callable[[np.random.Generator, int], list[bytes]], float]] = {
+    "client": (ids.uuids, 0.13),
+    "token": (ids.uuids, 0.15),
+    "service": (ids.hex_ids, 0.2),
+    "user": (ids.hex_ids, 0.2),
+    "basic": (ids.credentials, 0.1),
+}
+"""Identifiers that come back within a log, with the number of different ones per request."""
+
+_WORKER_PREFIX = b" [XNIO-1 task-%d]  %b "
+_CLUSTER_PREFIX = b" [hz._hzInstance_1_dev.partition-operation.thread-%d]   "
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """The lines to render, in order."""
+
+    template: Ints
+    request: Ints
+    times_us: Ints
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What the values of slots depend on; ``server`` names the random stream of the run and service, whatever the case."""
+
+    program: Program
+    drawn: Ints
+    threads: Ints
+    starts_us: Ints
+    server: tuple[object, ...]
+
+
+def render(program: Program, lines: Rendering, slots: Slots, rng: np.random.Generator) -> bytes:
+    """Return the bytes of the lines."""
+    values, base = _values(slots, lines, rng)
+    table = np.empty(len(program.constants) + len(values), dtype=object)
+    table[:] = [*program.constants, *values]
+    base += len(program.constants)
+    counts = np.diff(program.piece_start)[lines.template]
+    line = np.repeat(np.arange(len(counts)), counts)
+    ends = np.cumsum(counts)
+    pieces = program.pieces[np.arange(len(line)) - np.repeat(ends - counts - program.piece_start[lines.template], counts)]
+    rank = _ranks(slots.drawn)[lines.request]
+    offset = np.stack([rank, lines.request, np.arange(len(counts))])
+    which = np.select([pieces == TIME, pieces == PREFIX], [2, 1], 0)
+    index = np.where(pieces >= 0, pieces, base[np.where(pieces < 0, -pieces - 1, 0)] + offset[which, line])
+    return b"".join(table[index].tolist())
+
+
+def _ranks(drawn: Ints) -> Ints:
+    """Number the requests within their kind."""
+    order = np.argsort(drawn, kind="stable")
+    counts = np.bincount(drawn)
+    ranks = np.empty(len(drawn), dtype=np.int64)
+    ranks[order] = np.arange(len(drawn)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return ranks
+
+
+def _values(slots: Slots, lines: Rendering, rng: np.random.Generator) -> tuple[list[bytes], Ints]:
+    """Return all values that are no constants, and where those of each piece code begin (code c at ``-c - 1``)."""
+    program = slots.program
+    values = clock_texts(lines.times_us)
+    base = [0, len(values)]
+    values += _prefixes(slots, rng)
+    pools = {name: make(rng, max(3, round(share * len(slots.drawn)))) for name, (make, share) in _POOLED.items()}
+    for kind, slot in program.slots:
+        base.append(len(values))
+        values += _slot_values(slots, slot, np.flatnonzero(slots.drawn == kind), pools, rng)
+    return values, np.array(base, dtype=np.int64)
+
+
+def _slot_values(
+    slots: Slots, slot: str, requests: Ints, pools: dict[str, list[bytes]], rng: np.random.Generator
+) -> list[bytes]:
+    sort, _, _ = slot.partition(":")
+    n = len(requests)
+    if sort in pools:
+        pool = pools[sort]
+        return [pool[i] for i in rng.integers(0, len(pool), n).tolist()]
+    if sort in _FRESH:
+        return _FRESH[sort](rng, n)
+    if sort == "jul":
+        return _dates(slots, requests)
+    server = stream(*slots.server, slot)
+    if sort == "ip":
+        return [b"172.24.0.%d" % server.integers(4, 11)] * n
+    return ids.hex_ids(server, 1) * n
+
+
+def _dates(slots: Slots, requests: Ints) -> list[bytes]:
+    """Return times as java.util.logging writes them: Jun 28, 2024 4:29:46 PM."""
+    texts = []
+    for moment in (slots.starts_us[requests] // 1_000_000).tolist():
+        at = datetime.fromtimestamp(moment, UTC)
+        texts.append(f"{at:%b} {at.day}, {at.year} {(at.hour - 1) % 12 + 1}:{at:%M:%S} {'AM' if at.hour < 12 else 'PM'}")
+    return [text.encode() for text in texts]
+
+
+def _prefixes(slots: Slots, rng: np.random.Generator) -> list[bytes]:
+    """Return thread and correlation id, as they stand between time and level, for each request."""
+    sorts = [kind.thread for kind in slots.program.kinds]
+    correlations = ids.codes(rng, len(slots.drawn))
+    texts = []
+    for kind, thread, correlation in zip(slots.drawn.tolist(), slots.threads.tolist(), correlations, strict=True):
+        if sorts[kind] == WORKER:
+            texts.append(_WORKER_PREFIX % (thread + 1, correlation))
+        else:
+            texts.append(b" [main]   " if sorts[kind] == MAIN else _CLUSTER_PREFIX % thread)
+    return texts
