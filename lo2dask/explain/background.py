@@ -37,4 +37,5 @@ def background_of(rows: sparse.csr_matrix, taken: npt.NDArray[np.bool_]) -> Back
     """Sum up the rows of one part that belong to the background."""
     chosen = rows[taken]
     data = np.rint(chosen.data.astype(np.float64) / GRID) * GRID
-    return Background(chosen.shape[0], np.bincount(chosen.indices, weights=data, minlength=rows.shape[1]))
+    total = np.bincount(chosen.indices, weights=data, minlength=rows.shape[1])
+    return Background(chosen.shape[0], np.asarray(total, dtype=np.float64))

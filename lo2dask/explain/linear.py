@@ -25,6 +25,7 @@ class LinearShap:
     meaning = "contribution to the decision value (log-odds for a logistic model), against the mean training row"
 
     def __init__(self, model: Any, mean: Floats) -> None:
+        """Work out what is the same in every row."""
         self.model = model
         self.coef = np.asarray(model.coef_, dtype=np.float64).reshape(-1)
         self.mean = np.asarray(mean, dtype=np.float64)

@@ -26,6 +26,7 @@ class TreeShap:
     """
 
     def __init__(self, model: Any, chunk_bytes: int = CHUNK_BYTES) -> None:
+        """Parse the trees once, and bound the chunks."""
         import shap
 
         self.model = model
@@ -117,7 +118,7 @@ class TreeShap:
     def _meaning(self) -> str:
         if self.is_forest:
             return "splits by which the forest isolates the sequence sooner; shap's sign for path length is turned"
-        return "contribution to the log-odds of an anomaly" if self.is_xgboost else "contribution to the probability of an anomaly"
+        return f"contribution to the {'log-odds' if self.is_xgboost else 'probability'} of an anomaly"
 
 
 def _margin(model: Any, rows: sparse.csr_matrix) -> Floats:
