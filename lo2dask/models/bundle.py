@@ -1,0 +1,178 @@
+"""A fitted model on disk: a joblib file of a plain dict, with its SHA-256 beside it.
+
+``content`` has ``model`` and ``vectorizer`` (objects that load without lo2dask) and what is needed to score: ``key``,
+``spec`` (plain), ``scoring`` (plain, see score.py), ``columns``, ``options``, ``versions`` and whatever a caller adds.
+The file starts with its layout version and with a fingerprint of the content, which are read without unpickling:
+unpickling runs code, so nothing is unpickled before hash and layout are found right. The hash guards against damage,
+not against malice: who can change the bundle can change the hash.
+"""
+
+import hashlib
+import io
+import logging
+import pickletools
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lo2dask.errors import InputError
+from lo2dask.options import fingerprint
+from lo2dask.storage import write_bytes, write_text
+
+logger = logging.getLogger(__name__)
+
+LAYOUT = 1
+_OBJECTS = ("model", "vectorizer", "columns", "record", "layout", "fingerprint")
+_PACKAGES = ("lo2dask", "numpy", "scipy", "scikit-learn", "xgboost", "joblib")
+_HEAD_BYTES = 4096
+
+
+def save(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> bool:
+    """Write a bundle and its hash by rename; False where the same content is there already.
+
+    Content is the same when all but the objects and the fit record is: what is fitted follows from that.
+
+    Raises
+    ------
+    InputError : another content is there and ``overwrite`` is off.
+    """
+    import joblib
+
+    mark = content_fingerprint(content)
+    if path.exists() and not overwrite:
+        if _head(path.read_bytes()[:_HEAD_BYTES]) == {"layout": LAYOUT, "fingerprint": mark} and _intact(path):
+            return False
+        raise InputError(f"{path} holds another model; give --overwrite-model to replace it, or another path")
+    buffer = io.BytesIO()
+    joblib.dump({"layout": LAYOUT, "fingerprint": mark, **content}, buffer)
+    data = buffer.getvalue()
+    # Were it the other way round, a crash in between could leave a bundle whose hash fits the one before.
+    hash_path(path).unlink(missing_ok=True)
+    write_bytes(path, data)
+    write_text(hash_path(path), f"{hashlib.sha256(data).hexdigest()}  {path.name}\n")
+    return True
+
+
+def load(path: Path, trust: bool = False) -> dict[str, Any]:
+    """Read a bundle, after its hash and layout are found right; ``trust`` skips both checks.
+
+    Raises
+    ------
+    InputError : no such file; no hash or a wrong one; another layout version; not a bundle. Says what to do.
+    """
+    import joblib
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such bundle; train writes one with --save-model or --save-sup-models")
+    data = path.read_bytes()
+    if not trust:
+        _check(path, data)
+    content = joblib.load(io.BytesIO(data))
+    if not isinstance(content, dict) or "model" not in content:
+        raise InputError(f"{path} is no bundle of lo2dask: it has no model")
+    _compare_versions(path, content.get("versions", {}))
+    return content
+
+
+def hash_path(path: Path) -> Path:
+    """Name the file beside a bundle that holds its SHA-256, in the form that ``sha256sum -c`` reads."""
+    return path.with_name(path.name + ".sha256")
+
+
+def content_fingerprint(content: Mapping[str, Any]) -> str:
+    """Hash what a bundle's objects follow from: all of its content but the objects and the fit record."""
+    return fingerprint({name: value for name, value in content.items() if name not in _OBJECTS})
+
+
+def versions() -> dict[str, str | None]:
+    """Give the versions of the packages that a bundle depends on; None for one that is not installed."""
+    return {name: _version(name) for name in _PACKAGES}
+
+
+def write_model_yml(path: Path, content: Mapping[str, Any], bundle: Path | None = None) -> None:
+    """Write model.yml: parameters, contamination, data fingerprint, versions, git commit, the bundle's SHA-256.
+
+    Of ``content`` it takes key, spec, scoring, options and data_fingerprint.
+    """
+    import yaml
+
+    spec = content["spec"]
+    digest = hashlib.sha256(bundle.read_bytes()).hexdigest() if bundle and bundle.exists() else None
+    plain = {
+        "model": content["key"],
+        "algorithm": spec["algorithm"],
+        "representation": spec["representation"],
+        "numeric": list(spec["numeric"]),
+        "parameters": dict(spec["params"]),
+        "contamination": spec["contamination"],
+        "threshold": content["scoring"].get("threshold"),
+        "options": content.get("options", {}),
+        "data_fingerprint": content.get("data_fingerprint"),
+        "versions": content.get("versions") or versions(),
+        "git_commit": git_commit(),
+        "bundle": bundle.name if bundle else None,
+        "sha256": digest,
+    }
+    write_text(path, yaml.safe_dump(plain, sort_keys=True, allow_unicode=True))
+
+
+def git_commit() -> str | None:
+    """Give the commit of the working folder's git repository, or None where there is none."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def _check(path: Path, data: bytes) -> None:
+    beside = hash_path(path)
+    advice = "if you know where it comes from, load it with --trust, else fit it again"
+    if not beside.is_file():
+        raise InputError(f"{path}: {beside.name} is missing, so damage cannot be told; {advice}")
+    if beside.read_text(encoding="utf-8", errors="replace").split()[:1] != [hashlib.sha256(data).hexdigest()]:
+        raise InputError(f"{path} is not what {beside.name} says: it was damaged or replaced; {advice}")
+    layout = _head(data[:_HEAD_BYTES]).get("layout")
+    if layout != LAYOUT:
+        raise InputError(f"{path} has layout {layout}, this version reads {LAYOUT}: fit it again; --trust tries anyway")
+
+
+def _intact(path: Path) -> bool:
+    beside = hash_path(path)
+    return beside.is_file() and beside.read_text().split()[:1] == [hashlib.sha256(path.read_bytes()).hexdigest()]
+
+
+def _head(data: bytes) -> dict[str, Any]:
+    """Read layout and fingerprint off the pickle's first operations, without running any."""
+    found: dict[str, Any] = {}
+    name = None
+    try:
+        for operation, argument, _ in pickletools.genops(data):
+            if name and operation.name not in ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"):
+                found[name], name = argument, None
+            elif argument in ("layout", "fingerprint") and "UNICODE" in operation.name:
+                name = argument
+            if len(found) == 2:
+                break
+    except ValueError:
+        # The head was cut off or is no pickle at all: what was found so far is the answer.
+        return found
+    return found
+
+
+def _version(name: str) -> str | None:
+    for candidate in (name, f"{name}-cpu"):
+        try:
+            return metadata.version(candidate)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _compare_versions(path: Path, saved: Mapping[str, Any]) -> None:
+    current = versions()
+    other = [f"{name} {saved[name]}, here {current.get(name)}" for name in saved if saved[name] != current.get(name)]
+    if other:
+        logger.warning("%s was fitted with %s: scores may differ", path, "; ".join(other))

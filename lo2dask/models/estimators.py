@@ -1,0 +1,208 @@
+"""Rarity, out-of-vocabulary and drift: statistics of all training normals, by map and associative merge.
+
+They read :class:`Rows` made over the full vocabulary of the training part's normal sequences, with counts
+(``to_matrix(part, columns, binary=False)``), and what lies outside it (``unknown(part, columns)``). To fit::
+
+    state = None
+    for _ in range(passes(algorithm)):
+        parts = [partial(algorithm, rows_of_training_normals, state) for each part]
+        state = finish(algorithm, functools.reduce(merge, parts), state)
+
+A state is a plain dict of numpy arrays, numbers and names, and is the model itself: it loads without lo2dask. All
+sums are of whole numbers (shares in fixed point), so a state is the same, bit by bit, for any partitioning.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lo2dask.models.text import codes, strings
+
+State = dict[str, Any]
+Statistics = dict[str, Any]
+
+COMMON_SHARE = 0.01
+# Shares are summed in units of 2**-40, which leaves room for 4 million normal sequences of one service.
+_FIXED = 2.0**40
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to learn from or to score.
+
+    ``matrix`` is csr_matrix (rows, features). The statistics here also need ``unknown_distinct`` and
+    ``unknown_occurrences``, int (rows,): tokens outside the vocabulary; drift needs ``service``, names (rows,).
+    """
+
+    matrix: Any
+    unknown_distinct: np.ndarray | None = None
+    unknown_occurrences: np.ndarray | None = None
+    service: Any = None
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return self.matrix.shape[0]
+
+    def take(self, index: Any) -> "Rows":
+        """Give the rows of a slice, a bool mask or an index array."""
+        service = None if self.service is None else np.asarray(strings(self.service), dtype=object)[index]
+        distinct = None if self.unknown_distinct is None else self.unknown_distinct[index]
+        occurrences = None if self.unknown_occurrences is None else self.unknown_occurrences[index]
+        return Rows(self.matrix[index], distinct, occurrences, service)
+
+
+def passes(algorithm: str) -> int:
+    """Tell how often the parts are read to fit: drift needs the mean first, then the distances from it."""
+    return 2 if algorithm == "drift" else 1
+
+
+def partial(algorithm: str, rows: Rows, state: State | None = None) -> Statistics:
+    """Take the statistics of one part's training normals; ``state`` is what the pass before gave."""
+    if algorithm == "drift":
+        return _shares_sum(rows) if state is None else _spread(rows, state)
+    counts = np.asarray(rows.matrix.sum(axis=0, dtype=np.int64)).ravel()
+    return {"rows": len(rows), "counts": counts}
+
+
+def merge(left: Statistics, right: Statistics) -> Statistics:
+    """Join the statistics of two parts; associative and commutative."""
+    merged = {}
+    for name in sorted({*left, *right}):
+        if name not in left or name not in right:
+            merged[name] = left.get(name, right.get(name))
+        elif isinstance(left[name], dict):
+            merged[name] = merge(left[name], right[name])
+        else:
+            merged[name] = max(left[name], right[name]) if name.startswith("max") else left[name] + right[name]
+    return merged
+
+
+def finish(algorithm: str, statistics: Statistics, state: State | None = None) -> State:
+    """Turn merged statistics into the model's state, or into what the next pass needs."""
+    return _FINISH[algorithm](statistics, state)
+
+
+def score(state: State, rows: Rows, occurrences: bool = False) -> np.ndarray:
+    """Score rows by a state: float64 (rows,), higher = more anomalous.
+
+    ``occurrences`` makes oov count every unknown token, as the predecessor did, instead of the distinct ones.
+    """
+    if state["algorithm"] == "oov":
+        unknown = rows.unknown_occurrences if occurrences else rows.unknown_distinct
+        return np.asarray(unknown, dtype=np.float64)
+    return _rarity(state, rows) if state["algorithm"] == "rarity" else _drift(state, rows)
+
+
+def _finish_rarity(statistics: Statistics, _: State | None) -> State:
+    # A token with more than 1 % of all counts scores 0, else (-ln share)^3; one never seen (ln N)^3.
+    counts = statistics["counts"]
+    total = int(counts.sum())
+    with np.errstate(divide="ignore"):
+        scores = np.where(counts > COMMON_SHARE * total, 0.0, (-np.log(counts / max(total, 1))) ** 3)
+    unseen = float(np.log(max(total, 1)) ** 3)
+    scores[counts == 0] = unseen
+    return {"algorithm": "rarity", "rows": statistics["rows"], "scores": scores, "unseen": unseen, "total": total}
+
+
+def _finish_oov(statistics: Statistics, _: State | None) -> State:
+    return {"algorithm": "oov", "rows": statistics["rows"], "known": int((statistics["counts"] > 0).sum())}
+
+
+def _rarity(state: State, rows: Rows) -> np.ndarray:
+    seen = _per_row(rows.matrix, state["scores"][rows.matrix.indices])
+    distinct = np.diff(rows.matrix.indptr) + rows.unknown_distinct
+    return (seen + rows.unknown_distinct * state["unseen"]) / np.maximum(distinct, 1)
+
+
+def _shares(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Give the share of each stored count in its row, and of each row's unknown tokens; an empty row has none."""
+    data = rows.matrix.data.astype(np.float64)
+    total = np.maximum(_per_row(rows.matrix, data) + rows.unknown_occurrences, 1.0)
+    return data / np.repeat(total, np.diff(rows.matrix.indptr)), rows.unknown_occurrences / total
+
+
+def _shares_sum(rows: Rows) -> Statistics:
+    shares, _ = _shares(rows)
+    code, names = codes(rows.service)
+    fixed = np.rint(shares * _FIXED).astype(np.int64)
+    row = np.repeat(np.arange(len(rows)), np.diff(rows.matrix.indptr))
+    filled = np.diff(rows.matrix.indptr) > 0
+    sums, count = {}, {}
+    for index, name in enumerate(names):
+        own = code[row] == index
+        sums[name] = np.zeros(rows.matrix.shape[1], np.int64)
+        np.add.at(sums[name], rows.matrix.indices[own], fixed[own])
+        count[name] = int((filled & (code == index)).sum())
+    return {"sums": sums, "count": count}
+
+
+def _spread(rows: Rows, state: State) -> Statistics:
+    """Give the largest leave-one-out distance of each service's rows: a row against the mean of the others."""
+    shares, outside = _shares(rows)
+    code, names = codes(rows.service)
+    largest = {}
+    for index, name in enumerate(names):
+        own, n = np.flatnonzero(code == index), state["count"].get(name, 0)
+        if n > 1:
+            mean = state["means"][name]
+            distances = _distances(rows.matrix, shares, outside, own, lambda p, q, n=n: (n * q - p) / (n - 1), mean)
+            largest[name] = float(distances.max())
+    return {"max": {f"max {name}": value for name, value in largest.items()}}
+
+
+def _finish_drift(statistics: Statistics, state: State | None) -> State:
+    if state is None:
+        count, sums = statistics["count"], statistics["sums"]
+        means = {name: sums[name] / (_FIXED * max(count[name], 1)) for name in sorted(sums)}
+        pooled = sum(sums.values()) / (_FIXED * max(sum(count.values()), 1))
+        return {"algorithm": "drift", "count": count, "means": means, "pooled": pooled, "rows": sum(count.values())}
+    largest = {name.removeprefix("max "): value for name, value in statistics["max"].items() if value > 0}
+    return state | {"scale": dict(sorted(largest.items())), "widest": max(largest.values(), default=1.0)}
+
+
+def _drift(state: State, rows: Rows) -> np.ndarray:
+    # A service without training normals is compared with the mean of all services; one that has a single normal, or
+    # normals without any spread, is measured by the widest spread among the other services.
+    shares, outside = _shares(rows)
+    code, names = codes(rows.service)
+    scores = np.zeros(len(rows))
+    for index, name in enumerate(names):
+        own = np.flatnonzero(code == index)
+        mean = state["means"].get(name, state["pooled"])
+        distances = _distances(rows.matrix, shares, outside, own, lambda p, q: q, mean)
+        scores[own] = distances / state["scale"].get(name, state["widest"])
+    return scores
+
+
+def _distances(
+    matrix: Any, shares: np.ndarray, outside: np.ndarray, rows: np.ndarray, reference: Callable[..., Any], mean: Any
+) -> np.ndarray:
+    """Give the Jensen-Shannon distance (base 2) of chosen rows from a mean; 1, the most, for a row without tokens.
+
+    Only the row's own tokens are touched: of the reference's mass, what lies on other tokens adds half a bit each,
+    and so does the row's mass on unknown tokens.
+    """
+    indptr = matrix.indptr
+    distances = np.ones(len(rows))
+    for place, row in enumerate(rows):
+        part = slice(indptr[row], indptr[row + 1])
+        p = shares[part]
+        if not len(p) and not outside[row]:
+            continue
+        q = np.maximum(reference(p, mean[matrix.indices[part]]), 0.0)
+        middle = (p + q) / 2
+        inside = p * np.log2(p / middle) + q * np.log2(np.where(q > 0, q, 1.0) / middle)
+        elsewhere = max(1.0 - q.sum(), 0.0)
+        distances[place] = np.sqrt(max(inside.sum() + elsewhere + outside[row], 0.0) / 2)
+    return distances
+
+
+def _per_row(matrix: Any, values: np.ndarray) -> np.ndarray:
+    """Sum one value per stored cell over each row: float64 (rows,)."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return np.bincount(row, weights=values, minlength=matrix.shape[0])
+
+
+_FINISH = {"rarity": _finish_rarity, "oov": _finish_oov, "drift": _finish_drift}

@@ -1,0 +1,191 @@
+"""Measures of one model from small arrays: score, label, truth and the names that they are broken down by.
+
+``evaluate(scored)`` gives ``{"train": ..., "holdout": ...}``; each has the measures over its rows, ``per_service``
+and ``per_error_type``. A measure that its rows cannot give is None, and ``reason`` says why. An error type is
+measured together with all normal rows of the same side, because alone it has one class.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lo2dask.models.text import among, strings
+
+Measures = dict[str, Any]
+PSI_BINS = 10
+PSI_EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored rows of a table, in any order; every array is (rows,).
+
+    ``y`` bool, True = anomaly; ``score`` float; ``label`` 0 or 1; ``service``, ``test_case`` and ``split`` are names,
+    the last one of train, holdout and unused.
+    """
+
+    y: np.ndarray
+    score: np.ndarray
+    label: np.ndarray
+    service: Any
+    test_case: Any
+    split: Any
+
+    def side(self, name: str) -> "Scored":
+        """Give the rows of one side of the split."""
+        return self.take(among(self.split, [name]))
+
+    def take(self, keep: np.ndarray) -> "Scored":
+        """Give the rows of a bool mask."""
+        names = (self.service, self.test_case, self.split)
+        text = (np.asarray(strings(column), dtype=object)[keep] for column in names)
+        return Scored(self.y[keep], self.score[keep], self.label[keep], *text)
+
+
+def evaluate(scored: Scored) -> dict[str, Measures]:
+    """Measure both sides of the split, whole, per service and per error type."""
+    return {name: broken_down(scored.side(name)) for name in ("train", "holdout")}
+
+
+def broken_down(scored: Scored) -> Measures:
+    """Measure rows as a whole, per service, and each error type against all normal rows."""
+    y = np.asarray(scored.y, dtype=bool)
+    services = np.asarray(strings(scored.service), dtype=object)
+    cases = np.asarray(strings(scored.test_case), dtype=object)
+    parts = {
+        "per_service": {name: services == name for name in sorted(set(services))},
+        "per_error_type": {name: ~y | (cases == name) for name in sorted(set(cases[y]))},
+    }
+    broken = {kind: {name: _measured(scored, keep) for name, keep in masks.items()} for kind, masks in parts.items()}
+    return _measured(scored, np.ones(len(y), dtype=bool)) | broken
+
+
+def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:
+    """Measure rows: accuracy, precision, recall, f1, auc_roc, average_precision, confusion matrix, support.
+
+    Without an anomaly, or without a normal row, all but accuracy and the counts is None (recall needs anomalies only).
+    """
+    y, label = np.asarray(y, dtype=bool), np.asarray(label).astype(bool)
+    counts = {
+        "tn": int((~y & ~label).sum()),
+        "fp": int((~y & label).sum()),
+        "fn": int((y & ~label).sum()),
+        "tp": int((y & label).sum()),
+    }
+    support = {"rows": len(y), "normal": int((~y).sum()), "anomaly": int(y.sum())}
+    both = bool(support["normal"] and support["anomaly"])
+    hits = counts["tp"]
+    return {
+        "accuracy": _ratio(hits + counts["tn"], len(y)) if len(y) else None,
+        "precision": _ratio(hits, hits + counts["fp"]) if both else None,
+        "recall": _ratio(hits, support["anomaly"]) if support["anomaly"] else None,
+        "f1": _ratio(2 * hits, 2 * hits + counts["fp"] + counts["fn"]) if both else None,
+        "auc_roc": auc_roc(y, score) if both else None,
+        "average_precision": average_precision(y, score) if both else None,
+        "confusion": counts,
+        "support": support,
+        "reason": None if both else _reason(support),
+    }
+
+
+def auc_roc(y: np.ndarray, score: np.ndarray) -> float:
+    """Give the area under the ROC curve: the share of (anomaly, normal) pairs in the right order, ties half."""
+    y = np.asarray(y, dtype=bool)
+    values, place = np.unique(score, return_inverse=True)
+    positive = np.bincount(place[y], minlength=len(values))
+    negative = np.bincount(place[~y], minlength=len(values))
+    below = np.cumsum(negative) - negative
+    # Twice the wins are whole numbers, so the sum is exact.
+    wins = int((positive * (2 * below + negative)).sum())
+    return wins / (2.0 * int(positive.sum()) * int(negative.sum()))
+
+
+def average_precision(y: np.ndarray, score: np.ndarray) -> float:
+    """Give the sum over thresholds of the gain in recall times the precision there (no interpolation)."""
+    values, place = np.unique(-np.asarray(score, dtype=np.float64), return_inverse=True)
+    positive = np.bincount(place[np.asarray(y, dtype=bool)], minlength=len(values))
+    flagged = np.cumsum(np.bincount(place, minlength=len(values)))
+    return float((positive * (np.cumsum(positive) / flagged)).sum() / positive.sum())
+
+
+def precision_at_k(y: np.ndarray, score: np.ndarray, k: int) -> Measures:
+    """Give the share of anomalies among the k highest scores, ties in row order; k is cut to the number of rows."""
+    top = _top(score, k)
+    hits = int(np.asarray(y, dtype=bool)[top].sum())
+    return {"k": len(top), "anomalies": hits, "precision": _ratio(hits, len(top)) if len(top) else None}
+
+
+def false_positives_at(y: np.ndarray, score: np.ndarray, alpha: float) -> Measures:
+    """Give the normal rows among the highest ceil(alpha * n) scores, over all normal rows."""
+    y = np.asarray(y, dtype=bool)
+    top = _top(score, math.ceil(alpha * len(y) - 1e-9))
+    wrong, normal = int((~y[top]).sum()), int((~y).sum())
+    rate = _ratio(wrong, normal) if normal else None
+    reason = None if normal else "no normal sequence"
+    return {"alpha": alpha, "rows": len(top), "false_positives": wrong, "fp_rate": rate, "reason": reason}
+
+
+def stability_index(train: np.ndarray, other: np.ndarray) -> Measures:
+    """Give the population stability index of scores: 10 quantile bins of the training scores, empty ones as 1e-8.
+
+    The sum over bins of (share in training - share in the other) * ln(share in training / share in the other).
+    """
+    if not len(train) or not len(other):
+        return {"psi": None, "bins": 0, "reason": f"no {'hold-out' if len(train) else 'training'} score"}
+    edges = np.unique(np.quantile(train, np.linspace(0, 1, PSI_BINS + 1)))[1:-1]
+    shares = []
+    for scores in (train, other):
+        counted = np.bincount(np.searchsorted(edges, scores, side="left"), minlength=len(edges) + 1)
+        shares.append(np.maximum(counted / len(scores), PSI_EPSILON))
+    index = float(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum())
+    return {"psi": index, "bins": len(edges) + 1, "reason": None}
+
+
+def percentile_threshold(train: np.ndarray, holdout: np.ndarray, percentile: float) -> Measures:
+    """Give the percentile of the hold-out's scores, or of the training's where nothing is held out."""
+    scores, source = (holdout, "holdout") if len(holdout) else (train, "train")
+    if not len(scores):
+        return {"percentile": percentile, "threshold": None, "source": None, "reason": "no score"}
+    return {
+        "percentile": percentile,
+        "threshold": float(np.percentile(scores, percentile)),
+        "source": source,
+        "reason": None,
+    }
+
+
+def leakage_line(model: Measures, baseline: Measures, name: str = "sequence length alone") -> Measures:
+    """Set a model's measures beside a baseline's, with a warning in words when the model is no better.
+
+    Compared is the mean of auc_roc, average_precision and f1, of those that both have.
+    """
+    keys = ("auc_roc", "average_precision", "f1")
+    known = [key for key in keys if model.get(key) is not None and baseline.get(key) is not None]
+    ahead = sum(model[key] for key in known) - sum(baseline[key] for key in known)
+    line = {"baseline": name, **{key: baseline.get(key) for key in keys}, "warning": None, "reason": None}
+    if not known:
+        return line | {"reason": model.get("reason") or baseline.get("reason") or "no measure in common"}
+    if ahead <= 0:
+        said = ", ".join(f"{key} {model[key]:.3f} against {baseline[key]:.3f}" for key in known)
+        line["warning"] = f"no better than a model on {name}: {said}"
+    return line
+
+
+def _measured(scored: Scored, keep: np.ndarray) -> Measures:
+    return measures(scored.y[keep], scored.score[keep], scored.label[keep])
+
+
+def _reason(support: dict[str, int]) -> str:
+    if not support["rows"]:
+        return "no sequence"
+    return "no anomaly among the sequences" if support["normal"] else "no normal sequence among the sequences"
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _top(score: np.ndarray, k: int) -> np.ndarray:
+    return np.argsort(-np.asarray(score, dtype=np.float64), kind="stable")[: max(k, 0)]

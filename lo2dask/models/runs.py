@@ -1,0 +1,130 @@
+"""Scores of whole runs: one row per run and test case, its services combined.
+
+A sequence's score s is calibrated on the training normals of its own service, so that services compare::
+
+    c = (s - median) / (q95 - median), cut to [-10, 10]
+
+with the median and the 95 % quantile (an observed score, the next higher one) of that service's training normals: 0
+is an ordinary normal sequence, 1 one of the most unusual normals. Both figures ignore what a few odd normals do. Where
+a service's normals have no spread, the mean spread of the others serves; where none has any, 1. A service without
+training normals is calibrated on all services together. ``score_run`` is the mean of c over the services of a run and
+test case, so it grows neither with the number of services nor with the length of a log (as far as the model's own
+score does not); it is an anomaly (``pred_ano``) above the 95 % quantile of the training runs' normal ``score_run``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.models.score import dense_rank
+from lo2dask.models.text import codes
+from lo2dask.schema import is_normal
+
+QUANTILE = 0.95
+BOUND = 10.0
+Calibration = dict[str, Any]
+
+RUNS = pa.schema(
+    [
+        pa.field("run", pa.string()),
+        pa.field("test_case", pa.string()),
+        pa.field("normal", pa.bool_()),
+        pa.field("anomaly", pa.bool_()),
+        pa.field("pred_ano", pa.int8()),
+        pa.field("score_run", pa.float64()),
+        pa.field("rank", pa.int64()),
+        pa.field("top_service", pa.string()),
+        pa.field("n_services", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """Scored sequences: run, test case and service names and scores, each (rows,)."""
+
+    run: Any
+    test_case: Any
+    service: Any
+    score: np.ndarray
+
+
+def calibrate(rows: RunRows, training_normal: np.ndarray) -> Calibration:
+    """Learn the calibration from the rows of a bool mask (rows,): plain JSON types, kept in the bundle.
+
+    ``{"services": {name: {"median", "spread"}}, "pooled": {...}, "threshold"}``; with no training normal it is the
+    identity, and the threshold is None.
+    """
+    service, names = codes(rows.service)
+    scores = {name: rows.score[training_normal & (service == index)] for index, name in enumerate(names)}
+    known = {name: _centre(values) for name, values in scores.items() if len(values)}
+    spreads = [entry["spread"] for entry in known.values() if entry["spread"] > 0]
+    fallback = float(np.mean(spreads)) if spreads else 1.0
+    pooled = _centre(rows.score[training_normal]) if training_normal.any() else {"median": 0.0, "spread": 0.0}
+    for entry in (*known.values(), pooled):
+        entry["spread"] = entry["spread"] or fallback
+    calibration: Calibration = {"services": known, "pooled": pooled, "threshold": None}
+    _, score_run, _, group = _combine(rows, calibration)
+    normal_groups = np.unique(group[training_normal])
+    if len(normal_groups):
+        calibration["threshold"] = _quantile(score_run[normal_groups])
+    return calibration
+
+
+def run_scores(rows: RunRows, calibration: Mapping[str, Any]) -> pa.Table:
+    """Combine the services of each run and test case: a table of :data:`RUNS`, sorted by run and test case."""
+    keys, score_run, top, group = _combine(rows, calibration)
+    threshold = calibration["threshold"]
+    flagged = np.zeros(len(keys)) if threshold is None else score_run > threshold
+    normal = [is_normal(case) for _, case in keys]
+    columns = {
+        "run": [run for run, _ in keys],
+        "test_case": [case for _, case in keys],
+        "normal": normal,
+        "anomaly": [not value for value in normal],
+        "pred_ano": flagged.astype(np.int8),
+        "score_run": score_run,
+        "rank": dense_rank(score_run),
+        "top_service": top,
+        "n_services": np.bincount(group, minlength=len(keys)),
+    }
+    return pa.table(columns, schema=RUNS)
+
+
+def calibrated(score: np.ndarray, service: Any, calibration: Mapping[str, Any]) -> np.ndarray:
+    """Put scores on their service's scale (see the formula above): float64 (rows,)."""
+    code, names = codes(service)
+    entries = [calibration["services"].get(name, calibration["pooled"]) for name in names]
+    median = np.array([entry["median"] for entry in entries])
+    spread = np.array([entry["spread"] for entry in entries])
+    return np.clip((score - median[code]) / spread[code], -BOUND, BOUND) if len(code) else np.empty(0)
+
+
+def _combine(
+    rows: RunRows, calibration: Mapping[str, Any]
+) -> tuple[list[tuple[str, str]], np.ndarray, list[str], np.ndarray]:
+    """Give the keys (run, test case), their scores and top services, and each row's place among the keys."""
+    run, run_names = codes(rows.run)
+    case, case_names = codes(rows.test_case)
+    service, service_names = codes(rows.service)
+    found, group = np.unique(run * max(len(case_names), 1) + case, return_inverse=True)
+    keys = [(run_names[key // len(case_names)], case_names[key % len(case_names)]) for key in found]
+    value = calibrated(rows.score, rows.service, calibration)
+    # A fixed order of summation: the figures must not depend on the order of the rows.
+    order = np.lexsort((service, -value, group))
+    sums = np.bincount(group[order], weights=value[order], minlength=len(keys))
+    first = np.searchsorted(group[order], np.arange(len(keys)))
+    top = [service_names[index] for index in service[order][first]] if len(keys) else []
+    return keys, sums / np.maximum(np.bincount(group, minlength=len(keys)), 1), top, group
+
+
+def _centre(scores: np.ndarray) -> dict[str, float]:
+    median = float(np.median(scores))
+    return {"median": median, "spread": _quantile(scores) - median}
+
+
+def _quantile(scores: np.ndarray) -> float:
+    return float(np.quantile(scores, QUANTILE, method="higher"))

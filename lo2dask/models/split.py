@@ -1,0 +1,163 @@
+"""Training part and hold-out: rules made from names alone, applied to any part of the table.
+
+``hold_out(groups, options, seed)`` makes a :class:`Split` from the distinct (run, test case, service) of the table;
+``split.mask(run, test_case, service)`` tells for each row of a part whether it is held out. Arrays may be numpy
+arrays of str, lists, or Arrow arrays (dictionary-encoded or not). "Newest" is by the epoch in the run's name, then by
+name. A fraction of 0 holds nothing out.
+"""
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from lo2dask.errors import IntegrityError
+from lo2dask.models.text import among, strings
+from lo2dask.options import HoldoutOptions
+from lo2dask.schema import NORMAL_CASE
+from lo2dask.sources.names import run_order
+
+_UNIT = "\x1f"
+Order = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The distinct (run, test case, service) of a table, as sorted tuples."""
+
+    keys: tuple[tuple[str, str, str], ...]
+
+    @staticmethod
+    def of(run: Any, test_case: Any, service: Any) -> "Groups":
+        """Collect the groups of one part's rows."""
+        rows = zip(*(strings(column).to_pylist() for column in (run, test_case, service)), strict=True)
+        return Groups(tuple(sorted(set(rows))))
+
+    @staticmethod
+    def merge(parts: Iterable["Groups"]) -> "Groups":
+        """Join the groups of several parts."""
+        return Groups(tuple(sorted({key for part in parts for key in part.keys})))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rules that tell what is held out: a row is, when any of them names it.
+
+    ``runs`` holds out whole runs, ``cases`` whole test cases, ``buckets`` runs of one (service, test case).
+    """
+
+    by: str
+    runs: frozenset[str] = frozenset()
+    cases: frozenset[str] = frozenset()
+    buckets: frozenset[tuple[str, str, str]] = frozenset()
+
+    def mask(self, run: Any, test_case: Any, service: Any) -> np.ndarray:
+        """Tell which rows are held out: bool (rows,)."""
+        runs, cases, services = (strings(column) for column in (run, test_case, service))
+        held = among(runs, self.runs) | among(cases, self.cases)
+        if self.buckets:
+            keys = pc.binary_join_element_wise(runs, cases, services, _UNIT)
+            held |= among(keys, {_UNIT.join(bucket) for bucket in self.buckets})
+        return held
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the rules as plain JSON types."""
+        return {
+            "by": self.by,
+            "runs": sorted(self.runs),
+            "cases": sorted(self.cases),
+            "buckets": [list(bucket) for bucket in sorted(self.buckets)],
+        }
+
+    @staticmethod
+    def from_json(plain: Mapping[str, Any]) -> "Split":
+        """Rebuild the rules from :meth:`to_json`."""
+        buckets = frozenset((run, case, service) for run, case, service in plain["buckets"])
+        return Split(plain["by"], frozenset(plain["runs"]), frozenset(plain["cases"]), buckets)
+
+
+def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
+    """Choose what is held out: of n, the newest ``max(min_groups, floor(n * fraction))``, never all.
+
+    ``run`` takes whole runs. ``group`` takes runs of each (service, test case) by themselves. ``test-case`` takes
+    whole error types, drawn by a hash of seed and name because a type has no age, and the newest runs of ``correct``,
+    without which the hold-out would have no normal sequence.
+
+    Raises
+    ------
+    IntegrityError : a run is on both sides although whole runs are held out.
+    """
+    fraction, least = options.sup_holdout_fraction, options.sup_holdout_min_groups
+    order = _drawn(seed) if options.sup_holdout_shuffle else run_order
+
+    def take(values: Iterable[str], by: Order = order) -> frozenset[str]:
+        return frozenset(_newest(values, fraction, least, by))
+
+    if options.holdout_by == "run":
+        split = Split("run", runs=take(run for run, _, _ in groups.keys))
+    elif options.holdout_by == "group":
+        split = Split("group", buckets=_of_buckets(groups, take))
+    else:
+        cases = take((case for _, case, _ in groups.keys if case != NORMAL_CASE), _drawn(seed))
+        split = Split("test-case", cases=cases, buckets=_of_normal(groups, take))
+    check_runs(split, groups)
+    return split
+
+
+def hold_out_newest_normal(groups: Groups, fraction: float) -> Split:
+    """Hold out the newest share of the runs that have normal sequences: the Isolation Forest's temporal hold-out.
+
+    A fraction above 0 takes one run at the least, and never all.
+    """
+    runs = (run for run, case, _ in groups.keys if case == NORMAL_CASE)
+    return Split("run", runs=frozenset(_newest(runs, fraction, 1, run_order)))
+
+
+def stopping_runs(runs: Iterable[str], fraction: float = 0.2) -> frozenset[str]:
+    """Choose the newest training runs, on which early stopping is decided; empty where there is one run alone."""
+    return frozenset(_newest(runs, fraction, 1, run_order))
+
+
+def check_runs(split: Split, groups: Groups) -> None:
+    """Assert that no run is on both sides of a split by run.
+
+    Raises
+    ------
+    IntegrityError : names the first run that is.
+    """
+    if split.by != "run" or not groups.keys:
+        return
+    runs, cases, services = (np.array(column, dtype=object) for column in zip(*groups.keys, strict=True))
+    held = split.mask(runs, cases, services)
+    both = sorted(set(runs[held]) & set(runs[~held]))
+    if both:
+        raise IntegrityError(f"run {both[0]} is in the training part and in the hold-out")
+
+
+def _newest(values: Iterable[str], fraction: float, least: int, order: Order) -> list[str]:
+    ordered = sorted(set(values), key=order)
+    # The small addition keeps 0.29 * 100 = 28.999999999999996 from losing a run.
+    wanted = max(least, math.floor(len(ordered) * fraction + 1e-9)) if fraction > 0 else 0
+    return ordered[len(ordered) - min(wanted, len(ordered) - 1) :] if ordered else []
+
+
+def _drawn(seed: int) -> Order:
+    return lambda name: (hashlib.blake2b(f"{seed}{_UNIT}{name}".encode(), digest_size=8).digest(), name)
+
+
+def _of_buckets(groups: Groups, take: Callable[[Iterable[str]], frozenset[str]]) -> frozenset[tuple[str, str, str]]:
+    runs = defaultdict(set)
+    for run, case, service in groups.keys:
+        runs[case, service].add(run)
+    return frozenset((run, *bucket) for bucket, members in runs.items() for run in take(members))
+
+
+def _of_normal(groups: Groups, take: Callable[[Iterable[str]], frozenset[str]]) -> frozenset[tuple[str, str, str]]:
+    normal = [key for key in groups.keys if key[1] == NORMAL_CASE]
+    newest = take(run for run, _, _ in normal)
+    return frozenset(key for key in normal if key[0] in newest)
