@@ -1,4 +1,4 @@
-"""Request kinds compiled to arrays: each line becomes a row of pieces, each piece a constant or a slot filled per request."""
+"""Request kinds as arrays: a line becomes a row of pieces, a piece is a constant or a slot filled per request."""
 
 import re
 from collections.abc import Sequence

@@ -5,6 +5,7 @@ from typing import Final
 from lo2dask.synth import statements as st
 from lo2dask.synth import traces
 
+
 def page(path: str, *more: str) -> tuple[str, ...]:
     """Return what is logged for the first page of a list."""
     return (*st.routed(path), st.validate("Type", "1", "page"), st.validate("Format", "1", "page"), *more)
@@ -34,7 +35,8 @@ def authorize(*steps: str, query: tuple[str, ...] = (), client: str = "«client�
     return (
         *st.routed("/oauth2/code"),
         *checks,
-        f"{security} handleRequest - Setting authentication required for exchange HttpServerExchange{{ GET /oauth2/code}}",
+        f"{security} handleRequest - Setting authentication required for exchange "
+        "HttpServerExchange{ GET /oauth2/code}",
         f"{security} authenticate - Attempting to authenticate /oauth2/code, authentication required: true",
         f"{security} transition - Authentication outcome was NOT_ATTEMPTED with method "
         "com.networknt.oauth.security.LightGSSAPIAuthenticationMechanism@«run:gssapi» for /oauth2/code",
@@ -100,7 +102,8 @@ _TOKENS = by_id("/oauth2/refresh_token", "«token»", "refreshToken")
 
 def token_by_id(verb: str) -> tuple[str, ...]:
     """Return what is logged for GET or DELETE of one refresh token, up to its handler."""
-    return (*_TOKENS, f"DEBUG c.n.o.t.h.Oauth2RefreshTokenRefreshToken{verb}Handler handleRequest - refreshToken = «token»")
+    handler = f"c.n.o.t.h.Oauth2RefreshTokenRefreshToken{verb}Handler"
+    return (*_TOKENS, f"DEBUG {handler} handleRequest - refreshToken = «token»")
 
 
 def token_missing(verb: str) -> tuple[str, ...]:
@@ -117,5 +120,3 @@ def change_password(body: str = PASSWORD, confirm: str = "«uuid:new»", user: s
         st.validate("Type", user, "userId"),
         *st.password_checks(body, confirm),
     )
-
-

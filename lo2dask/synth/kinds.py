@@ -1,4 +1,4 @@
-"""The mix of requests in correct traffic, by service, with the statements each request emits; rates read off real logs."""
+"""The mix of requests by service, each with the statements it emits; rates are read off real logs."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,6 +19,8 @@ class RequestKind:
     lines: tuple[str, ...]
     weight: float
     thread: str = WORKER
+    error_weight: float | None = None
+    """How often it comes in an error case, where that differs."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class ServiceMix:
     map_store_failures: tuple[float, float]
     threads: int
     window: tuple[float, float]
-    """Requests and lines are pairs (``correct``, error case); the window is the active part of an error case, 0 to 1."""
+    """Counts are pairs (``correct``, error case); the window is the active part of an error case, 0 to 1."""
 
 
 _REFRESH_PAGE = "DEBUG c.n.o.t.h.Oauth2RefreshTokenGetHandler handleRequest - userId = % page = 0 pageSize = 10"
@@ -39,7 +41,7 @@ _REFRESH_PAGE = "DEBUG c.n.o.t.h.Oauth2RefreshTokenGetHandler handleRequest - us
 MIXES: Final[dict[str, ServiceMix]] = {
     "client": ServiceMix(
         kinds=(
-            RequestKind("by-id", h.by_id("/oauth2/client", "«client»", "clientId"), 420),
+            RequestKind("by-id", h.by_id("/oauth2/client", "«client»", "clientId"), 420, error_weight=620),
             RequestKind("page", h.page("/oauth2/client"), 293),
             RequestKind("register", st.routed("/oauth2/client"), 296),
             RequestKind(
@@ -58,11 +60,12 @@ MIXES: Final[dict[str, ServiceMix]] = {
                     *h.failed("DELETE", "/oauth2/client/«client»", traces.DELETE_REFUSED),
                 ),
                 140,
+                error_weight=20,
             ),
         ),
-        requests=(297, 625),
+        requests=(292, 610),
         cluster_lines=(196, 150),
-        map_store_failures=(8, 4),
+        map_store_failures=(8, 1),
         threads=2,
         window=(0.18, 0.73),
     ),
@@ -130,11 +133,13 @@ MIXES: Final[dict[str, ServiceMix]] = {
             RequestKind("refresh", st.token_exchange(h.REFRESH_STEP, *st.SIGNED), 280),
             RequestKind(
                 "refresh-missing",
-                st.token_exchange(h.REFRESH_STEP, *h.token_failed(h.missing_token("«token»"), "handleRefreshToken", 461, 120)),
+                st.token_exchange(
+                    h.REFRESH_STEP, *h.token_failed(h.missing_token("«token»"), "handleRefreshToken", 461, 120)
+                ),
                 62,
             ),
         ),
-        requests=(600, 298),
+        requests=(570, 298),
         cluster_lines=(280, 110),
         map_store_failures=(11.6, 5),
         threads=3,

@@ -29,7 +29,7 @@ def run_entry(options: SynthOptions, run: RunPlan) -> str:
 
 def parts(options: SynthOptions, run: RunPlan) -> tuple[str, ...]:
     """Return the parts of a run that can be written apart: its test cases, and metrics of the whole run."""
-    whole = (RUN_METRICS,) if options.with_metrics and options.layout in {"guide", "sample"} else ()
+    whole = (RUN_METRICS,) if options.with_metrics and options.layout == "guide" else ()
     return (*(case.name for case in run.cases), *whole)
 
 
@@ -57,10 +57,6 @@ def files_of(options: SynthOptions, run: RunPlan, part: str) -> Iterator[tuple[s
 
 
 def _run_metrics(options: SynthOptions, run: RunPlan) -> Iterator[tuple[str, bytes]]:
-    if options.layout == "sample":
-        # One table a run lies beside the logs, not within the run.
-        yield f"../../metrics/{run.name}.csv", metrics.wide_table(options, run)
-        return
     whole = CasePlan(CORRECT, run.start, run.end - run.start, False)
     for name, content in metrics.metric_files(options, run, whole):
         yield f"metrics/{name}", content

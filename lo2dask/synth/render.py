@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lo2dask.synth import identifiers as ids
 from lo2dask.synth.compiled import PREFIX, TIME, Program
-from lo2dask.synth.kinds import CLUSTER, MAIN, WORKER
+from lo2dask.synth.kinds import MAIN, WORKER
 from lo2dask.synth.schedule import Ints, clock_texts
 from lo2dask.synth.streams import stream
 
@@ -20,14 +21,18 @@ _FRESH: dict[str, Callable[[np.random.Generator, int], list[bytes]]] = {
     "b43": lambda rng, n: ids.codes(rng, n, 43),
 }
 _POOLED: dict[str, tuple[Callable[[np.random.Generator, int], list[bytes]], float]] = {
-    "client": (ids.uuids, 0.13),
-    "token": (ids.uuids, 0.15),
-    "service": (ids.hex_ids, 0.2),
-    "user": (ids.hex_ids, 0.2),
-    "basic": (ids.credentials, 0.1),
+    "client": (ids.uuids, 0.07),
+    "token": (ids.uuids, 0.08),
+    "service": (ids.hex_ids, 0.14),
+    "user": (ids.hex_ids, 0.13),
+    "basic": (ids.credentials, 0.065),
 }
 """Identifiers that come back within a log, with the number of different ones per request."""
 
+LIVE = 4
+"""How many identifiers of a sort are in use at a time: Locust creates one, asks for it, deletes it, goes on."""
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WORKER_PREFIX = b" [XNIO-1 task-%d]  %b "
 _CLUSTER_PREFIX = b" [hz._hzInstance_1_dev.partition-operation.thread-%d]   "
 
@@ -43,7 +48,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Slots:
-    """What the values of slots depend on; ``server`` names the random stream of the run and service, whatever the case."""
+    """What the values of slots depend on; ``server`` names the random stream of run and service, whatever the case."""
 
     program: Program
     drawn: Ints
@@ -61,7 +66,8 @@ def render(program: Program, lines: Rendering, slots: Slots, rng: np.random.Gene
     counts = np.diff(program.piece_start)[lines.template]
     line = np.repeat(np.arange(len(counts)), counts)
     ends = np.cumsum(counts)
-    pieces = program.pieces[np.arange(len(line)) - np.repeat(ends - counts - program.piece_start[lines.template], counts)]
+    first = ends - counts - program.piece_start[lines.template]
+    pieces = program.pieces[np.arange(len(line)) - np.repeat(first, counts)]
     rank = _ranks(slots.drawn)[lines.request]
     offset = np.stack([rank, lines.request, np.arange(len(counts))])
     which = np.select([pieces == TIME, pieces == PREFIX], [2, 1], 0)
@@ -84,21 +90,24 @@ def _values(slots: Slots, lines: Rendering, rng: np.random.Generator) -> tuple[l
     values = clock_texts(lines.times_us)
     base = [0, len(values)]
     values += _prefixes(slots, rng)
-    pools = {name: make(rng, max(3, round(share * len(slots.drawn)))) for name, (make, share) in _POOLED.items()}
+    pools = {name: make(rng, LIVE + round(share * len(slots.drawn))) for name, (make, share) in _POOLED.items()}
+    progress = _progress(slots)
     for kind, slot in program.slots:
         base.append(len(values))
-        values += _slot_values(slots, slot, np.flatnonzero(slots.drawn == kind), pools, rng)
+        requests = np.flatnonzero(slots.drawn == kind)
+        pool = pools.get(slot)
+        if pool is not None:
+            oldest = (progress[requests] * (len(pool) - LIVE)).astype(np.int64)
+            values += [pool[i] for i in (oldest + rng.integers(0, LIVE, len(requests))).tolist()]
+        else:
+            values += _slot_values(slots, slot, requests, rng)
     return values, np.array(base, dtype=np.int64)
 
 
-def _slot_values(
-    slots: Slots, slot: str, requests: Ints, pools: dict[str, list[bytes]], rng: np.random.Generator
-) -> list[bytes]:
+def _slot_values(slots: Slots, slot: str, requests: Ints, rng: np.random.Generator) -> list[bytes]:
+    """Return the values of one slot for the requests that have it."""
     sort, _, _ = slot.partition(":")
     n = len(requests)
-    if sort in pools:
-        pool = pools[sort]
-        return [pool[i] for i in rng.integers(0, len(pool), n).tolist()]
     if sort in _FRESH:
         return _FRESH[sort](rng, n)
     if sort == "jul":
@@ -109,12 +118,20 @@ def _slot_values(
     return ids.hex_ids(server, 1) * n
 
 
+def _progress(slots: Slots) -> NDArray[np.float64]:
+    """Return how far into the log each request starts, 0 to 1, by the number of requests before it."""
+    progress = np.empty(len(slots.drawn))
+    progress[np.argsort(slots.starts_us, kind="stable")] = np.linspace(0.0, 1.0, len(slots.drawn))
+    return progress
+
+
 def _dates(slots: Slots, requests: Ints) -> list[bytes]:
     """Return times as java.util.logging writes them: Jun 28, 2024 4:29:46 PM."""
     texts = []
     for moment in (slots.starts_us[requests] // 1_000_000).tolist():
         at = datetime.fromtimestamp(moment, UTC)
-        texts.append(f"{at:%b} {at.day}, {at.year} {(at.hour - 1) % 12 + 1}:{at:%M:%S} {'AM' if at.hour < 12 else 'PM'}")
+        half = "AM" if at.hour < 12 else "PM"
+        texts.append(f"{_MONTHS[at.month - 1]} {at.day}, {at.year} {(at.hour - 1) % 12 + 1}:{at:%M:%S} {half}")
     return [text.encode() for text in texts]
 
 

@@ -6,6 +6,8 @@ from lo2dask.synth import handlers as h
 from lo2dask.synth import statements as st
 from lo2dask.synth.answers import ErrorCase, answered, error, rejected
 
+_SCHEMA: Final = "Schema Validation Error - requestBody.{}: does not have a value in the enumeration {}"
+
 
 def _page_missing(name: str, path: str) -> ErrorCase:
     description = f"Query parameter page is required on path {path} but not found in request."
@@ -41,9 +43,8 @@ def _client_cases(verb: str, displaces: str) -> list[ErrorCase]:
         body = st.fill(st.CLIENT_BODY, kind=kind, profile=profile, owner=owner)
         return (*st.routed("/oauth2/client"), *st.client_checks(body, kind, profile, owner))
 
-    schema = "Schema Validation Error - requestBody.{}: does not have a value in the enumeration {}"
-    profiles = schema.format("clientProfile", "[webserver, mobile, browser, service, batch]")
-    types = schema.format("clientType", "[public, confidential, trusted, external]")
+    profiles = _SCHEMA.format("clientProfile", "[webserver, mobile, browser, service, batch]")
+    types = _SCHEMA.format("clientType", "[public, confidential, trusted, external]")
     cases = [
         error(
             f"{verb}_client_400_clientProfile",
@@ -55,11 +56,8 @@ def _client_cases(verb: str, displaces: str) -> list[ErrorCase]:
     ]
     owner = "404_no_user" if verb == "register" else "404_ownerId"
     absent = lines(owner="«hex:owner»")
-    cases.append(
-        error(
-            f"{verb}_client_{owner}", "ERR12013", displaces, answered(absent, "ERR12013", "User «hex:owner» is not found.")
-        )
-    )
+    unknown = answered(absent, "ERR12013", "User «hex:owner» is not found.")
+    cases.append(error(f"{verb}_client_{owner}", "ERR12013", displaces, unknown))
     if verb == "update":
         missing = answered(lines(), "ERR12014", "Client «uuid:missing» is not found.")
         cases.append(error("update_client_404_clientId", "ERR12014", displaces, missing))
@@ -72,7 +70,7 @@ def _service_cases() -> list[ErrorCase]:
         return (*st.routed("/oauth2/service"), *st.service_checks(body, service, kind, owner))
 
     exists = answered(lines(service="«service»"), "ERR12018", "Service id «service» exists.")
-    wrong = "Schema Validation Error - requestBody.serviceType: does not have a value in the enumeration [swagger, openapi]"
+    wrong = _SCHEMA.format("serviceType", "[swagger, openapi]")
     absent = answered(lines(), "ERR12015", "Service «hex:id» is not found.")
     no_owner = answered(lines(owner="«hex:owner»"), "ERR12013", "User «hex:owner» is not found.")
     return [

@@ -1,4 +1,4 @@
-"""When each request runs, on which thread, and when each of its lines is logged: microseconds from the test case's start."""
+"""When each request runs, on which thread, and when its lines are logged: microseconds from the case's start."""
 
 from dataclasses import dataclass
 
@@ -23,13 +23,13 @@ class Lines:
     duration_us: NDArray[np.float64]
 
 
-def expand(program: Program, kinds: Ints, rng: np.random.Generator) -> Lines:
-    """Lay out all lines of the requests whose kinds are given."""
+def expand(program: Program, kinds: Ints, rng: np.random.Generator, pace: float = 1.0) -> Lines:
+    """Lay out all lines of the requests whose kinds are given; a smaller pace is quicker."""
     lengths = program.kind_length[kinds]
     first = np.cumsum(lengths) - lengths
     request = np.repeat(np.arange(len(kinds)), lengths)
     template = np.arange(len(request)) - np.repeat(first - program.kind_start[kinds], lengths)
-    waits = rng.standard_exponential(len(request)) * program.wait_us[template]
+    waits = rng.standard_exponential(len(request)) * program.wait_us[template] * pace
     waits[first] = 0.0
     total = np.cumsum(waits)
     offset = total - np.repeat(total[first], lengths)

@@ -1,4 +1,4 @@
-"""The log of one service in one test case: draws its requests, lays their lines out in time, thins them, renders bytes."""
+"""The log of one service in one test case: draws requests, lays their lines out in time, thins, renders."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,7 +14,7 @@ from lo2dask.synth.startup import startup
 from lo2dask.synth.streams import stream
 
 CORRECT_RATIO = 6.4
-"""Requests of a whole ``correct`` log over those of the slice (whose logs are cut to about 1/7): 3.5 MB of token log."""
+"""Requests of a whole ``correct`` log over those of the slice, whose logs are cut: gives 3.5 MB of token log."""
 
 CORRECT_S, ERROR_S = 60.0, 20.0
 """Seconds that ``correct`` and an error case run in v1."""
@@ -25,8 +25,22 @@ ERROR_SHARE = 0.17
 DISPLACED = 0.55
 """What is left of the correct requests of the kind that the injected error displaces."""
 
-CORRECT_LEAD_S = {"client": 1.0, "code": 3.5, "key": 6.0, "refresh-token": 6.0, "service": 1.5, "token": 4.0, "user": 1.5}
-"""Seconds into ``correct`` at which the first request reaches a service: Locust needs a client before it gets a token."""
+CLUSTER_THREADS = 16
+"""Threads of hazelcast in each service."""
+
+WARM_PACE = 0.45
+"""Time that requests of a later test case take, as a share of that in the first: the machine is warm."""
+
+CORRECT_LEAD_S = {
+    "client": 1.0,
+    "code": 3.5,
+    "key": 6.0,
+    "refresh-token": 6.0,
+    "service": 1.5,
+    "token": 4.0,
+    "user": 1.5,
+}
+"""Seconds into ``correct`` until the first request reaches a service: without a client, there is no token to get."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ def service_log(spec: LogSpec) -> bytes:
     drawn = _draw_kinds(spec, program, rng)
     if not len(drawn):
         return b""
-    lines = expand(program, drawn, rng)
+    lines = expand(program, drawn, rng, 1.0 if spec.test_case == CORRECT or spec.is_first else WARM_PACE)
     threads, starts, times = _times(spec, program, drawn, lines, rng)
     order = np.argsort(times, kind="stable")
     kept = _thin(spec, program, lines, order, rng)
@@ -70,6 +84,8 @@ def service_log(spec: LogSpec) -> bytes:
 @lru_cache(maxsize=256)
 def _program(service: str, test_case: str, is_first: bool) -> Program:
     kinds = list(mix.MIXES[service].kinds)
+    if test_case != CORRECT:
+        kinds = [k if k.error_weight is None else replace(k, weight=k.error_weight) for k in kinds]
     if test_case != CORRECT and error_case(test_case).service == service:
         case = error_case(test_case)
         kinds = [replace(k, weight=k.weight * DISPLACED) if k.name == case.displaces else k for k in kinds]
@@ -121,7 +137,8 @@ def _times(
     sort = np.array([(mix.WORKER, mix.CLUSTER, mix.MAIN).index(kind.thread) for kind in program.kinds])[drawn]
     starts = rng.uniform(*window, len(drawn))
     pace = np.ones(len(drawn))
-    threads = np.where(sort == 0, rng.integers(0, mix.MIXES[spec.service].threads, len(drawn)), rng.integers(0, 16, len(drawn)))
+    size = np.where(sort == 0, mix.MIXES[spec.service].threads, CLUSTER_THREADS)
+    threads = rng.integers(0, size, len(drawn))
     workers = np.flatnonzero(sort == 0)
     starts[workers], pace[workers] = sequential_starts(lines.duration_us[workers], threads[workers], window, rng)
     starts[sort == 2] = 0.0

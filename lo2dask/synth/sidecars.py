@@ -8,7 +8,7 @@ from lo2dask.synth.streams import stream
 from lo2dask.synth.timeline import CasePlan, RunPlan
 
 STRAYS: Final = {
-    "prerun results/locust.log": b"[2024-06-28 10:00:00,000] prerun/INFO/locust.main: Run time limit set to 10 seconds\n",
+    "prerun results/locust.log": b"[2024-06-28 10:00:00,000] locust/INFO/locust.main: Run time limit set to 10 s\n",
     "collect.log": b"collected by the nightly job\n",
 }
 """A folder and a file beside the runs, as real trees have them."""
@@ -30,7 +30,8 @@ def locust_log(case: CasePlan) -> bytes:
     ]
     if case.name != CORRECT:
         error = error_case(case.name)
-        lines.append(f"[{begin:%Y-%m-%d %H:%M:%S},931] {host}.user.task: {error.service} answered {error.code}, as expected")
+        answer = f"{error.service} answered {error.code}, as expected"
+        lines.append(f"[{begin:%Y-%m-%d %H:%M:%S},931] {host}.user.task: {answer}")
     lines.append(f"[{end:%Y-%m-%d %H:%M:%S},003] {host}.main: --run-time limit reached, shutting down")
     return ("\n".join(lines) + "\n").encode()
 
@@ -41,9 +42,10 @@ def database_log(seed: int, run: RunPlan, case: CasePlan) -> bytes:
     lines = []
     for offset in sorted(rng.integers(0, case.seconds, 12).tolist()):
         at = _at(case.start + offset)
+        fraction, thread = int(rng.integers(0, 10**6)), int(rng.integers(8, 90))
         lines.append(
-            f"{at:%Y-%m-%dT%H:%M:%S}.{int(rng.integers(0, 10**6)):06d}Z {int(rng.integers(8, 90))} [Note] Aborted connection "
-            "to db: 'oauth2' user: 'mysqluser' (Got an error reading communication packets)"
+            f"{at:%Y-%m-%dT%H:%M:%S}.{fraction:06d}Z {thread} [Note] Aborted connection to db: 'oauth2' "
+            "user: 'mysqluser' (Got an error reading communication packets)"
         )
     return ("\n".join(lines) + "\n").encode()
 
@@ -52,6 +54,6 @@ def tracing_log(case: CasePlan) -> bytes:
     """Return the tracing container's log of a test case."""
     at = case.start + 0.25
     return (
-        f'{{"level":"info","ts":{at},"caller":"channelz/funcs.go:340","msg":"[core][Channel #1] Channel Connectivity change '
-        'to READY","system":"grpc","grpc_log":true}\n'
+        f'{{"level":"info","ts":{at},"caller":"channelz/funcs.go:340","msg":"[core][Channel #1] Channel Connectivity '
+        'change to READY","system":"grpc","grpc_log":true}\n'
     ).encode()

@@ -6,12 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+Kind = type[BaseException] | None
+
 
 class Sink(Protocol):
-    """Takes the files of a run by their path inside it, and counts them."""
+    """Takes the files of a run by their path inside it, and counts them and their bytes."""
 
     files: int
-    bytes: int
+    size: int
 
     def add(self, path: str, content: bytes) -> None:
         """Write one file."""
@@ -19,7 +21,7 @@ class Sink(Protocol):
     def __enter__(self) -> Self:
         """Start."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: Kind, error: BaseException | None, trace: TracebackType | None) -> None:
         """Finish."""
 
 
@@ -30,7 +32,7 @@ class FolderSink:
         """Take the folder; it need not exist."""
         self.root = root
         self.files = 0
-        self.bytes = 0
+        self.size = 0
 
     def add(self, path: str, content: bytes) -> None:
         """Write one file."""
@@ -38,13 +40,13 @@ class FolderSink:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         self.files += 1
-        self.bytes += len(content)
+        self.size += len(content)
 
     def __enter__(self) -> Self:
         """Start; a folder needs no preparation."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: Kind, error: BaseException | None, trace: TracebackType | None) -> None:
         """Finish; a folder needs none."""
 
 
@@ -57,7 +59,7 @@ class TarSink:
         self.top = top
         self.mtime = mtime
         self.files = 0
-        self.bytes = 0
+        self.size = 0
 
     def add(self, path: str, content: bytes) -> None:
         """Append one member."""
@@ -66,7 +68,7 @@ class TarSink:
         member.mtime = self.mtime
         self._tar.addfile(member, io.BytesIO(content))
         self.files += 1
-        self.bytes += len(content)
+        self.size += len(content)
 
     def __enter__(self) -> Self:
         """Open the tar under a name of its own."""
@@ -75,7 +77,7 @@ class TarSink:
         self._tar = tarfile.open(self._part, "w", format=tarfile.GNU_FORMAT)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: Kind, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close it; give it its name if nothing went wrong."""
         self._tar.close()
         if kind is None:

@@ -74,13 +74,16 @@ def startup(service: str) -> RequestKind:
         f"{pool}.HikariConfig logConfiguration - HikariPool-1 - configuration:",
         *(f"{pool}.HikariConfig logConfiguration - {line}" for line in _POOL),
         "INFO  com.zaxxer.hikari.HikariDataSource getConnection - HikariPool-1 - Starting...",
-        f"{pool}.pool.HikariPool checkFailFast - HikariPool-1 - Added connection com.mysql.cj.jdbc.ConnectionImpl@«hex:conn»",
+        f"{pool}.pool.HikariPool checkFailFast - HikariPool-1 - Added connection "
+        "com.mysql.cj.jdbc.ConnectionImpl@«hex:conn»",
         "INFO  com.zaxxer.hikari.HikariDataSource getConnection - HikariPool-1 - Start completed.",
         "«jul» com.hazelcast.instance.AddressPicker",
-        "INFO: [LOCAL] [dev] [3.12] Picked [«ip»]:5701, using socket ServerSocket[addr=/0:0:0:0:0:0:0:0,localport=5701]",
+        "INFO: [LOCAL] [dev] [3.12] Picked [«ip»]:5701, using socket "
+        "ServerSocket[addr=/0:0:0:0:0:0:0:0,localport=5701]",
         "«jul» com.hazelcast.core.LifecycleService",
         "INFO: [«ip»]:5701 [dev] [3.12] [«ip»]:5701 is STARTED",
-        *(f"DEBUG c.n.oauth.cache.{store}MapStore loadAllKeys - loadAllKeys is called" for store in ("Client", "RefreshToken")),
+        "DEBUG c.n.oauth.cache.ClientMapStore loadAllKeys - loadAllKeys is called",
+        "DEBUG c.n.oauth.cache.RefreshTokenMapStore loadAllKeys - loadAllKeys is called",
         f"INFO  com.networknt.server.Server start - com.networknt.oauth2-{service}-1.0.0 registered for discovery",
         "INFO  com.networknt.server.Server serverBind - Https Server started on ip:0.0.0.0 Port:6881",
     )

@@ -1,4 +1,4 @@
-"""Log statements of Light-OAuth2 as text with slots: ``«type:name»``; a leading ``~`` marks one that waits for a database."""
+"""Log statements as text with slots ``«type:name»``; a leading ``~`` marks one that waits for the database."""
 
 from collections.abc import Iterable
 
@@ -16,13 +16,14 @@ USER_BODY = (
 )
 PASSWORD_BODY = '{"password":"«uuid:old»","newPassword":"«uuid:new»","newPasswordConfirm":"«confirm»"}'
 
+_CONFIG = "INFO  com.networknt.config.Config"
+
 STATUS_LOADING = (
-    "INFO  com.networknt.config.Config loadJsonMapConfigWithSpecificConfigLoader - Trying to load status with extension "
-    "yaml, yml or json by using default loading method.",
-    "INFO  com.networknt.config.Config getConfigStream - Unable to load config from externalized folder for status.yml "
-    "in /config",
-    "INFO  com.networknt.config.Config getConfigStream - Trying to load config from classpath directory for file status.yml",
-    "INFO  com.networknt.config.Config getConfigStream - Config loaded from default folder for status.yml",
+    f"{_CONFIG} loadJsonMapConfigWithSpecificConfigLoader - Trying to load status with extension yaml, yml or json by "
+    "using default loading method.",
+    f"{_CONFIG} getConfigStream - Unable to load config from externalized folder for status.yml in /config",
+    f"{_CONFIG} getConfigStream - Trying to load config from classpath directory for file status.yml",
+    f"{_CONFIG} getConfigStream - Config loaded from default folder for status.yml",
 )
 """What a service logs before its first error answer: the messages are read from a file on demand."""
 
@@ -159,9 +160,8 @@ def password_checks(body: str, confirm: str) -> tuple[str, ...]:
 
 def error_body(status: int, code: str, message: str, description: str) -> str:
     """Return the JSON with which a service answers an error."""
-    return (
-        f'{{"statusCode":{status},"code":"{code}","message":"{message}","description":"{description}","severity":"ERROR"}}'
-    )
+    head = f'"statusCode":{status},"code":"{code}","message":"{message}"'
+    return f'{{{head},"description":"{description}","severity":"ERROR"}}'
 
 
 def answered(body: str) -> str:
@@ -181,11 +181,9 @@ def token_step(step: str, text: str) -> str:
 
 SIGNED = (
     "~DEBUG com.networknt.security.JwtIssuer getPrivateKey - filename = primary.jks key = selfsigned",
-    "INFO  com.networknt.config.Config getConfigStream - Config loaded from externalized folder for primary.jks in /config",
+    f"{_CONFIG} getConfigStream - Config loaded from externalized folder for primary.jks in /config",
 )
-GOT_CODE = token_step(
-    "handleAuthorizationCode", "code = «b22:code» redirectUri = http://localhost:8080/authorization"
-)
+GOT_CODE = token_step("handleAuthorizationCode", "code = «b22:code» redirectUri = http://localhost:8080/authorization")
 FOUND_CODE = "~" + token_step(
     "handleAuthorizationCode",
     "variable from codeMap cache userId = admin redirectUri = http://localhost:8080/authorization scope = null "

@@ -6,6 +6,7 @@ from typing import Final
 
 from lo2dask.errors import InputError
 from lo2dask.options import SynthOptions
+from lo2dask.synth.faults import CUT_TAR, faulty_run
 from lo2dask.synth.sidecars import STRAYS
 
 MARKER: Final = ".lo2dask-synth.json"
@@ -28,9 +29,9 @@ def prepare_target(options: SynthOptions, entries: list[str]) -> None:
     elif out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty, and synth did not write it: give another folder, or empty this one")
     out.mkdir(parents=True, exist_ok=True)
-    tops = {entry.split("/")[0] for entry in entries} | {"logs", "metrics"} if options.layout == "sample" else {*entries}
-    strays = {name.split("/")[0] for name in STRAYS}
-    marker.write_text(json.dumps(sorted(tops | strays), indent=0) + "\n")
+    tops = {"logs", "metrics"} if options.layout == "sample" else {*entries}
+    beside = {name.split("/")[0] for name in STRAYS} | ({faulty_run(options), CUT_TAR} if options.faults else set())
+    marker.write_text(json.dumps(sorted(tops | beside), indent=0) + "\n")
 
 
 def _remove_tree(options: SynthOptions, entries: list[str]) -> None:

@@ -85,7 +85,7 @@ def _error_names(options: SynthOptions, index: int) -> list[str]:
 
 
 def _spacing_s(options: SynthOptions) -> int:
-    """Return the seconds between runs: about an hour, and such that midnight falls into a test case of the second or third.
+    """Return the seconds between runs: over an hour, and such that midnight falls into a test case of an early one.
 
     A date read off a run's name is then wrong by a day unless the loader minds midnight.
     """

@@ -12,6 +12,7 @@ from typing import Final
 from lo2dask.options import SynthOptions
 from lo2dask.synth import layouts
 from lo2dask.synth.faults import write_faults
+from lo2dask.synth.metrics import wide_table
 from lo2dask.synth.sidecars import STRAYS
 from lo2dask.synth.sinks import FolderSink, Sink, TarSink
 from lo2dask.synth.target import prepare_target
@@ -35,7 +36,7 @@ class SynthSummary:
 
 @dataclass(frozen=True)
 class _Task:
-    """A run, or one part of it, and the folder or tar it goes to; a process can do it knowing nothing else."""
+    """A run, or some parts of it; without parts, the table of its metrics. A process can do it knowing nothing else."""
 
     options: SynthOptions
     run: RunPlan
@@ -65,7 +66,7 @@ def write_tree(options: SynthOptions, progress: Callable[[int], None] | None = N
     strays = FolderSink(home)
     for name, content in STRAYS.items():
         strays.add(name, content)
-    sizes.append((strays.files, strays.bytes))
+    sizes.append((strays.files, strays.size))
     if options.faults:
         sizes.append(write_faults(options, home))
     return SynthSummary(
@@ -79,9 +80,10 @@ def write_tree(options: SynthOptions, progress: Callable[[int], None] | None = N
 
 
 def _tasks(options: SynthOptions, runs: list[RunPlan]) -> list[_Task]:
+    tables = [_Task(options, run, ()) for run in runs if options.with_metrics and options.layout == "sample"]
     if options.tar:
-        return [_Task(options, run, layouts.parts(options, run)) for run in runs]
-    return [_Task(options, run, (part,)) for run in runs for part in layouts.parts(options, run)]
+        return [_Task(options, run, layouts.parts(options, run)) for run in runs] + tables
+    return [_Task(options, run, (part,)) for run in runs for part in layouts.parts(options, run)] + tables
 
 
 def _results(tasks: list[_Task], options: SynthOptions) -> Iterator[tuple[int, int]]:
@@ -95,11 +97,15 @@ def _results(tasks: list[_Task], options: SynthOptions) -> Iterator[tuple[int, i
 
 def _write(task: _Task) -> tuple[int, int]:
     """Write one task; return the number of files and their bytes."""
+    if not task.parts:
+        table = FolderSink(task.options.out / "metrics")
+        table.add(f"{task.run.name}.csv", wide_table(task.options, task.run))
+        return table.files, table.size
     with _sink(task) as sink:
         for part in task.parts:
             for path, content in layouts.files_of(task.options, task.run, part):
                 sink.add(path, content)
-    return sink.files, sink.bytes
+    return sink.files, sink.size
 
 
 def _sink(task: _Task) -> Sink:
