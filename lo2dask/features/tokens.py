@@ -1,4 +1,4 @@
-"""Words and overlapping character trigrams of texts, counted into sparse matrices: one row a text, one column a token."""
+"""Words and overlapping character trigrams of texts, counted into sparse matrices (texts x tokens)."""
 
 from dataclasses import dataclass
 

@@ -6,6 +6,7 @@ A chunk always ends with a whole line. What cannot be read becomes a reject, and
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from lo2dask.errors import IntegrityError
 from lo2dask.sources.tree import SourceFile
 
 CHUNK_BYTES = 4 << 20
@@ -42,11 +43,40 @@ class Segment:
 
 
 @dataclass
+class Counts:
+    """Lines of a batch: what came in is what was kept, dropped for a stated reason, or rejected."""
+
+    lines_in: int = 0
+    kept: int = 0
+    trimmed: int = 0
+    blank: int = 0
+    continuation: int = 0
+    balanced: int = 0
+    rejected: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Add another chunk's counts."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def check(self, where: str) -> None:
+        """Assert that no line was lost.
+
+        Raises
+        ------
+        IntegrityError : lines in are not lines kept, dropped or rejected.
+        """
+        out = self.kept + self.trimmed + self.blank + self.continuation + self.balanced + self.rejected
+        if out != self.lines_in:
+            raise IntegrityError(f"{where}: {self.lines_in} lines came in, {out} are accounted for")
+
+
+@dataclass
 class Reading:
     """What reading has seen so far: rejects, lines lost to them, bytes read, and which files gave anything at all."""
 
     rejects: list[Reject] = field(default_factory=list)
-    lines_rejected: int = 0
+    counts: Counts = field(default_factory=Counts)
     bytes_read: int = 0
 
     def reject(self, file: SourceFile, reason: str, detail: str = "") -> None:
@@ -54,7 +84,7 @@ class Reading:
         self.rejects.append(Reject(file.path, file.member, "load", reason, detail))
 
     def count_lines(self, file: SourceFile) -> int:
-        """Count a file's lines ahead of parsing, in blocks; only for files larger than a chunk, when a rule needs it."""
+        """Count a file's lines ahead of parsing, in blocks; only done when a rule needs a large file's number."""
         lines, left, end = 0, file.size, b""
         with open(file.path, "rb", buffering=0) as raw:
             raw.seek(file.offset)
@@ -133,7 +163,8 @@ def _skip_line(block: bytes) -> tuple[bytes, bool]:
 
 
 def _reject_line(file: SourceFile, reading: Reading) -> None:
-    reading.lines_rejected += 1
+    reading.counts.lines_in += 1
+    reading.counts.rejected += 1
     reading.reject(file, "line too long", f"1 lines of more than {LONGEST_LINE} bytes were left out")
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from lo2dask.errors import IntegrityError
 from lo2dask.options import LoadingOptions
-from lo2dask.parse.chunks import LONGEST_LINE, Reading, Segment
+from lo2dask.parse.chunks import LONGEST_LINE, Counts, Reading, Segment
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
 from lo2dask.parse.columns import FileKeys, event_columns, merge_continuations
 from lo2dask.parse.lines import (
@@ -43,35 +42,6 @@ class LinePolicy:
 
 
 @dataclass
-class Counts:
-    """Lines of a batch: what came in is what was kept, dropped for a stated reason, or rejected."""
-
-    lines_in: int = 0
-    kept: int = 0
-    trimmed: int = 0
-    blank: int = 0
-    continuation: int = 0
-    balanced: int = 0
-    rejected: int = 0
-
-    def add(self, other: "Counts") -> None:
-        """Add another chunk's counts."""
-        for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
-
-    def check(self, where: str) -> None:
-        """Assert that no line was lost.
-
-        Raises
-        ------
-        IntegrityError : lines in are not lines kept, dropped or rejected.
-        """
-        out = self.kept + self.trimmed + self.blank + self.continuation + self.balanced + self.rejected
-        if out != self.lines_in:
-            raise IntegrityError(f"{where}: {self.lines_in} lines came in, {out} are accounted for")
-
-
-@dataclass
 class FileState:
     """What a later block of the same file needs: raw lines so far, the last time, the file's lines if counted."""
 
@@ -88,7 +58,6 @@ class EventParser:
     keys: FileKeys
     policy: LinePolicy
     reading: Reading
-    counts: Counts = field(default_factory=Counts)
     state: FileState = field(default_factory=FileState)
 
     def parse(self, chunk: list[Segment]) -> pa.Table:
@@ -136,7 +105,7 @@ class EventParser:
         if self.policy.continuation == "drop":
             counts.continuation = drop(header.time_ms < 0)
         counts.kept = int(left.sum())
-        self.counts.add(counts)
+        self.reading.counts.add(counts)
         return left
 
     def _numbers(self, layout: "_Layout") -> Ints:

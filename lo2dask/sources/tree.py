@@ -43,7 +43,7 @@ class SourceFile:
 
 
 def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
-    """List the runs below a root, sorted by name, and the names of what lies beside them.
+    """List the runs below a root, sorted as their sequences' ids sort, and the names of what lies beside them.
 
     Raises
     ------
@@ -60,13 +60,18 @@ def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
     if not runs:
         raise InputError(_no_run(root, [entry.name for entry in entries]))
     taken = {run.path for run in runs}
-    return sorted(runs, key=lambda run: run.name), [entry.name for entry in entries if entry.path not in taken]
+    return sorted(runs, key=lambda run: run.name + "__"), [entry.name for entry in entries if entry.path not in taken]
 
 
 def scan_run(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     """List a run's files, sorted by test case and name; metric folders only on demand (they hold 45 million files)."""
     files = _scan_tar(run, with_metrics) if run.is_tar else _scan_folder(run, with_metrics)
-    return iter(sorted(files, key=lambda file: (file.test_case, file.name, file.path, file.member)))
+    return iter(sorted(files, key=_file_order))
+
+
+def _file_order(file: SourceFile) -> tuple[str, ...]:
+    """Sort as the sequences' ids sort: "a__x" stands before "a_b__x", and "run_10__x" before "run_1__x"."""
+    return (file.test_case + "__", file.name.removesuffix(".log"), file.path, file.member)
 
 
 def _check_root(root: Path) -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lo2dask import schema as schemas
@@ -33,12 +34,13 @@ class PartWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         """Begin a part that holds the columns of ``schema``, in its order."""
         self.rows = 0
-        self.schema = schema
+        # Dictionary-encoded columns go to Parquet as they are, which is the fast way; on disk they are plain strings.
+        self.schema = schemas.in_memory(schema)
         self._stack = contextlib.ExitStack()
         temporary = self._stack.enter_context(replacing(path))
         self._writer = pq.ParquetWriter(
             temporary,
-            schema,
+            self.schema,
             compression="zstd",
             compression_level=1,
             use_dictionary=[field.name for field in schema if field.name in _LOW_CARDINALITY],
@@ -80,14 +82,27 @@ def part_paths(folder: Path) -> list[Path]:
 
 def read_part(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
     """Read one part, or some of its columns, low-cardinality columns dictionary-encoded."""
-    file = pq.ParquetFile(path, read_dictionary=[name for name in schemas.DICTIONARY])
-    return file.read(columns=None if columns is None else list(columns))
+    return _open(path).read(columns=None if columns is None else list(columns))
 
 
 def read_parts(folder: Path, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
     """Read a table part by part; the caller holds one part at a time."""
     wanted = None if columns is None else list(columns)
     return (read_part(path, wanted) for path in part_paths(folder))
+
+
+def read_row_groups(path: Path, columns: Iterable[str], dictionary: pa.Array | None = None) -> Iterator[pa.Table]:
+    """Read a part row group by row group; with ``dictionary``, seq_id is encoded by it, so that codes mean its rows."""
+    file = _open(path)
+    wanted = list(columns)
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group, columns=wanted).unify_dictionaries()
+        if dictionary is not None:
+            own = table["seq_id"].combine_chunks()
+            codes = pc.index_in(own.dictionary, dictionary).take(own.indices)
+            encoded = pa.DictionaryArray.from_arrays(codes, dictionary)
+            table = table.set_column(table.schema.get_field_index("seq_id"), "seq_id", encoded)
+        yield table.select(wanted)
 
 
 def count_rows(folder: Path) -> int:
@@ -119,11 +134,19 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _open(path: Path) -> pq.ParquetFile:
+    footer = pq.read_metadata(path)
+    # Only whole columns: the leaves of a list or struct column may carry the same name.
+    names = {footer.schema.column(place).path for place in range(footer.num_columns)}
+    return pq.ParquetFile(path, metadata=footer, read_dictionary=[n for n in schemas.DICTIONARY if n in names])
+
+
 def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Bring a table to the schema's columns; dictionaries go to Parquet as they are, which is the fast way."""
+    """Bring a table to the schema's columns and types."""
     columns = []
     for field in schema:
         column = table[field.name]
-        encoded = pa.types.is_dictionary(column.type) and column.type.value_type == field.type
-        columns.append(column if column.type == field.type or encoded else column.cast(field.type))
-    return pa.table(columns, names=schema.names)
+        if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        columns.append(column if column.type == field.type else column.cast(field.type))
+    return pa.table(columns, schema=schema)

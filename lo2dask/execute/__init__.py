@@ -1,0 +1,1 @@
+"""Runs waves of work on Dask, or serially; nothing below this floor knows that Dask exists."""

@@ -1,0 +1,167 @@
+"""A session runs waves of small records through a function, on a Dask cluster that starts with the first wave."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Self
+
+from lo2dask.options import CommonOptions
+
+logger = logging.getLogger(__name__)
+
+# Records in flight at once, per worker: enough to keep all busy, few enough that the graph stays small at 650 GB.
+WINDOW_PER_WORKER = 32
+Listener = Callable[[str, int, int, Any], None]
+
+
+class Session:
+    """Runs functions over records; the cluster starts when it is first needed and ends with the session.
+
+    ``listeners`` are called as ``listener(label, done, total, result)`` when a record is done.
+    """
+
+    def __init__(self, options: CommonOptions, *, serial: bool = False) -> None:
+        """Keep the options; nothing starts yet."""
+        self.options = options
+        self.listeners: list[Listener] = []
+        self._serial = serial
+        self._stack = contextlib.ExitStack()
+        self._client: Any = None
+
+    @classmethod
+    def serial(cls, options: CommonOptions | None = None) -> "Session":
+        """Make a session without a cluster, the reference that every other way of running must equal."""
+        return cls(options or CommonOptions(), serial=True)
+
+    def __enter__(self) -> Self:
+        """Enter the block in which work may be run."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the cluster, if one was started."""
+        self._stack.close()
+        self._client = None
+
+    @property
+    def client(self) -> Any:
+        """The Dask client; starts the cluster."""
+        if self._client is None:
+            from lo2dask.execute.cluster import open_client
+
+            self._client = self._stack.enter_context(open_client(self.options))
+            logger.info("cluster: %s", self._client.dashboard_link or self._client.scheduler.address)
+        return self._client
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether work runs in this process."""
+        return self._serial
+
+    def workers(self) -> int:
+        """Count the worker processes; 1 for a serial session."""
+        return 1 if self._serial else max(1, len(self.client.nthreads()))
+
+    def wave(self, function: Callable[..., Any], records: Iterable[Any], label: str, **shared: Any) -> list[Any]:
+        """Apply ``function(record, **shared)`` to all records; give the results in the records' order.
+
+        Each window of records is one Dask bag, one partition a record. Records and results are small: what is large
+        lies in files. A failed task raises here; the files of finished ones stay, so that the work can be resumed.
+        """
+        todo = list(records)
+        results: list[Any] = [None] * len(todo)
+        finished = (
+            self._run_serially(function, todo, shared) if self._serial else self._run_bags(function, todo, shared)
+        )
+        for done, (place, result) in enumerate(finished, 1):
+            results[place] = result
+            for listener in self.listeners:
+                listener(label, done, len(todo), result)
+        return results
+
+    def call(self, function: Callable[..., Any], *arguments: Any, label: str = "") -> Any:
+        """Run one function on a worker and give its result."""
+        return self.wave(_apply, [(function, arguments)], label or function.__name__)[0]
+
+    def frames(self, function: Callable[..., Any], records: Sequence[Any], label: str, **shared: Any) -> list[Any]:
+        """Apply ``function(frame, **shared)`` to one Dask dataframe partition per record; results come in order.
+
+        A partition starts as a frame of one row, the record as its column ``record``; what the function returns has
+        the one column ``result``. The schema is explicit on both sides, so nothing is ever computed to guess it.
+        """
+        if self._serial:
+            return self.wave(_as_frame, records, label, inner=function, inner_shared=shared)
+        window = WINDOW_PER_WORKER * self.workers()
+        results: list[Any] = []
+        for start in range(0, len(records), window):
+            for result in self._run_frames(function, records[start : start + window], shared):
+                results.append(result)
+                for listener in self.listeners:
+                    listener(label, len(results), len(records), result)
+        return results
+
+    def _run_frames(
+        self, function: Callable[..., Any], records: Sequence[Any], shared: dict[str, Any]
+    ) -> Iterator[Any]:
+        import dask.dataframe as dd
+        import pandas as pd
+        from distributed import futures_of
+
+        frame = dd.from_map(_record_frame, list(records), meta=pd.DataFrame({"record": pd.Series(dtype=object)}))
+        meta = pd.DataFrame({"result": pd.Series(dtype=object)})
+        mapped = frame.map_partitions(function, meta=meta, enforce_metadata=False, **shared)
+        for future in futures_of(self.client.persist(mapped)):
+            yield future.result()["result"].iloc[0]
+
+    def _run_serially(
+        self, function: Callable[..., Any], todo: list[Any], shared: dict[str, Any]
+    ) -> Iterator[tuple[int, Any]]:
+        return ((place, function(record, **shared)) for place, record in enumerate(todo))
+
+    def _run_bags(
+        self, function: Callable[..., Any], todo: list[Any], shared: dict[str, Any]
+    ) -> Iterator[tuple[int, Any]]:
+        from distributed import as_completed
+
+        if not todo:
+            return
+        window = WINDOW_PER_WORKER * (len(self.client.nthreads()) or 1)
+        waiting = iter(enumerate(todo))
+        running = as_completed(self._submit(function, list(islice(waiting, window)), shared))
+        for future in running:
+            # A partition is a list of its one record's result.
+            yield from future.result()
+            future.release()
+            if running.count() <= window // 2:
+                running.update(self._submit(function, list(islice(waiting, window // 2)), shared))
+
+    def _submit(
+        self, function: Callable[..., Any], records: list[tuple[int, Any]], shared: dict[str, Any]
+    ) -> list[Any]:
+        import dask.bag as db
+        from distributed import futures_of
+
+        if not records:
+            return []
+        bag = db.from_sequence(records, partition_size=1).map(_numbered, function=function, shared=shared)
+        return list(futures_of(self.client.persist(bag)))
+
+
+def _numbered(record: tuple[int, Any], function: Callable[..., Any], shared: dict[str, Any]) -> tuple[int, Any]:
+    place, value = record
+    return place, function(value, **shared)
+
+
+def _apply(record: tuple[Callable[..., Any], tuple[Any, ...]]) -> Any:
+    function, arguments = record
+    return function(*arguments)
+
+
+def _record_frame(record: Any) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({"record": pd.Series([record], dtype=object)})
+
+
+def _as_frame(record: Any, inner: Callable[..., Any], inner_shared: dict[str, Any]) -> Any:
+    return inner(_record_frame(record), **inner_shared)["result"].iloc[0]

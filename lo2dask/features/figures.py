@@ -1,0 +1,123 @@
+"""The figures of each sequence of a batch, added up slab by slab."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.features.lines import Slab
+from lo2dask.features.tokens import count_pairs
+from lo2dask.parse.clock import NO_TIME
+from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.lines import Ints
+
+# "java.lang.RuntimeException: null" or "Caused by: java.sql.SQLException: ...", the first line of a stack trace.
+_EXCEPTION = r"^(?:Caused by: )?(?P<name>(?:[A-Za-z_$][\w$]*\.)+[\w$]*(?:Exception|Error))\b"
+_LATEST = int(np.iinfo(np.int64).max)
+
+
+class BaseFigures:
+    """Adds up what lo2_sequences.parquet says of each file of a batch: length, first and last time."""
+
+    def __init__(self, n_files: int) -> None:
+        """Begin with no line in any of the batch's files."""
+        self.lengths = np.zeros(n_files, dtype=np.int64)
+        self.starts = np.full(n_files, _LATEST, dtype=np.int64)
+        self.ends = np.full(n_files, NO_TIME, dtype=np.int64)
+
+    def add(self, events: pa.Table) -> None:
+        """Add event rows whose seq_id codes are the numbers of the batch's files."""
+        for codes, stamps in zip(events["seq_id"].chunks, events["m_timestamp"].chunks, strict=True):
+            file = codes.indices.to_numpy()
+            self.lengths += np.bincount(file, minlength=len(self.lengths))
+            timed = pc.is_valid(stamps).to_numpy(zero_copy_only=False)
+            times = stamps.cast(pa.int64()).fill_null(0).to_numpy()[timed]
+            np.minimum.at(self.starts, file[timed], times)
+            np.maximum.at(self.ends, file[timed], times)
+
+    def rows(self) -> Ints:
+        """Number the files of which a line was kept."""
+        return np.flatnonzero(self.lengths)
+
+    def table(self, keys: FileKeys) -> pa.Table:
+        """Give lo2_sequences rows (schema.SEQUENCES) of the files of which a line was kept, in their order."""
+        kept = self.rows()
+        timed = self.ends[kept] != NO_TIME
+        starts, ends = np.where(timed, self.starts[kept], 0), np.where(timed, self.ends[kept], 0)
+        columns = keys.columns(kept) | {
+            "start_time": pa.array(starts, mask=~timed).cast(pa.timestamp("ms")),
+            "end_time": pa.array(ends, mask=~timed).cast(pa.timestamp("ms")),
+            "duration": pa.array(ends - starts),
+            "duration_sec": pa.array((ends - starts) // 1000),
+            "seq_len": pa.array(self.lengths[kept]),
+        }
+        return pa.table([columns[name] for name in schema.SEQUENCES.names], names=schema.SEQUENCES.names)
+
+
+class TextFigures:
+    """Adds up what enhancement says of each sequence beyond its bags: sums, errors, exceptions, threads."""
+
+    def __init__(self, n_sequences: int) -> None:
+        """Begin with no line in any sequence."""
+        self.sums = {name: np.zeros(n_sequences, dtype=np.int64) for name in _SUMS}
+        self.first_exception: list[str | None] = [None] * n_sequences
+        self.threads: list[set[str]] = [set() for _ in range(n_sequences)]
+        self.errors: list[dict[str, int]] = [{} for _ in range(n_sequences)]
+
+    def add(self, events: pa.Table, slab: Slab, rows: Ints) -> None:
+        """Add a slab's event rows; ``rows`` is the batch's row of each of the slab's sequences."""
+        of_line = rows[slab.sequence]
+        for name in ("e_words_len", "e_trigrams_len"):
+            np.add.at(self.sums[name], of_line, events[name].to_numpy().astype(np.int64))
+        self._add_exceptions(slab, of_line)
+        for row, thread, _ in _pairs(events["thread"], of_line, None):
+            self.threads[row].add(thread)
+        is_error = pc.equal(events["level"].cast(pa.string()), "ERROR").fill_null(False).to_numpy()
+        for row, logger, count in _pairs(events["logger"], of_line, is_error):
+            self.errors[row][logger] = self.errors[row].get(logger, 0) + count
+            self.sums["n_error"][row] += count
+
+    def columns(self, rows: Ints, sequences: pa.Table) -> dict[str, pa.Array]:
+        """Give the columns of schema.FEATURES (but n_templates), first_exception and errors_by_logger.
+
+        ``rows`` are the batch's rows of the sequences in ``sequences`` (schema.SEQUENCES).
+        """
+        length = sequences["seq_len"].to_numpy()
+        duration = sequences["duration"].to_numpy()
+        chosen = rows.tolist()
+        errors = [sorted(self.errors[row].items()) for row in chosen]
+        errors_type = schema.ENHANCED.field("errors_by_logger").type
+        return {
+            "e_event_id_len": pa.array(length),
+            **{name: pa.array(values[rows]) for name, values in self.sums.items()},
+            "n_threads": pa.array([len(self.threads[row]) for row in chosen], pa.int64()),
+            "rate": pa.array(length * 1000 / np.maximum(duration, 1)),
+            "first_exception": pa.array([self.first_exception[row] for row in chosen], pa.string()),
+            "errors_by_logger": pa.array(
+                [[{"token": logger, "count": count} for logger, count in found] for found in errors], errors_type
+            ),
+        }
+
+    def _add_exceptions(self, slab: Slab, of_line: Ints) -> None:
+        names = pc.extract_regex(slab.bodies, _EXCEPTION).field("name")
+        thrown = pc.is_valid(pc.extract_regex(slab.bodies, _EXCEPTION)).to_numpy(zero_copy_only=False)
+        at = np.flatnonzero(thrown[slab.line])
+        np.add.at(self.sums["n_exception"], of_line[at], 1)
+        found, first = np.unique(of_line[at], return_index=True)
+        for row, place in zip(found.tolist(), at[first].tolist(), strict=True):
+            if self.first_exception[row] is None:
+                self.first_exception[row] = names[int(slab.line[place])].as_py()
+
+
+_SUMS = ("e_words_len", "e_trigrams_len", "n_error", "n_exception")
+
+
+def _pairs(column: pa.ChunkedArray, rows: Ints, keep: np.ndarray | None) -> list[tuple[int, str, int]]:
+    """Count the (row, value) pairs of a dictionary column, nulls left out; there are few distinct ones."""
+    whole = column.combine_chunks()
+    codes = whole.indices.fill_null(-1).to_numpy()
+    chosen = codes >= 0 if keep is None else (codes >= 0) & keep
+    values = whole.dictionary.to_pylist()
+    counts = count_pairs(rows[chosen], codes[chosen], (int(rows.max(initial=-1)) + 1, len(values))).tocoo()
+    triples = zip(counts.row.tolist(), counts.col.tolist(), counts.data.tolist(), strict=True)
+    return [(row, values[column], count) for row, column, count in triples]

@@ -1,0 +1,154 @@
+"""The text pass: what enhancement takes out of a batch's event rows while they are in memory.
+
+It leaves three small tables: ``bags`` (a row per sequence: figures, words, trigrams, its normalised lines by number),
+``lines`` (a row per distinct normalised line) and, if events are kept, ``codes`` (the line number of each event).
+Templates are joined on later, when the whole tree's distinct messages are known.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask import schema
+from lo2dask.features.bags import add_slabs, to_bags
+from lo2dask.features.figures import TextFigures
+from lo2dask.features.lines import Slab, masked_counts, raw_counts, read_slab
+from lo2dask.features.masks import Mask
+from lo2dask.features.tokens import TokenCounts, text_bytes
+from lo2dask.parse.columns import HEAD
+from lo2dask.parse.lines import Bytes, Ints, padded, scan_headers
+
+LINE_BAG = pa.list_(pa.struct([pa.field("line", pa.int32()), pa.field("count", pa.int32())]))
+LINES = pa.schema(
+    [
+        pa.field("line", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("n_events", pa.int64()),
+        pa.field("first_seen", pa.timestamp("ms")),
+    ]
+)
+CODES = pa.schema([pa.field("line", pa.int32())])
+BAGS = pa.schema(
+    [
+        pa.field("seq_id", pa.string()),
+        *(f for f in schema.FEATURES if f.name != "n_templates"),
+        pa.field("first_exception", pa.string()),
+        schema.ENHANCED.field("errors_by_logger"),
+        pa.field("e_words", schema.BAG),
+        pa.field("e_trigrams", schema.BAG),
+        pa.field("lines", LINE_BAG),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TextTables:
+    """What the text pass makes of one batch; ``codes`` is empty unless asked for."""
+
+    bags: pa.Table
+    lines: pa.Table
+    codes: pa.Table
+
+
+@dataclass
+class TextPass:
+    """Takes the slabs of one batch in order; ``n_files`` bounds the seq_id codes that they may carry."""
+
+    n_files: int
+    masks: tuple[Mask, ...]
+    raw: bool
+    keep_codes: bool
+    numbers: dict[tuple[str, str], int] = field(default_factory=dict)
+    counts: dict[str, list[tuple[Ints, TokenCounts]]] = field(default_factory=lambda: {"e_words": [], "e_trigrams": []})
+    by_line: list[tuple[Ints, Ints, Ints]] = field(default_factory=list)
+    line_events: list[Ints] = field(default_factory=list)
+    first_seen: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the figures of all files; those without a line are left out at the end."""
+        self.figures = TextFigures(self.n_files)
+
+    def add(self, events: pa.Table) -> None:
+        """Take a slab of event rows (schema.EVENTS with dictionary-encoded seq_id, and ``_head``)."""
+        if events.num_rows == 0:
+            return
+        rows, slab = read_slab(events, self.masks)
+        counted = self._raw(events, slab) if self.raw else masked_counts(slab)
+        for name, counts in counted.items():
+            self.counts[name].append((rows, counts))
+        self.figures.add(events, slab, rows)
+        self._add_lines(events, slab, rows)
+
+    def tables(self, sequences: pa.Table, rows: Ints) -> TextTables:
+        """Give the batch's tables; ``rows`` are the file numbers of the rows of ``sequences`` (schema.SEQUENCES)."""
+        figures = self.figures.columns(rows, sequences)
+        bags = {
+            name: to_bags(add_slabs(parts, self.n_files)).take(pa.array(rows)) for name, parts in self.counts.items()
+        }
+        columns = {"seq_id": sequences["seq_id"], **figures, **bags, "lines": self._line_bags(rows)}
+        codes = np.concatenate(self.line_events) if self.keep_codes and self.line_events else np.zeros(0, np.int32)
+        return TextTables(
+            pa.table([columns[name] for name in BAGS.names], names=BAGS.names),
+            self._line_table(),
+            pa.table([pa.array(codes.astype(np.int32))], schema=CODES),
+        )
+
+    def _raw(self, events: pa.Table, slab: Slab) -> dict[str, TokenCounts]:
+        return raw_counts(slab, events["m_message"].combine_chunks(), events["_head"].to_numpy().astype(np.int64))
+
+    def _add_lines(self, events: pa.Table, slab: Slab, rows: Ints) -> None:
+        """Number the slab's normalised lines within the batch and count them by sequence."""
+        texts = zip(slab.lines.to_pylist(), slab.bodies.to_pylist(), strict=True)
+        number = np.array([self.numbers.setdefault(pair, len(self.numbers)) for pair in texts], dtype=np.int64)
+        by_line = slab.by_line.tocoo()
+        self.by_line.append((rows[by_line.row], number[by_line.col], by_line.data.astype(np.int64)))
+        earliest = np.full(len(number), _LATEST)
+        stamps = events["m_timestamp"].cast(pa.int64()).fill_null(_LATEST).to_numpy()
+        np.minimum.at(earliest, slab.line, stamps)
+        for line, stamp in zip(number.tolist(), earliest.tolist(), strict=True):
+            self.first_seen[line] = min(stamp, self.first_seen.get(line, _LATEST))
+        if self.keep_codes:
+            self.line_events.append(number[slab.line].astype(np.int32))
+
+    def _line_bags(self, rows: Ints) -> pa.Array:
+        """Build the list column of (line number, count) of each sequence."""
+        from scipy import sparse
+
+        parts = self.by_line or [(np.zeros(0, np.int64),) * 3]
+        row, line, count = (np.concatenate([part[place] for part in parts]) for place in range(3))
+        shape = (self.n_files, max(len(self.numbers), 1))
+        matrix = sparse.coo_matrix((count, (row, line)), shape=shape).tocsr()[rows]
+        matrix.sort_indices()
+        arrays = [pa.array(matrix.indices.astype(np.int32)), pa.array(matrix.data.astype(np.int32))]
+        pairs = pa.StructArray.from_arrays(arrays, fields=list(LINE_BAG.value_type))
+        return pa.ListArray.from_arrays(pa.array(matrix.indptr.astype(np.int32)), pairs, type=LINE_BAG)
+
+    def _line_table(self) -> pa.Table:
+        events = np.zeros(len(self.numbers), dtype=np.int64)
+        for _, line, count in self.by_line:
+            np.add.at(events, line, count)
+        stamps = np.array([self.first_seen[line] for line in range(len(self.numbers))], dtype=np.int64)
+        columns = [
+            pa.array([line for line, _ in self.numbers], pa.string()),
+            pa.array([message for _, message in self.numbers], pa.string()),
+            pa.array(events),
+            pa.array(stamps, mask=stamps == _LATEST).cast(pa.timestamp("ms")),
+        ]
+        return pa.table(columns, schema=LINES)
+
+
+_LATEST = int(np.iinfo(np.int64).max)
+
+
+def with_heads(events: pa.Table) -> pa.Table:
+    """Add ``_head`` to event rows that come from disk: where each message's statement begins, in bytes."""
+    messages = events["m_message"].combine_chunks()
+    buffer, offsets = text_bytes(messages)
+    starts = offsets[:-1]
+    header = scan_headers(_padded(buffer), starts, offsets[1:])
+    return events.append_column(HEAD, pa.array((header.statement - starts).astype(np.int32)))
+
+
+def _padded(buffer: Bytes) -> Bytes:
+    return padded(buffer.tobytes())

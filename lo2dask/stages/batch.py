@@ -1,0 +1,177 @@
+"""The task of loading one batch: raw bytes are read once, and events, sequences and the text pass come out of that."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+
+from lo2dask import schema
+from lo2dask.features.figures import BaseFigures
+from lo2dask.features.masks import Mask
+from lo2dask.features.textpass import BAGS, CODES, LINES, TextPass, TextTables
+from lo2dask.memory import process_memory
+from lo2dask.options import fingerprint
+from lo2dask.parse.chunks import Reading, Reject, read_chunks
+from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.sources.manifest import Batch, batch_files
+from lo2dask.sources.tree import SourceFile
+from lo2dask.storage import read_json, write_json
+from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.parts import PartWriter, checksum, write_part
+
+# Events are written, and their text taken, in slabs of about this many bytes of text: it bounds a task's memory.
+SLAB_BYTES = 48 << 20
+
+
+@dataclass(frozen=True)
+class TextJob:
+    """How the text pass of every batch runs."""
+
+    masks: tuple[Mask, ...]
+    raw: bool
+    keep_codes: bool
+
+
+@dataclass(frozen=True)
+class LoadJob:
+    """What is the same for every batch of a load; ``text`` is None where enhancement is left to train."""
+
+    root: Path
+    policy: LinePolicy
+    save_events: bool
+    options: str
+    text: TextJob | None
+
+    @property
+    def layout(self) -> Layout:
+        """Paths below the output folder."""
+        return Layout(self.root)
+
+
+def load_batch(batch: Batch, job: LoadJob) -> dict[str, Any]:
+    """Load one batch, or verify that it is loaded; give its record."""
+    files = batch_files(batch)
+    inputs = inputs_fingerprint(files)
+    path = job.layout.record("load", batch.index)
+    record = read_json(path)
+    if record and record["inputs"] == inputs and record["options"] == job.options and outputs_hold(job.root, record):
+        return {**record, "skipped": True}
+    path.unlink(missing_ok=True)
+    record = {**_load(batch, files, job), "inputs": inputs, "options": job.options}
+    write_json(path, record)
+    return {**record, "skipped": False}
+
+
+def inputs_fingerprint(files: list[SourceFile]) -> str:
+    """Hash what says whether a file changed: its place, size and time of change."""
+    return fingerprint([[f.path, f.member, f.offset, f.size, f.mtime_ns] for f in files])
+
+
+def outputs_hold(root: Path, record: dict[str, Any]) -> bool:
+    """Tell whether all files of a record are there with the size they were written with."""
+    for name, (size, _) in record["outputs"].items():
+        path = root / name
+        if not path.is_file() or path.stat().st_size != size:
+            return False
+    return True
+
+
+def update_outputs(layout: Layout, name: str, path: Path) -> None:
+    """Record that a later stage wrote one of a batch's files again."""
+    place = layout.record("load", int(name.removeprefix("part-").removesuffix(".parquet")))
+    record = read_json(place)
+    record["outputs"] |= dict([_output(layout.root, path)])
+    write_json(place, record)
+
+
+def _output(root: Path, path: Path) -> tuple[str, list[Any]]:
+    return path.relative_to(root).as_posix(), [path.stat().st_size, checksum(path)]
+
+
+def read_slabs(files: list[SourceFile], keys: FileKeys, policy: LinePolicy, reading: Reading) -> Iterator[pa.Table]:
+    """Parse files into slabs of event rows (schema.EVENTS, dictionary-encoded, and ``_head``), asserting the counts."""
+    parser = EventParser(keys, policy, reading)
+    waiting: list[pa.Table] = []
+    size = 0
+    for chunk in read_chunks(files, reading):
+        waiting.append(parser.parse(chunk))
+        size += sum(len(segment.data) for segment in chunk)
+        if size >= SLAB_BYTES:
+            yield pa.concat_tables(waiting).unify_dictionaries()
+            waiting, size = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting).unify_dictionaries()
+    reading.counts.check(files[0].path)
+
+
+def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]:
+    started = time.perf_counter()
+    keys, reading, base = FileKeys.of(files), Reading(), BaseFigures(len(files))
+    text = TextPass(len(files), job.text.masks, job.text.raw, job.text.keep_codes) if job.text else None
+    name, written, events = part_name(batch.index), [], 0
+    with ExitStack() as stack:
+        writer = None
+        if job.save_events:
+            written.append(job.layout.events / name)
+            writer = stack.enter_context(PartWriter(written[-1], schema.EVENTS))
+        for slab in read_slabs(files, keys, job.policy, reading):
+            base.add(slab)
+            events += slab.num_rows
+            if writer:
+                writer.write(slab)
+            if text:
+                text.add(slab)
+    sequences = base.table(keys)
+    written.append(job.layout.sequences / name)
+    write_part(written[-1], sequences, schema.SEQUENCES)
+    if text:
+        written += write_text(job.layout, name, text.tables(sequences, base.rows()), text.keep_codes)
+    _reject_empty(files, base, reading)
+    written += _write_rejects(job.layout, name, reading.rejects)
+    return {
+        "batch": batch.index,
+        "files": len(files),
+        "bytes": reading.bytes_read,
+        "events": events,
+        "sequences": sequences.num_rows,
+        "rejects": len(reading.rejects),
+        "lines": asdict(reading.counts),
+        "outputs": dict(_output(job.root, path) for path in written),
+        "seconds": round(time.perf_counter() - started, 3),
+        "memory": process_memory(psutil.Process()),
+    }
+
+
+def write_text(layout: Layout, name: str, tables: TextTables, keep_codes: bool) -> list[Path]:
+    """Write what the text pass left of one batch; give the files."""
+    write_part(layout.text / "bags" / name, tables.bags, BAGS)
+    write_part(layout.text / "lines" / name, tables.lines, LINES)
+    written = [layout.text / "bags" / name, layout.text / "lines" / name]
+    if keep_codes:
+        write_part(layout.text / "codes" / name, tables.codes, CODES)
+        written.append(layout.text / "codes" / name)
+    return written
+
+
+def _reject_empty(files: list[SourceFile], base: BaseFigures, reading: Reading) -> None:
+    """A log of which no line was kept makes no sequence: that is said, not passed over."""
+    known = {(reject.path, reject.member) for reject in reading.rejects}
+    for file, length in zip(files, base.lengths.tolist(), strict=True):
+        if length == 0 and (file.path, file.member) not in known:
+            reading.reject(file, "no event", "no line was kept")
+
+
+def _write_rejects(layout: Layout, name: str, rejects: list[Reject]) -> list[Path]:
+    path = layout.rejects / name
+    if not rejects:
+        path.unlink(missing_ok=True)
+        return []
+    rows = pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=schema.REJECTS)
+    write_part(path, rows, schema.REJECTS)
+    return [path]

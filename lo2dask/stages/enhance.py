@@ -1,0 +1,219 @@
+"""Phase C: templates are mined once, and each part of the sequence table gets its figures, bags and template ids."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from lo2dask import schema
+from lo2dask.errors import IntegrityError
+from lo2dask.execute.session import Session
+from lo2dask.features.bags import from_bags, to_bags, to_token_lists
+from lo2dask.features.masks import load_masks
+from lo2dask.features.templates import check_masks, mine_templates, readable
+from lo2dask.features.tokens import TokenCounts
+from lo2dask.features.vocabulary import Limits, choose, count_tokens, merge_counts
+from lo2dask.options import TrainOptions
+from lo2dask.stages.batch import update_outputs
+from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, text_is_current
+from lo2dask.storage import read_json, write_json
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import PartWriter, count_rows, part_paths, prune_parts, read_part, read_row_groups, write_part
+
+logger = logging.getLogger(__name__)
+
+MAPPING = pa.schema([pa.field("message", pa.string()), pa.field("e_event_drain_id", pa.string())])
+_MAPPING_FILE = "template_of_message.parquet"
+
+
+def enhance(options: TrainOptions, session: Session) -> bool:
+    """Enhance the tables of ``options.root`` unless they are current; tell whether there was anything to do.
+
+    The text comes from lo2_events.parquet, else from the raw tree that the manifest names.
+    """
+    layout = Layout(options.root)
+    key = EnhanceKey.of(options, load_masks(options.mask_file))
+    if is_enhanced(layout, key):
+        return False
+    if not text_is_current(layout, key):
+        run_text_pass(layout, key, options.raw_root, session)
+    enhance_tables(layout, key, session)
+    return True
+
+
+def is_enhanced(layout: Layout, key: EnhanceKey) -> bool:
+    """Tell whether the enhanced table is there and current."""
+    return read_json(layout.marker("enhance")) == {"key": key.all, "load": load_fingerprint(layout)}
+
+
+def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
+    """Mine the templates and finish every part; the text pass must have run.
+
+    Raises
+    ------
+    Lo2Error : the masks are too weak to mine templates.
+    IntegrityError : a part's rows are not those of the loaded sequences.
+    """
+    if is_enhanced(layout, key):
+        return
+    layout.marker("enhance").unlink(missing_ok=True)
+    mined = _mine(layout)
+    names = [path.name for path in part_paths(layout.sequences)]
+    summaries = session.frames(finish_part, names, "enhance", root=layout.root, key=key)
+    prune_parts(layout.enhanced, names)
+    if count_rows(layout.enhanced) != count_rows(layout.sequences):
+        raise IntegrityError(f"{layout.enhanced}: {count_rows(layout.enhanced)} rows, {layout.sequences} has others")
+    _write_templates(layout, mined, summaries)
+    _write_vocabulary(layout, summaries, key.max_features)
+    write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
+
+
+def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey) -> pd.DataFrame:
+    """Finish the part that the frame's one row names: enhanced rows, and template ids of its events."""
+    layout, name = Layout(root), frame["record"].iloc[0]
+    ids = _line_ids(layout, name)
+    sequences, bags = read_part(layout.sequences / name), read_part(layout.text / "bags" / name)
+    if not bags["seq_id"].cast(pa.string()).equals(sequences["seq_id"].cast(pa.string())):
+        raise IntegrityError(f"{layout.text / 'bags' / name}: not the sequences of {layout.sequences / name}")
+    template_bags = to_bags(_templates_of(bags["lines"].combine_chunks(), ids))
+    columns = {column: sequences[column] for column in sequences.column_names}
+    columns |= {column: bags[column] for column in bags.column_names if column not in ("seq_id", "lines")}
+    columns |= {"e_event_drain_id": template_bags, "n_templates": _lengths(template_bags)}
+    if key.token_lists:
+        columns |= {name: to_token_lists(_array(columns[name])) for name in schema.BAG_COLUMNS}
+    wanted = schema.ENHANCED_LISTS if key.token_lists else schema.ENHANCED
+    write_part(layout.enhanced / name, pa.table([columns[n] for n in wanted.names], names=wanted.names), wanted)
+    if (layout.events / name).is_file():
+        _add_ids(layout, name, ids, key.keep_normalized)
+    return pd.DataFrame({"result": pd.Series([_summary(bags, template_bags, layout, name)], dtype=object)})
+
+
+def _mine(layout: Layout) -> pa.Table:
+    """Mine the union of all parts' distinct messages; write the state and the message table, give the templates."""
+    counted = pa.table({"message": pa.array([], pa.string()), "n_events": pa.array([], pa.int64())})
+    first = pa.table({"message": pa.array([], pa.string()), "first_seen": pa.array([], pa.timestamp("ms"))})
+    for path in part_paths(layout.text / "lines"):
+        part = read_part(path, ["message", "n_events", "first_seen"])
+        counted = _sum(pa.concat_tables([counted, part.select(["message", "n_events"])]), "n_events", "sum")
+        first = _sum(pa.concat_tables([first, part.select(["message", "first_seen"])]), "first_seen", "min")
+    total = int(pc.sum(counted["n_events"]).as_py() or 0)
+    check_masks(counted.num_rows, total, counted["message"][:1000].to_pylist())
+    logger.info("%d lines, %d distinct after masking", total, counted.num_rows)
+    templates, mapping = mine_templates(counted["message"].to_pylist())
+    templates.save(layout.template_state)
+    table = pa.table([list(mapping), list(mapping.values())], schema=MAPPING)
+    write_part(layout.internal / _MAPPING_FILE, table, MAPPING)
+    ids = pa.array([mapping[message] for message in counted["message"].to_pylist()], pa.string())
+    first_seen = first["first_seen"].take(pc.index_in(counted["message"], first["message"].combine_chunks()))
+    events = pa.table({"e_event_drain_id": ids, "n_events": counted["n_events"], "first_seen": first_seen})
+    by_id = events.group_by("e_event_drain_id").aggregate([("n_events", "sum"), ("first_seen", "min")])
+    texts = dict(zip(templates.ids, map(readable, templates.texts), strict=True))
+    found = by_id["e_event_drain_id"].to_pylist()
+    return pa.table(
+        {
+            "e_event_drain_id": found,
+            "template": [texts[name] for name in found],
+            "n_events": by_id["n_events_sum"],
+            "first_seen": by_id["first_seen_min"],
+        }
+    )
+
+
+def _line_ids(layout: Layout, name: str) -> pa.Array:
+    """Give the template id of each normalised line of a part."""
+    mapping = read_part(layout.internal / _MAPPING_FILE)
+    messages = read_part(layout.text / "lines" / name, ["message"])["message"].combine_chunks()
+    at = pc.index_in(messages, mapping["message"].combine_chunks())
+    return mapping["e_event_drain_id"].cast(pa.string()).combine_chunks().take(at)
+
+
+def _templates_of(lines: pa.ListArray, ids: pa.Array) -> TokenCounts:
+    """Turn each sequence's line numbers into counts of template ids."""
+    encoded = ids.dictionary_encode()
+    data = lines.flatten().field("count").to_numpy()
+    columns = lines.flatten().field("line").to_numpy()
+    offsets = lines.offsets.to_numpy()
+    by_line = sparse.csr_matrix((data, columns, offsets - offsets[0]), shape=(len(lines), len(ids)))
+    of_line = sparse.csr_matrix(
+        (np.ones(len(ids), np.int32), encoded.indices.to_numpy(), np.arange(len(ids) + 1)),
+        shape=(len(ids), len(encoded.dictionary)),
+    )
+    return TokenCounts((by_line @ of_line).tocsr(), encoded.dictionary)
+
+
+def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None:
+    """Write the events part again with e_event_drain_id (and e_message_normalized), row group by row group."""
+    codes = read_part(layout.text / "codes" / name)["line"].combine_chunks()
+    lines = read_part(layout.text / "lines" / name, ["line"])["line"].combine_chunks()
+    encoded = ids.dictionary_encode()
+    extra = [schema.DRAIN_ID, *([schema.NORMALIZED] if normalized else [])]
+    done = 0
+    with PartWriter(layout.events / name, pa.schema([*schema.EVENTS, *extra])) as writer:
+        for events in read_row_groups(layout.events / name, schema.EVENTS.names):
+            code = codes.slice(done, events.num_rows)
+            done += events.num_rows
+            drain = pa.DictionaryArray.from_arrays(encoded.indices.take(code), encoded.dictionary)
+            events = events.append_column(schema.DRAIN_ID.name, drain)
+            writer.write(events.append_column(schema.NORMALIZED, lines.take(code)) if normalized else events)
+        if done != len(codes):
+            raise IntegrityError(f"{layout.events / name}: {done} events, the text pass saw {len(codes)}")
+    update_outputs(layout, name, layout.events / name)
+
+
+def _summary(bags: pa.Table, template_bags: pa.ListArray, layout: Layout, name: str) -> dict[str, Any]:
+    """Spill the part's token counts and give what the templates table needs."""
+    counted = {"words": bags["e_words"], "trigrams": bags["e_trigrams"], "templates": template_bags}
+    tables = []
+    for kind, column in counted.items():
+        table = count_tokens(from_bags(column))
+        tables.append(table.add_column(0, "representation", pa.array([kind] * table.num_rows, pa.string())))
+    write_part(layout.internal / "vocabulary" / name, pa.concat_tables(tables), schema.VOCABULARY)
+    templates = count_tokens(from_bags(template_bags))
+    return {"rows": bags.num_rows, "templates": dict(zip(*(templates[c].to_pylist() for c in _COUNTED), strict=True))}
+
+
+_COUNTED = ("token", "document_frequency")
+
+
+def _write_templates(layout: Layout, mined: pa.Table, summaries: list[dict[str, Any]]) -> None:
+    sequences: dict[str, int] = {}
+    for summary in summaries:
+        for name, count in summary["templates"].items():
+            sequences[name] = sequences.get(name, 0) + count
+    counts = pa.array([sequences.get(name, 0) for name in mined["e_event_drain_id"].to_pylist()], pa.int64())
+    table = mined.append_column("n_sequences", counts)
+    order = sorted(range(table.num_rows), key=lambda row: int(table["e_event_drain_id"][row].as_py()[1:]))
+    write_part(layout.templates / "part-000000.parquet", table.take(order), schema.TEMPLATES)
+
+
+def _write_vocabulary(layout: Layout, summaries: list[dict[str, Any]], max_features: int) -> None:
+    """Add the parts' token counts and write the first max_features tokens of each representation."""
+    rows = sum(summary["rows"] for summary in summaries)
+    limits = Limits(min_df=1, max_df=1.0, max_features=max_features, binary=False)
+    tables = []
+    for kind in schema.REPRESENTATIONS:
+        parts = (read_part(path) for path in part_paths(layout.internal / "vocabulary"))
+        chosen = [
+            p.filter(pc.equal(p["representation"].cast(pa.string()), kind)).drop(["representation"]) for p in parts
+        ]
+        table = choose(merge_counts(chosen), limits, rows)
+        tables.append(table.add_column(0, "representation", pa.array([kind] * table.num_rows, pa.string())))
+    write_part(layout.vocabulary / "part-000000.parquet", pa.concat_tables(tables), schema.VOCABULARY)
+
+
+def _sum(table: pa.Table, column: str, how: str) -> pa.Table:
+    added = table.group_by("message").aggregate([(column, how)])
+    return added.select(["message", f"{column}_{how}"]).rename_columns(["message", column])
+
+
+def _lengths(bags: pa.ListArray) -> pa.Array:
+    return pc.list_value_length(bags).cast(pa.int64())
+
+
+def _array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,0 +1,169 @@
+"""Phase B: the raw tree becomes partitioned Parquet."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.errors import IntegrityError
+from lo2dask.execute.session import Session
+from lo2dask.features.masks import load_masks
+from lo2dask.options import LoadOptions, fingerprint
+from lo2dask.parse.events import LinePolicy
+from lo2dask.sources.manifest import Batch, batch_files
+from lo2dask.stages.batch import LoadJob, TextJob, inputs_fingerprint, load_batch, outputs_hold
+from lo2dask.stages.enhance import enhance_tables
+from lo2dask.stages.plan import LoadPlan, make_plan, manifest_rows, open_output
+from lo2dask.stages.text import EnhanceKey, mark_text
+from lo2dask.storage import read_json, write_json
+from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.parts import count_rows, ensure_part, prune_parts, write_part
+
+logger = logging.getLogger(__name__)
+
+# Files beside the logs that are no reject: they are counted by kind, and the summary says so.
+_SCAN_PART = "scan.parquet"
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What a load did; bytes and seconds of the batches done now, everything else of the whole tree."""
+
+    output: Path
+    runs: int
+    test_cases: int
+    services: int
+    files: int
+    bytes: int
+    events: int
+    sequences: int
+    rejects: int
+    batches: int
+    skipped: int
+    seconds: float
+    enhanced: bool
+    lines: dict[str, int] = field(default_factory=dict)
+    ignored: dict[str, int] = field(default_factory=dict)
+
+
+def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
+    """Load a raw tree into ``options.output_dir``.
+
+    Raises
+    ------
+    InputError : the root or an option cannot be used.
+    IntegrityError : rows went missing between the raw lines and the tables.
+    """
+    started = time.perf_counter()
+    own = session or Session(options)
+    layout = Layout(options.output_dir)
+    with own:
+        masks = load_masks(options.mask_file)
+        resumed = open_output(layout, options, options.root)
+        plan = make_plan(options.root, options, layout, own)
+        if resumed:
+            logger.info("going on in %s", layout.root)
+        enhancing = options.enhance and options.save_parquet
+        key = EnhanceKey.of(options, masks)
+        text = TextJob(masks, options.tokens == "raw", options.save_events) if enhancing else None
+        job = LoadJob(
+            layout.root, LinePolicy.from_options(options), options.save_events,
+            fingerprint([options.fingerprint("load"), key.text if text else ""]), text,
+        )  # fmt: skip
+        records = _load_batches(plan, job, own)
+        _finish(layout, plan, records, options)
+        if enhancing:
+            mark_text(layout, key)
+            enhance_tables(layout, key, own)
+        return _summary(layout, plan, records, time.perf_counter() - started, enhancing)
+
+
+def _load_batches(plan: LoadPlan, job: LoadJob, session: Session) -> list[dict[str, Any]]:
+    """Run the wave of batches; those that are done and hold are taken from their records without a cluster."""
+    waiting = list(plan.batches)
+    records: dict[int, dict[str, Any]] = {}
+    if job.layout.record("load", 0).exists():
+        current = [(batch, _current_record(batch, job)) for batch in plan.batches]
+        records = {batch.index: record for batch, record in current if record}
+        waiting = [batch for batch, record in current if not record]
+    if waiting:
+        # What enhancement made of the earlier batches no longer fits.
+        for stage in ("text", "enhance"):
+            job.layout.marker(stage).unlink(missing_ok=True)
+        for record in session.wave(load_batch, waiting, "load", job=job):
+            records[record["batch"]] = record
+    return [records[batch.index] for batch in plan.batches]
+
+
+def _current_record(batch: Batch, job: LoadJob) -> dict[str, Any] | None:
+    """Give a batch's record if it still holds, without reading the logs."""
+    record = read_json(job.layout.record("load", batch.index))
+    if not record or record["options"] != job.options or not outputs_hold(job.root, record):
+        return None
+    return {**record, "skipped": True} if record["inputs"] == inputs_fingerprint(batch_files(batch)) else None
+
+
+def _finish(layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions) -> None:
+    """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
+    names = [part_name(batch.index) for batch in plan.batches]
+    for folder in (layout.events, layout.sequences, layout.text / "bags", layout.text / "lines", layout.text / "codes"):
+        prune_parts(folder, names)
+    prune_parts(layout.rejects, [*names, _SCAN_PART])
+    _write_scan_rejects(layout)
+    ensure_part(layout.rejects, schema.REJECTS)
+    _check_totals(layout, records, options)
+    wanted = read_json(layout.marker("load"))
+    write_json(
+        layout.marker("load"), {**wanted, "done": True, "inputs": fingerprint([record["inputs"] for record in records])}
+    )
+
+
+def _write_scan_rejects(layout: Layout) -> None:
+    """Record what the scan found unreadable outside the chosen logs, such as a damaged tar."""
+    rows = []
+    for table in manifest_rows(layout, ["path", "member", "problem", "selected", "kind"]):
+        for row in table.filter(pc.not_equal(table["problem"], "")).to_pylist():
+            if not row["selected"] and row["kind"] in ("tar", "log"):
+                rows.append((row["path"], row["member"], "scan", "unreadable", row["problem"]))
+    path = layout.rejects / _SCAN_PART
+    path.unlink(missing_ok=True)
+    if rows:
+        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        write_part(path, pa.table(columns, schema=schema.REJECTS), schema.REJECTS)
+
+
+def _check_totals(layout: Layout, records: list[dict[str, Any]], options: LoadOptions) -> None:
+    for folder, name, written in (
+        (layout.sequences, "sequences", True),
+        (layout.events, "events", options.save_events),
+    ):
+        expected = sum(record[name] for record in records)
+        if written and count_rows(folder) != expected:
+            raise IntegrityError(f"{folder}: {count_rows(folder)} rows, the batches wrote {expected}")
+
+
+def _summary(
+    layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], seconds: float, enhanced: bool
+) -> LoadSummary:
+    lines: dict[str, int] = {}
+    for record in records:
+        for name, count in record["lines"].items():
+            lines[name] = lines.get(name, 0) + count
+    services: set[str] = set()
+    cases: set[str] = set()
+    for table in manifest_rows(layout, ["test_case", "service", "selected"]):
+        chosen = table.filter(table["selected"])
+        services.update(chosen["service"].unique().to_pylist())
+        cases.update(chosen["test_case"].unique().to_pylist())
+    fresh = [record for record in records if not record["skipped"]]
+    return LoadSummary(
+        layout.root, len(plan.runs), len(cases), len(services), plan.files,
+        sum(record["bytes"] for record in fresh), sum(record["events"] for record in records),
+        sum(record["sequences"] for record in records), count_rows(layout.rejects), len(records),
+        len(records) - len(fresh), seconds, enhanced, lines, plan.ignored,
+    )  # fmt: skip

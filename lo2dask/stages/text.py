@@ -1,0 +1,149 @@
+"""The text pass as a wave of its own, for tables that were loaded without it or with other masks or tokens."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lo2dask.errors import InputError, IntegrityError
+from lo2dask.execute.session import Session
+from lo2dask.features.masks import Mask, masks_fingerprint
+from lo2dask.features.textpass import TextPass, TextTables, with_heads
+from lo2dask.memory import parse_bytes
+from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
+from lo2dask.parse.chunks import Reading
+from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.events import LinePolicy
+from lo2dask.sources.manifest import Batch, batch_files, cut_batches
+from lo2dask.stages.batch import TextJob, read_slabs, write_text
+from lo2dask.storage import read_json, write_json
+from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.parts import part_paths, read_part, read_row_groups
+
+_TEXT_COLUMNS = ["seq_id", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger"]
+_TEXT_COLUMNS += ["e_words_len", "e_trigrams_len"]
+
+
+@dataclass(frozen=True)
+class EnhanceKey:
+    """What the enhanced tables depend on, beyond the loaded ones."""
+
+    masks: tuple[Mask, ...]
+    raw: bool
+    token_lists: bool
+    keep_normalized: bool
+    max_features: int
+
+    @classmethod
+    def of(cls, options: EnhancingOptions, masks: tuple[Mask, ...]) -> "EnhanceKey":
+        """Take the key from a command's options."""
+        return cls(
+            masks, options.tokens == "raw", options.keep_token_lists, options.keep_normalized, options.max_features
+        )
+
+    @property
+    def text(self) -> str:
+        """Hash what the text pass depends on: 16 hex digits."""
+        return fingerprint([masks_fingerprint(self.masks), self.raw])
+
+    @property
+    def all(self) -> str:
+        """Hash the whole key: 16 hex digits."""
+        return fingerprint([self.text, self.token_lists, self.keep_normalized, self.max_features])
+
+
+def loaded(layout: Layout) -> dict[str, Any]:
+    """Read what the finished load of a folder says of itself: root, options, target (bytes a batch), inputs (a hash).
+
+    Raises
+    ------
+    InputError : there is no finished load.
+    """
+    marker = read_json(layout.marker("load"))
+    if not marker or not marker["done"]:
+        raise InputError(
+            f"--root {layout.root}: no finished load in it; first: lo2dask load --output-dir {layout.root}"
+        )
+    return marker
+
+
+def load_fingerprint(layout: Layout) -> str:
+    """Hash what the loaded tables were made from."""
+    marker = loaded(layout)
+    return fingerprint([marker["options"], marker["inputs"]])
+
+
+def text_is_current(layout: Layout, key: EnhanceKey) -> bool:
+    """Tell whether the text pass of the loaded tables ran with these masks and tokens."""
+    return read_json(layout.marker("text")) == {"key": key.text, "load": load_fingerprint(layout)}
+
+
+def mark_text(layout: Layout, key: EnhanceKey) -> None:
+    """Record that the text pass is done."""
+    write_json(layout.marker("text"), {"key": key.text, "load": load_fingerprint(layout)})
+
+
+def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, session: Session) -> None:
+    """Take the text of every batch again: from lo2_events.parquet, else from the raw tree that the manifest names."""
+    marker = loaded(layout)
+    layout.marker("text").unlink(missing_ok=True)
+    options = LoadOptions(root=Path(marker["root"]), **marker["options"])
+    job = TextJob(key.masks, key.raw, options.save_events)
+    if options.save_events:
+        names = [path.name for path in part_paths(layout.sequences)]
+        session.wave(text_from_events, names, "text", root=layout.root, job=job)
+    else:
+        batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
+        moved = (marker["root"], str(raw_root.resolve())) if raw_root else None
+        source = RawSource(LinePolicy.from_options(options), moved)
+        session.wave(text_from_raw, batches, "text", root=layout.root, job=job, source=source)
+    mark_text(layout, key)
+
+
+@dataclass(frozen=True)
+class RawSource:
+    """How the raw logs are read again; ``moved`` is the tree's old and new place."""
+
+    policy: LinePolicy
+    moved: tuple[str, str] | None
+
+
+def text_from_events(name: str, root: Path, job: TextJob) -> int:
+    """Run the text pass of one part from its events; give its sequences."""
+    layout = Layout(root)
+    sequences = read_part(layout.sequences / name)
+    ids = sequences["seq_id"].cast("string").combine_chunks()
+    text = TextPass(len(ids), job.masks, job.raw, job.keep_codes)
+    for events in read_row_groups(layout.events / name, _TEXT_COLUMNS, dictionary=ids):
+        text.add(with_heads(events))
+    write_text(layout, name, text.tables(sequences, np.arange(len(ids))), job.keep_codes)
+    return len(ids)
+
+
+def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> int:
+    """Run the text pass of one batch from its raw logs; give its sequences.
+
+    Raises
+    ------
+    IntegrityError : the logs are not those that were loaded.
+    """
+    layout, name = Layout(root), part_name(batch.index)
+    files = [replace(file, path=_moved(file.path, source.moved)) for file in batch_files(batch)]
+    sequences = read_part(layout.sequences / name)
+    keys, reading = FileKeys.of(files), Reading()
+    text = TextPass(len(files), job.masks, job.raw, job.keep_codes)
+    lengths = np.zeros(len(files), dtype=np.int64)
+    for slab in read_slabs(files, keys, source.policy, reading):
+        text.add(slab)
+        lengths += np.bincount(slab["seq_id"].combine_chunks().indices.to_numpy(), minlength=len(files))
+    rows = np.flatnonzero(lengths)
+    if lengths[rows].tolist() != sequences["seq_len"].to_pylist():
+        raise IntegrityError(f"{files[0].path} and the logs behind it are not those that were loaded; load again")
+    tables: TextTables = text.tables(sequences, rows)
+    write_text(layout, name, tables, job.keep_codes)
+    return len(rows)
+
+
+def _moved(path: str, moved: tuple[str, str] | None) -> str:
+    return moved[1] + path.removeprefix(moved[0]) if moved and path.startswith(moved[0]) else path
