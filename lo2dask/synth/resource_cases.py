@@ -40,6 +40,7 @@ def _lookups() -> list[ErrorCase]:
 
 def _client_cases(verb: str, displaces: str) -> list[ErrorCase]:
     def lines(kind: str = "public", profile: str = "mobile", owner: str = "admin") -> tuple[str, ...]:
+        """What is logged for the request, with what may be wrong with it."""
         body = st.fill(st.CLIENT_BODY, kind=kind, profile=profile, owner=owner)
         return (*st.routed("/oauth2/client"), *st.client_checks(body, kind, profile, owner))
 
@@ -66,6 +67,7 @@ def _client_cases(verb: str, displaces: str) -> list[ErrorCase]:
 
 def _service_cases() -> list[ErrorCase]:
     def lines(kind: str = "swagger", service: str = "«hex:id»", owner: str = "admin") -> tuple[str, ...]:
+        """What is logged for the request, with what may be wrong with it."""
         body = st.fill(st.SERVICE_BODY, kind=kind, id=service, owner=owner)
         return (*st.routed("/oauth2/service"), *st.service_checks(body, service, kind, owner))
 
@@ -86,11 +88,13 @@ def _service_cases() -> list[ErrorCase]:
 
 def _user_cases() -> list[ErrorCase]:
     def lines(confirm: str = "«uuid:password»", user: str = "«hex:id»") -> tuple[str, ...]:
+        """What is logged for the request, with what may be wrong with it."""
         field = f',"passwordConfirm":"{confirm}"' if confirm else ""
         body = st.fill(st.USER_BODY, id=user, confirm=field)
         return (*st.routed("/oauth2/user"), *st.user_checks(body, user))
 
     def case(name: str, code: str, before: tuple[str, ...], description: str) -> ErrorCase:
+        """A case that the handler answers."""
         return error(name, code, "register-or-update", answered(before, code, description))
 
     mismatch = "Password «uuid:password» and PasswordConfirm «uuid:other» are not matched."
@@ -113,6 +117,7 @@ def _password_cases() -> list[ErrorCase]:
     mismatch = "Password «uuid:new» and PasswordConfirm «uuid:other» are not matched."
 
     def case(name: str, code: str, before: tuple[str, ...], description: str) -> ErrorCase:
+        """A case that the handler answers."""
         return error(name, code, "password", answered(before, code, description))
 
     return [

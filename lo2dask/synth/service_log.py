@@ -28,6 +28,9 @@ DISPLACED = 0.55
 CLUSTER_THREADS = 16
 """Threads of hazelcast in each service."""
 
+FIRST_ERROR_AFTER = 40
+"""Requests before a service that has just started answers its first error."""
+
 WARM_PACE = 0.45
 """Time that requests of a later test case take, as a share of that in the first: the machine is warm."""
 
@@ -92,14 +95,13 @@ def _program(service: str, test_case: str, is_first: bool) -> Program:
         kinds.append(case.request)
     kinds += [*mix.CLUSTER_EVENTS, mix.MAP_STORE_FAILURE]
     if is_first:
-        failing = [k for k in kinds if k.thread == mix.WORKER and any("ERROR" in line for line in k.lines)]
-        kinds += [mix.first_failure(k) for k in failing[:1]]
+        kinds += [mix.first_failure(k) for k in kinds if _fails(k)][:1]
         kinds.append(startup(service))
     return compile_kinds(kinds)
 
 
 def _draw_kinds(spec: LogSpec, program: Program, rng: np.random.Generator) -> Ints:
-    """Draw the kind of each request: once each those that come once, then requests, cluster events and failures."""
+    """Draw the kind of each request and cluster event, in the order in which they come."""
     traffic = mix.MIXES[spec.service]
     column = 0 if spec.bears_full_load else 1
     size = CORRECT_RATIO * spec.seconds / CORRECT_S if column == 0 else spec.seconds / ERROR_S
@@ -113,9 +115,24 @@ def _draw_kinds(spec: LogSpec, program: Program, rng: np.random.Generator) -> In
     groups.append(_weighted(program, [k.name for k in mix.CLUSTER_EVENTS], events, rng))
     failures = rng.poisson(traffic.map_store_failures[column] * ratio)
     groups.append(np.full(failures, names[mix.MAP_STORE_FAILURE.name]))
-    busy = np.concatenate(groups)
-    once = [number for name, number in names.items() if name == "startup" or name.startswith("first ")]
-    return np.concatenate([np.array(once, dtype=np.int64), rng.permutation(busy)])
+    return _in_order(program, rng.permutation(np.concatenate(groups)), spec.test_case)
+
+
+def _in_order(program: Program, busy: Ints, test_case: str) -> Ints:
+    """Put the start-up first, and the first error answer after some requests, with none before it but injected ones."""
+    names = [kind.name for kind in program.kinds]
+    startup_kind = [number for number, name in enumerate(names) if name == "startup"]
+    first = [number for number, name in enumerate(names) if name.startswith("first ")]
+    head, rest = busy[:FIRST_ERROR_AFTER], busy[FIRST_ERROR_AFTER:]
+    if first:
+        fails = [_fails(kind) and kind.name != test_case for kind in program.kinds]
+        head = head[~np.array(fails)[head]]
+    once = [np.array(numbers, dtype=np.int64) for numbers in (startup_kind, first)]
+    return np.concatenate([once[0], head, once[1], rest])
+
+
+def _fails(kind: mix.RequestKind) -> bool:
+    return kind.thread == mix.WORKER and any("ERROR" in line for line in kind.lines)
 
 
 def _weighted(program: Program, names: list[str], n: int, rng: np.random.Generator) -> Ints:

@@ -51,6 +51,13 @@ _POOL = (
     "validationTimeout...............5000",
 )
 
+_CONNECTIONS = (
+    "checkFailFast - HikariPool-1 - Added connection com.mysql.cj.jdbc.ConnectionImpl@«hex:first»",
+    "logPoolState - HikariPool-1 - Pool stats (total=1, active=0, idle=1, waiting=0)",
+    "call - HikariPool-1 - Added connection com.mysql.cj.jdbc.ConnectionImpl@«hex:second»",
+    "logPoolState - HikariPool-1 - After adding stats (total=2, active=0, idle=2, waiting=0)",
+)
+
 
 def _config(name: str) -> tuple[str, ...]:
     return (
@@ -74,9 +81,8 @@ def startup(service: str) -> RequestKind:
         f"{pool}.HikariConfig logConfiguration - HikariPool-1 - configuration:",
         *(f"{pool}.HikariConfig logConfiguration - {line}" for line in _POOL),
         "INFO  com.zaxxer.hikari.HikariDataSource getConnection - HikariPool-1 - Starting...",
-        f"{pool}.pool.HikariPool checkFailFast - HikariPool-1 - Added connection "
-        "com.mysql.cj.jdbc.ConnectionImpl@«hex:conn»",
         "INFO  com.zaxxer.hikari.HikariDataSource getConnection - HikariPool-1 - Start completed.",
+        *(f"{pool}.pool.HikariPool {line}" for line in _CONNECTIONS),
         "«jul» com.hazelcast.instance.AddressPicker",
         "INFO: [LOCAL] [dev] [3.12] Picked [«ip»]:5701, using socket "
         "ServerSocket[addr=/0:0:0:0:0:0:0:0,localport=5701]",
