@@ -4,7 +4,6 @@ from lo2dask.synth import handlers as h
 from lo2dask.synth import statements as st
 from lo2dask.synth.answers import ErrorCase, answered, body_of, error, rejected
 
-
 _CODE = st.routed("/oauth2/code")
 _WRONG_TYPE = (*_CODE, st.validate("Enum", "fakecode", "response_type"))
 _DENIED = "~DEBUG io.undertow.request.security authenticationFailed - Authentication failed for admin"
