@@ -71,7 +71,8 @@ def bound_rows(
     allowed = rows_within(spec, budget, width, cells_per_row)
     if allowed >= available:
         return available, ()
-    why = "its cost grows with the square" if allowed == ROW_CAPS.get(spec.algorithm) else f"of {format_bytes(budget)}"
+    squared = allowed == ROW_CAPS.get(spec.algorithm)
+    why = "its cost grows with their square" if squared else f"a budget of {format_bytes(budget)}"
     return allowed, (f"sample of {allowed} of {available} rows ({why})",)
 
 

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 def strings(values: Any) -> pa.Array:
     """Give lists, numpy arrays and Arrow arrays (dictionary-encoded, chunked) as one Arrow array of strings."""
+    if not len(values):
+        return pa.array([], pa.string())
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string())
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     return array.cast(pa.string())

@@ -1,0 +1,141 @@
+import hashlib
+import os
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import yaml
+
+from lo2dask.errors import InputError
+from lo2dask.models import bundle, registry
+from lo2dask.options import ForestOptions
+
+from .conftest import fit_entry, make
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def _content(key="event_lr_words", **changes):
+    spec = registry.forest_spec(ForestOptions()) if key == "if" else registry.spec(key)
+    fitted = fit_entry(spec, make(spec))
+    content = {"key": key, "model": fitted.model, "vectorizer": None, "spec": spec.to_plain(), "options": {"seed": 42}}
+    return content | {"scoring": fitted.scoring, "versions": bundle.versions(), "data_fingerprint": "abc"} | changes
+
+
+def _hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_hash_beside_it_is_what_sha256sum_reads(tmp_path):
+    path = tmp_path / "deep" / "m.joblib"
+    assert bundle.save(path, _content())
+    assert bundle.hash_path(path).read_text() == f"{_hash(path)}  m.joblib\n"
+    assert not list(path.parent.glob(".*.tmp"))
+
+
+def test_the_same_content_is_left_alone_and_another_is_refused(tmp_path):
+    path = tmp_path / "m.joblib"
+    bundle.save(path, _content())
+    before = path.stat().st_mtime_ns
+    assert not bundle.save(path, _content(record={"seconds": 1.5}))
+    assert path.stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="--overwrite-model"):
+        bundle.save(path, _content(options={"seed": 43}))
+    assert bundle.save(path, _content(options={"seed": 43}), overwrite=True)
+    assert bundle.load(path)["options"] == {"seed": 43}
+
+
+def test_a_damaged_file_of_the_same_content_is_not_taken_for_done(tmp_path):
+    path = tmp_path / "m.joblib"
+    bundle.save(path, _content())
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="--overwrite-model"):
+        bundle.save(path, _content())
+
+
+def test_a_missing_or_wrong_hash_is_refused_before_anything_is_unpickled(tmp_path):
+    path, sprung = tmp_path / "m.joblib", tmp_path / "sprung"
+    bundle.save(path, {"key": "x", "model": Trap(sprung)})
+    good = bundle.hash_path(path).read_text()
+    bundle.hash_path(path).write_text("0" * 64 + "  m.joblib\n")
+    with pytest.raises(InputError, match="--trust"):
+        bundle.load(path)
+    bundle.hash_path(path).unlink()
+    with pytest.raises(InputError, match=r"m\.joblib\.sha256 is missing.*--trust"):
+        bundle.load(path)
+    assert not sprung.exists()
+    bundle.hash_path(path).write_text(good)
+    bundle.load(path)
+    assert sprung.exists(), "the trap does work"
+
+
+def test_another_layout_is_refused_before_anything_is_unpickled(tmp_path):
+    path, sprung = tmp_path / "m.joblib", tmp_path / "sprung"
+    for head in ({"layout": bundle.LAYOUT + 1}, {"key": "x"}, {}):
+        joblib.dump({**head, "model": Trap(sprung)}, path)
+        bundle.hash_path(path).write_text(_hash(path))
+        with pytest.raises(InputError, match=f"this version reads {bundle.LAYOUT}"):
+            bundle.load(path)
+    assert not sprung.exists()
+
+
+def test_trust_skips_the_checks_but_not_the_question_whether_it_is_a_bundle(tmp_path):
+    path = tmp_path / "m.joblib"
+    bundle.save(path, _content())
+    bundle.hash_path(path).unlink()
+    assert bundle.load(path, trust=True)["key"] == "event_lr_words"
+    joblib.dump([1, 2], path)
+    with pytest.raises(InputError, match="no bundle"):
+        bundle.load(path, trust=True)
+    with pytest.raises(InputError, match="no such bundle"):
+        bundle.load(tmp_path / "none.joblib")
+
+
+def test_other_versions_are_warned_of(tmp_path, caplog):
+    path = tmp_path / "m.joblib"
+    bundle.save(path, _content(versions=bundle.versions() | {"numpy": "1.0"}))
+    bundle.load(path)
+    assert "numpy 1.0" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["event_xgb_words", "event_rarity_words", "if"])
+def test_model_and_vectorizer_load_in_a_process_without_lo2dask(key, tmp_path):
+    path = tmp_path / "m.joblib"
+    bundle.save(path, _content(key))
+    code = (
+        "import sys, joblib\n"
+        "sys.modules['lo2dask'] = None\n"
+        f"found = joblib.load({str(path)!r})\n"
+        "assert found['model'] is not None and not [m for m in sys.modules if m.startswith('lo2dask.')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_model_yml_names_all_that_a_reader_asks_for(tmp_path, monkeypatch):
+    content = _content("if")
+    bundle.save(tmp_path / "lo2_if.joblib", content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    bundle.write_model_yml(tmp_path / "model.yml", content, tmp_path / "lo2_if.joblib")
+    found = yaml.safe_load((tmp_path / "model.yml").read_text())
+    assert found["contamination"] == 0.1
+    assert found["parameters"] == {"n_estimators": 200, "max_samples": "auto"}
+    assert found["sha256"] == _hash(tmp_path / "lo2_if.joblib")
+    assert found["data_fingerprint"] == "abc"
+    assert found["versions"]["scikit-learn"]
+    assert found["git_commit"] is None
+    assert np.isfinite(found["threshold"])
+    subprocess.run(["git", "init", "-q"], check=True)
+    commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]
+    subprocess.run(commit, check=True)
+    assert len(bundle.git_commit()) == 40

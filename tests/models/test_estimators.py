@@ -1,0 +1,106 @@
+import math
+import pickle
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from scipy.spatial.distance import jensenshannon
+
+from lo2dask.models import estimators, registry, score
+from lo2dask.models.estimators import Rows
+
+from .conftest import fit_merged, make
+
+COUNTS = np.array([[900, 3, 0, 1], [400, 0, 2, 0], [0, 0, 0, 0]], dtype=np.float32)
+
+
+def _rows(counts, distinct=None, occurrences=None, service="token"):
+    rows = len(counts)
+    distinct = np.zeros(rows, int) if distinct is None else np.array(distinct)
+    occurrences = distinct if occurrences is None else np.array(occurrences)
+    return Rows(csr_matrix(np.asarray(counts, dtype=np.float32)), distinct, occurrences, np.array([service] * rows))
+
+
+def test_rarity_follows_the_formula_token_by_token():
+    state = fit_merged("rarity", _rows(COUNTS), 1)
+    n = COUNTS.sum()
+    rare = [(-math.log(count / n)) ** 3 for count in (3, 2, 1)]
+    unseen = math.log(n) ** 3
+    test = _rows([[5, 1, 0, 0], [7, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], distinct=[0, 2, 1, 0])
+    expected = [rare[0] / 2, 2 * unseen / 3, (sum(rare) + unseen) / 5, 0.0]
+    assert estimators.score(state, test) == pytest.approx(expected)
+
+
+def test_rarity_gives_nothing_to_a_token_above_one_percent_and_something_at_one_percent():
+    state = fit_merged("rarity", _rows([[98, 1, 1]]), 1)
+    assert state["scores"].tolist() == pytest.approx([0.0, math.log(100) ** 3, math.log(100) ** 3])
+
+
+def test_oov_counts_distinct_words_or_occurrences():
+    test = _rows([[1, 0, 0, 0]] * 3, distinct=[0, 1, 2], occurrences=[0, 9, 2])
+    state = fit_merged("oov", _rows(COUNTS), 1)
+    assert estimators.score(state, test).tolist() == [0, 1, 2]
+    assert estimators.score(state, test, occurrences=True).tolist() == [0, 9, 2]
+    threshold = {"threshold": registry.spec("oov_words").threshold}
+    assert score.label(estimators.score(state, test), threshold).tolist() == [0, 0, 1]
+
+
+def _reference_drift(train, test, unknown):
+    """Jensen-Shannon distance to the mean shares by scipy, over the largest leave-one-out distance."""
+    shares = train / train.sum(axis=1, keepdims=True)
+    others = [(shares.sum(axis=0) - own) / (len(shares) - 1) for own in shares]
+    widest = max(jensenshannon(own, other, 2) for own, other in zip(shares, others, strict=True))
+    wide = np.column_stack([test, unknown])
+    wide = wide / wide.sum(axis=1, keepdims=True)
+    mean = np.append(shares.mean(axis=0), 0.0)
+    return np.array([jensenshannon(row, mean, 2) for row in wide]) / widest
+
+
+def test_drift_equals_scipys_distances():
+    generator = np.random.default_rng(5)
+    train, test = generator.poisson(3, (9, 20)) + 0.0, generator.poisson(2, (6, 20)) + 0.0
+    unknown = np.array([0, 0, 3, 1, 0, 40])
+    state = fit_merged("drift", _rows(train), 3)
+    scores = estimators.score(state, _rows(test, distinct=unknown > 0, occurrences=unknown))
+    assert scores == pytest.approx(_reference_drift(train, test, unknown), rel=1e-6)
+
+
+def test_drift_does_not_depend_on_a_logs_length():
+    made = make(registry.spec("drift_words"))
+    state = fit_merged("drift", made.counts.take(~made.y), 2)
+    rows = made.test_counts
+    long = Rows(rows.matrix * 8, rows.unknown_distinct, rows.unknown_occurrences * 8, rows.service)
+    assert np.array_equal(estimators.score(state, long), estimators.score(state, rows))
+
+
+def test_drift_knows_each_service_by_itself():
+    a, b = [[8, 2, 0, 0], [8, 3, 0, 0], [9, 2, 0, 0]], [[0, 0, 8, 2], [0, 0, 9, 2], [0, 0, 8, 3]]
+    service = np.array(["a"] * 3 + ["b"] * 3)
+    both = Rows(csr_matrix(np.array(a + b, dtype=np.float32)), np.zeros(6, int), np.zeros(6, int), service)
+    state = fit_merged("drift", both, 2)
+    rows = np.array([[8, 2, 0, 0], [0, 0, 8, 2]], dtype=np.float32)
+    own = estimators.score(state, Rows(csr_matrix(rows), np.zeros(2, int), np.zeros(2, int), np.array(["a", "b"])))
+    swapped = estimators.score(state, Rows(csr_matrix(rows), np.zeros(2, int), np.zeros(2, int), np.array(["b", "a"])))
+    new = estimators.score(state, Rows(csr_matrix(rows), np.zeros(2, int), np.zeros(2, int), np.array(["c", "c"])))
+    assert own.max() <= 1.0 < new.min() < swapped.min()
+
+
+def test_drift_of_an_empty_sequence_and_of_a_single_normal_is_finite():
+    state = fit_merged("drift", _rows([[4, 1, 0, 0]]), 1)
+    scores = estimators.score(state, _rows([[4, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]))
+    assert scores.tolist() == pytest.approx([0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("algorithm", ["rarity", "oov", "drift"])
+def test_states_are_equal_to_the_bit_for_any_partitioning_and_plain(algorithm):
+    made = make(registry.spec(f"{algorithm}_words"))
+    normals = made.counts.take(~made.y)
+    one = pickle.dumps(fit_merged(algorithm, normals, 1))
+    assert all(pickle.dumps(fit_merged(algorithm, normals, parts)) == one for parts in (2, 31, len(normals)))
+    assert b"lo2dask" not in one
+
+
+def test_no_normal_row_at_all_is_told_by_the_state():
+    empty = _rows(np.zeros((0, 4)))
+    for algorithm in ("rarity", "oov", "drift"):
+        assert fit_merged(algorithm, empty, 1)["rows"] == 0

@@ -1,0 +1,120 @@
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from lo2dask.errors import InputError
+from lo2dask.models import guard, registry
+from lo2dask.options import DEFAULT_MODELS, ForestOptions
+
+PUBLISHED = (
+    "event_lr_words event_dt_trigrams event_lsvm_words event_rf_words event_xgb_words event_lof_words "
+    "event_kmeans_words event_oneclass_svm_words event_rarity_words event_oov_words sequence_lr_numeric "
+    "sequence_lr_words sequence_shap_lr_words"
+)
+
+
+def test_the_thirteen_in_their_order_and_the_defaults_among_them():
+    assert registry.names() == tuple(PUBLISHED.split())
+    assert [row["key"] for row in registry.describe()] == list(registry.names())
+    assert set(DEFAULT_MODELS) <= set(registry.names())
+
+
+def test_listing_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom lo2dask.models import registry\nregistry.describe()\n"
+        "heavy = {'sklearn', 'xgboost', 'scipy', 'pandas', 'shap', 'matplotlib', 'dask'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_published_parameters():
+    rf = registry.spec("event_rf_words")
+    assert dict(rf.params) == {
+        "n_estimators": 150,
+        "max_depth": 12,
+        "min_samples_leaf": 10,
+        "min_samples_split": 20,
+        "max_features": 0.3,
+        "max_samples": 0.8,
+    }
+    assert (rf.vectorizer.min_df, rf.vectorizer.max_features) == (5, 40_000)
+    assert registry.spec("event_rarity_words").threshold == 250
+    oov = registry.spec("event_oov_words")
+    assert (oov.threshold, oov.normal_only, oov.vectorizer.max_df, oov.vectorizer.max_features) == (1, True, 1.0, None)
+    assert registry.spec("sequence_lr_numeric").numeric == ("seq_len", "duration_sec")
+    assert [key for key in registry.names() if registry.spec(key).always_explained] == ["sequence_shap_lr_words"]
+
+
+def test_pairs_are_the_sensible_ones():
+    assert len(registry.pairs()) == 9 * 5 + 3 * 3
+    assert registry.spec("drift_templates").bags == ("templates",)
+    assert registry.spec("if_all").bags == ("words", "trigrams", "templates")
+    assert registry.spec("lr_numeric").bags == ()
+    with pytest.raises(InputError, match="event_lr_words.*rarity"):
+        registry.spec("oov_numeric")
+
+
+def test_entries_are_read_only_and_pickle():
+    spec = registry.spec("event_dt_trigrams")
+    with pytest.raises(TypeError):
+        spec.params["max_depth"] = 3
+    with pytest.raises(TypeError):
+        registry.REGISTRY["new"] = spec
+    assert pickle.loads(pickle.dumps(spec)) == spec
+
+
+def test_the_forest_reads_tokens_and_numbers_together():
+    spec = registry.forest_spec(ForestOptions(if_item="e_trigrams", if_numeric=("seq_len",), if_max_samples="0.5"))
+    assert (spec.bags, spec.numeric, spec.params["max_samples"]) == (("trigrams",), ("seq_len",), 0.5)
+    assert registry.forest_spec(ForestOptions(if_max_samples="1")).params["max_samples"] == 1
+    numeric = registry.forest_spec(ForestOptions(if_item="none", if_numeric=("seq_len",)))
+    assert (numeric.representation, numeric.bags) == ("numeric", ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"if_item": "words"}, "--if-item.*e_words"),
+        ({"if_numeric": ("length",)}, "--if-numeric.*seq_len"),
+        ({"if_item": "none"}, "--if-numeric"),
+        ({"if_max_samples": "many"}, "--if-max-samples"),
+        ({"if_max_samples": "-3"}, "--if-max-samples"),
+        ({"if_max_samples": "2.5"}, "--if-max-samples"),
+    ],
+)
+def test_forest_options_that_cannot_be_used_are_named(changes, named):
+    with pytest.raises(InputError, match=named):
+        registry.forest_spec(ForestOptions(**changes))
+
+
+def test_the_guard_caps_and_says_so():
+    spec = registry.forest_spec(ForestOptions(if_n_estimators=1000))
+    capped, changes = guard.cap(spec)
+    assert capped.params["n_estimators"] == 300
+    assert changes == ("n_estimators lowered from 1000 to 300",)
+    assert guard.cap(registry.spec("event_rf_words"))[1] == ()
+    assert guard.cap(registry.spec("event_oov_words"))[0].vectorizer.max_features is None
+    wide = registry.replace(spec, vectorizer=registry.VectorizerSpec(max_features=200_000))
+    assert guard.cap(wide)[0].vectorizer.max_features == 100_000
+
+
+@pytest.mark.parametrize("key", [*registry.names(), "if_words"])
+def test_the_sample_fits_the_budget(key):
+    spec = registry.spec(key)
+    rows = guard.rows_within(spec, 2 * 10**9, 40_000, 300)
+    assert guard.fit_bytes(spec, rows, 40_000, 300) <= 2 * 10**9
+    assert guard.rows_within(spec, 10**9, 40_000, 300) <= rows
+    assert guard.bound_rows(spec, 50, 2 * 10**9, 40_000, 300) == (50, ())
+
+
+def test_a_cut_sample_is_said_and_a_hopeless_budget_refused():
+    spec = registry.spec("event_lr_words")
+    rows, changes = guard.bound_rows(spec, 10**7, 2 * 10**9, 40_000, 300)
+    assert rows < 10**7
+    assert changes == (f"sample of {rows} of 10000000 rows (a budget of 2.0 GB)",)
+    assert guard.bound_rows(registry.spec("event_lof_words"), 10**7, 2 * 10**9, 1000, 10)[0] == 10_000
+    with pytest.raises(InputError, match="--memory-budget.*at least"):
+        guard.rows_within(spec, 10**8, 40_000, 300)

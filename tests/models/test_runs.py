@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+
+from lo2dask.models.runs import BOUND, RUNS, RunRows, calibrate, run_scores
+
+SERVICES = ("code", "token")
+
+
+def _rows(scores):
+    """Make rows from {(run, case): (score of code, score of token)}."""
+    keys = [(run, case, service) for run, case in scores for service in SERVICES]
+    run, case, service = (np.array(column) for column in zip(*keys, strict=True))
+    return RunRows(run, case, service, np.array([value for pair in scores.values() for value in pair], dtype=float))
+
+
+SCORES = {
+    ("run_1", "correct"): (1.0, 1000.0),
+    ("run_2", "correct"): (1.2, 1200.0),
+    ("run_3", "correct"): (1.4, 1100.0),
+    ("run_4", "correct"): (1.3, 1150.0),
+    ("run_4", "get_403"): (1.2, 2000.0),
+    ("run_4", "del_404"): (2.0, 1100.0),
+}
+
+
+def _calibrated(scores=SCORES):
+    rows = _rows(scores)
+    return rows, calibrate(rows, (rows.test_case == "correct") & (rows.run != "run_4"))
+
+
+def test_a_run_scores_the_mean_of_its_calibrated_services():
+    rows, calibration = _calibrated()
+    assert calibration["services"]["code"]["median"] == 1.2
+    assert calibration["services"]["token"]["spread"] == 100.0
+    table = run_scores(rows, calibration).to_pylist()
+    by_key = {(row["run"], row["test_case"]): row for row in table}
+    assert by_key["run_4", "get_403"]["score_run"] == np.mean([0.0, 9.0])
+    assert by_key["run_4", "get_403"]["top_service"] == "token"
+    assert by_key["run_4", "del_404"]["top_service"] == "code"
+    assert [by_key["run_4", case]["rank"] for case in ("get_403", "del_404")] == [1, 2]
+    flagged = {key for key, row in by_key.items() if row["pred_ano"]}
+    assert {("run_4", "get_403"), ("run_4", "del_404")} <= flagged
+    assert not any(row["pred_ano"] for (run, _), row in by_key.items() if run in ("run_1", "run_2", "run_3"))
+
+
+def test_order_of_rows_and_json_change_nothing():
+    rows, calibration = _calibrated()
+    order = np.random.default_rng(0).permutation(len(rows.score))
+    mixed = RunRows(rows.run[order], rows.test_case[order], rows.service[order], rows.score[order])
+    again = json.loads(json.dumps(calibration))
+    assert run_scores(mixed, again).equals(run_scores(rows, calibration))
+    assert run_scores(rows, calibration).schema == RUNS
+
+
+def test_no_service_outweighs_the_others_and_no_spread_is_no_division_by_zero():
+    scores = {key: (0.0, value) for key, (_, value) in SCORES.items()} | {("run_5", "get_403"): (1e9, 1100.0)}
+    rows, calibration = _calibrated(scores)
+    table = run_scores(rows, calibration).to_pylist()
+    assert calibration["services"]["code"]["spread"] == calibration["services"]["token"]["spread"] > 0
+    assert max(row["score_run"] for row in table) == BOUND / 2
+    assert all(np.isfinite(row["score_run"]) for row in table)
+
+
+def test_a_service_without_training_normals_and_no_training_at_all_still_score():
+    rows, calibration = _calibrated()
+    new = RunRows(["run_9"], ["correct"], ["key"], np.array([5.0]))
+    assert run_scores(new, calibration)["n_services"].to_pylist() == [1]
+    none = calibrate(rows, np.zeros(len(rows.score), bool))
+    table = run_scores(rows, none)
+    assert none["threshold"] is None
+    assert table["pred_ano"].to_pylist() == [0] * 6
+    empty = RunRows([], [], [], np.empty(0))
+    assert run_scores(empty, calibration).schema == RUNS
+    assert run_scores(empty, calibration).num_rows == 0

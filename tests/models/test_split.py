@@ -1,0 +1,114 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lo2dask.errors import IntegrityError
+from lo2dask.models.split import Groups, Split, check_runs, hold_out, hold_out_newest_normal, stopping_runs
+from lo2dask.options import HoldoutOptions
+
+RUNS = [f"light-oauth2-data-{1719590000 + i}" for i in (9, 100, 25, 3, 77)]
+NEWEST = RUNS[1]
+CASES = ("correct", "delete_404", "update_400", "get_403")
+
+
+def _groups(runs=RUNS, cases=CASES, services=("token", "user")):
+    keys = [(run, case, service) for run in runs for case in cases for service in services]
+    return Groups.of(*zip(*keys, strict=True))
+
+
+def _options(**changes):
+    return HoldoutOptions(**changes)
+
+
+def test_run_holds_out_the_newest_whole_runs_by_epoch_and_not_by_name():
+    split = hold_out(_groups(), _options(sup_holdout_fraction=0.4), 42)
+    assert split.runs == {RUNS[1], RUNS[4]}
+    short = hold_out(_groups(["run_9", "run_10", "run_2"]), _options(), 42)
+    assert short.runs == {"run_10"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "fraction", "least", "held"),
+    [(5, 0.2, 1, 1), (5, 0.39, 1, 1), (5, 0.2, 3, 3), (5, 0.9, 9, 4), (1, 0.2, 1, 0), (5, 0, 1, 0), (100, 0.29, 1, 29)],
+)
+def test_as_many_runs_as_the_rule_says_and_never_all(runs, fraction, least, held):
+    groups = _groups([f"run_{i:04d}" for i in range(runs)], ("correct",), ("token",))
+    split = hold_out(groups, _options(sup_holdout_fraction=fraction, sup_holdout_min_groups=least), 1)
+    assert len(split.runs) == held
+
+
+def test_group_counts_in_each_bucket_by_itself():
+    keys = [("run_1", "correct", "token"), ("run_2", "correct", "token"), ("run_1", "get_403", "token")]
+    split = hold_out(Groups.of(*zip(*keys, strict=True)), _options(holdout_by="group"), 42)
+    held = split.mask(["run_1", "run_2", "run_1"], ["correct", "correct", "get_403"], ["token"] * 3)
+    assert held.tolist() == [False, True, False]
+
+
+def test_test_case_holds_out_whole_error_types_and_normal_rows_of_the_newest_run():
+    groups = _groups()
+    split = hold_out(groups, _options(holdout_by="test-case"), 42)
+    runs, cases, services = zip(*groups.keys, strict=True)
+    held = split.mask(runs, cases, services)
+    (unseen,) = split.cases
+    assert unseen != "correct"
+    for (run, case, _), out in zip(groups.keys, held, strict=True):
+        assert out == (case == unseen or (case == "correct" and run == NEWEST))
+
+
+def test_shuffle_draws_by_seed_and_not_by_the_order_of_the_groups():
+    runs = [f"run_{i}" for i in range(30)]
+    options = _options(sup_holdout_shuffle=True)
+    first, again = hold_out(_groups(runs), options, 1), hold_out(_groups(runs[::-1]), options, 1)
+    assert first == again
+    assert first.runs != hold_out(_groups(runs), options, 2).runs
+    assert first.runs != hold_out(_groups(runs), _options(), 1).runs
+
+
+@pytest.mark.parametrize("by", ["run", "group", "test-case"])
+def test_a_split_survives_json_and_takes_any_kind_of_array(by):
+    groups = _groups()
+    split = hold_out(groups, _options(holdout_by=by), 42)
+    assert Split.from_json(split.to_json()) == split
+    columns = [pa.array(column) for column in zip(*groups.keys, strict=True)]
+    expected = split.mask(*(column.to_pylist() for column in columns))
+    assert 0 < expected.sum() < len(expected)
+    chunked = [pa.chunked_array([column.dictionary_encode()]) for column in columns]
+    assert np.array_equal(split.mask(*chunked), expected)
+    assert np.array_equal(split.mask(*(np.array(column.to_pylist()) for column in columns)), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.sampled_from(CASES), st.sampled_from("ab")), min_size=1, max_size=40),
+    st.floats(0, 0.9),
+    st.integers(0, 3),
+)
+def test_no_run_is_on_both_sides_and_the_training_part_is_never_empty(keys, fraction, least):
+    groups = Groups(tuple(sorted({(f"run_{run}", case, service) for run, case, service in keys})))
+    split = hold_out(groups, _options(sup_holdout_fraction=fraction, sup_holdout_min_groups=least), 0)
+    held = split.mask(*zip(*groups.keys, strict=True))
+    runs = np.array([run for run, _, _ in groups.keys])
+    assert not set(runs[held]) & set(runs[~held])
+    assert not held.all()
+
+
+def test_a_run_on_both_sides_is_refused():
+    groups = _groups()
+    broken = Split("run", buckets=frozenset({(NEWEST, "correct", "token")}))
+    with pytest.raises(IntegrityError, match=NEWEST):
+        check_runs(broken, groups)
+
+
+def test_the_forest_holds_out_the_newest_runs_that_have_normal_sequences():
+    keys = [("run_1", "correct", "a"), ("run_2", "correct", "a"), ("run_3", "get_403", "a")]
+    groups = Groups.of(*zip(*keys, strict=True))
+    assert hold_out_newest_normal(groups, 0.2).runs == {"run_2"}
+    assert not hold_out_newest_normal(groups, 0.0).runs
+    assert Groups.merge([groups, groups]) == groups
+
+
+def test_early_stopping_needs_a_second_run():
+    assert stopping_runs(["run_1", "run_10", "run_2", "run_2"]) == {"run_10"}
+    assert not stopping_runs(["run_1", "run_1"])
