@@ -16,16 +16,18 @@ from typing import Any
 from lo2dask.errors import InputError, Lo2Error
 from lo2dask.storage import read_json, write_json
 
+# Numbers are masked before; a class name with a digit in it is no parameter.
 SETTINGS = {
     "depth": 4,
     "sim_th": 0.4,
     "max_children": 100,
     "extra_delimiters": ["_"],
-    "parametrize_numeric_tokens": True,
+    "parametrize_numeric_tokens": False,
 }
 PARAMETER = "<*>"
 UNSEEN = "unseen"
-_JOINT, _ERROR = "\x1f", "\x1e"
+# Control characters that str.split() does not take for white space.
+_JOINT, _ERROR = "\x01", "\x02"
 _SOURCE = re.compile(r"(?:TRACE|DEBUG|INFO|WARN|ERROR) +\S+ \S+ -(?: |$)")
 _ERROR_CODE = re.compile(r"\bERR\d{5}\b")
 # Beyond this many distinct messages, and this share of all lines, the masks do not do their work.
