@@ -95,6 +95,11 @@ def score(state: State, rows: Rows, occurrences: bool = False) -> np.ndarray:
     return _rarity(state, rows) if state["algorithm"] == "rarity" else _drift(state, rows)
 
 
+def score_left_out(state: State, rows: Rows) -> np.ndarray:
+    """Score training normals by drift as if each had not been in the training part: float64 (rows,)."""
+    return _drift(state, rows, left_out=True)
+
+
 def _finish_rarity(statistics: Statistics, _: State | None) -> State:
     # A token with more than 1 % of all counts scores 0, else (-ln share)^3; one never seen (ln N)^3.
     counts = statistics["counts"]
@@ -140,16 +145,10 @@ def _shares_sum(rows: Rows) -> Statistics:
 
 def _spread(rows: Rows, state: State) -> Statistics:
     """Give the largest leave-one-out distance of each service's rows: a row against the mean of the others."""
-    shares, outside = _shares(rows)
     code, names = codes(rows.service)
-    largest = {}
-    for index, name in enumerate(names):
-        own, n = np.flatnonzero(code == index), state["count"].get(name, 0)
-        if n > 1:
-            mean = state["means"][name]
-            distances = _distances(rows.matrix, shares, outside, own, lambda p, q, n=n: (n * q - p) / (n - 1), mean)
-            largest[name] = float(distances.max())
-    return {"max": {f"max {name}": value for name, value in largest.items()}}
+    distances = _service_distances(state, rows, left_out=True)
+    largest = {name: float(distances[code == index].max()) for index, name in enumerate(names)}
+    return {"max": {f"max {name}": value for name, value in largest.items() if state["count"].get(name, 0) > 1}}
 
 
 def _finish_drift(statistics: Statistics, state: State | None) -> State:
@@ -162,18 +161,36 @@ def _finish_drift(statistics: Statistics, state: State | None) -> State:
     return state | {"scale": dict(sorted(largest.items())), "widest": max(largest.values(), default=1.0)}
 
 
-def _drift(state: State, rows: Rows) -> np.ndarray:
-    # A service without training normals is compared with the mean of all services; one that has a single normal, or
-    # normals without any spread, is measured by the widest spread among the other services.
+def _drift(state: State, rows: Rows, left_out: bool = False) -> np.ndarray:
+    # A service that has a single normal, or normals without any spread, is measured by the widest spread among the
+    # other services.
+    code, names = codes(rows.service)
+    scale = np.array([state["scale"].get(name, state["widest"]) for name in names])
+    return _service_distances(state, rows, left_out) / scale[code] if len(rows) else np.empty(0)
+
+
+def _service_distances(state: State, rows: Rows, left_out: bool) -> np.ndarray:
+    """Give each row's distance from its service's mean, less the row itself when it is left out.
+
+    A service without training normals is compared with the mean of all services.
+    """
     shares, outside = _shares(rows)
     code, names = codes(rows.service)
-    scores = np.zeros(len(rows))
+    distances = np.zeros(len(rows))
     for index, name in enumerate(names):
-        own = np.flatnonzero(code == index)
+        own, n = np.flatnonzero(code == index), state["count"].get(name, 0)
         mean = state["means"].get(name, state["pooled"])
-        distances = _distances(rows.matrix, shares, outside, own, lambda p, q: q, mean)
-        scores[own] = distances / state["scale"].get(name, state["widest"])
-    return scores
+        reference = _without(n) if left_out and n > 1 else _whole
+        distances[own] = _distances(rows.matrix, shares, outside, own, reference, mean)
+    return distances
+
+
+def _whole(_: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    return mean
+
+
+def _without(n: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    return lambda own, mean: (n * mean - own) / (n - 1)
 
 
 def _distances(

@@ -55,6 +55,8 @@ class RunRows:
 def calibrate(rows: RunRows, training_normal: np.ndarray) -> Calibration:
     """Learn the calibration from the rows of a bool mask (rows,): plain JSON types, kept in the bundle.
 
+    The scores of those rows should be what ``score.score_training_normals`` gives, where that differs from the score.
+
     ``{"services": {name: {"median", "spread"}}, "pooled": {...}, "threshold"}``; with no training normal it is the
     identity, and the threshold is None.
     """

@@ -42,6 +42,17 @@ def score(model: Any, scoring: Mapping[str, Any], rows: Rows, batch: int = 50_00
     return np.concatenate([_score(model, scoring, rows.take(slice(at, at + batch))) for at in starts])
 
 
+def score_training_normals(model: Any, scoring: Mapping[str, Any], rows: Rows, batch: int = 50_000) -> np.ndarray:
+    """Score the training part's normal rows for calibration (see runs.py): float64 (rows,).
+
+    Drift leaves each row out of the mean that it is compared with; few normals lie too close to their own mean.
+    Of the other algorithms these are their scores.
+    """
+    if scoring["algorithm"] != "drift":
+        return score(model, scoring, rows, batch)
+    return estimators.score_left_out(model, rows)
+
+
 def label(scores: np.ndarray, scoring: Mapping[str, Any]) -> np.ndarray:
     """Label scores: int8 (rows,), 1 where the score is above the model's threshold."""
     return (np.asarray(scores) > scoring["threshold"]).astype(np.int8)

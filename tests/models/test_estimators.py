@@ -65,6 +65,19 @@ def test_drift_equals_scipys_distances():
     assert scores == pytest.approx(_reference_drift(train, test, unknown), rel=1e-6)
 
 
+def test_drift_leaves_a_training_normal_out_of_its_own_mean():
+    train = np.random.default_rng(5).poisson(3, (9, 20)) + 0.0
+    state = fit_merged("drift", _rows(train), 2)
+    left_out = estimators.score_left_out(state, _rows(train))
+    assert left_out.max() == 1.0, "the widest of them is the unit"
+    shares = train / train.sum(axis=1, keepdims=True)
+    first = jensenshannon(shares[0], shares[1:].mean(axis=0), 2) / state["scale"]["token"]
+    assert left_out[0] == pytest.approx(first, rel=1e-6)
+    assert (left_out > estimators.score(state, _rows(train))).all()
+    scoring = {"algorithm": "drift"}
+    assert np.array_equal(score.score_training_normals(state, scoring, _rows(train)), left_out)
+
+
 def test_drift_does_not_depend_on_a_logs_length():
     made = make(registry.spec("drift_words"))
     state = fit_merged("drift", made.counts.take(~made.y), 2)
