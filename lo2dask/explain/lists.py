@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.explain.text import visible
+from lo2dask.schema import PREDICTIONS
 
 COLUMNS = ("seq_id", "test_case", "service", "score", "rank", "split")
 Tally = Counter[tuple[str, str]]
@@ -49,6 +50,8 @@ class Outcome:
 
 def outcome_of(predictions: pa.Table) -> Outcome:
     """Find the false positives and false negatives of one part (schema ``PREDICTIONS``)."""
+    predictions = predictions.select([*COLUMNS, "normal", "anomaly", "pred_ano"])
+    predictions = predictions.cast(pa.schema([PREDICTIONS.field(name) for name in predictions.column_names]))
     flagged = pc.equal(predictions["pred_ano"], 1)
     return Outcome(
         _mistakes(predictions, predictions["normal"], flagged),

@@ -1,0 +1,170 @@
+import csv
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from lo2dask.errors import InputError, IntegrityError
+from lo2dask.execute.session import Session
+from lo2dask.options import ExplainOptions
+from lo2dask.stages.explain import explain
+from explain.made_root import TELLTALE, make_root
+
+KEYS = ("if", "event_lr_words", "event_lof_words", "sequence_shap_lr_words")
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory):
+    """A folder of three parts, explained with neighbours of one model."""
+    root = tmp_path_factory.mktemp("explained")
+    layout = make_root(root, (*KEYS, "event_xgb_words", "event_rf_words"), parts=3)
+    options = ExplainOptions(root=root, nn_source="sequence_shap_lr_words")
+    return layout, explain(options, Session.serial())
+
+
+def read(path) -> list[dict]:
+    return pq.read_table(path).to_pylist()
+
+
+def test_every_artefact_of_the_guide_is_there_with_rows(explained):
+    layout, summary = explained
+    names = {path.name for path in layout.explainability.iterdir()}
+    for key in ("if", "event_lr_words", "sequence_shap_lr_words", "event_xgb_words", "event_rf_words"):
+        for name in ("shap_summary.png", "shap_bar.png", "top_features.txt", "predictions.parquet"):
+            assert f"{key}_{name}" in names
+        assert f"metrics_{key}.json" in names
+        assert {f"{key}_false_positives.txt", f"{key}_false_negatives.txt"} <= names
+    assert "event_lof_words_shap_skipped.txt" in names
+    assert "sequence_shap_lr_words_nn_mapping.csv" in names
+    assert summary.models[0].model == "sequence_shap_lr_words"
+    assert len(read(layout.explainability / "if_predictions.parquet")) == 72
+    assert {"score_if", "rank_if", "split"} <= set(read(layout.explainability / "if_predictions.parquet")[0])
+    assert not [name for name in names if name.endswith(".tmp")]
+
+
+def test_the_telltale_word_leads_the_list_and_the_explanations(explained):
+    layout, _ = explained
+    for key in ("event_lr_words", "event_xgb_words", "event_rf_words"):
+        text = (layout.explainability / f"{key}_top_features.txt").read_text()
+        assert TELLTALE in next(line for line in text.splitlines() if line.startswith("   1")), text
+    rows = read(layout.explainability / "event_lr_words_explanations.parquet")
+    assert rows
+    for row in rows:
+        assert row["explained"]
+        first = row["features"][0]
+        has_it = row["run"] != "run_0"
+        assert (first["feature"], first["value"]) == (TELLTALE, float(has_it))
+        assert (first["shap"] > 0) == has_it
+        sizes = [abs(entry["shap"]) for entry in row["features"]]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_neighbours_are_predicted_normal_and_ordered_by_rank(explained):
+    layout, summary = explained
+    predictions = {
+        row["seq_id"]: row for row in read(layout.explainability / "sequence_shap_lr_words_predictions.parquet")
+    }
+    rows = list(csv.DictReader((layout.explainability / "sequence_shap_lr_words_nn_mapping.csv").open()))
+    assert len(rows) == summary.models[0].neighbours == summary.models[0].flagged
+    for row in rows:
+        assert predictions[row["anomalous_id"]]["pred_ano"] == 1
+        assert predictions[row["normal_id"]]["pred_ano"] == 0
+        assert 0 < float(row["similarity"]) <= 1
+    ranks = [predictions[row["anomalous_id"]]["rank_sequence_shap_lr_words"] for row in rows]
+    assert ranks == sorted(ranks)
+
+
+def test_metrics_hold_the_measures_and_what_was_explained(explained):
+    layout, _ = explained
+    found = json.loads((layout.explainability / "metrics_event_lr_words.json").read_text())
+    assert found["holdout"] == {"f1": 0.5}
+    assert found["explanation"]["shap"] == "done"
+    assert found["explanation"]["rows"] == 72
+    assert found["explanation"]["not_explained"] == 0
+
+
+def test_files_do_not_depend_on_the_parts(explained, tmp_path):
+    layout, _ = explained
+    other = make_root(tmp_path, KEYS, parts=7)
+    explain(ExplainOptions(root=tmp_path, nn_source="sequence_shap_lr_words"), Session.serial())
+    compared = 0
+    for path in other.explainability.iterdir():
+        twin = layout.explainability / path.name
+        if path.is_dir():
+            assert sorted(read(path), key=lambda r: r["seq_id"]) == sorted(read(twin), key=lambda r: r["seq_id"])
+        else:
+            assert path.read_bytes() == twin.read_bytes(), path.name
+        compared += 1
+    assert compared > 15
+
+
+def test_a_second_run_has_nothing_to_do_and_a_changed_option_has(tmp_path, monkeypatch):
+    make_root(tmp_path, ("event_lof_words",), parts=2)
+    options = ExplainOptions(root=tmp_path, nn_source="event_lof_words", skip_if=True)
+    first, session = explain(options, Session.serial()), Session.serial()
+    monkeypatch.setattr(session, "wave", None)
+    again = explain(options, session)
+    assert [model.current for model in (*first.models, *again.models)] == [False, True]
+    monkeypatch.undo()
+    changed = explain(options.replace(nn_top_k=3), Session.serial()).models[0]
+    assert (changed.current, changed.neighbours) == (False, 3)
+    (tmp_path / "explainability" / "event_lof_words_false_negatives.txt").unlink()
+    assert not explain(options.replace(nn_top_k=3), Session.serial()).models[0].current
+
+
+def test_guards_leave_a_note_that_says_what_to_raise(tmp_path):
+    layout = make_root(tmp_path, ("event_lr_words",), parts=2)
+    options = ExplainOptions(root=tmp_path, nn_source="event_lr_words", skip_if=True, shap_feature_threshold=5)
+    assert explain(options, Session.serial()).models[0].shap == "guarded"
+    note = (layout.explainability / "event_lr_words_shap_guard.txt").read_text()
+    assert "--shap-feature-threshold 5" in note
+    assert not (layout.explainability / "event_lr_words_shap_bar.png").exists()
+    assert not read(layout.explainability / "event_lr_words_explanations.parquet")[0]["explained"]
+    explain(options.replace(shap_feature_threshold=0), Session.serial())
+    assert not (layout.explainability / "event_lr_words_shap_guard.txt").exists()
+    assert (layout.explainability / "event_lr_words_shap_bar.png").exists()
+
+
+def test_samples_bound_the_rows_that_count(tmp_path):
+    layout = make_root(tmp_path, ("event_lr_words",), parts=4)
+    options = ExplainOptions(
+        root=tmp_path, nn_source="event_lr_words", skip_if=True, shap_sample=10, shap_background=8, nn_normal_sample=2
+    )
+    summary = explain(options, Session.serial()).models[0]
+    assert summary.rows == 10
+    mapping = (layout.explainability / "event_lr_words_nn_mapping.csv").read_text().splitlines()
+    assert len({line.split(",")[1] for line in mapping[1:]}) <= 2
+    assert len(read(layout.explainability / "event_lr_words_explanations.parquet")) == summary.flagged
+
+
+def test_bad_input_is_refused_with_the_way_out(tmp_path):
+    with pytest.raises(InputError, match="lo2dask train"):
+        explain(ExplainOptions(root=tmp_path), Session.serial())
+    layout = make_root(tmp_path, ("event_lr_words",), parts=2)
+    with pytest.raises(InputError, match="train kept no event_dt_trigrams"):
+        explain(ExplainOptions(root=tmp_path, sup_models=("event_dt_trigrams",), skip_if=True), Session.serial())
+    with pytest.raises(InputError, match="known are event_lr_words"):
+        explain(ExplainOptions(root=tmp_path, sup_models=("nonsense",)), Session.serial())
+    with pytest.raises(InputError, match="train kept no if"):
+        explain(ExplainOptions(root=tmp_path), Session.serial())
+    part = next(iter(sorted((layout.predictions / "event_lr_words").iterdir())))
+    shutil.copy(sorted((layout.predictions / "event_lr_words").iterdir())[1], part)
+    with pytest.raises(IntegrityError, match="other sequences"):
+        explain(ExplainOptions(root=tmp_path, nn_source="event_lr_words", skip_if=True), Session.serial())
+
+
+def test_skip_if_leaves_the_forest_out(tmp_path, caplog):
+    layout = make_root(tmp_path, ("if", "event_lr_words"), parts=1)
+    explain(ExplainOptions(root=tmp_path, skip_if=True), Session.serial())
+    assert "--nn-source" in caplog.text
+    assert (layout.explainability / "event_lr_words_nn_mapping.csv").exists()
+    assert not list(layout.explainability.glob("if_*"))
+
+
+def test_bag_counts_do_not_matter_to_a_binary_model(explained):
+    layout, _ = explained
+    rows = read(layout.explainability / "event_lr_words_explanations.parquet")
+    assert {entry["value"] for row in rows for entry in row["features"]} <= {0.0, 1.0}
+    assert all(np.isfinite(entry["shap"]) for row in rows for entry in row["features"])
