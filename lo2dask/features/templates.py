@@ -49,7 +49,12 @@ class Templates:
 
     def save(self, path: Path) -> None:
         """Write the templates as plain JSON, by rename."""
-        write_json(path, {"settings": SETTINGS, "ids": self.ids, "texts": self.texts, "exceptions": self.exceptions})
+        write_json(path, self.to_plain())
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the templates as plain types."""
+        ids, texts = list(self.ids), list(self.texts)
+        return {"settings": SETTINGS, "ids": ids, "texts": texts, "exceptions": self.exceptions}
 
     @classmethod
     def load(cls, path: Path) -> "Templates":

@@ -1,0 +1,142 @@
+"""The vocabularies and columns of all units: one wave counts, one reduces, and what is chosen becomes a file."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pyarrow as pa
+
+from lo2dask import schema
+from lo2dask.execute.session import Session
+from lo2dask.features.bags import read_counts
+from lo2dask.features.matrix import Columns, numeric_moments, scales
+from lo2dask.features.vocabulary import Limits, choose, count_tokens, reduce_bucket, spill
+from lo2dask.models.sample import counts as count_strata
+from lo2dask.models.sample import merge_counts, strata
+from lo2dask.stages.units import KEY_COLUMNS, ColumnsKey, Tokens, TrainingRows, read_splits, working_folder
+from lo2dask.storage import replacing
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part
+
+# A table up to this size is reduced in one go; above, each of the buckets holds a 64th of the distinct tokens.
+SMALL_TABLE = 256 << 20
+BUCKETS = 64
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Training rows in numbers: how many, by stratum (service, test case), and their numeric columns' moments."""
+
+    total: int
+    strata: dict[str, int]
+    moments: np.ndarray
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The columns of a matrix on disk; ``cells_per_row`` is the mean number of stored cells of a training row."""
+
+    path: Path
+    width: int
+    cells_per_row: float
+
+
+def count_parts(
+    layout: Layout, tokens: Sequence[Tokens], rows: Sequence[TrainingRows], session: Session
+) -> tuple[dict[str, RowCounts], int]:
+    """Count tokens and rows of every part; the tokens are spilled. Give the rows' counts, by name, and the buckets."""
+    paths = part_paths(layout.enhanced)
+    buckets = 1 if sum(path.stat().st_size for path in paths) <= SMALL_TABLE else BUCKETS
+    counted = {token.counted: token for token in tokens}
+    plan = CountPlan(layout.root, tuple(counted.values()), tuple({row.name: row for row in rows}.values()), buckets)
+    results = session.wave(count_part, [path.name for path in paths], "count", plan=plan)
+    totals = {}
+    for row in plan.rows:
+        parts = [result[row.name] for result in results]
+        moments = np.sum([part["moments"] for part in parts], axis=0)
+        totals[row.name] = RowCounts(sum(p["total"] for p in parts), merge_counts(p["strata"] for p in parts), moments)
+    return totals, buckets
+
+
+@dataclass(frozen=True)
+class CountPlan:
+    """What the counting wave counts in each part."""
+
+    root: Path
+    tokens: tuple[Tokens, ...]
+    rows: tuple[TrainingRows, ...]
+    buckets: int
+
+
+def count_part(name: str, plan: CountPlan) -> dict[str, dict[str, Any]]:
+    """Count one part: tokens go to the spill, rows come back."""
+    layout = Layout(plan.root)
+    splits = read_splits(layout)
+    bags = [schema.REPRESENTATIONS[token.representation] for token in plan.tokens]
+    part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *schema.NUMERIC, *bags]))
+    counts = {bag: read_counts(part[bag]) for bag in dict.fromkeys(bags)}
+    for token, bag in zip(plan.tokens, bags, strict=True):
+        path = _spill_path(layout, token, name)
+        spill(path, count_tokens(counts[bag], token.rows.mask(part, splits)), plan.buckets)
+    result = {}
+    for rows in plan.rows:
+        chosen = part.filter(pa.array(rows.mask(part, splits)))
+        result[rows.name] = {
+            "total": chosen.num_rows,
+            "strata": count_strata(strata(chosen["service"], chosen["test_case"])),
+            "moments": numeric_moments(chosen, schema.NUMERIC),
+        }
+    return result
+
+
+def choose_columns(
+    layout: Layout, keys: Iterable[ColumnsKey], counts: dict[str, RowCounts], buckets: int, session: Session
+) -> dict[str, Chosen]:
+    """Reduce the spilled counts to vocabularies and write each matrix' columns; give them by name."""
+    wanted = {key.name: key for key in keys}
+    tokens = list(dict.fromkeys(token for key in wanted.values() for token in key.tokens))
+    records = [(token, bucket, counts[token.rows.name].total) for token in tokens for bucket in range(buckets)]
+    reduced = session.wave(reduce_part, records, "vocabulary", root=layout.root)
+    vocabularies = {}
+    for place, token in enumerate(tokens):
+        tables = [pa.ipc.open_stream(data).read_all() for data in reduced[place * buckets : (place + 1) * buckets]]
+        # The buckets have applied min_df and max_df; what is left is the order over all of them.
+        last = Limits(0, 1.0, token.limits.max_features, token.limits.binary)
+        vocabularies[token] = choose(pa.concat_tables(tables), last, counts[token.rows.name].total)
+    return {name: _write_columns(layout, key, vocabularies, counts) for name, key in wanted.items()}
+
+
+def reduce_part(record: tuple[Tokens, int, int], root: Path) -> bytes:
+    """Reduce one bucket of one vocabulary; give the counted tokens that may be chosen as an Arrow stream."""
+    token, bucket, total = record
+    layout = Layout(root)
+    paths = [_spill_path(layout, token, path.name) for path in part_paths(layout.enhanced)]
+    table = reduce_bucket(paths, bucket, token.limits, total)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def _write_columns(
+    layout: Layout, key: ColumnsKey, vocabularies: dict[Tokens, pa.Table], counts: dict[str, RowCounts]
+) -> Chosen:
+    tokens = {token.representation: vocabularies[token]["token"].combine_chunks() for token in key.tokens}
+    places = [schema.NUMERIC.index(name) for name in key.numeric]
+    scale = scales(counts[key.rows.name].moments[:, places]) if places else ()
+    columns = Columns(tokens, key.numeric, scale)
+    path = working_folder(layout) / "columns" / f"{key.name}.joblib"
+    with replacing(path) as temporary:
+        joblib.dump(columns.to_plain(), temporary)
+    cells = sum(
+        sum(vocabularies[token]["document_frequency"].to_pylist()) / max(counts[token.rows.name].total, 1)
+        for token in key.tokens
+    )
+    return Chosen(path, columns.width, cells + len(key.numeric))
+
+
+def _spill_path(layout: Layout, token: Tokens, name: str) -> Path:
+    return working_folder(layout) / "spill" / token.counted / f"{name}.arrow"
