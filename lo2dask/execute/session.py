@@ -147,6 +147,16 @@ class Session:
         return list(futures_of(self.client.persist(bag)))
 
 
+@contextlib.contextmanager
+def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
+    """Give the caller's session, which stays open, or one of this command's own, which ends with the block."""
+    if session is not None:
+        yield session
+        return
+    with Session(options) as own:
+        yield own
+
+
 def _numbered(record: tuple[int, Any], function: Callable[..., Any], shared: dict[str, Any]) -> tuple[int, Any]:
     place, value = record
     return place, function(value, **shared)

@@ -21,6 +21,7 @@ from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, 
 from lo2dask.models.split import stopping_runs
 from lo2dask.models.text import among
 from lo2dask.options import fingerprint
+from lo2dask.stages.boosting import fit_on_all_workers
 from lo2dask.stages.units import KEY_COLUMNS, TrainingRows, Unit, read_columns, read_splits, working_folder
 from lo2dask.stages.vocabularies import Chosen, RowCounts
 from lo2dask.storage import replacing
@@ -63,6 +64,7 @@ class FitJob:
     gathered: str
     changes: tuple[str, ...]
     sample: dict[str, Any] | None = None
+    distributed: bool = False
 
 
 def fit_units(
@@ -76,11 +78,14 @@ def fit_units(
     names = [path.name for path in part_paths(layout.enhanced)]
     if gatherings:
         session.wave(gather_part, names, "gather", root=plan.root, gatherings=gatherings)
-    records = session.wave(fit_unit, jobs, "fit", plan=plan)
+    alone = [job for job in jobs if not job.distributed]
+    spread = [job for job in jobs if job.distributed]
+    records = session.wave(fit_unit, alone, "fit", plan=plan)
+    records += [_fit_spread(plan, job, names, session) for job in spread]
     merges = [FitJob(unit, columns[unit.columns.name].path, "", ()) for unit in merged]
     if merges:
         records += _fit_merged(plan, merges, names, session)
-    return {job.unit.name: record for job, record in zip([*jobs, *merges], records, strict=True)}
+    return {job.unit.name: record for job, record in zip([*alone, *spread, *merges], records, strict=True)}
 
 
 def unit_path(layout: Layout, unit_name: str) -> Path:
@@ -122,6 +127,15 @@ def fit_unit(job: FitJob, plan: FitPlan) -> dict[str, Any]:
     return _keep(layout, job, fit_model(spec, matrix, y, setup))
 
 
+def _fit_spread(plan: FitPlan, job: FitJob, names: Sequence[str], session: Session) -> dict[str, Any]:
+    """Fit XGBoost on all workers at once, on rows that are too many for one fit's budget."""
+    layout = Layout(plan.root)
+    spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
+    files = [_gathered(layout, job.gathered) / f"{name}.joblib" for name in names]
+    fitted = fit_on_all_workers(spec, files, working_folder(layout) / "shares" / job.unit.name, plan.seed, session)
+    return _keep(layout, job, fitted)
+
+
 def _hold_stopping(matrix: Any, y: np.ndarray, runs: list[str], setup: Setup) -> tuple[Any, np.ndarray, Setup]:
     """Hold the newest training runs out for early stopping, unless either side would lack a class."""
     late = among(runs, stopping_runs(set(runs)))
@@ -136,14 +150,17 @@ def _plan_jobs(
     plan: FitPlan, units: Sequence[Unit], columns: dict[str, Chosen], counts: dict[str, RowCounts], session: Session
 ) -> tuple[list[FitJob], list[Gathering]]:
     """Bound each unit's rows by the budget and draw the samples that this needs."""
-    bounds = []
+    bounds, distributed = [], {}
     for unit in units:
         chosen, total = columns[unit.columns.name], counts[unit.rows.name].total
         allowed, said = total, cap(unit.spec)[1] if plan.guarded else ()
+        spread = False
         if plan.guarded:
             allowed, bounded = bound_rows(unit.spec, total, plan.budget, chosen.width, chosen.cells_per_row)
-            said = (*said, *bounded)
+            spread = allowed < total and unit.spec.fit == "distributed" and not session.is_serial
+            allowed, said = (total, said) if spread else (allowed, (*said, *bounded))
         bounds.append((unit, chosen, min(allowed, total), said))
+        distributed[unit.name] = spread
     wanted = {(unit.rows, allowed) for unit, _, allowed, _ in bounds if allowed < counts[unit.rows.name].total}
     samples = _draw_samples(plan, sorted(wanted, key=lambda pair: (pair[0].name, pair[1])), counts, session)
     jobs, gatherings = [], {}
@@ -151,7 +168,7 @@ def _plan_jobs(
         path, described = samples.get((unit.rows, allowed), (None, None))
         gathering = Gathering(unit.rows, chosen.path, unit.spec.vectorizer.binary, path)
         gatherings[gathering.name] = gathering
-        jobs.append(FitJob(unit, chosen.path, gathering.name, said, described))
+        jobs.append(FitJob(unit, chosen.path, gathering.name, said, described, distributed[unit.name]))
     return jobs, list(gatherings.values())
 
 

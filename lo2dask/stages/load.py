@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.errors import IntegrityError
-from lo2dask.execute.session import Session
+from lo2dask.execute.session import Session, using
 from lo2dask.features.masks import load_masks
 from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
@@ -60,9 +60,8 @@ def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
     IntegrityError : rows went missing between the raw lines and the tables.
     """
     started = time.perf_counter()
-    own = session or Session(options)
     layout = Layout(options.output_dir)
-    with own:
+    with using(session, options) as own:
         masks = load_masks(options.mask_file)
         resumed = open_output(layout, options, options.root)
         plan = make_plan(options.root, options, layout, own)

@@ -11,7 +11,7 @@ from typing import Any
 import joblib
 
 from lo2dask.errors import InputError
-from lo2dask.execute.session import Session
+from lo2dask.execute.session import Session, using
 from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates
 from lo2dask.memory import parse_bytes
@@ -75,7 +75,7 @@ def train(options: TrainOptions, session: Session | None = None) -> TrainSummary
     layout = Layout(options.root)
     specs = _specs(options)
     loaded(layout)
-    with session or Session(options) as own:
+    with using(session, options) as own:
         enhanced = enhance(options, own)
         if options.save_enhancers:
             export_enhanced(options, layout, own)
