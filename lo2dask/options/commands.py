@@ -38,7 +38,9 @@ class SynthOptions(Options):
     epoch: int = opt(
         1_719_592_986, "end (v1) or start (v2) of the first run", unit="seconds since 1970, UTC", minimum=0
     )
+    config: Path | None = opt(None, "YAML file with the same names as the flags; a flag on the command line wins")
     quiet: bool = opt(False, "print errors only")
+    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
     debug: bool = opt(False, "show the traceback of an error")
 
 

@@ -68,7 +68,6 @@ class LoadingOptions(CommonOptions):
     partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work", affects="load")
     enhancer_run_batch: int = opt(0, "accepted for the predecessor's sake; without effect", unit="runs")
     head: int = opt(5, "rows of the sequence table shown at the end", unit="rows", minimum=0)
-    dry_run: bool = opt(False, "print the plan and write nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
