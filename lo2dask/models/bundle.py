@@ -10,6 +10,7 @@ not against malice: who can change the bundle can change the hash.
 import hashlib
 import io
 import logging
+import pickle
 import pickletools
 import subprocess
 from collections.abc import Mapping
@@ -38,16 +39,13 @@ def save(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> boo
     ------
     InputError : another content is there and ``overwrite`` is off.
     """
-    import joblib
-
     mark = content_fingerprint(content)
     if path.exists() and not overwrite:
         if _head(path.read_bytes()[:_HEAD_BYTES]) == {"layout": LAYOUT, "fingerprint": mark} and _intact(path):
             return False
         raise InputError(f"{path} holds another model; give --overwrite-model to replace it, or another path")
-    buffer = io.BytesIO()
-    joblib.dump({"layout": LAYOUT, "fingerprint": mark, **content}, buffer)
-    data = buffer.getvalue()
+    # joblib.load reads plain pickles; joblib.dump would write an array anew for each of a forest's trees that share it.
+    data = pickle.dumps({"layout": LAYOUT, "fingerprint": mark, **content}, protocol=5)
     # Were it the other way round, a crash in between could leave a bundle whose hash fits the one before.
     hash_path(path).unlink(missing_ok=True)
     write_bytes(path, data)

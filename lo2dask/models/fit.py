@@ -228,7 +228,16 @@ def _train(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup) -> tuple[A
 
     with threadpool_limits(1), sklearn.config_context(working_memory=score.WORKING_MEMORY_MB):
         model.fit(matrix, y.astype(np.int8)) if spec.supervised else model.fit(matrix)
+    if spec.algorithm == "if":
+        _share_features(model)
     return model, notes
+
+
+def _share_features(forest: Any) -> None:
+    """Let all trees that read all columns hold one list of them: 64 MB less for 200 trees on 40,000 columns."""
+    first = forest.estimators_features_[0]
+    if all(np.array_equal(features, first) for features in forest.estimators_features_):
+        forest.estimators_features_ = [first] * len(forest.estimators_)
 
 
 def _boost(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup) -> tuple[Any, tuple[str, ...]]:

@@ -52,9 +52,11 @@ class _Count(io.RawIOBase):
     size = 0
 
     def writable(self) -> bool:
+        """Take what is written."""
         return True
 
     def write(self, data: Any) -> int:
+        """Count bytes and forget them."""
         length = memoryview(data).nbytes
         self.size += length
         return length

@@ -18,8 +18,9 @@ ROW_CAPS: Mapping[str, int] = {"lof": 10_000, "oneclass_svm": 10_000}
 _CELL = {"lr": 24, "dt": 40, "lsvm": 64, "rf": 40, "xgb": 48, "lof": 40, "kmeans": 32, "oneclass_svm": 64, "if": 40}
 _ROW = {"lr": 128, "dt": 256, "lsvm": 128, "rf": 512, "xgb": 256, "lof": 2048, "kmeans": 128, "oneclass_svm": 256}
 _DENSE = {"lr": 40, "kmeans": 12, "lsvm": 12, "xgb": 200}
-# What the interpreter and the imported libraries hold before any fit.
+# What the interpreter and the imported libraries hold before any fit, and scikit-learn's working memory for neighbours.
 _BASE = 300_000_000
+_WORKING = {"lof": 150_000_000}
 
 
 def cap(spec: ModelSpec) -> tuple[ModelSpec, tuple[str, ...]]:
@@ -78,5 +79,5 @@ def bound_rows(
 
 def _costs(spec: ModelSpec, width: int, cells_per_row: float) -> tuple[float, float]:
     algorithm = spec.algorithm
-    fixed = _BASE + 8.0 * width * _DENSE.get(algorithm, 2)
+    fixed = _BASE + _WORKING.get(algorithm, 0) + 8.0 * width * _DENSE.get(algorithm, 2)
     return fixed, cells_per_row * _CELL.get(algorithm, 40) + _ROW.get(algorithm, 256)

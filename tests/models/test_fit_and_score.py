@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from lo2dask.models import fit, registry, score
+from lo2dask.models import bundle, fit, registry, score
 from lo2dask.models.estimators import Rows
 from lo2dask.options import ForestOptions
 
@@ -94,6 +94,17 @@ def test_the_forest_flags_its_contamination_of_the_training_normals(contaminatio
     fitted = fit_entry(spec, made)
     scores = score.score(fitted.model, fitted.scoring, Rows(made.matrix[~made.y]))
     assert score.label(scores, fitted.scoring).mean() == pytest.approx(contamination, abs=0.02)
+
+
+def test_a_forests_trees_share_their_columns_on_disk_and_in_memory(tmp_path):
+    spec = registry.forest_spec(ForestOptions())
+    wide = csr_matrix(make(spec).matrix, shape=(240, 60_000))
+    fitted = fit.fit_model(spec, wide, make(spec).y)
+    bundle.save(tmp_path / "if.joblib", {"key": "if", "model": fitted.model})
+    assert (tmp_path / "if.joblib").stat().st_size < 6e6
+    loaded = bundle.load(tmp_path / "if.joblib")["model"]
+    assert np.array_equal(loaded.estimators_features_[7], np.arange(60_000))
+    assert np.array_equal(loaded.score_samples(wide[:9]), fitted.model.score_samples(wide[:9]))
 
 
 def test_kmeans_names_its_anomalous_cluster_by_labels_or_else_by_size():
