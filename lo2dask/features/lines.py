@@ -53,7 +53,7 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
     buffer, offsets = text_bytes(messages)
     starts = offsets[:-1]
     statements = slices(buffer, starts + head, offsets[1:]).dictionary_encode()
-    bodies = normalise(statements.dictionary, masks).dictionary_encode()
+    bodies = normalise(statements.dictionary, masks)
     body = bodies.indices.to_numpy()[statements.indices.to_numpy()]
     kinds, kind = _heads(events, head, masks)
     pairs, line = np.unique(kind * max(len(bodies.dictionary), 1) + body, return_inverse=True)
@@ -98,8 +98,7 @@ def _heads(events: pa.Table, head: Ints, masks: tuple[Mask, ...]) -> tuple[pa.Ar
     """Normalise the heads: the few distinct ones, and which of them each line has ("" without a head)."""
     thread = _whole(events["thread"])
     threads = thread.dictionary if len(thread.dictionary) else pa.array([""])
-    bracketed = normalise(pc.binary_join_element_wise("[", threads.cast(pa.string()), "]", ""), masks)
-    distinct = bracketed.dictionary_encode()
+    distinct = normalise(pc.binary_join_element_wise("[", threads.cast(pa.string()), "]", ""), masks)
     kind = distinct.indices.to_numpy()[thread.indices.fill_null(0).to_numpy()].astype(np.int64)
     known = pc.greater(pc.binary_length(_whole(events["correlation_id"])), 0).fill_null(False)
     kind = 2 * kind + known.to_numpy(zero_copy_only=False)

@@ -28,7 +28,27 @@ class Mask:
     example: str
 
 
+# The identifiers come first: behind them a slab's texts are few, and the other masks cost nothing.
 MASKS = (
+    Mask(
+        "uuid",
+        r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}",
+        "<UUID>",
+        "96bce40c-3e1e-41df-ac31-34e16e0a46b8",
+    ),
+    Mask("code", r"(\bcode ?= ?)[A-Za-z0-9_-]{22}", r"\1<CODE>", "code = keNUio1dQP-rs6SyE15iUw"),
+    Mask(
+        "pkce",
+        '(["=] ?)[A-Za-z0-9_.~-]{43,128}(["&, )]|$)',
+        r"\1<PKCE>\2",
+        'validate( "TFmQs-RBvnnNrL3gQAU7vNJY2UyyOTs8lq15w8l_RLM", code_challenge)',
+    ),
+    Mask("credentials", "B(asic|earer) [A-Za-z0-9+/=._~-]+", r"B\1 <CREDENTIALS>", "Basic Zjc1MjllN2UtYWNlMC00="),
+    Mask("object-hash", r"@[0-9a-f]{5,8}\b", "@<HASH>", "LightBasicAuthenticationMechanism@756fad98"),
+    Mask("hex-id", r"\b[0-9a-f]{8}\b", "<HEX>", "Load:66c2c2bd"),
+    Mask(
+        "jwt", r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", "<JWT>", "eyJraWQiOiIxMDAi.eyJpc3MiOiJ1cm4.aGk"
+    ),
     Mask("time", r"\b\d{2}:\d{2}:\d{2}(?:[.,]\d{3,6})?\b", "<TIME>", "16:29:40.148"),
     Mask(
         "date",
@@ -38,26 +58,7 @@ MASKS = (
     ),
     Mask("thread", r"\[(hz\.[^\]]*thread-|XNIO-\d+ task-)\d+\]", r"[\1<NUM>]", "[XNIO-1 task-4]"),
     Mask("correlation-id", r"(\]  )[A-Za-z0-9_-]{22} ", r"\1<CID> ", "]  f3ZRcnoES_G80IVuBDezBA DEBUG"),
-    Mask("credentials", r"\b(Basic|Bearer) [A-Za-z0-9+/=._~-]+", r"\1 <CREDENTIALS>", "Basic Zjc1MjllN2UtYWNlMC00="),
-    Mask(
-        "jwt", r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", "<JWT>", "eyJraWQiOiIxMDAi.eyJpc3MiOiJ1cm4.aGk"
-    ),
-    Mask(
-        "uuid",
-        r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}",
-        "<UUID>",
-        "96bce40c-3e1e-41df-ac31-34e16e0a46b8",
-    ),
-    Mask(
-        "pkce",
-        r'(["=] ?)[A-Za-z0-9_.~-]{43,128}(["&, )]|$)',
-        r"\1<PKCE>\2",
-        'validate( "TFmQs-RBvnnNrL3gQAU7vNJY2UyyOTs8lq15w8l_RLM", code_challenge)',
-    ),
-    Mask("code", r"(\bcode ?= ?)[A-Za-z0-9_-]{22}", r"\1<CODE>", "code = keNUio1dQP-rs6SyE15iUw"),
     Mask("address", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "<IP>", "172.18.0.5"),
-    Mask("object-hash", r"@[0-9a-f]{5,8}\b", "@<HASH>", "LightBasicAuthenticationMechanism@756fad98"),
-    Mask("hex-id", r"\b[0-9a-f]{8}\b", "<HEX>", "Load:66c2c2bd"),
     Mask("number", r"(^|[\s=\[(,/\"-])\d+(?:\.\d+)?\b", r"\1<NUM>", 'validate( "1", "1", page)'),
 )
 
@@ -83,11 +84,14 @@ def masks_fingerprint(masks: tuple[Mask, ...]) -> str:
     return fingerprint([[mask.pattern, mask.replacement] for mask in masks])
 
 
-def normalise(texts: pa.Array, masks: tuple[Mask, ...]) -> pa.Array:
-    """Apply all masks to each text, in order."""
+def normalise(texts: pa.Array, masks: tuple[Mask, ...]) -> pa.DictionaryArray:
+    """Apply all masks to each text, in order; each mask sees each text that the masks before left distinct once."""
+    encoded = texts.dictionary_encode()
+    values, codes = encoded.dictionary, encoded.indices
     for mask in masks:
-        texts = pc.replace_substring_regex(texts, mask.pattern, mask.replacement)
-    return texts
+        encoded = pc.replace_substring_regex(values, mask.pattern, mask.replacement).dictionary_encode()
+        values, codes = encoded.dictionary, encoded.indices.take(codes)
+    return pa.DictionaryArray.from_arrays(codes, values)
 
 
 def _read_yaml(path: Path) -> list[object]:

@@ -1,6 +1,7 @@
 """The feature matrix of one part: CSR, float32, int32 indices, rows in the part's order, never densified."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,9 @@ from scipy import sparse
 from lo2dask import schema
 from lo2dask.features.bags import read_counts
 from lo2dask.parse.lines import Ints
+
+Moments = list[tuple[int, int, int]]
+_FIXED = 1000
 
 
 @dataclass(frozen=True)
@@ -81,18 +85,27 @@ def unknown(part: pa.Table, columns: Columns) -> tuple[Ints, Ints]:
     return distinct, occurrences
 
 
-def numeric_moments(part: pa.Table, names: Sequence[str]) -> np.ndarray:
-    """Sum what the standard deviation of each numeric column needs: (3 x columns) of count, sum, sum of squares."""
-    values = [part[name].to_numpy().astype(np.float64) for name in names]
-    return np.array([[len(v) for v in values], [v.sum() for v in values], [(v * v).sum() for v in values]])
+def numeric_moments(part: pa.Table, names: Sequence[str]) -> Moments:
+    """Sum what the standard deviation of each numeric column needs: its count, sum and sum of squares.
+
+    Sums are of whole thousandths, as Python's unbounded integers, so that they are the same for any partitioning.
+    """
+    columns = [np.rint(part[name].to_numpy().astype(np.float64) * _FIXED).astype(np.int64).tolist() for name in names]
+    return [(len(values), sum(values), sum(value * value for value in values)) for values in columns]
 
 
-def scales(moments: np.ndarray) -> tuple[float, ...]:
+def add_moments(parts: Iterable[Moments]) -> Moments:
+    """Add the moments of several parts."""
+    return [tuple(map(sum, zip(*column, strict=True))) for column in zip(*parts, strict=True)]  # type: ignore[misc]
+
+
+def scales(moments: Moments) -> tuple[float, ...]:
     """Turn added moments into standard deviations; a constant column is divided by 1."""
-    count, total, squares = moments
-    variance = squares / np.maximum(count, 1) - (total / np.maximum(count, 1)) ** 2
-    deviation = np.sqrt(np.maximum(variance, 0))
-    return tuple(float(value) if value > 1e-9 else 1.0 for value in deviation)
+    found = []
+    for count, total, squares in moments:
+        variance = (squares * count - total * total) / max(count, 1) ** 2 / _FIXED**2
+        found.append(math.sqrt(variance) if variance > 1e-18 else 1.0)
+    return tuple(found)
 
 
 def canonical(matrix: sparse.spmatrix) -> sparse.csr_matrix:

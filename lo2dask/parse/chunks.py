@@ -11,6 +11,7 @@ from lo2dask.sources.tree import SourceFile
 
 CHUNK_BYTES = 4 << 20
 LONGEST_LINE = 1 << 20
+TOO_LONG = ("line too long", f"lines left out, of more than {LONGEST_LINE} bytes: {{}}")
 # A file whose head holds more control bytes than this is no text.
 BINARY_SHARE = 0.1
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f\v\x1b\x00" + bytes(range(0x80, 0x100))
@@ -31,7 +32,8 @@ class Reject:
 class Segment:
     """A chunk's share of one file: ``data`` holds whole lines; ``index`` numbers the file within its batch.
 
-    ``first`` marks a file's first segment, ``whole`` its only one; ``lost`` counts the lines left out before it.
+    ``first`` marks a file's first segment, ``whole`` its only one; ``lost`` counts the lines left out between the
+    segment before and this one.
     """
 
     index: int
@@ -73,15 +75,27 @@ class Counts:
 
 @dataclass
 class Reading:
-    """What reading has seen so far: rejects, lines lost to them, bytes read, and which files gave anything at all."""
+    """What reading has seen so far: counts of lines, bytes read, and what was not used."""
 
-    rejects: list[Reject] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     bytes_read: int = 0
+    found: dict[tuple[str, str, str], tuple[str, int]] = field(default_factory=dict)
 
-    def reject(self, file: SourceFile, reason: str, detail: str = "") -> None:
-        """Record that (a part of) a file was not used."""
-        self.rejects.append(Reject(file.path, file.member, "load", reason, detail))
+    def reject(self, file: SourceFile, reason: str, detail: str = "", count: int = 0) -> None:
+        """Record that (a part of) a file was not used.
+
+        The blocks of a large file make one row together: their counts are added, and stand for ``{}`` in ``detail``.
+        """
+        key = (file.path, file.member, reason)
+        self.found[key] = (detail, count + self.found.get(key, ("", 0))[1])
+
+    @property
+    def rejects(self) -> list[Reject]:
+        """The rows for lo2_rejects.parquet, in the order in which they were found."""
+        return [
+            Reject(path, member, "load", reason, detail.replace("{}", str(count), 1) if count else detail)
+            for (path, member, reason), (detail, count) in self.found.items()
+        ]
 
     def count_lines(self, file: SourceFile) -> int:
         """Count a file's lines ahead of parsing, in blocks; only done when a rule needs a large file's number."""
@@ -145,7 +159,7 @@ def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Seg
             carry = block[cut:] if cut else carry + block
             if data:
                 yield Segment(index, file, _ended(data), first, first and left == 0, lost)
-                first = False
+                first, lost = False, 0
             if len(carry) > LONGEST_LINE:
                 _reject_line(file, reading)
                 carry, skipping, lost = b"", True, lost + 1
@@ -165,7 +179,7 @@ def _skip_line(block: bytes) -> tuple[bytes, bool]:
 def _reject_line(file: SourceFile, reading: Reading) -> None:
     reading.counts.lines_in += 1
     reading.counts.rejected += 1
-    reading.reject(file, "line too long", f"1 lines of more than {LONGEST_LINE} bytes were left out")
+    reading.reject(file, *TOO_LONG, 1)
 
 
 def _is_binary(head: bytes) -> bool:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.parse.lines import SPACE, Bools, Bytes, Ints, KeptLines, slices
+from lo2dask.parse.lines import Bools, Bytes, Ints, KeptLines, slices
 from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
@@ -68,7 +68,7 @@ def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
         "_head": pa.array((header.statement - lines.starts).astype(np.int32)),
     }
     columns |= split_source(_nulled(slices(buffer, *header.source), formed).dictionary_encode())
-    columns |= _lengths(buffer, lines.starts, lines.ends)
+    columns |= _lengths(buffer, lines.starts, lines.ends, header.spaces)
     names = [*EVENTS.names, HEAD.name]
     return pa.table([columns[name] for name in names], schema=pa.schema([*EVENTS, HEAD]))
 
@@ -84,6 +84,12 @@ def split_source(source: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:
     return columns
 
 
+def event_starts(table: pa.Table) -> Ints:
+    """Find the rows that begin an event: those with a time, and the first of each file."""
+    file = table["seq_id"].combine_chunks().indices.to_numpy()
+    return np.flatnonzero(~table["is_continuation"].to_numpy() | (np.diff(file, prepend=-1) != 0))
+
+
 def merge_continuations(table: pa.Table) -> pa.Table:
     """Join each continuation line to the event above it in its file; lines at a file's head make one event.
 
@@ -91,9 +97,7 @@ def merge_continuations(table: pa.Table) -> pa.Table:
     """
     if table.num_rows == 0:
         return table
-    file = table["seq_id"].combine_chunks().indices.to_numpy()
-    begins = ~table["is_continuation"].to_numpy() | (np.diff(file, prepend=-1) != 0)
-    starts = np.append(np.flatnonzero(begins), table.num_rows)
+    starts = np.append(event_starts(table), table.num_rows)
     messages = pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), table["m_message"].combine_chunks())
     merged = table.take(pa.array(starts[:-1]))
     merged = _set(merged, "m_message", pc.binary_join(messages, "\n"))
@@ -116,8 +120,7 @@ def _nulled(column: pa.Array, valid: Bools) -> pa.Array:
     return column if valid.all() else pc.if_else(pa.array(valid), column, pa.scalar(None, pa.string()))
 
 
-def _lengths(buffer: Bytes, starts: Ints, ends: Ints) -> dict[str, pa.Array]:
-    spaces = np.flatnonzero(buffer == SPACE)
+def _lengths(buffer: Bytes, starts: Ints, ends: Ints, spaces: Ints) -> dict[str, pa.Array]:
     words = np.searchsorted(spaces, ends) - np.searchsorted(spaces, starts) + 1
     chars = ends - starts
     if (buffer >= 0x80).any():

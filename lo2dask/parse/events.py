@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.options import LoadingOptions
-from lo2dask.parse.chunks import LONGEST_LINE, Counts, Reading, Segment
+from lo2dask.parse.chunks import LONGEST_LINE, TOO_LONG, Counts, Reading, Segment, read_chunks
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
-from lo2dask.parse.columns import FileKeys, event_columns, merge_continuations
+from lo2dask.parse.columns import FileKeys, event_columns, event_starts, merge_continuations
 from lo2dask.parse.lines import (
     Bools,
     Bytes,
@@ -24,6 +24,7 @@ from lo2dask.parse.text import repair_utf8
 
 # The LO2 paper cuts `correct` logs (60 s) to the length of error cases: 1/7.05 of their lines (arXiv 2504.12067).
 CORRECT_CUT = 7.05
+_UNCOUNTED = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class EventParser:
     policy: LinePolicy
     reading: Reading
     state: FileState = field(default_factory=FileState)
+    unfinished: pa.Table | None = None
 
     def parse(self, chunk: list[Segment]) -> pa.Table:
         """Parse one chunk into event rows (schema.EVENTS, dictionary-encoded) plus ``_head``, the header's bytes."""
@@ -72,7 +74,19 @@ class EventParser:
         if self.policy.continuation == "fill":
             stamps = layout.filled
         table = event_columns(buffer, _take(layout, header, stamps, keep), self.keys)
-        return merge_continuations(table) if self.policy.continuation == "merge" else table
+        return self._merge(table) if self.policy.continuation == "merge" else table
+
+    def finish(self) -> list[pa.Table]:
+        """Give the event that was held back because the next chunk might have gone on with it."""
+        return [] if self.unfinished is None else [merge_continuations(self.unfinished)]
+
+    def _merge(self, table: pa.Table) -> pa.Table:
+        if self.unfinished is not None:
+            table = pa.concat_tables([self.unfinished, table]).unify_dictionaries()
+        starts = event_starts(table)
+        whole = int(starts[-1]) if len(starts) else 0
+        self.unfinished = table.slice(whole)
+        return merge_continuations(table.slice(0, whole))
 
     def _stamps(self, header: Header, layout: "_Layout") -> Ints:
         stamps = to_timestamps(header.time_ms, self.keys.begin_ms[layout.file], layout.heads)
@@ -81,7 +95,20 @@ class EventParser:
             first = slice(0, int(layout.tails[0]))
             stamps[first] = continue_day(stamps[first], before)
         layout.filled = fill_times(stamps, layout.heads, layout.tails, before)
+        if self.policy.continuation == "fill" and layout.is_partial and layout.filled[-1] == NO_TIME:
+            last = int(layout.file[-1])
+            layout.filled[layout.file == last] = self._first_time(last)
         return stamps
+
+    def _first_time(self, index: int) -> int:
+        """Look ahead for a large file's first time, when a whole block at its head has none."""
+        begin = self.keys.begin_ms[index : index + 1]
+        for chunk in read_chunks([self.keys.files[index]], Reading()):
+            buffer = padded(b"".join(segment.data for segment in chunk))
+            times = scan_headers(buffer, *strip_lines(buffer, *split_lines(buffer))).time_ms
+            if (times >= 0).any():
+                return int(to_timestamps(times[times >= 0][:1], begin, np.zeros(1, dtype=np.int64))[0])
+        return NO_TIME
 
     def _keep(self, buffer: Bytes, header: Header, layout: "_Layout") -> Bools:
         """Decide each line's fate, the first reason wins, and count it."""
@@ -118,49 +145,40 @@ class EventParser:
 
     def _totals(self, layout: "_Layout") -> Ints:
         """Count the lines of each line's file; a file of several blocks is counted ahead when a rule needs it."""
-        totals = layout.tails - layout.heads
-        if not layout.continues(self.state.index):
-            self.state = FileState()
-        if len(totals) == 0:
-            return totals
+        totals = layout.tails - layout.heads + layout.lost
+        layout.total = 0
+        if layout.continues(self.state.index):
+            layout.total = self.state.total
+            totals = np.where(layout.file == self.state.index, self.state.total or _UNCOUNTED, totals)
         last = int(layout.file[-1])
-        file = self.keys.files[last]
-        if layout.is_partial or self.state.index == last:
-            fresh = self.state.index != last
-            if fresh and (self.policy.balance or totals[-1] <= self.policy.skip):
-                self.state.total = self.reading.count_lines(file)
-            total = self.state.total or int(np.iinfo(np.int64).max)
-            totals = np.where(layout.file == last, total, totals)
+        if layout.is_partial and not (layout.continues(self.state.index) and last == self.state.index):
+            needed = self.policy.balance or totals[-1] <= self.policy.skip
+            layout.total = self.reading.count_lines(self.keys.files[last]) if needed else 0
+            totals = np.where(layout.file == last, layout.total or _UNCOUNTED, totals)
         return totals
 
     def _bad_lines(self, buffer: Bytes, layout: "_Layout") -> Bools:
         """Find the lines that cannot be used and reject them: over-long ones and those with NUL bytes."""
         bad = layout.ends - layout.starts > LONGEST_LINE
-        self._reject_lines(layout, bad, "line too long", f"of more than {LONGEST_LINE} bytes")
+        self._reject_lines(layout, bad, *TOO_LONG)
         at = np.flatnonzero(buffer[: layout.size] == 0)
         if at.size:
             nul = np.zeros(len(bad), dtype=bool)
             nul[np.searchsorted(layout.raw_ends, at)] = True
-            self._reject_lines(layout, nul & ~bad, "NUL bytes", "with NUL bytes")
+            self._reject_lines(layout, nul & ~bad, "NUL bytes", "lines left out: {}")
             bad = bad | nul
         return bad
 
-    def _reject_lines(self, layout: "_Layout", bad: Bools, reason: str, what: str) -> None:
+    def _reject_lines(self, layout: "_Layout", bad: Bools, reason: str, detail: str) -> None:
         for index, count in zip(*np.unique(layout.file[bad], return_counts=True), strict=True):
-            self.reading.reject(self.keys.files[index], reason, f"{count} lines {what} were left out")
+            self.reading.reject(self.keys.files[index], reason, detail, int(count))
 
     def _remember(self, chunk: list[Segment], stamps: Ints, layout: "_Layout") -> None:
         """Keep what the next block of the last file will need."""
-        index = chunk[-1].index
-        tail = slice(int(layout.heads[-1]), None) if len(stamps) else slice(0, 0)
-        timed = stamps[tail][stamps[tail] != NO_TIME]
-        same = self.state.index == index
-        self.state = FileState(
-            index,
-            int(layout.number[-1]) + 1 if len(layout.number) else self.state.lines,
-            int(timed[-1]) if timed.size else self.state.last if same else NO_TIME,
-            self.state.total,
-        )
+        tail = int(layout.heads[-1])
+        timed = stamps[tail:][stamps[tail:] != NO_TIME]
+        last = int(timed[-1]) if timed.size else int(layout.filled[-1])
+        self.state = FileState(chunk[-1].index, int(layout.number[-1]) + 1, last, layout.total)
 
 
 @dataclass
@@ -179,10 +197,11 @@ class _Layout:
     first_continues: bool
     filled: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     number: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    total: int = 0
 
     def continues(self, index: int) -> bool:
         """Tell whether the first line belongs to the file that the chunk before ended in."""
-        return self.first_continues and len(self.file) > 0 and int(self.file[0]) == index
+        return self.first_continues and int(self.file[0]) == index
 
 
 def _lay_out(buffer: Bytes, chunk: list[Segment]) -> _Layout:
@@ -206,6 +225,11 @@ def _take(layout: _Layout, header: Header, stamps: Ints, keep: Bools) -> KeptLin
         return bounds[0][keep], bounds[1][keep]
 
     kept = Header(
-        header.time_ms[keep], pick(header.thread), pick(header.correlation), pick(header.source), header.statement[keep]
+        header.time_ms[keep],
+        pick(header.thread),
+        pick(header.correlation),
+        pick(header.source),
+        header.statement[keep],
+        header.spaces,
     )
     return KeptLines(layout.starts[keep], layout.ends[keep], layout.file[keep], layout.number[keep], stamps[keep], kept)

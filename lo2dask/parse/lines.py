@@ -15,6 +15,8 @@ SPACE, CLOSING, DASH = 0x20, 0x5D, 0x2D
 PADDING = 32
 _WHITESPACE = np.zeros(256, dtype=bool)
 _WHITESPACE[list(b" \t\r\n\v\f")] = True
+_CAPITAL = np.zeros(256, dtype=bool)
+_CAPITAL[0x41:0x5B] = True
 _TIME_LOW = np.frombuffer(b"00:00:00.000", dtype=np.uint8)
 _TIME_HIGH = np.frombuffer(b"29:59:59.999", dtype=np.uint8)
 _TIME_WEIGHTS = np.array([36_000_000, 3_600_000, 0, 600_000, 60_000, 0, 10_000, 1_000, 0, 100, 10, 1], dtype=np.int64)
@@ -26,6 +28,7 @@ class Header:
 
     ``time_ms`` is the time of day, -1 on a line without one. ``statement`` is where the text begins that a statement
     of the code wrote ("LEVEL logger method - message"): the line's start on a line without a well-formed header.
+    ``spaces`` are the places of all spaces of the buffer, ascending.
     """
 
     time_ms: Ints
@@ -33,6 +36,7 @@ class Header:
     correlation: tuple[Ints, Ints]
     source: tuple[Ints, Ints]
     statement: Ints
+    spaces: Ints
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ def scan_headers(buffer: Bytes, starts: Ints, ends: Ints) -> Header:
         return low, high
 
     source = spread("level", "method_end")
-    return Header(time_ms, spread("thread", "thread_end"), spread("correlation", "correlation_end"), source, source[0])
+    thread, correlation = spread("thread", "thread_end"), spread("correlation", "correlation_end")
+    return Header(time_ms, thread, correlation, source, source[0], spaces)
 
 
 def _times(buffer: Bytes, starts: Ints, ends: Ints) -> Ints:
@@ -135,6 +140,8 @@ def _fields(buffer: Bytes, starts: Ints, ends: Ints, spaces: Ints) -> dict[str, 
     dashed = (method_end + 2 < ends) & (buffer[method_end + 1] == DASH) & (buffer[method_end + 2] == SPACE)
     spaced = (buffer[thread_end + 1] == SPACE) & (buffer[thread_end + 2] == SPACE)
     good = spaced & (bare | dashed) & (level_end - level >= 4) & (level_end - level <= 5)
+    for place in range(4):
+        good &= _CAPITAL[buffer[np.minimum(level + place, len(buffer) - 1)]]
     return {
         "good": good,
         "thread": starts + 14,

@@ -25,5 +25,5 @@ def _is_utf8(data: bytes) -> bool:
 def _repair(segment: Segment, reading: Reading) -> Segment:
     text = segment.data.decode(errors="replace")
     count = text.count(REPLACEMENT) - segment.data.count(REPLACEMENT.encode())
-    reading.reject(segment.file, "invalid UTF-8", f"{count} places replaced by U+FFFD; the lines are kept")
+    reading.reject(segment.file, "invalid UTF-8", "places replaced by U+FFFD, the lines kept: {}", count)
     return replace(segment, data=text.encode())

@@ -105,6 +105,7 @@ def read_slabs(files: list[SourceFile], keys: FileKeys, policy: LinePolicy, read
         if size >= SLAB_BYTES:
             yield pa.concat_tables(waiting).unify_dictionaries()
             waiting, size = [], 0
+    waiting += parser.finish()
     if waiting:
         yield pa.concat_tables(waiting).unify_dictionaries()
     reading.counts.check(files[0].path)

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
 import pyarrow as pa
 
 from lo2dask import schema
 from lo2dask.execute.session import Session
 from lo2dask.features.bags import read_counts
-from lo2dask.features.matrix import Columns, numeric_moments, scales
+from lo2dask.features.matrix import Columns, Moments, add_moments, numeric_moments, scales
 from lo2dask.features.vocabulary import Limits, choose, count_tokens, reduce_bucket, spill
 from lo2dask.models.sample import counts as count_strata
 from lo2dask.models.sample import merge_counts, strata
@@ -32,7 +31,7 @@ class RowCounts:
 
     total: int
     strata: dict[str, int]
-    moments: np.ndarray
+    moments: Moments
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def count_parts(
     totals = {}
     for row in plan.rows:
         parts = [result[row.name] for result in results]
-        moments = np.sum([part["moments"] for part in parts], axis=0)
+        moments = add_moments(part["moments"] for part in parts)
         totals[row.name] = RowCounts(sum(p["total"] for p in parts), merge_counts(p["strata"] for p in parts), moments)
     return totals, buckets
 
@@ -125,8 +124,8 @@ def _write_columns(
     layout: Layout, key: ColumnsKey, vocabularies: dict[Tokens, pa.Table], counts: dict[str, RowCounts]
 ) -> Chosen:
     tokens = {token.representation: vocabularies[token]["token"].combine_chunks() for token in key.tokens}
-    places = [schema.NUMERIC.index(name) for name in key.numeric]
-    scale = scales(counts[key.rows.name].moments[:, places]) if places else ()
+    moments = counts[key.rows.name].moments
+    scale = scales([moments[schema.NUMERIC.index(name)] for name in key.numeric])
     columns = Columns(tokens, key.numeric, scale)
     path = working_folder(layout) / "columns" / f"{key.name}.joblib"
     with replacing(path) as temporary:
