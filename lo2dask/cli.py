@@ -14,7 +14,7 @@ import click
 from lo2dask.cli_options import OptionsCommand
 from lo2dask.cli_text import one_line, say
 from lo2dask.errors import InputError, Lo2Error, RejectsError
-from lo2dask.options import LoadOptions, Options, SynthOptions
+from lo2dask.options import ExplainOptions, LoadOptions, Options, RunOptions, SynthOptions, TrainOptions
 
 FAILED, UNUSABLE, REJECTED, INTERRUPTED = 1, 2, 3, 130
 
@@ -121,11 +121,26 @@ def _add(name: str, kind: type[Options], action: str, help: str) -> None:
         function: Callable[[Any], None] = getattr(cli_actions, action)
         function(options)
 
-    cli.add_command(OptionsCommand(name, kind, act, help))
+    command = OptionsCommand(name, kind, act, help)
+    for param in command.params:
+        if param.name == "list_models":
+            param.is_eager, param.callback = True, _list_and_end
+    cli.add_command(command)
+
+
+def _list_and_end(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """List the registry before other options are looked at: --root may be missing."""
+    if value:
+        models.main([], standalone_mode=False)
+        ctx.exit()
+    return value
 
 
 _add("synth", SynthOptions, "synth", "Write an LO2-shaped tree to OUT, deterministic from its seed.")
 _add("load", LoadOptions, "load", "Turn a raw tree of runs, or of tars, into Parquet tables (phase B).")
+_add("train", TrainOptions, "train", "Fit the Isolation Forest and registry models, score and measure (phases C to E).")
+_add("explain", ExplainOptions, "explain", "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).")
+_add("run", RunOptions, "run", "Load, train and explain in one go; a second run goes on where the first stopped.")
 
 
 @cli.command()

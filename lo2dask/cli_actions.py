@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli_progress import watching
-from lo2dask.cli_text import count, megabytes, say, say_json, table
+from lo2dask.cli_summary import explain_text, load_text, speed, train_text
+from lo2dask.cli_text import count, json_values, say, say_json, table
 from lo2dask.errors import RejectsError
-from lo2dask.options import CommonOptions, LoadOptions, SynthOptions
+from lo2dask.options import (
+    CommonOptions,
+    ExplainOptions,
+    LoadingOptions,
+    LoadOptions,
+    RunOptions,
+    SynthOptions,
+    TrainOptions,
+)
 
 if TYPE_CHECKING:
     from lo2dask.execute.session import Session
-    from lo2dask.stages.load import LoadSummary
-
-# Columns of the sequence table that the closing summary shows; the rest is in the file.
-_HEAD_COLUMNS = ("seq_id", "start_time", "duration_sec", "seq_len")
-
-_LINE_NAMES = {"lines_in": "all"}
 
 
 def synth(options: SynthOptions) -> None:
@@ -36,7 +39,7 @@ def synth(options: SynthOptions) -> None:
         summary = write_tree(options, progress)
     text = (
         f"{summary.root}: {count(summary.runs, 'run')}, {count(summary.test_cases, 'test case')}, "
-        f"{count(summary.files, 'file')}, {_speed(summary.bytes, summary.seconds)}\n"
+        f"{count(summary.files, 'file')}, {speed(summary.bytes, summary.seconds)}\n"
         f"next: lo2dask run --root {shlex.quote(str(summary.root))} --output-dir result/lo2"
     )
     _close(options, summary, text)
@@ -52,6 +55,38 @@ def load(options: LoadOptions) -> None:
     following = f"lo2dask train --root {shlex.quote(str(summary.output))}"
     _close(options, summary, "\n".join([*load_text(summary, options.head), f"next: {following}"]))
     _check_strict(options, summary.rejects, summary.output)
+
+
+def train(options: TrainOptions) -> None:
+    """Fit, score and measure."""
+    from lo2dask.stages.train import train as train_models
+
+    with opened(options) as session:
+        summary = train_models(options, session)
+    following = f"lo2dask explain --root {shlex.quote(str(summary.root))}"
+    _close(options, summary, "\n".join([*train_text(summary), f"next: {following}"]))
+
+
+def explain(options: ExplainOptions) -> None:
+    """Explain what was flagged."""
+    from lo2dask.stages.explain import explain as explain_models
+
+    with opened(options) as session:
+        summary = explain_models(options, session)
+    _close(options, summary, "\n".join(explain_text(summary)))
+
+
+def run(options: RunOptions) -> None:
+    """Load, train and explain."""
+    from lo2dask.stages.run import run as run_all
+
+    _note_ignored_options(options)
+    with opened(options) as session:
+        summary = run_all(options, session)
+    explained = explain_text(summary.explain) if summary.explain else []
+    text = [*load_text(summary.load, options.head), "", *train_text(summary.train), "", *explained]
+    _close(options, summary, "\n".join([*text, f"all in {summary.seconds:,.1f} s"]))
+    _check_strict(options, summary.load.rejects, summary.load.output)
 
 
 def list_models() -> None:
@@ -90,63 +125,15 @@ def opened(options: CommonOptions) -> Iterator["Session"]:
         yield session
 
 
-def load_text(summary: "LoadSummary", head: int) -> list[str]:
-    """Write the summary of a load: what was read, where the tables are, the first sequences."""
-    lines = [
-        f"{count(summary.runs, 'run')}, {count(summary.test_cases, 'test case')}, "
-        f"{count(summary.services, 'service')}: {count(summary.sequences, 'sequence')} of "
-        f"{count(summary.events, 'event')}; {_speed(summary.bytes, summary.seconds)}",
-    ]
-    if summary.skipped:
-        lines.append(f"{summary.skipped:,} of {count(summary.batches, 'batch')} were done before and stand")
-    if summary.lines:
-        lines.append("lines: " + _counts({_LINE_NAMES.get(key, key): n for key, n in summary.lines.items()}))
-    if summary.ignored:
-        lines.append("files left out: " + _counts(summary.ignored))
-    lines.append(_rejects_text(summary.rejects, summary.output))
-    lines.append("tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet"))))
-    return lines + _first_sequences(summary.output, head)
-
-
-def _first_sequences(root: Path, head: int) -> list[str]:
-    from lo2dask.tables.layout import Layout
-    from lo2dask.tables.parts import part_paths, read_part
-
-    rows: list[dict[str, Any]] = []
-    for path in part_paths(Layout(root).sequences):
-        if len(rows) >= head:
-            break
-        rows += read_part(path, list(_HEAD_COLUMNS)).slice(0, head - len(rows)).to_pylist()
-    return [table(rows, _HEAD_COLUMNS)] if rows else []
-
-
-def _rejects_text(rejects: int, root: Path) -> str:
-    from lo2dask.tables.layout import Layout
-
-    return f"rejects: {rejects:,}, listed in {Layout(root).rejects}" if rejects else "rejects: none"
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items()) if number) or "none"
-
-
-def _speed(size: int, seconds: float) -> str:
-    if not size:
-        return f"{seconds:,.1f} s"
-    return f"{megabytes(size)} in {seconds:,.1f} s ({size / 1e6 / max(seconds, 1e-3):,.0f} MB/s)"
-
-
 def _close(options: Any, summary: Any, text: str) -> None:
     """Print the closing summary, as text or as one JSON line."""
     if options.log_format == "json":
-        from lo2dask.cli_text import json_values
-
         say_json("done", json_values(summary))
     elif not options.quiet:
         say(text)
 
 
-def _note_ignored_options(options: LoadOptions) -> None:
+def _note_ignored_options(options: LoadingOptions) -> None:
     if options.enhancer_run_batch and not options.quiet:
         say("--enhancer-run-batch is accepted but without effect: lo2dask enhances part by part", err=True)
 

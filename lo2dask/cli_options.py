@@ -1,4 +1,4 @@
-"""Command-line options made from the frozen option classes: a default, its help and its unit are written there alone."""
+"""Command-line options made from the frozen option classes: default, help and unit are written there alone."""
 
 import dataclasses
 import types

@@ -1,0 +1,101 @@
+"""The closing summaries of the commands: what was read and made, how well it does, and where it lies."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lo2dask.cli_text import count, megabytes, table
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part
+
+if TYPE_CHECKING:
+    from lo2dask.stages.explain import ExplainSummary
+    from lo2dask.stages.load import LoadSummary
+    from lo2dask.stages.train import TrainSummary
+
+# Columns of the sequence table that the closing summary shows; the rest is in the file.
+_HEAD_COLUMNS = ("seq_id", "start_time", "duration_sec", "seq_len")
+_LINE_NAMES = {"lines_in": "all"}
+
+
+def load_text(summary: "LoadSummary", head: int) -> list[str]:
+    """Write the summary of a load, with the first ``head`` sequences."""
+    lines = [
+        f"{count(summary.runs, 'run')}, {count(summary.test_cases, 'test case')}, "
+        f"{count(summary.services, 'service')}: {count(summary.sequences, 'sequence')} of "
+        f"{count(summary.events, 'event')}; {speed(summary.bytes, summary.seconds)}",
+    ]
+    if summary.skipped:
+        lines.append(f"done before and left as they are: {summary.skipped:,} of {count(summary.batches, 'part')}")
+    if summary.lines:
+        lines.append("lines: " + _counts({_LINE_NAMES.get(key, key): n for key, n in summary.lines.items()}))
+    if summary.ignored:
+        lines.append("files left out: " + _counts(summary.ignored))
+    rejects = Layout(summary.output).rejects
+    lines.append(f"rejects: {summary.rejects:,}, listed in {rejects}" if summary.rejects else "rejects: none")
+    lines.append("tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet"))))
+    return lines + _first_sequences(summary.output, head)
+
+
+def train_text(summary: "TrainSummary") -> list[str]:
+    """Write the summary of a training: one line per model, with its figures on the hold-out."""
+    if not summary.models:
+        return [f"enhanced: {Layout(summary.root).enhanced}"]
+    rows = [
+        {
+            "model": line.key,
+            "rows": f"{line.rows:,}",
+            "features": f"{line.features:,}",
+            "seconds": f"{line.seconds:.1f}",
+            "F1": figure(line.f1),
+            "AUC": figure(line.auc_roc),
+            "AP": figure(line.average_precision),
+            "remark": line.reason or line.warning or "",
+        }
+        for line in summary.models
+    ]
+    lines = ["models, measured on the hold-out" + (" (all done before):" if summary.current else ":"), table(rows)]
+    lines += [f"note: {note}" for note in summary.notes]
+    lines.append(f"measures: {summary.metrics}")
+    return [*lines, f"bundle: {summary.saved}"] if summary.saved else lines
+
+
+def explain_text(summary: "ExplainSummary") -> list[str]:
+    """Write the summary of phase F: one line per model."""
+    rows = [
+        {
+            "model": model.model,
+            "SHAP": model.shap,
+            "rows": f"{model.rows:,}",
+            "flagged": f"{model.flagged:,}",
+            "false positives": f"{model.false_positives:,}",
+            "false negatives": f"{model.false_negatives:,}",
+            "neighbours": "" if model.neighbours is None else f"{model.neighbours:,}",
+        }
+        for model in summary.models
+    ]
+    return ["explained:", table(rows), f"files: {summary.folder}"]
+
+
+def figure(value: float | None) -> str:
+    """Write a measure; "-" where it could not be had."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def speed(size: int, seconds: float) -> str:
+    """Write the time that work took, and how fast it read or wrote ``size`` bytes."""
+    if not size:
+        return f"{seconds:,.1f} s"
+    return f"{megabytes(size)} in {seconds:,.1f} s ({size / 1e6 / max(seconds, 1e-3):,.0f} MB/s)"
+
+
+def _first_sequences(root: Path, head: int) -> list[str]:
+    rows: list[dict[str, Any]] = []
+    for path in part_paths(Layout(root).sequences):
+        if len(rows) >= head:
+            break
+        rows += read_part(path, list(_HEAD_COLUMNS)).slice(0, head - len(rows)).to_pylist()
+    return [table(rows, _HEAD_COLUMNS)] if rows else []
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items()) if number) or "none"

@@ -1,0 +1,49 @@
+"""Load, train and explain in one go, on one cluster."""
+
+import time
+from dataclasses import dataclass
+
+from lo2dask.execute.session import Session, using
+from lo2dask.options import ExplainOptions, LoadOptions, RunOptions, TrainOptions
+from lo2dask.stages.explain import ExplainSummary, explain
+from lo2dask.stages.load import LoadSummary, load
+from lo2dask.stages.train import TrainSummary, train
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What the stages did; ``explain`` is None under ``--phase enhancers``, which leaves nothing to explain."""
+
+    load: LoadSummary
+    train: TrainSummary
+    explain: ExplainSummary | None
+    seconds: float
+
+
+def run(options: RunOptions, session: Session | None = None) -> RunSummary:
+    """Take a raw tree to explanations; each stage goes on where an earlier run stopped.
+
+    Raises
+    ------
+    InputError : the root or an option cannot be used.
+    IntegrityError : rows went missing between two stages.
+    """
+    started = time.perf_counter()
+    with using(session, options) as own:
+        loaded = load(options.derive(LoadOptions), own)
+        trained = train(train_options(options), own)
+        explained = None if options.phase == "enhancers" else explain(explain_options(options), own)
+    return RunSummary(loaded, trained, explained, time.perf_counter() - started)
+
+
+def train_options(options: RunOptions) -> TrainOptions:
+    """Give the options of train; the forest's bundle goes to ROOT/models, and is run's own to replace there."""
+    changes: dict[str, object] = {"root": options.output_dir, "dump_metadata": True}
+    if options.save_model is None and not options.skip_if:
+        changes |= {"save_model": options.output_dir / "models" / "lo2_if.joblib", "overwrite_model": True}
+    return options.derive(TrainOptions, **changes)
+
+
+def explain_options(options: RunOptions) -> ExplainOptions:
+    """Give the options of explain: all of run's that it has, over the tables that load wrote."""
+    return options.derive(ExplainOptions, root=options.output_dir)
