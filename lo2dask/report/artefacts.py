@@ -2,12 +2,11 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lo2dask.explain.neighbours import Ids, Matches
-from lo2dask.explain.summary import ShapSums
+from lo2dask.explain.neighbours import Matches
 from lo2dask.explain.text import visible
 from lo2dask.storage import write_bytes, write_text
 
@@ -75,12 +74,15 @@ class FeatureLine:
     mean_signed: float
 
 
-def top_features_text(model: str, meaning: str, sums: ShapSums, features: Sequence[FeatureLine]) -> str:
-    """Write the list of the features with the largest mean abs(SHAP value), largest first."""
+def top_features_text(model: str, meaning: str, rows: tuple[int, int], features: Sequence[FeatureLine]) -> str:
+    """Write the list of the features with the largest mean abs(SHAP value), largest first.
+
+    ``rows`` are the sequences explained and those that are not, because their values do not add up to the output.
+    """
     lines = [
         f"Features of {model} with the largest mean |SHAP value|",
         f"SHAP value: {meaning}. Positive = more anomalous.",
-        f"{sums.rows} sequences explained, {sums.failed} not explained (their values do not add up to the output).",
+        f"{rows[0]} sequences explained, {rows[1]} not explained (their values do not add up to the output).",
         "",
         f"{'rank':>4}  {'mean |SHAP|':>12}  {'mean SHAP':>12}  feature",
     ]
@@ -100,13 +102,21 @@ def skip_note(model: str, algorithm: str) -> str:
     )
 
 
-def nn_mapping_csv(flagged: Ids, matches: Matches) -> str:
-    """Write the nearest normal sequences of each flagged one, best first; the header alone where none is flagged."""
+def not_fitted_note(model: str, reason: str) -> str:
+    """Write why there is nothing to explain."""
+    return f"SHAP left out: {model} could not be fitted: {reason}.\nGive it other training data, or another hold-out.\n"
+
+
+def nn_mapping_csv(rows: Iterable[tuple[str, Matches]]) -> str:
+    """Write the nearest normal sequences of each flagged one, best first; the header alone where none is flagged.
+
+    Each row is a flagged seq_id with the matches of that one sequence.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(NN_HEADER)
-    for anomalous, ids, similarities in zip(flagged, matches.ids, matches.similarity, strict=True):
-        for place, (normal, similarity) in enumerate(zip(ids, similarities, strict=True)):
+    for anomalous, matches in rows:
+        for place, (normal, similarity) in enumerate(zip(matches.ids[0], matches.similarity[0], strict=True)):
             if normal or place == 0:
                 writer.writerow([visible(anomalous), visible(normal), f"{similarity:.12g}"])
     return buffer.getvalue()

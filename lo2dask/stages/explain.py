@@ -13,12 +13,13 @@ import numpy as np
 from lo2dask.execute.session import Session
 from lo2dask.explain.background import Background
 from lo2dask.explain.draw import Cut
-from lo2dask.explain.lists import false_negatives_text, false_positives_text
+from lo2dask.explain.lists import Outcome, false_negatives_text, false_positives_text
 from lo2dask.explain.neighbours import Matches
 from lo2dask.explain.shap_values import Sample, guard
 from lo2dask.options import ExplainOptions, fingerprint
-from lo2dask.report.artefacts import FeatureLine, nn_mapping_csv, skip_note, top_features_text
+from lo2dask.report.artefacts import nn_mapping_csv, not_fitted_note, skip_note
 from lo2dask.stages.explain_parts import Group, Subject, group_parts
+from lo2dask.stages.explain_results import Explained, write_shap
 from lo2dask.stages.explain_subjects import Described, choose_subjects
 from lo2dask.stages.explain_tasks import (
     FlaggedRows,
@@ -26,7 +27,6 @@ from lo2dask.stages.explain_tasks import (
     ShapJob,
     ShapPiece,
     Survey,
-    draw_plots,
     explain_parts,
     flagged_rows,
     list_flagged,
@@ -36,11 +36,9 @@ from lo2dask.stages.explain_tasks import (
 )
 from lo2dask.storage import read_json, replacing, write_json, write_text
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import prune_parts
 
 logger = logging.getLogger(__name__)
-
-LISTED_FEATURES = 100
-PLOTTED_FEATURES = 20
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,15 @@ class ExplainSummary:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """One fitted model with its parts and what their predictions say."""
+
+    subject: Subject
+    groups: Sequence[Group]
+    found: Survey
+
+
 def explain(options: ExplainOptions, session: Session | None = None) -> ExplainSummary:
     """Explain the models below ``options.root``; what is there and current is left as it is.
 
@@ -85,103 +92,111 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
 
 
 def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, session: Session) -> ModelSummary:
-    subject, marker = entry.subject, entry.subject.layout.internal / "explain" / f"{entry.subject.key}.json"
+    subject = entry.first
+    marker = subject.layout.internal / "explain" / f"{subject.key}.json"
     state = fingerprint([entry.state, _relevant(options), is_source])
     earlier = read_json(marker)
-    if (
-        options.resume
-        and earlier
-        and earlier["state"] == state
-        and all((subject.layout.root / name).exists() for name in earlier["files"])
-    ):
-        return ModelSummary(**{**earlier["summary"], "current": True})
+    if options.resume and earlier and earlier["state"] == state:
+        if all((subject.layout.root / name).exists() for name in earlier["files"]):
+            return ModelSummary(**{**earlier["summary"], "current": True})
     marker.unlink(missing_ok=True)
-    groups = group_parts(subject)
-    found = _survey(groups, subject, options, session)
-    kind, piece = _shap(entry, groups, found, options, session)
-    neighbours = _neighbours(groups, subject, found, session) if is_source else None
-    _write_lists(subject, found)
+    units = [_survey(subject, options, session) for subject in entry.subjects]
+    kind, explained = _shap(entry, units, options, session)
+    neighbours = _neighbours(units, options, session) if is_source else None
+    outcome = functools.reduce(Outcome.merge, (unit.found.outcome for unit in units))
+    _write_lists(subject, outcome)
+    _prune(units)
+    flagged = sum(unit.found.flagged.rows for unit in units)
     summary = ModelSummary(
         model=subject.key,
         shap=kind,
-        rows=piece.sums.rows if piece else 0,
+        rows=sum(one.piece.sums.rows for one in explained),
         features=entry.features,
-        flagged=found.flagged.rows,
-        not_explained=piece.unexplained if piece else found.flagged.rows,
-        false_positives=found.outcome.false_positives.rows.num_rows,
-        false_negatives=found.outcome.false_negatives.rows.num_rows,
+        flagged=flagged,
+        not_explained=sum(one.piece.unexplained for one in explained) if explained else flagged,
+        false_positives=outcome.false_positives.rows.num_rows,
+        false_negatives=outcome.false_negatives.rows.num_rows,
         neighbours=neighbours,
     )
-    _write_metrics(entry, summary)
+    write_json(subject.artefacts.metrics, {**entry.measures, "explanation": asdict(summary)})
     write_json(marker, {"state": state, "summary": asdict(summary), "files": _files(subject, kind, is_source)})
     return summary
 
 
-def _survey(groups: Sequence[Group], subject: Subject, options: ExplainOptions, session: Session) -> Survey:
+def _survey(subject: Subject, options: ExplainOptions, session: Session) -> _Unit:
     limits = Limits(options.shap_background, options.shap_sample, options.nn_top_k, options.nn_normal_sample)
-    found = session.wave(survey, groups, f"{subject.key}: survey", subject=subject, limits=limits)
-    return functools.reduce(Survey.merge, found)
+    groups = group_parts(subject)
+    found = session.wave(survey, groups, f"{subject.label}: survey", subject=subject, limits=limits)
+    return _Unit(subject, groups, functools.reduce(Survey.merge, found))
 
 
 def _shap(
-    entry: Described, groups: Sequence[Group], found: Survey, options: ExplainOptions, session: Session
-) -> tuple[str, ShapPiece | None]:
-    subject = entry.subject
-    rows = min(options.shap_sample or found.shap.rows, found.shap.rows)
+    entry: Described, units: Sequence[_Unit], options: ExplainOptions, session: Session
+) -> tuple[str, list[Explained]]:
+    """Explain the rows of all units; where that is not to be, write the note that says why."""
+    rows = sum(unit.found.shap.rows for unit in units)
+    rows = min(options.shap_sample, rows) if options.shap_sample else rows
     refusal = guard(entry.features, rows, options.shap_feature_threshold, options.shap_cell_threshold)
-    if subject.kind is None or refusal:
-        note = refusal or skip_note(subject.key, entry.algorithm)
-        session.wave(list_flagged, groups, f"{subject.key}: flagged", subject=subject)
-        subject.artefacts.write_note(note, guarded=bool(refusal))
-        return ("guarded" if refusal else "skipped"), None
-    job = ShapJob(found.shap.cut(), found.plot.cut(), _mean(groups, subject, found.background.cut(), session))
-    pieces = session.wave(explain_parts, groups, f"{subject.key}: SHAP", subject=subject, job=job)
+    note = not_fitted_note(entry.first.key, entry.unfitted) if entry.unfitted else refusal
+    if entry.first.kind is None and not entry.unfitted:
+        note = skip_note(entry.first.key, entry.algorithm)
+    if note:
+        for unit in units:
+            session.wave(list_flagged, unit.groups, f"{unit.subject.label}: flagged", subject=unit.subject)
+        guarded = note == refusal
+        entry.first.artefacts.write_note(note, guarded=guarded)
+        return ("guarded" if guarded else "skipped"), []
+    explained = [_explain_unit(unit, session) for unit in units]
+    left_out = sum(max(one.piece.sums.failed, one.piece.unexplained) for one in explained)
+    if left_out:
+        logger.warning("%s: %d rows not explained: values do not add up to the output", entry.first.key, left_out)
+    write_shap(explained, session)
+    return "done", explained
+
+
+def _explain_unit(unit: _Unit, session: Session) -> Explained:
+    subject, found = unit.subject, unit.found
+    mean = _mean(unit, found.background.cut(), session) if subject.kind == "linear" else None
+    job = ShapJob(found.shap.cut(), found.plot.cut(), mean)
+    pieces = session.wave(explain_parts, unit.groups, f"{subject.label}: SHAP", subject=subject, job=job)
     piece = functools.reduce(ShapPiece.merge, pieces)
-    if piece.sums.failed or piece.unexplained:
-        logger.warning(
-            "%s: %d rows are not explained: their values do not add up to the model's output",
-            subject.key,
-            max(piece.sums.failed, piece.unexplained),
-        )
-    _write_shap(subject, piece, job.mean, session)
-    return "done", piece
+    return Explained(subject, piece, mean, _save_rows(subject.scratch("sample.npz"), piece.sample))
 
 
-def _mean(groups: Sequence[Group], subject: Subject, cut: Cut | None, session: Session) -> Path | None:
-    """Write the mean background row of a linear model; trees need none."""
-    if subject.kind != "linear":
-        return None
-    sums = session.wave(sum_background, groups, f"{subject.key}: background", subject=subject, cut=cut)
-    path = _scratch(subject, "mean.npy")
+def _mean(unit: _Unit, cut: Cut | None, session: Session) -> Path:
+    """Write the mean background row of a linear model."""
+    label = f"{unit.subject.label}: background"
+    sums = session.wave(sum_background, unit.groups, label, subject=unit.subject, cut=cut)
+    path = unit.subject.scratch("mean.npy")
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.save(file, functools.reduce(Background.merge, sums).mean())
     return path
 
 
-def _write_shap(subject: Subject, piece: ShapPiece, mean: Path | None, session: Session) -> None:
-    absolute, signed = piece.sums.means()
-    ranking = piece.sums.ranking(LISTED_FEATURES)
-    sample = _save_rows(_scratch(subject, "sample.npz"), piece.sample)
-    figures = [(int(column), float(absolute[column]), float(signed[column])) for column in ranking]
-    drawn = session.call(draw_plots, subject, sample, mean, figures, PLOTTED_FEATURES, label=f"{subject.key}: plots")
-    lines = [FeatureLine(label, *rest) for label, (_, *rest) in zip(drawn.labels, figures, strict=True)]
-    text = top_features_text(subject.key, drawn.meaning, piece.sums, lines)
-    subject.artefacts.write_shap(drawn.summary, drawn.bar, text)
+def _neighbours(units: Sequence[_Unit], options: ExplainOptions, session: Session) -> int:
+    """Write the mapping of flagged sequences to normal ones, highest rank first; give its sequences."""
+    rows: list[tuple[int, str, Matches]] = []
+    for unit in units:
+        flagged, best = _match(unit, session)
+        for place, (rank, name) in enumerate(zip(flagged.ranks.tolist(), flagged.ids.tolist(), strict=True)):
+            rows.append((rank, name, Matches(best.similarity[[place]], best.ids[[place]])))
+    rows.sort(key=lambda row: row[:2])
+    text = nn_mapping_csv([(name, match) for _, name, match in rows[: options.nn_top_k or None]])
+    write_text(units[0].subject.artefacts.path("nn_mapping.csv"), text)
+    return len(rows[: options.nn_top_k or None])
 
 
-def _neighbours(groups: Sequence[Group], subject: Subject, found: Survey, session: Session) -> int:
-    label = f"{subject.key}: neighbours"
-    pieces = session.wave(flagged_rows, groups, label, subject=subject, cut=found.flagged.cut())
-    flagged = functools.reduce(FlaggedRows.merge, pieces).sorted()
-    path = _save_rows(_scratch(subject, "flagged.npz"), flagged)
-    matches = session.wave(match_parts, groups, label, subject=subject, flagged=path, cut=found.normals.cut())
-    best = functools.reduce(Matches.merge, matches)
-    write_text(subject.artefacts.path("nn_mapping.csv"), nn_mapping_csv(flagged.ids, best))
-    return len(flagged.ids)
+def _match(unit: _Unit, session: Session) -> tuple[FlaggedRows, Matches]:
+    subject, found, label = unit.subject, unit.found, f"{unit.subject.label}: neighbours"
+    pieces = session.wave(flagged_rows, unit.groups, label, subject=subject, cut=found.flagged.cut())
+    flagged = functools.reduce(FlaggedRows.merge, pieces)
+    path = _save_rows(subject.scratch("flagged.npz"), flagged)
+    cut = found.normals.cut()
+    matches = session.wave(match_parts, unit.groups, label, subject=subject, flagged=path, cut=cut)
+    return flagged, functools.reduce(Matches.merge, matches)
 
 
-def _write_lists(subject: Subject, found: Survey) -> None:
-    wrong = found.outcome
+def _write_lists(subject: Subject, wrong: Outcome) -> None:
     for name, text in (
         ("false_positives.txt", false_positives_text(subject.key, wrong.false_positives)),
         ("false_negatives.txt", false_negatives_text(subject.key, wrong.false_negatives)),
@@ -189,13 +204,11 @@ def _write_lists(subject: Subject, found: Survey) -> None:
         write_text(subject.artefacts.path(name), text)
 
 
-def _write_metrics(entry: Described, summary: ModelSummary) -> None:
-    """Write the measures that train found, and beside them what was explained."""
-    write_json(entry.subject.artefacts.metrics, {**entry.measures, "explanation": asdict(summary)})
-
-
-def _scratch(subject: Subject, name: str) -> Path:
-    return subject.layout.internal / "explain" / subject.key / name
+def _prune(units: Sequence[_Unit]) -> None:
+    """Remove parts that an earlier run with other parts or services left."""
+    names = [unit.subject.part_name(name) for unit in units for group in unit.groups for name in group]
+    for folder in (units[0].subject.artefacts.predictions, units[0].subject.artefacts.explanations):
+        prune_parts(folder, names)
 
 
 def _save_rows(path: Path, rows: Sample | FlaggedRows) -> Path:

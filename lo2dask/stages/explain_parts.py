@@ -19,6 +19,7 @@ from lo2dask.models import bundle
 from lo2dask.models.sample import hashes
 from lo2dask.models.text import strings
 from lo2dask.report.artefacts import Artefacts
+from lo2dask.stages.units import of_service
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
@@ -31,18 +32,20 @@ GROUPS = 64
 
 @dataclass(frozen=True)
 class Subject:
-    """One model to explain, small enough to travel with every task.
+    """One fitted model to explain, small enough to travel with every task.
 
-    ``kind`` is ``linear``, ``tree`` or None; ``bundle`` the file; ``trust`` loads it without a look at its hash.
+    ``service`` is the service of a model per service, else empty; ``kind`` is ``linear``, ``tree`` or None (no
+    explainer); ``predictions`` is the folder of the model's predictions, part for part those of the enhanced table.
     """
 
     root: Path
     key: str
+    service: str
     bundle: Path
+    predictions: Path
     kind: str | None
     binary: bool
     seed: int
-    trust: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -53,6 +56,24 @@ class Subject:
     def artefacts(self) -> Artefacts:
         """Names of this model's files."""
         return Artefacts(self.layout.explainability, self.key)
+
+    @property
+    def label(self) -> str:
+        """Name the model in progress and logs."""
+        return f"{self.key} ({self.service})" if self.service else self.key
+
+    def part_name(self, name: str) -> str:
+        """Name what a part of this model becomes, so that the models of several services do not meet."""
+        return f"{Path(name).stem}-{self.service}.parquet" if self.service else name
+
+    def scratch(self, name: str) -> Path:
+        """Give the place of what one wave leaves for the next."""
+        return self.layout.internal / "explain" / self.key / (f"{self.service}-{name}" if self.service else name)
+
+    def read_predictions(self, name: str) -> pa.Table:
+        """Read one part of the predictions: the rows of this model's service."""
+        table = read_part(self.predictions / name)
+        return table.filter(pa.array(of_service(table, self.service))) if self.service else table
 
 
 @dataclass(frozen=True)
@@ -99,11 +120,12 @@ def read_parts_of(group: Group, subject: Subject) -> Iterator[Part]:
     """
     layout, columns = subject.layout, columns_of(subject)
     for name in group:
-        predictions = read_part(layout.predictions / subject.key / name)
-        enhanced = read_part(layout.enhanced / name, ["seq_id", *columns.needed])
+        predictions = subject.read_predictions(name)
+        enhanced = read_part(layout.enhanced / name, dict.fromkeys(["seq_id", "service", *columns.needed]))
+        enhanced = enhanced.filter(pa.array(of_service(enhanced, subject.service)))
         if not strings(predictions["seq_id"]).equals(strings(enhanced["seq_id"])):
             raise IntegrityError(
-                f"{layout.predictions / subject.key / name} and {layout.enhanced / name} have other sequences; "
+                f"{subject.predictions / name} and {layout.enhanced / name} have other sequences; "
                 "run lo2dask train again"
             )
         yield Part(name, predictions, to_matrix(enhanced, columns, subject.binary), subject.seed)
@@ -111,27 +133,27 @@ def read_parts_of(group: Group, subject: Subject) -> Iterator[Part]:
 
 def group_parts(subject: Subject) -> list[Group]:
     """Cut the parts of a model's predictions into at most :data:`GROUPS` groups of neighbours."""
-    names = [path.name for path in part_paths(subject.layout.predictions / subject.key)]
+    names = [path.name for path in part_paths(subject.predictions)]
     size = -(-len(names) // GROUPS) or 1
     return [tuple(names[start : start + size]) for start in range(0, len(names), size)]
 
 
 def explainer_of(subject: Subject, mean: npt.NDArray[np.float64] | None) -> Explainer:
     """Make the explainer of a model, against the mean background row."""
-    content = _content(subject.bundle, subject.bundle.stat().st_mtime_ns, subject.trust)
-    return make_explainer(subject.kind or "", content["model"], mean)
+    return make_explainer(subject.kind or "", _of_service(subject, "model"), mean)
 
 
+@functools.lru_cache(maxsize=4)
 def columns_of(subject: Subject) -> Columns:
     """Give the columns of a model's matrix."""
-    return _read_columns(subject.bundle, subject.bundle.stat().st_mtime_ns, subject.trust)
+    return Columns.from_plain(_of_service(subject, "columns"))
+
+
+def _of_service(subject: Subject, name: str) -> Any:
+    content = _content(subject.bundle, subject.bundle.stat().st_mtime_ns)
+    return content[name][subject.service] if content["per_service"] else content[name]
 
 
 @functools.lru_cache(maxsize=1)
-def _content(path: Path, changed: int, trust: bool) -> dict[str, Any]:
-    return bundle.load(path, trust)
-
-
-@functools.lru_cache(maxsize=1)
-def _read_columns(path: Path, changed: int, trust: bool) -> Columns:
-    return Columns.from_plain(_content(path, changed, trust)["columns"])
+def _content(path: Path, changed: int) -> dict[str, Any]:
+    return bundle.load(path)

@@ -10,108 +10,127 @@ from lo2dask.execute.session import Session
 from lo2dask.models import bundle, registry
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.stages.explain_parts import Subject
+from lo2dask.stages.explain_refit import Source, kept_sources, sources_of
+from lo2dask.stages.units import FOREST
 from lo2dask.storage import read_json, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 
 logger = logging.getLogger(__name__)
 
-FOREST = "if"
-
 
 @dataclass(frozen=True)
 class Described:
-    """A model to explain: its algorithm, number of features, train's measures, and a hash of all it depends on."""
+    """A model to explain.
 
-    subject: Subject
+    ``subjects`` are its fitted models (one, or one per service); ``unfitted`` says why there is none; ``features`` is
+    the width of the widest; ``measures`` are train's; ``state`` hashes all that the explanation depends on.
+    """
+
+    subjects: tuple[Subject, ...]
+    unfitted: str
     algorithm: str
     features: int
     measures: dict[str, Any]
     state: str
 
-
-def kept_models(layout: Layout) -> list[str]:
-    """List the keys of the models that train kept and scored, the forest first."""
-    keys = sorted(path.stem for path in layout.models.glob("*.joblib"))
-    scored = [key for key in keys if part_paths(layout.predictions / key)]
-    return sorted(scored, key=lambda key: (key != FOREST, key))
+    @property
+    def first(self) -> Subject:
+        """The subject that names the model's files."""
+        return self.subjects[0]
 
 
-def choose_keys(options: ExplainOptions, layout: Layout) -> list[str]:
+def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> list[str]:
     """Choose the models to explain; the one that neighbours are sought for comes first.
 
     Raises
     ------
-    InputError : a key is unknown, or train kept no such model.
+    InputError : a key is unknown, or train kept no model at all.
     """
-    kept = kept_models(layout)
-    for key in options.sup_models:
+    named = [key for key in (*options.sup_models, options.nn_source) if key != FOREST]
+    for key in named:
         registry.spec(key)
-    wanted = list(options.sup_models) or [key for key in kept if key != FOREST and key in registry.REGISTRY]
+    if not kept:
+        raise InputError(f"--root {layout.root}: no model in it; first: lo2dask train --root {layout.root}")
+    known = [key for key in kept if key in registry.REGISTRY]
+    wanted = list(options.sup_models) or known
     # An entry that is always explained is so even where the options name others.
-    wanted += [k for k in kept if k in registry.REGISTRY and registry.spec(k).always_explained and k not in wanted]
+    wanted += [key for key in known if registry.spec(key).always_explained]
     if not options.skip_if and (FOREST in kept or options.nn_source == FOREST):
         wanted = [FOREST, *wanted]
     source = options.nn_source
     if source == FOREST and options.skip_if:
-        source = wanted[0] if wanted else ""
-        logger.warning("--skip-if leaves the forest out: neighbours are sought for %s (--nn-source)", source or "none")
-    chosen = list(dict.fromkeys([source, *wanted])) if source else wanted
-    missing = [key for key in chosen if key not in kept]
-    if missing or not chosen:
-        raise InputError(_missing(layout, missing, kept))
-    return chosen
+        if not wanted:
+            raise InputError(f"--skip-if: train kept no model but the forest in {layout.root}; name some: --sup-models")
+        source = wanted[0]
+        logger.warning("--skip-if leaves the forest out: neighbours are sought for %s (--nn-source)", source)
+    return list(dict.fromkeys([source, *wanted]))
 
 
 def choose_subjects(options: ExplainOptions, layout: Layout, session: Session) -> list[Described]:
     """Describe the models to explain; the one that neighbours are sought for comes first."""
-    return [_describe(key, options, layout, session) for key in choose_keys(options, layout)]
+    keys = choose_keys(options, list(kept_sources(layout)), layout)
+    sources = sources_of(keys, options, layout, session)
+    return [_describe(source, options, layout, session) for source in sources]
 
 
-def read_spec(path: Path, trust: bool) -> dict[str, Any]:
-    """Read what a bundle says of its model: spec (plain) and number of features."""
-    content = bundle.load(path, trust)
-    columns = content["columns"]
-    width = sum(len(tokens) for tokens in columns["tokens"].values()) + len(columns["numeric"])
-    return {"spec": content["spec"], "features": width}
+def read_spec(path: Path) -> dict[str, Any]:
+    """Read what a bundle says of itself: spec (plain), options, and of each service's model features and reason."""
+    content = bundle.load(path)
+    names = list(content["model"]) if content["per_service"] else [""]
+    models = {}
+    for name in names:
+        of = {k: content[k][name] if content["per_service"] else content[k] for k in ("model", "columns", "record")}
+        width = sum(len(tokens) for tokens in of["columns"]["tokens"].values()) + len(of["columns"]["numeric"])
+        models[name] = {"features": width, "reason": None if of["model"] is not None else of["record"]["reason"]}
+    return {"spec": content["spec"], "models": models}
 
 
-def _describe(key: str, options: ExplainOptions, layout: Layout, session: Session) -> Described:
-    path = layout.models / f"{key}.joblib"
-    said = _cached_spec(path, layout, session)
-    spec = said["spec"]
-    subject = Subject(
-        layout.root, key, path, spec["explainer"], bool(spec["vectorizer"]["binary"]), options.sample_seed
+def _describe(source: Source, options: ExplainOptions, layout: Layout, session: Session) -> Described:
+    said = _cached_spec(source, layout, session)
+    spec, models = said["spec"], said["models"]
+    fitted = [name for name, model in models.items() if model["reason"] is None] or list(models)
+    reasons = "; ".join(sorted({model["reason"] for model in models.values() if model["reason"]}))
+    binary = bool(spec["vectorizer"]["binary"]) and spec["fit"] != "merge"
+    subjects = tuple(
+        Subject(
+            layout.root, source.key, name, source.bundle, source.predictions, spec["explainer"], binary,
+            options.sample_seed,
+        )
+        for name in fitted
+    )  # fmt: skip
+    return Described(
+        subjects,
+        reasons if all(model["reason"] for model in models.values()) else "",
+        spec["algorithm"],
+        max(model["features"] for model in models.values()),
+        _measures(source),
+        fingerprint([said["sha256"], _stamps(source.predictions), _stamps(layout.enhanced), _measures(source)]),
     )
-    measures = read_json(layout.measures / f"{key}.json") or read_json(layout.measures / f"{key}_metrics.json") or {}
-    state = fingerprint([said["sha256"], _stamps(layout, key), measures])
-    return Described(subject, spec["algorithm"], said["features"], measures, state)
 
 
-def _cached_spec(path: Path, layout: Layout, session: Session) -> dict[str, Any]:
+def _measures(source: Source) -> dict[str, Any]:
+    name = "if_metrics" if source.key == FOREST else source.key
+    return read_json(source.measures / f"{name}.json") or {}
+
+
+def _cached_spec(source: Source, layout: Layout, session: Session) -> dict[str, Any]:
     """Read a bundle's description on a worker, or what an earlier reading of the same file left."""
-    cache = layout.internal / "explain" / path.stem / "spec.json"
-    beside = bundle.hash_path(path)
-    digest = beside.read_text(encoding="utf-8").split()[0] if beside.is_file() else ""
+    cache = layout.internal / "explain" / source.key / "spec.json"
+    digest = bundle_digest(source.bundle)
     earlier = read_json(cache)
     if earlier and digest and earlier["sha256"] == digest:
         return dict(earlier)
-    said = {**session.call(read_spec, path, False, label=f"{path.stem}: bundle"), "sha256": digest}
+    said = {**session.call(read_spec, source.bundle, label=f"{source.key}: bundle"), "sha256": digest}
     write_json(cache, said)
     return said
 
 
-def _stamps(layout: Layout, key: str) -> list[list[Any]]:
-    folders = (layout.predictions / key, layout.enhanced)
-    found = [(path, path.stat()) for folder in folders for path in part_paths(folder)]
-    return [[path.name, stat.st_size, stat.st_mtime_ns] for path, stat in found]
+def bundle_digest(path: Path) -> str:
+    """Give the SHA-256 that lies beside a bundle, empty if none does."""
+    beside = bundle.hash_path(path)
+    return beside.read_text(encoding="utf-8").split()[0] if beside.is_file() else ""
 
 
-def _missing(layout: Layout, missing: list[str], kept: list[str]) -> str:
-    if not kept:
-        return f"--root {layout.root}: no model in it; first: lo2dask train --root {layout.root}"
-    forest = FOREST in missing
-    others = [key for key in missing if key != FOREST]
-    command = f"lo2dask train --root {layout.root}" + (f" --models {','.join(others)}" if others else "")
-    hint = " (--skip-if and another --nn-source leave the forest out)" if forest else ""
-    return f"train kept no {', '.join(missing) or 'model'}, only {', '.join(kept)}: run {command}{hint}"
+def _stamps(folder: Path) -> list[list[Any]]:
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in part_paths(folder)]

@@ -18,16 +18,14 @@ from lo2dask.explain.explanations import EXPLANATIONS, Shares, explanation_table
 from lo2dask.explain.lists import Outcome, outcome_of
 from lo2dask.explain.neighbours import Matches, nearest, unit_rows
 from lo2dask.explain.shap_values import Explainer, Sample, sample_of
-from lo2dask.explain.summary import ShapSums
+from lo2dask.explain.summary import Floats, ShapSums
 from lo2dask.explain.text import token_label
 from lo2dask.report.plots import ShapRow, shap_bar, shap_summary
 from lo2dask.stages.explain_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
-from lo2dask.tables.parts import part_paths, read_part, write_part
+from lo2dask.tables.parts import part_paths, write_part
 
 TOP_FEATURES = 10  # of each flagged sequence
 PLOT_ROWS = 500
-
-Figure = tuple[int, float, float]  # column, mean abs(phi), mean phi
 
 
 @dataclass(frozen=True)
@@ -101,19 +99,13 @@ class FlaggedRows:
         rows = sparse.csr_matrix(sparse.vstack([self.rows, other.rows]))
         return FlaggedRows(np.concatenate([self.ids, other.ids]), np.concatenate([self.ranks, other.ranks]), rows)
 
-    def sorted(self) -> "FlaggedRows":
-        """Order them by rank, ties by seq_id."""
-        order = np.lexsort((self.ids.astype(str), self.ranks))
-        return FlaggedRows(self.ids[order], self.ranks[order], sparse.csr_matrix(self.rows[order]))
-
 
 @dataclass(frozen=True)
-class Drawn:
-    """Both plots as PNG, and how each listed feature is written."""
+class Swarm:
+    """The rows kept for the plots, explained: phi and feature values of some features, (rows, features) each."""
 
-    summary: bytes
-    bar: bytes
-    labels: list[str]
+    phi: Floats
+    values: Floats
     meaning: str
 
 
@@ -164,42 +156,39 @@ def list_flagged(group: Group, subject: Subject) -> int:
     """Write the flagged sequences of a model that has no SHAP values, without features; give their number."""
     total = 0
     for name in group:
-        table = read_part(subject.layout.predictions / subject.key / name)
+        table = subject.read_predictions(name)
         flagged = table.filter(pa.array(table["pred_ano"].to_numpy() == 1))
         nothing = Shares(np.zeros(flagged.num_rows + 1, np.int64), [], np.zeros(0), np.zeros(0))
         table = explanation_table(flagged, np.zeros(flagged.num_rows, dtype=bool), nothing)
-        total += write_part(subject.artefacts.explanations / name, table, EXPLANATIONS)
+        total += write_part(subject.artefacts.explanations / subject.part_name(name), table, EXPLANATIONS)
     return total
 
 
-def draw_plots(subject: Subject, sample: Path, mean: Path | None, figures: list[Figure], plotted: int) -> Drawn:
-    """Draw both plots of the first features from the rows kept for that (a file), and label all features."""
+def explain_sample(subject: Subject, sample: Path, mean: Path | None, names: list[str]) -> Swarm:
+    """Explain the rows kept for the plots (a file) by some features; those that the model does not know stay 0."""
     rows = sparse.csr_matrix(sparse.load_npz(sample))
     explainer = explainer_of(subject, None if mean is None else np.load(mean))
-    shown = figures[:plotted]
-    columns = np.array([column for column, _, _ in shown], dtype=np.int64)
-    phi, values = explainer.values(rows, columns), rows[:, columns].toarray().astype(np.float64)
-    labels = feature_labels(subject, [column for column, _, _ in figures])
-    lines = [
-        ShapRow(labels[i], absolute, signed, phi[:, i], values[:, i]) for i, (_, absolute, signed) in enumerate(shown)
-    ]
-    summary = shap_summary(subject.key, lines, explainer.meaning)
-    return Drawn(summary, shap_bar(subject.key, lines, explainer.meaning), labels, explainer.meaning)
+    place = {name: column for column, name in enumerate(columns_of(subject).names)}
+    known = np.array([name in place for name in names], dtype=bool)
+    columns = np.array([place[name] for name in names if name in place], dtype=np.int64)
+    phi, values = np.zeros((2, rows.shape[0], len(names)))
+    phi[:, known], values[:, known] = explainer.values(rows, columns), rows[:, columns].toarray()
+    return Swarm(phi, values, explainer.meaning)
 
 
-def feature_labels(subject: Subject, wanted: list[int]) -> list[str]:
-    """Write the features of some columns as people read them: a template's id stands with its text."""
-    columns = columns_of(subject)
-    names = columns.names
-    start = 0
-    texts: dict[int, str] = {}
-    for kind, tokens in columns.tokens.items():
-        if kind == "templates":
-            known = _template_texts(subject)
-            ids = tokens.to_pylist()
-            texts = {start + i: f"{name}: {known[name]}" for i, name in enumerate(ids) if name in known}
-        start += len(tokens)
-    return [token_label(texts.get(column, names[column])) for column in wanted]
+def draw_plots(model: str, rows: list[ShapRow], meaning: str) -> tuple[bytes, bytes]:
+    """Draw the summary and the bar plot: two PNGs."""
+    return shap_summary(model, rows, meaning), shap_bar(model, rows, meaning)
+
+
+def feature_labels(subject: Subject, names: list[str]) -> list[str]:
+    """Write features as people read them: a template's id stands with its text."""
+    tokens = columns_of(subject).tokens
+    if "templates" not in tokens:
+        return [token_label(name) for name in names]
+    prefix = "templates:" if len(tokens) > 1 else ""
+    texts = {f"{prefix}{name}": text for name, text in _template_texts(subject).items()}
+    return [token_label(f"{name}: {texts[name]}" if name in texts else name) for name in names]
 
 
 def _template_texts(subject: Subject) -> dict[str, str]:
@@ -209,7 +198,7 @@ def _template_texts(subject: Subject) -> dict[str, str]:
 
 
 def _survey_part(name: str, subject: Subject, limits: Limits) -> Survey:
-    table = read_part(subject.layout.predictions / subject.key / name)
+    table = subject.read_predictions(name)
     _copy_predictions(table, name, subject)
     part = Part(name, table, sparse.csr_matrix((0, 0)), subject.seed)
     keys, ids = part.hashes, part.ids
@@ -232,7 +221,7 @@ def _copy_predictions(table: pa.Table, name: str, subject: Subject) -> None:
     renamed = {"score": f"score_{subject.key}", "rank": f"rank_{subject.key}"}
     fields = [pa.field(renamed.get(f.name, f.name), f.type) for f in schema.PREDICTIONS]
     named = table.select(schema.PREDICTIONS.names).rename_columns([f.name for f in fields])
-    write_part(subject.artefacts.predictions / name, named, pa.schema(fields))
+    write_part(subject.artefacts.predictions / subject.part_name(name), named, pa.schema(fields))
 
 
 def _explain_part(part: Part, subject: Subject, job: ShapJob, explainer: Explainer) -> ShapPiece:
@@ -241,7 +230,7 @@ def _explain_part(part: Part, subject: Subject, job: ShapJob, explainer: Explain
     sums, top = explainer.explain(part.matrix, counted, flagged, TOP_FEATURES)
     shares = shares_of(top, part.matrix[flagged], columns_of(subject).names)
     table = explanation_table(part.predictions.filter(pa.array(flagged)), top.explained, shares)
-    write_part(subject.artefacts.explanations / part.name, table, EXPLANATIONS)
+    write_part(subject.artefacts.explanations / subject.part_name(part.name), table, EXPLANATIONS)
     plotted = counted & drawn(job.plotted, part.hashes, part.ids)
     sample = sample_of(part.matrix[plotted], part.hashes[plotted], part.ids[plotted], PLOT_ROWS)
     explained = int(top.explained.sum())

@@ -15,6 +15,7 @@ from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import write_part
 
 TELLTALE = "ERR12011"
+TRAINED = {"if_contamination": 0.1, "sup_holdout_fraction": 0.2, "sample_seed": 42}
 RUNS, CASES, SERVICES = 12, ("correct", "register_user_400", "get_token_400"), ("token", "user")
 
 
@@ -87,7 +88,9 @@ def add_model(layout: Layout, key: str, table: pa.Table, cuts: list[np.ndarray])
             "key": key,
             "spec": spec.to_plain(),
             "scoring": fitted.scoring,
-            "options": {},
+            "per_service": False,
+            "record": fitted.record.to_plain(),
+            "options": TRAINED,
         },
     )
     scores = score.score(fitted.model, fitted.scoring, Rows(matrix))
@@ -100,4 +103,5 @@ def add_model(layout: Layout, key: str, table: pa.Table, cuts: list[np.ndarray])
     predictions = pa.table({**{name: table[name] for name in schema.KEYS}, **made})
     for index, cut in enumerate(cuts):
         write_part(layout.predictions / key / part_name(index), predictions.take(cut), schema.PREDICTIONS)
-    write_json(layout.measures / f"{key}.json", {"holdout": {"f1": 0.5}})
+    name = "if_metrics" if key == "if" else key
+    write_json(layout.measures / f"{name}.json", {"holdout": {"f1": 0.5}})

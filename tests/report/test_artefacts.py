@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from lo2dask.explain.neighbours import Matches
-from lo2dask.explain.summary import ShapSums
 from lo2dask.report.artefacts import Artefacts, FeatureLine, nn_mapping_csv, skip_note, top_features_text
 
 
@@ -40,25 +39,23 @@ def test_plots_and_notes_take_each_others_place(artefacts):
 
 
 def test_feature_list_says_what_the_values_are():
-    sums = ShapSums(40, 2, np.zeros(1), np.zeros(1), 1.0)
-    text = top_features_text("lr", "contribution to log-odds", sums, [FeatureLine("ERR12029", 0.5, -0.25)])
+    text = top_features_text("lr", "contribution to log-odds", (40, 2), [FeatureLine("ERR12029", 0.5, -0.25)])
     assert "40 sequences explained, 2 not explained" in text
     assert text.endswith("   1           0.5         -0.25  ERR12029\n")
-    assert "no feature" in top_features_text("lr", "x", sums, [])
+    assert "no feature" in top_features_text("lr", "x", (0, 0), [])
 
 
 def test_mapping_has_a_row_for_each_flagged_sequence_even_without_a_neighbour():
-    matches = Matches(
-        np.array([[0.75, 0.5], [0.0, 0.0]]), np.array([["run__correct__a,b", "n2"], ["", ""]], dtype=object)
-    )
-    rows = list(csv.reader(io.StringIO(nn_mapping_csv(np.array(["a1", "a2\x1b[0m"], dtype=object), matches))))
+    matched = Matches(np.array([[0.75, 0.5]]), np.array([["run__correct__a,b", "n2"]], dtype=object))
+    text = nn_mapping_csv([("a1", matched), ("a2\x1b[0m", Matches.none(1, 2))])
+    rows = list(csv.reader(io.StringIO(text)))
     assert rows == [
         ["anomalous_id", "normal_id", "similarity"],
         ["a1", "run__correct__a,b", "0.75"],
         ["a1", "n2", "0.5"],
         ["a2\\x1b[0m", "", "0"],
     ]
-    assert nn_mapping_csv(np.zeros(0, dtype=object), Matches.none(0, 1)) == "anomalous_id,normal_id,similarity\n"
+    assert nn_mapping_csv([]) == "anomalous_id,normal_id,similarity\n"
 
 
 def test_skip_note_says_what_to_do():
