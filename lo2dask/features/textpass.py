@@ -17,7 +17,7 @@ from lo2dask.features.lines import Slab, masked_counts, raw_counts, read_slab
 from lo2dask.features.masks import Mask
 from lo2dask.features.tokens import TokenCounts, text_bytes
 from lo2dask.parse.columns import HEAD
-from lo2dask.parse.lines import Bytes, Ints, padded, scan_headers
+from lo2dask.parse.lines import Ints, padded, scan_headers
 
 LINE_BAG = pa.list_(pa.struct([pa.field("line", pa.int32()), pa.field("count", pa.int32())]))
 LINES = pa.schema(
@@ -146,9 +146,7 @@ def with_heads(events: pa.Table) -> pa.Table:
     messages = events["m_message"].combine_chunks()
     buffer, offsets = text_bytes(messages)
     starts = offsets[:-1]
-    header = scan_headers(_padded(buffer), starts, offsets[1:])
+    header = scan_headers(padded(buffer.tobytes()), starts, offsets[1:])
     return events.append_column(HEAD, pa.array((header.statement - starts).astype(np.int32)))
 
 
-def _padded(buffer: Bytes) -> Bytes:
-    return padded(buffer.tobytes())

@@ -39,7 +39,7 @@ def continue_day(stamps: Ints, last: int) -> Ints:
     if last == NO_TIME or not timed.any():
         return stamps
     days = -(-(last - int(stamps[timed][0]) - _HALF_DAY) // DAY_MS)
-    return np.where(timed, stamps + max(days, 0) * DAY_MS, stamps)
+    return np.where(timed, stamps + days * DAY_MS, stamps)
 
 
 def fill_times(stamps: Ints, heads: Ints, tails: Ints, before: int) -> Ints:

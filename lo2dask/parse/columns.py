@@ -68,7 +68,7 @@ def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
         "_head": pa.array((header.statement - lines.starts).astype(np.int32)),
     }
     columns |= split_source(_nulled(slices(buffer, *header.source), formed).dictionary_encode())
-    columns |= _lengths(buffer, lines.starts, lines.ends, header.spaces)
+    columns |= _lengths(buffer, lines)
     names = [*EVENTS.names, HEAD.name]
     return pa.table([columns[name] for name in names], schema=pa.schema([*EVENTS, HEAD]))
 
@@ -120,10 +120,11 @@ def _nulled(column: pa.Array, valid: Bools) -> pa.Array:
     return column if valid.all() else pc.if_else(pa.array(valid), column, pa.scalar(None, pa.string()))
 
 
-def _lengths(buffer: Bytes, starts: Ints, ends: Ints, spaces: Ints) -> dict[str, pa.Array]:
+def _lengths(buffer: Bytes, lines: KeptLines) -> dict[str, pa.Array]:
+    starts, ends, spaces = lines.starts, lines.ends, lines.header.spaces
     words = np.searchsorted(spaces, ends) - np.searchsorted(spaces, starts) + 1
     chars = ends - starts
-    if (buffer >= 0x80).any():
+    if not lines.is_ascii:
         inner = np.concatenate([[0], np.cumsum((buffer & 0xC0) == 0x80)])
         chars = chars - (inner[ends] - inner[starts])
     return {

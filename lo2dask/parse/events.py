@@ -65,7 +65,7 @@ class EventParser:
     def parse(self, chunk: list[Segment]) -> pa.Table:
         """Parse one chunk into event rows (schema.EVENTS, dictionary-encoded) plus ``_head``, the header's bytes."""
         chunk = repair_utf8(chunk, self.reading)
-        buffer = padded(b"".join(segment.data for segment in chunk))
+        buffer = padded(*(segment.data for segment in chunk))
         layout = _lay_out(buffer, chunk)
         header = scan_headers(buffer, layout.starts, layout.ends)
         stamps = self._stamps(header, layout)
@@ -104,7 +104,7 @@ class EventParser:
         """Look ahead for a large file's first time, when a whole block at its head has none."""
         begin = self.keys.begin_ms[index : index + 1]
         for chunk in read_chunks([self.keys.files[index]], Reading()):
-            buffer = padded(b"".join(segment.data for segment in chunk))
+            buffer = padded(*(segment.data for segment in chunk))
             times = scan_headers(buffer, *strip_lines(buffer, *split_lines(buffer))).time_ms
             if (times >= 0).any():
                 return int(to_timestamps(times[times >= 0][:1], begin, np.zeros(1, dtype=np.int64))[0])
@@ -161,8 +161,8 @@ class EventParser:
         """Find the lines that cannot be used and reject them: over-long ones and those with NUL bytes."""
         bad = layout.ends - layout.starts > LONGEST_LINE
         self._reject_lines(layout, bad, *TOO_LONG)
-        at = np.flatnonzero(buffer[: layout.size] == 0)
-        if at.size:
+        if layout.has_nul:
+            at = np.flatnonzero(buffer[: layout.size] == 0)
             nul = np.zeros(len(bad), dtype=bool)
             nul[np.searchsorted(layout.raw_ends, at)] = True
             self._reject_lines(layout, nul & ~bad, "NUL bytes", "lines left out: {}")
@@ -195,6 +195,8 @@ class _Layout:
     size: int
     is_partial: bool
     first_continues: bool
+    is_ascii: bool
+    has_nul: bool
     filled: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     number: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     total: int = 0
@@ -217,6 +219,7 @@ def _lay_out(buffer: Bytes, chunk: list[Segment]) -> _Layout:
         np.repeat(heads, counts), np.repeat(borders, counts),
         np.repeat(np.array([segment.lost for segment in chunk], dtype=np.int64), counts),
         sum(len(segment.data) for segment in chunk), not last.whole, not chunk[0].first,
+        all(segment.data.isascii() for segment in chunk), any(b"\0" in segment.data for segment in chunk),
     )  # fmt: skip
 
 
@@ -232,4 +235,5 @@ def _take(layout: _Layout, header: Header, stamps: Ints, keep: Bools) -> KeptLin
         header.statement[keep],
         header.spaces,
     )
-    return KeptLines(layout.starts[keep], layout.ends[keep], layout.file[keep], layout.number[keep], stamps[keep], kept)
+    columns = (array[keep] for array in (layout.starts, layout.ends, layout.file, layout.number, stamps))
+    return KeptLines(*columns, kept, layout.is_ascii)

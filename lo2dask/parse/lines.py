@@ -41,7 +41,7 @@ class Header:
 
 @dataclass(frozen=True)
 class KeptLines:
-    """The kept lines of a chunk, each array one value a line."""
+    """The kept lines of a chunk, each array one value a line; whether the whole chunk is ASCII."""
 
     starts: Ints
     ends: Ints
@@ -49,13 +49,12 @@ class KeptLines:
     number: Ints
     stamps: Ints
     header: Header
+    is_ascii: bool
 
 
-def padded(data: bytes) -> Bytes:
-    """View bytes as an array with PADDING spare bytes behind them."""
-    buffer = np.zeros(len(data) + PADDING, dtype=np.uint8)
-    buffer[: len(data)] = np.frombuffer(data, dtype=np.uint8)
-    return buffer
+def padded(*data: bytes) -> Bytes:
+    """Join bytes into one read-only array with PADDING zero bytes behind them."""
+    return np.frombuffer(b"".join((*data, bytes(PADDING))), dtype=np.uint8)
 
 
 def split_lines(buffer: Bytes) -> tuple[Ints, Ints]:
