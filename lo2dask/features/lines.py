@@ -47,7 +47,7 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
 
     Returns the batch-wide seq_id codes of the slab's sequences, ascending, and the slab, whose rows follow them.
     """
-    codes, sequence = np.unique(_codes(events["seq_id"]), return_inverse=True)
+    codes, sequence = _distinct(_codes(events["seq_id"]))
     messages = _whole(events["m_message"])
     head = events["_head"].to_numpy().astype(np.int64)
     buffer, offsets = text_bytes(messages)
@@ -56,7 +56,7 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
     bodies = normalise(statements.dictionary, masks)
     body = bodies.indices.to_numpy()[statements.indices.to_numpy()]
     kinds, kind = _heads(events, head, masks)
-    pairs, line = np.unique(kind * max(len(bodies.dictionary), 1) + body, return_inverse=True)
+    pairs, line = _distinct(kind * max(len(bodies.dictionary), 1) + body)
     line_kind, line_body = np.divmod(pairs, max(len(bodies.dictionary), 1))
     texts = bodies.dictionary.take(pa.array(line_body))
     lines = pc.binary_join_element_wise(kinds.take(pa.array(line_kind)), texts, "")
@@ -106,6 +106,12 @@ def _heads(events: pa.Table, head: Ints, masks: tuple[Mask, ...]) -> tuple[pa.Ar
         f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
     ]
     return pa.array([*kinds, ""], pa.string()), np.where(head > 0, kind, len(kinds))
+
+
+def _distinct(values: Ints) -> tuple[Ints, Ints]:
+    """Do what np.unique with return_inverse does, without sorting, for numbers of a small range."""
+    present = np.bincount(values) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
 
 
 def _product(by_text: sparse.csr_matrix, counts: TokenCounts) -> TokenCounts:

@@ -1,0 +1,93 @@
+"""What all benchmarks share: trees made once, memory summed over the process tree, figures in one form."""
+
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from lo2dask.memory import format_bytes, parse_bytes, process_memory
+from lo2dask.options import SynthOptions
+from lo2dask.synth import write_tree
+
+# What one run of the published size holds: `correct` and four error cases.
+_RUN_BYTES = 32_400_000
+
+
+@dataclass
+class Peak:
+    """The highest memory seen, in bytes: of all processes together, and of the largest child."""
+
+    total: int = 0
+    largest_child: int = 0
+    samples: int = 0
+
+
+@contextlib.contextmanager
+def watch_memory(interval: float = 0.2) -> Iterator[Peak]:
+    """Sample the summed PSS (RSS outside Linux) of this process and all its children while the block runs."""
+    peak, stop = Peak(), threading.Event()
+    root = psutil.Process()
+
+    def look() -> None:
+        while not stop.is_set():
+            children = [process_memory(child) for child in root.children(recursive=True)]
+            peak.total = max(peak.total, process_memory(root) + sum(children))
+            peak.largest_child = max(peak.largest_child, *children, 0)
+            peak.samples += 1
+            stop.wait(interval)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def working_folder(keep: Path | None) -> Iterator[Path]:
+    """Give a folder for trees and outputs; a temporary one is removed at the end."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    folder = Path(tempfile.mkdtemp(prefix="lo2dask-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def tree_of(folder: Path, size: str, **options: object) -> Path:
+    """Make a synth tree of about ``size`` at the published file sizes, unless it is there; give its root."""
+    wanted = parse_bytes(size)
+    runs = max(1, round(wanted / _RUN_BYTES))
+    names = "-".join(str(value) for value in options.values())
+    root = folder / f"tree-{size}{'-' + names if names else ''}"
+    if not root.exists():
+        started = time.perf_counter()
+        made = write_tree(SynthOptions(out=root, runs=runs, errors_per_run=4, scale=1.0, **options))  # type: ignore[arg-type]
+        report(f"made {root.name}", f"{format_bytes(made.bytes)} in {time.perf_counter() - started:.0f} s")
+    return root
+
+
+def drop(path: Path) -> None:
+    """Remove an output folder."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def report(name: str, *figures: str) -> None:
+    """Print one line of figures."""
+    print(f"{name:<46}" + "  ".join(figures), flush=True)
+
+
+def speed(size: int, seconds: float) -> str:
+    """Write a rate in MB/s (1e6 bytes)."""
+    return f"{size / seconds / 1e6:7.1f} MB/s ({seconds:.1f} s)"
