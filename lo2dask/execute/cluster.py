@@ -5,8 +5,10 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -82,16 +84,36 @@ def _local_cluster(options: CommonOptions) -> Iterator[Any]:
     # Without bokeh there is no dashboard to serve.
     dashboard = "127.0.0.1:0" if importlib.util.find_spec("bokeh") else None
     try:
-        with LocalCluster(
-            n_workers=workers,
-            threads_per_worker=options.threads_per_worker,
-            memory_limit=memory,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=dashboard,
-            local_directory=scratch,
-            silence_logs=logging.ERROR,
-        ) as cluster:
+        with _interrupts_held():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=options.threads_per_worker,
+                memory_limit=memory,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=dashboard,
+                local_directory=scratch,
+                silence_logs=logging.ERROR,
+            )
+        with cluster:
             yield cluster
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends; processes that are started in it never see it.
+
+    A terminal sends it to every process of the command: the client alone answers, and ends its workers in order.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Its start would let signals through again, in the middle of the block.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
