@@ -1,6 +1,7 @@
 """A session runs waves of small records through a function, on a Dask cluster that starts with the first wave."""
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -81,7 +82,8 @@ class Session:
 
     def call(self, function: Callable[..., Any], *arguments: Any, label: str = "") -> Any:
         """Run one function on a worker and give its result."""
-        return self.wave(_apply, [(function, arguments)], label or function.__name__)[0]
+        # Dask takes a tuple that begins with a function for a task of its own; a partial is plain data to it.
+        return self.wave(_apply, [functools.partial(function, *arguments)], label or function.__name__)[0]
 
     def frames(self, function: Callable[..., Any], records: Sequence[Any], label: str, **shared: Any) -> list[Any]:
         """Apply ``function(frame, **shared)`` to one Dask dataframe partition per record; results come in order.
@@ -162,9 +164,8 @@ def _numbered(record: tuple[int, Any], function: Callable[..., Any], shared: dic
     return place, function(value, **shared)
 
 
-def _apply(record: tuple[Callable[..., Any], tuple[Any, ...]]) -> Any:
-    function, arguments = record
-    return function(*arguments)
+def _apply(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def _record_frame(record: Any) -> Any:
