@@ -112,7 +112,9 @@ class Bars(Watch):
         self._bar: Any = None
 
     def begin(self, step: Step) -> None:
-        """Add a bar below the others."""
+        """Add a bar below the others; one that stood for a single piece of work makes room."""
+        if self._bar is not None and self._progress.tasks[-1].total == 1:
+            self._progress.remove_task(self._bar)
         self._bar = self._progress.add_task(step.label, total=step.total, speed="")
 
     def show(self, step: Step) -> None:

@@ -1,0 +1,25 @@
+"""What the tests of the command line share: options as the command would get them, without doing the work."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lo2dask import cli_actions
+
+COMMANDS = ("synth", "load", "train", "explain", "run")
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the options object that a command line leads to."""
+
+    def parse(*arguments: object) -> Any:
+        seen: list[Any] = []
+        for name in COMMANDS:
+            monkeypatch.setattr(cli_actions, name, seen.append)
+        answer = command(*arguments)
+        assert answer.code == 0, answer.err
+        return seen[0]
+
+    return parse

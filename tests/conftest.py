@@ -1,0 +1,72 @@
+"""Shared by all tests: a small made-up tree, the real slice, and the program as its user calls it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lo2dask.options import SynthOptions
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs with one error case each, some 0.9 MB; tests only read it."""
+    from lo2dask.synth import write_tree
+
+    out = tmp_path_factory.mktemp("tiny") / "tree"
+    write_tree(SynthOptions(out=out, scale=0.02, runs=2, errors_per_run=1, jobs=1))
+    return out
+
+
+@pytest.fixture(scope="session")
+def sample_root() -> Path:
+    """The real slice of LO2: beside the repository, or where LO2DASK_SAMPLE says."""
+    path = Path(os.environ.get("LO2DASK_SAMPLE", REPOSITORY.parent / "shared" / "lo2-sample"))
+    if not path.is_dir():
+        pytest.skip(f"the real LO2 slice is not at {path}; name its folder with LO2DASK_SAMPLE")
+    return path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command line gave: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of standard error: an error must be one."""
+        return self.err.splitlines()
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Run a command line in this process: ``command("load", "--root", path)``."""
+    from lo2dask.cli import run
+
+    def call(*arguments: object) -> Answer:
+        capfd.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Answer(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command line in a process of its own, with nothing on standard input."""
+
+    def call(*arguments: object, cwd: Path | None = None, **more: object) -> subprocess.CompletedProcess[str]:
+        line: Sequence[str] = [sys.executable, "-c", "from lo2dask.cli import main; main()", *map(str, arguments)]
+        options: dict = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "timeout": 300, **more}
+        return subprocess.run(line, cwd=cwd, **options)
+
+    return call
