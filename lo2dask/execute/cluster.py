@@ -9,6 +9,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -21,6 +22,7 @@ from lo2dask.options import CommonOptions
 
 # Left to the user, the client and the scheduler, out of what is free.
 _RESERVED_SHARE = 0.25
+_SCRATCH = "lo2dask-"
 _CONFIG = {
     # Dask's own MALLOC_TRIM_THRESHOLD_ makes glibc map every large array anew: 15 to 30 % of the time in page faults.
     "distributed.nanny.pre-spawn-environ": {
@@ -77,10 +79,19 @@ def local_size(options: CommonOptions) -> tuple[int, int]:
     return workers, int(free * (1 - _RESERVED_SHARE) / workers)
 
 
+def _clear_scratch() -> None:
+    """Remove the scratch folders of this machine's processes that are no more: a killed client cannot do it itself."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        owner = folder.name.removeprefix(_SCRATCH).split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _local_cluster(options: CommonOptions) -> Iterator[Any]:
     workers, memory = local_size(options)
-    scratch = tempfile.mkdtemp(prefix="lo2dask-")
+    _clear_scratch()
+    scratch = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-")
     # Without bokeh there is no dashboard to serve.
     dashboard = "127.0.0.1:0" if importlib.util.find_spec("bokeh") else None
     try:
