@@ -67,7 +67,9 @@ def shap_bar(model: str, rows: Sequence[ShapRow], meaning: str) -> bytes:
 def shap_summary(model: str, rows: Sequence[ShapRow], meaning: str) -> bytes:
     """Draw phi of every sampled row, one swarm a feature, coloured by the feature's value: PNG."""
     count = max([len(row.phi) for row in rows], default=0)
-    page = _Page(model, f"SHAP: {count} sequences, one dot each", rows, f"SHAP value: {meaning}")
+    page = _Page(
+        model, f"SHAP: {count} sequences, one dot each", rows, f"SHAP value: {meaning}; right = more anomalous"
+    )
     page.axes.axvline(0, color=INK, linewidth=0.8)
     everything = np.concatenate([np.zeros(1), *(row.phi for row in rows)])
     for row, middle in zip(rows, page.middles, strict=True):
@@ -84,7 +86,10 @@ def shap_summary(model: str, rows: Sequence[ShapRow], meaning: str) -> bytes:
             alpha=0.85,
         )
     page.axes.margins(x=0.04)
-    page.legend((ABSENT, "sequence lacks it (value 0)"), (SHADES[0], "low value"), (SHADES[2], "high value or present"))
+    present = np.concatenate([np.zeros(0), *(row.feature_values[row.feature_values != 0] for row in rows)])
+    graded = len(present) > 0 and float(np.ptp(present)) > 0
+    high = [(SHADES[0], "low value"), (SHADES[2], "high value")] if graded else [(SHADES[2], "sequence has it")]
+    page.legend((ABSENT, "sequence lacks it (value 0)"), *high)
     return page.to_png()
 
 
@@ -205,7 +210,7 @@ class _Page:
                 fontsize=LABEL_SIZE,
                 color=INK,
                 family=MONO,
-                multialignment="left",
+                multialignment="right",
                 parse_math=False,
                 annotation_clip=False,
             )
