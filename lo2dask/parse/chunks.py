@@ -113,7 +113,8 @@ def read_chunks(files: Iterable[SourceFile], reading: Reading) -> Iterator[list[
     size = 0
     for index, file in enumerate(files):
         for segment in _segments(index, file, reading):
-            if chunk and size + len(segment.data) > CHUNK_BYTES:
+            # A chunk holds one segment of a file at most: what a later one needs is kept between chunks.
+            if chunk and (not segment.first or size + len(segment.data) > CHUNK_BYTES):
                 yield chunk
                 chunk, size = [], 0
             chunk.append(segment)
