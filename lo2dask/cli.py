@@ -53,6 +53,10 @@ def run(arguments: Sequence[str]) -> int:
         return UNUSABLE
     except (click.Abort, KeyboardInterrupt) as error:
         return _interrupted(error, arguments)
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`); Python must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (Lo2Error, OSError) as error:
         if _debugging(arguments, state):
             say(traceback.format_exc(), err=True)

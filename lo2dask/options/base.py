@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -97,6 +98,8 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
         if choices and item not in choices:
             raise InputError(f"{flag_name(field.name)}: {item!r} is not known; known are {', '.join(choices)}")
     low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{flag_name(field.name)}: {value} is no finite number")
     if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
         bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"from {low} to {high}"
         raise InputError(f"{flag_name(field.name)}: {value} is out of range; give a number {bounds}")

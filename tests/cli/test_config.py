@@ -79,9 +79,12 @@ def test_what_is_wrong_is_named(
     path = config(text)
     answer = command("load", "--root", "r", "--config", path)
     assert answer.code == 2
-    assert len(answer.lines) == 1 and str(path) in answer.err and said in answer.err
+    assert len(answer.lines) == 1
+    assert str(path) in answer.err
+    assert said in answer.err
 
 
 def test_a_file_that_is_not_there(command: Callable[..., Any], tmp_path: Path) -> None:
     answer = command("load", "--root", "r", "--config", tmp_path / "none.yaml")
-    assert answer.code == 2 and "none.yaml: No such file or directory" in answer.err
+    assert answer.code == 2
+    assert "none.yaml: No such file or directory" in answer.err

@@ -28,7 +28,8 @@ COMMANDS = [command for command in cli.commands.values() if isinstance(command, 
 def test_a_list_may_be_spaced_comma_separated_or_repeated(parsed: Callable[..., Any], words: list[str]) -> None:
     options = parsed("load", *words, "--save-parquet", "--root", "r")
     assert options.service_types == ("code", "token")
-    assert options.save_parquet and options.root == Path("r")
+    assert options.save_parquet
+    assert options.root == Path("r")
 
 
 def test_an_empty_list_is_empty(parsed: Callable[..., Any]) -> None:
@@ -38,7 +39,8 @@ def test_an_empty_list_is_empty(parsed: Callable[..., Any]) -> None:
 def test_a_list_without_a_word_is_wrong_usage(command: Callable[..., Any]) -> None:
     answer = command("load", "--root", "r", "--service-types", "--save-parquet")
     assert answer.code == 2
-    assert len(answer.lines) == 1 and "--service-types needs at least one word" in answer.err
+    assert len(answer.lines) == 1
+    assert "--service-types needs at least one word" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,8 @@ def test_a_list_without_a_word_is_wrong_usage(command: Callable[..., Any]) -> No
 )  # fmt: skip
 def test_a_list_leaves_the_positional_argument_alone(parsed: Callable[..., Any], words: list[str]) -> None:
     options = parsed("synth", *words)
-    assert options.services == ("code", "token") and options.out == Path("OUT")
+    assert options.services == ("code", "token")
+    assert options.out == Path("OUT")
 
 
 def test_a_list_without_known_choices_takes_one_word_before_the_argument() -> None:
@@ -77,7 +80,9 @@ def test_home_is_resolved(parsed: Callable[..., Any], monkeypatch: pytest.Monkey
 
 def test_an_unset_variable_is_not_the_current_folder(command: Callable[..., Any]) -> None:
     answer = command("load", "--root", "")
-    assert answer.code == 2 and "--root" in answer.err and "variable" in answer.err
+    assert answer.code == 2
+    assert "--root" in answer.err
+    assert "variable" in answer.err
 
 
 @pytest.mark.parametrize("made", COMMANDS, ids=lambda made: made.name)

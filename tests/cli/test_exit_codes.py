@@ -1,0 +1,150 @@
+"""What a command line ends with: its exit code, one line of what is wrong, and nothing that only a developer reads."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lo2dask import cli_actions
+from lo2dask.errors import InputError, IntegrityError, Lo2Error, RejectsError
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a load that raises."""
+
+    def call(error: BaseException, *arguments: object) -> Any:
+        def raise_it(options: object) -> None:
+            raise error
+
+        monkeypatch.setattr(cli_actions, "load", raise_it)
+        return command("load", "--root", "r", *arguments)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Lo2Error("it broke"), 1),
+        (IntegrityError("it broke"), 1),
+        (InputError("it broke"), 2),
+        (RejectsError("it broke"), 3),
+    ],
+)
+def test_errors_of_the_package(failing: Callable[..., Any], error: Exception, code: int) -> None:
+    answer = failing(error)
+    assert (answer.code, answer.err, answer.out) == (code, "lo2dask: it broke\n", "")
+
+
+def test_a_message_is_one_line_and_acts_on_no_terminal(failing: Callable[..., Any]) -> None:
+    answer = failing(InputError("bad\nname \x1b[31mred\x1b[0m \u202eevil"))
+    assert answer.err == "lo2dask: bad name \\x1b[31mred\\x1b[0m \\u202eevil\n"
+
+
+def test_a_full_disk_is_named_with_the_mend(failing: Callable[..., Any]) -> None:
+    answer = failing(OSError(28, "No space left on device", "out/part"))
+    assert answer.code == 1
+    assert answer.err == (
+        "lo2dask: out/part: No space left on device; mend it and repeat the command: it goes on where it stopped\n"
+    )
+
+
+def test_debug_shows_the_traceback(failing: Callable[..., Any]) -> None:
+    assert "Traceback" in failing(InputError("it broke"), "--debug").err
+    assert "Traceback" not in failing(InputError("it broke")).err
+
+
+def test_interrupted_names_the_line_that_goes_on(failing: Callable[..., Any]) -> None:
+    answer = failing(KeyboardInterrupt(), "--no-resume", "--output-dir", "my files")
+    assert answer.code == 130
+    assert answer.lines[-1] == ("lo2dask: interrupted; go on with: lo2dask load --root r --output-dir 'my files'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["load", "--rooot", "x"], "No such option '--rooot'. Did you mean '--root'?"),
+        (["laod"], "No such command 'laod'"),
+        (["load"], "--root is missing; give the raw tree"),
+        (["synth"], "OUT is missing; give the folder to write"),
+        (["load", "somewhere"], "unexpected extra argument (somewhere)"),
+        (["load", "--root", "r", "--runs", "many"], "'--runs': 'many' is not a valid integer"),
+        (["load", "--root", "r", "--init-lines-to-skip", "-1"], "--init-lines-to-skip: -1 is out of range"),
+        (["train", "--if-contamination", "0.9"], "--if-contamination: 0.9 is out of range; give a number from 0.0 to"),
+        (["train", "--if-contamination", "nan"], "--if-contamination: nan"),
+        (["load", "--root", "r", "--continuation-lines", "skip"], "'fill', 'drop', 'merge', 'keep'"),
+        (["synth", "out", "--services", "tokn"], "known are client, code"),
+    ],
+)
+def test_wrong_usage_is_one_line(command: Callable[..., Any], arguments: list[str], said: str) -> None:
+    answer = command(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert len(answer.lines) == 1, answer.err
+    assert said in answer.err
+
+
+def test_without_a_command_the_help_is_shown(command: Callable[..., Any]) -> None:
+    answer = command()
+    assert answer.code == 2
+    assert "Commands:" in answer.err
+
+
+def test_the_version(command: Callable[..., Any]) -> None:
+    from importlib.metadata import version
+
+    answer = command("--version")
+    assert answer.code == 0
+    assert version("lo2dask") in answer.out
+
+
+def test_an_unexpected_error_is_one_line() -> None:
+    script = (
+        "import sys; sys.argv = ['lo2dask', 'load', '--root', 'r', *sys.argv[1:]]\n"
+        "from lo2dask import cli, cli_actions\n"
+        "def broken(options): raise ValueError('two\\nlines')\n"
+        "cli_actions.load = broken\n"
+        "cli.main()\n"
+    )
+    plain = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (plain.returncode, plain.stdout) == (1, "")
+    assert plain.stderr == "lo2dask: failed: ValueError: two lines (traceback: add --debug)\n"
+    debug = subprocess.run([sys.executable, "-c", script, "--debug"], capture_output=True, text=True, timeout=60)
+    assert debug.returncode == 1
+    assert "Traceback" in debug.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_noise() -> None:
+    """``lo2dask masks | head -1``: the pipe is closed before all is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    line = [sys.executable, "-c", "from lo2dask.cli import main; main()", "masks"]
+    done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("seconds", [1.5, 3.0])
+def test_ctrl_c_in_the_middle(tiny_tree: Path, tmp_path: Path, seconds: float) -> None:
+    """A terminal interrupts every process of the command; the same line goes on and ends well."""
+    line = [sys.executable, "-c", "from lo2dask.cli import main; main()", "load", "--root", str(tiny_tree)]
+    line += ["--output-dir", str(tmp_path / "out"), "--workers", "1", "--partition-size", "64KB"]
+    running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(seconds)
+    stopped = running.poll() is None
+    if stopped:
+        os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    if not stopped or running.returncode == 0:
+        pytest.skip("the load was done before it could be interrupted")
+    assert running.returncode == 130
+    assert "Traceback" not in errors, errors
+    assert "go on with: lo2dask load --root" in errors.splitlines()[-1]
+    again = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr

@@ -1,0 +1,153 @@
+"""What is shown while the work goes on, and what is made of text that comes from the data."""
+
+import io
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lo2dask import cli_progress
+from lo2dask.cli_progress import Step, watching
+from lo2dask.cli_summary import figure, speed
+from lo2dask.cli_text import count, megabytes, one_line, say, say_json, table
+
+
+def lines_of(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    return capfd.readouterr().err.splitlines()
+
+
+def test_a_pipe_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli_progress, "SECONDS_BETWEEN_LINES", 0.02)
+    with watching() as watch:
+        watch("load", 1, 4, {"bytes": 2_000_000})
+        cli_progress.threading.Event().wait(0.2)
+        watch("load", 4, 4, {"bytes": 1})
+    lines = lines_of(capfd)
+    assert lines
+    assert all(line.startswith("load: 1 of 4 (25%), 2.0 MB, ") for line in lines)
+    assert "s left" in lines[0]
+
+
+def test_short_work_in_a_pipe_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    with watching() as watch:
+        watch("load", 1, 1, None)
+    assert lines_of(capfd) == []
+
+
+def test_json_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    with watching(log_format="json") as watch:
+        watch("load", 1, 2, {"bytes": 5})
+        watch("load", 2, 2, {"bytes": 5})
+        logging.getLogger("lo2dask.stages").info("going on in %s", "a\nb")
+    progress, log = map(json.loads, lines_of(capfd))
+    assert progress["event"] == "progress"
+    assert progress["stage"] == "load"
+    assert (progress["done"], progress["total"], progress["bytes"]) == (2, 2, 10)
+    assert log == {"event": "log", "level": "info", "logger": "lo2dask.stages", "message": "going on in a\nb"}
+
+
+def test_quiet_shows_errors_only(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli_progress, "SECONDS_BETWEEN_LINES", 0.01)
+    with watching(quiet=True) as watch:
+        watch("load", 1, 4, None)
+        logging.getLogger("lo2dask.stages").info("not this")
+        logging.getLogger("lo2dask.stages").error("but this")
+        cli_progress.threading.Event().wait(0.05)
+    assert lines_of(capfd) == ["but this"]
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with watching() as watch:
+        for done in (1, 2):
+            watch("scan", done, 2, {"bytes": 1_000_000})
+        watch("load", 1, 3, None)
+    assert "scan" in terminal.getvalue()
+    assert "2/2" in terminal.getvalue()
+    assert "1/3" in terminal.getvalue()
+
+
+def test_a_new_step_begins_anew(capfd: pytest.CaptureFixture[str]) -> None:
+    with watching(quiet=True) as watch:
+        watch("load", 3, 3, {"bytes": 5})
+        watch("load", 1, 2, {"bytes": 7})
+        assert isinstance(watch, cli_progress.Watch)
+        assert watch.step is not None
+        assert (watch.step.done, watch.step.total, watch.step.bytes) == (1, 2, 7)
+
+
+def test_the_handler_of_log_lines_is_taken_away() -> None:
+    before = list(logging.getLogger("lo2dask").handlers)
+    with watching():
+        assert len(logging.getLogger("lo2dask").handlers) == len(before) + 1
+    assert logging.getLogger("lo2dask").handlers == before
+
+
+def test_text_from_the_data_acts_on_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    say("first\nsecond \x1b]0;title\x07 \x9b31m")
+    assert capfd.readouterr().out == "first\nsecond \\x1b]0;title\\x07 \\x9b31m\n"
+    say(table([{"name": "a\x1b[2J", "value": 1}, {"name": "b\nc", "value": 22}]))
+    assert capfd.readouterr().out == "name      value\na\\x1b[2J  1\nb\\nc      22\n"
+
+
+def test_json_of_a_summary(capfd: pytest.CaptureFixture[str]) -> None:
+    @dataclass
+    class Inner:
+        path: Path
+
+    say_json("done", {"inner": (Inner(Path("a")),), "lines": {"kept": 1}, "none": None, "kind": int})
+    written = json.loads(capfd.readouterr().out)
+    assert written == {
+        "event": "done", "inner": [{"path": "a"}], "lines": {"kept": 1}, "none": None, "kind": "<class 'int'>",
+    }  # fmt: skip
+
+
+def test_figures_as_text() -> None:
+    assert (megabytes(1_500_000), megabytes(2e9)) == ("1.5 MB", "2.00 GB")
+    assert (count(1, "run"), count(1200, "run")) == ("1 run", "1,200 runs")
+    assert (figure(None), figure(0.12345)) == ("-", "0.123")
+    assert speed(0, 2.0) == "2.0 s"
+    assert speed(10_000_000, 2.0) == "10.0 MB in 2.0 s (5 MB/s)"
+    assert one_line("a\n  b\n") == "a b"
+    assert Step("load", 0, 0.0).text() == "load: 0 of 0 (0%)"
+
+
+def test_the_summary_of_a_load(command: Callable[..., Any], tiny_tree: Path, tmp_path: Path) -> None:
+    line = ["load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--workers", "1", "--head", "2"]
+    answer = command(*line, "--service-types", "code", "token", "--enhancer-run-batch", "3")
+    assert answer.code == 0
+    assert "2 runs" in answer.out
+    assert "2 services: 8 sequences" in answer.out
+    assert " MB/s)" in answer.out
+    assert str(tmp_path / "out" / "lo2_sequences_enhanced.parquet") in answer.out
+    assert answer.out.count("__light-oauth2-oauth2-") == 2
+    assert answer.out.splitlines()[-1] == f"next: lo2dask train --root {tmp_path / 'out'}"
+    assert "rejects: none" in answer.out
+    assert "--enhancer-run-batch is accepted but without effect" in answer.err
+    quiet = command(*line, "--service-types", "code", "token", "--quiet")
+    assert quiet == type(quiet)(0, "", "")
+    as_json = command(*line, "--service-types", "code", "token", "--log-format", "json")
+    summary = json.loads(as_json.out)
+    assert summary["event"] == "done"
+    assert summary["sequences"] == 8
+    assert summary["skipped"] == summary["batches"]
+
+
+def test_strict_with_rejects(command: Callable[..., Any], tmp_path: Path) -> None:
+    assert command("synth", tmp_path / "t", "--runs", "1", "--scale", "0.01", "--faults", "--quiet").code == 0
+    line = ["load", "--root", tmp_path / "t", "--output-dir", tmp_path / "out", "--workers", "1"]
+    strict = command(*line, "--strict")
+    assert strict.code == 3
+    assert "--strict: " in strict.lines[-1]
+    assert "lo2_rejects.parquet" in strict.lines[-1]
+    assert command(*line).code == 0

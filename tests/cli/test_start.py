@@ -1,0 +1,78 @@
+"""The program starts at once: nothing heavy is imported to show help, and little to list models."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+HEAVY = ("pandas", "sklearn", "shap", "xgboost", "matplotlib", "dask", "distributed", "pyarrow", "scipy", "numpy")
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Names of the packages that a command line imports."""
+    script = (
+        "import sys, json\n"
+        "from lo2dask.cli import run\n"
+        "code = run(sys.argv[1:])\n"
+        "print('\\n' + json.dumps([code, sorted({name.split('.')[0] for name in sys.modules})]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60)
+    code, names = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, done.stderr
+    return set(names)
+
+
+@pytest.mark.parametrize("command", ["", "synth", "load", "train", "explain", "run", "models", "masks"])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    assert not modules_after(*command.split(), "--help") & set(HEAVY)
+
+
+@pytest.mark.parametrize("line", ["models", "train --list-models", "explain --list-models", "run --list-models"])
+def test_listing_models_imports_no_library_of_models(line: str) -> None:
+    assert not modules_after(*line.split()) & {"pandas", "sklearn", "shap", "xgboost", "matplotlib", "dask", "scipy"}
+
+
+def test_help_takes_less_than_a_second(program: Callable[..., Any]) -> None:
+    """The best of five, because a busy machine only adds to it."""
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        assert program("--help").returncode == 0
+        taken.append(time.perf_counter() - began)
+    assert min(taken) < 1.0, taken
+
+
+def test_the_models_are_listed_alike(command: Callable[..., Any]) -> None:
+    listed = command("models").out
+    for key in ("event_lr_words", "event_xgb_words", "event_oov_words", "sequence_shap_lr_words"):
+        assert any(line.startswith(key + " ") for line in listed.splitlines())
+    assert "distributed" in listed
+    assert "drift" in listed
+    for line in ("train", "explain", "run"):
+        assert command(line, "--list-models").out == listed
+
+
+def test_each_mask_is_shown_with_its_example_and_what_becomes_of_it(command: Callable[..., Any]) -> None:
+    from lo2dask.features.masks import MASKS
+
+    lines = command("masks").out.splitlines()[1:]
+    assert len(lines) == len(MASKS)
+    for mask, line in zip(MASKS, lines, strict=True):
+        assert line.startswith(mask.name)
+        assert mask.example in line
+    assert any("172.18.0.5" in line and "<IP>" in line for line in lines)
+
+
+def test_own_masks_are_shown_too(command: Callable[..., Any], tmp_path: Any) -> None:
+    path = tmp_path / "masks.yaml"
+    path.write_text("- {name: ticket, pattern: 'T-[0-9]+', replacement: <TICKET>, example: T-17}\n")
+    shown = command("masks", "--mask-file", path).out
+    assert "ticket" in shown
+    assert "<TICKET>" in shown
+    missing = command("masks", "--mask-file", tmp_path / "none.yaml")
+    assert missing.code == 2
+    assert len(missing.lines) == 1
