@@ -25,7 +25,8 @@ from lo2dask.storage import write_bytes, write_text
 logger = logging.getLogger(__name__)
 
 LAYOUT = 1
-_OBJECTS = ("model", "vectorizer", "columns", "record", "layout", "fingerprint")
+# What follows from the rest of the content; and the options, most of which shape no model (``setup`` has the others).
+_DERIVED = ("model", "vectorizer", "columns", "record", "scoring", "calibration", "options", "layout", "fingerprint")
 _PACKAGES = ("lo2dask", "numpy", "scipy", "scikit-learn", "xgboost", "joblib")
 _HEAD_BYTES = 4096
 
@@ -33,7 +34,7 @@ _HEAD_BYTES = 4096
 def save(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> bool:
     """Write a bundle and its hash by rename; False where the same content is there already.
 
-    Content is the same when all but the objects and the fit record is: what is fitted follows from that.
+    Content is the same when all is that the fitted objects follow from: spec, data, split, setup, versions.
 
     Raises
     ------
@@ -80,8 +81,13 @@ def hash_path(path: Path) -> Path:
 
 
 def content_fingerprint(content: Mapping[str, Any]) -> str:
-    """Hash what a bundle's objects follow from: all of its content but the objects and the fit record."""
-    return fingerprint({name: value for name, value in content.items() if name not in _OBJECTS})
+    """Hash what a bundle's objects follow from: all of its content but the objects, the fit record and the options."""
+    return fingerprint({name: value for name, value in content.items() if name not in _DERIVED})
+
+
+def plain_content(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a loaded bundle's content without what ``save`` adds to it."""
+    return {name: value for name, value in content.items() if name not in ("layout", "fingerprint")}
 
 
 def versions() -> dict[str, str | None]:
@@ -105,7 +111,7 @@ def write_model_yml(path: Path, content: Mapping[str, Any], bundle: Path | None 
         "numeric": list(spec["numeric"]),
         "parameters": dict(spec["params"]),
         "contamination": spec["contamination"],
-        "threshold": content["scoring"].get("threshold"),
+        "threshold": thresholds(content),
         "options": content.get("options", {}),
         "data_fingerprint": content.get("data_fingerprint"),
         "versions": content.get("versions") or versions(),
@@ -114,6 +120,14 @@ def write_model_yml(path: Path, content: Mapping[str, Any], bundle: Path | None 
         "sha256": digest,
     }
     write_text(path, yaml.safe_dump(plain, sort_keys=True, allow_unicode=True))
+
+
+def thresholds(content: Mapping[str, Any]) -> Any:
+    """Give the score above which a bundle's model flags; with one model per service, by service."""
+    scoring = content["scoring"]
+    if not content.get("per_service"):
+        return scoring.get("threshold")
+    return {service: of.get("threshold") for service, of in scoring.items()}
 
 
 def git_commit() -> str | None:

@@ -92,10 +92,10 @@ def why_not(spec: ModelSpec, matrix: Any, y: np.ndarray) -> str | None:
     rows, features = matrix.shape
     if not rows:
         return f"the training part has no {'normal ' if spec.normal_only else ''}sequence"
-    if not features:
-        return "the training part has no feature within the vectorizer's bounds"
     if spec.supervised and (y.all() or not y.any()):
         return f"the training part has {'anomalies' if y.all() else 'normal sequences'} only; both classes are needed"
+    if not features:
+        return "the training part has no feature within the vectorizer's bounds"
     if spec.algorithm in ("lof", "kmeans") and len(distinct_rows(matrix)) < 2:
         return "all training sequences are alike; two different ones are needed"
     return None

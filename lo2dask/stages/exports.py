@@ -9,39 +9,53 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.options import TrainOptions
+from lo2dask.stages.bundles import unfitted_reasons
 from lo2dask.stages.measures import forest_part
 from lo2dask.stages.units import FOREST
-from lo2dask.storage import read_json, replacing
+from lo2dask.storage import read_json, replacing, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts
 
 
-def export_forest(options: TrainOptions, layout: Layout, session: Session) -> Path | None:
-    """Write the forest's predictions, and its bundle and model.yml if asked for; give the bundle's path."""
+def export_forest(options: TrainOptions, layout: Layout, key: str, session: Session) -> Path | None:
+    """Write the forest's predictions, and its bundle and model.yml if asked for; give the bundle's path.
+
+    ``key`` names the training: predictions that were written for it are left as they are.
+    """
     if options.skip_if:
+        return None
+    _write_predictions(options, layout, key, session)
+    saved = options.save_model
+    if not (saved or options.dump_metadata):
         return None
     kept = layout.models / f"{FOREST}.joblib"
     content = bundle.load(kept)
+    if saved:
+        bundle.save(saved, bundle.plain_content(content), options.overwrite_model)
+    folder = saved.parent if saved else layout.root / "models"
+    bundle.write_model_yml(folder / "model.yml", content, saved or kept)
+    return saved
+
+
+def _write_predictions(options: TrainOptions, layout: Layout, key: str, session: Session) -> None:
+    """Write the forest's predictions, unless they are there.
+
+    Raises
+    ------
+    InputError : --save-if names a file, or a folder with Parquet files of someone else.
+    """
     target = options.save_if or layout.if_predictions
     names = [path.name for path in part_paths(layout.predictions / FOREST)]
-    session.wave(
-        forest_part,
-        names,
-        "if predictions",
-        root=layout.root,
-        threshold=_threshold(options, layout, content),
-        target=target,
-    )
+    there = [path.name for path in part_paths(target)] if target.exists() else []
+    marker = layout.internal / "if_predictions.json"
+    if there == names and read_json(marker) == {"key": key, "target": str(target.resolve())}:
+        return
+    if target.is_file() or any(not name.startswith("part-") for name in there):
+        raise InputError(f"--save-if {target}: something else is there; name a folder that does not exist yet")
+    threshold = _threshold(options, layout)
+    session.wave(forest_part, names, "if predictions", root=layout.root, threshold=threshold, target=target)
     prune_parts(target, names)
-    saved = None
-    if options.save_model:
-        plain = {name: value for name, value in content.items() if name not in ("layout", "fingerprint")}
-        bundle.save(options.save_model, plain, options.overwrite_model)
-        saved = options.save_model
-    if options.dump_metadata or saved:
-        folder = saved.parent if saved else layout.root / "models"
-        bundle.write_model_yml(folder / "model.yml", content, saved or kept)
-    return saved
+    write_json(marker, {"key": key, "target": str(target.resolve())})
 
 
 def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) -> list[str]:
@@ -50,10 +64,9 @@ def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) ->
     for key in keys if options.save_sup_models and options.phase == "full" else ():
         assert options.save_sup_models is not None
         content = bundle.load(layout.models / f"{key}.joblib")
-        plain = {name: value for name, value in content.items() if name not in ("layout", "fingerprint")}
-        bundle.save(options.save_sup_models / f"{key}.joblib", plain, options.overwrite_model)
-        if content["model"] is None:
-            notes.append(f"{key}: saved without a model: {content['record']['reason']}")
+        bundle.save(options.save_sup_models / f"{key}.joblib", bundle.plain_content(content), options.overwrite_model)
+        for service, reason in unfitted_reasons(content).items():
+            notes.append(f"{key}: saved without a model{f' for {service}' if service else ''}: {reason}")
     return notes
 
 
@@ -83,9 +96,8 @@ def export_enhanced(options: TrainOptions, layout: Layout, session: Session) -> 
     prune_parts(target, [path.name for path in parts])
 
 
-def _threshold(options: TrainOptions, layout: Layout, content: dict[str, object]) -> float:
-    """Give the alert threshold: the percentile that was asked for, else the contamination's own."""
+def _threshold(options: TrainOptions, layout: Layout) -> float | None:
+    """Give the alert threshold that was asked for as a percentile; None where none was: the label's own holds."""
     measured = read_json((options.metrics_dir or layout.measures) / "if_metrics.json") or {}
     asked = (measured.get("threshold") or {}).get("threshold")
-    own = content["scoring"].get("threshold") if isinstance(content["scoring"], dict) else None
-    return float(asked if asked is not None else own if own is not None else float("inf"))
+    return None if asked is None else float(asked)

@@ -26,7 +26,7 @@ from lo2dask.stages.units import KEY_COLUMNS, TrainingRows, Unit, read_columns, 
 from lo2dask.stages.vocabularies import Chosen, RowCounts
 from lo2dask.storage import replacing
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part
+from lo2dask.tables.parts import part_paths, read_part, write_part
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def gather_part(name: str, root: Path, gatherings: Sequence[Gathering]) -> int:
         part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
         keep = gathering.rows.mask(part, splits)
         if gathering.sample:
-            keep &= joblib.load(gathering.sample).mask(part["seq_id"])
+            keep &= among(part["seq_id"], read_part(gathering.sample)["seq_id"].cast("string").to_pylist())
         chosen = part.filter(keep)
         gathered = {
             "matrix": to_matrix(chosen, columns, gathering.binary),
@@ -184,9 +184,8 @@ def _draw_samples(
     for place, (rows, quota) in enumerate(shares):
         sample = choose(merge_candidates([part[place] for part in parts], quota))
         described = sample.describe(counts[rows.name].total, plan.seed)
-        path = layout.models / "samples" / f"{described['sha256'][:16]}.joblib"
-        with replacing(path) as temporary:
-            joblib.dump(sample, temporary)
+        path = layout.models / "samples" / f"{described['sha256'][:16]}.parquet"
+        write_part(path, sample.to_table(), sample.to_table().schema)
         drawn[wanted[place]] = (path, described)
     return drawn
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +92,9 @@ def with_leakage(measures: dict[str, Any], baseline: Mapping[str, Any] | None) -
     return measures | {"leakage": {side: leakage_line(measures[side], baseline[side]) for side in ("train", "holdout")}}
 
 
-def write_measures(folder: Path, name: str, measures: Mapping[str, Any]) -> Path:
+def write_measures(path: Path, measures: Mapping[str, Any]) -> None:
     """Write one model's measures as JSON."""
-    path = folder / f"{name}.json"
     write_json(path, _finite(measures))
-    return path
 
 
 def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
@@ -113,14 +111,14 @@ def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
     write_text(path, text.getvalue())
 
 
-def write_runs(layout: Layout, key: str, rows: Rows, split: Split, scores: np.ndarray) -> dict[str, Any]:
-    """Write the model's run scores; give the calibration that they rest on."""
+def write_runs(path: Path, rows: Rows, split: Split, scores: np.ndarray, calibrating: np.ndarray) -> dict[str, Any]:
+    """Write a model's run scores; give the calibration that they rest on, which ``calibrating`` scores give."""
     known = ~np.isnan(scores)
     keep = pa.array(known)
     table = RunRows(rows.run.filter(keep), rows.test_case.filter(keep), rows.service.filter(keep), scores[known])
     training = (rows.sides(split, scores) == "train")[known] & ~rows.anomaly[known]
-    calibration = calibrate(table, training)
-    write_part(layout.root / f"{key}_runs.parquet" / "part-000000.parquet", run_scores(table, calibration), RUNS)
+    calibration = calibrate(replace(table, score=calibrating[known]), training)
+    write_part(path / "part-000000.parquet", run_scores(table, calibration), RUNS)
     return calibration
 
 
@@ -130,10 +128,10 @@ def headline(measures: Mapping[str, Any]) -> dict[str, Any]:
     return {key: held.get(key) for key in HEADLINE[:3]} | {"reason": held.get("reason")}
 
 
-def forest_part(name: str, root: Path, threshold: float, target: Path) -> int:
-    """Write one part of the forest's predictions (schema.IF_PREDICTIONS)."""
+def forest_part(name: str, root: Path, threshold: float | None, target: Path) -> int:
+    """Write one part of the forest's predictions (schema.IF_PREDICTIONS); no threshold: alert as labelled."""
     part = read_part(Layout(root).predictions / "if" / name)
-    above = pa.array((part["score"].to_numpy() > threshold).astype(np.int8))
+    above = part["pred_ano"] if threshold is None else pa.array((part["score"].to_numpy() > threshold).astype(np.int8))
     columns = {column: part[column] for column in schema.KEYS} | {
         "pred_ano": part["pred_ano"],
         "score_if": part["score"],

@@ -15,8 +15,9 @@ from lo2dask.features.matrix import Columns, to_matrix, unknown
 from lo2dask.models import bundle
 from lo2dask.models.estimators import Rows
 from lo2dask.models.registry import ModelSpec, from_plain
-from lo2dask.models.score import label, score
-from lo2dask.stages.units import KEY_COLUMNS, of_service, read_splits, working_folder
+from lo2dask.models.score import label, score, score_training_normals
+from lo2dask.models.split import Split
+from lo2dask.stages.units import KEY_COLUMNS, TrainingRows, of_service, read_splits, working_folder
 from lo2dask.storage import replacing
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
@@ -59,9 +60,13 @@ def read_bundle(path: Path, stamp: int) -> tuple[ModelSpec, tuple[Part, ...]]:
 
 
 def score_part_rows(
-    part: pa.Table, spec: ModelSpec, models: Sequence[Part], batch: int
+    part: pa.Table, spec: ModelSpec, models: Sequence[Part], batch: int, calibrating: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Score the rows of an enhanced part: (score float64, NaN where no model is for the row's service; label int8)."""
+    """Score the rows of an enhanced part: (score float64, NaN where no model is for the row's service; label int8).
+
+    ``calibrating`` scores training normals as runs are calibrated on them (see ``score.score_training_normals``).
+    """
+    how = score_training_normals if calibrating else score
     scores = np.full(part.num_rows, np.nan)
     labels = np.zeros(part.num_rows, dtype=np.int8)
     for model in models:
@@ -70,7 +75,7 @@ def score_part_rows(
         merged = spec.fit == "merge"
         matrix = to_matrix(chosen, model.columns, spec.vectorizer.binary and not merged)
         extra = (*unknown(chosen, model.columns), chosen["service"]) if merged else ()
-        scores[rows] = score(model.model, model.scoring, Rows(matrix, *extra), batch)
+        scores[rows] = how(model.model, model.scoring, Rows(matrix, *extra), batch)
         labels[rows] = label(scores[rows], model.scoring)
     return scores, labels
 
@@ -87,18 +92,43 @@ def score_part(name: str, root: Path, targets: Sequence[Target]) -> int:
     loaded = [read_bundle(target.path, target.path.stat().st_mtime_ns) for target in targets]
     needed = {column for _, models in loaded for model in models for column in model.columns.needed}
     part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *sorted(needed)])
+    splits = read_splits(layout)
     for target, (spec, models) in zip(targets, loaded, strict=True):
         scores, labels = score_part_rows(part, spec, models, target.batch)
+        normals = TrainingRows(target.side, normal_only=True)
+        calibrating = _calibrating(part, normals, splits, (spec, models, target.batch), scores)
         with replacing(_scores(layout, target.key) / f"{name}.npy") as temporary, open(temporary, "wb") as file:
-            np.save(file, np.column_stack([scores, labels.astype(np.float64)]))
+            np.save(file, np.column_stack([scores, labels.astype(np.float64), calibrating]))
     return part.num_rows
 
 
+def _calibrating(
+    part: pa.Table, rows: TrainingRows, splits: Mapping[str, Split], scored: tuple[ModelSpec, Sequence[Part], int],
+    scores: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Give the scores that runs are calibrated on: drift leaves each training normal out of the mean."""
+    spec, models, batch = scored
+    if spec.algorithm != "drift":
+        return scores
+    found, normal = scores.copy(), rows.mask(part, splits)
+    found[normal] = score_part_rows(part.filter(pa.array(normal)), spec, models, batch, calibrating=True)[0]
+    return found
+
+
 def read_scores(layout: Layout, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read a model's scores and labels of all rows, in the order of the parts: 16 bytes a sequence."""
-    files = [_scores(layout, key) / f"{path.name}.npy" for path in part_paths(layout.enhanced)]
-    table = np.concatenate([np.load(file) for file in files])
+    """Read a model's scores and labels of all rows, in the order of the parts: 9 bytes a sequence."""
+    table = _read(layout, key)
     return table[:, 0], table[:, 1].astype(np.int8)
+
+
+def read_calibrating(layout: Layout, key: str) -> np.ndarray:
+    """Read the scores of all rows that runs are calibrated on, in the order of the parts."""
+    return _read(layout, key)[:, 2]
+
+
+def _read(layout: Layout, key: str) -> np.ndarray:
+    files = [_scores(layout, key) / f"{path.name}.npy" for path in part_paths(layout.enhanced)]
+    return np.concatenate([np.load(file) for file in files])
 
 
 def write_predictions(layout: Layout, targets: Sequence[Target], session: Session) -> None:

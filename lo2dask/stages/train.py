@@ -8,27 +8,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
-
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
-from lo2dask.features.masks import load_masks
-from lo2dask.features.templates import Templates
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
-from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
+from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.stages import measures as measuring
+from lo2dask.stages.bundles import data_fingerprint, given_forest, keep_bundles, keep_calibrations, train_options
 from lo2dask.stages.enhance import enhance
 from lo2dask.stages.exports import export_enhanced, export_forest, export_models
-from lo2dask.stages.fitting import FitPlan, fit_units, unit_path
-from lo2dask.stages.scoring import Target, read_scores, score_all, write_predictions
-from lo2dask.stages.text import EnhanceKey, load_fingerprint, loaded
+from lo2dask.stages.fitting import FitPlan, fit_units
+from lo2dask.stages.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
+from lo2dask.stages.text import loaded
 from lo2dask.stages.units import BASELINE, FOREST, Unit, working_folder
 from lo2dask.stages.vocabularies import choose_columns, count_parts
 from lo2dask.storage import read_json, write_json
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_parts
+from lo2dask.tables.parts import checksum, part_paths, read_parts
 
 logger = logging.getLogger(__name__)
 
@@ -83,16 +80,16 @@ def train(options: TrainOptions, session: Session | None = None) -> TrainSummary
             return TrainSummary(options.root, enhanced, seconds=time.perf_counter() - started)
         key = fingerprint([_train_fingerprint(options), data_fingerprint(layout, options)])
         marker = read_json(layout.marker("train"))
-        current = options.resume and bool(marker) and marker["key"] == key and _is_whole(layout, marker)
+        folder = metrics_folder(options)
+        current = options.resume and bool(marker) and marker["key"] == key and _is_whole(layout, folder, marker)
         if not current:
             layout.marker("train").unlink(missing_ok=True)
-            lines = _train(options, layout, specs, own)
-            marker = {"key": key, "models": [line.__dict__ for line in lines]}
+            fresh = _train(options, layout, specs, own)
+            marker = {"key": key, "models": [line.__dict__ for line in fresh]}
             write_json(layout.marker("train"), marker)
-        exported = export_forest(options, layout, own)
+        exported = export_forest(options, layout, key, own)
         notes = export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
         lines = tuple(ModelLine(**line) for line in marker["models"])
-        folder = metrics_folder(options)
         return TrainSummary(
             options.root, enhanced, lines, folder, exported, current, time.perf_counter() - started, tuple(notes)
         )
@@ -103,10 +100,9 @@ def metrics_folder(options: TrainOptions) -> Path:
     return options.metrics_dir or Layout(options.root).measures
 
 
-def data_fingerprint(layout: Layout, options: TrainOptions) -> str:
-    """Hash what the models learn from: the loaded tables and how they were enhanced."""
-    key = EnhanceKey.of(options, load_masks(options.mask_file))
-    return fingerprint([load_fingerprint(layout), key.all])
+def runs_path(layout: Layout, key: str) -> Path:
+    """Give the table of a model's run scores."""
+    return layout.root / f"{key}_runs.parquet"
 
 
 def _specs(options: TrainOptions) -> list[registry.ModelSpec]:
@@ -130,11 +126,12 @@ def _train(
     given = options.load_model is not None and not options.skip_if
     fitted = [unit for unit in units if not (given and unit.spec.key == FOREST)]
     records = _fit(options, layout, fitted, session)
-    targets = _keep_bundles(options, layout, fitted, splits)
+    targets = keep_bundles(options, layout, fitted, splits)
     if given:
-        targets.append(_given_forest(options, layout))
+        targets.append(given_forest(options, layout))
     score_all(layout, targets, session)
-    lines = _measure(options, layout, targets, splits, records)
+    lines, calibrations = _measure(options, layout, targets, splits, records)
+    keep_calibrations(targets, calibrations, session)
     write_predictions(layout, targets, session)
     shutil.rmtree(folder, ignore_errors=True)
     return lines
@@ -177,59 +174,17 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
     return fit_units(plan, units, columns, counts, session)
 
 
-def _keep_bundles(
-    options: TrainOptions, layout: Layout, units: Sequence[Unit], splits: dict[str, Split]
-) -> list[Target]:
-    """Join the units of each model into the bundle that train keeps."""
-    common = {
-        "options": options.affecting("load", "enhance") | _train_options(options),
-        "data_fingerprint": data_fingerprint(layout, options),
-        "versions": bundle.versions(),
-        "masks": [[mask.name, mask.pattern, mask.replacement] for mask in load_masks(options.mask_file)],
-        "templates": Templates.load(layout.template_state).to_plain(),
-        "raw_tokens": options.tokens == "raw",
-    }
-    targets = []
-    for key in dict.fromkeys(unit.spec.key for unit in units):
-        of_key = [unit for unit in units if unit.spec.key == key]
-        first, side = of_key[0], of_key[0].side
-        loaded_units = [joblib.load(unit_path(layout, unit.name)) for unit in of_key]
-        content = {**common, "key": key, "spec": first.spec.to_plain(), "split": splits[side].to_json()}
-        path = layout.models / f"{key}.joblib"
-        bundle.save(path, content | _joined(loaded_units, options.per_service), overwrite=True)
-        targets.append(Target(key, path, side, options.predict_batch_size))
-    return targets
-
-
-def _joined(units: Sequence[dict[str, Any]], per_service: bool) -> dict[str, Any]:
-    names = ("model", "vectorizer", "columns", "scoring", "record")
-    if not per_service:
-        return {"per_service": False} | {name: units[0][name] for name in names}
-    return {"per_service": True} | {name: {unit["service"]: unit[name] for unit in units} for name in names}
-
-
-def _given_forest(options: TrainOptions, layout: Layout) -> Target:
-    """Take a bundle that the user gives in place of a fitted forest."""
-    assert options.load_model is not None
-    content = bundle.load(options.load_model)
-    if content["spec"]["algorithm"] != "if":
-        raise InputError(f"--load-model {options.load_model}: a bundle of {content['key']}, not of an Isolation Forest")
-    path = layout.models / f"{FOREST}.joblib"
-    bundle.save(path, {name: value for name, value in content.items() if name not in ("layout", "fingerprint")}, True)
-    return Target(FOREST, path, "if", options.predict_batch_size)
-
-
 def _measure(
     options: TrainOptions, layout: Layout, targets: Sequence[Target], splits: dict[str, Split],
     records: dict[str, dict[str, Any]],
-) -> list[ModelLine]:  # fmt: skip
-    """Measure every model on what is held out, write it down, and give a line for each."""
+) -> tuple[list[ModelLine], dict[str, Any]]:  # fmt: skip
+    """Measure every model on what is held out, write it down; give a line and a run calibration for each."""
     rows = measuring.Rows.read(layout)
     baselines = {}
     for target in targets:
         if target.key.startswith(BASELINE):
             baselines[target.side] = measuring.measure(rows, splits[target.side], *read_scores(layout, target.key))
-    lines = []
+    lines, calibrations = [], {}
     for target in targets:
         if target.key.startswith(BASELINE):
             continue
@@ -240,19 +195,24 @@ def _measure(
         else:
             found = measuring.measure(rows, split, scores, labels)
         found = measuring.with_leakage(found, baselines.get(target.side))
-        found["runs_calibration"] = measuring.write_runs(layout, target.key, rows, split, scores)
+        calibrating = read_calibrating(layout, target.key)
+        calibrations[target.key] = measuring.write_runs(runs_path(layout, target.key), rows, split, scores, calibrating)
+        found["runs_calibration"] = calibrations[target.key]
         found["fit"] = [record for name, record in records.items() if name.split("@")[0] == target.key]
         _write(options, target.key, found)
         lines.append(_line(target.key, found))
-    return lines
+    return lines, calibrations
 
 
 def _write(options: TrainOptions, key: str, found: dict[str, Any]) -> None:
-    folder = metrics_folder(options)
-    name = "if_metrics" if key == FOREST else key
-    measuring.write_measures(folder, name, found)
+    path = _measures_path(metrics_folder(options), key)
+    measuring.write_measures(path, found)
     if key == FOREST:
-        measuring.write_csv(folder / "if_metrics.csv", found)
+        measuring.write_csv(path.with_suffix(".csv"), found)
+
+
+def _measures_path(folder: Path, key: str) -> Path:
+    return folder / f"{'if_metrics' if key == FOREST else key}.json"
 
 
 def _line(key: str, found: dict[str, Any]) -> ModelLine:
@@ -267,24 +227,17 @@ def _line(key: str, found: dict[str, Any]) -> ModelLine:
     )  # fmt: skip
 
 
-def _train_options(options: TrainOptions) -> dict[str, Any]:
-    """Give the options that the models and measures depend on, as plain types."""
-    common = set(CommonOptions.__dataclass_fields__)
-    places = {"root", "raw_root", "save_if", "save_model", "save_sup_models", "metrics_dir", "enhancers_output_dir"}
-    doing = {"overwrite_model", "overwrite_enhancers", "save_enhancers", "dump_metadata", "list_models"}
-    names = sorted(set(options.__dataclass_fields__) - common - places - doing)
-    return {name: plain(getattr(options, name)) for name in names}
-
-
 def _train_fingerprint(options: TrainOptions) -> str:
-    return fingerprint([_train_options(options), bundle.versions(), str(options.metrics_dir or "")])
+    given = [checksum(options.load_model)] if options.load_model and options.load_model.is_file() else []
+    return fingerprint([train_options(options), bundle.versions(), str(options.metrics_dir or ""), *given])
 
 
-def _is_whole(layout: Layout, marker: dict[str, Any]) -> bool:
+def _is_whole(layout: Layout, folder: Path, marker: dict[str, Any]) -> bool:
     """Tell whether what an earlier training wrote is still there."""
     names = {path.name for path in part_paths(layout.enhanced)}
-    for line in marker["models"]:
-        there = {path.name for path in part_paths(layout.predictions / line["key"])}
-        if there != names or not (layout.models / f"{line['key']}.joblib").is_file():
+    for key in (line["key"] for line in marker["models"]):
+        files = [layout.models / f"{key}.joblib", _measures_path(folder, key)]
+        there = {path.name for path in part_paths(layout.predictions / key)}
+        if there != names or not all(map(Path.is_file, files)) or not part_paths(runs_path(layout, key)):
             return False
     return True

@@ -50,9 +50,9 @@ def test_the_same_content_is_left_alone_and_another_is_refused(tmp_path):
     assert not bundle.save(path, _content(record={"seconds": 1.5}))
     assert path.stat().st_mtime_ns == before
     with pytest.raises(InputError, match="--overwrite-model"):
-        bundle.save(path, _content(options={"seed": 43}))
-    assert bundle.save(path, _content(options={"seed": 43}), overwrite=True)
-    assert bundle.load(path)["options"] == {"seed": 43}
+        bundle.save(path, _content(setup={"seed": 43}))
+    assert bundle.save(path, _content(setup={"seed": 43}), overwrite=True)
+    assert bundle.load(path)["setup"] == {"seed": 43}
 
 
 def test_a_damaged_file_of_the_same_content_is_not_taken_for_done(tmp_path):
@@ -139,3 +139,9 @@ def test_model_yml_names_all_that_a_reader_asks_for(tmp_path, monkeypatch):
     commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]
     subprocess.run(commit, check=True)
     assert len(bundle.git_commit()) == 40
+
+
+def test_options_that_shape_no_model_make_no_other_content(tmp_path):
+    path = tmp_path / "m.joblib"
+    bundle.save(path, _content(options={"report_psi": False}))
+    assert not bundle.save(path, _content(options={"report_psi": True}))
