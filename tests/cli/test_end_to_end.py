@@ -1,0 +1,135 @@
+"""The README's first command and the guide's three commands on made-up data: every artefact of the guide, with rows."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+import polars as pl
+import pytest
+
+TABLES = (
+    "lo2_sequences.parquet",
+    "lo2_sequences_enhanced.parquet",
+    "lo2_templates.parquet",
+    "lo2_vocabulary.parquet",
+    "lo2_if_predictions.parquet",
+)
+MODELS = ("event_lr_words", "event_dt_trigrams", "event_xgb_words", "sequence_shap_lr_words")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, program: Callable[..., Any]) -> Path:
+    """What `lo2dask synth` makes, small: three runs, so that one can be held out and two remain."""
+    out = tmp_path_factory.mktemp("end") / "lo2-synth"
+    done = program("synth", out, "--runs", 3, "--errors-per-run", 2, "--scale", 0.02, "--quiet")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def result(tree: Path, program: Callable[..., Any]) -> Path:
+    """The README's first command."""
+    out = tree.parent / "result"
+    done = program("run", "--root", tree, "--output-dir", out, "--save-events")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert "Warning" not in done.stderr
+    assert "explained:" in done.stdout
+    return out
+
+
+def has_rows(paths: Iterable[Path]) -> None:
+    """Each table has rows for pandas and polars alike."""
+    for path in paths:
+        rows = len(pd.read_parquet(path))
+        assert rows > 0, path
+        assert pl.scan_parquet(path).select(pl.len()).collect().item() == rows, path
+
+
+def check_explained(folder: Path, keys: Iterable[str], source: str) -> None:
+    for key in keys:
+        assert json.loads((folder / f"metrics_{key}.json").read_text())
+        if (folder / f"{key}_shap_guard.txt").is_file():
+            assert "--shap-" in (folder / f"{key}_shap_guard.txt").read_text()
+        else:
+            for name in (f"{key}_shap_summary.png", f"{key}_shap_bar.png"):
+                assert (folder / name).read_bytes().startswith(b"\x89PNG"), name
+            assert (folder / f"{key}_top_features.txt").read_text().strip()
+        assert (folder / f"{key}_false_positives.txt").is_file()
+        assert (folder / f"{key}_false_negatives.txt").is_file()
+        has_rows([folder / f"{key}_predictions.parquet"])
+    mapping = pd.read_csv(folder / f"{source}_nn_mapping.csv")
+    assert list(mapping.columns) == ["anomalous_id", "normal_id", "similarity"]
+    assert len(mapping) > 0
+
+
+def test_every_table_has_rows(result: Path) -> None:
+    has_rows(result / name for name in (*TABLES, "lo2_events.parquet"))
+    rejects = pd.read_parquet(result / "lo2_rejects.parquet")
+    assert list(rejects.columns) == ["path", "member", "stage", "reason", "detail"]
+
+
+def test_measures_come_from_a_holdout(result: Path) -> None:
+    for path in sorted((result / "metrics").glob("*.json")):
+        measured = json.loads(path.read_text())
+        assert measured["holdout"], path
+    assert len(pd.read_csv(result / "metrics" / "if_metrics.csv")) > 0
+
+
+def test_the_bundle_of_run(result: Path) -> None:
+    bundle = joblib.load(result / "models" / "lo2_if.joblib")
+    assert {"model", "vectorizer"} <= set(bundle)
+    assert (result / "models" / "lo2_if.joblib.sha256").is_file()
+    assert "contamination" in (result / "models" / "model.yml").read_text()
+
+
+def test_explanations_of_run(result: Path) -> None:
+    check_explained(result / "explainability", ["if", "event_lr_words", "sequence_shap_lr_words"], "if")
+
+
+def test_a_second_run_goes_on_and_changes_nothing(result: Path, tree: Path, program: Callable[..., Any]) -> None:
+    tables = {path: path.read_bytes() for path in result.rglob("*.parquet") if path.is_file()}
+    done = program("run", "--root", tree, "--output-dir", result, "--save-events")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in result.rglob("*.parquet") if path.is_file()} == tables
+
+
+def test_the_three_commands_of_the_guide(tree: Path, tmp_path: Path, program: Callable[..., Any]) -> None:
+    """Section 5 as it stands, but for the root; every artefact of section 6 lies where the guide says."""
+    lines = [
+        f"load --root {tree} --runs 5 --errors-per-run 1 --service-types code token refresh-token --save-parquet "
+        "--save-events --save-base-sequences --output-dir demo/result/lo2",
+        "train --phase full --root demo/result/lo2 --if-item e_words "
+        "--if-numeric seq_len,duration_sec,e_words_len,e_trigrams_len --if-contamination 0.15 "
+        "--if-holdout-fraction 0.2 --report-precision-at 200 --report-fp-alpha 0.01 "
+        f"--save-model models/lo2_if.joblib --dump-metadata --models {','.join(MODELS)} "
+        "--metrics-dir demo/result/lo2/metrics --save-enhancers",
+        f"explain --root demo/result/lo2 --skip-if --sup-models {','.join(MODELS)} "
+        "--nn-source sequence_shap_lr_words --nn-top-k 50 --shap-sample 200 --shap-background 256 "
+        "--shap-feature-threshold 2000 --shap-cell-threshold 2000000 --sup-holdout-fraction 0.2",
+    ]
+    for line in lines:
+        done = program(*line.split(), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    root = tmp_path / "demo" / "result" / "lo2"
+    has_rows(root / name for name in (*TABLES, "lo2_events.parquet"))
+    assert {path.stem for path in (root / "metrics").glob("*.json")} >= {"if_metrics", *MODELS}
+    measured = json.loads((root / "metrics" / "if_metrics.json").read_text())
+    assert "precision" in json.dumps(measured)
+    assert joblib.load(tmp_path / "models" / "lo2_if.joblib")["model"] is not None
+    assert (tmp_path / "models" / "model.yml").is_file()
+    check_explained(root / "explainability", MODELS, "sequence_shap_lr_words")
+    assert (root / "explainability" / "event_lr_words_shap_bar.png").is_file()
+
+
+def test_the_real_slice(sample_root: Path, tmp_path: Path, program: Callable[..., Any]) -> None:
+    """Errors occur in one run alone: measures that need both classes are null with the reason, and no error."""
+    out = tmp_path / "out"
+    done = program("run", "--root", sample_root / "v1", "--output-dir", out)
+    assert done.returncode == 0, done.stderr
+    has_rows(out / name for name in TABLES)
+    measured = json.loads((out / "metrics" / "event_lr_words.json").read_text())
+    assert measured["holdout"]["auc_roc"] is not None or measured["holdout"]["reason"]
