@@ -13,7 +13,8 @@ from scipy import sparse
 
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, count_words, join_counts, text_bytes
-from lo2dask.parse.lines import Ints, slices
+from lo2dask.features.trigrams import count_line_trigrams
+from lo2dask.parse.lines import Bools, Ints, slices
 
 TIME, CORRELATION = "<TIME>", "<CID>"
 
@@ -35,6 +36,7 @@ class Slab:
     lines: pa.Array
     bodies: pa.Array
     heads: pa.Array
+    headed: Bools
 
     @property
     def by_line(self) -> sparse.csr_matrix:
@@ -64,6 +66,7 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
     return codes, Slab(
         len(codes), sequence, statements.indices.to_numpy(), statements.dictionary, line, lines, texts,
         slices(buffer, starts, ends),
+        head > 0,
     )  # fmt: skip
 
 
@@ -76,21 +79,15 @@ def masked_counts(slab: Slab) -> dict[str, TokenCounts]:
     }
 
 
-def raw_counts(slab: Slab, messages: pa.Array, head: Ints) -> dict[str, TokenCounts]:
-    """Count words and trigrams of the lines as they stand, by sequence: heads line by line, statements once each."""
+def raw_counts(slab: Slab, messages: pa.Array) -> dict[str, TokenCounts]:
+    """Count words and trigrams of the lines as they stand, by sequence."""
     by_statement = count_pairs(slab.sequence, slab.statement, (slab.n_sequences, len(slab.statements)))
-    headed = head > 0
-    rows = slab.sequence[headed]
+    headed = slab.headed
     words = count_words(slab.heads.filter(pa.array(headed)))
-    of_heads = TokenCounts(_sum_rows(words.counts, rows, slab.n_sequences), words.tokens)
-    buffer, offsets = text_bytes(messages)
-    # A head's windows reach two characters into the statement behind it.
-    ends = np.minimum(offsets[:-1] + head + 2, offsets[1:])[headed]
-    seams = count_trigrams(slices(buffer, offsets[:-1][headed], ends))
-    of_seams = TokenCounts(_sum_rows(seams.counts, rows, slab.n_sequences), seams.tokens)
+    of_heads = TokenCounts(_sum_rows(words.counts, slab.sequence[headed], slab.n_sequences), words.tokens)
     return {
         "e_words": join_counts([of_heads, _product(by_statement, count_words(slab.statements))]),
-        "e_trigrams": join_counts([of_seams, _product(by_statement, count_trigrams(slab.statements))]),
+        "e_trigrams": count_line_trigrams(messages, slab.sequence, slab.n_sequences),
     }
 
 

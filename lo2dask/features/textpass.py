@@ -15,10 +15,12 @@ from lo2dask.features.bags import add_slabs, to_bags
 from lo2dask.features.figures import TextFigures
 from lo2dask.features.lines import Slab, masked_counts, raw_counts, read_slab
 from lo2dask.features.masks import Mask
-from lo2dask.features.tokens import TokenCounts, text_bytes
+from lo2dask.features.tokens import NEWLINE, TokenCounts, text_bytes
 from lo2dask.parse.columns import HEAD
 from lo2dask.parse.lines import Ints, padded, scan_headers
 
+# Counts of so many slabs are added up as they come, so that one huge log does not pile them up.
+MOST_SLABS = 3
 LINE_BAG = pa.list_(pa.struct([pa.field("line", pa.int32()), pa.field("count", pa.int32())]))
 LINES = pa.schema(
     [
@@ -77,6 +79,8 @@ class TextPass:
         counted = self._raw(events, slab) if self.raw else masked_counts(slab)
         for name, counts in counted.items():
             self.counts[name].append((rows, counts))
+            if len(self.counts[name]) > MOST_SLABS:
+                self.counts[name] = [(np.arange(self.n_files), add_slabs(self.counts[name], self.n_files))]
         self.figures.add(events, slab, rows)
         self._add_lines(events, slab, rows)
 
@@ -95,7 +99,7 @@ class TextPass:
         )
 
     def _raw(self, events: pa.Table, slab: Slab) -> dict[str, TokenCounts]:
-        return raw_counts(slab, events["m_message"].combine_chunks(), events["_head"].to_numpy().astype(np.int64))
+        return raw_counts(slab, events["m_message"].combine_chunks())
 
     def _add_lines(self, events: pa.Table, slab: Slab, rows: Ints) -> None:
         """Number the slab's normalised lines within the batch and count them by sequence."""
@@ -146,7 +150,8 @@ def with_heads(events: pa.Table) -> pa.Table:
     messages = events["m_message"].combine_chunks()
     buffer, offsets = text_bytes(messages)
     starts = offsets[:-1]
-    header = scan_headers(padded(buffer.tobytes()), starts, offsets[1:])
+    # The header is on a merged event's first line.
+    newlines = np.append(np.flatnonzero(buffer == NEWLINE), len(buffer))
+    ends = np.minimum(offsets[1:], newlines[np.searchsorted(newlines[:-1], starts)])
+    header = scan_headers(padded(buffer.tobytes()), starts, ends)
     return events.append_column(HEAD, pa.array((header.statement - starts).astype(np.int32)))
-
-

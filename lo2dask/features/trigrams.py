@@ -1,0 +1,124 @@
+"""Trigrams of whole lines, counted by sequence without one string a trigram.
+
+The bytes that occur in a slab are numbered (ASCII logs have some 85), so a trigram is a number below 85^3, and a
+sequence's trigrams are counted in a table that fits the CPU's cache. Lines that are not ASCII are counted by
+characters, one by one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from lo2dask.features.tokens import (
+    NEWLINE,
+    TokenCounts,
+    count_trigrams,
+    join_counts,
+    text_bytes,
+    unpack_trigrams,
+)
+from lo2dask.parse.lines import Bytes, Ints
+
+# Windows counted at once: a sequence of any length is counted in the same memory.
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The bytes that occur: ``numbers`` maps a byte to its number, ``letters`` a number to its byte."""
+
+    numbers: Ints
+    letters: Ints
+
+    @classmethod
+    def of(cls, buffer: Bytes) -> "Alphabet":
+        """Number the bytes of a buffer."""
+        # All but a few bytes of a log occur in its beginning: deleting those leaves next to nothing to look through.
+        first = bytes(np.unique(buffer[: 1 << 16]))
+        rest = buffer.tobytes().translate(None, first)
+        letters = np.unique(np.frombuffer(first + rest, dtype=np.uint8)).astype(np.int64)
+        numbers = np.zeros(256, dtype=np.int64)
+        numbers[letters] = np.arange(len(letters))
+        return cls(numbers, letters)
+
+    @property
+    def size(self) -> int:
+        """The number of trigrams that the alphabet can write; also the key of a window across two lines."""
+        return len(self.letters) ** 3
+
+    def windows(self, text: Bytes) -> Ints:
+        """Number each window of three bytes."""
+        numbers = self.numbers[text]
+        keys = numbers[:-2] * len(self.letters)
+        keys += numbers[1:-1]
+        keys *= len(self.letters)
+        keys += numbers[2:]
+        return keys
+
+    def packed(self, keys: Ints) -> Ints:
+        """Turn window numbers into packed trigrams, three times seven bits."""
+        rest, third = np.divmod(keys, len(self.letters))
+        first, second = np.divmod(rest, len(self.letters))
+        return self.letters[first] << 14 | self.letters[second] << 7 | self.letters[third]
+
+
+def count_line_trigrams(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCounts:
+    """Count the trigrams of each sequence's lines: (n_sequences x trigrams), int32.
+
+    ``sequence`` is the row of each line's sequence; the lines of a sequence stand together.
+    """
+    plain = pc.string_is_ascii(lines)
+    if pc.all(plain).as_py() is not False:
+        return _count_ascii(lines, sequence, n_sequences)
+    wide = pc.invert(plain)
+    rest = count_trigrams(lines.filter(wide))
+    rows = np.repeat(sequence[wide.to_numpy(zero_copy_only=False)], np.diff(rest.counts.indptr))
+    summed = sparse.coo_matrix((rest.counts.data, (rows, rest.counts.indices)), (n_sequences, len(rest.tokens)))
+    ascii_lines = _count_ascii(lines.filter(plain), sequence[plain.to_numpy(zero_copy_only=False)], n_sequences)
+    return join_counts([ascii_lines, TokenCounts(summed.tocsr(), rest.tokens)])
+
+
+def _count_ascii(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCounts:
+    buffer, offsets = text_bytes(lines)
+    alphabet = Alphabet.of(buffer[offsets[0] : offsets[-1]])
+    found = [(row, *_count_run(buffer, offsets[first : last + 1], alphabet)) for row, first, last in _runs(sequence)]
+    rows = np.repeat([row for row, _, _ in found] or [0], [len(keys) for _, keys, _ in found] or [0])
+    keys = np.concatenate([keys for _, keys, _ in found]) if found else np.zeros(0, np.int64)
+    counts = np.concatenate([count for _, _, count in found]) if found else np.zeros(0, np.int64)
+    present = np.flatnonzero(np.bincount(keys))
+    place = np.zeros(alphabet.size + 1, dtype=np.int32)
+    place[present] = np.arange(len(present), dtype=np.int32)
+    matrix = sparse.coo_matrix((counts, (rows, place[keys])), shape=(n_sequences, len(present)), dtype=np.int32)
+    return TokenCounts(matrix.tocsr(), unpack_trigrams(alphabet.packed(present)))
+
+
+def _runs(sequence: Ints) -> list[tuple[int, int, int]]:
+    """List the runs of lines of one sequence: (row, first line, behind the last line)."""
+    if len(sequence) == 0:
+        return []
+    starts = np.flatnonzero(np.diff(sequence, prepend=-1))
+    ends = np.append(starts[1:], len(sequence))
+    return list(zip(sequence[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
+
+
+def _count_run(buffer: Bytes, offsets: Ints, alphabet: Alphabet) -> tuple[Ints, Ints]:
+    """Count the windows of consecutive lines, given by their offsets: (distinct window numbers, counts)."""
+    start, stop, ends = int(offsets[0]), int(offsets[-1]), offsets[1:]
+    total = np.zeros(alphabet.size + 1, dtype=np.int64)
+    for at in range(start, max(stop - 2, start), PIECE):
+        behind = min(at + PIECE, stop - 2)
+        keys = alphabet.windows(buffer[at : behind + 2])
+        # A window that begins in the last two bytes of a line is not of that line alone.
+        inside = ends[np.searchsorted(ends, at) : np.searchsorted(ends, behind + 2, side="right")] - at
+        for back in (1, 2):
+            cut = inside - back
+            keys[cut[(cut >= 0) & (cut < len(keys))]] = alphabet.size
+        total += np.bincount(keys, minlength=alphabet.size + 1)
+    distinct = np.flatnonzero(total[:-1])
+    packed = alphabet.packed(distinct)
+    # Nor is one with a newline, in an event that continuation lines were merged into.
+    whole = (packed >> 14 != NEWLINE) & (packed >> 7 & 0x7F != NEWLINE) & (packed & 0x7F != NEWLINE)
+    return distinct[whole], total[distinct[whole]]
