@@ -15,7 +15,7 @@ from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.bags import from_bags, to_bags, to_token_lists
 from lo2dask.features.masks import load_masks
-from lo2dask.features.templates import check_masks, mine_templates, readable
+from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
 from lo2dask.features.tokens import TokenCounts
 from lo2dask.features.vocabulary import Limits, choose, count_tokens, merge_counts
 from lo2dask.options import TrainOptions
@@ -47,8 +47,12 @@ def enhance(options: TrainOptions, session: Session) -> bool:
 
 
 def is_enhanced(layout: Layout, key: EnhanceKey) -> bool:
-    """Tell whether the enhanced table is there and current."""
-    return read_json(layout.marker("enhance")) == {"key": key.all, "load": load_fingerprint(layout)}
+    """Tell whether the enhanced table, the templates and the vocabulary are there and current."""
+    wanted = [path.name for path in part_paths(layout.sequences)]
+    there = [path.name for path in part_paths(layout.enhanced)]
+    complete = wanted == there and all(part_paths(folder) for folder in (layout.templates, layout.vocabulary))
+    marked = read_json(layout.marker("enhance")) == {"key": key.all, "load": load_fingerprint(layout)}
+    return marked and complete and layout.template_state.is_file()
 
 
 def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
@@ -63,14 +67,43 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         return
     layout.marker("enhance").unlink(missing_ok=True)
     mined = _mine(layout)
+    summaries = _finish_parts(layout, key, session)
+    _write_templates(layout, mined, summaries)
+    _write_vocabulary(layout, summaries, key.max_features)
+    write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
+
+
+def enhance_with(layout: Layout, key: EnhanceKey, templates: Templates, session: Session) -> None:
+    """Finish every part with given templates: lines are matched, nothing is mined; the text pass must have run.
+
+    Raises
+    ------
+    IntegrityError : a part's rows are not those of the loaded sequences.
+    """
+    if is_enhanced(layout, key):
+        return
+    layout.marker("enhance").unlink(missing_ok=True)
+    messages: set[str] = set()
+    for path in part_paths(layout.text / "lines"):
+        messages.update(read_part(path, ["message"])["message"].to_pylist())
+    ordered = sorted(messages)
+    _write_mapping(layout, dict(zip(ordered, templates.match(ordered), strict=True)))
+    _finish_parts(layout, key, session)
+    write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
+
+
+def _finish_parts(layout: Layout, key: EnhanceKey, session: Session) -> list[dict[str, Any]]:
     names = [path.name for path in part_paths(layout.sequences)]
     summaries = session.frames(finish_part, names, "enhance", root=layout.root, key=key)
     prune_parts(layout.enhanced, names)
     if count_rows(layout.enhanced) != count_rows(layout.sequences):
         raise IntegrityError(f"{layout.enhanced}: {count_rows(layout.enhanced)} rows, {layout.sequences} has others")
-    _write_templates(layout, mined, summaries)
-    _write_vocabulary(layout, summaries, key.max_features)
-    write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
+    return summaries
+
+
+def _write_mapping(layout: Layout, mapping: dict[str, str]) -> None:
+    table = pa.table([list(mapping), list(mapping.values())], schema=MAPPING)
+    write_part(layout.internal / _MAPPING_FILE, table, MAPPING)
 
 
 def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey) -> pd.DataFrame:
@@ -106,8 +139,7 @@ def _mine(layout: Layout) -> pa.Table:
     logger.info("%d lines, %d distinct after masking", total, counted.num_rows)
     templates, mapping = mine_templates(counted["message"].to_pylist())
     templates.save(layout.template_state)
-    table = pa.table([list(mapping), list(mapping.values())], schema=MAPPING)
-    write_part(layout.internal / _MAPPING_FILE, table, MAPPING)
+    _write_mapping(layout, mapping)
     ids = pa.array([mapping[message] for message in counted["message"].to_pylist()], pa.string())
     first_seen = first["first_seen"].take(pc.index_in(counted["message"], first["message"].combine_chunks()))
     events = pa.table({"e_event_drain_id": ids, "n_events": counted["n_events"], "first_seen": first_seen})

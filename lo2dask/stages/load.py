@@ -62,24 +62,33 @@ def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
     started = time.perf_counter()
     layout = Layout(options.output_dir)
     with using(session, options) as own:
-        masks = load_masks(options.mask_file)
-        resumed = open_output(layout, options, options.root)
-        plan = make_plan(options.root, options, layout, own)
-        if resumed:
-            logger.info("going on in %s", layout.root)
         enhancing = options.enhance and options.save_parquet
-        key = EnhanceKey.of(options, masks)
-        text = TextJob(masks, options.tokens == "raw", options.save_events) if enhancing else None
-        job = LoadJob(
-            layout.root, LinePolicy.from_options(options), options.save_events,
-            fingerprint([options.fingerprint("load"), key.text if text else ""]), text,
-        )  # fmt: skip
-        records = _load_batches(plan, job, own)
-        _finish(layout, plan, records, options)
+        key = EnhanceKey.of(options, load_masks(options.mask_file))
+        plan, records = read_tree(options, key if enhancing else None, own)
         if enhancing:
-            mark_text(layout, key)
             enhance_tables(layout, key, own)
         return _summary(layout, plan, records, time.perf_counter() - started, enhancing)
+
+
+def read_tree(
+    options: LoadOptions, key: EnhanceKey | None, session: Session
+) -> tuple[LoadPlan, list[dict[str, Any]]]:
+    """Read a raw tree into tables, and with ``key`` its text too; give the plan and the batches' records."""
+    layout = Layout(options.output_dir)
+    resumed = open_output(layout, options, options.root)
+    plan = make_plan(options.root, options, layout, session)
+    if resumed:
+        logger.info("going on in %s", layout.root)
+    text = TextJob(key.masks, key.raw, options.save_events) if key else None
+    job = LoadJob(
+        layout.root, LinePolicy.from_options(options), options.save_events,
+        fingerprint([options.fingerprint("load"), key.text if key else ""]), text,
+    )  # fmt: skip
+    records = _load_batches(plan, job, session)
+    _finish(layout, plan, records, options)
+    if key:
+        mark_text(layout, key)
+    return plan, records
 
 
 def _load_batches(plan: LoadPlan, job: LoadJob, session: Session) -> list[dict[str, Any]]:
@@ -94,6 +103,8 @@ def _load_batches(plan: LoadPlan, job: LoadJob, session: Session) -> list[dict[s
         # What enhancement made of the earlier batches no longer fits.
         for stage in ("text", "enhance"):
             job.layout.marker(stage).unlink(missing_ok=True)
+        marker = job.layout.marker("load")
+        write_json(marker, {**read_json(marker), "done": False})
         for record in session.wave(load_batch, waiting, "load", job=job):
             records[record["batch"]] = record
     return [records[batch.index] for batch in plan.batches]

@@ -107,7 +107,10 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
         earlier = None
     if earlier is not None:
         differing = _differences(earlier, wanted)
-        if differing:
+        if differing and not earlier["done"] and not layout.record("load", 0).parent.is_dir():
+            # It ended before its first batch, perhaps on a mistyped root: there is nothing to mix with.
+            write_json(layout.marker("load"), {**wanted, "done": False})
+        elif differing:
             raise InputError(
                 f"{layout.root} holds a load with other options ({'; '.join(differing)}): choose another --output-dir, "
                 "or start over there with --no-resume"

@@ -36,9 +36,7 @@ def days(table: pa.Table) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("block", [1 << 22, 100])
-def test_midnight(
-    parse_log: Parse, monkeypatch: pytest.MonkeyPatch, run: str, expected: list[str], block: int
-) -> None:
+def test_midnight(parse_log: Parse, monkeypatch: pytest.MonkeyPatch, run: str, expected: list[str], block: int) -> None:
     monkeypatch.setattr(chunks, "CHUNK_BYTES", block)
     times = ["23:52:00.000", "23:59:59.999", "00:00:00.000", "00:04:00.000"]
     table, _ = parse_log("".join(map(event, times)).encode(), run=run)
@@ -115,9 +113,7 @@ def test_trimming_counts_raw_lines(
 
 
 @pytest.mark.parametrize("block", [1 << 22, 300])
-def test_balance_keeps_the_first_part_of_correct(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
+def test_balance_keeps_the_first_part_of_correct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr(chunks, "CHUNK_BYTES", block)
     path = tmp_path / "light-oauth2-oauth2-token-1.log"
     path.write_text("".join(event("10:00:00.000", str(number)) for number in range(805)))
@@ -150,7 +146,9 @@ def test_invalid_utf8_is_kept_and_counted_in_one_row(
     data = event("10:00:00.000", "ä").encode("latin-1") * 3 + event("10:00:01.000").encode()
     table, reading = parse_log(data)
     assert table.num_rows == 4
-    assert [text.endswith("- \N{REPLACEMENT CHARACTER}") for text in table["m_message"].to_pylist()] == [True] * 3 + [False]
+    assert [text.endswith("- \N{REPLACEMENT CHARACTER}") for text in table["m_message"].to_pylist()] == [True] * 3 + [
+        False
+    ]
     assert [(r.reason, r.detail) for r in reading.rejects] == [
         ("invalid UTF-8", "places replaced by U+FFFD, the lines kept: 3")
     ]
@@ -220,5 +218,3 @@ def test_a_member_of_a_tar_is_read_at_its_offset(tmp_path: Path) -> None:
     (table,), reading = parse_files([member], LinePolicy(0, "fill", False))
     assert table["m_message"].to_pylist() == [log.decode().strip()]
     assert reading.bytes_read == len(log)
-
-

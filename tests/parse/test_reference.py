@@ -33,7 +33,9 @@ headers = st.builds(
     st.sampled_from(["", " ", "  "]),
     messages,
 )
-lines = st.one_of(headers, headers, messages, st.builds("{} {}".format, times, messages), st.just("\tat a.B.c(B.java:1)"))
+lines = st.one_of(
+    headers, headers, messages, st.builds("{} {}".format, times, messages), st.just("\tat a.B.c(B.java:1)")
+)
 logs = st.lists(st.tuples(lines, st.sampled_from(["\n", "\n", "\r\n", "\n\n"])), max_size=25).map(
     lambda pairs: "".join(line + end for line, end in pairs)
 )
