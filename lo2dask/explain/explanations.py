@@ -1,4 +1,9 @@
-"""The table of explained sequences: one row per flagged sequence with its strongest features and its log lines."""
+"""The table of explained sequences: one row per flagged sequence with its strongest features and its log lines.
+
+``lines`` are the lines that carry them (see evidence.py): path of the log, line number, time, text, template, how many
+lines of the sequence have that template, share and novelty. ``nearest_normal`` and what differs from it are filled for
+the model that neighbours are sought for.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +24,18 @@ LINE = pa.struct(
         pa.field("line_no", pa.int64()),
         pa.field("m_timestamp", pa.timestamp("ms")),
         pa.field("m_message", pa.string()),
+        pa.field("e_event_drain_id", pa.string()),
         pa.field("alike", pa.int64()),
-        pa.field("shap", pa.float64()),
+        pa.field("share", pa.float64()),
+        pa.field("novelty", pa.float64()),
     ]
 )
+TOKENS = pa.list_(pa.string())
+NEAREST = [
+    pa.field("nearest_normal", pa.string()),
+    pa.field("similarity", pa.float64()),
+    *(pa.field(f"{kind}_{way}", TOKENS) for kind in ("words", "templates") for way in ("gained", "lost")),
+]
 EXPLANATIONS = pa.schema(
     [
         *KEY_FIELDS,
@@ -31,9 +44,9 @@ EXPLANATIONS = pa.schema(
         pa.field("split", pa.string()),
         pa.field("explained", pa.bool_()),
         pa.field("features", pa.list_(FEATURE)),
-        pa.field("lines", pa.list_(LINE)),
     ]
 )
+FINISHED = pa.schema([*EXPLANATIONS, pa.field("lines", pa.list_(LINE)), *NEAREST])
 
 
 @dataclass(frozen=True)
@@ -68,11 +81,10 @@ def shares_of(top: TopFeatures, rows: sparse.csr_matrix, names: Sequence[str]) -
 
 
 def explanation_table(predictions: pa.Table, explained: Flags, shares: Shares) -> pa.Table:
-    """Build the rows of flagged sequences (predictions: schema ``PREDICTIONS``), still without lines."""
+    """Build the rows of flagged sequences (predictions: schema ``PREDICTIONS``): schema ``EXPLANATIONS``."""
     kept = ("normal", "anomaly", "score", "rank")
     columns: dict[str, Any] = {name: predictions[name] for name in kept}
     columns |= {name: strings(predictions[name]) for name in ("seq_id", "run", "test_case", "service", "split")}
     columns["explained"] = pa.array(explained)
     columns["features"] = shares.to_arrow()
-    columns["lines"] = pa.array([[]] * predictions.num_rows, pa.list_(LINE))
     return pa.table([columns[name] for name in EXPLANATIONS.names], schema=EXPLANATIONS)

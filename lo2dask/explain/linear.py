@@ -66,8 +66,8 @@ class LinearShap:
         return ShapSums(rows.shape[0], failed, absolute, signed, self.unit)
 
     def _top(self, rows: sparse.csr_matrix, good: Flags, k: int) -> TopFeatures:
-        columns = np.full((rows.shape[0], k), -1, dtype=np.int64)
-        values = np.zeros((rows.shape[0], k))
+        columns = np.full((rows.shape[0], 2 * k), -1, dtype=np.int64)
+        values = np.zeros((rows.shape[0], 2 * k))
         for row in np.nonzero(good)[0]:
             entries = slice(rows.indptr[row], rows.indptr[row + 1])
             columns[row], values[row] = self._top_of_row(rows.indices[entries], rows.data[entries], k)
@@ -78,6 +78,10 @@ class LinearShap:
         lacking = first_absent[~np.isin(first_absent, indices)][:k]
         columns = np.concatenate([indices, lacking])
         phi = np.concatenate([self.coef[indices] * (data - self.mean[indices]), self.absent[lacking]])
-        order = np.lexsort((columns, -np.abs(phi)))[:k]
-        padded = pad(columns[None, order], phi[None, order], k)
+        order = np.lexsort((columns, -np.abs(phi)))
+        # All strongest first k, and the first k of those that the row has and that speak for an anomaly.
+        speaks = (order < len(indices)) & (phi[order] > 0)
+        wanted = (np.arange(len(order)) < k) | (speaks & (np.cumsum(speaks) <= k))
+        chosen = order[wanted]
+        padded = pad(columns[None, chosen], phi[None, chosen], 2 * k)
         return padded[0][0], padded[1][0]

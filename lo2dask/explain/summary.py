@@ -66,10 +66,13 @@ class ShapSums:
 class TopFeatures:
     """Strongest features of some rows, by abs(phi), ties by column.
 
+    They are the k strongest of all, and the k strongest of those that the row has and that speak for an anomaly: the
+    second ones can be found in its log.
+
     Attributes
     ----------
-    columns : (rows, k) columns; -1 where a row has fewer features with a value
-    values : (rows, k) phi, positive = more anomalous; 0 where the column is -1
+    columns : (rows, 2 k) columns; -1 where a row has fewer features with a value
+    values : (rows, 2 k) phi, positive = more anomalous; 0 where the column is -1
     explained : (rows,) False where the values do not add up to the model's output: such rows have no features
     """
 
@@ -81,7 +84,7 @@ class TopFeatures:
     def join(cls, pieces: list["TopFeatures"], k: int) -> "TopFeatures":
         """Join the rows of several chunks."""
         if not pieces:
-            return cls(np.zeros((0, k), dtype=np.int64), np.zeros((0, k)), np.zeros(0, dtype=bool))
+            return cls(np.zeros((0, 2 * k), dtype=np.int64), np.zeros((0, 2 * k)), np.zeros(0, dtype=bool))
         return cls(*(np.concatenate([getattr(p, f.name) for p in pieces]) for f in dataclasses.fields(cls)))
 
 
@@ -118,6 +121,24 @@ def strongest(phi: Floats, columns: Integers, k: int) -> tuple[Integers, Floats]
     picked = np.take_along_axis(phi, positions, axis=1)
     order = np.argsort(-np.abs(picked), axis=1, kind="stable")
     return pad(columns[np.take_along_axis(positions, order, axis=1)], np.take_along_axis(picked, order, axis=1), k)
+
+
+def strongest_of(phi: Floats, present: Flags, columns: Integers, k: int) -> tuple[Integers, Floats]:
+    """Pick the k largest abs(phi) of every row, and the k largest phi above 0 of what the row has: 2 k columns.
+
+    Parameters
+    ----------
+    phi : (rows, n) values
+    present : (rows, n) whether the row has the feature
+    columns : (n,) the column that each stands for, rising
+    """
+    overall, values = strongest(phi, columns, k)
+    carried, more = strongest(np.where(present & (phi > 0), phi, 0.0), columns, k)
+    known = (carried[:, :, None] == overall[:, None, :]).any(axis=2)
+    joined = np.hstack([overall, np.where(known, -1, carried)])
+    sizes = np.hstack([values, np.where(known, 0.0, more)])
+    order = np.lexsort((joined, -np.abs(sizes)), axis=1)
+    return np.take_along_axis(joined, order, axis=1), np.take_along_axis(sizes, order, axis=1)
 
 
 def pad(columns: Integers, values: Floats, k: int) -> tuple[Integers, Floats]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from lo2dask.explain.summary import Flags, Floats, Integers, ShapSums, TopFeatures, adds_up, strongest, unit_for
+from lo2dask.explain.summary import Flags, Floats, Integers, ShapSums, TopFeatures, adds_up, strongest_of, unit_for
 
 CHUNK_BYTES = 64 * 2**20
 
@@ -57,7 +57,8 @@ class TreeShap:
         sums, top = ShapSums.zero(self.width, self.unit), []
         for chunk, phi, good in self._chunks(rows, wanted):
             sums = sums.merge(self._sums(phi, counted[chunk], good))
-            top.append(self._top(phi[listed[chunk]], good[listed[chunk]], k))
+            shown = listed[chunk]
+            top.append(self._top(phi[shown], rows[chunk[shown]], good[shown], k))
         return sums, TopFeatures.join(top, k)
 
     def values(self, rows: sparse.csr_matrix, columns: Integers) -> Floats:
@@ -105,15 +106,16 @@ class TreeShap:
         sums.signed[self.columns] = units.sum(axis=0)
         return ShapSums(len(units), int((counted & ~good).sum()), sums.absolute, sums.signed, self.unit)
 
-    def _top(self, phi: Floats, good: Flags, k: int) -> TopFeatures:
-        columns, values = strongest(phi, self.columns, k)
+    def _top(self, phi: Floats, rows: sparse.csr_matrix, good: Flags, k: int) -> TopFeatures:
+        present = rows[:, self.columns].toarray() != 0
+        columns, values = strongest_of(phi, present, self.columns, k)
         return TopFeatures(np.where(good[:, None], columns, -1), np.where(good[:, None], values, 0.0), good)
 
     def _row_bytes(self) -> int:
         used, outputs = max(1, len(self.columns)), self.explainer.model.num_outputs
         if self.is_xgboost:
-            return 4 * (self.width + 1) + 4 * 8 * used
-        return used * (4 + 8 + 1 + 2 * 8 * outputs + 4 * 8)
+            return 4 * (self.width + 1) + 8 * 8 * used
+        return used * (4 + 8 + 1 + 2 * 8 * outputs + 8 * 8)
 
     def _meaning(self) -> str:
         if self.is_forest:

@@ -2,15 +2,16 @@
 
 import functools
 import logging
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lo2dask.execute.session import Session
+from lo2dask.execute.session import Session, using
 from lo2dask.explain.background import Background
 from lo2dask.explain.draw import Cut
 from lo2dask.explain.lists import Outcome, false_negatives_text, false_positives_text
@@ -18,6 +19,7 @@ from lo2dask.explain.neighbours import Matches
 from lo2dask.explain.shap_values import Sample, guard
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.report.artefacts import nn_mapping_csv, not_fitted_note, skip_note
+from lo2dask.stages.explain_evidence import Witness, add_evidence
 from lo2dask.stages.explain_parts import Group, Subject, group_parts
 from lo2dask.stages.explain_results import Explained, write_shap
 from lo2dask.stages.explain_subjects import Described, choose_subjects
@@ -85,15 +87,16 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
     """
     started = time.perf_counter()
     layout = Layout(options.root)
-    with session or Session(options) as own:
+    with using(session, options) as own:
         described = choose_subjects(options, layout, own)
         done = [_explain_model(entry, place == 0, options, own) for place, entry in enumerate(described)]
+        _add_evidence(described, own)
     return ExplainSummary(layout.explainability, tuple(done), time.perf_counter() - started)
 
 
 def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, session: Session) -> ModelSummary:
     subject = entry.first
-    marker = subject.layout.internal / "explain" / f"{subject.key}.json"
+    marker = _marker(subject)
     state = fingerprint([entry.state, _relevant(options), is_source])
     earlier = read_json(marker)
     if options.resume and earlier and earlier["state"] == state:
@@ -119,8 +122,34 @@ def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, s
         neighbours=neighbours,
     )
     write_json(subject.artefacts.metrics, {**entry.measures, "explanation": asdict(summary)})
-    write_json(marker, {"state": state, "summary": asdict(summary), "files": _files(subject, kind, is_source)})
+    done = {"state": state, "summary": asdict(summary), "files": _files(subject, kind, is_source), "evidence": False}
+    write_json(marker, done)
     return summary
+
+
+def _add_evidence(described: Sequence[Described], session: Session) -> None:
+    """Find the log lines of all models whose explanations are still without, in one pass over the logs."""
+    todo = [entry for entry in described if not _has_evidence(entry.first)]
+    witnesses = []
+    for entry in todo:
+        nearest = replace(entry.first, service="").scratch("nearest.json")
+        mapped = nearest if read_json(_marker(entry.first))["summary"]["neighbours"] is not None else None
+        for subject in entry.subjects:
+            witnesses.append(Witness(subject, entry.kinds, subject.scratch("normals.json"), mapped))
+    if witnesses:
+        add_evidence(witnesses, session)
+    for entry in todo:
+        for folder in entry.first.scratch("features").parent.glob("*features"):
+            shutil.rmtree(folder)
+        write_json(_marker(entry.first), {**read_json(_marker(entry.first)), "evidence": True})
+
+
+def _has_evidence(subject: Subject) -> bool:
+    return bool(read_json(_marker(subject))["evidence"]) and subject.artefacts.explanations.is_dir()
+
+
+def _marker(subject: Subject) -> Path:
+    return subject.layout.internal / "explain" / f"{subject.key}.json"
 
 
 def _survey(subject: Subject, options: ExplainOptions, session: Session) -> _Unit:
@@ -180,10 +209,12 @@ def _neighbours(units: Sequence[_Unit], options: ExplainOptions, session: Sessio
         flagged, best = _match(unit, session)
         for place, (rank, name) in enumerate(zip(flagged.ranks.tolist(), flagged.ids.tolist(), strict=True)):
             rows.append((rank, name, Matches(best.similarity[[place]], best.ids[[place]])))
-    rows.sort(key=lambda row: row[:2])
-    text = nn_mapping_csv([(name, match) for _, name, match in rows[: options.nn_top_k or None]])
-    write_text(units[0].subject.artefacts.path("nn_mapping.csv"), text)
-    return len(rows[: options.nn_top_k or None])
+    rows = sorted(rows, key=lambda row: row[:2])[: options.nn_top_k or None]
+    subject = units[0].subject
+    write_text(subject.artefacts.path("nn_mapping.csv"), nn_mapping_csv([(name, match) for _, name, match in rows]))
+    pairs = [(name, str(match.ids[0, 0]), float(match.similarity[0, 0])) for _, name, match in rows]
+    write_json(replace(subject, service="").scratch("nearest.json"), pairs)
+    return len(rows)
 
 
 def _match(unit: _Unit, session: Session) -> tuple[FlaggedRows, Matches]:
@@ -227,7 +258,7 @@ def _relevant(options: ExplainOptions) -> dict[str, Any]:
 
 def _files(subject: Subject, kind: str, is_source: bool) -> list[str]:
     names = subject.artefacts
-    files = [names.metrics, names.predictions, names.explanations]
+    files = [names.metrics, names.predictions]
     files += [names.path("false_positives.txt"), names.path("false_negatives.txt")]
     files += [*names.plots, names.path("top_features.txt")] if kind == "done" else [names.notes[kind == "skipped"]]
     files += [names.path("nn_mapping.csv")] if is_source else []

@@ -8,6 +8,7 @@ from typing import Any
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle, registry
+from lo2dask.models.registry import from_plain
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.stages.explain_parts import Subject
 from lo2dask.stages.explain_refit import Source, kept_sources, sources_of
@@ -23,13 +24,15 @@ logger = logging.getLogger(__name__)
 class Described:
     """A model to explain.
 
-    ``subjects`` are its fitted models (one, or one per service); ``unfitted`` says why there is none; ``features`` is
-    the width of the widest; ``measures`` are train's; ``state`` hashes all that the explanation depends on.
+    ``subjects`` are its fitted models (one, or one per service); ``unfitted`` says why there is none; ``kinds`` are
+    its token representations; ``features`` is the width of the widest; ``measures`` are train's; ``state`` hashes all
+    that the explanation depends on.
     """
 
     subjects: tuple[Subject, ...]
     unfitted: str
     algorithm: str
+    kinds: tuple[str, ...]
     features: int
     measures: dict[str, Any]
     state: str
@@ -103,6 +106,7 @@ def _describe(source: Source, options: ExplainOptions, layout: Layout, session: 
         subjects,
         reasons if all(model["reason"] for model in models.values()) else "",
         spec["algorithm"],
+        tuple(from_plain(spec).bags),
         max(model["features"] for model in models.values()),
         _measures(source),
         fingerprint([said["sha256"], _stamps(source.predictions), _stamps(layout.enhanced), _measures(source)]),

@@ -160,7 +160,7 @@ def list_flagged(group: Group, subject: Subject) -> int:
         flagged = table.filter(pa.array(table["pred_ano"].to_numpy() == 1))
         nothing = Shares(np.zeros(flagged.num_rows + 1, np.int64), [], np.zeros(0), np.zeros(0))
         table = explanation_table(flagged, np.zeros(flagged.num_rows, dtype=bool), nothing)
-        total += write_part(subject.artefacts.explanations / subject.part_name(name), table, EXPLANATIONS)
+        total += write_part(subject.scratch("features") / subject.part_name(name), table, EXPLANATIONS)
     return total
 
 
@@ -230,7 +230,7 @@ def _explain_part(part: Part, subject: Subject, job: ShapJob, explainer: Explain
     sums, top = explainer.explain(part.matrix, counted, flagged, TOP_FEATURES)
     shares = shares_of(top, part.matrix[flagged], columns_of(subject).names)
     table = explanation_table(part.predictions.filter(pa.array(flagged)), top.explained, shares)
-    write_part(subject.artefacts.explanations / subject.part_name(part.name), table, EXPLANATIONS)
+    write_part(subject.scratch("features") / subject.part_name(part.name), table, EXPLANATIONS)
     plotted = counted & drawn(job.plotted, part.hashes, part.ids)
     sample = sample_of(part.matrix[plotted], part.hashes[plotted], part.ids[plotted], PLOT_ROWS)
     explained = int(top.explained.sum())

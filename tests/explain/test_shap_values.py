@@ -58,10 +58,14 @@ def test_values_and_sums_are_those_of_plain_shap(key, parts, models, rows):
     np.testing.assert_allclose(sums.means()[1], expected.mean(axis=0), rtol=0, atol=tolerance)
     assert top.explained.all()
     largest = -np.sort(-np.abs(expected), axis=1)[:, :5]
-    np.testing.assert_allclose(np.abs(top.values), largest, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(np.abs(top.values[:, :5]), largest, rtol=0, atol=tolerance)
     filled = top.columns >= 0
     found = np.where(filled, np.take_along_axis(expected, np.maximum(top.columns, 0), axis=1), 0.0)
     np.testing.assert_allclose(top.values, found, rtol=0, atol=tolerance)
+    speaking = -np.sort(-np.where(rows.toarray() != 0, np.maximum(expected, 0), 0), axis=1)[:, :5]
+    carried = np.take_along_axis(rows.toarray() != 0, np.maximum(top.columns, 0), axis=1) & (top.values > 0)
+    mine = -np.sort(-np.where(carried, top.values, 0), axis=1)[:, :5]
+    np.testing.assert_allclose(mine, speaking, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -116,7 +120,7 @@ def test_only_counted_rows_are_summed_and_only_listed_rows_listed(models, rows):
         assert sums.rows == counted.sum()
         expected = explainer.explain(rows[counted], np.ones(sums.rows, bool), np.zeros(sums.rows, bool), 4)[0]
         assert sums.absolute.tobytes() == expected.absolute.tobytes()
-        assert top.columns.shape == (listed.sum(), 4)
+        assert top.columns.shape == (listed.sum(), 8)
         assert not (top.columns[:, 0] == -1).all()
 
 
@@ -128,7 +132,7 @@ def test_a_part_without_rows_and_a_tree_without_a_split(models, rows):
         explainer = make_explainer("linear" if key == "lr" else "tree", models[key], None)
         sums, top = explainer.explain(rows[:0], nothing, nothing, 3)
         assert sums.rows == 0
-        assert top.columns.shape == (0, 3)
+        assert top.columns.shape == (0, 6)
     stump = DecisionTreeClassifier(max_depth=3, min_samples_leaf=200).fit(rows, np.arange(rows.shape[0]) % 2)
     sums, top = explain_in_parts(make_explainer("tree", stump, None), rows, 2)
     assert not sums.absolute.any()
@@ -150,7 +154,7 @@ def test_linear_top_includes_what_a_row_lacks(models, rows):
     empty = sparse.csr_matrix((1, rows.shape[1]), dtype=np.float32)
     _, top = explainer.explain(empty, np.zeros(1, bool), np.ones(1, bool), 2)
     expected = np.argsort(-np.abs(models["lr"].coef_[0] * mean), kind="stable")[:2]
-    assert top.columns[0].tolist() == expected.tolist()
+    assert top.columns[0].tolist() == [*expected.tolist(), -1, -1]
 
 
 def test_sample_is_the_same_for_any_cut(rows):
