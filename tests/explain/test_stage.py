@@ -1,17 +1,19 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from explain.made_root import TELLTALE, make_root
+from explain.made_root import FIRST_RUN, TELLTALE, make_root
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.options import ExplainOptions
 from lo2dask.stages.explain import explain
 
+TELLTALES = {TELLTALE, "ERROR", "fail", "answered", "com.networknt.made.Handler"}  # all words of that line alone
 KEYS = ("if", "event_lr_words", "event_lof_words", "sequence_shap_lr_words")
 
 
@@ -20,12 +22,20 @@ def explained(tmp_path_factory):
     """A folder of three parts, explained with neighbours of one model."""
     root = tmp_path_factory.mktemp("explained")
     layout = make_root(root, (*KEYS, "event_xgb_words", "event_rf_words"), parts=3)
-    options = ExplainOptions(root=root, nn_source="sequence_shap_lr_words")
+    options = ExplainOptions(root=layout.root, nn_source="sequence_shap_lr_words")
     return layout, explain(options, Session.serial())
 
 
 def read(path) -> list[dict]:
     return pq.read_table(path).to_pylist()
+
+
+def by_id(path) -> list[dict]:
+    """A table in the order of seq_id, the place of the raw tree left out."""
+    rows = sorted(read(path), key=lambda row: row["seq_id"])
+    for line in (line for row in rows for line in row.get("lines", [])):
+        line["path"] = line["path"].split("/tree/")[1]
+    return rows
 
 
 def test_every_artefact_of_the_guide_is_there_with_rows(explained):
@@ -48,14 +58,16 @@ def test_the_telltale_word_leads_the_list_and_the_explanations(explained):
     layout, _ = explained
     for key in ("event_lr_words", "event_xgb_words", "event_rf_words"):
         text = (layout.explainability / f"{key}_top_features.txt").read_text()
-        assert TELLTALE in next(line for line in text.splitlines() if line.startswith("   1")), text
+        first_five = [line.split()[-1] for line in text.splitlines() if line[:4].strip() in set("12345")]
+        assert set(first_five) == TELLTALES, text
     rows = read(layout.explainability / "event_lr_words_explanations.parquet")
     assert rows
     for row in rows:
         assert row["explained"]
         first = row["features"][0]
-        has_it = row["run"] != "run_0"
-        assert (first["feature"], first["value"]) == (TELLTALE, float(has_it))
+        has_it = row["run"] != FIRST_RUN
+        assert first["feature"] in TELLTALES
+        assert first["value"] == float(has_it)
         assert (first["shap"] > 0) == has_it
         sizes = [abs(entry["shap"]) for entry in row["features"]]
         assert sizes == sorted(sizes, reverse=True)
@@ -88,12 +100,12 @@ def test_metrics_hold_the_measures_and_what_was_explained(explained):
 def test_files_do_not_depend_on_the_parts(explained, tmp_path):
     layout, _ = explained
     other = make_root(tmp_path, KEYS, parts=7)
-    explain(ExplainOptions(root=tmp_path, nn_source="sequence_shap_lr_words"), Session.serial())
+    explain(ExplainOptions(root=other.root, nn_source="sequence_shap_lr_words"), Session.serial())
     compared = 0
     for path in other.explainability.iterdir():
         twin = layout.explainability / path.name
         if path.is_dir():
-            assert sorted(read(path), key=lambda r: r["seq_id"]) == sorted(read(twin), key=lambda r: r["seq_id"])
+            assert by_id(path) == by_id(twin), path.name
         else:
             assert path.read_bytes() == twin.read_bytes(), path.name
         compared += 1
@@ -101,8 +113,8 @@ def test_files_do_not_depend_on_the_parts(explained, tmp_path):
 
 
 def test_a_second_run_has_nothing_to_do_and_a_changed_option_has(tmp_path, monkeypatch):
-    make_root(tmp_path, ("event_kmeans_words",), parts=2)
-    options = ExplainOptions(root=tmp_path, nn_source="event_kmeans_words", skip_if=True)
+    layout = make_root(tmp_path, ("event_kmeans_words",), parts=2)
+    options = ExplainOptions(root=layout.root, nn_source="event_kmeans_words", skip_if=True)
     first, session = explain(options, Session.serial()), Session.serial()
     monkeypatch.setattr(session, "wave", None)
     again = explain(options, session)
@@ -110,13 +122,13 @@ def test_a_second_run_has_nothing_to_do_and_a_changed_option_has(tmp_path, monke
     monkeypatch.undo()
     changed = explain(options.replace(nn_top_k=3), Session.serial()).models[0]
     assert (changed.current, changed.neighbours) == (False, 3)
-    (tmp_path / "explainability" / "event_kmeans_words_false_negatives.txt").unlink()
+    (layout.explainability / "event_kmeans_words_false_negatives.txt").unlink()
     assert not explain(options.replace(nn_top_k=3), Session.serial()).models[0].current
 
 
 def test_guards_leave_a_note_that_says_what_to_raise(tmp_path):
     layout = make_root(tmp_path, ("event_lr_words",), parts=2)
-    options = ExplainOptions(root=tmp_path, nn_source="event_lr_words", skip_if=True, shap_feature_threshold=5)
+    options = ExplainOptions(root=layout.root, nn_source="event_lr_words", skip_if=True, shap_feature_threshold=5)
     assert explain(options, Session.serial()).models[0].shap == "guarded"
     note = (layout.explainability / "event_lr_words_shap_guard.txt").read_text()
     assert "--shap-feature-threshold 5" in note
@@ -130,7 +142,12 @@ def test_guards_leave_a_note_that_says_what_to_raise(tmp_path):
 def test_samples_bound_the_rows_that_count(tmp_path):
     layout = make_root(tmp_path, ("event_lr_words",), parts=4)
     options = ExplainOptions(
-        root=tmp_path, nn_source="event_lr_words", skip_if=True, shap_sample=10, shap_background=8, nn_normal_sample=2
+        root=layout.root,
+        nn_source="event_lr_words",
+        skip_if=True,
+        shap_sample=10,
+        shap_background=8,
+        nn_normal_sample=2,
     )
     summary = explain(options, Session.serial()).models[0]
     assert summary.rows == 10
@@ -144,18 +161,18 @@ def test_bad_input_is_refused_with_the_way_out(tmp_path):
         explain(ExplainOptions(root=tmp_path), Session.serial())
     layout = make_root(tmp_path, ("event_lr_words",), parts=2)
     with pytest.raises(InputError, match="known are event_lr_words"):
-        explain(ExplainOptions(root=tmp_path, sup_models=("nonsense",)), Session.serial())
+        explain(ExplainOptions(root=layout.root, sup_models=("nonsense",)), Session.serial())
     with pytest.raises(InputError, match="no such folder"):
-        explain(ExplainOptions(root=tmp_path, skip_if=True, load_sup_models=tmp_path / "nowhere"), Session.serial())
+        explain(ExplainOptions(root=layout.root, skip_if=True, load_sup_models=tmp_path / "nowhere"), Session.serial())
     part = next(iter(sorted((layout.predictions / "event_lr_words").iterdir())))
     shutil.copy(sorted((layout.predictions / "event_lr_words").iterdir())[1], part)
     with pytest.raises(IntegrityError, match="other sequences"):
-        explain(ExplainOptions(root=tmp_path, nn_source="event_lr_words", skip_if=True), Session.serial())
+        explain(ExplainOptions(root=layout.root, nn_source="event_lr_words", skip_if=True), Session.serial())
 
 
 def test_skip_if_leaves_the_forest_out(tmp_path, caplog):
     layout = make_root(tmp_path, ("if", "event_lr_words"), parts=1)
-    explain(ExplainOptions(root=tmp_path, skip_if=True), Session.serial())
+    explain(ExplainOptions(root=layout.root, skip_if=True), Session.serial())
     assert "--nn-source" in caplog.text
     assert (layout.explainability / "event_lr_words_nn_mapping.csv").exists()
     assert not list(layout.explainability.glob("if_*"))
@@ -166,3 +183,52 @@ def test_bag_counts_do_not_matter_to_a_binary_model(explained):
     rows = read(layout.explainability / "event_lr_words_explanations.parquet")
     assert {entry["value"] for row in rows for entry in row["features"]} <= {0.0, 1.0}
     assert all(np.isfinite(entry["shap"]) for row in rows for entry in row["features"])
+
+
+def test_evidence_begins_with_the_line_that_carries_the_telltale(explained):
+    layout, _ = explained
+    for key in ("event_lr_words", "sequence_shap_lr_words", "event_xgb_words"):
+        for row in read(layout.explainability / f"{key}_explanations.parquet"):
+            if row["run"] == FIRST_RUN or not row["anomaly"]:
+                continue
+            line = row["lines"][0]
+            assert TELLTALE in line["m_message"]
+            assert line["alike"] == 3
+            raw = Path(line["path"]).read_text().splitlines()
+            assert raw[line["line_no"] - 1] == line["m_message"]
+            assert line["share"] > 0
+            assert line["novelty"] == 1
+            assert f"{line['m_timestamp']:%H:%M:%S}" == line["m_message"][:8]
+
+
+def test_evidence_is_the_same_from_the_events_table(explained, tmp_path):
+    layout, _ = explained
+    other = make_root(tmp_path, ("event_lr_words",), parts=2, save_events=True)
+    shutil.rmtree(tmp_path / "tree")
+    explain(ExplainOptions(root=other.root, nn_source="event_lr_words", skip_if=True), Session.serial())
+    name = "event_lr_words_explanations.parquet"
+    rows, twins = by_id(other.explainability / name), by_id(layout.explainability / name)
+    assert [row["lines"] for row in rows] == [row["lines"] for row in twins]
+
+
+def test_sequences_whose_logs_are_gone_keep_their_features(tmp_path, caplog):
+    layout = make_root(tmp_path, ("event_lr_words",), parts=2)
+    shutil.rmtree(tmp_path / "tree")
+    explain(ExplainOptions(root=layout.root, nn_source="event_lr_words", skip_if=True), Session.serial())
+    rows = read(layout.explainability / "event_lr_words_explanations.parquet")
+    assert rows
+    assert not any(row["lines"] for row in rows)
+    assert "have no lines" in caplog.text
+
+
+def test_nearest_normals_come_with_what_differs(explained):
+    layout, _ = explained
+    rows = read(layout.explainability / "sequence_shap_lr_words_explanations.parquet")
+    mapping = csv.DictReader((layout.explainability / "sequence_shap_lr_words_nn_mapping.csv").open())
+    nearest = {row["anomalous_id"]: row["normal_id"] for row in mapping}
+    for row in rows:
+        assert row["nearest_normal"] == nearest[row["seq_id"]]
+        assert (TELLTALE in row["words_gained"]) == (row["run"] != FIRST_RUN)
+        assert len(row["templates_gained"]) == (row["run"] != FIRST_RUN)
+        assert not set(row["words_gained"]) & set(row["words_lost"])
+    assert read(layout.explainability / "event_lr_words_explanations.parquet")[0]["nearest_normal"] is None
