@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli_progress import watching
-from lo2dask.cli_summary import explain_text, load_text, speed, train_text
+from lo2dask.cli_summary import explain_text, load_text, plan_text, speed, train_text
 from lo2dask.cli_text import count, json_values, say, say_json, table
 from lo2dask.errors import RejectsError
 from lo2dask.options import (
@@ -50,11 +50,22 @@ def load(options: LoadOptions) -> None:
     from lo2dask.stages.load import load as load_tree
 
     _note_ignored_options(options)
+    if options.dry_run:
+        _plan_load(options)
+        return
     with opened(options) as session:
         summary = load_tree(options, session)
     following = f"lo2dask train --root {shlex.quote(str(summary.output))}"
     _close(options, summary, "\n".join([*load_text(summary, options.head), f"next: {following}"]))
     _check_strict(options, summary.rejects, summary.output)
+
+
+def _plan_load(options: LoadOptions) -> None:
+    from lo2dask.stages.dryrun import dry_run
+
+    with opened(options) as session:
+        planned = dry_run(options, session)
+    _close(options, planned, "\n".join(plan_text(planned)))
 
 
 def train(options: TrainOptions) -> None:

@@ -161,6 +161,8 @@ def default_text(field: Field) -> str:
         return "required"
     if isinstance(field.default, bool):
         return "default: on" if field.default else "default: off"
+    if "fallback" in field.metadata:
+        return f"default: {field.metadata['fallback']}"
     if field.default is None or field.default in ("", ()):
         return "default: none" + (f", in {field.metadata['unit']}" if field.metadata["unit"] else "")
     shown = ",".join(field.default) if isinstance(field.default, tuple) else str(field.default)

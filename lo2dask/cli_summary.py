@@ -8,6 +8,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
 if TYPE_CHECKING:
+    from lo2dask.stages.dryrun import DryRun
     from lo2dask.stages.explain import ExplainSummary
     from lo2dask.stages.load import LoadSummary
     from lo2dask.stages.train import TrainSummary
@@ -34,6 +35,18 @@ def load_text(summary: "LoadSummary", head: int) -> list[str]:
     lines.append(f"rejects: {summary.rejects:,}, listed in {rejects}" if summary.rejects else "rejects: none")
     lines.append("tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet"))))
     return lines + _first_sequences(summary.output, head)
+
+
+def plan_text(planned: "DryRun") -> list[str]:
+    """Write what a load would read and need."""
+    lines = [
+        f"would read: {count(planned.runs, 'run')}, {count(planned.test_cases, 'test case')}, "
+        f"{count(planned.files, 'file')}, {megabytes(planned.bytes)} in {count(planned.batches, 'part')}",
+        f"memory: {megabytes(planned.memory)} in all, {megabytes(planned.worker_memory)} for each of "
+        f"{count(planned.workers, 'worker')}",
+        f"disk: {megabytes(planned.disk)} below the output folder",
+    ]
+    return [*lines, "files left out: " + _counts(planned.ignored), "nothing was written"]
 
 
 def train_text(summary: "TrainSummary") -> list[str]:

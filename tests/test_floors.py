@@ -77,8 +77,7 @@ def test_no_import_points_up() -> None:
 
 def test_no_cycle_within_a_floor() -> None:
     graph = {
-        module: {target for target in targets if floor(target) == floor(module)}
-        for module, targets in links().items()
+        module: {target for target in targets if floor(target) == floor(module)} for module, targets in links().items()
     }
     try:
         TopologicalSorter(graph).prepare()

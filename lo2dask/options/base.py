@@ -23,7 +23,8 @@ def opt(default: Any, help: str, *, unit: str = "", **extra: Any) -> Any:
     unit : what a number counts ("lines", "rows"), shown behind the default.
     extra : ``choices`` (tuple of str), ``off`` (the CLI's name for "no", where it is not ``--no-<name>``),
         ``minimum``/``maximum`` (numbers, inclusive), ``affects`` (the group of tables that change with this option:
-        it goes into that group's fingerprint), ``argument`` (positional on the command line).
+        it goes into that group's fingerprint), ``argument`` (positional on the command line), ``fallback`` (what None
+        stands for, in words).
     """
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **extra})
 

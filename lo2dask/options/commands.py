@@ -7,6 +7,7 @@ from pathlib import Path
 from lo2dask.options.base import Options, opt
 from lo2dask.options.common import (
     SERVICES,
+    CommonOptions,
     EnhancingOptions,
     ForestOptions,
     HoldoutOptions,
@@ -14,6 +15,7 @@ from lo2dask.options.common import (
 )
 
 REQUIRED = dataclasses.MISSING
+DEFAULT_ALGORITHMS = ("lr", "dt", "xgb", "if", "oov", "drift")
 DEFAULT_MODELS = ("event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", "sequence_shap_lr_words")
 
 
@@ -27,7 +29,10 @@ class SynthOptions(Options):
     test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones")
     services: tuple[str, ...] = opt((), "services to write; none given = all seven", choices=SERVICES)
     scale: float = opt(
-        0.05, "bytes per file as a share of the published size (token log of 60 s: 3.5 MB)", minimum=1e-4
+        0.05,
+        "bytes per file as a share of the published size (token log of 60 s: 3.5 MB)",
+        unit="of the published size",
+        minimum=1e-4,
     )
     layout: str = opt("v1", "which of the published layouts to write", choices=("v1", "v2", "guide", "sample"))
     with_metrics: bool = opt(False, "write metric and trace files too")
@@ -49,16 +54,17 @@ class LoadOptions(LoadingOptions, EnhancingOptions):
     """`lo2dask load`: raw tree to Parquet."""
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
+    dry_run: bool = opt(False, "print what would be read, and the memory and disk that it needs; write nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModellingOptions(ForestOptions, HoldoutOptions):
-    """Phases D and E."""
+    """What is fitted, measured and saved (phases D and E)."""
 
     phase: str = opt(
         "full", "how far to go: enhancers, if (Isolation Forest) or full", choices=("enhancers", "if", "full")
     )
-    save_if: Path | None = opt(None, "file of the forest's predictions; default ROOT/lo2_if_predictions.parquet")
+    save_if: Path | None = opt(None, "file of the forest's predictions", fallback="ROOT/lo2_if_predictions.parquet")
     save_model: Path | None = opt(None, "write the forest's bundle (model, vectorizer, what is needed to score) here")
     load_model: Path | None = opt(None, "score with this bundle instead of fitting a forest")
     overwrite_model: bool = opt(False, "replace a bundle whose content differs")
@@ -69,13 +75,17 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
         None, "report the precision among the first k by score", unit="rows", minimum=1
     )
     report_fp_alpha: float | None = opt(
-        None, "report the false positives among the first share of rows by score", minimum=0.0, maximum=1.0
+        None,
+        "report the false positives among the first share of rows by score",
+        unit="share",
+        minimum=0.0,
+        maximum=1.0,
     )
     report_psi: bool = opt(False, "report the population stability index of training against hold-out scores")
-    metrics_dir: Path | None = opt(None, "folder of the measures; default ROOT/metrics")
+    metrics_dir: Path | None = opt(None, "folder of the measures", fallback="ROOT/metrics")
     dump_metadata: bool = opt(False, "write model.yml beside the bundle, or in ROOT/models without one")
     save_enhancers: bool = opt(False, "make sure that lo2_sequences_enhanced.parquet is there and current")
-    enhancers_output_dir: Path | None = opt(None, "folder of the enhanced table; default ROOT")
+    enhancers_output_dir: Path | None = opt(None, "folder of the enhanced table", fallback="ROOT")
     overwrite_enhancers: bool = opt(False, "replace an enhanced table whose content differs")
     oov_counts: bool = opt(
         False, "let oov count occurrences of unknown words, as the predecessor did, not distinct ones"
@@ -93,7 +103,7 @@ class TrainOptions(ModellingOptions, EnhancingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainingOptions(ForestOptions, HoldoutOptions):
-    """Phase F."""
+    """What is explained, and within which bounds (phase F)."""
 
     shap_sample: int = opt(0, "rows explained for the plots; 0 = no limit", unit="rows", minimum=0)
     shap_background: int = opt(
@@ -119,6 +129,36 @@ class ExplainOptions(ExplainingOptions):
     load_model: Path | None = opt(None, "explain this bundle of the forest")
     load_sup_models: Path | None = opt(None, "folder of bundles to explain instead of those that train kept")
     sample_seed: int = opt(42, "seed of every draw and sample")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(CommonOptions):
+    """`lo2dask score`: a saved model applied to new runs."""
+
+    bundle: Path = opt(REQUIRED, "bundle to score with, as train --save-model or --save-sup-models writes it")
+    root: Path = opt(REQUIRED, "raw tree of the new runs: a folder of runs; labels are not needed")
+    output_dir: Path = opt(Path("result/lo2_score"), "folder for predictions and run scores")
+    trust: bool = opt(
+        False, "load a bundle whose hash is missing or wrong, or of another layout: loading runs its code"
+    )
+    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work")
+    predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridOptions(HoldoutOptions, EnhancingOptions):
+    """`lo2dask grid`: every service, representation and model, on several hold-outs, in one table."""
+
+    root: Path = opt(Path("result/lo2"), "folder that load wrote")
+    raw_root: Path | None = opt(None, "the raw tree, if it has moved since load")
+    algorithms: tuple[str, ...] = opt(
+        DEFAULT_ALGORITHMS, "algorithms of the registry, separated by comma; see `lo2dask models`"
+    )
+    representations: tuple[str, ...] = opt(
+        ("words", "templates"), "what the models read", choices=("words", "trigrams", "templates", "numeric", "all")
+    )
+    seeds: int = opt(3, "seeds; each draws its own hold-out and seeds its models", unit="seeds", minimum=1)
+    sample_seed: int = opt(42, "the first seed; the others count up from it")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ class LoadingOptions(CommonOptions):
     enhance: bool = opt(True, "enhance as the last step of load; --no-enhance leaves it to train")
     load_metrics: bool = opt(False, "write lo2_metrics.parquet and lo2_traces.parquet")
     metric_names: tuple[str, ...] = opt((), "metrics to read, by name; none given = all", affects="metrics")
-    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work", affects="load")
+    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work, as 16MB or 1GB", affects="load")
     enhancer_run_batch: int = opt(0, "accepted for the predecessor's sake; without effect", unit="runs")
     head: int = opt(5, "rows of the sequence table shown at the end", unit="rows", minimum=0)
 
@@ -93,14 +93,20 @@ class ForestOptions(CommonOptions):
 
     if_item: str = opt("e_words", "token column the forest reads: e_words, e_trigrams, e_event_drain_id or none")
     if_numeric: tuple[str, ...] = opt((), "numeric columns the forest reads beside --if-item, separated by comma")
-    if_contamination: float = opt(0.1, "share of training rows beyond the threshold", minimum=0.0, maximum=0.5)
+    if_contamination: float = opt(
+        0.1, "share of training rows beyond the threshold", unit="of the rows", minimum=0.0, maximum=0.5
+    )
     if_n_estimators: int = opt(200, "trees of the forest", unit="trees", minimum=1)
     if_max_samples: str = opt("auto", "rows each tree is grown on: auto = min(256, rows), a count or a share")
     if_holdout_fraction: float = opt(
-        0.0, "share of the newest normal sequences held out from the forest", minimum=0.0, maximum=0.9
+        0.0, "share of the newest normal sequences held out from the forest", unit="of them", minimum=0.0, maximum=0.9
     )
     if_threshold_percentile: float | None = opt(
-        None, "alert above this percentile of the hold-out's scores (else the training's)", minimum=0, maximum=100
+        None,
+        "alert above this percentile of the hold-out's scores (else the training's)",
+        unit="percent",
+        minimum=0,
+        maximum=100,
     )
     skip_if: bool = opt(False, "leave out phase D, the Isolation Forest")
 
@@ -109,7 +115,9 @@ class ForestOptions(CommonOptions):
 class HoldoutOptions(CommonOptions):
     """What is held out from the registry models, and the bounds of each fit; explain takes them too."""
 
-    sup_holdout_fraction: float = opt(0.2, "share of each bucket's newest groups held out", minimum=0.0, maximum=0.9)
+    sup_holdout_fraction: float = opt(
+        0.2, "share of each bucket's newest groups held out", unit="of them", minimum=0.0, maximum=0.9
+    )
     sup_holdout_min_groups: int = opt(1, "groups held out of each bucket at the least", unit="groups", minimum=0)
     sup_holdout_shuffle: bool = opt(False, "hold out drawn groups instead of the newest")
     holdout_by: str = opt(
@@ -118,7 +126,7 @@ class HoldoutOptions(CommonOptions):
         choices=("run", "group", "test-case"),
     )
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
-    memory_budget: str = opt("2GB", "memory of one fit; a sample is drawn to meet it")
+    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it")
     disable_memory_guard: bool = opt(
         False, "do not cap depth, trees, leaves and features, nor fit samples to the budget"
     )

@@ -151,3 +151,11 @@ def test_strict_with_rejects(command: Callable[..., Any], tmp_path: Path) -> Non
     assert "--strict: " in strict.lines[-1]
     assert "lo2_rejects.parquet" in strict.lines[-1]
     assert command(*line).code == 0
+
+
+def test_a_dry_run_writes_nothing(command: Callable[..., Any], tiny_tree: Path, tmp_path: Path) -> None:
+    answer = command("load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--dry-run")
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("would read: 2 runs, 3 test cases, 28 files, ")
+    assert "memory: " in answer.out
+    assert not (tmp_path / "out").exists()
