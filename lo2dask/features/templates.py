@@ -7,7 +7,7 @@ but the messages.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,7 +67,12 @@ class Templates:
         plain = read_json(path)
         if plain is None or plain.get("settings") != SETTINGS:
             raise InputError(f"{path}: no templates of this version; enhance again: lo2dask train --phase enhancers")
-        return cls(tuple(plain["ids"]), tuple(plain["texts"]), plain["exceptions"])
+        return cls.from_plain(plain)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Templates":
+        """Read back what ``to_plain`` gave."""
+        return cls(tuple(plain["ids"]), tuple(plain["texts"]), dict(plain["exceptions"]))
 
     @cached_property
     def _by_text(self) -> dict[str, str]:
