@@ -1,0 +1,133 @@
+"""The documents keep up with the program: the reference, the commands they show, the files they point to."""
+
+import dataclasses
+import importlib.util
+import re
+import shlex
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+import yaml
+
+from lo2dask.cli import cli
+from lo2dask.cli_options import OptionsCommand, flags
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCUMENTS = ("README.md", "ANLEITUNG.md")
+
+
+def text(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def shown_commands(name: str) -> list[list[str]]:
+    """Every command line of the program in a document's code blocks, in words."""
+    found = []
+    for block in re.findall(r"```bash\n(.*?)```", text(name), flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|;|\|", line):
+                words = shlex.split(part, comments=True)
+                while words and "=" in words[0] and not words[0].startswith("-"):
+                    words = words[1:]
+                if words[:1] == ["lo2dask"]:
+                    found.append(words[1:])
+    return found
+
+
+@pytest.fixture(scope="module")
+def maker() -> ModuleType:
+    """scripts/make_reference.py as a module."""
+    spec = importlib.util.spec_from_file_location("make_reference", REPOSITORY / "scripts" / "make_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_current(maker: ModuleType) -> None:
+    assert maker.updated(text("README.md")) == text("README.md"), "run: python scripts/make_reference.py"
+
+
+def test_a_stale_reference_would_be_seen(maker: ModuleType) -> None:
+    assert maker.updated(text("README.md").replace("`--seed N`", "`--sead N`")) != text("README.md").replace(
+        "`--seed N`", "`--sead N`"
+    )
+
+
+def test_every_command_is_documented() -> None:
+    for name in cli.commands:
+        assert f"| `lo2dask {name}" in text("README.md"), name
+
+
+def test_every_command_and_option_has_help() -> None:
+    for name, command in cli.commands.items():
+        assert command.help, name
+        for param in command.params:
+            if isinstance(param, click.Option):
+                assert param.help, f"{name} {param.name}"
+        if isinstance(command, OptionsCommand):
+            for field in dataclasses.fields(command.kind):
+                assert len(field.metadata["help"]) > 10, f"{name} {field.name}"
+
+
+def test_every_option_is_documented() -> None:
+    reference = text("README.md")
+    for command in cli.commands.values():
+        if isinstance(command, OptionsCommand):
+            for field in dataclasses.fields(command.kind):
+                name = field.name.upper() if field.metadata.get("argument") else flags(field, command.kind)
+                assert f"| `{name}" in reference, f"{command.name} {name}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_commands_shown_exist_and_parse(name: str) -> None:
+    lines = shown_commands(name)
+    assert lines
+    for words in lines:
+        if words[0].startswith("-"):
+            continue
+        command = cli.commands.get(words[0])
+        assert command is not None, words
+        with command.make_context(words[0], list(words[1:]), resilient_parsing=False) as context:
+            assert context.params is not None
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_flags_mentioned_in_the_text_exist(name: str) -> None:
+    """A flag in a line of prose or a table is one of the program, or the document says that it is gone or foreign."""
+    known = {flag for command in cli.commands.values() for param in command.params for flag in param.opts}
+    known |= {flag for command in cli.commands.values() for param in command.params for flag in param.secondary_opts}
+    known |= {"--help", "--version"}
+    foreign = {"--check", "--mode", "--split", "--chunk", "--report-", "--if-", "--sup-holdout-", "--list-models"}
+    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text(name)))
+    assert mentioned <= known | foreign, sorted(mentioned - known - foreign)
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, "CHANGELOG.md"])
+def test_links_to_files_lead_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)]+)\)", text(name)):
+        assert (REPOSITORY / target.split("#")[0]).exists(), target
+
+
+def test_no_absolute_path_of_a_machine() -> None:
+    for name in (*DOCUMENTS, "CHANGELOG.md", "environment.yml", ".ci/run"):
+        assert not re.search(r"(?<![\w.~$}])/(home|root|work|Users)/", text(name)), name
+
+
+def test_the_conda_environment_fits_the_package() -> None:
+    environment = yaml.safe_load(text("environment.yml"))
+    names = [re.split(r"[<>=]", entry)[0].strip() for entry in environment["dependencies"] if isinstance(entry, str)]
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    assert {"python", "pip", "py-xgboost", "llvm-openmp", "dask-core", "distributed", "shap"} <= set(names)
+
+
+def test_the_changelog_has_the_version() -> None:
+    import tomllib
+
+    version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
+    assert f"## {version}" in text("CHANGELOG.md")
