@@ -192,7 +192,7 @@ def _side_folder(layout: Layout, name: str) -> Layout:
     """Make a folder that has the loaded and enhanced tables of another one, by hard links, and nothing else yet."""
     side = Layout(_side_folders(layout) / name)
     linked = [layout.template_state, *(layout.marker(stage) for stage in ("load", "text", "enhance"))]
-    for folder in (layout.enhanced, layout.sequences, layout.templates):
+    for folder in (layout.enhanced, layout.sequences, layout.templates, layout.vocabulary):
         linked += part_paths(folder)
     for path in linked:
         target = side.root / path.relative_to(layout.root)
