@@ -48,11 +48,16 @@ def enhance(options: TrainOptions, session: Session) -> bool:
 
 def is_enhanced(layout: Layout, key: EnhanceKey) -> bool:
     """Tell whether the enhanced table, the templates and the vocabulary are there and current."""
+    complete = all(part_paths(folder) for folder in (layout.templates, layout.vocabulary))
+    return _has_parts(layout, key) and complete and layout.template_state.is_file()
+
+
+def _has_parts(layout: Layout, key: EnhanceKey) -> bool:
+    """Tell whether all parts of the enhanced table are there and current."""
     wanted = [path.name for path in part_paths(layout.sequences)]
     there = [path.name for path in part_paths(layout.enhanced)]
-    complete = wanted == there and all(part_paths(folder) for folder in (layout.templates, layout.vocabulary))
     marked = read_json(layout.marker("enhance")) == {"key": key.all, "load": load_fingerprint(layout)}
-    return marked and complete and layout.template_state.is_file()
+    return marked and wanted == there
 
 
 def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
@@ -80,7 +85,7 @@ def enhance_with(layout: Layout, key: EnhanceKey, templates: Templates, session:
     ------
     IntegrityError : a part's rows are not those of the loaded sequences.
     """
-    if is_enhanced(layout, key):
+    if _has_parts(layout, key):
         return
     layout.marker("enhance").unlink(missing_ok=True)
     messages: set[str] = set()

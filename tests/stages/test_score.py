@@ -1,4 +1,4 @@
-"""score: a saved bundle applied to raw trees gives what train gave, reads new runs alike, and says what it cannot use."""
+"""score: a saved bundle on raw trees gives what train gave, reads new runs alike, and says what it cannot use."""
 
 import shutil
 
@@ -73,10 +73,18 @@ def test_a_template_never_seen_is_unknown_and_nothing_is_learned(trained, tmp_pa
     assert table_of(summary.predictions)["score_oov_templates"].to_pylist()[0] >= 1
 
 
-def test_a_second_scoring_has_nothing_to_do_and_lost_parts_are_made_again(trained, raw, tmp_path):
+def test_a_second_scoring_has_nothing_to_do_and_lost_parts_are_made_again(trained, raw, tmp_path, monkeypatch):
     path = trained[1] / "dt_templates.joblib"
     assert not _score(path, raw, tmp_path).current
-    assert _score(path, raw, tmp_path).current
+    ran = []
+    with monkeypatch.context() as patch:
+        wave = Session.wave
+        patch.setattr(
+            Session, "wave", lambda own, f, r, label, **more: ran.append(label) or wave(own, f, r, label, **more)
+        )
+        patch.setattr(Session, "frames", lambda *_, **__: pytest.fail("there is nothing to do"))
+        assert _score(path, raw, tmp_path).current
+    assert ran in ([], ["scan"])
     shutil.rmtree(tmp_path / "dt_templates_runs.parquet")
     assert not _score(path, raw, tmp_path).current
     assert part_paths(tmp_path / "dt_templates_runs.parquet")
