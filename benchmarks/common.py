@@ -11,8 +11,10 @@ from pathlib import Path
 
 import psutil
 
+from lo2dask.execute.session import Session
 from lo2dask.memory import format_bytes, parse_bytes, process_memory
-from lo2dask.options import SynthOptions
+from lo2dask.options import LoadOptions, SynthOptions
+from lo2dask.stages.load import load
 from lo2dask.synth import write_tree
 
 # What one run of the published size holds: `correct` and four error cases.
@@ -76,6 +78,16 @@ def tree_of(folder: Path, size: str, **options: object) -> Path:
         made = write_tree(SynthOptions(out=root, runs=runs, errors_per_run=4, scale=1.0, **options))  # type: ignore[arg-type]
         report(f"made {root.name}", f"{format_bytes(made.bytes)} in {time.perf_counter() - started:.0f} s")
     return root
+
+
+def warm(options: LoadOptions, tiny: Path, folder: Path) -> Session:
+    """Start a cluster and let it load a small tree, so that imports and page faults are paid."""
+    session = Session(options)
+    session.client.wait_for_workers(max(options.workers, 1))
+    for number in range(2 * max(options.workers, 1)):
+        load(options.replace(root=tiny, output_dir=folder / f"warm{number}"), session)
+        drop(folder / f"warm{number}")
+    return session
 
 
 def drop(path: Path) -> None:

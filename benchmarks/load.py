@@ -10,22 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-from common import drop, report, speed, tree_of, watch_memory, working_folder
+from common import drop, report, speed, tree_of, warm, watch_memory, working_folder
 
-from lo2dask.execute.session import Session
 from lo2dask.memory import format_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.stages.load import load
-
-
-def warm(options: LoadOptions, tiny: Path, folder: Path) -> Session:
-    """Start a cluster and let it load a small tree, so that imports and page faults are paid."""
-    session = Session(options)
-    session.client.wait_for_workers(max(options.workers, 1))
-    for number in range(2 * max(options.workers, 1)):
-        load(options.replace(root=tiny, output_dir=folder / f"warm{number}"), session)
-        drop(folder / f"warm{number}")
-    return session
 
 
 def load_alone(root: Path, tiny: Path, folder: Path, workers: int) -> tuple[float, int]:
