@@ -13,12 +13,13 @@ _FUNCTIONS = {
     "load": ("lo2dask.stages.load", "load"),
     "train": ("lo2dask.stages.train", "train"),
     "explain": ("lo2dask.stages.explain", "explain"),
+    "score": ("lo2dask.stages.score", "score"),
     "run": ("lo2dask.stages.run", "run"),
 }
 _NAMES = {
     **{
         name: "lo2dask.options"
-        for name in ("SynthOptions", "LoadOptions", "TrainOptions", "ExplainOptions", "RunOptions")
+        for name in ("SynthOptions", "LoadOptions", "TrainOptions", "ExplainOptions", "ScoreOptions", "RunOptions")
     },
     **{name: "lo2dask.errors" for name in ("Lo2Error", "InputError", "RejectsError", "IntegrityError")},
 }

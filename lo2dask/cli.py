@@ -14,7 +14,15 @@ import click
 from lo2dask.cli_options import OptionsCommand
 from lo2dask.cli_text import one_line, say
 from lo2dask.errors import InputError, Lo2Error, RejectsError
-from lo2dask.options import ExplainOptions, LoadOptions, Options, RunOptions, SynthOptions, TrainOptions
+from lo2dask.options import (
+    ExplainOptions,
+    LoadOptions,
+    Options,
+    RunOptions,
+    ScoreOptions,
+    SynthOptions,
+    TrainOptions,
+)
 
 FAILED, UNUSABLE, REJECTED, INTERRUPTED = 1, 2, 3, 130
 
@@ -144,6 +152,7 @@ _add("synth", SynthOptions, "synth", "Write an LO2-shaped tree to OUT, determini
 _add("load", LoadOptions, "load", "Turn a raw tree of runs, or of tars, into Parquet tables (phase B).")
 _add("train", TrainOptions, "train", "Fit the Isolation Forest and registry models, score and measure (phases C to E).")
 _add("explain", ExplainOptions, "explain", "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).")
+_add("score", ScoreOptions, "score", "Apply a saved bundle to new runs; labels are not needed, nothing is learned.")
 _add("run", RunOptions, "run", "Load, train and explain in one go; a second run goes on where the first stopped.")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli_progress import watching
-from lo2dask.cli_summary import explain_text, load_text, plan_text, speed, train_text
+from lo2dask.cli_summary import explain_text, load_text, plan_text, score_text, speed, train_text
 from lo2dask.cli_text import count, json_values, say, say_json, table
 from lo2dask.errors import RejectsError
 from lo2dask.options import (
@@ -16,6 +16,7 @@ from lo2dask.options import (
     LoadingOptions,
     LoadOptions,
     RunOptions,
+    ScoreOptions,
     SynthOptions,
     TrainOptions,
 )
@@ -85,6 +86,16 @@ def explain(options: ExplainOptions) -> None:
     with opened(options) as session:
         summary = explain_models(options, session)
     _close(options, summary, "\n".join(explain_text(summary)))
+
+
+def score(options: ScoreOptions) -> None:
+    """Score new runs with a bundle."""
+    from lo2dask.stages.score import score as score_runs
+
+    with opened(options) as session:
+        summary = score_runs(options, session)
+    _close(options, summary, "\n".join(score_text(summary)))
+    _check_strict(options, summary.rejects, summary.output)
 
 
 def run(options: RunOptions) -> None:

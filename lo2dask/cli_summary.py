@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lo2dask.stages.dryrun import DryRun
     from lo2dask.stages.explain import ExplainSummary
     from lo2dask.stages.load import LoadSummary
+    from lo2dask.stages.score import ScoreSummary
     from lo2dask.stages.train import TrainSummary
 
 # Columns of the sequence table that the closing summary shows; the rest is in the file.
@@ -87,6 +88,18 @@ def explain_text(summary: "ExplainSummary") -> list[str]:
         for model in summary.models
     ]
     return ["explained:", table(rows), f"files: {summary.folder}"]
+
+
+def score_text(summary: "ScoreSummary") -> list[str]:
+    """Write what was scored, and where."""
+    lines = [
+        f"{summary.model}: {count(summary.runs, 'run')}, {count(summary.sequences, 'sequence')}, "
+        f"{summary.flagged:,} flagged; " + ("all done before" if summary.current else speed(0, summary.seconds)),
+    ]
+    if summary.unscored:
+        lines.append(f"without a score, because the bundle has no model of their service: {summary.unscored:,}")
+    lines.append(f"rejects: {summary.rejects:,}" if summary.rejects else "rejects: none")
+    return [*lines, f"sequences: {summary.predictions}", f"runs and test cases: {summary.run_scores}"]
 
 
 def figure(value: float | None) -> str:

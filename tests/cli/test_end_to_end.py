@@ -125,6 +125,16 @@ def test_the_three_commands_of_the_guide(tree: Path, tmp_path: Path, program: Ca
     assert (root / "explainability" / "event_lr_words_shap_bar.png").is_file()
 
 
+def test_the_bundle_scores_new_runs(result: Path, tree: Path, program: Callable[..., Any]) -> None:
+    out = tree.parent / "scored"
+    line = ["score", "--bundle", result / "models" / "lo2_if.joblib", "--root", tree, "--output-dir", out]
+    done = program(*line)
+    assert done.returncode == 0, done.stderr
+    has_rows([out / "lo2_if_predictions.parquet", out / "if_runs.parquet"])
+    again = program(*line)
+    assert "all done before" in again.stdout
+
+
 def test_the_real_slice(sample_root: Path, tmp_path: Path, program: Callable[..., Any]) -> None:
     """Errors occur in one run alone: measures that need both classes are null with the reason, and no error."""
     out = tmp_path / "out"
