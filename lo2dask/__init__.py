@@ -14,12 +14,21 @@ _FUNCTIONS = {
     "train": ("lo2dask.stages.train", "train"),
     "explain": ("lo2dask.stages.explain", "explain"),
     "score": ("lo2dask.stages.score", "score"),
+    "grid": ("lo2dask.stages.grid", "grid"),
     "run": ("lo2dask.stages.run", "run"),
 }
 _NAMES = {
     **{
         name: "lo2dask.options"
-        for name in ("SynthOptions", "LoadOptions", "TrainOptions", "ExplainOptions", "ScoreOptions", "RunOptions")
+        for name in (
+            "SynthOptions",
+            "LoadOptions",
+            "TrainOptions",
+            "ExplainOptions",
+            "ScoreOptions",
+            "GridOptions",
+            "RunOptions",
+        )
     },
     **{name: "lo2dask.errors" for name in ("Lo2Error", "InputError", "RejectsError", "IntegrityError")},
 }

@@ -16,6 +16,7 @@ from lo2dask.cli_text import one_line, say
 from lo2dask.errors import InputError, Lo2Error, RejectsError
 from lo2dask.options import (
     ExplainOptions,
+    GridOptions,
     LoadOptions,
     Options,
     RunOptions,
@@ -153,6 +154,7 @@ _add("load", LoadOptions, "load", "Turn a raw tree of runs, or of tars, into Par
 _add("train", TrainOptions, "train", "Fit the Isolation Forest and registry models, score and measure (phases C to E).")
 _add("explain", ExplainOptions, "explain", "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).")
 _add("score", ScoreOptions, "score", "Apply a saved bundle to new runs; labels are not needed, nothing is learned.")
+_add("grid", GridOptions, "grid", "Measure every service, representation and algorithm on several hold-outs.")
 _add("run", RunOptions, "run", "Load, train and explain in one go; a second run goes on where the first stopped.")
 
 

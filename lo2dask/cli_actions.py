@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli_progress import watching
-from lo2dask.cli_summary import explain_text, load_text, plan_text, score_text, speed, train_text
+from lo2dask.cli_summary import explain_text, grid_text, load_text, plan_text, score_text, speed, train_text
 from lo2dask.cli_text import count, json_values, say, say_json, table
 from lo2dask.errors import RejectsError
 from lo2dask.options import (
     CommonOptions,
     ExplainOptions,
+    GridOptions,
     LoadingOptions,
     LoadOptions,
     RunOptions,
@@ -96,6 +97,15 @@ def score(options: ScoreOptions) -> None:
         summary = score_runs(options, session)
     _close(options, summary, "\n".join(score_text(summary)))
     _check_strict(options, summary.rejects, summary.output)
+
+
+def grid(options: GridOptions) -> None:
+    """Measure the whole grid."""
+    from lo2dask.stages.grid import grid as measure_grid
+
+    with opened(options) as session:
+        summary = measure_grid(options, session)
+    _close(options, summary, "\n".join(grid_text(summary)))
 
 
 def run(options: RunOptions) -> None:

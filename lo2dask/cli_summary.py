@@ -1,5 +1,6 @@
 """The closing summaries of the commands: what was read and made, how well it does, and where it lies."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from lo2dask.tables.parts import part_paths, read_part
 if TYPE_CHECKING:
     from lo2dask.stages.dryrun import DryRun
     from lo2dask.stages.explain import ExplainSummary
+    from lo2dask.stages.grid import GridSummary
     from lo2dask.stages.load import LoadSummary
     from lo2dask.stages.score import ScoreSummary
     from lo2dask.stages.train import TrainSummary
@@ -90,6 +92,27 @@ def explain_text(summary: "ExplainSummary") -> list[str]:
     return ["explained:", table(rows), f"files: {summary.folder}"]
 
 
+def grid_text(summary: "GridSummary") -> list[str]:
+    """Write the grid's rows of all services together; those of each service are in the files."""
+    rows = [
+        {
+            "models": row["models"],
+            "algorithm": row["algorithm"],
+            "representation": row["representation"],
+            "F1": _spread(row, "f1"),
+            "AUC": _spread(row, "auc_roc"),
+            "AP": _spread(row, "average_precision"),
+            "remark": row["reason"] or "",
+        }
+        for row in summary.rows
+        if row["service"] == "all"
+    ]
+    lines = ["mean over the seeds, and standard deviation, on the hold-out, all services:", table(rows)] if rows else []
+    lines += [f"note: {note}" for note in summary.notes]
+    lines.append(f"fitted: {summary.fitted:,}, done before: {summary.kept:,}; {speed(0, summary.seconds)}")
+    return [*lines, "files: " + ", ".join(map(str, summary.files))]
+
+
 def score_text(summary: "ScoreSummary") -> list[str]:
     """Write what was scored, and where."""
     lines = [
@@ -105,6 +128,11 @@ def score_text(summary: "ScoreSummary") -> list[str]:
 def figure(value: float | None) -> str:
     """Write a measure; "-" where it could not be had."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def _spread(row: Mapping[str, Any], measure: str) -> str:
+    mean, deviation = row[f"{measure}_mean"], row[f"{measure}_sd"]
+    return figure(mean) if deviation is None else f"{figure(mean)} ± {figure(deviation)}"
 
 
 def speed(size: int, seconds: float) -> str:

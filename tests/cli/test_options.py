@@ -118,4 +118,4 @@ def test_run_takes_the_options_of_its_stages() -> None:
 
 def test_options_are_a_class_of_options() -> None:
     assert all(issubclass(made.kind, Options) for made in COMMANDS)
-    assert {made.name for made in COMMANDS} == {"synth", "load", "train", "explain", "score", "run"}
+    assert {made.name for made in COMMANDS} == {"synth", "load", "train", "explain", "score", "grid", "run"}

@@ -12,7 +12,7 @@ import pytest
 
 from lo2dask import cli_progress
 from lo2dask.cli_progress import Step, watching
-from lo2dask.cli_summary import figure, speed
+from lo2dask.cli_summary import figure, grid_text, speed
 from lo2dask.cli_text import count, megabytes, one_line, say, say_json, table
 
 
@@ -159,3 +159,17 @@ def test_a_dry_run_writes_nothing(command: Callable[..., Any], tiny_tree: Path, 
     assert answer.out.startswith("would read: 2 runs, 3 test cases, 28 files, ")
     assert "memory: " in answer.out
     assert not (tmp_path / "out").exists()
+
+
+def test_the_summary_of_a_grid() -> None:
+    from lo2dask.stages.grid import GridSummary
+
+    row = {"models": "one for all services", "algorithm": "lr", "representation": "words", "reason": None}
+    row |= {f"{name}_mean": 0.5 for name in ("f1", "auc_roc", "average_precision")}
+    row |= {"f1_sd": 0.25, "auc_roc_sd": None, "average_precision_sd": 0.0}
+    rows = ({**row, "service": "all"}, {**row, "service": "token"})
+    text = grid_text(GridSummary(Path("r"), rows, 3, 1, (Path("r/lo2_grid.csv"),), ("a note",), 2.0))
+    assert text[1].splitlines()[1:] == [
+        "one for all services  lr         words           0.500 ± 0.250  0.500  0.500 ± 0.000"
+    ]
+    assert text[2:] == ["note: a note", "fitted: 3, done before: 1; 2.0 s", "files: r/lo2_grid.csv"]

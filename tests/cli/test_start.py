@@ -26,7 +26,9 @@ def modules_after(*arguments: str) -> set[str]:
     return set(names)
 
 
-@pytest.mark.parametrize("command", ["", "synth", "load", "train", "explain", "score", "run", "models", "masks"])
+@pytest.mark.parametrize(
+    "command", ["", "synth", "load", "train", "explain", "score", "grid", "run", "models", "masks"]
+)
 def test_help_imports_nothing_heavy(command: str) -> None:
     assert not modules_after(*command.split(), "--help") & set(HEAVY)
 
