@@ -166,7 +166,7 @@ def leakage_line(model: Measures, baseline: Measures, name: str = "sequence leng
     ahead = sum(model[key] for key in known) - sum(baseline[key] for key in known)
     line = {"baseline": name, **{key: baseline.get(key) for key in keys}, "warning": None, "reason": None}
     if not known:
-        return line | {"reason": model.get("reason") or baseline.get("reason") or "no measure in common"}
+        return line | {"reason": baseline.get("reason") or model.get("reason") or "no measure in common"}
     if ahead <= 0:
         said = ", ".join(f"{key} {model[key]:.3f} against {baseline[key]:.3f}" for key in known)
         line["warning"] = f"no better than a model on {name}: {said}"

@@ -275,6 +275,11 @@ def length_baseline() -> ModelSpec:
     return replace(_pair("lr", "numeric", "baseline_seq_len"), numeric=("seq_len",))
 
 
+def startup_baseline() -> ModelSpec:
+    """Make the other model of the leakage line: logistic regression on the words of the start-up lines alone."""
+    return replace(_pair("lr", "words", "baseline_startup"), vectorizer=VectorizerSpec(max_df=1.0, max_features=5_000))
+
+
 def describe() -> list[dict[str, Any]]:
     """List the 13 entries for ``lo2dask models``: key, representation, algorithm and what they need."""
     return [

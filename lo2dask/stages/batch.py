@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from lo2dask import schema
 from lo2dask.features.figures import BaseFigures
-from lo2dask.features.masks import Mask
+from lo2dask.features.masks import MASKS, Mask
+from lo2dask.features.startup import STARTUP, startup_words
 from lo2dask.features.textpass import BAGS, CODES, LINES, TextPass, TextTables
 from lo2dask.memory import process_memory
 from lo2dask.options import fingerprint
@@ -40,13 +41,17 @@ class TextJob:
 
 @dataclass(frozen=True)
 class LoadJob:
-    """What is the same for every batch of a load; ``text`` is None where enhancement is left to train."""
+    """What is the same for every batch of a load; ``text`` is None where enhancement is left to train.
+
+    The words of the first ``startup`` raw lines of each log are kept apart, for the leakage line; 0 = none.
+    """
 
     root: Path
     policy: LinePolicy
     save_events: bool
     options: str
     text: TextJob | None
+    startup: int = 0
 
     @property
     def layout(self) -> Layout:
@@ -133,6 +138,10 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
     write_part(written[-1], sequences, schema.SEQUENCES)
     if text:
         written += write_text(job.layout, name, text.tables(sequences, base.rows()), text.keep_codes)
+    if job.startup:
+        bags = startup_words(files, job.startup, MASKS).take(pa.array(base.rows()))
+        written.append(job.layout.startup / name)
+        write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
     _reject_empty(files, base, reading)
     written += _write_rejects(job.layout, name, reading.rejects)
     return {

@@ -82,7 +82,7 @@ def read_tree(
     text = TextJob(key.masks, key.raw, options.save_events) if key else None
     job = LoadJob(
         layout.root, LinePolicy.from_options(options), options.save_events,
-        fingerprint([options.fingerprint("load"), key.text if key else ""]), text,
+        fingerprint([options.fingerprint("load"), key.text if key else ""]), text, options.init_lines_to_skip,
     )  # fmt: skip
     records = _load_batches(plan, job, session)
     _finish(layout, plan, records, options)
@@ -121,7 +121,8 @@ def _current_record(batch: Batch, job: LoadJob) -> dict[str, Any] | None:
 def _finish(layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions) -> None:
     """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
     names = [part_name(batch.index) for batch in plan.batches]
-    for folder in (layout.events, layout.sequences, layout.text / "bags", layout.text / "lines", layout.text / "codes"):
+    text_folders = [layout.text / kind for kind in ("bags", "lines", "codes")]
+    for folder in (layout.startup, layout.events, layout.sequences, *text_folders):
         prune_parts(folder, names)
     prune_parts(layout.rejects, [*names, _SCAN_PART])
     _write_scan_rejects(layout)

@@ -27,6 +27,9 @@ from lo2dask.storage import write_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 
+STARTUP_NAME = "the start-up lines alone"
+_NO_BASELINE = "no model on the sequence length could be fitted"
+_NO_STARTUP = "no model on the start-up lines could be fitted, or load kept none (--init-lines-to-skip 0)"
 HEADLINE = ("f1", "auc_roc", "average_precision", "precision", "recall", "accuracy")
 
 
@@ -85,11 +88,28 @@ def forest_measures(
     return result
 
 
-def with_leakage(measures: dict[str, Any], baseline: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Set each side's measures beside those of a model on the sequence length alone."""
-    if baseline is None:
-        return measures
-    return measures | {"leakage": {side: leakage_line(measures[side], baseline[side]) for side in ("train", "holdout")}}
+def with_leakage(
+    measures: dict[str, Any], length: Mapping[str, Any] | None, startup: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Set each side's measures beside those of a model on the sequence length alone, and one on start-up lines alone.
+
+    The second stands below ``startup_lines``; a baseline that could not be had has a reason in its place.
+    """
+    lines: dict[str, Any] = {}
+    for side in ("train", "holdout"):
+        lines[side] = leakage_line(measures[side], length[side] if length else {"reason": _NO_BASELINE})
+    startup_lines = {
+        side: leakage_line(measures[side], startup[side] if startup else {"reason": _NO_STARTUP}, STARTUP_NAME)
+        for side in ("train", "holdout")
+    }
+    return measures | {"leakage": lines | {"startup_lines": startup_lines}}
+
+
+def leakage_warning(measures: Mapping[str, Any]) -> str | None:
+    """Join what the leakage line says of the hold-out in words; None where the model is better than both baselines."""
+    leakage = measures.get("leakage") or {}
+    lines = [leakage.get("holdout"), leakage.get("startup_lines", {}).get("holdout")]
+    return "; ".join(line["warning"] for line in lines if line and line["warning"]) or None
 
 
 def write_measures(path: Path, measures: Mapping[str, Any]) -> None:

@@ -97,9 +97,14 @@ def score_part(name: str, root: Path, targets: Sequence[Target]) -> int:
         scores, labels = score_part_rows(part, spec, models, target.batch)
         normals = TrainingRows(target.side, normal_only=True)
         calibrating = _calibrating(part, normals, splits, (spec, models, target.batch), scores)
-        with replacing(_scores(layout, target.key) / f"{name}.npy") as temporary, open(temporary, "wb") as file:
-            np.save(file, np.column_stack([scores, labels.astype(np.float64), calibrating]))
+        keep_scores(layout, target.key, name, (scores, labels, calibrating))
     return part.num_rows
+
+
+def keep_scores(layout: Layout, key: str, name: str, columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    """Keep a model's scores, labels and calibrating scores of one part below the working folder."""
+    with replacing(_scores(layout, key) / f"{name}.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, np.column_stack([column.astype(np.float64) for column in columns]))
 
 
 def _calibrating(

@@ -12,7 +12,7 @@ def link_tables(layout: Layout, folder: Path) -> Layout:
     """Give ``folder`` the tables, templates and markers of ``layout``, and nothing else."""
     side = Layout(folder)
     linked = [layout.template_state, *(layout.marker(stage) for stage in ("load", "text", "enhance"))]
-    for table in (layout.enhanced, layout.sequences, layout.templates, layout.vocabulary, layout.text / "startup"):
+    for table in (layout.enhanced, layout.sequences, layout.templates, layout.vocabulary, layout.startup):
         linked += part_paths(table)
     for path in linked:
         target = side.root / path.relative_to(layout.root)

@@ -15,6 +15,7 @@ from lo2dask.models import bundle, registry
 from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.stages import measures as measuring
+from lo2dask.stages.baselines import score_startup
 from lo2dask.stages.bundles import data_fingerprint, given_forest, keep_bundles, keep_calibrations, train_options
 from lo2dask.stages.enhance import enhance
 from lo2dask.stages.exports import export_enhanced, export_forest, export_models
@@ -130,7 +131,9 @@ def _train(
     if given:
         targets.append(given_forest(options, layout))
     score_all(layout, targets, session)
-    lines, calibrations = _measure(options, layout, targets, splits, records)
+    sides = sorted({target.side for target in targets})
+    startup = score_startup(layout, sides, options.sample_seed, session)
+    lines, calibrations = _measure(options, layout, targets, splits, records, startup)
     keep_calibrations(targets, calibrations, session)
     write_predictions(layout, targets, session)
     shutil.rmtree(folder, ignore_errors=True)
@@ -176,14 +179,18 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
 
 def _measure(
     options: TrainOptions, layout: Layout, targets: Sequence[Target], splits: dict[str, Split],
-    records: dict[str, dict[str, Any]],
+    records: dict[str, dict[str, Any]], startup: dict[str, str],
 ) -> tuple[list[ModelLine], dict[str, Any]]:  # fmt: skip
     """Measure every model on what is held out, write it down; give a line and a run calibration for each."""
     rows = measuring.Rows.read(layout)
-    baselines = {}
-    for target in targets:
-        if target.key.startswith(BASELINE):
-            baselines[target.side] = measuring.measure(rows, splits[target.side], *read_scores(layout, target.key))
+    length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
+    baselines = {
+        side: [
+            measuring.measure(rows, split, *read_scores(layout, keys[side])) if side in keys else None
+            for keys in (length, startup)
+        ]
+        for side, split in splits.items()
+    }
     lines, calibrations = [], {}
     for target in targets:
         if target.key.startswith(BASELINE):
@@ -194,7 +201,7 @@ def _measure(
             found = measuring.forest_measures(options, rows, split, scores, labels)
         else:
             found = measuring.measure(rows, split, scores, labels)
-        found = measuring.with_leakage(found, baselines.get(target.side))
+        found = measuring.with_leakage(found, *baselines[target.side])
         calibrating = read_calibrating(layout, target.key)
         calibrations[target.key] = measuring.write_runs(runs_path(layout, target.key), rows, split, scores, calibrating)
         found["runs_calibration"] = calibrations[target.key]
@@ -223,7 +230,7 @@ def _line(key: str, found: dict[str, Any]) -> ModelLine:
         key, any(fit["fitted"] for fit in fits), sum(fit["rows"] for fit in fits),
         max(fit["features"] for fit in fits), round(sum(fit["seconds"] for fit in fits), 3),
         head["f1"], head["auc_roc"], head["average_precision"], unfitted or head["reason"],
-        found.get("leakage", {}).get("holdout", {}).get("warning"),
+        measuring.leakage_warning(found),
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from lo2dask.tables.layout import Layout
 KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly"]
 FOREST = "if"
 BASELINE = "baseline_seq_len"
+STARTUP = "baseline_startup"
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,11 @@ class Layout:
         return self.internal / "text"
 
     @property
+    def startup(self) -> Path:
+        """The words of each log's first lines, for the leakage line."""
+        return self.text / "startup"
+
+    @property
     def models(self) -> Path:
         """Bundles that train keeps."""
         return self.internal / "models"
