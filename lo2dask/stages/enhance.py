@@ -1,6 +1,7 @@
 """Phase C: templates are mined once, and each part of the sequence table gets its figures, bags and template ids."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from lo2dask.options import TrainOptions
 from lo2dask.stages.batch import update_outputs
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, text_is_current
 from lo2dask.storage import read_json, write_json
+from lo2dask.tables.append import add_columns
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import PartWriter, count_rows, part_paths, prune_parts, read_part, read_row_groups, write_part
+from lo2dask.tables.parts import count_rows, group_rows, part_paths, prune_parts, read_part, write_part
 
 logger = logging.getLogger(__name__)
 
@@ -184,21 +186,24 @@ def _templates_of(lines: pa.ListArray, ids: pa.Array) -> TokenCounts:
 
 
 def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None:
-    """Write the events part again with e_event_drain_id (and e_message_normalized), row group by row group."""
+    """Add e_event_drain_id (and e_message_normalized) to the events part, whose other columns stay as they are."""
     codes = read_part(layout.text / "codes" / name)["line"].combine_chunks()
     lines = read_part(layout.text / "lines" / name, ["line"])["line"].combine_chunks()
     encoded = ids.dictionary_encode()
-    extra = [schema.DRAIN_ID, *([schema.NORMALIZED] if normalized else [])]
-    done = 0
-    with PartWriter(layout.events / name, pa.schema([*schema.EVENTS, *extra])) as writer:
-        for events in read_row_groups(layout.events / name, schema.EVENTS.names):
-            code = codes.slice(done, events.num_rows)
-            done += events.num_rows
+    extra = pa.schema([schema.DRAIN_ID, *([schema.NORMALIZED] if normalized else [])])
+    rows = group_rows(layout.events / name)
+    if sum(rows) != len(codes):
+        raise IntegrityError(f"{layout.events / name}: {sum(rows)} events, the text pass saw {len(codes)}")
+
+    def groups() -> Iterator[pa.Table]:
+        start = 0
+        for count in rows:
+            code = codes.slice(start, count)
+            start += count
             drain = pa.DictionaryArray.from_arrays(encoded.indices.take(code), encoded.dictionary)
-            events = events.append_column(schema.DRAIN_ID.name, drain)
-            writer.write(events.append_column(schema.NORMALIZED, lines.take(code)) if normalized else events)
-        if done != len(codes):
-            raise IntegrityError(f"{layout.events / name}: {done} events, the text pass saw {len(codes)}")
+            yield pa.table([drain, *([lines.take(code)] if normalized else [])], names=extra.names)
+
+    add_columns(layout.events / name, groups(), extra, schema.EVENTS.names)
     update_outputs(layout, name, layout.events / name)
 
 
@@ -225,7 +230,7 @@ def _write_templates(layout: Layout, mined: pa.Table, summaries: list[dict[str, 
     counts = pa.array([sequences.get(name, 0) for name in mined["e_event_drain_id"].to_pylist()], pa.int64())
     table = mined.append_column("n_sequences", counts)
     order = sorted(range(table.num_rows), key=lambda row: int(table["e_event_drain_id"][row].as_py()[1:]))
-    write_part(layout.templates / "part-000000.parquet", table.take(order), schema.TEMPLATES)
+    write_part(layout.templates / "part-000000.parquet", table.take(pa.array(order, pa.int64())), schema.TEMPLATES)
 
 
 def _write_vocabulary(layout: Layout, summaries: list[dict[str, Any]], max_features: int) -> None:

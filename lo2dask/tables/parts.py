@@ -105,6 +105,12 @@ def read_row_groups(path: Path, columns: Iterable[str], dictionary: pa.Array | N
         yield table.select(wanted)
 
 
+def group_rows(path: Path) -> list[int]:
+    """Count the rows of each row group of a part."""
+    footer = pq.read_metadata(path)
+    return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+
+
 def count_rows(folder: Path) -> int:
     """Count the rows of a table from its footers."""
     return sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
