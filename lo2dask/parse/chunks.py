@@ -79,6 +79,7 @@ class Reading:
 
     counts: Counts = field(default_factory=Counts)
     bytes_read: int = 0
+    stage: str = "load"
     found: dict[tuple[str, str, str], tuple[str, int]] = field(default_factory=dict)
 
     def reject(self, file: SourceFile, reason: str, detail: str = "", count: int = 0) -> None:
@@ -93,7 +94,7 @@ class Reading:
     def rejects(self) -> list[Reject]:
         """The rows for lo2_rejects.parquet, in the order in which they were found."""
         return [
-            Reject(path, member, "load", reason, detail.replace("{}", str(count), 1) if count else detail)
+            Reject(path, member, self.stage, reason, detail.replace("{}", str(count), 1) if count else detail)
             for (path, member, reason), (detail, count) in self.found.items()
         ]
 

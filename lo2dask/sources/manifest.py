@@ -4,7 +4,7 @@ The manifest lies in Parquet parts, one per scan task, so that 700,000 logs fit 
 of parts and travels to a worker as a few numbers.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -18,6 +18,16 @@ from lo2dask.sources.tree import SourceFile
 
 # Below this a task's fixed cost would count; above it a batch of tiny files would take minutes.
 MOST_FILES_PER_BATCH = 5_000
+METRIC_KINDS = ("metric", "metric table", "trace")
+READ_AS_METRIC = "read as metric"
+
+# Tells which rows of a manifest part are to be read.
+Pick = Callable[[pa.Table], pa.ChunkedArray]
+
+
+def selected_logs(rows: pa.Table) -> pa.ChunkedArray:
+    """Pick the logs that a load reads."""
+    return rows["selected"]
 
 
 @dataclass(frozen=True)
@@ -43,19 +53,19 @@ def manifest_table(files: Iterable[SourceFile], selection: Selection) -> pa.Tabl
     """Build manifest rows of one run, each selected or with the reason why not (columns: schema.MANIFEST)."""
     listed = list(files)
     wanted = set(_chosen_cases(listed, selection))
-    rows = [(*_row(file), *_judge(file, wanted, selection.services)) for file in listed]
+    rows = [(*_row(file), *_judge(file, wanted, selection)) for file in listed]
     columns = zip(*rows, strict=True) if rows else [[] for _ in schema.MANIFEST]
     return pa.table(
         [pa.array(column, f.type) for column, f in zip(columns, schema.MANIFEST, strict=True)], schema.MANIFEST
     )
 
 
-def cut_batches(parts: Iterable[Path], target_bytes: int) -> Iterator[Batch]:
-    """Cut the selected logs of all parts, in order, into batches of about ``target_bytes``, never inside a file."""
+def cut_batches(parts: Iterable[Path], target_bytes: int, pick: Pick = selected_logs) -> Iterator[Batch]:
+    """Cut the picked files of all parts, in order, into batches of about ``target_bytes``, never inside a file."""
     index, spans, files, total = 0, [], 0, 0
     for part in parts:
-        table = pq.read_table(part, columns=["size", "selected"])
-        rows = pc.indices_nonzero(table["selected"]).to_pylist()
+        table = pq.read_table(part, columns=["size", "selected", "why", "kind", "name"])
+        rows = pc.indices_nonzero(pick(table)).to_pylist()
         sizes = table["size"].take(rows).to_pylist() if rows else []
         start = 0
         for row, size in zip(rows, sizes, strict=True):
@@ -68,13 +78,13 @@ def cut_batches(parts: Iterable[Path], target_bytes: int) -> Iterator[Batch]:
         yield Batch(index, tuple(spans), files, total)
 
 
-def batch_files(batch: Batch) -> list[SourceFile]:
-    """Read a batch's selected logs from the manifest, in order."""
+def batch_files(batch: Batch, pick: Pick = selected_logs) -> list[SourceFile]:
+    """Read a batch's files from the manifest, in order; ``pick`` is what the batch was cut with."""
     names = [name for name in schema.MANIFEST.names if name not in ("selected", "why")]
     tables = []
     for span in batch.spans:
         rows = pq.read_table(span.part).slice(span.start, span.stop - span.start)
-        tables.append(rows.filter(rows["selected"]).select(names))
+        tables.append(rows.filter(pick(rows)).select(names))
     return [SourceFile(**row) for row in pa.concat_tables(tables).to_pylist()]
 
 
@@ -88,17 +98,21 @@ def _row(file: SourceFile) -> tuple[object, ...]:
 
 def _chosen_cases(files: list[SourceFile], selection: Selection) -> tuple[str, ...]:
     cases = {file.test_case for file in files if file.kind == "log" and file.test_case}
+    if not cases:
+        cases = {file.test_case for file in files if file.kind in METRIC_KINDS and file.test_case}
     run = files[0].run if files else ""
     return (schema.NORMAL_CASE, *selection.cases(run, cases))
 
 
-def _judge(file: SourceFile, wanted: set[str], services: tuple[str, ...]) -> tuple[bool, str]:
+def _judge(file: SourceFile, wanted: set[str], selection: Selection) -> tuple[bool, str]:
+    if file.kind in METRIC_KINDS and selection.metrics:
+        return False, READ_AS_METRIC if file.test_case in {"", *wanted} else "test case not chosen"
     if file.kind != "log":
         return False, f"ignored: {file.kind}"
     if not file.test_case:
         return False, "ignored: log outside a test case"
     if file.test_case not in wanted:
         return False, "test case not chosen"
-    if file.service not in services:
+    if file.service not in selection.services:
         return False, "service not chosen"
     return True, ""

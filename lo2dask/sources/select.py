@@ -22,6 +22,7 @@ class Selection:
     errors_per_run: int
     seed: int
     drawn: Mapping[str, tuple[str, ...]]
+    metrics: bool = False
 
     @classmethod
     def from_options(cls, options: LoadingOptions) -> "Selection":
@@ -36,7 +37,9 @@ class Selection:
         if unknown:
             raise InputError(f"unknown service {unknown[0]!r}; known are {', '.join(SERVICES)}")
         services = (options.single_service,) if options.single_service else options.service_types or SERVICES
-        return cls(services, options.single_error_type, options.errors_per_run, options.sample_seed, {})
+        return cls(
+            services, options.single_error_type, options.errors_per_run, options.sample_seed, {}, options.load_metrics
+        )
 
     def cases(self, run: str, test_cases: Iterable[str]) -> tuple[str, ...]:
         """Choose a run's error cases, by name or by draw, in the order of their names."""

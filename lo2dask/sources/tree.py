@@ -59,13 +59,17 @@ def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
         runs = [RunSource(e.name, e.path) for e in entries if e.is_dir() and _has_service_log(Path(e.path))]
     if not runs:
         raise InputError(_no_run(root, [entry.name for entry in entries]))
+    folders = {run.name for run in runs if not run.is_tar}
+    runs = [run for run in runs if not run.is_tar or run.name not in folders]  # unpacked beside its tar
     taken = {run.path for run in runs}
     return sorted(runs, key=lambda run: run.name + "__"), [entry.name for entry in entries if entry.path not in taken]
 
 
 def scan_run(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     """List a run's files, sorted by test case and name; metric folders only on demand (they hold 45 million files)."""
-    files = _scan_tar(run, with_metrics) if run.is_tar else _scan_folder(run, with_metrics)
+    files = list(_scan_tar(run, with_metrics) if run.is_tar else _scan_folder(run, with_metrics))
+    if with_metrics:
+        files += _metric_table(run)
     return iter(sorted(files, key=_file_order))
 
 
@@ -109,9 +113,23 @@ def _has_service_log(run: Path) -> bool:
     return False
 
 
+def _metric_table(run: RunSource) -> list[SourceFile]:
+    """Find the run's table in the published sample's layout, ``metrics/<run>.csv`` beside ``logs/<run>``."""
+    home = Path(run.path).parent
+    table = home.parent / "metrics" / f"{run.name}.csv"
+    if home.name != "logs" or not table.is_file():
+        return []
+    status = table.stat()
+    return [
+        SourceFile(str(table), "", 0, status.st_size, status.st_mtime_ns, run.name, "", table.name, "metric table", "")
+    ]
+
+
 def _scan_folder(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
-    for entry in os.scandir(run.path):
-        if not entry.is_dir() or entry.is_symlink():
+    for entry in _entries(run, "", run.path):
+        if isinstance(entry, SourceFile):
+            yield entry
+        elif not entry.is_dir() or entry.is_symlink():
             yield _file(run, "", entry)
         elif entry.name == "metrics":
             yield from _scan_metrics(run, "", entry, with_metrics)
@@ -120,8 +138,10 @@ def _scan_folder(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
 
 
 def _scan_case(run: RunSource, case: os.DirEntry[str], with_metrics: bool) -> Iterator[SourceFile]:
-    for entry in os.scandir(case.path):
-        if entry.name == "metrics" and entry.is_dir() and not entry.is_symlink():
+    for entry in _entries(run, case.name, case.path):
+        if isinstance(entry, SourceFile):
+            yield entry
+        elif entry.name == "metrics" and entry.is_dir() and not entry.is_symlink():
             yield from _scan_metrics(run, case.name, entry, with_metrics)
         else:
             yield _file(run, case.name, entry)
@@ -131,8 +151,17 @@ def _scan_metrics(run: RunSource, case: str, folder: os.DirEntry[str], listed: b
     if not listed:
         yield SourceFile(folder.path, "", 0, 0, 0, run.name, case, folder.name, "metrics folder", "")
         return
-    for entry in os.scandir(folder.path):
-        yield _file(run, case, entry)
+    for entry in _entries(run, case, folder.path):
+        yield entry if isinstance(entry, SourceFile) else _file(run, case, entry)
+
+
+def _entries(run: RunSource, case: str, folder: str) -> Iterator[os.DirEntry[str] | SourceFile]:
+    """List a folder; one that cannot be listed is one file with a problem, and the rest is read all the same."""
+    try:
+        yield from os.scandir(folder)
+    except OSError as error:
+        problem = f"cannot be listed: {error.strerror}"
+        yield SourceFile(folder, "", 0, 0, 0, run.name, case, os.path.basename(folder), "folder", "", problem)
 
 
 def _file(run: RunSource, case: str, entry: os.DirEntry[str]) -> SourceFile:
@@ -161,7 +190,7 @@ def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
             for member in archive:
                 if member.isfile() or log_service(os.path.basename(member.name)):
                     file = _member(run, member, mtime, end)
-                    if file.kind != "metric" or with_metrics:
+                    if file.kind not in ("metric", "trace") or with_metrics:
                         yield file
     except (tarfile.TarError, EOFError) as error:
         name = os.path.basename(run.path)
@@ -174,10 +203,13 @@ def _member(run: RunSource, member: tarfile.TarInfo, mtime: int, end: int) -> So
         parts = parts[1:]
     name = parts[-1] if parts else member.name
     case = parts[0] if len(parts) > 1 and parts[0] != "metrics" else ""
+    kind = file_kind(name)
+    if kind == "log" and len(parts) > 2:
+        kind = "other log"
     problem = "" if member.isfile() else "not a regular file"
     if member.offset_data + member.size > end:
         problem = "truncated: the tar ends inside this file"
     return SourceFile(
         run.path, member.name, member.offset_data, member.size, mtime, run.name, case, name,
-        file_kind(name), log_service(name) or "", problem,
+        kind, log_service(name) or "", problem,
     )  # fmt: skip

@@ -91,11 +91,12 @@ def update_outputs(layout: Layout, name: str, path: Path) -> None:
     """Record that a later stage wrote one of a batch's files again."""
     place = layout.record("load", int(name.removeprefix("part-").removesuffix(".parquet")))
     record = read_json(place)
-    record["outputs"] |= dict([_output(layout.root, path)])
+    record["outputs"] |= dict([output_entry(layout.root, path)])
     write_json(place, record)
 
 
-def _output(root: Path, path: Path) -> tuple[str, list[Any]]:
+def output_entry(root: Path, path: Path) -> tuple[str, list[Any]]:
+    """Give what a record says of one file: its place, and size and checksum."""
     return path.relative_to(root).as_posix(), [path.stat().st_size, checksum(path)]
 
 
@@ -143,7 +144,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         written.append(job.layout.startup / name)
         write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
     _reject_empty(files, base, reading)
-    written += _write_rejects(job.layout, name, reading.rejects)
+    written += write_rejects(job.layout, name, reading.rejects)
     return {
         "batch": batch.index,
         "files": len(files),
@@ -152,7 +153,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         "sequences": sequences.num_rows,
         "rejects": len(reading.rejects),
         "lines": asdict(reading.counts),
-        "outputs": dict(_output(job.root, path) for path in written),
+        "outputs": dict(output_entry(job.root, path) for path in written),
         "seconds": round(time.perf_counter() - started, 3),
         "memory": process_memory(psutil.Process()),
     }
@@ -177,7 +178,8 @@ def _reject_empty(files: list[SourceFile], base: BaseFigures, reading: Reading) 
             reading.reject(file, "no event", "no line was kept")
 
 
-def _write_rejects(layout: Layout, name: str, rejects: list[Reject]) -> list[Path]:
+def write_rejects(layout: Layout, name: str, rejects: list[Reject]) -> list[Path]:
+    """Write a batch's part of lo2_rejects.parquet, if it has any."""
     path = layout.rejects / name
     if not rejects:
         path.unlink(missing_ok=True)

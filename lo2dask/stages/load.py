@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ from lo2dask import schema
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session, using
 from lo2dask.features.masks import load_masks
+from lo2dask.features.textpass import BAGS, LINES
 from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.stages.batch import LoadJob, TextJob, inputs_fingerprint, load_batch, outputs_hold
 from lo2dask.stages.enhance import enhance_tables
+from lo2dask.stages.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
 from lo2dask.stages.plan import LoadPlan, make_plan, manifest_rows, open_output
 from lo2dask.stages.text import EnhanceKey, mark_text
 from lo2dask.storage import read_json, write_json
 from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import count_rows, ensure_part, prune_parts, write_part
+from lo2dask.tables.parts import count_rows, ensure_part, part_paths, prune_parts, write_part
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class LoadSummary:
     enhanced: bool
     lines: dict[str, int] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
+    metrics: MetricsSummary | None = None
 
 
 def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
@@ -65,14 +68,14 @@ def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
         enhancing = options.enhance and options.save_parquet
         key = EnhanceKey.of(options, load_masks(options.mask_file))
         plan, records = read_tree(options, key if enhancing else None, own)
+        metrics = load_metrics(layout, options, own) if options.load_metrics else None
         if enhancing:
             enhance_tables(layout, key, own)
-        return _summary(layout, plan, records, time.perf_counter() - started, enhancing)
+        summary = _summary(layout, plan, records, time.perf_counter() - started, enhancing)
+        return replace(summary, metrics=metrics)
 
 
-def read_tree(
-    options: LoadOptions, key: EnhanceKey | None, session: Session
-) -> tuple[LoadPlan, list[dict[str, Any]]]:
+def read_tree(options: LoadOptions, key: EnhanceKey | None, session: Session) -> tuple[LoadPlan, list[dict[str, Any]]]:
     """Read a raw tree into tables, and with ``key`` its text too; give the plan and the batches' records."""
     layout = Layout(options.output_dir)
     resumed = open_output(layout, options, options.root)
@@ -124,9 +127,14 @@ def _finish(layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], optio
     text_folders = [layout.text / kind for kind in ("bags", "lines", "codes")]
     for folder in (layout.startup, layout.events, layout.sequences, *text_folders):
         prune_parts(folder, names)
-    prune_parts(layout.rejects, [*names, _SCAN_PART])
+    others = [path.name for path in part_paths(layout.rejects) if path.name.startswith(METRICS_PREFIX)]
+    prune_parts(layout.rejects, [*names, *others, _SCAN_PART])
     _write_scan_rejects(layout)
     ensure_part(layout.rejects, schema.REJECTS)
+    if not names:  # metrics alone
+        ensure_part(layout.sequences, schema.SEQUENCES)
+        ensure_part(layout.text / "bags", BAGS)
+        ensure_part(layout.text / "lines", LINES)
     _check_totals(layout, records, options)
     wanted = read_json(layout.marker("load"))
     write_json(
@@ -139,7 +147,7 @@ def _write_scan_rejects(layout: Layout) -> None:
     rows = []
     for table in manifest_rows(layout, ["path", "member", "problem", "selected", "kind"]):
         for row in table.filter(pc.not_equal(table["problem"], "")).to_pylist():
-            if not row["selected"] and row["kind"] in ("tar", "log"):
+            if not row["selected"] and row["kind"] in ("tar", "log", "folder"):
                 rows.append((row["path"], row["member"], "scan", "unreadable", row["problem"]))
     path = layout.rejects / _SCAN_PART
     path.unlink(missing_ok=True)

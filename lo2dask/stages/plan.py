@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadingOptions
-from lo2dask.sources.manifest import Batch, cut_batches, manifest_table
+from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource, find_runs, scan_run
 from lo2dask.storage import read_json, write_json
@@ -73,8 +73,9 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
         for reason, count in summary["ignored"].items():
             ignored[reason] = ignored.get(reason, 0) + count
     batches = tuple(cut_batches([path for path, _ in records], target))
-    if not batches:
+    if not batches and not ignored.pop(READ_AS_METRIC, 0):
         raise InputError(f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}")
+    ignored.pop(READ_AS_METRIC, 0)
     return LoadPlan(tuple(runs), batches, tuple(beside), tuple(cases), ignored)
 
 
@@ -147,7 +148,7 @@ def _same_part(path: Path, table: pa.Table) -> bool:
 def _draw_together(runs: Iterable[RunSource], selection: Selection) -> Selection:
     cases = {run.name: sorted({file.test_case for file in scan_run(run, False) if file.kind == "log"}) for run in runs}
     drawn = draw_without_duplicates(selection, cases)
-    return Selection(selection.services, selection.error_type, selection.errors_per_run, selection.seed, drawn)
+    return replace(selection, drawn=drawn)
 
 
 def _check_error_type(options: LoadingOptions, cases: list[str], root: Path) -> None:
