@@ -5,18 +5,19 @@ only the labels go through a JSON parser. A file of any other shape is read by t
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from lo2dask import schema
-from lo2dask.parse.lines import Ints, slices
+from lo2dask.parse.lines import slices
 
 COMMA = 0x2C
 # Indentation is two thirds of a file: it goes first. Arrow reads no plus sign.
@@ -41,7 +42,6 @@ class MetricSamples:
     series: list[tuple[str | None, str | None, str, str | None, str | None, str]] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     sections: list[bytes] = field(default_factory=list)
-    bytes: int = 0
 
     def add(self, data: bytes, run: str, test_case: str | None) -> None:
         """Add one range query's answer.
@@ -55,7 +55,6 @@ class MetricSamples:
             self.series.append((run, test_case, *_own_columns(labels)))
             self.counts.append(count)
             self.sections.append(section)
-        self.bytes += len(data)
 
     def table(self) -> pa.Table:
         """Give all samples (schema.METRICS, text dictionary-encoded) in the order in which they were added."""
@@ -66,7 +65,9 @@ class MetricSamples:
         return sample_table(self.series, rows, times, values)
 
 
-def sample_table(series: Iterable[tuple[Any, ...]], rows: Ints, times: pa.Array, values: pa.Array) -> pa.Table:
+def sample_table(
+    series: Sequence[tuple[Any, ...]], rows: npt.NDArray[np.int32], times: pa.Array, values: pa.Array
+) -> pa.Table:
     """Build samples (schema.METRICS) from series (run, test case, name, job, instance, labels) and each row's own."""
     run, case, name, job, instance, labels = zip(*series, strict=True) if series else [()] * 6
     normal = pa.array([None if value is None else schema.is_normal(value) for value in case], pa.bool_())

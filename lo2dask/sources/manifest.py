@@ -62,7 +62,8 @@ def manifest_table(files: Iterable[SourceFile], selection: Selection) -> pa.Tabl
 
 def cut_batches(parts: Iterable[Path], target_bytes: int, pick: Pick = selected_logs) -> Iterator[Batch]:
     """Cut the picked files of all parts, in order, into batches of about ``target_bytes``, never inside a file."""
-    index, spans, files, total = 0, [], 0, 0
+    index, files, total = 0, 0, 0
+    spans: list[Span] = []
     for part in parts:
         table = pq.read_table(part, columns=["size", "selected", "why", "kind", "name"])
         rows = pc.indices_nonzero(pick(table)).to_pylist()
