@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,12 @@ class TrainSummary:
     notes: tuple[str, ...] = field(default=())
 
 
-def train(options: TrainOptions, session: Session | None = None) -> TrainSummary:
+def train(
+    options: TrainOptions, session: Session | None = None, splits: Mapping[str, Split] | None = None
+) -> TrainSummary:
     """Enhance ``options.root`` if need be, fit the models, score every sequence, measure.
+
+    ``splits`` ("if" for the forest, "sup" for the registry models) hold out what the options would not choose.
 
     Raises
     ------
@@ -79,13 +83,14 @@ def train(options: TrainOptions, session: Session | None = None) -> TrainSummary
             export_enhanced(options, layout, own)
         if options.phase == "enhancers":
             return TrainSummary(options.root, enhanced, seconds=time.perf_counter() - started)
-        key = fingerprint([_train_fingerprint(options), data_fingerprint(layout, options)])
+        given = {side: split.to_json() for side, split in (splits or {}).items()}
+        key = fingerprint([_train_fingerprint(options), data_fingerprint(layout, options), given])
         marker = read_json(layout.marker("train"))
         folder = metrics_folder(options)
         current = options.resume and bool(marker) and marker["key"] == key and _is_whole(layout, folder, marker)
         if not current:
             layout.marker("train").unlink(missing_ok=True)
-            fresh = _train(options, layout, specs, own)
+            fresh = _train(options, layout, specs, splits or {}, own)
             marker = {"key": key, "models": [line.__dict__ for line in fresh]}
             write_json(layout.marker("train"), marker)
         exported = export_forest(options, layout, key, own)
@@ -117,11 +122,12 @@ def _specs(options: TrainOptions) -> list[registry.ModelSpec]:
 
 
 def _train(
-    options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], session: Session
-) -> list[ModelLine]:
+    options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given_splits: Mapping[str, Split],
+    session: Session,
+) -> list[ModelLine]:  # fmt: skip
     folder = working_folder(layout)
     shutil.rmtree(folder, ignore_errors=True)
-    splits = make_splits(layout, options)
+    splits = make_splits(layout, options) | dict(given_splits)
     write_json(layout.split, {side: split.to_json() for side, split in splits.items()})
     units = _units(options, layout, specs)
     given = options.load_model is not None and not options.skip_if

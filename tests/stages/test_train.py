@@ -16,6 +16,7 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.models.registry import names, spec
+from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
 from lo2dask.stages import train as stage
 from lo2dask.stages.scoring import bundle_parts, score_part_rows
@@ -110,6 +111,18 @@ def test_whole_runs_are_held_out_and_none_is_on_both_sides(one):
         assert len(runs["holdout"]) == 1
         assert not runs["train"] & runs["holdout"]
         assert max(runs["train"]) < min(runs["holdout"])
+
+
+def test_a_caller_may_choose_the_hold_out(fresh):
+    first = min(table_of(Layout(fresh).sequences)["run"].to_pylist())
+    splits = {"sup": Split("run", runs=frozenset({first}))}
+    options = TrainOptions(root=fresh, models=("lr_words",), skip_if=True)
+    assert not train(options, Session.serial(), splits).current
+    predictions = table_of(Layout(fresh).predictions / "lr_words")
+    held = predictions.filter(pc.equal(predictions["split"], "holdout"))
+    assert set(held["run"].to_pylist()) == {first}
+    assert train(options, Session.serial(), splits).current
+    assert not train(options, Session.serial()).current
 
 
 @pytest.mark.parametrize("by", ["group", "test-case"])
