@@ -119,10 +119,13 @@ def finish_part(record: PartLines, witnesses: Sequence[Witness], source: LineSou
 
 def read_masks(subject: Subject) -> tuple[tuple[Mask, ...], bool]:
     """Read from a model's bundle how the text was masked, and whether its tokens are raw."""
-    content = bundle.load(subject.bundle)
-    return tuple(Mask(name, pattern, replacement, "") for name, pattern, replacement in content["masks"]), bool(
-        content["raw_tokens"]
-    )
+    return masks_of(bundle.load(subject.bundle))
+
+
+def masks_of(content: Mapping[str, Any]) -> tuple[tuple[Mask, ...], bool]:
+    """Take from a bundle how the text was masked, and whether its tokens are raw."""
+    masks = tuple(Mask(name, pattern, replacement, "") for name, pattern, replacement in content["masks"])
+    return masks, bool(content["raw_tokens"])
 
 
 def row_bags(table: pa.Table, column: str) -> list[dict[str, int]]:

@@ -48,6 +48,14 @@ def kept_sources(layout: Layout) -> dict[str, Source]:
     return {key: _source(layout, key) for key in keys if part_paths(layout.predictions / key)}
 
 
+def trained_models(layout: Layout) -> list[str]:
+    """List the models of the last training, the forest first; all that train kept if there is no record of it."""
+    kept = list(kept_sources(layout))
+    marker = read_json(layout.marker("train"))
+    last = [line["key"] for line in marker["models"]] if marker else kept
+    return [key for key in kept if key in last]
+
+
 def sources_of(keys: Sequence[str], options: ExplainOptions, layout: Layout, session: Session) -> list[Source]:
     """Find or make the models to explain, in the order of their keys.
 

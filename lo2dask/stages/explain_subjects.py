@@ -11,7 +11,7 @@ from lo2dask.models import bundle, registry
 from lo2dask.models.registry import from_plain
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.stages.explain_parts import Subject
-from lo2dask.stages.explain_refit import Source, kept_sources, sources_of
+from lo2dask.stages.explain_refit import Source, sources_of, trained_models
 from lo2dask.stages.units import FOREST
 from lo2dask.storage import read_json, write_json
 from lo2dask.tables.layout import Layout
@@ -72,7 +72,7 @@ def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> lis
 
 def choose_subjects(options: ExplainOptions, layout: Layout, session: Session) -> list[Described]:
     """Describe the models to explain; the one that neighbours are sought for comes first."""
-    keys = choose_keys(options, list(kept_sources(layout)), layout)
+    keys = choose_keys(options, trained_models(layout), layout)
     sources = sources_of(keys, options, layout, session)
     return [_describe(source, options, layout, session) for source in sources]
 

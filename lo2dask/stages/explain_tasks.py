@@ -22,6 +22,7 @@ from lo2dask.explain.summary import Floats, ShapSums
 from lo2dask.explain.text import token_label
 from lo2dask.report.plots import ShapRow, shap_bar, shap_summary
 from lo2dask.stages.explain_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
+from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, write_part
 
 TOP_FEATURES = 10  # of each flagged sequence
@@ -187,12 +188,13 @@ def feature_labels(subject: Subject, names: list[str]) -> list[str]:
     if "templates" not in tokens:
         return [token_label(name) for name in names]
     prefix = "templates:" if len(tokens) > 1 else ""
-    texts = {f"{prefix}{name}": text for name, text in _template_texts(subject).items()}
+    texts = {f"{prefix}{name}": text for name, text in template_texts(subject.layout).items()}
     return [token_label(f"{name}: {texts[name]}" if name in texts else name) for name in names]
 
 
-def _template_texts(subject: Subject) -> dict[str, str]:
-    tables = [pq.read_table(path) for path in part_paths(subject.layout.templates)]
+def template_texts(layout: Layout) -> dict[str, str]:
+    """Give the text of each template id."""
+    tables = [pq.read_table(path) for path in part_paths(layout.templates)]
     rows = [row for table in tables for row in table.select(["e_event_drain_id", "template"]).to_pylist()]
     return {row["e_event_drain_id"]: row["template"] for row in rows}
 
