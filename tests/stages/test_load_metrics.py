@@ -164,7 +164,8 @@ def test_bad_files_are_rejects_and_the_rest_is_read(tmp_path: Path) -> None:
     assert (summary.metrics.samples, summary.metrics.rejects, summary.rejects) == (2, 7, 7)
     found = {Path(row["path"]).name: row for row in table_of(tmp_path / "out" / "lo2_rejects.parquet").to_pylist()}
     assert {name: row["reason"] for name, row in found.items()} == {
-        "metric_cut.json": "invalid metric", "metric_word.json": "invalid metric", "metric_other.json": "invalid metric",
+        "metric_cut.json": "invalid metric", "metric_word.json": "invalid metric",
+        "metric_other.json": "invalid metric",
         "metric_empty.json": "empty", "traces_a.csv": "invalid trace", "metric_folder.json": "unreadable",
         "metric_gone.json": "unreadable",
     }  # fmt: skip
