@@ -1,4 +1,4 @@
-"""One flagged sequence told in the terminal: why it is flagged, its lines, and what its nearest normal does not have."""
+"""One flagged sequence told in the terminal: why it is flagged, its lines, and what its nearest normal lacks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -124,9 +124,9 @@ def _pictures(model: ModelReport) -> list[dict[str, str]]:
         areas = [held.get(name) if model.curves.over == HOLDOUT else None for name in ("auc_roc", "average_precision")]
         roc = roc_svg(model.curves, areas[0], f"ROC of {model.key}")
         precision = precision_recall_svg(model.curves, areas[1], f"Precision and recall of {model.key}")
-        said = [f"{name} {area:.3f}, " if area is not None else "" for name, area in zip(AREAS, areas, strict=True)]
-        drawn.append({"svg": roc, "caption": f"ROC: {said[0]}over the {model.curves.over}"})
-        drawn.append({"svg": precision, "caption": f"Precision and recall: {said[1]}over the {model.curves.over}"})
+        figures = [f"{name} {area:.3f}, " if area is not None else "" for name, area in zip(AREAS, areas, strict=True)]
+        drawn.append({"svg": roc, "caption": f"ROC: {figures[0]}over the {model.curves.over}"})
+        drawn.append({"svg": precision, "caption": f"Precision and recall: {figures[1]}over the {model.curves.over}"})
     return drawn
 
 

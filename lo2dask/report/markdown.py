@@ -18,7 +18,10 @@ def render_markdown(data: ReportData) -> str:
     """Render the whole document."""
     parts = [f"# lo2dask report: {escape_markdown(data.root)}"]
     parts += [f"> {escape_markdown(remark)}" for remark in data.remarks]
-    parts += ["## From logs to explanations", " → ".join(f"{name} ({figure})" for name, figure in data.flow)]
+    parts += [
+        "## From logs to explanations",
+        " → ".join(escape_markdown(f"{name} ({figure})") for name, figure in data.flow),
+    ]
     parts += ["## Data read and rejected", table(("what", "figure"), data.read)]
     parts.append(table(("stage", "reason", "inputs"), data.rejects) if data.rejects else "Nothing was rejected.")
     if data.ignored:
