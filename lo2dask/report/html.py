@@ -32,9 +32,7 @@ MEASURES = ("f1", "auc_roc", "average_precision", "precision", "recall", "accura
 def render_html(data: ReportData) -> str:
     """Render the whole page."""
     script = _asset("report.js")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["visible"] = visible
-    environment.filters["shown"] = _shown
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True)
     template = environment.from_string(_asset("report.html.j2"))
     return template.render(
         data=data,
@@ -169,10 +167,11 @@ def _filters(data: ReportData) -> list[tuple[str, str, list[str]]]:
     return [("model", "Model", keys), ("service", "Service", sorted(services)), ("case", "Test case", sorted(cases))]
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return visible(str(value))
+def _shown(value: Any) -> Any:
+    """Prepare every value before it is escaped: what would act instead of showing is written out."""
+    if isinstance(value, Markup):
+        return value
+    return f"{value:.3f}" if isinstance(value, float) else visible(str(value))
 
 
 def _hash(script: str) -> str:
