@@ -4,6 +4,7 @@ from lo2dask.options.base import Options, fingerprint, flag_name, plain
 from lo2dask.options.commands import (
     DEFAULT_MODELS,
     ExplainOptions,
+    ExtractOptions,
     GridOptions,
     LoadOptions,
     RunOptions,
@@ -26,6 +27,7 @@ __all__ = [
     "CommonOptions",
     "EnhancingOptions",
     "ExplainOptions",
+    "ExtractOptions",
     "ForestOptions",
     "GridOptions",
     "HoldoutOptions",

@@ -50,6 +50,32 @@ class SynthOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtractOptions(Options):
+    """`lo2dask extract`: archived runs to a raw tree."""
+
+    src: Path = opt(REQUIRED, "folder of archived runs (.tar, .tar.gz, .zip of tars), or one archive", argument=True)
+    out: Path = opt(REQUIRED, "folder for the raw tree", argument=True)
+    mode: str = opt(
+        "newest",
+        "order of the runs by their epoch; every2 takes every second one, from the oldest",
+        choices=("newest", "oldest", "random", "every2"),
+    )
+    split: int = opt(1, "chunks to cut the runs into", unit="chunks", minimum=1)
+    chunk: int = opt(0, "unpack this chunk alone, from 1; 0 = all, one after another", minimum=0)
+    count: int = opt(0, "the first N runs in the order of --mode; 0 = all", unit="runs", minimum=0)
+    errors_per_run: int = opt(-1, "error cases drawn per run beside correct; negative = all", unit="cases")
+    jobs: int = opt(0, "processes; 0 = one per core", unit="processes", minimum=0)
+    seed: int = opt(42, "seed of every draw")
+    dry_run: bool = opt(False, "print what would be unpacked, and how large it is; write nothing")
+    resume: bool = opt(True, "leave out the runs that are there already; --no-resume unpacks them again")
+    strict: bool = opt(False, "exit with 3 if anything was rejected")
+    config: Path | None = opt(None, "YAML file with the same names as the flags; a flag on the command line wins")
+    quiet: bool = opt(False, "print errors only")
+    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
+    debug: bool = opt(False, "show the traceback of an error")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadOptions(LoadingOptions, EnhancingOptions):
     """`lo2dask load`: raw tree to Parquet."""
 

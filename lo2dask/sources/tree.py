@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lo2dask.errors import InputError
+from lo2dask.sources.archives import require_end
 from lo2dask.sources.names import file_kind, is_run_name, log_service
 
 LOOKED_FOR = "light-oauth2-data-<epoch>/, LO2_run_<epoch>/, run_0001/, logs/<run>/ or light-oauth2-data-<epoch>.tar"
@@ -192,6 +193,7 @@ def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
                     file = _member(run, member, mtime, end)
                     if file.kind not in ("metric", "trace") or with_metrics:
                         yield file
+            require_end(archive)
     except (tarfile.TarError, EOFError) as error:
         name = os.path.basename(run.path)
         yield SourceFile(run.path, "", 0, 0, mtime, run.name, "", name, "tar", "", f"damaged tar: {error}")

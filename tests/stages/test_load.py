@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -250,3 +251,18 @@ def test_times_may_be_missing_altogether(tmp_path: Path) -> None:
     run(tmp_path / "raw", tmp_path / "out")
     (row,) = table_of(tmp_path / "out" / "lo2_sequences_enhanced.parquet").to_pylist()
     assert (row["start_time"], row["duration_sec"], row["seq_len"]) == (None, 0, 2)
+
+
+@pytest.mark.parametrize("missing", [1, 700, 1536, 20_000])
+def test_a_tar_that_was_cut_is_said_wherever_the_cut_is(tmp_path: Path, missing: int) -> None:
+    """Inside a file, inside a header, before the end mark: tarfile itself lets the last two pass."""
+    raw = make_tree(tmp_path / "raw", scale=0.02, runs=2, tar=True, errors_per_run=1, services=("token", "user"))
+    tar = sorted(raw.glob("*.tar"))[0]
+    with tarfile.open(tar) as archive:
+        end = archive.getmembers()[-1]
+    # The last member's data, rounded up to blocks of 512 bytes, and the end mark of 1024.
+    whole = end.offset_data + -(-end.size // 512) * 512
+    os.truncate(tar, whole + 512 - missing)
+    run(raw, tmp_path / "out")
+    rows = table_of(tmp_path / "out" / "lo2_rejects.parquet").to_pylist()
+    assert [row["path"] for row in rows if "damaged tar: unexpected end of data" in row["detail"]] == [str(tar)]

@@ -1,0 +1,205 @@
+"""Archived runs: tars, compressed tars and zips of tars, and their unpacking into one folder, member by member.
+
+A member is written only where it belongs: links, devices and names that lead out of the folder are refused.
+"""
+
+import gzip
+import os
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lo2dask.errors import InputError
+from lo2dask.sources.names import is_run_name, log_service
+
+SUFFIXES = (".tar", ".tar.gz", ".tgz")
+LOOKED_FOR = "light-oauth2-data-<epoch>.tar (or .tar.gz), or a .zip of such tars"
+# What a damaged archive raises, and nothing else does.
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile)
+_COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ArchivedRun:
+    """One run in an archive; ``member`` is its tar within a zip, else "". ``size`` is in bytes, as it is packed."""
+
+    name: str
+    path: str
+    member: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """What came out of one archive; ``refused`` pairs a member's name with the reason."""
+
+    files: int
+    bytes: int
+    refused: tuple[tuple[str, str], ...]
+
+
+def find_archives(source: Path) -> tuple[list[ArchivedRun], list[tuple[str, str]]]:
+    """List the archived runs of a folder, or of one archive, by name; and what is none, with the reason.
+
+    Raises
+    ------
+    InputError : the source is missing, or holds no archived run.
+    """
+    if not source.exists():
+        raise InputError(f"{source}: no such folder; looked for {LOOKED_FOR}")
+    paths = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+    found: dict[str, ArchivedRun] = {}
+    left: list[tuple[str, str]] = []
+    for path in paths:
+        try:
+            runs = list(_runs_of(path))
+        except DAMAGE as error:
+            left.append((str(path), f"damaged archive: {error}"))
+            continue
+        for run in runs:
+            if run.name in found:
+                left.append((str(path), f"{run.name} is in {found[run.name].path} too"))
+            found.setdefault(run.name, run)
+        if not runs:
+            left.append((str(path), "no archived run"))
+    if not found:
+        raise InputError(f"{source}: no archived run in it; looked for {LOOKED_FOR}")
+    return [found[name] for name in sorted(found)], left
+
+
+def list_cases(run: ArchivedRun) -> list[str]:
+    """List the test cases of a run that have a service log, by name; reads the archive's headers."""
+    with _members(run) as members:
+        places = [place for member, _ in members if (place := _place(run.name, member.name))]
+    return sorted({place[0] for place in places if len(place) == 2 and log_service(place[1])})
+
+
+def unpack(run: ArchivedRun, folder: Path, cases: frozenset[str] | None = None) -> Unpacked:
+    """Unpack a run's files into a folder, without the archive's top folder; times of change are kept.
+
+    ``cases`` are the test cases to unpack beside what belongs to the whole run; None = all.
+    """
+    files, size = 0, 0
+    refused: list[tuple[str, str]] = []
+    with _members(run) as members:
+        for member, archive in members:
+            place = _place(run.name, member.name)
+            problem = _problem(member, place)
+            if problem:
+                refused.append((member.name, problem))
+            if problem or not place or member.isdir() or not _wanted(place, cases):
+                continue
+            try:
+                _write(archive, member, folder.joinpath(*place))
+            except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                refused.append((member.name, "another member has its place"))
+                continue
+            files, size = files + 1, size + member.size
+    return Unpacked(files, size, tuple(refused))
+
+
+def _runs_of(path: Path) -> Iterator[ArchivedRun]:
+    status = path.stat()
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path) as packed:
+            for entry in packed.infolist():
+                name = _stem(entry.filename.rpartition("/")[2])
+                if name and is_run_name(name):
+                    yield ArchivedRun(name, str(path), entry.filename, entry.file_size, status.st_mtime_ns)
+    elif name := _stem(path.name):
+        run = ArchivedRun(name, str(path), "", status.st_size, status.st_mtime_ns)
+        inside = name if is_run_name(name) else _top_folder(run)
+        if inside:
+            yield ArchivedRun(inside, run.path, "", run.size, run.mtime_ns)
+
+
+def _stem(name: str) -> str:
+    """Give an archive's name without its suffix; "" for what is no tar."""
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def _top_folder(run: ArchivedRun) -> str:
+    """Name the run by the folder in a tar that is called otherwise; "" where that is no run's name."""
+    with _members(run) as members:
+        first = next((member.name for member, _ in members), "")
+    top = next((part for part in first.split("/") if part not in ("", ".")), "")
+    return top if is_run_name(top) else ""
+
+
+@contextmanager
+def _members(run: ArchivedRun) -> Iterator[Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]]:
+    """Stream the members of a run's tar, wherever it lies; memory does not grow with their number."""
+    # Headers of an uncompressed tar are found without reading what lies between them.
+    is_plain = not run.member and run.path.endswith(".tar")
+    with ExitStack() as stack:
+        if run.member:
+            packed = stack.enter_context(zipfile.ZipFile(run.path))
+            archive = tarfile.open(fileobj=stack.enter_context(packed.open(run.member)), mode="r|*")
+        else:
+            archive = tarfile.open(run.path, "r:" if is_plain else "r|*")
+        stack.enter_context(archive)
+        yield _stream(archive, is_plain)
+
+
+def _stream(archive: tarfile.TarFile, is_plain: bool) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    while member := archive.next():
+        yield member, archive
+        archive.members = []  # type: ignore[attr-defined]  # it would keep every header that it has read
+    if is_plain:
+        require_end(archive)
+
+
+def require_end(archive: tarfile.TarFile) -> None:
+    """Check that an uncompressed tar, read to its end, ends with its end mark; tarfile lets a cut header pass.
+
+    Raises
+    ------
+    tarfile.ReadError : it does not: something is missing.
+    """
+    if archive.fileobj is None:
+        return
+    archive.fileobj.seek(archive.offset)
+    mark = archive.fileobj.read(tarfile.BLOCKSIZE)
+    if len(mark) < tarfile.BLOCKSIZE or mark.strip(b"\0"):
+        raise tarfile.ReadError("unexpected end of data")
+
+
+def _place(run: str, name: str) -> tuple[str, ...]:
+    """Give a member's path within its run, as parts."""
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    return parts[1:] if parts and parts[0] == run else parts
+
+
+def _problem(member: tarfile.TarInfo, place: tuple[str, ...]) -> str:
+    """Say why a member must not be written; "" if it may."""
+    if member.name.startswith("/"):
+        return "an absolute path"
+    if ".." in member.name.split("/"):
+        return "a path that leaves the target"
+    if member.issym() or member.islnk():
+        return f"a link to {member.linkname}"
+    if not member.isdir() and (not member.isreg() or not place):
+        return "not a regular file"
+    return ""
+
+
+def _wanted(place: tuple[str, ...], cases: frozenset[str] | None) -> bool:
+    return cases is None or len(place) == 1 or place[0] in cases or place[0] == "metrics"
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = archive.extractfile(member)
+    if source is None:
+        raise FileExistsError(member.name)
+    with source, open(target, "wb") as file:
+        shutil.copyfileobj(source, file, _COPY_BYTES)
+        if file.tell() != member.size:
+            raise EOFError(f"{member.name} ends early")
+    os.utime(target, (member.mtime, member.mtime))
