@@ -143,9 +143,13 @@ def explainer_of(subject: Subject, mean: npt.NDArray[np.float64] | None) -> Expl
     return make_explainer(subject.kind or "", _of_service(subject, "model"), mean)
 
 
-@functools.lru_cache(maxsize=4)
 def columns_of(subject: Subject) -> Columns:
     """Give the columns of a model's matrix."""
+    return _columns(subject, subject.bundle.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _columns(subject: Subject, changed: int) -> Columns:
     return Columns.from_plain(_of_service(subject, "columns"))
 
 

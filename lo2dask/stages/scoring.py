@@ -17,7 +17,7 @@ from lo2dask.models.estimators import Rows
 from lo2dask.models.registry import ModelSpec, from_plain
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.split import Split
-from lo2dask.stages.units import KEY_COLUMNS, TrainingRows, of_service, read_splits, working_folder
+from lo2dask.stages.units import KEY_COLUMNS, TrainingRows, file_stamp, of_service, read_splits, working_folder
 from lo2dask.storage import replacing
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
@@ -53,8 +53,8 @@ def bundle_parts(content: Mapping[str, Any]) -> Iterator[Part]:
 
 
 @lru_cache(maxsize=32)
-def read_bundle(path: Path, stamp: int) -> tuple[ModelSpec, tuple[Part, ...]]:
-    """Read a bundle once per worker; ``stamp`` is its time of change in ns."""
+def read_bundle(path: Path, stamp: tuple[int, int, int]) -> tuple[ModelSpec, tuple[Part, ...]]:
+    """Read a bundle once per worker; ``stamp`` is what ``file_stamp`` says of it."""
     content = bundle.load(path)
     return from_plain(content["spec"]), tuple(bundle_parts(content))
 
@@ -89,7 +89,7 @@ def score_all(layout: Layout, targets: Sequence[Target], session: Session) -> No
 def score_part(name: str, root: Path, targets: Sequence[Target]) -> int:
     """Score one part with all models."""
     layout = Layout(root)
-    loaded = [read_bundle(target.path, target.path.stat().st_mtime_ns) for target in targets]
+    loaded = [read_bundle(target.path, file_stamp(target.path)) for target in targets]
     needed = {column for _, models in loaded for model in models for column in model.columns.needed}
     part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *sorted(needed)])
     splits = read_splits(layout)

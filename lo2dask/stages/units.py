@@ -135,9 +135,22 @@ def read_splits(layout: Layout) -> dict[str, Split]:
     return {side: Split.from_json(split) for side, split in plain.items()}
 
 
-@lru_cache(maxsize=8)
 def read_columns(path: Path) -> Columns:
-    """Read the columns of a matrix; a worker keeps the last few."""
+    """Read the columns of a matrix; a worker keeps the last few.
+
+    A later training writes other columns under the same name, and a worker may live through several.
+    """
+    return _cached_columns(path, file_stamp(path))
+
+
+def file_stamp(path: Path) -> tuple[int, int, int]:
+    """Tell one writing of a file from the next: its inode, size and time of change in ns."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=8)
+def _cached_columns(path: Path, stamp: tuple[int, int, int]) -> Columns:
     import joblib
 
     return Columns.from_plain(joblib.load(path))

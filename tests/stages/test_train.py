@@ -125,6 +125,20 @@ def test_a_caller_may_choose_the_hold_out(fresh):
     assert not train(options, Session.serial()).current
 
 
+def test_a_process_that_trains_twice_keeps_nothing_of_the_first_training(fresh):
+    """The files between the waves have the same names in both trainings; they must not come from a cache."""
+    options = TrainOptions(root=fresh, models=("if_words", "oov_words", "lr_numeric"), skip_if=True)
+    contents = []
+    for run in sorted(set(table_of(Layout(fresh).sequences)["run"].to_pylist()))[:2]:
+        train(options, Session.serial(), {"sup": Split("run", runs=frozenset({run}))})
+        contents.append([bundle.load(Layout(fresh).models / f"{key}.joblib")["columns"] for key in options.models])
+        learned = table_of(Layout(fresh).enhanced)
+        learned = learned.filter(pc.and_(pc.not_equal(learned["run"], run), learned["normal"]))
+        known = {entry["token"] for bag in learned["e_words"].to_pylist() for entry in bag}
+        assert set(contents[-1][1]["tokens"]["words"]) == known
+    assert any(first != second for first, second in zip(*contents, strict=True))
+
+
 @pytest.mark.parametrize("by", ["group", "test-case"])
 def test_other_hold_outs_hold_out_something_and_not_all(fresh, by):
     train_root(fresh, models=("lr_words",), skip_if=True, holdout_by=by)
