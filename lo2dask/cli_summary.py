@@ -65,11 +65,12 @@ def train_text(summary: "TrainSummary") -> list[str]:
             "F1": figure(line.f1),
             "AUC": figure(line.auc_roc),
             "AP": figure(line.average_precision),
-            "remark": line.reason or line.warning or "",
+            "remark": line.reason or "",
         }
         for line in summary.models
     ]
     lines = ["models, measured on the hold-out" + (" (all done before):" if summary.current else ":"), table(rows)]
+    lines += [f"{line.key}: {line.warning}" for line in summary.models if line.warning]
     lines += [f"note: {note}" for note in summary.notes]
     lines.append(f"measures: {summary.metrics}")
     return [*lines, f"bundle: {summary.saved}"] if summary.saved else lines
@@ -148,6 +149,8 @@ def _first_sequences(root: Path, head: int) -> list[str]:
         if len(rows) >= head:
             break
         rows += read_part(path, list(_HEAD_COLUMNS)).slice(0, head - len(rows)).to_pylist()
+    for row in rows:
+        row["start_time"] = row["start_time"].isoformat(" ", "milliseconds") if row["start_time"] else ""
     return [table(rows, _HEAD_COLUMNS)] if rows else []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from lo2dask import cli_progress
 from lo2dask.cli_progress import Step, watching
-from lo2dask.cli_summary import figure, grid_text, speed
+from lo2dask.cli_summary import figure, grid_text, speed, train_text
 from lo2dask.cli_text import count, megabytes, one_line, say, say_json, table
 
 
@@ -173,3 +173,20 @@ def test_the_summary_of_a_grid() -> None:
         "one for all services  lr         words           0.500 ± 0.250  0.500  0.500 ± 0.000"
     ]
     assert text[2:] == ["note: a note", "fitted: 3, done before: 1; 2.0 s", "files: r/lo2_grid.csv"]
+
+
+def test_the_summary_of_a_training() -> None:
+    from lo2dask.stages.train import ModelLine, TrainSummary
+
+    models = (
+        ModelLine("event_lr_words", True, 84, 438, 0.04, 0.5, None, 0.25, "one class", "no better than length"),
+        ModelLine("if", True, 1200, 3, 1.0, None, None, None, None, None),
+    )
+    text = train_text(TrainSummary(Path("r"), True, models, Path("r/metrics"), Path("m/lo2_if.joblib")))
+    assert text[1].splitlines() == [
+        "model           rows   features  seconds  F1     AUC  AP     remark",
+        "event_lr_words  84     438       0.0      0.500  -    0.250  one class",
+        "if              1,200  3         1.0      -      -    -",
+    ]
+    assert text[2:] == ["event_lr_words: no better than length", "measures: r/metrics", "bundle: m/lo2_if.joblib"]
+    assert train_text(TrainSummary(Path("r"), True)) == ["enhanced: r/lo2_sequences_enhanced.parquet"]
