@@ -22,6 +22,7 @@ from common import report, working_folder
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.models.evaluate import auc_roc
+from lo2dask.models.evaluate import measures as measures_of
 from lo2dask.models.registry import from_plain, pairs, spec
 from lo2dask.models.runs import RunRows, calibrated, run_scores
 from lo2dask.models.split import Split
@@ -60,14 +61,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20, help="made-up runs")
     parser.add_argument("--scale", type=float, default=0.5, help="size of the made-up files, 1 = as published")
     parser.add_argument("--folder", type=Path, help="work here and leave it; default: a temporary folder")
+    parser.add_argument("--models", help="keys, separated by comma; default: every sensible pair")
     parser.add_argument("--quick", action="store_true", help="6 runs and few models")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
+    models = QUICK if arguments.quick else (*UNSUPERVISED, *SUPERVISED)
+    models = tuple(arguments.models.split(",")) if arguments.models else models
     with working_folder(arguments.folder) as folder:
         if "real" in parts:
-            real(arguments.sample / "v1", folder, [key for key in UNSUPERVISED if not arguments.quick or key in QUICK])
+            real(arguments.sample / "v1", folder, [key for key in models if not spec(key).supervised])
         runs, scale = (6, 0.1) if arguments.quick else (arguments.runs, arguments.scale)
-        models = QUICK if arguments.quick else (*UNSUPERVISED, *SUPERVISED)
         for by in ("run", "test-case"):
             if by in parts:
                 made_up(folder, (runs, scale), by, models)
@@ -108,7 +111,8 @@ def made_up(folder: Path, size: tuple[int, float], by: str, models: Sequence[str
         )
         train(options, Session.serial())
         for key in models:
-            supervised, value = _print_line(kind, key, by, read_json(metrics_folder(options) / f"{key}.json"))
+            measures = read_json(metrics_folder(options) / f"{key}.json")
+            supervised, value = _print_line(f"{kind:<12} {key}", by, measures, _of_runs(side, key))
             best[supervised] = max(best[supervised], (value, f"{key} ({kind})"))
         shutil.rmtree(side.root)
     for supervised, (value, name) in best.items():
@@ -117,19 +121,35 @@ def made_up(folder: Path, size: tuple[int, float], by: str, models: Sequence[str
         report(f"best {'supervised' if supervised else 'unsupervised'}", f"{measure} {value:.3f}, aim {least}: {name}")
 
 
-def _print_line(kind: str, key: str, by: str, measures: dict) -> tuple[bool, float]:
-    """Print one model's hold-out; give F1 (supervised, by run) or AUC, 0 where it is no better than length."""
+def _print_line(name: str, by: str, measures: dict, runs: dict) -> tuple[bool, float]:
+    """Print a model's hold-out; give the better of sequences and whole runs: F1 (supervised, by run) or AUC.
+
+    A model that is no better than the sequence length alone gives 0.
+    """
     held, length = measures["holdout"], measures["leakage"]["holdout"]
-    supervised = spec(key).supervised
-    services = " ".join(f"{name} {_figure(of['auc_roc'])}" for name, of in held["per_service"].items())
+    supervised = spec(name.split()[-1]).supervised
+    services = " ".join(f"{service} {_figure(of['auc_roc'])}" for service, of in held["per_service"].items())
     report(
-        f"{kind:<12} {key}",
-        *(f"{name} {_figure(held[name])}" for name in ("f1", "auc_roc", "average_precision")),
+        name,
+        *(f"{measure} {_figure(held[measure])}" for measure in ("f1", "auc_roc", "average_precision")),
+        *(f"runs' {measure} {_figure(runs[measure])}" for measure in ("f1", "auc_roc")),
         f"length alone {_figure(length['auc_roc'])}", f"| {services}",
     )  # fmt: skip
     chosen = "f1" if supervised and by == "run" else "auc_roc"
-    ahead = not length["warning"]
-    return supervised, (held[chosen] or 0.0) if ahead else 0.0
+    return supervised, 0.0 if length["warning"] else max(held[chosen] or 0.0, runs[chosen] or 0.0)
+
+
+def _of_runs(layout: Layout, key: str) -> dict:
+    """Measure the run scores of the runs and test cases that were held out."""
+    held: set[tuple[str, str]] = set()
+    for path in part_paths(layout.predictions / key):
+        part = read_part(path, ["run", "test_case", "split"])
+        chosen = part.filter(pa.compute.equal(part["split"], "holdout"))
+        held.update(zip(chosen["run"].to_pylist(), chosen["test_case"].to_pylist(), strict=True))
+    rows = read_part(part_paths(layout.root / f"{key}_runs.parquet")[0]).to_pylist()
+    kept = [row for row in rows if (row["run"], row["test_case"]) in held]
+    columns = (np.array([row[name] for row in kept]) for name in ("anomaly", "score_run", "pred_ano"))
+    return measures_of(*columns)
 
 
 def _measure_fold(path: Path, run: str, tables: Sequence[pa.Table], held: Held) -> None:
