@@ -1,0 +1,102 @@
+"""The masks, and what a user may add to them."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lo2dask.errors import InputError
+from lo2dask.features.masks import MASKS, Mask, load_masks, masks_fingerprint, normalise
+
+
+def masked(text: str, masks: tuple[Mask, ...] = MASKS) -> str:
+    return normalise(pa.array([text]), masks)[0].as_py()
+
+
+@pytest.mark.parametrize("mask", MASKS, ids=lambda mask: mask.name)
+def test_every_mask_changes_its_example(mask: Mask) -> None:
+    assert masked(mask.example, (mask,)) != mask.example
+
+
+@pytest.mark.parametrize("mask", MASKS, ids=lambda mask: mask.name)
+def test_masked_text_stays_as_it_is(mask: Mask) -> None:
+    once = masked(mask.example)
+    assert masked(once) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "com.networknt.oauth.token.handler.Oauth2TokenPostHandler handleRequest",
+        "at io.undertow.server.Connectors.executeRootHandler",
+        "ERR12029",
+        "java.lang.RuntimeException: Unable to find it",
+    ],
+)
+def test_names_in_the_code_are_left_alone(text: str) -> None:
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("user 17 of 20", "user <NUM> of <NUM>"),
+        ("Authorization: Basic Zjc1MjllN2U=", "Authorization: Basic <CREDENTIALS>"),
+        ("id 96bce40c-3e1e-41df-ac31-34e16e0a46b8", "id <UUID>"),
+        ("from 172.18.0.5", "from <IP>"),
+    ],
+)
+def test_what_varies_is_masked(text: str, expected: str) -> None:
+    assert masked(text) == expected
+
+
+def test_no_two_identifiers_of_a_kind_differ_after_masking() -> None:
+    for one, other in (("id 96bce40c-3e1e-41df-ac31-34e16e0a46b8", "id 00000000-3e1e-41df-ac31-34e16e0a46b8"),):
+        assert masked(one) == masked(other)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_mask_file_adds_and_replaces(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "masks.yaml",
+        "- {name: order, pattern: 'order-\\w+', replacement: <ORDER>, example: order-7}\n"
+        "- {name: number, pattern: '\\d+', replacement: '#'}\n",
+    )
+    masks = load_masks(path)
+    assert [mask.name for mask in masks] == [*(mask.name for mask in MASKS[:-1]), "order", "number"]
+    assert masked("order-7 x9", masks) == "<ORDER> x#"
+    assert masks_fingerprint(masks) != masks_fingerprint(MASKS) == masks_fingerprint(load_masks(None))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[unclosed", "no YAML"),
+        ("name: x", "must be a list of masks"),
+        ("- {name: x}", "each mask needs name, pattern and replacement"),
+        ("- {name: x, pattern: '(', replacement: y}", "mask 'x' is no RE2 pattern"),
+        ("- {name: x, pattern: '(?=a)', replacement: y}", "mask 'x' is no RE2 pattern"),
+        (f"- {{name: x, pattern: '{'a' * 501}', replacement: y}}", "mask 'x' is longer than 500"),
+    ],
+)
+def test_mask_files_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path / "masks.yaml", text)
+    with pytest.raises(InputError, match=message) as error:
+        load_masks(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_mask_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        load_masks(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("replacement", [r"\1", r"\9", "\\"])
+def test_a_replacement_that_names_no_group(tmp_path: Path, replacement: str) -> None:
+    path = write(tmp_path / "masks.yaml", f"- {{name: x, pattern: a, replacement: '{replacement}', example: a}}")
+    with pytest.raises(InputError, match="mask 'x'"):
+        load_masks(path)

@@ -1,0 +1,128 @@
+"""Vocabularies and matrices equal scikit-learn's on small data, however they are split and spilled."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import CountVectorizer
+
+from lo2dask import schema
+from lo2dask.features.bags import to_bags
+from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
+from lo2dask.features.tokens import TokenCounts, count_trigrams, count_words
+from lo2dask.features.vocabulary import Limits, choose, count_tokens, merge_counts, reduce_bucket, spill
+
+TEXTS = [
+    "a b c d a b", "b c d e", "a a a ä€", "c c d f g", "b ä€ h", "a b c", "d d d d", "x y z", "b", "c d", "", "a b ä€",
+]  # fmt: skip
+
+
+def counted(texts: list[str], kind: str) -> TokenCounts:
+    return count_trigrams(pa.array(texts)) if kind == "trigrams" else count_words(pa.array(texts))
+
+
+def reference(kind: str, **limits: object) -> CountVectorizer:
+    if kind == "trigrams":
+        return CountVectorizer(analyzer="char", ngram_range=(3, 3), lowercase=False, **limits)
+    return CountVectorizer(tokenizer=lambda text: text.split(" "), token_pattern=None, lowercase=False, **limits)
+
+
+def table_of(texts: list[str], kind: str) -> pa.Table:
+    return pa.table({schema.REPRESENTATIONS[kind]: to_bags(counted(texts, kind))})
+
+
+@pytest.mark.parametrize("kind", ["words", "trigrams", "templates"])
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize(("min_df", "max_df"), [(1, 1.0), (2, 0.9), (2, 0.4), (3, 0.5)])
+def test_equals_count_vectorizer(kind: str, binary: bool, min_df: int, max_df: float) -> None:
+    texts = [f"{text} end" for text in TEXTS]
+    vectorizer = reference(kind, min_df=min_df, max_df=max_df, binary=binary)
+    wanted = vectorizer.fit_transform(texts)
+    limits = Limits(min_df, max_df, 0, binary)
+    chosen = choose(count_tokens(counted(texts, kind)), limits, len(texts))
+    # scikit-learn sorts by code point, which for UTF-8 is the order of bytes.
+    assert chosen["token"].to_pylist() == vectorizer.get_feature_names_out().tolist()
+    columns = Columns({kind: chosen["token"].combine_chunks()})
+    found = to_matrix(table_of(texts, kind), columns, binary)
+    assert (found != wanted).nnz == 0
+    assert found.dtype == np.float32
+    assert found.indices.dtype == found.indptr.dtype == np.int32
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_max_features_takes_the_most_frequent(binary: bool) -> None:
+    """No tie falls on the cut: each token has a count of its own."""
+    texts = [
+        " ".join(letter for place, letter in enumerate("abcdef") if row <= 2 * place for _ in range(place + 1))
+        for row in range(11)
+    ]
+    for cut in range(1, 7):
+        vectorizer = reference("words", max_features=cut, binary=binary).fit(texts)
+        chosen = choose(count_tokens(counted(texts, "words")), Limits(1, 1.0, cut, binary), len(texts))
+        assert chosen["token"].to_pylist() == vectorizer.get_feature_names_out().tolist()
+
+
+def test_ties_fall_to_the_token_first_in_byte_order() -> None:
+    chosen = choose(count_tokens(counted(["b a ä c"] * 3, "words")), Limits(1, 1.0, 2), 3)
+    assert chosen["token"].to_pylist() == ["a", "b"]
+
+
+texts = st.lists(
+    st.lists(st.text(st.sampled_from("abä€"), max_size=2), max_size=6).map(" ".join), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts, st.integers(1, 4), st.integers(1, 3), st.integers(0, 6), st.booleans())
+def test_spilled_in_buckets_or_at_once(
+    many: list[str], n_parts: int, min_df: int, max_features: int, binary: bool
+) -> None:
+    import tempfile
+
+    limits = Limits(min_df, 0.9, max_features, binary)
+    parts = [count_tokens(counted(many[start::n_parts], "words")) for start in range(min(n_parts, len(many)))]
+    wanted = choose(count_tokens(counted(many, "words")), limits, len(many))
+    assert choose(merge_counts(parts), limits, len(many)).equals(wanted)
+    for buckets in (1, 7):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder) / f"{number}.arrow" for number in range(len(parts))]
+            for path, part in zip(paths, parts, strict=True):
+                spill(path, part, buckets)
+            reduced = [reduce_bucket(paths, bucket, limits, len(many)) for bucket in range(buckets)]
+            assert choose(pa.concat_tables(reduced), limits, len(many)).equals(wanted)
+
+
+def test_counts_of_some_rows() -> None:
+    rows = np.array([number % 2 == 0 for number in range(len(TEXTS))])
+    some = count_tokens(counted(TEXTS, "words"), rows).sort_by("token")
+    assert some.equals(count_tokens(counted(TEXTS[::2], "words")).sort_by("token"))
+
+
+def test_unknown_tokens() -> None:
+    part = table_of(["a b b c", "a", "z z z"], "words")
+    distinct, occurrences = unknown(part, Columns({"words": pa.array(["a", "c"])}))
+    assert (distinct.tolist(), occurrences.tolist()) == ([1, 0, 1], [2, 0, 3])
+
+
+def test_several_representations_and_numbers() -> None:
+    part = table_of(["a b", "b"], "words").append_column("e_trigrams", to_bags(counted(["abcd", ""], "trigrams")))
+    part = part.append_column("seq_len", pa.array([4, 0])).append_column("duration_sec", pa.array([3, 6]))
+    scale = scales(numeric_moments(part, ["seq_len", "duration_sec"]))
+    tokens = {"words": pa.array(["a", "b"]), "trigrams": pa.array(["abc", "xyz"])}
+    columns = Columns(tokens, ("seq_len", "duration_sec"), scale)
+    assert columns.names == ["words:a", "words:b", "trigrams:abc", "trigrams:xyz", "seq_len", "duration_sec"]
+    assert scale == (2.0, 1.5)
+    matrix = to_matrix(part, columns)
+    assert matrix.toarray().tolist() == [[1, 1, 1, 0, 2, 2], [0, 1, 0, 0, 0, 4]]
+    assert matrix.nnz == 7
+    assert Columns.from_plain(columns.to_plain()).names == columns.names
+
+
+def test_the_bundled_vectorizer_makes_the_same_rows() -> None:
+    part = table_of(["a b b", "b c"], "words").append_column("seq_len", pa.array([4, 2]))
+    columns = Columns({"words": pa.array(["a", "b"])}, ("seq_len",), (2.0,))
+    rows = [{"a": 1, "b": 2, "seq_len": 4, "new": 9}, {"b": 1, "seq_len": 2}]
+    assert (to_sklearn(columns).transform(rows) != to_matrix(part, columns, binary=False)).nnz == 0

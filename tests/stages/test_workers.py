@@ -1,0 +1,84 @@
+"""The same input on 1 worker and on 2, in small and in large batches, gives byte-equal tables."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lo2dask.execute.session import Session
+from lo2dask.options import CommonOptions, LoadOptions
+from lo2dask.stages.load import load
+
+from .trees import make_tree, table_of
+
+TABLES = ("events", "sequences", "sequences_enhanced", "templates", "vocabulary", "metrics", "traces", "rejects")
+
+
+def result(root: Path, out: Path, session: Session, partition_size: str) -> dict[str, bytes]:
+    """Load, and give each table's bytes, its rows sorted by what identifies them."""
+    options = LoadOptions(
+        root=root, output_dir=out, partition_size=partition_size, save_events=True, load_metrics=True,
+        continuation_lines="merge",
+    )  # fmt: skip
+    load(options, session)
+    found = {}
+    for name in TABLES:
+        table = table_of(out / f"lo2_{name}.parquet")
+        if name == "events":
+            table = table.sort_by([("seq_id", "ascending"), ("line_no", "ascending")])
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table.combine_chunks())
+        found[name] = sink.getvalue().to_pybytes()
+    return found
+
+
+def test_workers_and_partitions_change_no_byte(tmp_path: Path) -> None:
+    raw = make_tree(tmp_path / "raw", scale=0.03, runs=3, with_metrics=True)
+    (raw / "light-oauth2-data-1719592986" / "correct" / "light-oauth2-oauth2-code-1.log").write_bytes(b"")
+    wanted = result(raw, tmp_path / "serial", Session.serial(), "64MB")
+    for workers, size in ((1, "64MB"), (2, "100KB")):
+        with Session(CommonOptions(workers=workers, memory_limit="1GB")) as session:
+            found = result(raw, tmp_path / f"{workers}", session, size)
+        for name in TABLES:
+            assert found[name] == wanted[name], (workers, name)
+    parts = list((tmp_path / "2" / "lo2_sequences.parquet").iterdir())
+    assert len(parts) > 4
+
+
+def double(value: int, by: int = 2) -> int:
+    return value * by
+
+
+def fail_once(value: int, folder: Path) -> int:
+    """Fail as a lost worker would look, the first time each value is seen."""
+    mark = folder / str(value)
+    if not mark.exists():
+        mark.write_text("")
+        os._exit(1)
+    return value
+
+
+def refuse(value: int) -> int:
+    raise ValueError(f"no {value}")
+
+
+def test_a_serial_session_keeps_order_and_tells_listeners() -> None:
+    seen = []
+    session = Session.serial()
+    session.listeners.append(lambda *news: seen.append(news))
+    assert session.wave(double, [3, 1], "w", by=10) == [30, 10]
+    assert seen == [("w", 1, 2, 30), ("w", 2, 2, 10)]
+    assert session.call(double, 4) == 8
+    with pytest.raises(ValueError, match="no 7"):
+        session.wave(refuse, [7], "w")
+
+
+def test_a_cluster_keeps_order_survives_a_lost_worker_and_raises(tmp_path: Path) -> None:
+    with Session(CommonOptions(workers=1, memory_limit="1GB")) as session:
+        assert session.wave(double, range(150), "w") == [2 * value for value in range(150)]
+        assert session.wave(fail_once, [1, 2], "w", folder=tmp_path) == [1, 2]
+        assert session.wave(double, [], "w") == []
+        with pytest.raises(ValueError, match="no 7"):
+            session.wave(refuse, [7], "w")
