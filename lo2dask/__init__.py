@@ -10,9 +10,11 @@ from typing import Any
 
 _FUNCTIONS = {
     "synth": ("lo2dask.synth", "write_tree"),
+    "extract": ("lo2dask.stages.extract", "extract"),
     "load": ("lo2dask.stages.load", "load"),
     "train": ("lo2dask.stages.train", "train"),
     "explain": ("lo2dask.stages.explain", "explain"),
+    "report": ("lo2dask.stages.report", "report"),
     "score": ("lo2dask.stages.score", "score"),
     "grid": ("lo2dask.stages.grid", "grid"),
     "run": ("lo2dask.stages.run", "run"),
@@ -25,6 +27,8 @@ _NAMES = {
             "LoadOptions",
             "TrainOptions",
             "ExplainOptions",
+            "ExtractOptions",
+            "ReportOptions",
             "ScoreOptions",
             "GridOptions",
             "RunOptions",

@@ -16,9 +16,11 @@ from lo2dask.cli_text import one_line, say
 from lo2dask.errors import InputError, Lo2Error, RejectsError
 from lo2dask.options import (
     ExplainOptions,
+    ExtractOptions,
     GridOptions,
     LoadOptions,
     Options,
+    ReportOptions,
     RunOptions,
     ScoreOptions,
     SynthOptions,
@@ -33,7 +35,7 @@ FAILED, UNUSABLE, REJECTED, INTERRUPTED = 1, 2, 3, 130
 def cli() -> None:
     """Find anomalies in large trees of microservice logs (LO2), from raw files to explanations, out of core on Dask.
 
-    The usual order is load, train, explain; run does all three. Each of them goes on where it was interrupted.
+    The usual order is load, train, explain, report; run does all four. Each goes on where it was interrupted.
 
     Exit codes: 0 done; 1 failed; 2 wrong usage or unusable input; 3 done, but --strict and something was rejected;
     130 interrupted.
@@ -150,12 +152,16 @@ def _list_and_end(ctx: click.Context, param: click.Parameter, value: Any) -> Any
 
 
 _add("synth", SynthOptions, "synth", "Write an LO2-shaped tree to OUT, deterministic from its seed.")
+_add("extract", ExtractOptions, "extract", "Unpack the archived runs of SRC into the raw tree OUT, resumably.")
 _add("load", LoadOptions, "load", "Turn a raw tree of runs, or of tars, into Parquet tables (phase B).")
 _add("train", TrainOptions, "train", "Fit the Isolation Forest and registry models, score and measure (phases C to E).")
 _add("explain", ExplainOptions, "explain", "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).")
+_add("report", ReportOptions, "report", "Say what is there and what is missing: report.md and one page, report.html.")
 _add("score", ScoreOptions, "score", "Apply a saved bundle to new runs; labels are not needed, nothing is learned.")
 _add("grid", GridOptions, "grid", "Measure every service, representation and algorithm on several hold-outs.")
-_add("run", RunOptions, "run", "Load, train and explain in one go; a second run goes on where the first stopped.")
+_add(
+    "run", RunOptions, "run", "Load, train, explain and report in one go; a second run goes on where the first stopped."
+)
 
 
 @cli.command()

@@ -7,15 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli_progress import watching
-from lo2dask.cli_summary import explain_text, grid_text, load_text, plan_text, score_text, speed, train_text
+from lo2dask.cli_summary import (
+    explain_text,
+    extract_text,
+    grid_text,
+    load_text,
+    plan_text,
+    report_text,
+    score_text,
+    speed,
+    train_text,
+)
 from lo2dask.cli_text import count, json_values, say, say_json, table
 from lo2dask.errors import RejectsError
 from lo2dask.options import (
     CommonOptions,
     ExplainOptions,
+    ExtractOptions,
     GridOptions,
     LoadingOptions,
     LoadOptions,
+    ReportOptions,
     RunOptions,
     ScoreOptions,
     SynthOptions,
@@ -45,6 +57,22 @@ def synth(options: SynthOptions) -> None:
         f"next: lo2dask run --root {shlex.quote(str(summary.root))} --output-dir result/lo2"
     )
     _close(options, summary, text)
+
+
+def extract(options: ExtractOptions) -> None:
+    """Unpack archived runs."""
+    from lo2dask.stages.extract import ExtractedRun
+    from lo2dask.stages.extract import extract as unpack
+
+    with watching(quiet=options.quiet, log_format=options.log_format) as watch:
+
+        def progress(run: ExtractedRun, done: int, total: int) -> None:
+            watch("extract", done, total, {"bytes": run.bytes})
+
+        summary = unpack(options, progress)
+    _close(options, summary, "\n".join(extract_text(summary)))
+    if options.strict and summary.rejects:
+        raise RejectsError(f"--strict: {count(len(summary.rejects), 'archive or file')} could not be used")
 
 
 def load(options: LoadOptions) -> None:
@@ -89,6 +117,15 @@ def explain(options: ExplainOptions) -> None:
     _close(options, summary, "\n".join(explain_text(summary)))
 
 
+def report(options: ReportOptions) -> None:
+    """Write the report."""
+    from lo2dask.stages.report import report as write
+
+    with watching(quiet=options.quiet, log_format=options.log_format):
+        summary = write(options)
+    _close(options, summary, "\n".join(report_text(summary)))
+
+
 def score(options: ScoreOptions) -> None:
     """Score new runs with a bundle."""
     from lo2dask.stages.score import score as score_runs
@@ -109,14 +146,15 @@ def grid(options: GridOptions) -> None:
 
 
 def run(options: RunOptions) -> None:
-    """Load, train and explain."""
+    """Load, train, explain and report."""
     from lo2dask.stages.run import run as run_all
 
     _note_ignored_options(options)
     with opened(options) as session:
         summary = run_all(options, session)
     explained = explain_text(summary.explain) if summary.explain else []
-    text = [*load_text(summary.load, options.head), "", *train_text(summary.train), "", *explained]
+    text = [*load_text(summary.load, options.head), "", *train_text(summary.train), "", *explained, ""]
+    text += report_text(summary.report)
     _close(options, summary, "\n".join([*text, f"all in {summary.seconds:,.1f} s"]))
     _check_strict(options, summary.load.rejects, summary.load.output)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli_text import count, megabytes, table
@@ -11,8 +12,10 @@ from lo2dask.tables.parts import part_paths, read_part
 if TYPE_CHECKING:
     from lo2dask.stages.dryrun import DryRun
     from lo2dask.stages.explain import ExplainSummary
+    from lo2dask.stages.extract import ExtractSummary
     from lo2dask.stages.grid import GridSummary
     from lo2dask.stages.load import LoadSummary
+    from lo2dask.stages.report import ReportSummary
     from lo2dask.stages.score import ScoreSummary
     from lo2dask.stages.train import TrainSummary
 
@@ -36,8 +39,29 @@ def load_text(summary: "LoadSummary", head: int) -> list[str]:
         lines.append("files left out: " + _counts(summary.ignored))
     rejects = Layout(summary.output).rejects
     lines.append(f"rejects: {summary.rejects:,}, listed in {rejects}" if summary.rejects else "rejects: none")
+    if summary.metrics:
+        lines.append(
+            f"metrics: {count(summary.metrics.samples, 'sample')} and {count(summary.metrics.spans, 'span')} "
+            f"of {count(summary.metrics.files, 'file')}; {speed(summary.metrics.bytes, summary.metrics.seconds)}"
+        )
     lines.append("tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet"))))
     return lines + _first_sequences(summary.output, head)
+
+
+def extract_text(summary: "ExtractSummary") -> list[str]:
+    """Write what was unpacked, or would be, and what could not be used."""
+    packed = f"{megabytes(summary.packed)} packed, {megabytes(summary.free)} free there"
+    if summary.dry_run:
+        lines = [f"would unpack {count(len(summary.todo), 'run')} into {summary.out}: {packed}", *summary.todo]
+    else:
+        lines = [
+            f"{summary.out}: {count(len(summary.todo), 'run')}, {count(summary.files, 'file')}, "
+            f"{speed(summary.bytes, summary.seconds)}"
+        ]
+    if summary.skipped:
+        lines.append(f"there already: {count(summary.skipped, 'run')}")
+    lines += [f"not used: {archive} {member}: {reason}" for archive, member, reason in summary.rejects]
+    return [*lines, "nothing was written" if summary.dry_run else f"next: lo2dask run --root {quote(str(summary.out))}"]
 
 
 def plan_text(planned: "DryRun") -> list[str]:
@@ -112,6 +136,12 @@ def grid_text(summary: "GridSummary") -> list[str]:
     lines += [f"note: {note}" for note in summary.notes]
     lines.append(f"fitted: {summary.fitted:,}, done before: {summary.kept:,}; {speed(0, summary.seconds)}")
     return [*lines, "files: " + ", ".join(map(str, summary.files))]
+
+
+def report_text(summary: "ReportSummary") -> list[str]:
+    """Write where the report lies and how much is missing."""
+    lines = [f"report: {summary.html} ({megabytes(summary.html_bytes)}), {summary.markdown}"]
+    return [*lines, f"not there: {count(len(summary.missing), 'artefact')}, listed in it"] if summary.missing else lines
 
 
 def score_text(summary: "ScoreSummary") -> list[str]:

@@ -188,7 +188,14 @@ class GridOptions(HoldoutOptions, EnhancingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportOptions(CommonOptions):
+    """`lo2dask report`: what there is and what is missing, as Markdown and as one page."""
+
+    root: Path = opt(Path("result/lo2"), "folder that load, train and explain wrote")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingOptions):
-    """`lo2dask run`: load, train and explain in one go."""
+    """`lo2dask run`: load, train, explain and report in one go."""
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")

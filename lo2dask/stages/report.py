@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.models.text import strings
+from lo2dask.options import ReportOptions
 from lo2dask.report.artefacts import Artefacts
 from lo2dask.report.curves import confusion, curves, histogram
 from lo2dask.report.data import HOLDOUT, Coverage, FileLine, ModelReport, ReportData
@@ -49,6 +51,16 @@ class ReportSummary:
     html: Path
     html_bytes: int
     missing: tuple[FileLine, ...]
+
+
+def report(options: ReportOptions, session: Session | None = None) -> ReportSummary:
+    """Write the report of ``options.root``; needs no cluster, so a session given stays as it is.
+
+    Raises
+    ------
+    InputError : nothing was loaded into the folder.
+    """
+    return write_report(options.root)
 
 
 def write_report(root: Path) -> ReportSummary:

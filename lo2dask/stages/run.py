@@ -1,4 +1,4 @@
-"""Load, train and explain in one go, on one cluster."""
+"""Load, train, explain and report in one go, on one cluster."""
 
 import time
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from lo2dask.execute.session import Session, using
 from lo2dask.options import ExplainOptions, LoadOptions, RunOptions, TrainOptions
 from lo2dask.stages.explain import ExplainSummary, explain
 from lo2dask.stages.load import LoadSummary, load
+from lo2dask.stages.report import ReportSummary, write_report
 from lo2dask.stages.train import TrainSummary, train
 
 
@@ -17,11 +18,12 @@ class RunSummary:
     load: LoadSummary
     train: TrainSummary
     explain: ExplainSummary | None
+    report: ReportSummary
     seconds: float
 
 
 def run(options: RunOptions, session: Session | None = None) -> RunSummary:
-    """Take a raw tree to explanations; each stage goes on where an earlier run stopped.
+    """Take a raw tree to explanations and the report; each stage goes on where an earlier run stopped.
 
     Raises
     ------
@@ -33,7 +35,8 @@ def run(options: RunOptions, session: Session | None = None) -> RunSummary:
         loaded = load(options.derive(LoadOptions), own)
         trained = train(train_options(options), own)
         explained = None if options.phase == "enhancers" else explain(explain_options(options), own)
-    return RunSummary(loaded, trained, explained, time.perf_counter() - started)
+    reported = write_report(options.output_dir)
+    return RunSummary(loaded, trained, explained, reported, time.perf_counter() - started)
 
 
 def train_options(options: RunOptions) -> TrainOptions:

@@ -90,6 +90,30 @@ def test_explanations_of_run(result: Path) -> None:
     check_explained(result / "explainability", ["if", "event_lr_words", "sequence_shap_lr_words"], "if")
 
 
+def test_the_report_of_run(result: Path, command: Callable[..., Any]) -> None:
+    assert "<html" in (result / "report.html").read_text()
+    before = (result / "report.md").read_text()
+    answer = command("report", "--root", result)
+    assert answer.code == 0, answer.err
+    assert str(result / "report.html") in answer.out
+    assert (result / "report.md").read_text() == before
+
+
+def test_tars_are_unpacked_and_metrics_loaded(tmp_path: Path, program: Callable[..., Any]) -> None:
+    packed, tree, out = tmp_path / "packed", tmp_path / "tree", tmp_path / "out"
+    made = ["synth", packed, "--runs", 2, "--errors-per-run", 1, "--scale", 0.005, "--tar", "--with-metrics", "--quiet"]
+    assert program(*made).returncode == 0
+    first = program("extract", packed, tree, "--split", 2, "--chunk", 1)
+    assert first.returncode == 0, first.stderr
+    assert "1 run" in first.stdout
+    rest = program("extract", packed, tree)
+    assert "there already: 1 run" in rest.stdout
+    loading = program("load", "--root", tree, "--output-dir", out, "--load-metrics", "--no-enhance")
+    assert loading.returncode == 0, loading.stderr
+    assert "metrics: " in loading.stdout
+    has_rows([out / "lo2_metrics.parquet", out / "lo2_traces.parquet", out / "lo2_sequences.parquet"])
+
+
 def test_a_second_run_goes_on_and_changes_nothing(result: Path, tree: Path, program: Callable[..., Any]) -> None:
     tables = {path: path.read_bytes() for path in result.rglob("*.parquet") if path.is_file()}
     done = program("run", "--root", tree, "--output-dir", result, "--save-events")

@@ -105,8 +105,9 @@ def test_the_options_of_a_class_are_all_there_once(made: OptionsCommand) -> None
 def test_what_every_command_takes() -> None:
     everywhere = {"config", "quiet", "log_format", "debug"}
     working = everywhere | {"cluster", "workers", "threads_per_worker", "memory_limit", "resume", "strict"}
+    expected_of = {"synth": everywhere, "extract": everywhere | {"resume", "strict"}}
     for made in COMMANDS:
-        expected = everywhere if made.name == "synth" else working
+        expected = expected_of.get(made.name or "", working)
         assert expected <= {param.name for param in made.params}, made.name
 
 
@@ -118,4 +119,14 @@ def test_run_takes_the_options_of_its_stages() -> None:
 
 def test_options_are_a_class_of_options() -> None:
     assert all(issubclass(made.kind, Options) for made in COMMANDS)
-    assert {made.name for made in COMMANDS} == {"synth", "load", "train", "explain", "score", "grid", "run"}
+    assert {made.name for made in COMMANDS} == {
+        "synth",
+        "load",
+        "train",
+        "explain",
+        "extract",
+        "report",
+        "score",
+        "grid",
+        "run",
+    }
