@@ -9,7 +9,7 @@ from lo2dask.report.data import Flagged, ReportData
 from lo2dask.report.html import HEADS, model_row
 
 # Everything that Markdown, or HTML inside it, could take for more than text.
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$])")
+_MARKS = re.compile(r"([\\`*_{}\[\]#!|~$])")
 SEQUENCES = 30
 LINES = 3
 

@@ -33,6 +33,7 @@ from lo2dask.stages.explain_tasks import (
     flagged_rows,
     list_flagged,
     match_parts,
+    measure_predictions,
     sum_background,
     survey,
 )
@@ -121,7 +122,9 @@ def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, s
         false_negatives=outcome.false_negatives.rows.num_rows,
         neighbours=neighbours,
     )
-    write_json(subject.artefacts.metrics, {**entry.measures, "explanation": asdict(summary)})
+    label = f"{subject.key}: measures"
+    measures = entry.measures or session.call(measure_predictions, subject.predictions, label=label)
+    write_json(subject.artefacts.metrics, {**measures, "explanation": asdict(summary)})
     done = {"state": state, "summary": asdict(summary), "files": _files(subject, kind, is_source), "evidence": False}
     write_json(marker, done)
     return summary

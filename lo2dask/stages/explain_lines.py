@@ -41,10 +41,10 @@ class LineSource:
 
 @dataclass(frozen=True)
 class PartLines:
-    """One part of the sequence table and the batch of logs that it was made from."""
+    """One part of the sequence table and the batch of logs that it was made from; None where that is not known."""
 
     name: str
-    batch: Batch
+    batch: Batch | None
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,15 @@ def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> Li
 def part_records(layout: Layout) -> list[PartLines]:
     """Pair each part of the sequence table with its batch of logs."""
     size = parse_bytes(_load_options(layout).partition_size, "--partition-size")
-    return [PartLines(part_name(batch.index), batch) for batch in cut_batches(part_paths(layout.manifest), size)]
+    batches = {part_name(batch.index): batch for batch in cut_batches(part_paths(layout.manifest), size)}
+    return [PartLines(path.name, batches.get(path.name)) for path in part_paths(layout.enhanced)]
 
 
 def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> Iterator[SequenceLines]:
     """Read the lines of the wanted sequences of one part; a log that is gone gives none."""
     ids = set(wanted)
+    if record.batch is None or not ids:
+        return
     files = {name: file for file in batch_files(record.batch) if (name := _seq_id(file)) in ids}
     templates = Templates.load(Layout(source.root).template_state)
     known: dict[str, str] = {}

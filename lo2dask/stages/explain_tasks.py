@@ -20,10 +20,11 @@ from lo2dask.explain.neighbours import Matches, nearest, unit_rows
 from lo2dask.explain.shap_values import Explainer, Sample, sample_of
 from lo2dask.explain.summary import Floats, ShapSums
 from lo2dask.explain.text import token_label
+from lo2dask.models.evaluate import Scored, evaluate
 from lo2dask.report.plots import ShapRow, shap_bar, shap_summary
 from lo2dask.stages.explain_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, write_part
+from lo2dask.tables.parts import part_paths, read_part, write_part
 
 TOP_FEATURES = 10  # of each flagged sequence
 PLOT_ROWS = 500
@@ -197,6 +198,14 @@ def template_texts(layout: Layout) -> dict[str, str]:
     tables = [pq.read_table(path) for path in part_paths(layout.templates)]
     rows = [row for table in tables for row in table.select(["e_event_drain_id", "template"]).to_pylist()]
     return {row["e_event_drain_id"]: row["template"] for row in rows}
+
+
+def measure_predictions(folder: Path) -> dict[str, Any]:
+    """Measure a model from its predictions, where train wrote its measures to another folder."""
+    columns = ["anomaly", "score", "pred_ano", "service", "test_case", "split"]
+    table = pa.concat_tables([read_part(path, columns) for path in part_paths(folder)])
+    y, score, label = (table[name].to_numpy() for name in columns[:3])
+    return evaluate(Scored(y, score, label, table["service"], table["test_case"], table["split"]))
 
 
 def _survey_part(name: str, subject: Subject, limits: Limits) -> Survey:

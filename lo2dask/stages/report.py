@@ -184,7 +184,8 @@ def _coverage(layout: Layout) -> Coverage | None:
 
 def _model(layout: Layout, key: str) -> ModelReport:
     files = Artefacts(layout.explainability, key)
-    measures = read_json(layout.measures / f"{'if_metrics' if key == FOREST else key}.json") or {}
+    name = "if_metrics" if key == FOREST else key
+    measures = read_json(layout.measures / f"{name}.json") or read_json(files.metrics) or {}
     columns = ["test_case", "service", "anomaly", "pred_ano", "score", "split"]
     table = pa.concat_tables([read_part(path, columns) for path in part_paths(layout.predictions / key)])
     side, over = _side(table)

@@ -95,6 +95,25 @@ def test_metrics_hold_the_measures_and_what_was_explained(explained):
     assert found["explanation"]["not_explained"] == 0
 
 
+def test_measures_that_lie_elsewhere_are_made_from_the_predictions(tmp_path):
+    layout = make_root(tmp_path, ("event_kmeans_words",), parts=2)
+    shutil.rmtree(layout.measures)
+    explain(ExplainOptions(root=layout.root, nn_source="event_kmeans_words", skip_if=True), Session.serial())
+    found = json.loads((layout.explainability / "metrics_event_kmeans_words.json").read_text())
+    assert found["holdout"]["support"] == {"rows": 6, "normal": 2, "anomaly": 4}
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_files(explained, tmp_path):
+    layout, _ = explained
+    keys = (*KEYS, "event_xgb_words", "event_rf_words")
+    other = make_root(tmp_path, keys, parts=5)
+    explain(ExplainOptions(root=other.root, nn_source="sequence_shap_lr_words", workers=2))
+    for path in other.explainability.iterdir():
+        twin = layout.explainability / path.name
+        assert by_id(path) == by_id(twin) if path.is_dir() else path.read_bytes() == twin.read_bytes(), path.name
+
+
 def test_files_do_not_depend_on_the_parts(explained, tmp_path):
     layout, _ = explained
     other = make_root(tmp_path, KEYS, parts=7)

@@ -84,7 +84,7 @@ def test_page_opens_without_error_request_or_sideways_scroll(browser, synth_page
     browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     save_screenshot(browser, f"report-{width}")
-    browser.execute_script("document.getElementById('flagged').scrollIntoView()")
+    browser.execute_script("document.getElementById('flagged').scrollIntoView({behavior: 'instant'})")
     save_screenshot(browser, f"report-{width}-flagged")
 
 

@@ -39,7 +39,7 @@ def test_plots_are_images_with_content_and_the_same_bytes_again(draw):
     image = imread(io.BytesIO(first))
     assert image.shape[0] > 400
     assert image.shape[1] > 900
-    assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 20
+    assert len(np.unique(image[::7, ::7].reshape(-1, image.shape[2]), axis=0)) > 20
     borders = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert np.ptp(borders, axis=0).max() == 0, "something is cut at the border"
 
