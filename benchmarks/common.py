@@ -81,12 +81,12 @@ def tree_of(folder: Path, size: str, **options: object) -> Path:
 
 
 def warm(options: LoadOptions, tiny: Path, folder: Path) -> Session:
-    """Start a cluster and let it load a small tree, so that imports and page faults are paid."""
+    """Start a cluster and let every worker load a share of a small tree, so that imports and page faults are paid."""
     session = Session(options)
     session.client.wait_for_workers(max(options.workers, 1))
-    for number in range(2 * max(options.workers, 1)):
-        load(options.replace(root=tiny, output_dir=folder / f"warm{number}"), session)
-        drop(folder / f"warm{number}")
+    for _ in range(2):
+        load(options.replace(root=tiny, output_dir=folder / "warm", partition_size="4MB"), session)
+        drop(folder / "warm")
     return session
 
 
