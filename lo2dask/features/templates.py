@@ -17,7 +17,7 @@ from lo2dask.errors import InputError, Lo2Error
 from lo2dask.storage import read_json, write_json
 
 # Numbers are masked before; a class name with a digit in it is no parameter.
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "depth": 4,
     "sim_th": 0.4,
     "max_children": 100,

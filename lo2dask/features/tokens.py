@@ -10,6 +10,8 @@ from scipy import sparse
 
 from lo2dask.parse.lines import Ints
 
+Keys = npt.NDArray[np.int32] | Ints
+
 NEWLINE = 0x0A
 
 
@@ -41,7 +43,7 @@ def count_trigrams(texts: pa.Array) -> TokenCounts:
     return join_counts(parts)
 
 
-def count_pairs(rows: Ints, columns: Ints, shape: tuple[int, int]) -> sparse.csr_matrix:
+def count_pairs(rows: Ints, columns: Keys, shape: tuple[int, int]) -> sparse.csr_matrix:
     """Count (row, column) pairs into a canonical CSR matrix of int32."""
     ones = np.ones(len(rows), dtype=np.int32)
     return sparse.coo_matrix((ones, (rows, columns)), shape=shape).tocsr()
@@ -78,7 +80,7 @@ def _ascii_trigrams(texts: pa.Array) -> TokenCounts:
     return packed_counts(rows, keys, len(texts))
 
 
-def packed_counts(rows: Ints, keys: Ints, n_rows: int) -> TokenCounts:
+def packed_counts(rows: Ints, keys: Keys, n_rows: int) -> TokenCounts:
     """Count packed trigrams (21 bits) by row."""
     table = np.zeros(1 << 21, dtype=np.int32)
     table[keys] = 1

@@ -235,5 +235,12 @@ def _take(layout: _Layout, header: Header, stamps: Ints, keep: Bools) -> KeptLin
         header.statement[keep],
         header.spaces,
     )
-    columns = (array[keep] for array in (layout.starts, layout.ends, layout.file, layout.number, stamps))
-    return KeptLines(*columns, kept, layout.is_ascii)
+    return KeptLines(
+        layout.starts[keep],
+        layout.ends[keep],
+        layout.file[keep],
+        layout.number[keep],
+        stamps[keep],
+        kept,
+        layout.is_ascii,
+    )

@@ -172,9 +172,8 @@ def _unpack_all(todo: list[_Task], jobs: int) -> Iterator[ExtractedRun]:
         try:
             for future in as_completed([pool.submit(unpack_run, task) for task in todo]):
                 yield future.result()
-        except BaseException:
+        finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
 def unpack_run(task: _Task) -> ExtractedRun:

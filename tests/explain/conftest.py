@@ -40,3 +40,9 @@ def models(rows: sparse.csr_matrix, anomaly: np.ndarray) -> dict[str, object]:
         ).fit(rows[:180], anomaly[:180], eval_set=[(rows[180:], anomaly[180:])], verbose=False),
         "if": IsolationForest(n_estimators=40, random_state=0).fit(normal),
     }
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing, half of the time of a small explanation, where a test is about something else."""
+    monkeypatch.setattr("lo2dask.stages.explain_results.draw_plots", lambda *_: (b"summary", b"bar"))

@@ -12,6 +12,8 @@ from lo2dask.stages.load import load
 from lo2dask.stages.train import train
 from lo2dask.synth import write_tree
 
+pytestmark = pytest.mark.usefixtures("no_plots")
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:

@@ -143,6 +143,7 @@ def test_a_second_run_has_nothing_to_do_and_a_changed_option_has(tmp_path, monke
     assert not explain(options.replace(nn_top_k=3), Session.serial()).models[0].current
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_guards_leave_a_note_that_says_what_to_raise(tmp_path):
     layout = make_root(tmp_path, ("event_lr_words",), parts=2)
     options = ExplainOptions(root=layout.root, nn_source="event_lr_words", skip_if=True, shap_feature_threshold=5)
@@ -156,6 +157,7 @@ def test_guards_leave_a_note_that_says_what_to_raise(tmp_path):
     assert (layout.explainability / "event_lr_words_shap_bar.png").exists()
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_samples_bound_the_rows_that_count(tmp_path):
     layout = make_root(tmp_path, ("event_lr_words",), parts=4)
     options = ExplainOptions(
@@ -187,6 +189,7 @@ def test_bad_input_is_refused_with_the_way_out(tmp_path):
         explain(ExplainOptions(root=layout.root, nn_source="event_lr_words", skip_if=True), Session.serial())
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_skip_if_leaves_the_forest_out(tmp_path, caplog):
     layout = make_root(tmp_path, ("if", "event_lr_words"), parts=1)
     explain(ExplainOptions(root=layout.root, skip_if=True), Session.serial())
@@ -218,6 +221,7 @@ def test_evidence_begins_with_the_line_that_carries_the_telltale(explained):
             assert f"{line['m_timestamp']:%H:%M:%S}" == line["m_message"][:8]
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_evidence_is_the_same_from_the_events_table(explained, tmp_path):
     layout, _ = explained
     other = make_root(tmp_path, ("event_lr_words",), parts=2, save_events=True)
@@ -228,6 +232,7 @@ def test_evidence_is_the_same_from_the_events_table(explained, tmp_path):
     assert [row["lines"] for row in rows] == [row["lines"] for row in twins]
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_sequences_whose_logs_are_gone_keep_their_features(tmp_path, caplog):
     layout = make_root(tmp_path, ("event_lr_words",), parts=2)
     shutil.rmtree(tmp_path / "tree")
