@@ -20,7 +20,7 @@ from lo2dask.report.data import HOLDOUT, Confusion, ModelReport, ReportData
 # Columns of the coverage map; runs beyond that are drawn several in one.
 MOST_COLUMNS = 60
 # Base64 characters of all SHAP plots together; beyond, a model's plots are named instead of shown.
-MOST_IMAGES = 9_000_000
+MOST_IMAGES = 6_000_000
 HEADS = (
     "model", "F1", "AUC", "average precision", "precision", "recall", "accuracy", "rows", "features", "flagged", "of",
     "remark",

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 MOST = 400  # of all models together
 MOST_OF_MODEL = 60
 DIFFERENCES = 12
+# Lines of LO2 have up to about 700 characters; one that is longer than this is cut, and says so.
+LONGEST = 2_000
 
 Row = dict[str, Any]
 
@@ -134,7 +136,10 @@ def _differences(words: Sequence[str], templates: Sequence[str], texts: dict[str
 
 def _line(line: Row, why: str) -> Line:
     time = f"{line['m_timestamp']:%Y-%m-%d %H:%M:%S}" if line["m_timestamp"] else ""
-    return Line(line["path"], line["line_no"], time, line["m_message"], line["alike"], why)
+    text = line["m_message"]
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"
+    return Line(line["path"], line["line_no"], time, text, line["alike"], why)
 
 
 def _why(line: Row) -> str:

@@ -35,6 +35,14 @@ def test_report_names_what_is_missing_and_the_command_that_makes_it(hostile_root
     (hostile_root / "kept.png").rename(hostile_root / "explainability" / "if_shap_bar.png")
 
 
+def test_a_line_beyond_all_measure_is_cut_and_says_so(hostile_root, monkeypatch):
+    monkeypatch.setattr("lo2dask.stages.report_flagged.LONGEST", 40)
+    page = write_report(hostile_root).html.read_text()
+    assert "more characters)" in page
+    monkeypatch.undo()
+    assert "more characters)" not in write_report(hostile_root).html.read_text()
+
+
 def test_a_folder_without_a_load_is_refused(tmp_path):
     with pytest.raises(InputError, match="lo2dask load"):
         write_report(tmp_path)
