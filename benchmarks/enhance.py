@@ -22,7 +22,7 @@ from lo2dask.synth import write_tree
 def load_and_enhance(root: Path, tiny: Path, folder: Path, tokens: str) -> float:
     """Load and enhance on a warm cluster, events written: seconds."""
     options = LoadOptions(root=root, output_dir=folder / "out", save_events=True, workers=2, tokens=tokens)
-    with warm(options, tiny, folder) as session, watch_memory() as peak:
+    with warm(options, tiny, folder) as session, watch_memory(1.0) as peak:
         started = time.perf_counter()
         summary = load(options, session)
         seconds = time.perf_counter() - started

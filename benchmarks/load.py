@@ -20,7 +20,7 @@ from lo2dask.stages.load import load
 def load_alone(root: Path, tiny: Path, folder: Path, workers: int) -> tuple[float, int]:
     """Load on a warm cluster: (seconds, raw bytes)."""
     options = LoadOptions(root=root, output_dir=folder / "out", enhance=False, save_events=True, workers=workers)
-    with warm(options, tiny, folder) as session, watch_memory() as peak:
+    with warm(options, tiny, folder) as session, watch_memory(1.0) as peak:
         started = time.perf_counter()
         summary = load(options, session)
         seconds = time.perf_counter() - started
