@@ -14,7 +14,7 @@ SERVICES = ("client", "code", "key", "refresh-token", "service", "token", "user"
 class CommonOptions(Options):
     """How a command runs: none of these changes a single byte of the tables."""
 
-    cluster: str = opt("local", "where to run: local, tcp://host:port, tls://host:port or a cluster file (YAML)")
+    cluster: str = opt("local", "where to run: local, tcp://host:port or tls://host:port")
     workers: int = opt(0, "worker processes of a local cluster; 0 = one per core", unit="processes", minimum=0)
     threads_per_worker: int = opt(1, "threads of each worker", unit="threads", minimum=1)
     memory_limit: str = opt("auto", "memory of each worker, as 2GB; auto = an equal share of what is free")

@@ -137,12 +137,14 @@ def _mine(layout: Layout) -> pa.Table:
     """Mine the union of all parts' distinct messages; write the state and the message table, give the templates."""
     counted = pa.table({"message": pa.array([], pa.string()), "n_events": pa.array([], pa.int64())})
     first = pa.table({"message": pa.array([], pa.string()), "first_seen": pa.array([], pa.timestamp("ms"))})
+    total = 0
     for path in part_paths(layout.text / "lines"):
         part = read_part(path, ["message", "n_events", "first_seen"])
         counted = _sum(pa.concat_tables([counted, part.select(["message", "n_events"])]), "n_events", "sum")
         first = _sum(pa.concat_tables([first, part.select(["message", "first_seen"])]), "first_seen", "min")
-    total = int(pc.sum(counted["n_events"]).as_py() or 0)
-    check_masks(counted.num_rows, total, counted["message"][:1000].to_pylist())
+        # Asked after every part, so that masks which do nothing never pile up a whole tree's messages here.
+        total = int(pc.sum(counted["n_events"]).as_py() or 0)
+        check_masks(counted.num_rows, total, counted["message"][:1000].to_pylist())
     logger.info("%d lines, %d distinct after masking", total, counted.num_rows)
     templates, mapping = mine_templates(counted["message"].to_pylist())
     templates.save(layout.template_state)

@@ -7,7 +7,6 @@ and scored in a side folder by train's own code, so that nothing that train left
 
 import dataclasses
 import logging
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from lo2dask.models import bundle
 from lo2dask.options import ExplainOptions, ForestOptions, HoldoutOptions, TrainOptions, fingerprint, flag_name, plain
 from lo2dask.options.common import CommonOptions
 from lo2dask.stages.scoring import Target, score_all, write_predictions
+from lo2dask.stages.sides import link_tables
 from lo2dask.stages.train import train
 from lo2dask.stages.units import FOREST
 from lo2dask.storage import read_json, write_json
@@ -121,7 +121,8 @@ def _fit(
 ) -> dict[str, Source]:
     """Fit and score models in a side folder, as train would."""
     trained = _trained_options(kept_sources(layout))
-    side = _side_folder(layout, fingerprint([trained, {key: plain(value) for key, value in changed.items()}]))
+    changes = {key: plain(value) for key, value in changed.items()}
+    side = link_tables(layout, _side_folders(layout) / fingerprint([trained, changes]))
     values: dict[str, Any] = {}
     for changes in changed.values():
         values |= changes
@@ -170,7 +171,8 @@ def _score_given(
     if not todo:
         return {}
     digests = {key: bundle.hash_path(path).read_text(encoding="utf-8") for key, path in todo.items()}
-    side = _side_folder(layout, fingerprint([digests, read_json(layout.marker("enhance"))]))
+    name = fingerprint([digests, read_json(layout.marker("enhance"))])
+    side = link_tables(layout, _side_folders(layout) / name)
     shutil.copyfile(layout.split, side.split)
     targets = [_copy_bundle(key, path, side) for key, path in todo.items()]
     if any(_names(side.predictions / key) != _names(layout.enhanced) for key in todo):
@@ -196,21 +198,6 @@ def _same(path: Path, kept: Path) -> bool:
     return all(mark.is_file() for mark in marks) and len({mark.read_text().split()[0] for mark in marks}) == 1
 
 
-def _side_folder(layout: Layout, name: str) -> Layout:
-    """Make a folder that has the loaded and enhanced tables of another one, by hard links, and nothing else yet."""
-    side = Layout(_side_folders(layout) / name)
-    linked = [layout.template_state, *(layout.marker(stage) for stage in ("load", "text", "enhance"))]
-    for folder in (layout.enhanced, layout.sequences, layout.templates, layout.vocabulary):
-        linked += part_paths(folder)
-    for path in linked:
-        target = side.root / path.relative_to(layout.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        if path.is_file():
-            _link(path, target)
-    return side
-
-
 def _side_folders(layout: Layout) -> Path:
     return layout.internal / "explain" / "fitted"
 
@@ -219,10 +206,3 @@ def _remove_others(layout: Layout, used: set[str]) -> None:
     for folder in _side_folders(layout).glob("*"):
         if folder.name not in used:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _link(path: Path, target: Path) -> None:
-    try:
-        os.link(path, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(path, target)

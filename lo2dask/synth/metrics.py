@@ -73,7 +73,7 @@ def _containers() -> list[dict[str, str]]:
     return [
         {
             project: "light-oauth2",
-            f"{project}_working_dir": "/home/lo2/light-oauth2",
+            f"{project}_working_dir": "light-oauth2",
             "container_label_com_docker_compose_depends_on": "mysqldb:service_started:false",
             "id": f"/system.slice/docker-{number:064x}.scope",
             "instance": "cadvisor:8080",
