@@ -101,7 +101,9 @@ def train_text(summary: "TrainSummary") -> list[str]:
 
 
 def explain_text(summary: "ExplainSummary") -> list[str]:
-    """Write the summary of phase F: one line per model."""
+    """Write the summary of phase F: one line per model, or the story that was asked for."""
+    if summary.story:
+        return summary.story.rstrip().split("\n")
     rows = [
         {
             "model": model.model,

@@ -152,6 +152,7 @@ class ExplainOptions(ExplainingOptions):
     """`lo2dask explain`: SHAP, neighbours, false positives and negatives."""
 
     root: Path = opt(Path("result/lo2"), "folder that load and train wrote")
+    seq_id: str = opt("", "tell what was explained of this sequence (run__test_case__log) and do nothing else")
     load_model: Path | None = opt(None, "explain this bundle of the forest")
     load_sup_models: Path | None = opt(None, "folder of bundles to explain instead of those that train kept")
     sample_seed: int = opt(42, "seed of every draw and sample")

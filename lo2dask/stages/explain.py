@@ -22,6 +22,7 @@ from lo2dask.report.artefacts import nn_mapping_csv, not_fitted_note, skip_note
 from lo2dask.stages.explain_evidence import Witness, add_evidence
 from lo2dask.stages.explain_parts import Group, Subject, group_parts
 from lo2dask.stages.explain_results import Explained, write_shap
+from lo2dask.stages.explain_story import story
 from lo2dask.stages.explain_subjects import Described, choose_subjects
 from lo2dask.stages.explain_tasks import (
     FlaggedRows,
@@ -62,11 +63,12 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class ExplainSummary:
-    """What phase F did."""
+    """What phase F did; ``story`` is what ``--seq-id`` asks for."""
 
     folder: Path
     models: tuple[ModelSummary, ...]
     seconds: float
+    story: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,18 @@ class _Unit:
 def explain(options: ExplainOptions, session: Session | None = None) -> ExplainSummary:
     """Explain the models below ``options.root``; what is there and current is left as it is.
 
+    With ``options.seq_id`` the story of that sequence is told from what was explained before, and nothing is done.
+
     Raises
     ------
-    InputError : there is no such model, or nothing to explain; says what to run first.
+    InputError : there is no such model or sequence, or nothing to explain; says what to run first.
     IntegrityError : predictions and sequences are not of one another.
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    if options.seq_id:
+        told = story(options.root, options.seq_id)
+        return ExplainSummary(layout.explainability, (), time.perf_counter() - started, told)
     with using(session, options) as own:
         described = choose_subjects(options, layout, own)
         done = [_explain_model(entry, place == 0, options, own) for place, entry in enumerate(described)]

@@ -254,3 +254,32 @@ def test_nearest_normals_come_with_what_differs(explained):
         assert len(row["templates_gained"]) == (row["run"] != FIRST_RUN)
         assert not set(row["words_gained"]) & set(row["words_lost"])
     assert read(layout.explainability / "event_lr_words_explanations.parquet")[0]["nearest_normal"] is None
+
+
+def test_one_sequence_is_told_and_nothing_else_is_done(explained, command):
+    layout, _ = explained
+    files = {path: path.stat().st_mtime_ns for path in layout.root.rglob("*")}
+    row = read(layout.explainability / "event_lr_words_explanations.parquet")[0]
+    answer = command("explain", "--root", layout.root, "--seq-id", row["seq_id"])
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith(row["seq_id"] + "\n")
+    assert "event_lr_words flags it" in answer.out
+    assert row["lines"][0]["m_message"] in answer.out
+    for key in ("if", "event_lof_words", "event_xgb_words"):
+        assert f"\n{key} " in answer.out
+    assert {path: path.stat().st_mtime_ns for path in layout.root.rglob("*")} == files
+    told = json.loads(command("explain", "--root", layout.root, "--seq-id", row["seq_id"], "--log-format=json").out)
+    assert told["story"].rstrip("\n") == answer.out.rstrip("\n")
+
+
+def test_an_unknown_sequence_is_answered_with_those_nearest_to_it(explained, command):
+    layout, _ = explained
+    known = read(layout.explainability / "event_lr_words_predictions.parquet")[40]["seq_id"]
+    answer = command("explain", "--root", layout.root, "--seq-id", known[:-1] + "\x1b")
+    assert answer.code == 2
+    assert len(answer.lines) == 1
+    assert known in answer.err
+    assert "\x1b" not in answer.err
+    nothing = command("explain", "--root", layout.root / "elsewhere", "--seq-id", known)
+    assert (nothing.code, len(nothing.lines)) == (2, 1)
+    assert "first: lo2dask explain" in nothing.err
