@@ -162,9 +162,12 @@ def run(options: RunOptions) -> None:
 def list_models() -> None:
     """Print the registry."""
     from lo2dask.models.registry import ALGORITHMS, describe
+    from lo2dask.schema import NUMERIC, REPRESENTATIONS
 
     say(table(describe()))
     say("and <algorithm>_<words|trigrams|templates|numeric|all> of " + ", ".join(ALGORITHMS))
+    say(f"or of columns joined by +, at most one of {', '.join(REPRESENTATIONS.values())}: lr_e_words+seq_len+n_error")
+    say("numeric columns: " + ", ".join(NUMERIC))
 
 
 def list_masks(mask_file: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Regenerates the command reference in README.md from the commands themselves.
+"""Regenerates the command reference and the table of features in README.md from the package itself.
 
     python scripts/make_reference.py [--check]
 
@@ -13,10 +13,14 @@ import click
 
 from lo2dask.cli import cli
 from lo2dask.cli_options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
+from lo2dask.features.glossary import COLUMNS
+from lo2dask.schema import BAG_COLUMNS, ENHANCED, NUMERIC
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN = "<!-- reference: begin (made by scripts/make_reference.py) -->"
 END = "<!-- reference: end -->"
+FEATURES_BEGIN = "<!-- features: begin (made by scripts/make_reference.py) -->"
+FEATURES_END = "<!-- features: end -->"
 
 
 def reference() -> str:
@@ -27,6 +31,16 @@ def reference() -> str:
     for title, owners, rows in groups():
         lines += ["", f"**{cell(title)}** ({', '.join(f'`{owner}`' for owner in owners)})", ""]
         lines += ["| option | default | meaning |", "| --- | --- | --- |", *rows]
+    return "\n".join(lines)
+
+
+def features() -> str:
+    """Write the columns of the enhanced table: unit, meaning, and which option a model reads it by."""
+    lines = ["| column | unit | meaning | read by models |", "| --- | --- | --- | --- |"]
+    for name in ENHANCED.names:
+        option = "`--if-item`" if name in BAG_COLUMNS else "`--if-item`, `--if-numeric`" if name in NUMERIC else ""
+        reads = f"{option}, model keys" if option else ""
+        lines.append(f"| `{name}` | {COLUMNS[name].unit} | {cell(COLUMNS[name].meaning)} | {reads} |")
     return "\n".join(lines)
 
 
@@ -83,12 +97,18 @@ def cell(text: str) -> str:
 
 
 def updated(readme: str) -> str:
-    """Give the README with a fresh reference between its markers."""
-    head, begin, rest = readme.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"README.md has no markers {BEGIN!r} and {END!r}")
-    return f"{head}{BEGIN}\n\n{reference()}\n\n{END}{tail}"
+    """Give the README with fresh tables between their markers."""
+    readme = replaced(readme, FEATURES_BEGIN, FEATURES_END, features())
+    return replaced(readme, BEGIN, END, reference())
+
+
+def replaced(readme: str, begin: str, end: str, text: str) -> str:
+    """Put a text between two markers."""
+    head, found, rest = readme.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        raise SystemExit(f"README.md has no markers {begin!r} and {end!r}")
+    return f"{head}{begin}\n\n{text}\n\n{end}{tail}"
 
 
 def main() -> int:

@@ -14,6 +14,8 @@ import yaml
 
 from lo2dask.cli import cli
 from lo2dask.cli_options import OptionsCommand, flags
+from lo2dask.features.glossary import COLUMNS
+from lo2dask.schema import BAG_COLUMNS, ENHANCED, NUMERIC
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "ANLEITUNG.md")
@@ -57,6 +59,14 @@ def test_a_stale_reference_would_be_seen(maker: ModuleType) -> None:
     assert maker.updated(text("README.md").replace("`--seed N`", "`--sead N`")) != text("README.md").replace(
         "`--seed N`", "`--sead N`"
     )
+
+
+def test_every_feature_is_documented_with_unit_and_meaning() -> None:
+    assert list(COLUMNS) == ENHANCED.names
+    for name, column in COLUMNS.items():
+        assert column.meaning, name
+        assert column.unit or name not in (*NUMERIC, *BAG_COLUMNS), name
+        assert f"| `{name}` | {column.unit} | " in text("README.md"), name
 
 
 def test_every_command_is_documented() -> None:

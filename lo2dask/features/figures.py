@@ -11,8 +11,9 @@ from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.lines import Ints
 
-# "java.lang.RuntimeException: null" or "Caused by: java.sql.SQLException: ...", the first line of a stack trace.
-_EXCEPTION = r"^(?:Caused by: )?(?P<name>(?:[A-Za-z_$][\w$]*\.)+[\w$]*(?:Exception|Error))\b"
+# "java.lang.RuntimeException: null" or "Caused by: java.sql.SQLException: ...", the first line of a stack trace; an
+# event that continuation lines were merged into has it on a later line of its own.
+_EXCEPTION = r"(?m)^(?:Caused by: )?(?P<name>(?:[A-Za-z_$][\w$]*\.)+[\w$]*(?:Exception|Error))\b"
 _LATEST = int(np.iinfo(np.int64).max)
 
 
@@ -100,9 +101,9 @@ class TextFigures:
 
     def _add_exceptions(self, slab: Slab, of_line: Ints) -> None:
         names = pc.extract_regex(slab.bodies, _EXCEPTION).field("name")
-        thrown = pc.is_valid(pc.extract_regex(slab.bodies, _EXCEPTION)).to_numpy(zero_copy_only=False)
-        at = np.flatnonzero(thrown[slab.line])
-        np.add.at(self.sums["n_exception"], of_line[at], 1)
+        thrown = pc.count_substring_regex(slab.bodies, _EXCEPTION).to_numpy()[slab.line]
+        at = np.flatnonzero(thrown)
+        np.add.at(self.sums["n_exception"], of_line[at], thrown[at])
         found, first = np.unique(of_line[at], return_index=True)
         for row, place in zip(found.tolist(), at[first].tolist(), strict=True):
             if self.first_exception[row] is None:

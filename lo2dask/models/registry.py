@@ -1,88 +1,23 @@
-"""The models by name: one frozen entry each, and every sensible ``<algorithm>_<representation>``.
+"""The models by name: one frozen entry each, every sensible ``<algorithm>_<representation>``, and columns by name.
 
 Adding a model is one entry here, plus functions in estimators.py where scikit-learn and XGBoost have none.
 Nothing heavy is imported: an estimator is a dotted path that :mod:`lo2dask.models.fit` resolves on first use.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from lo2dask.errors import InputError
+from lo2dask.models.columns import read_columns
+from lo2dask.models.spec import ModelSpec, VectorizerSpec, from_plain
 from lo2dask.options import ForestOptions
 from lo2dask.schema import NUMERIC, REPRESENTATIONS
 
 SEQUENCE_NUMERIC = ("seq_len", "duration_sec")
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-
-@dataclass(frozen=True)
-class VectorizerSpec:
-    """How tokens become columns.
-
-    ``min_df`` counts sequences, ``max_df`` is a share of them, ``max_features`` None means no cap. With ``normal_only``
-    the vocabulary is that of the training part's normal sequences.
-    """
-
-    binary: bool = True
-    min_df: int = 2
-    max_df: float = 0.9
-    max_features: int | None = 100_000
-    normal_only: bool = False
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """One model: what it reads, what it learns from, how it is fitted and where its label begins.
-
-    ``fit`` is "sample" (a bounded, stratified, seeded sample of rows), "distributed" (all rows by xgboost.dask, or one
-    process below a size limit) or "merge" (statistics of all parts, merged). A row is labelled an anomaly when its
-    score is above ``threshold``; where that is None the fit finds it: for a model with ``contamination`` as that
-    quantile of the training scores, else by the algorithm's own rule (see score.py).
-    """
-
-    key: str
-    algorithm: str
-    representation: str
-    estimator: str
-    supervised: bool = False
-    normal_only: bool = False
-    fit: str = "sample"
-    vectorizer: VectorizerSpec = VectorizerSpec()
-    params: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-    numeric: tuple[str, ...] = ()
-    threshold: float | None = None
-    contamination: float | None = None
-    explainer: str | None = None
-    always_explained: bool = False
-
-    def __post_init__(self) -> None:
-        """Make the parameters read-only."""
-        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by plain values: a read-only mapping does not pickle."""
-        return from_plain, (self.to_plain(),)
-
-    @property
-    def bags(self) -> tuple[str, ...]:
-        """The token representations that the model reads: words, trigrams, templates or several."""
-        if self.representation == "all":
-            return tuple(REPRESENTATIONS)
-        return (self.representation,) if self.representation in REPRESENTATIONS else ()
-
-    def to_plain(self) -> dict[str, Any]:
-        """Give the entry as plain JSON types, for bundles and records."""
-        nested = {"vectorizer": asdict(self.vectorizer), "params": dict(self.params), "numeric": list(self.numeric)}
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | nested
-
-
-def from_plain(plain: Mapping[str, Any]) -> ModelSpec:
-    """Rebuild an entry from :meth:`ModelSpec.to_plain`."""
-    changed = {"vectorizer": VectorizerSpec(**plain["vectorizer"]), "numeric": tuple(plain["numeric"])}
-    return ModelSpec(**{**plain, **changed})
-
+__all__ = ["ModelSpec", "VectorizerSpec", "from_plain", "names", "pairs", "spec", "is_known", "forest_spec", "describe"]
 
 _LEAVES = {"min_samples_leaf": 10, "min_samples_split": 20, "max_features": 0.3}
 _RARE = VectorizerSpec(min_df=5, max_features=40_000)
@@ -178,23 +113,23 @@ def _pair(algorithm: str, representation: str, key: str = "") -> ModelSpec:
     return replace(_ALGORITHMS[algorithm], key=name, representation=representation, numeric=numeric)
 
 
+_NAMED = {
+    "event_lr_words": ("lr", "words"),
+    "event_dt_trigrams": ("dt", "trigrams"),
+    "event_lsvm_words": ("lsvm", "words"),
+    "event_rf_words": ("rf", "words"),
+    "event_xgb_words": ("xgb", "words"),
+    "event_lof_words": ("lof", "words"),
+    "event_kmeans_words": ("kmeans", "words"),
+    "event_oneclass_svm_words": ("oneclass_svm", "words"),
+    "event_rarity_words": ("rarity", "words"),
+    "event_oov_words": ("oov", "words"),
+    "sequence_lr_numeric": ("lr", "numeric"),
+    "sequence_lr_words": ("lr", "words"),
+    "sequence_shap_lr_words": ("lr", "words"),
+}
 _ENTRIES = {
-    spec.key: spec
-    for spec in (
-        _pair("lr", "words", "event_lr_words"),
-        _pair("dt", "trigrams", "event_dt_trigrams"),
-        _pair("lsvm", "words", "event_lsvm_words"),
-        _pair("rf", "words", "event_rf_words"),
-        _pair("xgb", "words", "event_xgb_words"),
-        _pair("lof", "words", "event_lof_words"),
-        _pair("kmeans", "words", "event_kmeans_words"),
-        _pair("oneclass_svm", "words", "event_oneclass_svm_words"),
-        _pair("rarity", "words", "event_rarity_words"),
-        _pair("oov", "words", "event_oov_words"),
-        _pair("lr", "numeric", "sequence_lr_numeric"),
-        _pair("lr", "words", "sequence_lr_words"),
-        replace(_pair("lr", "words", "sequence_shap_lr_words"), always_explained=True),
-    )
+    key: replace(_pair(*pair, key), always_explained=key == "sequence_shap_lr_words") for key, pair in _NAMED.items()
 }
 # Counting tokens says nothing about numbers, so the merged statistics read one kind of token each.
 _PAIRS = {
@@ -216,18 +151,33 @@ def pairs() -> tuple[str, ...]:
 
 
 def spec(key: str) -> ModelSpec:
-    """Look a model up by its key.
+    """Look a model up by its key; ``<algorithm>_<columns>`` names columns, as ``lr_e_words+seq_len``.
 
     Raises
     ------
     InputError : the key is not known; the message lists the known ones.
     """
-    if key in REGISTRY:
-        return REGISTRY[key]
+    found = REGISTRY.get(key) or _of_columns(key)
+    if found:
+        return found
     raise InputError(
         f"--models: {key!r} is not known; known are {', '.join(names())}, and <algorithm>_<representation> of "
-        f"{', '.join(ALGORITHMS)} and {', '.join(_KINDS)} (rarity, oov and drift: {', '.join(REPRESENTATIONS)} only)"
+        f"{', '.join(ALGORITHMS)} and {', '.join(_KINDS)} (rarity, oov and drift: {', '.join(REPRESENTATIONS)} only), "
+        f"or of columns joined by +: one of {', '.join(REPRESENTATIONS.values())}, and any of {', '.join(NUMERIC)}"
     )
+
+
+def is_known(key: str) -> bool:
+    """Tell whether :func:`spec` knows a key; the forest of phase D is no entry."""
+    return key in REGISTRY or _of_columns(key) is not None
+
+
+def _of_columns(key: str) -> ModelSpec | None:
+    for algorithm, entry in _ALGORITHMS.items():
+        columns = read_columns(key.removeprefix(f"{algorithm}_")) if key.startswith(f"{algorithm}_") else None
+        if columns and not (entry.fit == "merge" and columns[1]):
+            return replace(entry, key=key, representation=columns[0], numeric=columns[1])
+    return None
 
 
 def forest_spec(options: ForestOptions) -> ModelSpec:
@@ -237,21 +187,21 @@ def forest_spec(options: ForestOptions) -> ModelSpec:
     ------
     InputError : an unknown token column or numeric column, neither of them, or a bad ``--if-max-samples``.
     """
-    columns = {column: name for name, column in REPRESENTATIONS.items()}
-    if options.if_item not in (*columns, "none"):
-        raise InputError(f"--if-item: {options.if_item!r} is not known; known are {', '.join(columns)} and none")
+    items = (*REPRESENTATIONS.values(), *NUMERIC)
+    if options.if_item not in (*items, "none"):
+        raise InputError(f"--if-item: {options.if_item!r} is not known; known are {', '.join(items)} and none")
     for name in options.if_numeric:
         if name not in NUMERIC:
             raise InputError(f"--if-numeric: {name!r} is not known; known are {', '.join(NUMERIC)}")
     if options.if_item == "none" and not options.if_numeric:
         raise InputError("--if-item none leaves nothing to read; name columns with --if-numeric")
-    params = {"n_estimators": options.if_n_estimators, "max_samples": _max_samples(options.if_max_samples)}
+    representation, first = read_columns(options.if_item) or ("numeric", ())
     return replace(
         _ALGORITHMS["if"],
         key="if",
-        representation=columns.get(options.if_item, "numeric"),
-        numeric=tuple(options.if_numeric),
-        params=params,
+        representation=representation,
+        numeric=tuple(dict.fromkeys([*first, *options.if_numeric])),
+        params={"n_estimators": options.if_n_estimators, "max_samples": _max_samples(options.if_max_samples)},
         contamination=options.if_contamination,
     )
 

@@ -91,7 +91,9 @@ class EnhancingOptions(CommonOptions):
 class ForestOptions(CommonOptions):
     """The Isolation Forest's own options (phase D); explain takes them too."""
 
-    if_item: str = opt("e_words", "token column the forest reads: e_words, e_trigrams, e_event_drain_id or none")
+    if_item: str = opt(
+        "e_words", "column the forest reads: e_words, e_trigrams, e_event_drain_id, a numeric column, or none"
+    )
     if_numeric: tuple[str, ...] = opt((), "numeric columns the forest reads beside --if-item, separated by comma")
     if_contamination: float = opt(
         0.1, "share of training rows beyond the threshold", unit="of the rows", minimum=0.0, maximum=0.5

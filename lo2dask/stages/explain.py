@@ -22,6 +22,7 @@ from lo2dask.report.artefacts import nn_mapping_csv, not_fitted_note, skip_note
 from lo2dask.stages.explain_evidence import Witness, add_evidence
 from lo2dask.stages.explain_parts import Group, Subject, group_parts
 from lo2dask.stages.explain_results import Explained, write_shap
+from lo2dask.stages.explain_stale import remove_stale
 from lo2dask.stages.explain_story import story
 from lo2dask.stages.explain_subjects import Described, choose_subjects
 from lo2dask.stages.explain_tasks import (
@@ -99,6 +100,7 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
         described = choose_subjects(options, layout, own)
         done = [_explain_model(entry, place == 0, options, own) for place, entry in enumerate(described)]
         _add_evidence(described, own)
+        remove_stale(layout, {entry.first.key for entry in described})
     return ExplainSummary(layout.explainability, tuple(done), time.perf_counter() - started)
 
 
@@ -133,7 +135,7 @@ def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, s
     measures = entry.measures or session.call(measure_predictions, subject.predictions, label=label)
     write_json(subject.artefacts.metrics, {**measures, "explanation": asdict(summary)})
     done = {"state": state, "summary": asdict(summary), "files": _files(subject, kind, is_source), "evidence": False}
-    write_json(marker, done)
+    write_json(marker, {**done, "fitted_here": subject.bundle.parent != subject.layout.models})
     return summary
 
 

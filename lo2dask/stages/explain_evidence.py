@@ -22,7 +22,7 @@ from lo2dask.features.masks import Mask
 from lo2dask.models import bundle
 from lo2dask.models.text import strings
 from lo2dask.stages.explain_lines import LineSource, PartLines, SequenceLines, line_source, part_records, read_lines
-from lo2dask.stages.explain_parts import Group, Subject, group_parts
+from lo2dask.stages.explain_parts import GROUP_BYTES, Group, Subject, bundle_parts, group_parts
 from lo2dask.storage import read_json, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part, write_part
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 Counts = dict[str, tuple[int, dict[str, int]]]  # service -> sequences taken for normal, and those with each template
 Row = dict[str, Any]
 NO_NORMALS = Normals(0, {})
+GROUPS = 1024  # tasks of the waves that find lines, at the most
 BAGS = pa.schema([schema.ENHANCED.field(name) for name in ("seq_id", "e_words", "e_event_drain_id")])
 
 
@@ -55,13 +56,14 @@ def add_evidence(witnesses: Sequence[Witness], session: Session) -> int:
     for witness in witnesses:
         _count_normals(witness, session)
     records = part_records(subject.layout)
-    names = [record.name for record in records]
+    groups = _groups(records, subject.layout)
     nearest = next((witness.nearest for witness in witnesses if witness.nearest), None)
     if nearest:
+        names = [[record.name for record in group] for group in groups]
         session.wave(gather_bags, names, "nearest normals", root=subject.root, nearest=nearest)
     masks, raw_tokens = session.call(read_masks, subject, label="evidence")
     source = line_source(subject.layout, masks, raw_tokens)
-    missing = sum(session.wave(finish_part, records, "evidence", witnesses=list(witnesses), source=source))
+    missing = sum(session.wave(finish_parts, groups, "evidence", witnesses=list(witnesses), source=source))
     if missing:
         logger.warning(
             "%d flagged sequences have no lines: their logs are not where they were loaded from, and there is no "
@@ -87,15 +89,24 @@ def count_normals(group: Group, subject: Subject) -> Counts:
     return {service: (total, dict(templates.get(service, {}))) for service, total in totals.items()}
 
 
-def gather_bags(name: str, root: Path, nearest: Path) -> int:
-    """Keep the words and templates of the nearest normals that lie in one part."""
-    layout = Layout(root)
-    wanted = sorted({normal for normal, _ in _read_nearest(nearest, nearest.stat().st_mtime_ns).values()})
+def gather_bags(names: Sequence[str], root: Path, nearest: Path) -> int:
+    """Keep the words and templates of the nearest normals that lie in some parts; give their number."""
+    ids = sorted({normal for normal, _ in _read_nearest(nearest, nearest.stat().st_mtime_ns).values()})
+    wanted = pa.array(ids, pa.string())
+    return sum(_gather_part(Layout(root), name, wanted, nearest) for name in names)
+
+
+def _gather_part(layout: Layout, name: str, wanted: pa.Array, nearest: Path) -> int:
     table = read_part(layout.enhanced / name, BAGS.names)
-    chosen = table.filter(pc.is_in(strings(table["seq_id"]), pa.array(wanted, pa.string())))
+    chosen = table.filter(pc.is_in(strings(table["seq_id"]), wanted))
     rows = {"seq_id": strings(chosen["seq_id"]).to_pylist()}
     rows |= {kind: [list(bag.items()) for bag in row_bags(chosen, kind)] for kind in ("e_words", "e_event_drain_id")}
     return write_part(_bags(nearest) / name, pa.table(rows, schema=BAGS), BAGS)
+
+
+def finish_parts(group: Sequence[PartLines], witnesses: Sequence[Witness], source: LineSource) -> int:
+    """Write the finished explanations of some parts, for all models; give the sequences without lines."""
+    return sum(finish_part(record, witnesses, source) for record in group)
 
 
 def finish_part(record: PartLines, witnesses: Sequence[Witness], source: LineSource) -> int:
@@ -137,6 +148,13 @@ def row_bags(table: pa.Table, column: str) -> list[dict[str, int]]:
         entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
         bags.append({tokens[i]: n for i, n in zip(matrix.indices[entries], matrix.data[entries].tolist(), strict=True)})
     return bags
+
+
+def _groups(records: Sequence[PartLines], layout: Layout) -> list[list[PartLines]]:
+    """Bundle tiny parts, as :func:`group_parts` does; their results are numbers, so there may be many bundles."""
+    by_name = {record.name: record for record in records}
+    sizes = [(layout.enhanced / name).stat().st_size for name in by_name]
+    return [[by_name[name] for name in group] for group in bundle_parts(list(by_name), sizes, GROUPS, GROUP_BYTES)]
 
 
 def _count_normals(witness: Witness, session: Session) -> None:

@@ -1,7 +1,7 @@
 """One model and one part of its rows, as the tasks of phase F read them."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ Ids = npt.NDArray[np.object_]
 
 # Each group of parts gives one summary; so many are held at once when they are merged.
 GROUPS = 64
+# Parts are bundled up to this many bytes of the enhanced table, so that tiny parts make no wave of tiny tasks.
+GROUP_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,26 @@ def read_parts_of(group: Group, subject: Subject) -> Iterator[Part]:
 
 
 def group_parts(subject: Subject) -> list[Group]:
-    """Cut the parts of a model's predictions into at most :data:`GROUPS` groups of neighbours."""
+    """Cut the parts of a model's predictions into at most :data:`GROUPS` groups of neighbours, about equal in bytes."""
     names = [path.name for path in part_paths(subject.predictions)]
-    size = -(-len(names) // GROUPS) or 1
-    return [tuple(names[start : start + size]) for start in range(0, len(names), size)]
+    sizes = {path.name: path.stat().st_size for path in part_paths(subject.layout.enhanced)}
+    return bundle_parts(names, [sizes.get(name, 0) for name in names], GROUPS, GROUP_BYTES)
+
+
+def bundle_parts(names: Sequence[str], sizes: Sequence[int], groups: int, least: int) -> list[Group]:
+    """Bundle neighbours: at most ``groups`` bundles, of at least ``least`` bytes where there are so many.
+
+    A part belongs to the bundle that its middle byte lies in, so that none but the largest part makes one large.
+    """
+    total = sum(sizes)
+    wanted = max(1, min(groups, total // max(least, 1)))
+    bundles: dict[int, list[str]] = {}
+    done = 0
+    for name, size in zip(names, sizes, strict=True):
+        middle = (2 * done + size) * wanted // (2 * total) if total else 0
+        bundles.setdefault(min(middle, wanted - 1), []).append(name)
+        done += size
+    return [tuple(found) for _, found in sorted(bundles.items())]
 
 
 def explainer_of(subject: Subject, mean: npt.NDArray[np.float64] | None) -> Explainer:

@@ -55,7 +55,7 @@ def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> lis
         registry.spec(key)
     if not kept:
         raise InputError(f"--root {layout.root}: no model in it; first: lo2dask train --root {layout.root}")
-    known = [key for key in kept if key in registry.REGISTRY]
+    known = [key for key in kept if registry.is_known(key)]
     wanted = list(options.sup_models) or known
     # An entry that is always explained is so even where the options name others.
     wanted += [key for key in known if registry.spec(key).always_explained]

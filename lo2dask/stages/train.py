@@ -95,6 +95,8 @@ def train(
             write_json(layout.marker("train"), marker)
         exported = export_forest(options, layout, key, own)
         notes = export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        if options.skip_if and options.dump_metadata:
+            notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
         lines = tuple(ModelLine(**line) for line in marker["models"])
         return TrainSummary(
             options.root, enhanced, lines, folder, exported, current, time.perf_counter() - started, tuple(notes)

@@ -114,7 +114,7 @@ def test_what_every_command_takes() -> None:
 def test_run_takes_the_options_of_its_stages() -> None:
     names = {made.name: {param.name for param in made.params} for made in COMMANDS}
     missing = (names["load"] | names["train"] | names["explain"]) - names["run"]
-    assert missing <= {"raw_root", "load_sup_models", "dry_run"}
+    assert missing <= {"raw_root", "load_sup_models", "dry_run", "seq_id"}
 
 
 def test_options_are_a_class_of_options() -> None:

@@ -12,6 +12,7 @@ from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.options import ExplainOptions
 from lo2dask.stages.explain import explain
+from lo2dask.storage import write_json
 
 TELLTALES = {TELLTALE, "ERROR", "fail", "answered", "com.networknt.made.Handler"}  # all words of that line alone
 KEYS = ("if", "event_lr_words", "event_lof_words", "sequence_shap_lr_words")
@@ -114,8 +115,10 @@ def test_a_cluster_gives_the_same_files(explained, tmp_path):
         assert by_id(path) == by_id(twin) if path.is_dir() else path.read_bytes() == twin.read_bytes(), path.name
 
 
-def test_files_do_not_depend_on_the_parts(explained, tmp_path):
+def test_files_do_not_depend_on_the_parts(explained, tmp_path, monkeypatch):
     layout, _ = explained
+    # A task for every part, where the other folder's tiny parts make one.
+    monkeypatch.setattr("lo2dask.stages.explain_parts.GROUP_BYTES", 1)
     other = make_root(tmp_path, KEYS, parts=7)
     explain(ExplainOptions(root=other.root, nn_source="sequence_shap_lr_words"), Session.serial())
     compared = 0
@@ -187,6 +190,25 @@ def test_bad_input_is_refused_with_the_way_out(tmp_path):
     shutil.copy(sorted((layout.predictions / "event_lr_words").iterdir())[1], part)
     with pytest.raises(IntegrityError, match="other sequences"):
         explain(ExplainOptions(root=layout.root, nn_source="event_lr_words", skip_if=True), Session.serial())
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_files_of_a_model_that_is_trained_no_more_go(tmp_path, caplog):
+    layout = make_root(tmp_path, ("event_lr_words", "event_kmeans_words"), parts=2)
+    options = ExplainOptions(root=layout.root, nn_source="event_lr_words", skip_if=True)
+    explain(options, Session.serial())
+    foreign = layout.explainability / "event_kmeans_words_remarks.txt"
+    foreign.write_text("mine")
+    (layout.explainability / "event_kmeans_words_predictions.parquet" / "note.txt").write_text("mine")
+    write_json(layout.marker("train"), {"models": [{"key": "event_lr_words"}]})
+    explain(options, Session.serial())
+    left = {path.name for path in layout.explainability.glob("*event_kmeans_words*")}
+    assert left == {foreign.name, "event_kmeans_words_predictions.parquet"}
+    left = list((layout.explainability / "event_kmeans_words_predictions.parquet").iterdir())
+    assert [path.name for path in left] == ["note.txt"]
+    assert "event_kmeans_words" in caplog.text
+    assert not (layout.internal / "explain" / "event_kmeans_words.json").exists()
+    assert (layout.explainability / "event_lr_words_shap_bar.png").exists()
 
 
 @pytest.mark.usefixtures("no_plots")

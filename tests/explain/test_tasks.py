@@ -1,6 +1,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from explain.made_root import make_root
 from lo2dask.errors import InputError
@@ -11,7 +13,7 @@ from lo2dask.models import bundle
 from lo2dask.options import ExplainOptions
 from lo2dask.schema import PREDICTIONS, TEMPLATES
 from lo2dask.stages.explain_evidence import row_bags
-from lo2dask.stages.explain_parts import Subject, group_parts
+from lo2dask.stages.explain_parts import Subject, bundle_parts, group_parts
 from lo2dask.stages.explain_results import Shares, rank_features
 from lo2dask.stages.explain_subjects import choose_keys
 from lo2dask.stages.explain_tasks import feature_labels
@@ -56,16 +58,32 @@ def test_features_of_several_services_are_ranked_together_by_name(tmp_path):
     assert ranked == [("a", 0.75, -0.75), ("b", 0.75, 0.75), ("c", 0.75, 0.75)]
 
 
-def test_parts_are_grouped_without_loss(tmp_path, monkeypatch):
+def test_parts_are_bundled_without_loss(tmp_path, monkeypatch):
     layout = Layout(tmp_path)
-    for number in range(7):
-        write_part(layout.predictions / "m" / f"part-{number:06d}.parquet", PREDICTIONS.empty_table(), PREDICTIONS)
+    names = [f"part-{number:06d}.parquet" for number in range(7)]
+    for name in names:
+        write_part(layout.predictions / "m" / name, PREDICTIONS.empty_table(), PREDICTIONS)
+        write_part(layout.enhanced / name, PREDICTIONS.empty_table(), PREDICTIONS)
     one = subject(layout, "m")
-    assert len(group_parts(one)) == 7
+    assert group_parts(one) == [tuple(names)], "tiny parts make one task"
+    monkeypatch.setattr("lo2dask.stages.explain_parts.GROUP_BYTES", 1)
+    assert group_parts(one) == [(name,) for name in names]
     monkeypatch.setattr("lo2dask.stages.explain_parts.GROUPS", 3)
     groups = group_parts(one)
-    assert [len(group) for group in groups] == [3, 3, 1]
-    assert [name for group in groups for name in group] == [f"part-{n:06d}.parquet" for n in range(7)]
+    assert [len(group) for group in groups] == [2, 3, 2]
+    assert [name for group in groups for name in group] == names
+
+
+@given(sizes=st.lists(st.integers(0, 10**9), max_size=300), groups=st.integers(1, 64), least=st.integers(0, 10**8))
+def test_bundles_are_bounded_in_number_and_in_bytes(sizes, groups, least):
+    names = [f"part-{number}" for number in range(len(sizes))]
+    bundles = bundle_parts(names, sizes, groups, least)
+    assert [name for bundle in bundles for name in bundle] == names
+    assert len(bundles) <= groups
+    assert all(bundles)
+    of = dict(zip(names, sizes, strict=True))
+    fair = max(sum(sizes) / groups, least + sum(sizes) / max(1, sum(sizes) // max(least, 1)))
+    assert all(sum(of[name] for name in bundle) <= fair + 2 * max(sizes) for bundle in bundles)
 
 
 def test_explanations_name_features_and_their_values():

@@ -7,6 +7,7 @@ import pytest
 from lo2dask.errors import InputError
 from lo2dask.models import guard, registry
 from lo2dask.options import DEFAULT_MODELS, ForestOptions
+from lo2dask.schema import NUMERIC, REPRESENTATIONS
 
 PUBLISHED = (
     "event_lr_words event_dt_trigrams event_lsvm_words event_rf_words event_xgb_words event_lof_words "
@@ -72,6 +73,34 @@ def test_the_forest_reads_tokens_and_numbers_together():
     assert registry.forest_spec(ForestOptions(if_max_samples="1")).params["max_samples"] == 1
     numeric = registry.forest_spec(ForestOptions(if_item="none", if_numeric=("seq_len",)))
     assert (numeric.representation, numeric.bags) == ("numeric", ())
+
+
+@pytest.mark.parametrize("column", ["e_words", "e_trigrams", "e_event_drain_id"])
+def test_token_columns_are_read_by_name(column):
+    kind = next(kind for kind, name in REPRESENTATIONS.items() if name == column)
+    assert registry.forest_spec(ForestOptions(if_item=column)).bags == (kind,)
+    for algorithm in registry.ALGORITHMS:
+        spec = registry.spec(f"{algorithm}_{column}")
+        assert (spec.algorithm, spec.bags, spec.numeric) == (algorithm, (kind,), ())
+    both = registry.spec(f"lr_{column}+seq_len+n_error")
+    assert (both.bags, both.numeric) == ((kind,), ("seq_len", "n_error"))
+
+
+@pytest.mark.parametrize("column", NUMERIC)
+def test_numeric_columns_are_read_by_name(column):
+    for options in (ForestOptions(if_item=column), ForestOptions(if_item="none", if_numeric=(column,))):
+        spec = registry.forest_spec(options)
+        assert (spec.representation, spec.bags, spec.numeric) == ("numeric", (), (column,))
+    spec = registry.spec(f"oneclass_svm_{column}")
+    assert (spec.algorithm, spec.bags, spec.numeric) == ("oneclass_svm", (), (column,))
+    assert registry.from_plain(spec.to_plain()) == spec
+
+
+@pytest.mark.parametrize("key", ["lr_", "lr_e_words+e_trigrams", "oov_seq_len", "drift_e_words+rate", "lr_rate+rate"])
+def test_columns_that_no_model_can_read_are_refused(key):
+    assert not registry.is_known(key)
+    with pytest.raises(InputError, match="e_event_drain_id, and any of seq_len"):
+        registry.spec(key)
 
 
 @pytest.mark.parametrize(

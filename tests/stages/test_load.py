@@ -266,3 +266,19 @@ def test_a_tar_that_was_cut_is_said_wherever_the_cut_is(tmp_path: Path, missing:
     run(raw, tmp_path / "out")
     rows = table_of(tmp_path / "out" / "lo2_rejects.parquet").to_pylist()
     assert [row["path"] for row in rows if "damaged tar: unexpected end of data" in row["detail"]] == [str(tar)]
+
+
+def test_exceptions_are_counted_alike_in_merged_events(tmp_path: Path) -> None:
+    """A stack trace is one event under merge and many under fill; what it throws is the same."""
+    head = "12:34:56.{:03d} [XNIO-1 task-1]  abcdefghijklmnopqrst-_ ERROR com.networknt.made.Handler fail - no"
+    trace = ["java.lang.RuntimeException: null", "\tat a.b.C.d(C.java:1)", "Caused by: a.b.SQLException: x", "\tat e"]
+    lines = [head.format(1), *trace, head.format(2), head.format(3), *trace[:2]]
+    path = tmp_path / "tree" / "light-oauth2-data-1719592986" / "correct" / "light-oauth2-oauth2-token-1.log"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    found = []
+    for policy in ("fill", "merge"):
+        run(tmp_path / "tree", tmp_path / policy, continuation_lines=policy)
+        row = table_of(tmp_path / policy / "lo2_sequences_enhanced.parquet").to_pylist()[0]
+        found.append((row["n_exception"], row["first_exception"]))
+    assert found == [(3, "java.lang.RuntimeException")] * 2

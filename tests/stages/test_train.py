@@ -207,6 +207,24 @@ def test_numeric_columns_work_beside_a_token_column(fresh):
     assert content["model"].n_features_in_ == len(content["columns"]["tokens"]["templates"]) + 2
 
 
+def test_models_are_trained_on_columns_by_name(fresh):
+    keys = ("lr_e_event_drain_id+n_error", "dt_seq_len+rate", "drift_e_words")
+    summary = train_root(fresh, models=keys, if_item="n_error")
+    assert [line.key for line in summary.models] == ["if", *keys]
+    assert all(line.fitted for line in summary.models)
+    columns = {key: bundle.load(Layout(fresh).models / f"{key}.joblib")["columns"] for key in ("if", *keys)}
+    assert columns["if"]["numeric"] == ["n_error"]
+    assert columns["dt_seq_len+rate"] == columns["dt_seq_len+rate"] | {"tokens": {}, "numeric": ["seq_len", "rate"]}
+    assert list(columns[keys[0]]["tokens"]) == ["templates"]
+    assert _measures(fresh, keys[0])["train"]["support"]["rows"] > 0
+
+
+def test_without_a_forest_it_is_said_that_there_is_no_model_yml(fresh):
+    summary = train_root(fresh, models=("lr_words",), skip_if=True, dump_metadata=True)
+    assert any("model.yml" in note and "--skip-if" in note for note in summary.notes)
+    assert not list(fresh.rglob("model.yml"))
+
+
 def test_the_forest_leaves_all_that_the_guide_lists(fresh, tmp_path):
     saved = tmp_path / "models" / "lo2_if.joblib"
     train_root(

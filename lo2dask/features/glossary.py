@@ -1,0 +1,42 @@
+"""What each column of lo2_sequences_enhanced.parquet says, and in which unit; README's table is made from it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """Unit ("" for text and marks) and meaning of a column."""
+
+    unit: str
+    meaning: str
+
+
+COLUMNS: Mapping[str, Column] = MappingProxyType(
+    {
+        "seq_id": Column("", "`<run>__<test case>__<log file without .log>`: one log file is one sequence"),
+        "run": Column("", "folder of the run"),
+        "test_case": Column("", "folder of the test case; `correct` is normal traffic"),
+        "service": Column("", "short name of the service that wrote the log"),
+        "normal": Column("", "whether the test case is `correct`"),
+        "anomaly": Column("", "the opposite of normal: the label"),
+        "start_time": Column("UTC", "earliest time of a line kept; empty where no line has one"),
+        "end_time": Column("UTC", "latest time of a line kept"),
+        "duration": Column("milliseconds", "end_time - start_time"),
+        "duration_sec": Column("whole seconds", "duration, rounded down"),
+        "seq_len": Column("events", "lines kept; under `--continuation-lines merge`, events"),
+        "e_event_id_len": Column("events", "events with a template id: all of them, so equal to seq_len"),
+        "e_words_len": Column("words", "sum over the lines of their words: spaces + 1"),
+        "e_trigrams_len": Column("trigrams", "sum over the lines of their overlapping runs of three characters"),
+        "n_error": Column("events", "events of level ERROR"),
+        "n_exception": Column("lines", "lines that begin with the name of an exception, `Caused by:` or not"),
+        "n_templates": Column("templates", "distinct templates"),
+        "n_threads": Column("threads", "distinct threads"),
+        "rate": Column("events per second", "seq_len / duration, of at least a millisecond"),
+        "first_exception": Column("", "full name of the first exception; empty without one"),
+        "errors_by_logger": Column("events", "loggers with their events of level ERROR, sorted by logger"),
+        "e_words": Column("occurrences", "words with their counts, sorted by word; normalised unless `--tokens raw`"),
+        "e_trigrams": Column("occurrences", "trigrams with their counts, sorted; within a line, of the same text"),
+        "e_event_drain_id": Column("events", "template ids (`lo2_templates.parquet`) with their counts, sorted"),
+    }
+)

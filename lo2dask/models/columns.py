@@ -1,0 +1,20 @@
+"""Columns of the enhanced table by name, as model keys and the forest's options write them."""
+
+from lo2dask.schema import NUMERIC, REPRESENTATIONS
+
+JOIN = "+"
+_TOKENS = {name: kind for kind, column in REPRESENTATIONS.items() for name in (kind, column)}
+
+
+def read_columns(text: str) -> tuple[str, tuple[str, ...]] | None:
+    """Read ``e_words+seq_len+n_error``: at most one token column, under either of its names, and numeric columns.
+
+    Returns its representation ("numeric" without a token column) and the numeric columns in the order given; None
+    where a name is unknown, given twice, or a second token column.
+    """
+    words = text.split(JOIN)
+    tokens = [_TOKENS[word] for word in words if word in _TOKENS]
+    numeric = tuple(word for word in words if word in NUMERIC)
+    if len(tokens) > 1 or len(set(numeric)) < len(numeric) or len(tokens) + len(numeric) < len(words):
+        return None
+    return (tokens[0] if tokens else "numeric"), numeric
