@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lo2dask.errors import InputError
+from lo2dask.options.places import is_local
 
 
 def read_config(path: Path, params: Mapping[str, click.Parameter], switches: Mapping[str, str]) -> dict[str, Any]:
@@ -19,6 +20,8 @@ def read_config(path: Path, params: Mapping[str, click.Parameter], switches: Map
     ------
     InputError : the file cannot be read, or a name or value in it cannot be used; names it and what comes close.
     """
+    if not is_local(path):
+        raise InputError(f"--config {path}: must be on this machine; copy it here first")
     values: dict[str, Any] = {}
     for key, value in _read_mapping(path).items():
         name = str(key).strip().lstrip("-").replace("-", "_")

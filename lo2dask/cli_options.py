@@ -11,13 +11,15 @@ import click
 from click.core import ParameterSource
 
 from lo2dask.cli_config import read_config
+from lo2dask.errors import InputError
 from lo2dask.options import Options, flag_name
+from lo2dask.options.places import is_local, to_path
 
 Field = dataclasses.Field[Any]
 
 
 class FilePath(click.ParamType):
-    """A path; an empty one is an unset shell variable, never the current folder."""
+    """A path, or the URL of one; an empty one is an unset shell variable, never the current folder."""
 
     name = "path"
 
@@ -25,7 +27,11 @@ class FilePath(click.ParamType):
         """Make a path of the text, with the home folder for ``~``."""
         if value == "":
             self.fail("the path is empty; is the shell variable set?", param, ctx)
-        return Path(value).expanduser()
+        try:
+            place = to_path(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        return place.expanduser() if is_local(place) else place
 
 
 class Words(click.ParamType):

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Self
 
 from lo2dask.options import CommonOptions
+from lo2dask.storage import check_places
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,13 @@ class Session:
 
 @contextlib.contextmanager
 def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
-    """Give the caller's session, which stays open, or one of this command's own, which ends with the block."""
+    """Give the caller's session, which stays open, or one of this command's own, which ends with the block.
+
+    Raises
+    ------
+    InputError : a bucket that the options name cannot be used; that is found before a cluster starts.
+    """
+    check_places(options.places())
     if session is not None:
         yield session
         return

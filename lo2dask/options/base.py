@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from lo2dask.errors import InputError
+from lo2dask.options.places import is_local, to_path
 
 OptionsT = TypeVar("OptionsT", bound="Options")
+_PATHS = (Path, Path | None)
 
 
 def opt(default: Any, help: str, *, unit: str = "", **extra: Any) -> Any:
@@ -24,7 +26,7 @@ def opt(default: Any, help: str, *, unit: str = "", **extra: Any) -> Any:
     extra : ``choices`` (tuple of str), ``off`` (the CLI's name for "no", where it is not ``--no-<name>``),
         ``minimum``/``maximum`` (numbers, inclusive), ``affects`` (the group of tables that change with this option:
         it goes into that group's fingerprint), ``argument`` (positional on the command line), ``fallback`` (what None
-        stands for, in words).
+        stands for, in words), ``local`` (a path that must be on this machine, no URL).
     """
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **extra})
 
@@ -34,14 +36,23 @@ class Options:
     """Frozen options of one command; checked when made."""
 
     def __post_init__(self) -> None:
-        """Check choices and bounds.
+        """Make paths of the places that are given as text or URL, and check choices and bounds.
 
         Raises
         ------
         InputError : names the option, the value and what is allowed.
         """
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            value = getattr(self, field.name)
+            if value is not None and field.type in _PATHS:
+                # A frozen class has no other way to complete itself.
+                object.__setattr__(self, field.name, _place(field, value))
+            _check(field, value)
+
+    def places(self) -> list[Path]:
+        """Give all paths and URLs among the values."""
+        values = (getattr(self, field.name) for field in dataclasses.fields(self) if field.type in _PATHS)
+        return [value for value in values if value is not None]
 
     def fingerprint(self, *groups: str) -> str:
         """Hash the values of all options that affect one of the groups of tables: 16 hex digits."""
@@ -79,7 +90,7 @@ def fingerprint(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """Turn paths, tuples and mappings into what JSON knows."""
-    if isinstance(value, Path):
+    if hasattr(value, "as_posix"):
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -91,6 +102,16 @@ def plain(value: Any) -> Any:
 def flag_name(name: str) -> str:
     """Give the command line's form of an option's name: ``if_item`` is ``--if-item``."""
     return "--" + name.replace("_", "-")
+
+
+def _place(field: dataclasses.Field[Any], value: Any) -> Path:
+    try:
+        place = to_path(value)
+    except InputError as error:
+        raise InputError(f"{flag_name(field.name)} {error}") from None
+    if field.metadata.get("local") and not is_local(place):
+        raise InputError(f"{flag_name(field.name)} {place}: must be on this machine; copy it here first")
+    return place
 
 
 def _check(field: dataclasses.Field[Any], value: Any) -> None:

@@ -23,7 +23,7 @@ DEFAULT_MODELS = ("event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", 
 class SynthOptions(Options):
     """`lo2dask synth`: an LO2-shaped tree."""
 
-    out: Path = opt(REQUIRED, "folder to write; new, empty, or written by synth before", argument=True)
+    out: Path = opt(REQUIRED, "folder to write; new, empty, or written by synth before", argument=True, local=True)
     runs: int = opt(5, "runs to write", unit="runs", minimum=1)
     errors_per_run: int = opt(2, "error cases per run beside correct, drawn; negative = all 53", unit="cases")
     test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones")
@@ -43,7 +43,9 @@ class SynthOptions(Options):
     epoch: int = opt(
         1_719_592_986, "end (v1) or start (v2) of the first run", unit="seconds since 1970, UTC", minimum=0
     )
-    config: Path | None = opt(None, "YAML file with the same names as the flags; a flag on the command line wins")
+    config: Path | None = opt(
+        None, "YAML file with the same names as the flags; a flag on the command line wins", local=True
+    )
     quiet: bool = opt(False, "print errors only")
     log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
     debug: bool = opt(False, "show the traceback of an error")
@@ -53,8 +55,10 @@ class SynthOptions(Options):
 class ExtractOptions(Options):
     """`lo2dask extract`: archived runs to a raw tree."""
 
-    src: Path = opt(REQUIRED, "folder of archived runs (.tar, .tar.gz, .zip of tars), or one archive", argument=True)
-    out: Path = opt(REQUIRED, "folder for the raw tree", argument=True)
+    src: Path = opt(
+        REQUIRED, "folder of archived runs (.tar, .tar.gz, .zip of tars), or one archive", argument=True, local=True
+    )
+    out: Path = opt(REQUIRED, "folder for the raw tree", argument=True, local=True)
     mode: str = opt(
         "newest",
         "order of the runs by their epoch; every2 takes every second one, from the oldest",
@@ -69,7 +73,9 @@ class ExtractOptions(Options):
     dry_run: bool = opt(False, "print what would be unpacked, and how large it is; write nothing")
     resume: bool = opt(True, "leave out the runs that are there already; --no-resume unpacks them again")
     strict: bool = opt(False, "exit with 3 if anything was rejected")
-    config: Path | None = opt(None, "YAML file with the same names as the flags; a flag on the command line wins")
+    config: Path | None = opt(
+        None, "YAML file with the same names as the flags; a flag on the command line wins", local=True
+    )
     quiet: bool = opt(False, "print errors only")
     log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
     debug: bool = opt(False, "show the traceback of an error")

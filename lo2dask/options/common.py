@@ -18,7 +18,9 @@ class CommonOptions(Options):
     workers: int = opt(0, "worker processes of a local cluster; 0 = one per core", unit="processes", minimum=0)
     threads_per_worker: int = opt(1, "threads of each worker", unit="threads", minimum=1)
     memory_limit: str = opt("auto", "memory of each worker, as 2GB; auto = an equal share of what is free")
-    config: Path | None = opt(None, "YAML file with the same names as the flags; a flag on the command line wins")
+    config: Path | None = opt(
+        None, "YAML file with the same names as the flags; a flag on the command line wins", local=True
+    )
     resume: bool = opt(True, "go on where an earlier run stopped; --no-resume starts over")
     strict: bool = opt(False, "exit with 3 if anything was rejected")
     quiet: bool = opt(False, "print errors only")
@@ -77,7 +79,9 @@ class EnhancingOptions(CommonOptions):
     tokens: str = opt(
         "masked", "bags from normalised text or from the line as it stands", choices=TOKEN_KINDS, affects="enhance"
     )
-    mask_file: Path | None = opt(None, "YAML list of masks that are added to, or replace, those of `lo2dask masks`")
+    mask_file: Path | None = opt(
+        None, "YAML list of masks that are added to, or replace, those of `lo2dask masks`", local=True
+    )
     keep_normalized: bool = opt(False, "keep e_message_normalized in lo2_events.parquet", affects="enhance")
     keep_token_lists: bool = opt(
         False, "store each sequence's tokens as full lists, as the predecessor did", affects="enhance"

@@ -23,6 +23,7 @@ from lo2dask.sources.manifest import Batch, batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
 from lo2dask.stages.batch import read_slabs
 from lo2dask.stages.text import loaded
+from lo2dask.storage import to_path
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import part_paths, read_row_groups
 
@@ -91,7 +92,7 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
 
 def _load_options(layout: Layout) -> LoadOptions:
     marker = loaded(layout)
-    return LoadOptions(root=Path(marker["root"]), **marker["options"])
+    return LoadOptions(root=to_path(marker["root"]), **marker["options"])
 
 
 def _seq_id(file: SourceFile) -> str:

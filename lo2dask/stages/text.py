@@ -17,7 +17,7 @@ from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
 from lo2dask.stages.batch import TextJob, read_slabs, write_text
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import read_json, to_path, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import part_paths, read_part, read_row_groups
 
@@ -88,7 +88,7 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
     """Take the text of every batch again: from lo2_events.parquet, else from the raw tree that the manifest names."""
     marker = loaded(layout)
     layout.marker("text").unlink(missing_ok=True)
-    options = LoadOptions(root=Path(marker["root"]), **marker["options"])
+    options = LoadOptions(root=to_path(marker["root"]), **marker["options"])
     job = TextJob(key.masks, key.raw, options.save_events)
     if options.save_events:
         names = [path.name for path in part_paths(layout.sequences)]

@@ -1,0 +1,44 @@
+"""Files and objects: read, listed and written the same way on a local disk and in an object store."""
+
+from lo2dask.options.places import is_local, to_path
+from lo2dask.storage.files import (
+    copy_file,
+    editing,
+    entries,
+    list_paths,
+    open_at,
+    open_read,
+    read_json,
+    remove_leftovers,
+    remove_tree,
+    replacing,
+    same_content,
+    source_of,
+    status,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from lo2dask.storage.reach import check_places
+
+__all__ = [
+    "check_places",
+    "copy_file",
+    "editing",
+    "entries",
+    "is_local",
+    "list_paths",
+    "open_at",
+    "open_read",
+    "read_json",
+    "remove_leftovers",
+    "remove_tree",
+    "replacing",
+    "same_content",
+    "source_of",
+    "status",
+    "to_path",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]

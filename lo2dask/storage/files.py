@@ -1,0 +1,232 @@
+"""Files that appear whole or not at all: written beside their place, flushed to disk, then renamed.
+
+In an object store there is no rename: there an object is put in one piece, which comes to the same. Local paths go
+the straight way through ``os`` and ``pathlib``; fsspec is not even imported for them.
+"""
+
+import contextlib
+import filecmp
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from lo2dask.options.places import is_local, to_path
+
+_COPY_BYTES = 1 << 20
+
+
+class Status(Protocol):
+    """Size and time of change, as ``os.stat`` names them."""
+
+    @property
+    def st_mode(self) -> int:
+        """The kind of the file."""
+
+    @property
+    def st_size(self) -> int:
+        """Bytes."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """Time of change, in ns since 1970."""
+
+
+class Entry(Protocol):
+    """One name of a listing: ``os.DirEntry``, or its likeness in an object store."""
+
+    @property
+    def name(self) -> str:
+        """The name within its folder."""
+
+    @property
+    def path(self) -> str:
+        """The whole path, or URL."""
+
+    def is_dir(self) -> bool:
+        """Tell whether it is a folder."""
+
+    def is_file(self) -> bool:
+        """Tell whether it is a file."""
+
+    def is_symlink(self) -> bool:
+        """Tell whether it is a link."""
+
+    def stat(self) -> Status:
+        """Give size and time of change."""
+
+
+class Reader(Protocol):
+    """Something to read on from where it stands."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to ``size`` bytes; b"" at the end."""
+
+    def __enter__(self) -> "Reader":
+        """Enter the block that reads."""
+
+    def __exit__(self, *error: Any) -> None:
+        """Close it."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary local path; on success it takes the place of ``path``, on failure it is removed.
+
+    The temporary name is unique, because two copies of a task may run at once.
+    """
+    if not is_local(path):
+        from lo2dask.storage.remote import uploading
+
+        with uploading(path) as temporary:
+            yield temporary
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def editing(path: Path) -> Iterator[Path]:
+    """Give a local file with the content of ``path`` to be replaced; an object is fetched, and put back on success."""
+    if is_local(path):
+        yield path
+        return
+    from lo2dask.storage.remote import editing as editing_copy
+
+    with editing_copy(path) as copy:
+        yield copy
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file by rename."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 text file by rename."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON by rename, keys sorted, so that the same data give the same bytes."""
+    write_text(path, json.dumps(data, sort_keys=True, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; None where there is none or it is damaged (both mean: make it again)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def open_read(path: Path) -> BinaryIO:
+    """Open a file for reading with seeks."""
+    if is_local(path):
+        return open(path, "rb")
+    from lo2dask.storage.remote import open_file
+
+    return open_file(path)
+
+
+def open_at(path: str, offset: int) -> Reader:
+    """Open a file, named by path or URL, for unbuffered reading from a byte on."""
+    if "://" in path:
+        from lo2dask.storage.remote import RangeReader
+
+        return RangeReader(to_path(path), offset)
+    raw = open(path, "rb", buffering=0)
+    raw.seek(offset)
+    return cast(Reader, raw)
+
+
+def source_of(path: Path) -> Path | BinaryIO:
+    """Give what joblib and numpy load a file from: a local path as it is, an object as its bytes."""
+    return path if is_local(path) else io.BytesIO(path.read_bytes())
+
+
+def entries(folder: str | Path) -> Iterator[Entry]:
+    """List a folder as ``os.scandir`` does.
+
+    Raises
+    ------
+    OSError : it is not there, or cannot be listed.
+    """
+    place = to_path(folder)
+    if is_local(place):
+        return iter(os.scandir(folder))
+    from lo2dask.storage.remote import scan
+
+    return iter(scan(place))
+
+
+def list_paths(folder: Path, suffix: str) -> list[Path]:
+    """List the files of a folder whose names end so, sorted, hidden ones left out; a missing folder has none."""
+    if is_local(folder):
+        return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
+    try:
+        names = [entry.name for entry in entries(folder) if entry.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in sorted(names) if name.endswith(suffix) and not name.startswith(".")]
+
+
+def status(path: Path) -> Status:
+    """Give a file's size and time of change.
+
+    Raises
+    ------
+    FileNotFoundError : there is none.
+    """
+    if is_local(path):
+        return path.stat()
+    from lo2dask.storage.remote import status as object_status
+
+    return object_status(path)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file; it appears whole or not at all."""
+    with open_read(source) as file, replacing(target) as temporary, open(temporary, "wb") as copy:
+        shutil.copyfileobj(file, copy, _COPY_BYTES)
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Tell whether two files hold the same bytes."""
+    if is_local(one) and is_local(other):
+        return filecmp.cmp(one, other, shallow=False)
+    if status(one).st_size != status(other).st_size:
+        return False
+    with open_read(one) as left, open_read(other) as right:
+        return all(block == right.read(len(block)) for block in iter(lambda: left.read(_COPY_BYTES), b""))
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it; a missing one is no error."""
+    if is_local(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    from lo2dask.storage.remote import remove_tree as remove_objects
+
+    remove_objects(folder)
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove the temporary files that a killed process left in a folder; give their number."""
+    # An object that was not put to its end does not exist.
+    leftovers = list(folder.glob(".*.tmp")) if is_local(folder) and folder.is_dir() else []
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return len(leftovers)
