@@ -127,12 +127,18 @@ def logs(folder: Path, workers: int, quick: bool) -> None:
     _train(out, workers, "train --phase full on them (aim 8 GB)", models=DEFAULT_MODELS)
 
 
-def make_table(root: Path, rows: int, width: int, words: int = 300, part_rows: int = 5_000) -> None:
-    """Write an enhanced table with made-up bags, and the markers that say that it is loaded and enhanced."""
+def make_table(
+    root: Path, rows: int, width: int, bags: tuple[str, ...] = schema.BAG_COLUMNS, words: int = 300,
+    part_rows: int = 5_000,
+) -> None:  # fmt: skip
+    """Write an enhanced table with made-up ``bags``, and the markers that say that it is loaded and enhanced."""
     layout, rng = Layout(root), np.random.default_rng(3)
     tokens = pa.array([f"w{number:05d}" for number in range(width)])
     for index, start in enumerate(range(0, rows, part_rows)):
         table = _made_part(rng, range(start, min(start + part_rows, rows)), tokens, words)
+        for name in set(schema.BAG_COLUMNS) - set(bags):
+            empty = pa.array([[]] * table.num_rows, schema.BAG)
+            table = table.set_column(table.schema.get_field_index(name), schema.ENHANCED.field(name), empty)
         write_part(layout.enhanced / part_name(index), table, schema.ENHANCED)
         write_part(layout.sequences / part_name(index), table, schema.SEQUENCES)
     for folder, kind in ((layout.templates, schema.TEMPLATES), (layout.vocabulary, schema.VOCABULARY)):
