@@ -18,6 +18,7 @@ _FUNCTIONS = {
     "score": ("lo2dask.stages.score", "score"),
     "grid": ("lo2dask.stages.grid", "grid"),
     "run": ("lo2dask.stages.run", "run"),
+    "verify": ("lo2dask.stages.verify", "verify"),
 }
 _NAMES = {
     **{
@@ -32,6 +33,7 @@ _NAMES = {
             "ScoreOptions",
             "GridOptions",
             "RunOptions",
+            "VerifyOptions",
         )
     },
     **{name: "lo2dask.errors" for name in ("Lo2Error", "InputError", "RejectsError", "IntegrityError")},

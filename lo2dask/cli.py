@@ -25,6 +25,7 @@ from lo2dask.options import (
     ScoreOptions,
     SynthOptions,
     TrainOptions,
+    VerifyOptions,
 )
 
 FAILED, UNUSABLE, REJECTED, INTERRUPTED = 1, 2, 3, 130
@@ -158,6 +159,7 @@ _add("train", TrainOptions, "train", "Fit the Isolation Forest and registry mode
 _add("explain", ExplainOptions, "explain", "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).")
 _add("report", ReportOptions, "report", "Say what is there and what is missing: report.md and one page, report.html.")
 _add("score", ScoreOptions, "score", "Apply a saved bundle to new runs; labels are not needed, nothing is learned.")
+_add("verify", VerifyOptions, "verify", "Say whether OUTPUT_DIR adds up: rows, records, checksums, bundles.")
 _add("grid", GridOptions, "grid", "Measure every service, representation and algorithm on several hold-outs.")
 _add(
     "run", RunOptions, "run", "Load, train, explain and report in one go; a second run goes on where the first stopped."

@@ -17,9 +17,10 @@ from lo2dask.cli_summary import (
     score_text,
     speed,
     train_text,
+    verify_text,
 )
 from lo2dask.cli_text import count, json_values, say, say_json, table
-from lo2dask.errors import RejectsError
+from lo2dask.errors import IntegrityError, RejectsError
 from lo2dask.options import (
     CommonOptions,
     ExplainOptions,
@@ -32,6 +33,7 @@ from lo2dask.options import (
     ScoreOptions,
     SynthOptions,
     TrainOptions,
+    VerifyOptions,
 )
 
 if TYPE_CHECKING:
@@ -134,6 +136,17 @@ def score(options: ScoreOptions) -> None:
         summary = score_runs(options, session)
     _close(options, summary, "\n".join(score_text(summary)))
     _check_strict(options, summary.rejects, summary.output)
+
+
+def verify(options: VerifyOptions) -> None:
+    """Check an output folder."""
+    from lo2dask.stages.verify import verify as check
+
+    with opened(options) as session:
+        summary = check(options, session)
+    _close(options, summary, "\n".join(verify_text(summary)))
+    if summary.problems:
+        raise IntegrityError(f"{summary.output}: {count(len(summary.problems), 'problem')}")
 
 
 def grid(options: GridOptions) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lo2dask.stages.report import ReportSummary
     from lo2dask.stages.score import ScoreSummary
     from lo2dask.stages.train import TrainSummary
+    from lo2dask.stages.verify import VerifySummary
 
 # Columns of the sequence table that the closing summary shows; the rest is in the file.
 _HEAD_COLUMNS = ("seq_id", "start_time", "duration_sec", "seq_len")
@@ -156,6 +157,18 @@ def score_text(summary: "ScoreSummary") -> list[str]:
         lines.append(f"without a score, because the bundle has no model of their service: {summary.unscored:,}")
     lines.append(f"rejects: {summary.rejects:,}" if summary.rejects else "rejects: none")
     return [*lines, f"sequences: {summary.predictions}", f"runs and test cases: {summary.run_scores}"]
+
+
+def verify_text(summary: "VerifySummary") -> list[str]:
+    """Write what does not add up, one line each, or that all does."""
+    if summary.problems:
+        return list(summary.problems)
+    looked = [
+        count(summary.files, "log"), count(summary.events, "event"), count(summary.sequences, "sequence"),
+        count(summary.rejects, "reject"), count(summary.batches, "part"),
+        count(summary.models, "table") + " of predictions", count(summary.bundles, "bundle"),
+    ]  # fmt: skip
+    return [f"ok: {', '.join(looked)}; {speed(summary.bytes, summary.seconds)}"]
 
 
 def figure(value: float | None) -> str:

@@ -12,6 +12,7 @@ from lo2dask.options.commands import (
     ScoreOptions,
     SynthOptions,
     TrainOptions,
+    VerifyOptions,
 )
 from lo2dask.options.common import (
     SERVICES,
@@ -40,6 +41,7 @@ __all__ = [
     "ScoreOptions",
     "SynthOptions",
     "TrainOptions",
+    "VerifyOptions",
     "fingerprint",
     "flag_name",
     "plain",

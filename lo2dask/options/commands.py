@@ -202,6 +202,14 @@ class ReportOptions(CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerifyOptions(CommonOptions):
+    """`lo2dask verify`: whether an output folder adds up."""
+
+    output_dir: Path = opt(REQUIRED, "folder that load and the later commands wrote", argument=True)
+    checksums: bool = opt(True, "read every file again and compare its checksum; --no-checksums compares sizes alone")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingOptions):
     """`lo2dask run`: load, train, explain and report in one go."""
 

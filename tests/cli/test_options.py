@@ -129,4 +129,5 @@ def test_options_are_a_class_of_options() -> None:
         "score",
         "grid",
         "run",
+        "verify",
     }
