@@ -57,17 +57,18 @@ class FileKeys:
 def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
     """Build event rows (schema.EVENTS, dictionary-encoded) plus ``_head``, the bytes before the statement."""
     header = lines.header
-    formed = header.source[1] > header.source[0]
+    formed = np.zeros(len(lines.starts), dtype=bool)
+    formed[header.rows] = True
     columns = keys.columns(lines.file) | {
         "line_no": pa.array(lines.number + 1),
-        "m_timestamp": pa.array(lines.stamps, mask=lines.stamps == NO_TIME).cast(pa.timestamp("ms")),
+        "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")),  # NO_TIME is numpy's NaT, which is null
         "m_message": slices(buffer, lines.starts, lines.ends),
-        "thread": _nulled(slices(buffer, *header.thread), formed).dictionary_encode(),
-        "correlation_id": _nulled(slices(buffer, *header.correlation), formed),
+        "thread": _spread(slices(buffer, *header.thread).dictionary_encode(), header.rows, formed),
+        "correlation_id": _spread_text(slices(buffer, *header.correlation), header.rows, formed),
         "is_continuation": pa.array(header.time_ms < 0),
         "_head": pa.array((header.statement - lines.starts).astype(np.int32)),
     }
-    columns |= split_source(_nulled(slices(buffer, *header.source), formed).dictionary_encode())
+    columns |= split_source(_spread(slices(buffer, *header.source).dictionary_encode(), header.rows, formed))
     columns |= _lengths(buffer, lines)
     names = [*EVENTS.names, HEAD.name]
     return pa.table([columns[name] for name in names], schema=pa.schema([*EVENTS, HEAD]))
@@ -116,20 +117,33 @@ def _encode(values: Sequence[str]) -> tuple[pa.Array, Ints]:
     return encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
 
 
-def _nulled(column: pa.Array, valid: Bools) -> pa.Array:
-    return column if valid.all() else pc.if_else(pa.array(valid), column, pa.scalar(None, pa.string()))
+def _spread(values: pa.DictionaryArray, rows: Ints, filled: Bools) -> pa.DictionaryArray:
+    """Put the values at their rows among all rows, of which ``filled`` tells them; the others are null."""
+    codes = np.zeros(len(filled), dtype=np.int32)
+    codes[rows] = values.indices.to_numpy()
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes, mask=None if len(rows) == len(filled) else ~filled), values.dictionary
+    )
+
+
+def _spread_text(values: pa.StringArray, rows: Ints, filled: Bools) -> pa.StringArray:
+    """Do the same with plain text: its bytes stay where they are, only offsets and the null bitmap are made."""
+    _, offsets, data = values.buffers()
+    spread = np.zeros(len(filled) + 1, dtype=np.int32)
+    spread[rows + 1] = np.diff(np.frombuffer(offsets, dtype=np.int32, count=len(values) + 1)) if len(values) else 0
+    valid = pa.py_buffer(np.packbits(filled, bitorder="little"))
+    ends = np.cumsum(spread, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(filled), pa.py_buffer(ends), data, valid)
 
 
 def _lengths(buffer: Bytes, lines: KeptLines) -> dict[str, pa.Array]:
-    starts, ends, spaces = lines.starts, lines.ends, lines.header.spaces
-    words = np.searchsorted(spaces, ends) - np.searchsorted(spaces, starts) + 1
-    chars = ends - starts
+    chars = lines.ends - lines.starts
     if not lines.is_ascii:
         inner = np.concatenate([[0], np.cumsum((buffer & 0xC0) == 0x80)])
-        chars = chars - (inner[ends] - inner[starts])
+        chars = chars - (inner[lines.ends] - inner[lines.starts])
     return {
-        "e_words_len": pa.array(words.astype(np.int32)),
+        "e_words_len": pa.array(lines.header.words.astype(np.int32)),
         "e_trigrams_len": pa.array(np.maximum(chars - 2, 0).astype(np.int32)),
         "e_chars_len": pa.array(chars.astype(np.int32)),
-        "e_lines_len": pa.array(np.ones(len(starts), dtype=np.int32)),
+        "e_lines_len": pa.array(np.ones(len(chars), dtype=np.int32)),
     }

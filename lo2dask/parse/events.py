@@ -224,23 +224,7 @@ def _lay_out(buffer: Bytes, chunk: list[Segment]) -> _Layout:
 
 
 def _take(layout: _Layout, header: Header, stamps: Ints, keep: Bools) -> KeptLines:
-    def pick(bounds: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
-        return bounds[0][keep], bounds[1][keep]
-
-    kept = Header(
-        header.time_ms[keep],
-        pick(header.thread),
-        pick(header.correlation),
-        pick(header.source),
-        header.statement[keep],
-        header.spaces,
-    )
     return KeptLines(
-        layout.starts[keep],
-        layout.ends[keep],
-        layout.file[keep],
-        layout.number[keep],
-        stamps[keep],
-        kept,
-        layout.is_ascii,
-    )
+        layout.starts[keep], layout.ends[keep], layout.file[keep], layout.number[keep], stamps[keep],
+        header.take(keep), layout.is_ascii,
+    )  # fmt: skip

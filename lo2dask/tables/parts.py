@@ -15,7 +15,9 @@ from lo2dask import schema as schemas
 from lo2dask.storage import remove_leftovers, replacing
 
 # Statistics cost a fifth of the writing time; only these columns are ever filtered by range.
-_WITH_STATISTICS = ["seq_id", "m_timestamp", "start_time", "test_case"]
+_WITH_STATISTICS = ["seq_id", "m_timestamp", "start_time"]
+# Ascending numbers: their differences take a tenth of the place, and need no codec to get there.
+_DELTAS = {"line_no": "DELTA_BINARY_PACKED", "m_timestamp": "DELTA_BINARY_PACKED"}
 _LOW_CARDINALITY = {
     *schemas.DICTIONARY,
     "representation",
@@ -44,6 +46,7 @@ class PartWriter:
             compression="zstd",
             compression_level=1,
             use_dictionary=[field.name for field in schema if field.name in _LOW_CARDINALITY],
+            column_encoding={field.name: _DELTAS[field.name] for field in schema if field.name in _DELTAS} or None,
             write_statistics=[field.name for field in schema if field.name in _WITH_STATISTICS],
             store_schema=False,
         )

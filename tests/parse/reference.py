@@ -8,7 +8,9 @@ BLANKS = " \t\r\n\v\f"
 DAY = timedelta(days=1)
 TIME = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)\.(\d{3})")
 HEADER = re.compile(
-    r"\d\d:\d\d:\d\d\.\d{3} \[([^\]]*)\]  (\S*) ([A-Z]{4,5}) {1,2}([^ ]+) ([^ ]+) -(?: |$)", re.ASCII | re.DOTALL
+    r"\d\d:\d\d:\d\d\.\d{3} \[((?:(?!\]  ).)*)\]  (\S*) "
+    r"([A-Z]{4,5}) {1,2}([^ ]+) ([^ ]+) -(?: |$)",
+    re.ASCII | re.DOTALL,
 )
 
 
