@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lo2dask.execute.session import Session
+from lo2dask.storage import source_of
 
 logger = logging.getLogger(__name__)
 
@@ -98,5 +99,5 @@ def _matrix(dxgb: Any, client: Any, files: Sequence[ShareFile], width: int) -> A
 def _load(path: Path) -> tuple[Any, np.ndarray]:
     import joblib
 
-    part = joblib.load(path)
+    part = joblib.load(source_of(path))
     return part["matrix"], part["anomaly"].astype(np.float32)

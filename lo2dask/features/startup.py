@@ -19,6 +19,7 @@ from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.parse.lines import Ints
 from lo2dask.sources.tree import SourceFile
+from lo2dask.storage import open_at
 
 STARTUP = pa.schema([pa.field("seq_id", pa.string()), pa.field("e_words", schema.BAG)])
 # The first hundred lines of a log take some 16 KB; of longer ones, what fits is looked at.
@@ -46,8 +47,7 @@ def _head_size(file: SourceFile, lines: int) -> int:
     if file.problem or not file.size:
         return 0
     try:
-        with open(file.path, "rb", buffering=0) as raw:
-            raw.seek(file.offset)
+        with open_at(file.path, file.offset) as raw:
             head = raw.read(min(file.size, HEAD_BYTES))
     except OSError:
         return 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lo2dask.errors import IntegrityError
 from lo2dask.sources.tree import SourceFile
+from lo2dask.storage import open_at
 
 CHUNK_BYTES = 4 << 20
 LONGEST_LINE = 1 << 20
@@ -101,8 +102,7 @@ class Reading:
     def count_lines(self, file: SourceFile) -> int:
         """Count a file's lines ahead of parsing, in blocks; only done when a rule needs a large file's number."""
         lines, left, end = 0, file.size, b""
-        with open(file.path, "rb", buffering=0) as raw:
-            raw.seek(file.offset)
+        with open_at(file.path, file.offset) as raw:
             while left > 0 and (block := raw.read(min(left, CHUNK_BYTES))):
                 lines, left, end = lines + block.count(b"\n"), left - len(block), block[-1:]
         return lines + (end not in (b"", b"\n"))
@@ -142,8 +142,7 @@ def _segments(index: int, file: SourceFile, reading: Reading) -> Iterator[Segmen
 def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Segment]:
     """Read one file in blocks that end with a line; a line over LONGEST_LINE is left out and counted."""
     left, carry, first, skipping, lost = file.size, b"", True, False, 0
-    with open(file.path, "rb", buffering=0) as raw:
-        raw.seek(file.offset)
+    with open_at(file.path, file.offset) as raw:
         while left > 0:
             block = raw.read(min(left, CHUNK_BYTES))
             if not block:

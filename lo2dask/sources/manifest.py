@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from lo2dask import schema
 from lo2dask.sources.select import Selection
 from lo2dask.sources.tree import SourceFile
+from lo2dask.storage import is_local, open_read, to_path
 
 # Below this a task's fixed cost would count; above it a batch of tiny files would take minutes.
 MOST_FILES_PER_BATCH = 5_000
@@ -65,7 +66,7 @@ def cut_batches(parts: Iterable[Path], target_bytes: int, pick: Pick = selected_
     index, files, total = 0, 0, 0
     spans: list[Span] = []
     for part in parts:
-        table = pq.read_table(part, columns=["size", "selected", "why", "kind", "name"])
+        table = _read(part, ["size", "selected", "why", "kind", "name"])
         rows = pc.indices_nonzero(pick(table)).to_pylist()
         sizes = table["size"].take(rows).to_pylist() if rows else []
         start = 0
@@ -84,9 +85,16 @@ def batch_files(batch: Batch, pick: Pick = selected_logs) -> list[SourceFile]:
     names = [name for name in schema.MANIFEST.names if name not in ("selected", "why")]
     tables = []
     for span in batch.spans:
-        rows = pq.read_table(span.part).slice(span.start, span.stop - span.start)
+        rows = _read(to_path(span.part)).slice(span.start, span.stop - span.start)
         tables.append(rows.filter(pick(rows)).select(names))
     return [SourceFile(**row) for row in pa.concat_tables(tables).to_pylist()]
+
+
+def _read(part: Path, columns: list[str] | None = None) -> pa.Table:
+    if is_local(part):
+        return pq.read_table(part, columns=columns)
+    with open_read(part) as file:
+        return pq.read_table(file, columns=columns)
 
 
 def _span(part: Path, start: int, stop: int) -> tuple[Span, ...]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from lo2dask.errors import InputError
 from lo2dask.sources.archives import require_end
 from lo2dask.sources.names import file_kind, is_run_name, log_service
+from lo2dask.storage import Entry, open_read, status, to_path
+from lo2dask.storage import entries as scan
 
 LOOKED_FOR = "light-oauth2-data-<epoch>/, LO2_run_<epoch>/, run_0001/, logs/<run>/ or light-oauth2-data-<epoch>.tar"
 
@@ -52,12 +54,12 @@ def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
     """
     _check_root(root)
     base = root / "logs" if (root / "logs").is_dir() and not (root / "logs").is_symlink() else root
-    entries = sorted(os.scandir(base), key=lambda entry: entry.name)
+    entries = sorted(scan(base), key=lambda entry: entry.name)
     if not entries:
         raise InputError(f"--root {root}: the folder is empty; looked for {LOOKED_FOR}")
     runs = [run for run in map(_as_run, entries) if run]
     if not runs:
-        runs = [RunSource(e.name, e.path) for e in entries if e.is_dir() and _has_service_log(Path(e.path))]
+        runs = [RunSource(e.name, e.path) for e in entries if e.is_dir() and _has_service_log(e.path)]
     if not runs:
         raise InputError(_no_run(root, [entry.name for entry in entries]))
     folders = {run.name for run in runs if not run.is_tar}
@@ -89,7 +91,7 @@ def _check_root(root: Path) -> None:
     raise InputError(f"--root {root}: a file, not a folder; give the folder that holds the runs")
 
 
-def _as_run(entry: os.DirEntry[str]) -> RunSource | None:
+def _as_run(entry: Entry) -> RunSource | None:
     if entry.name.endswith(".tar") and is_run_name(entry.name[:-4]) and entry.is_file():
         return RunSource(entry.name[:-4], entry.path, is_tar=True)
     if is_run_name(entry.name) and entry.is_dir():
@@ -98,7 +100,7 @@ def _as_run(entry: os.DirEntry[str]) -> RunSource | None:
 
 
 def _no_run(root: Path, names: list[str]) -> str:
-    if _has_service_log(root):
+    if _has_service_log(str(root)):
         return f"--root {root}: this is a single run; give the folder that holds it: --root {root.parent}"
     packed = next((name for name in names if name.endswith((".zip", ".tar.gz", ".tgz"))), None)
     if packed:
@@ -106,23 +108,23 @@ def _no_run(root: Path, names: list[str]) -> str:
     return f"--root {root}: no run in it; looked for {LOOKED_FOR}; found {', '.join(names[:5])}"
 
 
-def _has_service_log(run: Path) -> bool:
+def _has_service_log(run: str) -> bool:
     """Tell whether a folder has the shape of a run, whatever its name: a service log in a folder in it."""
-    for case in sorted(run.iterdir()):
-        if case.is_dir() and any(log_service(entry.name) for entry in os.scandir(case)):
+    for case in sorted(scan(run), key=lambda entry: entry.name):
+        if case.is_dir() and any(log_service(entry.name) for entry in scan(case.path)):
             return True
     return False
 
 
 def _metric_table(run: RunSource) -> list[SourceFile]:
     """Find the run's table in the published sample's layout, ``metrics/<run>.csv`` beside ``logs/<run>``."""
-    home = Path(run.path).parent
+    home = to_path(run.path).parent
     table = home.parent / "metrics" / f"{run.name}.csv"
     if home.name != "logs" or not table.is_file():
         return []
-    status = table.stat()
+    found = status(table)
     return [
-        SourceFile(str(table), "", 0, status.st_size, status.st_mtime_ns, run.name, "", table.name, "metric table", "")
+        SourceFile(str(table), "", 0, found.st_size, found.st_mtime_ns, run.name, "", table.name, "metric table", "")
     ]
 
 
@@ -138,7 +140,7 @@ def _scan_folder(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
             yield from _scan_case(run, entry, with_metrics)
 
 
-def _scan_case(run: RunSource, case: os.DirEntry[str], with_metrics: bool) -> Iterator[SourceFile]:
+def _scan_case(run: RunSource, case: Entry, with_metrics: bool) -> Iterator[SourceFile]:
     for entry in _entries(run, case.name, case.path):
         if isinstance(entry, SourceFile):
             yield entry
@@ -148,7 +150,7 @@ def _scan_case(run: RunSource, case: os.DirEntry[str], with_metrics: bool) -> It
             yield _file(run, case.name, entry)
 
 
-def _scan_metrics(run: RunSource, case: str, folder: os.DirEntry[str], listed: bool) -> Iterator[SourceFile]:
+def _scan_metrics(run: RunSource, case: str, folder: Entry, listed: bool) -> Iterator[SourceFile]:
     if not listed:
         yield SourceFile(folder.path, "", 0, 0, 0, run.name, case, folder.name, "metrics folder", "")
         return
@@ -156,23 +158,23 @@ def _scan_metrics(run: RunSource, case: str, folder: os.DirEntry[str], listed: b
         yield entry if isinstance(entry, SourceFile) else _file(run, case, entry)
 
 
-def _entries(run: RunSource, case: str, folder: str) -> Iterator[os.DirEntry[str] | SourceFile]:
+def _entries(run: RunSource, case: str, folder: str) -> Iterator[Entry | SourceFile]:
     """List a folder; one that cannot be listed is one file with a problem, and the rest is read all the same."""
     try:
-        yield from os.scandir(folder)
+        yield from scan(folder)
     except OSError as error:
         problem = f"cannot be listed: {error.strerror}"
         yield SourceFile(folder, "", 0, 0, 0, run.name, case, os.path.basename(folder), "folder", "", problem)
 
 
-def _file(run: RunSource, case: str, entry: os.DirEntry[str]) -> SourceFile:
+def _file(run: RunSource, case: str, entry: Entry) -> SourceFile:
     problem, size, mtime = "", 0, 0
     try:
-        status = entry.stat()
-        size, mtime = status.st_size, status.st_mtime_ns
-        if stat.S_ISDIR(status.st_mode):
+        found = entry.stat()
+        size, mtime = found.st_size, found.st_mtime_ns
+        if stat.S_ISDIR(found.st_mode):
             problem, size = ("link to a folder" if entry.is_symlink() else "a folder, not a file"), 0
-        elif not stat.S_ISREG(status.st_mode):
+        elif not stat.S_ISREG(found.st_mode):
             problem, size = "not a regular file", 0
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
@@ -184,10 +186,11 @@ def _file(run: RunSource, case: str, entry: os.DirEntry[str]) -> SourceFile:
 
 def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     """Read the headers of a tar; a truncated one ends with a file that carries the problem."""
-    mtime = os.stat(run.path).st_mtime_ns
-    end = os.path.getsize(run.path)
+    place = to_path(run.path)
+    found = status(place)
+    mtime, end = found.st_mtime_ns, found.st_size
     try:
-        with tarfile.open(run.path, "r:") as archive:
+        with open_read(place) as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
             for member in archive:
                 if member.isfile() or log_service(os.path.basename(member.name)):
                     file = _member(run, member, mtime, end)

@@ -20,7 +20,7 @@ from lo2dask.models import registry, sample
 from lo2dask.models.fit import Setup, fit_model
 from lo2dask.stages.scoring import Part, keep_scores, score_part_rows
 from lo2dask.stages.units import KEY_COLUMNS, STARTUP, TrainingRows, read_splits, to_limits, working_folder
-from lo2dask.storage import replacing
+from lo2dask.storage import list_paths, replacing, source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, read_part
 
@@ -62,7 +62,7 @@ def fit_startup(side: str, root: Path, seed: int) -> bool:
     """Fit the model of one side on the sample; tell whether that was possible."""
     layout = Layout(root)
     folder = _folder(layout, side)
-    tables = [joblib.load(path) for path in sorted(folder.glob("*.joblib"))]
+    tables = [joblib.load(source_of(path)) for path in list_paths(folder, ".joblib")]
     rows = pa.concat_tables(table.cast(_SAMPLED) for table in tables).sort_by("seq_id")
     spec = registry.startup_baseline()
     vocabulary = choose(count_tokens(read_counts(rows["e_words"])), to_limits(spec.vectorizer), rows.num_rows)
@@ -78,7 +78,7 @@ def score_startup_part(name: str, root: Path, keys: dict[str, str]) -> int:
     layout = Layout(root)
     part = _read(layout, name)
     for side, key in keys.items():
-        model, columns, scoring = joblib.load(_folder(layout, side) / "model")
+        model, columns, scoring = joblib.load(source_of(_folder(layout, side) / "model"))
         models = [Part("", model, Columns.from_plain(columns), scoring)]
         scores, labels = score_part_rows(part, registry.startup_baseline(), models, part.num_rows + 1)
         keep_scores(layout, key, name, (scores, labels, scores))

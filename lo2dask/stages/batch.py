@@ -22,7 +22,7 @@ from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import read_json, status, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import PartWriter, checksum, write_part
 
@@ -81,8 +81,10 @@ def inputs_fingerprint(files: list[SourceFile]) -> str:
 def outputs_hold(root: Path, record: dict[str, Any]) -> bool:
     """Tell whether all files of a record are there with the size they were written with."""
     for name, (size, _) in record["outputs"].items():
-        path = root / name
-        if not path.is_file() or path.stat().st_size != size:
+        try:
+            if status(root / name).st_size != size:
+                return False
+        except FileNotFoundError:
             return False
     return True
 
@@ -97,7 +99,7 @@ def update_outputs(layout: Layout, name: str, path: Path) -> None:
 
 def output_entry(root: Path, path: Path) -> tuple[str, list[Any]]:
     """Give what a record says of one file: its place, and size and checksum."""
-    return path.relative_to(root).as_posix(), [path.stat().st_size, checksum(path)]
+    return path.relative_to(root).as_posix(), [status(path).st_size, checksum(path)]
 
 
 def read_slabs(files: list[SourceFile], keys: FileKeys, policy: LinePolicy, reading: Reading) -> Iterator[pa.Table]:

@@ -18,7 +18,7 @@ from lo2dask.models.fit import Fitted, best_rounds, boosting_params, from_booste
 from lo2dask.models.registry import ModelSpec
 from lo2dask.models.split import stopping_runs
 from lo2dask.models.text import among
-from lo2dask.storage import replacing
+from lo2dask.storage import replacing, source_of
 
 # Files that the rows are dealt into, whatever the number of workers; few, because every partition costs the fit.
 SHARES = 64
@@ -42,7 +42,7 @@ def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, see
     deals = session.wave(deal_rows, records, "shares", late=stopping_runs(runs))
     totals = np.array([[deal.training.rows, deal.stopping.rows] for deal in deals]).sum(axis=0)
     anomalies = np.array([deal.anomalies for deal in deals]).sum(axis=0)
-    width = joblib.load(files[0])["matrix"].shape[1]
+    width = joblib.load(source_of(files[0]))["matrix"].shape[1]
     if anomalies.sum() in (0, totals.sum()):
         return not_fitted(spec, "the training part has one class only; both are needed", (int(totals.sum()), width))
     watched = bool(((anomalies > 0) & (anomalies < totals)).all())
@@ -66,13 +66,13 @@ def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, see
 
 def runs_of(files: Sequence[Path]) -> list[str]:
     """List the runs that some gathered files hold."""
-    return sorted({run for file in files for run in joblib.load(file)["run"]})
+    return sorted({run for file in files for run in joblib.load(source_of(file))["run"]})
 
 
 def deal_rows(record: tuple[Path, Sequence[Path]], late: frozenset[str]) -> Deal:
     """Join some gathered files and part their rows into training rows and those of the runs ``late``."""
     path, files = record
-    parts = [joblib.load(file) for file in files]
+    parts = [joblib.load(source_of(file)) for file in files]
     matrix = sparse.vstack([part["matrix"] for part in parts], format="csr")
     y = np.concatenate([part["anomaly"] for part in parts])
     held = among([run for part in parts for run in part["run"]], late)

@@ -18,6 +18,7 @@ from lo2dask.stages.fitting import unit_path
 from lo2dask.stages.scoring import Target
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, loaded
 from lo2dask.stages.units import FOREST, Unit
+from lo2dask.storage import source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
 
@@ -48,7 +49,7 @@ def keep_bundles(
     for key in dict.fromkeys(unit.spec.key for unit in units):
         of_key = [unit for unit in units if unit.spec.key == key]
         first, side = of_key[0], of_key[0].side
-        fitted = [joblib.load(unit_path(layout, unit.name)) for unit in of_key]
+        fitted = [joblib.load(source_of(unit_path(layout, unit.name))) for unit in of_key]
         content = {**common, "key": key, "spec": first.spec.to_plain(), "split": splits[side].to_json()}
         path = layout.models / f"{key}.joblib"
         bundle.save(path, content | _joined(fitted, options.per_service), overwrite=True)

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,7 +38,7 @@ from lo2dask.stages.explain_tasks import (
     sum_background,
     survey,
 )
-from lo2dask.storage import read_json, replacing, write_json, write_text
+from lo2dask.storage import read_json, remove_tree, replacing, write_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import prune_parts
 
@@ -152,7 +151,7 @@ def _add_evidence(described: Sequence[Described], session: Session) -> None:
         add_evidence(witnesses, session)
     for entry in todo:
         for folder in entry.first.scratch("features").parent.glob("*features"):
-            shutil.rmtree(folder)
+            remove_tree(folder)
         write_json(_marker(entry.first), {**read_json(_marker(entry.first)), "evidence": True})
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lo2dask import schema
 from lo2dask.execute.session import Session
@@ -23,9 +22,9 @@ from lo2dask.models import bundle
 from lo2dask.models.text import strings
 from lo2dask.stages.explain_lines import LineSource, PartLines, SequenceLines, line_source, part_records, read_lines
 from lo2dask.stages.explain_parts import GROUP_BYTES, Group, Subject, bundle_parts, group_parts
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import read_json, status, write_json
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import read_part, write_part
+from lo2dask.tables.parts import read_part, read_rows, write_part
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ def count_normals(group: Group, subject: Subject) -> Counts:
 
 def gather_bags(names: Sequence[str], root: Path, nearest: Path) -> int:
     """Keep the words and templates of the nearest normals that lie in some parts; give their number."""
-    ids = sorted({normal for normal, _ in _read_nearest(nearest, nearest.stat().st_mtime_ns).values()})
+    ids = sorted({normal for normal, _ in _read_nearest(nearest, status(nearest).st_mtime_ns).values()})
     wanted = pa.array(ids, pa.string())
     return sum(_gather_part(Layout(root), name, wanted, nearest) for name in names)
 
@@ -153,7 +152,7 @@ def row_bags(table: pa.Table, column: str) -> list[dict[str, int]]:
 def _groups(records: Sequence[PartLines], layout: Layout) -> list[list[PartLines]]:
     """Bundle tiny parts, as :func:`group_parts` does; their results are numbers, so there may be many bundles."""
     by_name = {record.name: record for record in records}
-    sizes = [(layout.enhanced / name).stat().st_size for name in by_name]
+    sizes = [status(layout.enhanced / name).st_size for name in by_name]
     return [[by_name[name] for name in group] for group in bundle_parts(list(by_name), sizes, GROUPS, GROUP_BYTES)]
 
 
@@ -178,7 +177,7 @@ def _read_rows(witness: Witness, name: str) -> list[Row] | None:
 
 
 def _evidence(row: Row, lines: SequenceLines, witness: Witness) -> list[dict[str, Any]]:
-    normals = _read_normals(witness.normals, witness.normals.stat().st_mtime_ns)
+    normals = _read_normals(witness.normals, status(witness.normals).st_mtime_ns)
     picks = pick_lines(lines.patterns, carried(row["features"], witness.kinds), normals.get(row["service"], NO_NORMALS))
     places = [pick.place for pick in picks]
     events = lines.events.select(["line_no", "m_timestamp", "m_message"]).take(pa.array(places, pa.int64())).to_pylist()
@@ -192,13 +191,11 @@ def _line(path: str, event: dict[str, Any], pick: Pick) -> dict[str, Any]:
 
 def _add_nearest(rows: list[Row], name: str, witness: Witness, nearest: Path) -> None:
     """Add the nearest normal of each row, and the words and templates that only one of the two has."""
-    pairs = _read_nearest(nearest, nearest.stat().st_mtime_ns)
+    pairs = _read_nearest(nearest, status(nearest).st_mtime_ns)
     ids = [row["seq_id"] for row in rows if row["seq_id"] in pairs]
     enhanced = read_part(witness.subject.layout.enhanced / name, BAGS.names)
     own = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), pa.array(ids, pa.string())))
-    normals = (
-        pq.read_table(_bags(nearest), filters=[("seq_id", "in", sorted({pairs[i][0] for i in ids}))]) if ids else own
-    )
+    normals = read_rows(_bags(nearest), filters=[("seq_id", "in", sorted({pairs[i][0] for i in ids}))]) if ids else own
     for kind, column in (("words", "e_words"), ("templates", "e_event_drain_id")):
         mine = dict(zip(strings(own["seq_id"]).to_pylist(), row_bags(own, column), strict=True))
         theirs = dict(zip(strings(normals["seq_id"]).to_pylist(), row_bags(normals, column), strict=True))

@@ -20,6 +20,7 @@ from lo2dask.models.sample import hashes
 from lo2dask.models.text import strings
 from lo2dask.report.artefacts import Artefacts
 from lo2dask.stages.units import of_service
+from lo2dask.storage import status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
@@ -136,7 +137,7 @@ def read_parts_of(group: Group, subject: Subject) -> Iterator[Part]:
 def group_parts(subject: Subject) -> list[Group]:
     """Cut the parts of a model's predictions into at most :data:`GROUPS` groups of neighbours, about equal in bytes."""
     names = [path.name for path in part_paths(subject.predictions)]
-    sizes = {path.name: path.stat().st_size for path in part_paths(subject.layout.enhanced)}
+    sizes = {path.name: status(path).st_size for path in part_paths(subject.layout.enhanced)}
     return bundle_parts(names, [sizes.get(name, 0) for name in names], GROUPS, GROUP_BYTES)
 
 
@@ -163,7 +164,7 @@ def explainer_of(subject: Subject, mean: npt.NDArray[np.float64] | None) -> Expl
 
 def columns_of(subject: Subject) -> Columns:
     """Give the columns of a model's matrix."""
-    return _columns(subject, subject.bundle.stat().st_mtime_ns)
+    return _columns(subject, status(subject.bundle).st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4)
@@ -172,7 +173,7 @@ def _columns(subject: Subject, changed: int) -> Columns:
 
 
 def _of_service(subject: Subject, name: str) -> Any:
-    content = _content(subject.bundle, subject.bundle.stat().st_mtime_ns)
+    content = _content(subject.bundle, status(subject.bundle).st_mtime_ns)
     return content[name][subject.service] if content["per_service"] else content[name]
 
 

@@ -7,7 +7,6 @@ and scored in a side folder by train's own code, so that nothing that train left
 
 import dataclasses
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from lo2dask.stages.scoring import Target, score_all, write_predictions
 from lo2dask.stages.sides import link_tables
 from lo2dask.stages.train import train
 from lo2dask.stages.units import FOREST
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import copy_file, list_paths, read_json, remove_tree, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 
@@ -44,7 +43,7 @@ class Source:
 
 def kept_sources(layout: Layout) -> dict[str, Source]:
     """List the models that train kept and scored, the forest first."""
-    keys = sorted((path.stem for path in layout.models.glob("*.joblib")), key=lambda key: (key != FOREST, key))
+    keys = sorted((path.stem for path in list_paths(layout.models, ".joblib")), key=lambda key: (key != FOREST, key))
     return {key: _source(layout, key) for key in keys if part_paths(layout.predictions / key)}
 
 
@@ -173,7 +172,7 @@ def _score_given(
     digests = {key: bundle.hash_path(path).read_text(encoding="utf-8") for key, path in todo.items()}
     name = fingerprint([digests, read_json(layout.marker("enhance"))])
     side = link_tables(layout, _side_folders(layout) / name)
-    shutil.copyfile(layout.split, side.split)
+    copy_file(layout.split, side.split)
     targets = [_copy_bundle(key, path, side) for key, path in todo.items()]
     if any(_names(side.predictions / key) != _names(layout.enhanced) for key in todo):
         score_all(side, targets, session)
@@ -183,9 +182,8 @@ def _score_given(
 
 def _copy_bundle(key: str, path: Path, side: Layout) -> Target:
     target = side.models / f"{key}.joblib"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, target)
-    shutil.copyfile(bundle.hash_path(path), bundle.hash_path(target))
+    copy_file(path, target)
+    copy_file(bundle.hash_path(path), bundle.hash_path(target))
     return Target(key, target, "if" if key == FOREST else "sup", TrainOptions.predict_batch_size)
 
 
@@ -205,4 +203,4 @@ def _side_folders(layout: Layout) -> Path:
 def _remove_others(layout: Layout, used: set[str]) -> None:
     for folder in _side_folders(layout).glob("*"):
         if folder.name not in used:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)

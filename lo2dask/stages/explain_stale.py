@@ -1,13 +1,12 @@
 """Removes what phase F wrote of models that are trained no more, so that nobody takes it for current."""
 
 import logging
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from lo2dask.report.artefacts import Artefacts
 from lo2dask.stages.explain_refit import trained_models
-from lo2dask.storage import read_json
+from lo2dask.storage import list_paths, read_json, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 
@@ -20,7 +19,7 @@ def remove_stale(layout: Layout, explained: Collection[str]) -> list[str]:
     A model is known by the marker that phase F left of it. Those that were fitted for an explanation alone stay, and
     so does every file that phase F does not write.
     """
-    markers = {path.stem: path for path in sorted((layout.internal / "explain").glob("*.json"))}
+    markers = {path.stem: path for path in list_paths(layout.internal / "explain", ".json")}
     current = {*explained, *trained_models(layout)}
     stale = [key for key, path in markers.items() if key not in current and _of_training(path)]
     for key in stale:
@@ -29,7 +28,7 @@ def remove_stale(layout: Layout, explained: Collection[str]) -> list[str]:
         for folder in _tables(Artefacts(layout.explainability, key)):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-        shutil.rmtree(layout.internal / "explain" / key, ignore_errors=True)
+        remove_tree(layout.internal / "explain" / key)
         markers[key].unlink()
         logger.warning("%s is trained no more: what was explained of it is removed", key)
     return stale

@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lo2dask.errors import InputError
 from lo2dask.explain.story import tell
@@ -17,7 +16,7 @@ from lo2dask.report.artefacts import Artefacts
 from lo2dask.stages.explain_refit import trained_models
 from lo2dask.stages.explain_tasks import template_texts
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part, read_parts
+from lo2dask.tables.parts import part_paths, read_part, read_parts, read_rows
 
 # Names that are compared letter by letter with one that is not known; more would take seconds.
 COMPARED = 5_000
@@ -56,7 +55,7 @@ def _of_model(key: str, files: Artefacts, seq_id: str, texts: Mapping[str, str])
 
 def _rows(folder: Path, seq_id: str) -> list[dict[str, Any]]:
     paths = part_paths(folder)
-    return pq.read_table(paths, filters=pc.field("seq_id") == seq_id).to_pylist() if paths else []
+    return read_rows(paths, filters=pc.field("seq_id") == seq_id).to_pylist() if paths else []
 
 
 def _is_there(layout: Layout, seq_id: str) -> bool:

@@ -13,7 +13,7 @@ from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.stages.explain_parts import Subject
 from lo2dask.stages.explain_refit import Source, sources_of, trained_models
 from lo2dask.stages.units import FOREST
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import read_json, status, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 
@@ -137,4 +137,5 @@ def bundle_digest(path: Path) -> str:
 
 
 def _stamps(folder: Path) -> list[list[Any]]:
-    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in part_paths(folder)]
+    found = ((path.name, status(path)) for path in part_paths(folder))
+    return [[name, one.st_size, one.st_mtime_ns] for name, one in found]

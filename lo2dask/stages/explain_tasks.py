@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy import sparse
 
 from lo2dask import schema
@@ -23,8 +22,9 @@ from lo2dask.explain.text import token_label
 from lo2dask.models.evaluate import Scored, evaluate
 from lo2dask.report.plots import ShapRow, shap_bar, shap_summary
 from lo2dask.stages.explain_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
+from lo2dask.storage import source_of
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part, write_part
+from lo2dask.tables.parts import part_paths, read_part, read_rows, write_part
 
 TOP_FEATURES = 10  # of each flagged sequence
 PLOT_ROWS = 500
@@ -128,7 +128,7 @@ def sum_background(group: Group, subject: Subject, cut: Cut | None) -> Backgroun
 
 def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
     """Explain some parts; write the strongest features of their flagged sequences."""
-    explainer = explainer_of(subject, None if job.mean is None else np.load(job.mean))
+    explainer = explainer_of(subject, None if job.mean is None else np.load(source_of(job.mean)))
     pieces = (_explain_part(part, subject, job, explainer) for part in read_parts_of(group, subject))
     return functools.reduce(ShapPiece.merge, pieces)
 
@@ -169,7 +169,7 @@ def list_flagged(group: Group, subject: Subject) -> int:
 def explain_sample(subject: Subject, sample: Path, mean: Path | None, names: list[str]) -> Swarm:
     """Explain the rows kept for the plots (a file) by some features; those that the model does not know stay 0."""
     rows = sparse.csr_matrix(sparse.load_npz(sample))
-    explainer = explainer_of(subject, None if mean is None else np.load(mean))
+    explainer = explainer_of(subject, None if mean is None else np.load(source_of(mean)))
     place = {name: column for column, name in enumerate(columns_of(subject).names)}
     known = np.array([name in place for name in names], dtype=bool)
     columns = np.array([place[name] for name in names if name in place], dtype=np.int64)
@@ -195,7 +195,7 @@ def feature_labels(subject: Subject, names: list[str]) -> list[str]:
 
 def template_texts(layout: Layout) -> dict[str, str]:
     """Give the text of each template id."""
-    tables = [pq.read_table(path) for path in part_paths(layout.templates)]
+    tables = [read_rows(path) for path in part_paths(layout.templates)]
     rows = [row for table in tables for row in table.select(["e_event_drain_id", "template"]).to_pylist()]
     return {row["e_event_drain_id"]: row["template"] for row in rows}
 

@@ -1,7 +1,5 @@
 """What train leaves for its users under the paths that they name: predictions, bundles, model.yml, enhanced tables."""
 
-import filecmp
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from lo2dask.options import TrainOptions
 from lo2dask.stages.bundles import unfitted_reasons
 from lo2dask.stages.measures import forest_part
 from lo2dask.stages.units import FOREST
-from lo2dask.storage import read_json, replacing, write_json
+from lo2dask.storage import copy_file, read_json, same_content, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts
 
@@ -83,16 +81,13 @@ def export_enhanced(options: TrainOptions, layout: Layout, session: Session) -> 
     target = Layout(folder).enhanced
     parts = part_paths(layout.enhanced)
     there = {path.name: path for path in part_paths(target)} if target.exists() else {}
-    same = set(there) == {path.name for path in parts} and all(
-        filecmp.cmp(path, there[path.name], shallow=False) for path in parts
-    )
+    same = set(there) == {path.name for path in parts} and all(same_content(path, there[path.name]) for path in parts)
     if same:
         return
     if there and not options.overwrite_enhancers:
         raise InputError(f"{target} holds another enhanced table; give --overwrite-enhancers to replace it")
     for path in parts:
-        with replacing(target / path.name) as temporary:
-            shutil.copyfile(path, temporary)
+        copy_file(path, target / path.name)
     prune_parts(target, [path.name for path in parts])
 
 

@@ -24,7 +24,7 @@ from lo2dask.options import fingerprint
 from lo2dask.stages.boosting import fit_on_all_workers
 from lo2dask.stages.units import KEY_COLUMNS, TrainingRows, Unit, read_columns, read_splits, working_folder
 from lo2dask.stages.vocabularies import Chosen, RowCounts
-from lo2dask.storage import replacing
+from lo2dask.storage import list_paths, replacing, source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 
@@ -117,7 +117,7 @@ def gather_part(name: str, root: Path, gatherings: Sequence[Gathering]) -> int:
 def fit_unit(job: FitJob, plan: FitPlan) -> dict[str, Any]:
     """Fit one unit on its gathered rows; give its record."""
     layout = Layout(plan.root)
-    parts = [joblib.load(path) for path in sorted(_gathered(layout, job.gathered).glob("*.joblib"))]
+    parts = [joblib.load(source_of(path)) for path in list_paths(_gathered(layout, job.gathered), ".joblib")]
     matrix = canonical(sparse.vstack([part["matrix"] for part in parts], format="csr"))
     y = np.concatenate([part["anomaly"] for part in parts])
     spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
@@ -224,7 +224,7 @@ def statistics_part(name: str, root: Path, jobs: Sequence[FitJob], number: int) 
         part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
         chosen = part.filter(job.unit.rows.mask(part, splits))
         rows = Rows(to_matrix(chosen, columns, binary=False), *unknown(chosen, columns), chosen["service"])
-        state = joblib.load(_state(layout, job)) if number else None
+        state = joblib.load(source_of(_state(layout, job))) if number else None
         with replacing(_statistics(layout, job, number) / f"{name}.joblib") as temporary:
             joblib.dump(estimators.partial(job.unit.spec.algorithm, rows, state), temporary)
     return len(jobs)
@@ -233,8 +233,8 @@ def statistics_part(name: str, root: Path, jobs: Sequence[FitJob], number: int) 
 def merge_statistics(job: FitJob, root: Path, number: int) -> str:
     """Merge all parts' statistics of one unit, one by one, and keep the state."""
     layout = Layout(root)
-    parts = (joblib.load(path) for path in sorted(_statistics(layout, job, number).glob("*.joblib")))
-    before = joblib.load(_state(layout, job)) if number else None
+    parts = (joblib.load(source_of(path)) for path in list_paths(_statistics(layout, job, number), ".joblib"))
+    before = joblib.load(source_of(_state(layout, job))) if number else None
     state = estimators.finish(job.unit.spec.algorithm, functools.reduce(estimators.merge, parts), before)
     with replacing(_state(layout, job)) as temporary:
         joblib.dump(state, temporary)
@@ -246,7 +246,8 @@ def keep_merged(job: FitJob, plan: FitPlan, seconds: float) -> dict[str, Any]:
     layout = Layout(plan.root)
     setup = Setup(seed=plan.seed, occurrences=plan.occurrences)
     width = read_columns(job.columns).width
-    return _keep(layout, job, from_state(job.unit.spec, joblib.load(_state(layout, job)), seconds, width, setup))
+    state = joblib.load(source_of(_state(layout, job)))
+    return _keep(layout, job, from_state(job.unit.spec, state, seconds, width, setup))
 
 
 def _keep(layout: Layout, job: FitJob, fitted: Fitted) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import csv
 import io
 import itertools
 import logging
-import shutil
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +27,7 @@ from lo2dask.stages.enhance import enhance
 from lo2dask.stages.sides import link_tables
 from lo2dask.stages.text import loaded
 from lo2dask.stages.train import metrics_folder, train
-from lo2dask.storage import read_json, write_json, write_text
+from lo2dask.storage import read_json, remove_tree, write_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import write_part
 
@@ -162,11 +161,11 @@ def _cells(
 def _train(training: TrainOptions, layout: Layout, session: Session) -> dict[str, list[Cell]]:
     """Train in a side folder; give the cells of each model, and those of the model on the length alone."""
     folder = layout.internal / "grid" / "work"
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     own = training.replace(root=link_tables(layout, folder).root)
     train(own, session)
     measures = {key: read_json(metrics_folder(own) / f"{key}.json") for key in own.models}
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     line = next(iter(measures.values()))["leakage"]["holdout"]
     baseline = _cell(ALL, "lr", LENGTH, line)
     return {key: _model_cells(key, found) for key, found in measures.items()} | {LENGTH: [baseline]}

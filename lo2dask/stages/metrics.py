@@ -22,7 +22,7 @@ from lo2dask.parse.traces import parse_spans
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, Pick, batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
 from lo2dask.stages.batch import inputs_fingerprint, output_entry, outputs_hold, write_rejects
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import open_at, read_json, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import PartWriter, count_rows, ensure_part, part_paths, prune_parts
 
@@ -217,8 +217,7 @@ def _read(file: SourceFile, reading: Reading) -> bytes | None:
         reading.reject(file, "unreadable" if file.problem else "empty", file.problem or "0 bytes")
         return None
     try:
-        with open(file.path, "rb", buffering=0) as raw:
-            raw.seek(file.offset)
+        with open_at(file.path, file.offset) as raw:
             data = raw.read(file.size)
     except OSError as error:
         vanished = isinstance(error, FileNotFoundError)

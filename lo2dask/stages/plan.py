@@ -1,6 +1,5 @@
 """The plan of a load: the manifest of the tree, the batches, and whether an output folder may be gone on with."""
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from lo2dask.options import LoadingOptions
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource, find_runs, scan_run
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import read_json, remove_tree, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
 
@@ -124,7 +123,7 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
 def clear_output(layout: Layout) -> None:
     """Remove what lo2dask wrote below an output folder, and nothing else."""
     for path in (*layout.root.glob("lo2_*.parquet"), layout.internal, layout.explainability, layout.measures):
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
 
 
 def _differences(earlier: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

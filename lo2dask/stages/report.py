@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
@@ -25,9 +24,9 @@ from lo2dask.report.markdown import render_markdown
 from lo2dask.stages.explain_refit import trained_models
 from lo2dask.stages.report_flagged import Shown, show_flagged
 from lo2dask.stages.units import FOREST
-from lo2dask.storage import check_places, read_json, write_text
+from lo2dask.storage import check_places, list_paths, read_json, write_text
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts
+from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
 def _records(layout: Layout) -> dict[str, int]:
     """Add up the records of the load's batches."""
     total: dict[str, int] = {}
-    for path in sorted(layout.record("load", 0).parent.glob("*.json")):
+    for path in list_paths(layout.record("load", 0).parent, ".json"):
         record = read_json(path) or {}
         sizes = {name: record.get(name, 0) for name in ("bytes", "files")}
         for name, count in (record.get("lines", {}) | sizes).items():
@@ -156,7 +155,7 @@ def _rejects(layout: Layout) -> tuple[tuple[str, str, str], ...]:
 def _ignored(layout: Layout) -> tuple[tuple[str, str], ...]:
     counts: dict[str, int] = {}
     for path in part_paths(layout.manifest):
-        table = pq.read_table(path, columns=["selected", "why"])
+        table = read_rows(path, columns=["selected", "why"])
         for row in strings(table.filter(pc.invert(table["selected"]))["why"]).value_counts().to_pylist():
             counts[row["values"]] = counts.get(row["values"], 0) + row["counts"]
     return tuple((why, f"{count}") for why, count in sorted(counts.items()) if why)

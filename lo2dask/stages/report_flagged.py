@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lo2dask.explain.evidence import LINES
 from lo2dask.models import bundle
@@ -18,7 +17,7 @@ from lo2dask.stages.explain_evidence import masks_of
 from lo2dask.stages.explain_lines import SequenceLines, line_source, part_records, read_lines
 from lo2dask.stages.explain_tasks import template_texts
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import count_rows, part_paths, read_part
+from lo2dask.tables.parts import count_rows, part_paths, read_part, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -70,14 +69,14 @@ def _choose(folder: Any, limit: int) -> list[Row]:
     """Choose the rows to show: the highest rank of each test case, then the second of each, and so on."""
     if not part_paths(folder):
         return []
-    heads = pq.read_table(folder, columns=["seq_id", "test_case", "rank"]).to_pylist()
+    heads = read_rows(folder, columns=["seq_id", "test_case", "rank"]).to_pylist()
     heads.sort(key=lambda row: (row["rank"], row["seq_id"]))
     seen: dict[str, int] = {}
     for row in heads:
         seen[row["test_case"]] = row["round"] = seen.get(row["test_case"], 0) + 1
     heads.sort(key=lambda row: (row["round"], row["rank"], row["seq_id"]))
     wanted = [row["seq_id"] for row in heads[:limit]]
-    rows = pq.read_table(folder, filters=pc.field("seq_id").isin(pa.array(wanted, pa.string()))).to_pylist()
+    rows = read_rows(folder, filters=pc.field("seq_id").isin(pa.array(wanted, pa.string()))).to_pylist()
     return sorted(rows, key=lambda row: (row["rank"], row["seq_id"]))
 
 

@@ -1,7 +1,6 @@
 """Applies a saved bundle to new runs: their text is read as at training, and nothing is learned from them."""
 
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from lo2dask.stages.load import read_tree
 from lo2dask.stages.measures import Rows
 from lo2dask.stages.scoring import Target, read_scores, score_all, write_predictions
 from lo2dask.stages.text import EnhanceKey, load_fingerprint
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import check_places, copy_file, read_json, write_json
 from lo2dask.synth.cases import error_names
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
@@ -64,6 +63,7 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
     InputError : the bundle or the tree cannot be used, or the output folder belongs to load and train.
     """
     started = time.perf_counter()
+    check_places(options.places())
     content = _read_bundle(options)
     output, key = options.output_dir, content["key"]
     if Layout(output).marker("load").exists():
@@ -175,8 +175,7 @@ def _write_runs(work: Layout, content: Mapping[str, Any], target: Path, known: f
 def _copy_rejects(work: Layout, target: Path) -> None:
     paths = part_paths(work.rejects)
     for path in paths:
-        (target / path.name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target / path.name)
+        copy_file(path, target / path.name)
     prune_parts(target, [path.name for path in paths])
 
 

@@ -18,7 +18,7 @@ from lo2dask.models.registry import ModelSpec, from_plain
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.split import Split
 from lo2dask.stages.units import KEY_COLUMNS, TrainingRows, file_stamp, of_service, read_splits, working_folder
-from lo2dask.storage import replacing
+from lo2dask.storage import replacing, source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
 
@@ -133,7 +133,7 @@ def read_calibrating(layout: Layout, key: str) -> np.ndarray:
 
 def _read(layout: Layout, key: str) -> np.ndarray:
     files = [_scores(layout, key) / f"{path.name}.npy" for path in part_paths(layout.enhanced)]
-    return np.concatenate([np.load(file) for file in files])
+    return np.concatenate([np.load(source_of(file)) for file in files])
 
 
 def write_predictions(layout: Layout, targets: Sequence[Target], session: Session) -> None:
@@ -154,8 +154,8 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
     keys = read_part(layout.enhanced / name, schema.KEYS)
     splits = read_splits(layout)
     for target in targets:
-        table = np.load(_scores(layout, target.key) / f"{name}.npy")
-        distinct = np.load(_scores(layout, target.key) / "distinct.npy")
+        table = np.load(source_of(_scores(layout, target.key) / f"{name}.npy"))
+        distinct = np.load(source_of(_scores(layout, target.key) / "distinct.npy"))
         held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
         columns = {column: keys[column] for column in schema.KEYS} | {
             "pred_ano": pa.array(table[:, 1].astype(np.int8)),

@@ -1,9 +1,8 @@
 """A side folder: the loaded and enhanced tables of another folder, by hard links, in which train can work freely."""
 
-import os
-import shutil
 from pathlib import Path
 
+from lo2dask.storage import link_file
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 
@@ -16,15 +15,7 @@ def link_tables(layout: Layout, folder: Path) -> Layout:
         linked += part_paths(table)
     for path in linked:
         target = side.root / path.relative_to(layout.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         if path.is_file():
-            _link(path, target)
+            link_file(path, target)
     return side
-
-
-def _link(path: Path, target: Path) -> None:
-    try:
-        os.link(path, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(path, target)

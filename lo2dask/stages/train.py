@@ -1,7 +1,6 @@
 """Phases C to E: enhancement, Isolation Forest, registry models, measures."""
 
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from lo2dask.stages.scoring import Target, read_calibrating, read_scores, score_
 from lo2dask.stages.text import loaded
 from lo2dask.stages.units import BASELINE, FOREST, Unit, working_folder
 from lo2dask.stages.vocabularies import choose_columns, count_parts
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import read_json, remove_tree, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import checksum, part_paths, read_parts
 
@@ -128,7 +127,7 @@ def _train(
     session: Session,
 ) -> list[ModelLine]:  # fmt: skip
     folder = working_folder(layout)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     splits = make_splits(layout, options) | dict(given_splits)
     write_json(layout.split, {side: split.to_json() for side, split in splits.items()})
     units = _units(options, layout, specs)
@@ -144,7 +143,7 @@ def _train(
     lines, calibrations = _measure(options, layout, targets, splits, records, startup)
     keep_calibrations(targets, calibrations, session)
     write_predictions(layout, targets, session)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     return lines
 
 
@@ -253,6 +252,6 @@ def _is_whole(layout: Layout, folder: Path, marker: dict[str, Any]) -> bool:
     for key in (line["key"] for line in marker["models"]):
         files = [layout.models / f"{key}.joblib", _measures_path(folder, key)]
         there = {path.name for path in part_paths(layout.predictions / key)}
-        if there != names or not all(map(Path.is_file, files)) or not part_paths(runs_path(layout, key)):
+        if there != names or not all(path.is_file() for path in files) or not part_paths(runs_path(layout, key)):
             return False
     return True

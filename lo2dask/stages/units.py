@@ -19,7 +19,7 @@ from lo2dask.features.vocabulary import Limits
 from lo2dask.models.registry import ModelSpec, VectorizerSpec
 from lo2dask.models.split import Split
 from lo2dask.options import fingerprint
-from lo2dask.storage import read_json
+from lo2dask.storage import read_json, source_of, status
 from lo2dask.tables.layout import Layout
 
 KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly"]
@@ -145,12 +145,12 @@ def read_columns(path: Path) -> Columns:
 
 def file_stamp(path: Path) -> tuple[int, int, int]:
     """Tell one writing of a file from the next: its inode, size and time of change in ns."""
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    found = status(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @lru_cache(maxsize=8)
 def _cached_columns(path: Path, stamp: tuple[int, int, int]) -> Columns:
     import joblib
 
-    return Columns.from_plain(joblib.load(path))
+    return Columns.from_plain(joblib.load(source_of(path)))

@@ -16,7 +16,7 @@ from lo2dask.features.vocabulary import Limits, choose, count_tokens, reduce_buc
 from lo2dask.models.sample import counts as count_strata
 from lo2dask.models.sample import merge_counts, strata
 from lo2dask.stages.units import KEY_COLUMNS, ColumnsKey, Tokens, TrainingRows, read_splits, working_folder
-from lo2dask.storage import replacing
+from lo2dask.storage import replacing, status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
@@ -48,7 +48,7 @@ def count_parts(
 ) -> tuple[dict[str, RowCounts], int]:
     """Count tokens and rows of every part; the tokens are spilled. Give the rows' counts, by name, and the buckets."""
     paths = part_paths(layout.enhanced)
-    buckets = 1 if sum(path.stat().st_size for path in paths) <= SMALL_TABLE else BUCKETS
+    buckets = 1 if sum(status(path).st_size for path in paths) <= SMALL_TABLE else BUCKETS
     counted = {token.counted: token for token in tokens}
     plan = CountPlan(layout.root, tuple(counted.values()), tuple({row.name: row for row in rows}.values()), buckets)
     results = session.wave(count_part, [path.name for path in paths], "count", plan=plan)

@@ -2,9 +2,12 @@
 
 from lo2dask.options.places import is_local, to_path
 from lo2dask.storage.files import (
+    Entry,
+    Reader,
     copy_file,
     editing,
     entries,
+    link_file,
     list_paths,
     open_at,
     open_read,
@@ -22,11 +25,14 @@ from lo2dask.storage.files import (
 from lo2dask.storage.reach import check_places
 
 __all__ = [
+    "Entry",
+    "Reader",
     "check_places",
     "copy_file",
     "editing",
     "entries",
     "is_local",
+    "link_file",
     "list_paths",
     "open_at",
     "open_read",

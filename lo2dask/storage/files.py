@@ -28,6 +28,10 @@ class Status(Protocol):
         """The kind of the file."""
 
     @property
+    def st_ino(self) -> int:
+        """The number of the file within its file system; 0 in an object store."""
+
+    @property
     def st_size(self) -> int:
         """Bytes."""
 
@@ -201,6 +205,20 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file; it appears whole or not at all."""
     with open_read(source) as file, replacing(target) as temporary, open(temporary, "wb") as copy:
         shutil.copyfileobj(file, copy, _COPY_BYTES)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Give a file a second name, which costs no room where the file system allows it; else copy it."""
+    if not is_local(target):
+        from lo2dask.storage.remote import copy_object
+
+        copy_object(source, target)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        copy_file(source, target)
 
 
 def same_content(one: Path, other: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from lo2dask.errors import IntegrityError
-from lo2dask.storage import replacing
+from lo2dask.storage import editing, replacing
 from lo2dask.tables.parts import PartWriter
 from lo2dask.tables.thrift import Reader, Struct, write_struct
 
@@ -63,12 +63,17 @@ def read_footer(file: BinaryIO) -> Footer:
 def add_columns(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, base: list[str]) -> None:
     """Add the columns of ``schema`` to a part, by rename; ``groups`` are tables of them, one per row group.
 
-    Columns beyond ``base`` that an earlier call added are replaced.
+    Columns beyond ``base`` that an earlier call added are replaced. An object is fetched, and put back whole.
 
     Raises
     ------
     IntegrityError : the new columns' rows are not those of the part's row groups.
     """
+    with editing(path) as local:
+        _add_columns(local, groups, schema, base)
+
+
+def _add_columns(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, base: list[str]) -> None:
     extra_path = path.with_name(f".{path.name}.extra.tmp")
     with PartWriter(extra_path, schema) as writer:
         for table in groups:

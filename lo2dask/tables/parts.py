@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lo2dask import schema as schemas
-from lo2dask.storage import remove_leftovers, replacing
+from lo2dask.storage import is_local, list_paths, open_read, remove_leftovers, replacing
 
 # Statistics cost a fifth of the writing time; only these columns are ever filtered by range.
 _WITH_STATISTICS = ["seq_id", "m_timestamp", "start_time"]
@@ -78,9 +78,11 @@ def write_part(path: Path, table: pa.Table, schema: pa.Schema) -> int:
 
 def part_paths(folder: Path) -> list[Path]:
     """List the parts of a table in their order; a single file is its own part."""
-    if folder.is_file():
+    # An object store tells a file from a folder by listing: it is asked only where the listing finds no part.
+    if is_local(folder) and folder.is_file():
         return [folder]
-    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+    found = list_paths(folder, ".parquet")
+    return [folder] if not found and not is_local(folder) and folder.is_file() else found
 
 
 def read_part(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
@@ -110,20 +112,20 @@ def read_row_groups(path: Path, columns: Iterable[str], dictionary: pa.Array | N
 
 def group_rows(path: Path) -> list[int]:
     """Count the rows of each row group of a part."""
-    footer = pq.read_metadata(path)
+    footer = read_metadata(path)
     return [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
 
 
 def count_rows(folder: Path) -> int:
     """Count the rows of a table from its footers."""
-    return sum(pq.read_metadata(path).num_rows for path in part_paths(folder))
+    return sum(read_metadata(path).num_rows for path in part_paths(folder))
 
 
 def prune_parts(folder: Path, keep: Iterable[str]) -> None:
     """Remove the parts that are not to keep, and what a killed process left."""
     wanted = set(keep)
     remove_leftovers(folder)
-    for path in part_paths(folder) if folder.is_dir() else []:
+    for path in list_paths(folder, ".parquet"):
         if path.name not in wanted:
             path.unlink()
 
@@ -137,17 +139,38 @@ def ensure_part(folder: Path, schema: pa.Schema) -> None:
 def checksum(path: Path) -> str:
     """Hash a file's bytes (BLAKE2b, 16 hex digits), in blocks."""
     digest = hashlib.blake2b(digest_size=8)
-    with open(path, "rb") as file:
+    with open_read(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 
 
+def read_metadata(path: Path) -> pq.FileMetaData:
+    """Read what the end of a part says of it."""
+    if is_local(path):
+        return pq.read_metadata(path)
+    with open_read(path) as file:
+        return pq.read_metadata(file)
+
+
+def read_rows(place: Path | Sequence[Path], columns: Sequence[str] | None = None, filters: object = None) -> pa.Table:
+    """Read a table, a part or some parts at once, filtered as ``pyarrow.parquet.read_table`` does."""
+    paths = list(place) if isinstance(place, Sequence) else [place]
+    if all(map(is_local, paths)):
+        return pq.read_table(place, columns=columns, filters=filters)
+    keys = [part.path for path in paths for part in part_paths(path)]  # type: ignore[attr-defined]
+    return pq.read_table(keys, columns=columns, filters=filters, filesystem=paths[0].fs)  # type: ignore[attr-defined]
+
+
 def _open(path: Path) -> pq.ParquetFile:
-    footer = pq.read_metadata(path)
+    footer = read_metadata(path)
     # Only whole columns: the leaves of a list or struct column may carry the same name.
     names = {footer.schema.column(place).path for place in range(footer.num_columns)}
-    return pq.ParquetFile(path, metadata=footer, read_dictionary=[n for n in schemas.DICTIONARY if n in names])
+    encoded = [n for n in schemas.DICTIONARY if n in names]
+    if is_local(path):
+        return pq.ParquetFile(path, metadata=footer, read_dictionary=encoded)
+    # The wanted columns' ranges are fetched in few requests.
+    return pq.ParquetFile(open_read(path), metadata=footer, read_dictionary=encoded, pre_buffer=True)
 
 
 def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
