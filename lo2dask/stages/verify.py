@@ -67,10 +67,11 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
         problems += [p for some in own.wave(check_metrics, metrics, "metrics", checks=checks) for p in some]
     problems += [*_strangers(layout, batches, checks), *_totals(layout, found, checks), *_explained(layout)]
     told = tuple(dict.fromkeys(str(problem) for problem in problems if problem))
-    counts = [sum(getattr(one, name) for one in found) for name in ("files", "events", "sequences", "rejects")]
+    names = ("files", "events", "sequences", "rejects", "bytes")
+    counts = {name: sum(getattr(one, name) for one in found) for name in names}
     return VerifySummary(
-        layout.root, told, len(batches), *counts, len(checks.models), len(bundles), sum(one.bytes for one in found),
-        time.perf_counter() - started,
+        output=layout.root, problems=told, batches=len(batches), models=len(checks.models), bundles=len(bundles),
+        seconds=time.perf_counter() - started, **counts,
     )  # fmt: skip
 
 

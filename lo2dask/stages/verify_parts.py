@@ -104,9 +104,9 @@ def check_batch(batch: Batch, checks: Checks) -> Found:
             problems.append(_at(layout, error.path, error.why))
     ids = strings(tables["sequences"]["seq_id"]).to_pylist() if "sequences" in tables else []
     size = sum(entry[0] for entry in record["outputs"].values())
-    counts = [record[key] for key in ("files", "events", "sequences", "rejects")]
+    counts = {key: record[key] for key in ("files", "events", "sequences", "rejects")}
     # A file that is gone or damaged is found in its record, and again where it is read.
-    return Found(tuple(_first_of_each_place(problems)), *counts, size, hashes(ids, 0))
+    return Found(tuple(_first_of_each_place(problems)), **counts, bytes=size, ids=hashes(ids, 0))
 
 
 def check_record(batch: Batch, record: dict[str, Any], layout: Layout) -> Iterator[Problem]:
