@@ -18,6 +18,7 @@ _FUNCTIONS = {
     "score": ("lo2dask.stages.score", "score"),
     "grid": ("lo2dask.stages.grid", "grid"),
     "run": ("lo2dask.stages.run", "run"),
+    "plan": ("lo2dask.stages.planning", "plan"),
     "verify": ("lo2dask.stages.verify", "verify"),
 }
 _NAMES = {
@@ -33,6 +34,7 @@ _NAMES = {
             "ScoreOptions",
             "GridOptions",
             "RunOptions",
+            "PlanOptions",
             "VerifyOptions",
         )
     },

@@ -20,6 +20,7 @@ from lo2dask.options import (
     GridOptions,
     LoadOptions,
     Options,
+    PlanOptions,
     ReportOptions,
     RunOptions,
     ScoreOptions,
@@ -159,6 +160,7 @@ _add("train", TrainOptions, "train", "Fit the Isolation Forest and registry mode
 _add("explain", ExplainOptions, "explain", "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).")
 _add("report", ReportOptions, "report", "Say what is there and what is missing: report.md and one page, report.html.")
 _add("score", ScoreOptions, "score", "Apply a saved bundle to new runs; labels are not needed, nothing is learned.")
+_add("plan", PlanOptions, "plan", "Say what a size would need: time, memory, scratch and output disk.")
 _add("verify", VerifyOptions, "verify", "Say whether OUTPUT_DIR adds up: rows, records, checksums, bundles.")
 _add("grid", GridOptions, "grid", "Measure every service, representation and algorithm on several hold-outs.")
 _add(

@@ -10,6 +10,7 @@ from lo2dask.cli_progress import watching
 from lo2dask.cli_summary import (
     explain_text,
     extract_text,
+    forecast_text,
     grid_text,
     load_text,
     plan_text,
@@ -28,6 +29,7 @@ from lo2dask.options import (
     GridOptions,
     LoadingOptions,
     LoadOptions,
+    PlanOptions,
     ReportOptions,
     RunOptions,
     ScoreOptions,
@@ -136,6 +138,15 @@ def score(options: ScoreOptions) -> None:
         summary = score_runs(options, session)
     _close(options, summary, "\n".join(score_text(summary)))
     _check_strict(options, summary.rejects, summary.output)
+
+
+def plan(options: PlanOptions) -> None:
+    """Say what a size would need."""
+    from lo2dask.stages.planning import plan as plan_size
+
+    with watching(quiet=options.quiet, log_format=options.log_format):
+        needs = plan_size(options)
+    _close(options, needs, "\n".join(forecast_text(needs)))
 
 
 def verify(options: VerifyOptions) -> None:

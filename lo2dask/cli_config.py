@@ -25,7 +25,8 @@ def read_config(path: Path, params: Mapping[str, click.Parameter], switches: Map
     values: dict[str, Any] = {}
     for key, value in _read_mapping(path).items():
         name = str(key).strip().lstrip("-").replace("-", "_")
-        name, value = _switched(name, value, switches)
+        # What is a word of Python's has an underscore behind it: `from`.
+        name, value = _switched(f"{name}_" if f"{name}_" in params else name, value, switches)
         if name not in params or name == "config":
             raise InputError(f"--config {path}: {key!r} is no option of this command{_close(name, params)}")
         if name in values:

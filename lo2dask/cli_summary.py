@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lo2dask.stages.dryrun import DryRun
     from lo2dask.stages.explain import ExplainSummary
     from lo2dask.stages.extract import ExtractSummary
+    from lo2dask.stages.forecast import Forecast
     from lo2dask.stages.grid import GridSummary
     from lo2dask.stages.load import LoadSummary
     from lo2dask.stages.report import ReportSummary
@@ -157,6 +158,31 @@ def score_text(summary: "ScoreSummary") -> list[str]:
         lines.append(f"without a score, because the bundle has no model of their service: {summary.unscored:,}")
     lines.append(f"rejects: {summary.rejects:,}" if summary.rejects else "rejects: none")
     return [*lines, f"sequences: {summary.predictions}", f"runs and test cases: {summary.run_scores}"]
+
+
+def forecast_text(needs: "Forecast") -> list[str]:
+    """Write what a size would need, stage by stage."""
+    rows = [{"stage": name, "time": duration(seconds)} for name, seconds in needs.seconds.items()]
+    rows.append({"stage": "all", "time": duration(needs.total_seconds)})
+    return [
+        f"{megabytes(needs.bytes)} in {count(needs.batches, 'part')}, about {count(needs.sequences, 'sequence')}, "
+        f"{count(needs.workers, 'worker')} with a core each",
+        table(rows),
+        f"memory in all: {megabytes(needs.load_memory)} to load, up to {megabytes(needs.train_memory)} to train; "
+        f"up to {megabytes(needs.worker_memory)} for one worker",
+        f"disk: {megabytes(needs.output)} below the output folder, {megabytes(needs.scratch)} of scratch there",
+        f"rates: {needs.source}",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Write a time: ``42 s``, ``3 min 20 s``, ``5 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
 
 
 def verify_text(summary: "VerifySummary") -> list[str]:

@@ -100,8 +100,8 @@ def plain(value: Any) -> Any:
 
 
 def flag_name(name: str) -> str:
-    """Give the command line's form of an option's name: ``if_item`` is ``--if-item``."""
-    return "--" + name.replace("_", "-")
+    """Give the command line's form of an option's name: ``if_item`` is ``--if-item``, ``from_`` is ``--from``."""
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def _place(field: dataclasses.Field[Any], value: Any) -> Path:

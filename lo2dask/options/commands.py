@@ -202,6 +202,18 @@ class ReportOptions(CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanOptions(CommonOptions):
+    """`lo2dask plan`: time, memory and disk for a size."""
+
+    bytes: str = opt(REQUIRED, "raw logs to plan for, as 650GB")
+    from_: Path | None = opt(None, "output folder of an earlier run, whose rates are taken")
+    calibrate: bool = opt(False, "measure this machine first: half a minute of made-up logs through all stages")
+    save_events: bool = opt(False, "plan for load --save-events")
+    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work")
+    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB")
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerifyOptions(CommonOptions):
     """`lo2dask verify`: whether an output folder adds up."""
 

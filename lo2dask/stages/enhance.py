@@ -1,6 +1,7 @@
 """Phase C: templates are mined once, and each part of the sequence table gets its figures, bags and template ids."""
 
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lo2dask.features.vocabulary import Limits, choose, count_tokens, merge_coun
 from lo2dask.options import TrainOptions
 from lo2dask.stages.batch import update_outputs
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, text_is_current
+from lo2dask.stages.timings import note
 from lo2dask.storage import read_json, write_json
 from lo2dask.tables.append import add_columns
 from lo2dask.tables.layout import Layout
@@ -73,10 +75,15 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     if is_enhanced(layout, key):
         return
     layout.marker("enhance").unlink(missing_ok=True)
+    started = time.perf_counter()
     mined = _mine(layout)
+    finishing = time.perf_counter()
     summaries = _finish_parts(layout, key, session)
+    finished = time.perf_counter()
     _write_templates(layout, mined, summaries)
     _write_vocabulary(layout, summaries, key.max_features)
+    parts = finished - finishing
+    note(layout, "enhance", seconds=time.perf_counter() - started, parts_seconds=parts, workers=session.workers())
     write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
 
 

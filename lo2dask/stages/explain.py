@@ -38,9 +38,10 @@ from lo2dask.stages.explain_tasks import (
     sum_background,
     survey,
 )
+from lo2dask.stages.timings import note
 from lo2dask.storage import read_json, remove_tree, replacing, write_json, write_text
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import prune_parts
+from lo2dask.tables.parts import count_rows, prune_parts
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,9 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
         done = [_explain_model(entry, place == 0, options, own) for place, entry in enumerate(described)]
         _add_evidence(described, own)
         remove_stale(layout, {entry.first.key for entry in described})
+        if not any(summary.current for summary in done):
+            seconds, rows = time.perf_counter() - started, count_rows(layout.enhanced)
+            note(layout, "explain", seconds=seconds, workers=own.workers(), sequences=rows, models=len(done))
     return ExplainSummary(layout.explainability, tuple(done), time.perf_counter() - started)
 
 

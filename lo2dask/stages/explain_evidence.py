@@ -21,7 +21,7 @@ from lo2dask.features.masks import Mask
 from lo2dask.models import bundle
 from lo2dask.models.text import strings
 from lo2dask.stages.explain_lines import LineSource, PartLines, SequenceLines, line_source, part_records, read_lines
-from lo2dask.stages.explain_parts import GROUP_BYTES, Group, Subject, bundle_parts, group_parts
+from lo2dask.stages.explain_parts import Group, Subject, bundle_parts, group_parts
 from lo2dask.storage import read_json, status, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part, read_rows, write_part
@@ -31,7 +31,9 @@ logger = logging.getLogger(__name__)
 Counts = dict[str, tuple[int, dict[str, int]]]  # service -> sequences taken for normal, and those with each template
 Row = dict[str, Any]
 NO_NORMALS = Normals(0, {})
-GROUPS = 1024  # tasks of the waves that find lines, at the most
+# The waves that find lines: tasks at the most, and raw bytes of each at the least.
+GROUPS = 1024
+GROUP_BYTES = 16_000_000
 BAGS = pa.schema([schema.ENHANCED.field(name) for name in ("seq_id", "e_words", "e_event_drain_id")])
 
 
@@ -55,7 +57,7 @@ def add_evidence(witnesses: Sequence[Witness], session: Session) -> int:
     for witness in witnesses:
         _count_normals(witness, session)
     records = part_records(subject.layout)
-    groups = _groups(records, subject.layout)
+    groups = _groups(records)
     nearest = next((witness.nearest for witness in witnesses if witness.nearest), None)
     if nearest:
         names = [[record.name for record in group] for group in groups]
@@ -149,10 +151,10 @@ def row_bags(table: pa.Table, column: str) -> list[dict[str, int]]:
     return bags
 
 
-def _groups(records: Sequence[PartLines], layout: Layout) -> list[list[PartLines]]:
-    """Bundle tiny parts, as :func:`group_parts` does; their results are numbers, so there may be many bundles."""
+def _groups(records: Sequence[PartLines]) -> list[list[PartLines]]:
+    """Bundle tiny parts by the raw bytes that their lines are found in; results are numbers, so bundles may be many."""
     by_name = {record.name: record for record in records}
-    sizes = [status(layout.enhanced / name).st_size for name in by_name]
+    sizes = [record.batch.bytes if record.batch else 0 for record in records]
     return [[by_name[name] for name in group] for group in bundle_parts(list(by_name), sizes, GROUPS, GROUP_BYTES)]
 
 

@@ -22,6 +22,7 @@ from lo2dask.stages.enhance import enhance_tables
 from lo2dask.stages.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
 from lo2dask.stages.plan import LoadPlan, make_plan, manifest_rows, open_output
 from lo2dask.stages.text import EnhanceKey, mark_text
+from lo2dask.stages.timings import note
 from lo2dask.storage import read_json, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import count_rows, ensure_part, part_paths, prune_parts, write_part
@@ -68,6 +69,9 @@ def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
         enhancing = options.enhance and options.save_parquet
         key = EnhanceKey.of(options, load_masks(options.mask_file))
         plan, records = read_tree(options, key if enhancing else None, own)
+        if records and not any(record["skipped"] for record in records):
+            seconds = time.perf_counter() - started
+            note(layout, "load", seconds=seconds, workers=own.workers(), bytes=plan.bytes, files=plan.files)
         metrics = load_metrics(layout, options, own) if options.load_metrics else None
         if enhancing:
             enhance_tables(layout, key, own)

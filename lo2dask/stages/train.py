@@ -21,11 +21,12 @@ from lo2dask.stages.exports import export_enhanced, export_forest, export_models
 from lo2dask.stages.fitting import FitPlan, fit_units
 from lo2dask.stages.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
 from lo2dask.stages.text import loaded
+from lo2dask.stages.timings import note, tree_bytes
 from lo2dask.stages.units import BASELINE, FOREST, Unit, working_folder
 from lo2dask.stages.vocabularies import choose_columns, count_parts
 from lo2dask.storage import read_json, remove_tree, write_json
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import checksum, part_paths, read_parts
+from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +127,7 @@ def _train(
     options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given_splits: Mapping[str, Split],
     session: Session,
 ) -> list[ModelLine]:  # fmt: skip
+    started = time.perf_counter()
     folder = working_folder(layout)
     remove_tree(folder)
     splits = make_splits(layout, options) | dict(given_splits)
@@ -143,7 +145,9 @@ def _train(
     lines, calibrations = _measure(options, layout, targets, splits, records, startup)
     keep_calibrations(targets, calibrations, session)
     write_predictions(layout, targets, session)
+    figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
     remove_tree(folder)
+    note(layout, "train", seconds=time.perf_counter() - started, workers=session.workers(), **figures)
     return lines
 
 

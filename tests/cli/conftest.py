@@ -7,7 +7,7 @@ import pytest
 
 from lo2dask import cli_actions
 
-COMMANDS = ("synth", "load", "train", "explain", "extract", "report", "score", "grid", "run", "verify")
+COMMANDS = ("synth", "load", "train", "explain", "extract", "report", "score", "grid", "run", "verify", "plan")
 
 
 @pytest.fixture

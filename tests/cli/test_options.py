@@ -130,4 +130,5 @@ def test_options_are_a_class_of_options() -> None:
         "grid",
         "run",
         "verify",
+        "plan",
     }

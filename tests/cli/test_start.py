@@ -28,7 +28,22 @@ def modules_after(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "synth", "load", "train", "explain", "extract", "report", "score", "grid", "run", "verify", "models", "masks"],
+    [
+        "",
+        "synth",
+        "load",
+        "train",
+        "explain",
+        "extract",
+        "report",
+        "score",
+        "grid",
+        "run",
+        "verify",
+        "plan",
+        "models",
+        "masks",
+    ],
 )
 def test_help_imports_nothing_heavy(command: str) -> None:
     assert not modules_after(*command.split(), "--help") & set(HEAVY)

@@ -1,5 +1,6 @@
 """Verify finds each way in which a folder can be damaged, and nothing in one that is whole."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from lo2dask import schema
+from lo2dask import cli_actions, schema
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.options import VerifyOptions
@@ -176,13 +177,16 @@ def test_sizes_alone_do_not_see_a_byte(root: Layout) -> None:
     assert found(root.root, checksums=False) == []
 
 
-def test_the_command_ends_with_one_and_a_line_for_each_problem(root: Layout, command: Callable) -> None:
-    good = command("verify", root.root, "--cluster", "local", "--workers", 1)
+def test_the_command_ends_with_one_and_a_line_for_each_problem(
+    root: Layout, command: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_actions, "opened", lambda options: contextlib.nullcontext(Session.serial(options)))
+    good = command("verify", root.root)
     assert good.code == 0, good.err
     assert good.out.startswith("ok: ")
     (root.models / "lr_words.joblib.sha256").unlink()
     (root.rejects / "part-000007.parquet").write_text("strange")
-    bad = command("verify", root.root, "--workers", 1)
+    bad = command("verify", root.root)
     assert bad.code == 1
     assert len(bad.out.splitlines()) == 2
     assert bad.err.splitlines()[-1] == f"lo2dask: {root.root}: 2 problems"
