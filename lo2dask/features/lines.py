@@ -4,6 +4,7 @@ Identifiers stand almost all in a line's head (time, thread, correlation id) or 
 few hundred distinct normalised lines: everything textual is done on those, and counts travel by sparse products.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,38 +36,33 @@ class Slab:
     line: Ints
     lines: pa.Array
     bodies: pa.Array
-    heads: pa.Array
     headed: Bools
 
-    @property
+    @functools.cached_property
     def by_line(self) -> sparse.csr_matrix:
         """Count each sequence's normalised lines: (sequences x lines), int32."""
         return count_pairs(self.sequence, self.line, (self.n_sequences, len(self.lines)))
 
 
 def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
-    """Take the text of event rows (columns seq_id, m_message, thread, correlation_id, _head).
+    """Take the text of event rows (columns seq_id, thread, correlation_id, _statement).
 
     Returns the batch-wide seq_id codes of the slab's sequences, ascending, and the slab, whose rows follow them.
     """
     codes, sequence = _distinct(_codes(events["seq_id"]))
-    messages = _whole(events["m_message"])
-    head = events["_head"].to_numpy().astype(np.int64)
-    buffer, offsets = text_bytes(messages)
-    starts = offsets[:-1]
-    statements = slices(buffer, starts + head, offsets[1:]).dictionary_encode()
+    statements = _whole(events["_statement"])
+    # A line with a well-formed head has a thread, if only an empty one.
+    headed = pc.is_valid(_whole(events["thread"])).to_numpy(zero_copy_only=False)
     bodies = normalise(statements.dictionary, masks)
     body = bodies.indices.to_numpy()[statements.indices.to_numpy()]
-    kinds, kind = _heads(events, head, masks)
+    kinds, kind = _heads(events, headed, masks)
     pairs, line = _distinct(kind * max(len(bodies.dictionary), 1) + body)
     line_kind, line_body = np.divmod(pairs, max(len(bodies.dictionary), 1))
     texts = bodies.dictionary.take(pa.array(line_body))
     lines = pc.binary_join_element_wise(kinds.take(pa.array(line_kind)), texts, "")
-    ends = starts + np.maximum(head - 1, 0)
     return codes, Slab(
         len(codes), sequence, statements.indices.to_numpy(), statements.dictionary, line, lines, texts,
-        slices(buffer, starts, ends),
-        head > 0,
+        headed,
     )  # fmt: skip
 
 
@@ -83,7 +79,7 @@ def raw_counts(slab: Slab, messages: pa.Array) -> dict[str, TokenCounts]:
     """Count words and trigrams of the lines as they stand, by sequence."""
     by_statement = count_pairs(slab.sequence, slab.statement, (slab.n_sequences, len(slab.statements)))
     headed = slab.headed
-    words = count_words(slab.heads.filter(pa.array(headed)))
+    words = count_words(_head_texts(slab, messages))
     of_heads = TokenCounts(_sum_rows(words.counts, slab.sequence[headed], slab.n_sequences), words.tokens)
     return {
         "e_words": join_counts([of_heads, _product(by_statement, count_words(slab.statements))]),
@@ -91,7 +87,15 @@ def raw_counts(slab: Slab, messages: pa.Array) -> dict[str, TokenCounts]:
     }
 
 
-def _heads(events: pa.Table, head: Ints, masks: tuple[Mask, ...]) -> tuple[pa.Array, Ints]:
+def _head_texts(slab: Slab, messages: pa.Array) -> pa.Array:
+    """Cut the heads off the lines that have one: what stands before the statement and the space before it."""
+    buffer, offsets = text_bytes(messages)
+    statement = pc.binary_length(slab.statements).to_numpy().astype(np.int64)[slab.statement]
+    ends = offsets[1:] - statement - 1
+    return slices(buffer, offsets[:-1][slab.headed], ends[slab.headed])
+
+
+def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa.Array, Ints]:
     """Normalise the heads: the few distinct ones, and which of them each line has ("" without a head)."""
     thread = _whole(events["thread"])
     threads = thread.dictionary if len(thread.dictionary) else pa.array([""])
@@ -102,7 +106,7 @@ def _heads(events: pa.Table, head: Ints, masks: tuple[Mask, ...]) -> tuple[pa.Ar
     kinds = [
         f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
     ]
-    return pa.array([*kinds, ""], pa.string()), np.where(head > 0, kind, len(kinds))
+    return pa.array([*kinds, ""], pa.string()), np.where(headed, kind, len(kinds))
 
 
 def _distinct(values: Ints) -> tuple[Ints, Ints]:

@@ -28,7 +28,7 @@ class Mask:
     example: str
 
 
-# The identifiers come first: behind them a slab's texts are few, and the other masks cost nothing.
+# The identifiers come first, the most frequent before the others: behind them a slab's texts are few.
 MASKS = (
     Mask(
         "uuid",
@@ -36,6 +36,8 @@ MASKS = (
         "<UUID>",
         "96bce40c-3e1e-41df-ac31-34e16e0a46b8",
     ),
+    Mask("object-hash", r"@[0-9a-f]{5,8}\b", "@<HASH>", "LightBasicAuthenticationMechanism@756fad98"),
+    Mask("hex-id", r"\b[0-9a-f]{8}\b", "<HEX>", "Load:66c2c2bd"),
     Mask("code", r"(\bcode ?= ?)[A-Za-z0-9_-]{22}", r"\1<CODE>", "code = keNUio1dQP-rs6SyE15iUw"),
     Mask(
         "pkce",
@@ -44,8 +46,6 @@ MASKS = (
         'validate( "TFmQs-RBvnnNrL3gQAU7vNJY2UyyOTs8lq15w8l_RLM", code_challenge)',
     ),
     Mask("credentials", "B(asic|earer) [A-Za-z0-9+/=._~-]+", r"B\1 <CREDENTIALS>", "Basic Zjc1MjllN2UtYWNlMC00="),
-    Mask("object-hash", r"@[0-9a-f]{5,8}\b", "@<HASH>", "LightBasicAuthenticationMechanism@756fad98"),
-    Mask("hex-id", r"\b[0-9a-f]{8}\b", "<HEX>", "Load:66c2c2bd"),
     Mask(
         "jwt", r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", "<JWT>", "eyJraWQiOiIxMDAi.eyJpc3MiOiJ1cm4.aGk"
     ),

@@ -15,9 +15,8 @@ from lo2dask.features.bags import add_slabs, to_bags
 from lo2dask.features.figures import TextFigures
 from lo2dask.features.lines import Slab, masked_counts, raw_counts, read_slab
 from lo2dask.features.masks import Mask
-from lo2dask.features.tokens import NEWLINE, TokenCounts, text_bytes
-from lo2dask.parse.columns import HEAD
-from lo2dask.parse.lines import Ints, padded, scan_headers
+from lo2dask.features.tokens import TokenCounts
+from lo2dask.parse.lines import Ints
 
 # Counts of so many slabs are added up as they come, so that one huge log does not pile them up.
 MOST_SLABS = 3
@@ -72,7 +71,7 @@ class TextPass:
         self.figures = TextFigures(self.n_files)
 
     def add(self, events: pa.Table) -> None:
-        """Take a slab of event rows (schema.EVENTS with dictionary-encoded seq_id, and ``_head``)."""
+        """Take a slab of event rows (schema.EVENTS with dictionary-encoded seq_id, and ``_statement``)."""
         if events.num_rows == 0:
             return
         rows, slab = read_slab(events, self.masks)
@@ -143,15 +142,3 @@ class TextPass:
 
 
 _LATEST = int(np.iinfo(np.int64).max)
-
-
-def with_heads(events: pa.Table) -> pa.Table:
-    """Add ``_head`` to event rows that come from disk: where each message's statement begins, in bytes."""
-    messages = events["m_message"].combine_chunks()
-    buffer, offsets = text_bytes(messages)
-    starts = offsets[:-1]
-    # The header is on a merged event's first line.
-    newlines = np.append(np.flatnonzero(buffer == NEWLINE), len(buffer))
-    ends = np.minimum(offsets[1:], newlines[np.searchsorted(newlines[:-1], starts)])
-    header = scan_headers(padded(buffer.tobytes()), starts, ends)
-    return events.append_column(HEAD, pa.array((header.statement - starts).astype(np.int32)))

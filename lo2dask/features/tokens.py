@@ -13,6 +13,8 @@ from lo2dask.parse.lines import Ints
 Keys = npt.NDArray[np.int32] | Ints
 
 NEWLINE = 0x0A
+# Pairs are counted in a table of so many cells, 8 bytes each, where it holds all; sorting them takes far longer.
+_MOST_CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,18 @@ def count_trigrams(texts: pa.Array) -> TokenCounts:
 
 def count_pairs(rows: Ints, columns: Keys, shape: tuple[int, int]) -> sparse.csr_matrix:
     """Count (row, column) pairs into a canonical CSR matrix of int32."""
+    if shape[0] * shape[1] <= _MOST_CELLS:
+        return _count_cells(np.bincount(rows * np.int64(shape[1]) + columns, minlength=1), shape)
     ones = np.ones(len(rows), dtype=np.int32)
     return sparse.coo_matrix((ones, (rows, columns)), shape=shape).tocsr()
+
+
+def _count_cells(cells: Ints, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """Turn the counts of a dense table's cells, in order and cut behind the last that counts, into a CSR matrix."""
+    filled = np.flatnonzero(cells)
+    rows, columns = np.divmod(filled, max(shape[1], 1))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))]).astype(np.int32)
+    return sparse.csr_matrix((cells[filled].astype(np.int32), columns.astype(np.int32), indptr), shape=shape)
 
 
 def join_counts(parts: list[TokenCounts]) -> TokenCounts:

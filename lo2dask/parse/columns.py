@@ -1,6 +1,6 @@
 """Builds the event columns of kept lines without touching one line in Python."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,9 @@ from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
 EVENTS = schema.in_memory(schema.EVENTS)
-HEAD = pa.field("_head", pa.int32())
+STATEMENT = pa.field("_statement", pa.dictionary(pa.int32(), pa.string()))
+# Encodes the statements of a chunk, given as its padded buffer and their starts and ends.
+StatementEncoder = Callable[[Bytes, Ints, Ints], pa.DictionaryArray]
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class FileKeys:
 
 
 def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
-    """Build event rows (schema.EVENTS, dictionary-encoded) plus ``_head``, the bytes before the statement."""
+    """Build event rows (schema.EVENTS, dictionary-encoded)."""
     header = lines.header
     formed = np.zeros(len(lines.starts), dtype=bool)
     formed[header.rows] = True
@@ -66,12 +68,10 @@ def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
         "thread": _spread(slices(buffer, *header.thread).dictionary_encode(), header.rows, formed),
         "correlation_id": _spread_text(slices(buffer, *header.correlation), header.rows, formed),
         "is_continuation": pa.array(header.time_ms < 0),
-        "_head": pa.array((header.statement - lines.starts).astype(np.int32)),
     }
     columns |= split_source(_spread(slices(buffer, *header.source).dictionary_encode(), header.rows, formed))
     columns |= _lengths(buffer, lines)
-    names = [*EVENTS.names, HEAD.name]
-    return pa.table([columns[name] for name in names], schema=pa.schema([*EVENTS, HEAD]))
+    return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
 
 
 def split_source(source: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:
@@ -99,13 +99,19 @@ def merge_continuations(table: pa.Table) -> pa.Table:
     if table.num_rows == 0:
         return table
     starts = np.append(event_starts(table), table.num_rows)
-    messages = pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), table["m_message"].combine_chunks())
     merged = table.take(pa.array(starts[:-1]))
-    merged = _set(merged, "m_message", pc.binary_join(messages, "\n"))
+    merged = _set(merged, "m_message", _joined(table["m_message"].combine_chunks(), starts))
+    if STATEMENT.name in table.column_names:
+        statements = table[STATEMENT.name].combine_chunks().dictionary_decode()
+        merged = _set(merged, STATEMENT.name, _joined(statements, starts).dictionary_encode())
     for name in ("e_words_len", "e_trigrams_len", "e_chars_len", "e_lines_len"):
         sums = np.add.reduceat(table[name].to_numpy().astype(np.int64), starts[:-1])
         merged = _set(merged, name, pa.array(sums.astype(np.int32)))
     return merged
+
+
+def _joined(lines: pa.StringArray, starts: Ints) -> pa.StringArray:
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), lines), "\n")
 
 
 def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:

@@ -8,7 +8,14 @@ import pyarrow as pa
 from lo2dask.options import LoadingOptions
 from lo2dask.parse.chunks import LONGEST_LINE, TOO_LONG, Counts, Reading, Segment, read_chunks
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
-from lo2dask.parse.columns import FileKeys, event_columns, event_starts, merge_continuations
+from lo2dask.parse.columns import (
+    STATEMENT,
+    FileKeys,
+    StatementEncoder,
+    event_columns,
+    event_starts,
+    merge_continuations,
+)
 from lo2dask.parse.lines import (
     Bools,
     Bytes,
@@ -59,11 +66,12 @@ class EventParser:
     keys: FileKeys
     policy: LinePolicy
     reading: Reading
+    encode: StatementEncoder | None = None
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
 
     def parse(self, chunk: list[Segment]) -> pa.Table:
-        """Parse one chunk into event rows (schema.EVENTS, dictionary-encoded) plus ``_head``, the header's bytes."""
+        """Parse one chunk into event rows (schema.EVENTS, dictionary-encoded), with ``_statement`` if it is encoded."""
         chunk = repair_utf8(chunk, self.reading)
         buffer = padded(*(segment.data for segment in chunk))
         layout = _lay_out(buffer, chunk)
@@ -73,7 +81,10 @@ class EventParser:
         self._remember(chunk, stamps, layout)
         if self.policy.continuation == "fill":
             stamps = layout.filled
-        table = event_columns(buffer, _take(layout, header, stamps, keep), self.keys)
+        lines = _take(layout, header, stamps, keep)
+        table = event_columns(buffer, lines, self.keys)
+        if self.encode:
+            table = table.append_column(STATEMENT, self.encode(buffer, lines.header.statement, lines.ends))
         return self._merge(table) if self.policy.continuation == "merge" else table
 
     def finish(self) -> list[pa.Table]:

@@ -11,8 +11,8 @@ Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
 SPACE, OPENING, CLOSING, DASH = 0x20, 0x5B, 0x5D, 0x2D
-# Bytes behind the buffer, so that a gather of a header's fixed part never leaves it.
-PADDING = 32
+# Bytes behind the buffer, so that no gather of a header's fixed part or of a UUID leaves it.
+PADDING = 48
 _WHITESPACE = np.zeros(256, dtype=bool)
 _WHITESPACE[list(b" \t\r\n\v\f")] = True
 _CAPITAL = np.zeros(256, dtype=bool)

@@ -14,6 +14,7 @@ from lo2dask import schema
 from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.startup import STARTUP, startup_words
+from lo2dask.features.statements import encode_statements
 from lo2dask.features.textpass import BAGS, CODES, LINES, TextPass, TextTables
 from lo2dask.memory import process_memory
 from lo2dask.options import fingerprint
@@ -102,9 +103,9 @@ def output_entry(root: Path, path: Path) -> tuple[str, list[Any]]:
     return path.relative_to(root).as_posix(), [status(path).st_size, checksum(path)]
 
 
-def read_slabs(files: list[SourceFile], keys: FileKeys, policy: LinePolicy, reading: Reading) -> Iterator[pa.Table]:
-    """Parse files into slabs of event rows (schema.EVENTS, dictionary-encoded, and ``_head``), asserting the counts."""
-    parser = EventParser(keys, policy, reading)
+def read_slabs(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Table]:
+    """Parse files into slabs of event rows (schema.EVENTS, dictionary-encoded), asserting the counts of lines."""
+    reading = parser.reading
     waiting: list[pa.Table] = []
     size = 0
     for chunk in read_chunks(files, reading):
@@ -129,7 +130,8 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         if job.save_events:
             written.append(job.layout.events / name)
             writer = stack.enter_context(PartWriter(written[-1], schema.EVENTS))
-        for slab in read_slabs(files, keys, job.policy, reading):
+        parser = EventParser(keys, job.policy, reading, encode_statements if text else None)
+        for slab in read_slabs(parser, files):
             base.add(slab)
             events += slab.num_rows
             if writer:

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 from lo2dask.explain.evidence import Patterns
 from lo2dask.features.lines import read_slab
 from lo2dask.features.masks import Mask
+from lo2dask.features.statements import with_statements
 from lo2dask.features.templates import Templates
-from lo2dask.features.textpass import with_heads
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.columns import FileKeys
-from lo2dask.parse.events import LinePolicy
+from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.schema import seq_id
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
@@ -104,9 +104,9 @@ def _place(file: SourceFile) -> str:
 
 
 def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
-    slabs = list(read_slabs([file], FileKeys.of([file]), policy, Reading()))
-    tables = [slab.select([*_COLUMNS, "_head"]) for slab in slabs]
-    return pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else pa.table({})
+    tables = [slab.select(_COLUMNS) for slab in read_slabs(EventParser(FileKeys.of([file]), policy, Reading()), [file])]
+    events = pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else pa.table({})
+    return with_statements(events) if tables else events
 
 
 def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
@@ -117,7 +117,7 @@ def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
         for name in pc.unique(chosen["seq_id"].cast(pa.string())).to_pylist():
             pieces.setdefault(name, []).append(chosen.filter(pc.equal(chosen["seq_id"].cast(pa.string()), name)))
     for name, tables in sorted(pieces.items()):
-        yield name, with_heads(pa.concat_tables(tables).unify_dictionaries().combine_chunks())
+        yield name, with_statements(pa.concat_tables(tables).unify_dictionaries().combine_chunks())
 
 
 def _patterns(events: pa.Table, source: LineSource, templates: Templates, known: dict[str, str]) -> Patterns:

@@ -9,12 +9,13 @@ import numpy as np
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask, masks_fingerprint
-from lo2dask.features.textpass import TextPass, TextTables, with_heads
+from lo2dask.features.statements import encode_statements, with_statements
+from lo2dask.features.textpass import TextPass, TextTables
 from lo2dask.memory import parse_bytes
 from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.columns import FileKeys
-from lo2dask.parse.events import LinePolicy
+from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
 from lo2dask.stages.batch import TextJob, read_slabs, write_text
 from lo2dask.storage import read_json, to_path, write_json
@@ -116,7 +117,7 @@ def text_from_events(name: str, root: Path, job: TextJob) -> int:
     ids = sequences["seq_id"].cast("string").combine_chunks()
     text = TextPass(len(ids), job.masks, job.raw, job.keep_codes)
     for events in read_row_groups(layout.events / name, _TEXT_COLUMNS, dictionary=ids):
-        text.add(with_heads(events))
+        text.add(with_statements(events))
     write_text(layout, name, text.tables(sequences, np.arange(len(ids))), job.keep_codes)
     return len(ids)
 
@@ -131,10 +132,11 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     layout, name = Layout(root), part_name(batch.index)
     files = [replace(file, path=_moved(file.path, source.moved)) for file in batch_files(batch)]
     sequences = read_part(layout.sequences / name)
-    keys, reading = FileKeys.of(files), Reading()
+    keys = FileKeys.of(files)
     text = TextPass(len(files), job.masks, job.raw, job.keep_codes)
     lengths = np.zeros(len(files), dtype=np.int64)
-    for slab in read_slabs(files, keys, source.policy, reading):
+    parser = EventParser(keys, source.policy, Reading(), encode_statements)
+    for slab in read_slabs(parser, files):
         text.add(slab)
         lengths += np.bincount(slab["seq_id"].combine_chunks().indices.to_numpy(), minlength=len(files))
     rows = np.flatnonzero(lengths)

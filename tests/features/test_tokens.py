@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from lo2dask.features.bags import add_slabs, from_bags, from_token_lists, to_bags, to_token_lists
 from lo2dask.features.lines import masked_counts, raw_counts, read_slab
 from lo2dask.features.masks import MASKS, normalise
-from lo2dask.features.textpass import TextPass, with_heads
+from lo2dask.features.statements import encode_statements, with_statements
+from lo2dask.features.textpass import TextPass
 from lo2dask.features.tokens import TokenCounts, count_trigrams, count_words
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.columns import FileKeys
-from lo2dask.parse.events import LinePolicy
+from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.tree import SourceFile
 from lo2dask.stages.batch import read_slabs
 
@@ -69,7 +70,8 @@ def events_of(contents: list[str], policy: str) -> list[pa.Table]:
             path.write_text(content, encoding="utf-8")
             size = path.stat().st_size
             files.append(SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token"))
-        return list(read_slabs(files, FileKeys.of(files), LinePolicy(0, policy, False), Reading()))
+        parser = EventParser(FileKeys.of(files), LinePolicy(0, policy, False), Reading(), encode_statements)
+        return list(read_slabs(parser, files))
 
 
 @settings(max_examples=100, deadline=None)
@@ -102,10 +104,11 @@ def test_masked_bags_are_raw_bags_of_normalised_lines(contents: list[str], polic
 @settings(max_examples=60, deadline=None)
 @given(st.lists(logs, min_size=1, max_size=2), st.sampled_from(["fill", "merge"]))
 @example(["10:00:00.001 [XNIO-1 task-3]  f3ZRcnoES_G80IVuBDezBA ERROR c.n.Other run - \n\tat a b c d e"], "merge")
-def test_heads_found_again_in_stored_events(contents: list[str], policy: str) -> None:
+def test_statements_found_again_in_stored_events(contents: list[str], policy: str) -> None:
     """train takes the text from lo2_events.parquet: it must see what load saw."""
     for events in events_of(contents, policy):
-        assert with_heads(events.drop(["_head"]))["_head"].to_pylist() == events["_head"].to_pylist()
+        again = with_statements(events.drop(["_statement"]))
+        assert again["_statement"].to_pylist() == events["_statement"].to_pylist()
 
 
 def test_normalised_line_is_the_masked_line() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.columns import FileKeys
-from lo2dask.parse.events import LinePolicy
+from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.tree import SourceFile
 from lo2dask.stages.batch import read_slabs
 
@@ -25,7 +25,7 @@ def source(path: Path, run: str = V1, case: str = "correct") -> SourceFile:
 def parse_files(files: list[SourceFile], policy: LinePolicy) -> Parsed:
     """Parse files as one batch; give the event rows of each file and what reading has seen."""
     reading, keys = Reading(), FileKeys.of(files)
-    slabs = list(read_slabs(files, keys, policy, reading))
+    slabs = list(read_slabs(EventParser(keys, policy, reading), files))
     if not slabs:
         return [], reading
     table = pa.concat_tables(slabs).unify_dictionaries().combine_chunks()
