@@ -20,8 +20,6 @@ from typing import Any
 
 # Shares of train and explain that all workers have a part in.
 TRAIN_SHARED, EXPLAIN_SHARED = 0.5, 0.9
-# Below so many sequences an earlier run says nothing of how train and explain grow, only of their fixed part.
-FEW_SEQUENCES = 2_000
 SLAB_BYTES = 48 << 20
 # Plots, lists and bundles of the default models, however small the tree.
 OUTPUT_FIXED = 3_500_000
@@ -66,18 +64,18 @@ STORED = Rates(
     load_task=1.1e-8,
     enhance_task=1.3e-9,
     enhance_serial=3.0e-10,
-    train_fixed=4.0,
-    train_sequence=0.003,
-    explain_fixed=12.0,
-    explain_sequence=0.0125,
+    train_fixed=5.0,
+    train_sequence=0.0035,
+    explain_fixed=8.0,
+    explain_sequence=0.020,
     sequences=1.08e-6,
     events=0.096,
     tables=0.0084,
     sequence=2_800,
     scratch=18_000,
-    client=260e6,
-    worker=150e6,
-    slab=3.75,
+    client=280e6,
+    worker=160e6,
+    slab=4.2,
 )
 
 
@@ -187,18 +185,15 @@ def _with_enhance(rates: Rates, found: dict[str, Any] | None, size: int, speed: 
 
 
 def _with_models(rates: Rates, timings: dict[str, dict[str, Any]], speed: float) -> Rates:
-    """Take what train and explain cost: from enough sequences how they grow, from few of them their fixed part."""
+    """Take what train and explain cost: a run tells the sum, the stored rates how it parts into fixed and growing."""
     changes: dict[str, Any] = {}
     for stage in ("train", "explain"):
         found = timings.get(stage)
-        fixed, slope = (getattr(STORED, f"{stage}_{part}") * speed for part in ("fixed", "sequence"))
-        if found and found["sequences"] >= FEW_SEQUENCES:
-            fixed = min(fixed, found["seconds"] / 2)
-            slope = (found["seconds"] - fixed) / found["sequences"]
+        fixed, slope = (getattr(STORED, f"{stage}_{part}") for part in ("fixed", "sequence"))
+        factor = found["seconds"] / (fixed + slope * found["sequences"]) if found else speed
+        changes |= {f"{stage}_fixed": fixed * factor, f"{stage}_sequence": slope * factor}
+        if found:
             changes["workers"] = int(found["workers"])
-        elif found:
-            fixed = max(found["seconds"] - slope * found["sequences"], found["seconds"] / 2)
-        changes |= {f"{stage}_fixed": fixed, f"{stage}_sequence": slope}
         if stage == "train" and found and found["sequences"]:
             changes["scratch"] = found["scratch"] / found["sequences"]
     return replace(rates, **changes)

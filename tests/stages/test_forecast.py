@@ -10,7 +10,7 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.options import PlanOptions, TrainOptions
 from lo2dask.stages import planning
-from lo2dask.stages.forecast import FEW_SEQUENCES, STORED, Wanted, forecast, measured
+from lo2dask.stages.forecast import STORED, Wanted, forecast, measured
 from lo2dask.stages.planning import plan, rates_of
 from lo2dask.stages.timings import read_timings
 from lo2dask.stages.train import train
@@ -67,16 +67,16 @@ def test_the_run_that_the_rates_come_from_is_forecast_as_it_was() -> None:
     assert (needs.output, needs.scratch, needs.sequences) == (930_000_000, 80_000_000, 8_000)
 
 
-def test_a_small_run_says_nothing_of_how_models_grow() -> None:
+def test_train_and_explain_part_into_fixed_and_growing_as_the_stored_rates_do() -> None:
     stages = {name: {"seconds": 20.0, "workers": 2, "sequences": 100, "models": 5} for name in ("train", "explain")}
     stages["train"]["scratch"] = 0
-    assert FEW_SEQUENCES > 100
     rates = measured("small", stages, (1.0, 10**8, 2), {"events": 0, "tables": 1, "sequence": 1}, 100)
-    speed = 1e-8 / STORED.load_task
-    assert rates.train_sequence == pytest.approx(STORED.train_sequence * speed)
-    assert rates.train_fixed == pytest.approx(20.0 - 100 * rates.train_sequence)
+    assert rates.train_fixed + 100 * rates.train_sequence == pytest.approx(20.0)
+    assert rates.explain_fixed / rates.explain_sequence == pytest.approx(STORED.explain_fixed / STORED.explain_sequence)
     assert rates.events == STORED.events
-    assert rates.enhance_task == pytest.approx(STORED.enhance_task * speed)
+    assert rates.enhance_task == pytest.approx(STORED.enhance_task * 1e-8 / STORED.load_task)
+    alone = measured("load alone", {}, (1.0, 10**8, 2), {"events": 0, "tables": 1, "sequence": 1}, 100)
+    assert alone.train_fixed == pytest.approx(STORED.train_fixed * 1e-8 / STORED.load_task)
 
 
 def test_rates_of_a_folder(tiny_tree: Path, tmp_path: Path) -> None:
