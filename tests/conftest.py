@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lo2dask.options import SynthOptions
+
+# The first example pays for imports, and a machine may be busy: examples have no deadline.
+settings.register_profile("lo2dask", deadline=None, max_examples=40)
+settings.load_profile("lo2dask")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

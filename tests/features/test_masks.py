@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
+from hypothesis import given
 
 from lo2dask.errors import InputError
 from lo2dask.features.masks import MASKS, Mask, load_masks, masks_fingerprint, normalise
@@ -100,3 +102,14 @@ def test_a_replacement_that_names_no_group(tmp_path: Path, replacement: str) -> 
     path = write(tmp_path / "masks.yaml", f"- {{name: x, pattern: a, replacement: '{replacement}', example: a}}")
     with pytest.raises(InputError, match="mask 'x'"):
         load_masks(path)
+
+
+lines = st.lists(st.text('ab019:.-_[]@ ="<>é', max_size=30), max_size=20)
+
+
+@given(texts=lines, cut=st.integers(0, 20))
+def test_a_line_is_masked_alike_among_any_others(texts: list[str], cut: int) -> None:
+    """What a line becomes does not depend on the batch that it is read in."""
+    whole = normalise(pa.array(texts, pa.string()), MASKS).to_pylist()
+    parts = [normalise(pa.array(piece, pa.string()), MASKS).to_pylist() for piece in (texts[:cut], texts[cut:])]
+    assert whole == parts[0] + parts[1] == [masked(text) for text in texts]
