@@ -6,15 +6,17 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import click
 
-from lo2dask.cli_options import OptionsCommand
+from lo2dask.cli_options import FilePath, OptionsCommand
 from lo2dask.cli_text import one_line, say
-from lo2dask.errors import InputError, Lo2Error, RejectsError
+from lo2dask.errors import ClusterError, InputError, Lo2Error, RejectsError
 from lo2dask.options import (
+    CheckOptions,
     ExplainOptions,
     ExtractOptions,
     GridOptions,
@@ -42,6 +44,15 @@ def cli() -> None:
     Exit codes: 0 done; 1 failed; 2 wrong usage or unusable input; 3 done, but --strict and something was rejected;
     130 interrupted.
     """
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Give every command by its full name; those of a group as ``cluster check``."""
+    found: dict[str, click.Command] = {}
+    for name, command in cli.commands.items():
+        inner = command.commands if isinstance(command, click.Group) else {}
+        found |= {f"{name} {part}": one for part, one in inner.items()} or {name: command}
+    return found
 
 
 def main() -> None:
@@ -73,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
     except (Lo2Error, OSError) as error:
         if _debugging(arguments, state):
             say(traceback.format_exc(), err=True)
-        say(f"lo2dask: {_message(error)}", err=True)
+        say(f"lo2dask: {_message(error)}{_going_on(error, arguments)}", err=True)
         return _exit_code(error)
 
 
@@ -100,9 +111,17 @@ def _interrupted(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error.__cause__, EOFError):
         say("lo2dask: the input ended too early", err=True)
         return FAILED
-    again = shlex.join(["lo2dask", *(word for word in arguments if word != "--no-resume")])
-    say(f"lo2dask: interrupted; go on with: {again}", err=True)
+    say(f"lo2dask: interrupted; go on with: {_again(arguments)}", err=True)
     return INTERRUPTED
+
+
+def _going_on(error: Exception, arguments: list[str]) -> str:
+    return f"; go on with: {_again(arguments)}" if isinstance(error, ClusterError) else ""
+
+
+def _again(arguments: list[str]) -> str:
+    """Write the command line that goes on where this one stopped."""
+    return shlex.join(["lo2dask", *(word for word in arguments if word != "--no-resume")])
 
 
 def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -129,7 +148,7 @@ def _silence_libraries() -> None:
     warnings.simplefilter("ignore")
 
 
-def _add(name: str, kind: type[Options], action: str, help: str) -> None:
+def _add(name: str, kind: type[Options], action: str, help: str, group: click.Group = cli) -> None:
     """Add a command; its action lives in cli_actions, which is imported when the command runs."""
 
     def act(options: Any) -> None:
@@ -142,7 +161,7 @@ def _add(name: str, kind: type[Options], action: str, help: str) -> None:
     for param in command.params:
         if param.name == "list_models":
             param.is_eager, param.callback = True, _list_and_end
-    cli.add_command(command)
+    group.add_command(command)
 
 
 def _list_and_end(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
@@ -166,6 +185,29 @@ _add("grid", GridOptions, "grid", "Measure every service, representation and alg
 _add(
     "run", RunOptions, "run", "Load, train, explain and report in one go; a second run goes on where the first stopped."
 )
+
+
+@cli.group()
+def cluster() -> None:
+    """Check a cluster before work, and make certificates for one; cluster/README.md tells how to set one up."""
+
+
+_add(
+    "check",
+    CheckOptions,
+    "check_cluster",
+    "Start or reach the cluster of FILE, say what its workers have, end it.",
+    cluster,
+)
+
+
+@cluster.command()
+@click.argument("folder", type=FilePath())
+def certificates(folder: Path) -> None:
+    """Write certificates for --tls-folder into FOLDER: for a scheduler and workers that you start yourself."""
+    from lo2dask.cli_cluster import make_certificates
+
+    make_certificates(folder)
 
 
 @cli.command()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lo2dask.cli_cluster import check_text
 from lo2dask.cli_progress import watching
 from lo2dask.cli_summary import (
     explain_text,
@@ -23,6 +24,7 @@ from lo2dask.cli_summary import (
 from lo2dask.cli_text import count, json_values, say, say_json, table
 from lo2dask.errors import IntegrityError, RejectsError
 from lo2dask.options import (
+    CheckOptions,
     CommonOptions,
     ExplainOptions,
     ExtractOptions,
@@ -181,6 +183,15 @@ def run(options: RunOptions) -> None:
     text += report_text(summary.report)
     _close(options, summary, "\n".join([*text, f"all in {summary.seconds:,.1f} s"]))
     _check_strict(options, summary.load.rejects, summary.load.output)
+
+
+def check_cluster(options: CheckOptions) -> None:
+    """Check a cluster."""
+    from lo2dask.execute.check import check_cluster as check
+
+    with watching(quiet=options.quiet, log_format=options.log_format):
+        summary = check(options)
+    _close(options, summary, "\n".join(check_text(summary)))
 
 
 def list_models() -> None:

@@ -15,3 +15,7 @@ class RejectsError(Lo2Error):
 
 class IntegrityError(Lo2Error):
     """Rows went missing or a file is not what its record says: nothing may be lost in silence (exit code 1)."""
+
+
+class ClusterError(Lo2Error):
+    """The cluster was lost or wore out in mid-work; what is done lies on disk, and the same command goes on."""

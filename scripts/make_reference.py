@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from lo2dask.cli import cli
+from lo2dask.cli import all_commands
 from lo2dask.cli_options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
 from lo2dask.features.glossary import COLUMNS
 from lo2dask.schema import BAG_COLUMNS, ENHANCED, NUMERIC
@@ -26,7 +26,7 @@ FEATURES_END = "<!-- features: end -->"
 def reference() -> str:
     """Write the reference: every command, then every group of options with the commands that take it."""
     lines = ["| command | does |", "| --- | --- |"]
-    for name, command in sorted(cli.commands.items()):
+    for name, command in sorted(all_commands().items()):
         lines.append(f"| `{usage(name, command)}` | {cell(command.help or '')} |")
     for title, owners, rows in groups():
         lines += ["", f"**{cell(title)}** ({', '.join(f'`{owner}`' for owner in owners)})", ""]
@@ -55,9 +55,13 @@ def usage(name: str, command: click.Command) -> str:
 def groups() -> list[tuple[str, list[str], list[str]]]:
     """List the groups of options: heading, the commands that take it, its rows; those of all commands come last."""
     found: dict[str, tuple[str, list[str], list[str]]] = {}
-    for name, command in cli.commands.items():
+    for name, command in all_commands().items():
         if not isinstance(command, OptionsCommand):
-            found[name] = (f"Options of {name}", [name], [plain_row(param) for param in command.params])
+            found[name] = (
+                f"Options of {name}",
+                [name],
+                [plain_row(param) for param in command.params if isinstance(param, click.Option)],
+            )
             continue
         for field in dataclasses.fields(command.kind):
             owner = declaring_class(command.kind, field.name)

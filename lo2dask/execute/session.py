@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 # Records in flight at once, per worker: enough to keep all busy, few enough that the graph stays small at 650 GB.
 WINDOW_PER_WORKER = 32
+# A nanny restarts its worker in seconds; a batch job may take longer to begin, but then others are waiting.
+SETTLING_SECONDS = 120.0
 Listener = Callable[[str, int, int, Any], None]
 
 
@@ -30,6 +32,7 @@ class Session:
         self._serial = serial
         self._stack = contextlib.ExitStack()
         self._client: Any = None
+        self._most = 0
 
     @classmethod
     def serial(cls, options: CommonOptions | None = None) -> "Session":
@@ -52,6 +55,7 @@ class Session:
             from lo2dask.execute.cluster import open_client
 
             self._client = self._stack.enter_context(open_client(self.options))
+            self._most = len(self._client.nthreads())
             logger.info("cluster: %s", self._client.dashboard_link or self._client.scheduler.address)
         return self._client
 
@@ -75,10 +79,11 @@ class Session:
         finished = (
             self._run_serially(function, todo, shared) if self._serial else self._run_bags(function, todo, shared)
         )
-        for done, (place, result) in enumerate(finished, 1):
-            results[place] = result
-            for listener in self.listeners:
-                listener(label, done, len(todo), result)
+        with self.losses_told():
+            for done, (place, result) in enumerate(finished, 1):
+                results[place] = result
+                for listener in self.listeners:
+                    listener(label, done, len(todo), result)
         return results
 
     def call(self, function: Callable[..., Any], *arguments: Any, label: str = "") -> Any:
@@ -95,26 +100,55 @@ class Session:
         if self._serial:
             return self.wave(_as_frame, records, label, inner=function, inner_shared=shared)
         window = WINDOW_PER_WORKER * self.workers()
-        results: list[Any] = []
+        results: list[Any] = [None] * len(records)
+        done = 0
         for start in range(0, len(records), window):
-            for result in self._run_frames(function, records[start : start + window], shared):
-                results.append(result)
-                for listener in self.listeners:
-                    listener(label, len(results), len(records), result)
+            with self.losses_told():
+                for place, result in self._run_frames(function, records[start : start + window], shared):
+                    results[start + place] = result
+                    done += 1
+                    for listener in self.listeners:
+                        listener(label, done, len(records), result)
         return results
+
+    @contextlib.contextmanager
+    def losses_told(self) -> Iterator[None]:
+        """Turn the loss of the cluster in the block into a ClusterError."""
+        if self._serial:
+            yield
+            return
+        from lo2dask.execute.loss import losses_told
+
+        with losses_told(lambda: self.client):
+            yield
+
+    def settle(self, timeout: float = SETTLING_SECONDS) -> int:
+        """Wait until there are as many workers as there ever were, or until time is up; give their number.
+
+        Work that fixes its set of workers begins with this: one that was lost may be on its way back.
+        """
+        self._most = max(self._most, len(self.client.nthreads()))
+        with contextlib.suppress(TimeoutError):
+            self.client.wait_for_workers(self._most, timeout=timeout)
+        there = len(self.client.nthreads())
+        if there < self._most:
+            logger.warning("%d of %d workers are there; going on with them", there, self._most)
+        return there
 
     def _run_frames(
         self, function: Callable[..., Any], records: Sequence[Any], shared: dict[str, Any]
-    ) -> Iterator[Any]:
+    ) -> Iterator[tuple[int, Any]]:
         import dask.dataframe as dd
         import pandas as pd
-        from distributed import futures_of
+        from distributed import as_completed, futures_of
 
         frame = dd.from_map(_record_frame, list(records), meta=pd.DataFrame({"record": pd.Series(dtype=object)}))
         meta = pd.DataFrame({"result": pd.Series(dtype=object)})
         mapped = frame.map_partitions(function, meta=meta, enforce_metadata=False, **shared)
-        for future in futures_of(self.client.persist(mapped)):
-            yield future.result()["result"].iloc[0]
+        futures = list(futures_of(self.client.persist(mapped)))
+        places = {future.key: place for place, future in enumerate(futures)}
+        for future in as_completed(futures):
+            yield places[future.key], future.result()["result"].iloc[0]
 
     def _run_serially(
         self, function: Callable[..., Any], todo: list[Any], shared: dict[str, Any]

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from lo2dask.errors import ClusterError
 from lo2dask.execute.session import Session
 from lo2dask.storage import source_of
 
 logger = logging.getLogger(__name__)
 
 TRIES = 3
+# How long the others wait for one that says nothing: longer than any of them computes between two exchanges.
+COLLECTIVE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -52,32 +55,48 @@ def fit_boosting(shares: Shares, boosting: Boosting, session: Session) -> Any:
 
     Raises
     ------
-    RuntimeError : the fit failed on TRIES sets of workers.
+    ClusterError : the fit failed on TRIES sets of workers, or the scheduler is lost.
     """
-    from xgboost import dask as dxgb
     from xgboost.core import XGBoostError
 
-    client = session.client
     for attempt in range(1, TRIES + 1):
-        try:
-            matrix = _matrix(dxgb, client, shares.training, shares.width)
-            watched = [(_matrix(dxgb, client, shares.stopping, shares.width), "stopping")] if shares.stopping else []
-            result = dxgb.train(
-                client,
-                boosting.params,
-                matrix,
-                num_boost_round=boosting.rounds,
-                evals=watched,
-                early_stopping_rounds=boosting.stopping_rounds if watched else None,
-                verbose_eval=False,
-            )
-            return result["booster"]
-        except (XGBoostError, OSError, ValueError) as error:
-            if attempt == TRIES:
-                raise RuntimeError(f"xgboost.dask failed {TRIES} times: {error}") from error
-            logger.warning("xgboost.dask failed (%s); the fit is tried again", error)
-            client.wait_for_workers(1)
+        with session.losses_told():
+            session.settle()
+            try:
+                return _train(shares, boosting, session.client)
+            # A worker that is gone shows as any of these: a broken collective, a task on a wrong worker (ValueError),
+            # a worker missing at the start (RuntimeError), a closed connection.
+            except (XGBoostError, OSError, ValueError, RuntimeError) as error:
+                if session.client.status != "running":
+                    raise
+                if attempt == TRIES:
+                    raise ClusterError(f"xgboost.dask failed {TRIES} times: {_first_line(error)}") from error
+                logger.warning("xgboost.dask failed (%s); the fit is tried again", _first_line(error))
     return None
+
+
+def _train(shares: Shares, boosting: Boosting, client: Any) -> Any:
+    from xgboost import dask as dxgb
+    from xgboost.collective import Config
+
+    matrix = _matrix(dxgb, client, shares.training, shares.width)
+    watched = [(_matrix(dxgb, client, shares.stopping, shares.width), "stopping")] if shares.stopping else []
+    result = dxgb.train(
+        client,
+        boosting.params,
+        matrix,
+        num_boost_round=boosting.rounds,
+        evals=watched,
+        early_stopping_rounds=boosting.stopping_rounds if watched else None,
+        verbose_eval=False,
+        coll_cfg=Config(timeout=COLLECTIVE_SECONDS),
+    )
+    return result["booster"]
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def _matrix(dxgb: Any, client: Any, files: Sequence[ShareFile], width: int) -> Any:

@@ -3,6 +3,7 @@
 from lo2dask.options.base import Options, fingerprint, flag_name, plain
 from lo2dask.options.commands import (
     DEFAULT_MODELS,
+    CheckOptions,
     ExplainOptions,
     ExtractOptions,
     GridOptions,
@@ -17,6 +18,7 @@ from lo2dask.options.commands import (
 )
 from lo2dask.options.common import (
     SERVICES,
+    ClusterOptions,
     CommonOptions,
     EnhancingOptions,
     ForestOptions,
@@ -27,6 +29,8 @@ from lo2dask.options.common import (
 __all__ = [
     "DEFAULT_MODELS",
     "SERVICES",
+    "CheckOptions",
+    "ClusterOptions",
     "CommonOptions",
     "EnhancingOptions",
     "ExplainOptions",

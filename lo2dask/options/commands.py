@@ -7,6 +7,7 @@ from pathlib import Path
 from lo2dask.options.base import Options, opt
 from lo2dask.options.common import (
     SERVICES,
+    ClusterOptions,
     CommonOptions,
     EnhancingOptions,
     ForestOptions,
@@ -226,3 +227,17 @@ class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingO
     """`lo2dask run`: load, train, explain and report in one go."""
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(ClusterOptions):
+    """`lo2dask cluster check`: is a cluster fit for the work."""
+
+    file: str = opt(REQUIRED, "cluster file, or local, tcp://host:port or tls://host:port", argument=True)
+    root: Path | None = opt(None, "folder that the work will read; its bandwidth is measured")
+    output_dir: Path | None = opt(None, "folder that the work will write; a token goes through it both ways")
+    memory_budget: str = opt("2GB", "memory that each worker must have, as for train")
+    config: Path | None = opt(None, "YAML file with the same names as the flags; a flag on the command line wins")
+    quiet: bool = opt(False, "print errors only")
+    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
+    debug: bool = opt(False, "show the traceback of an error")

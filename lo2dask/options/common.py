@@ -1,5 +1,6 @@
 """Options that every command takes, and the groups that several commands share."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,30 @@ SERVICES = ("client", "code", "key", "refresh-token", "service", "token", "user"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonOptions(Options):
-    """How a command runs: none of these changes a single byte of the tables."""
+class ClusterOptions(Options):
+    """How workers are started and reached: none of these changes a single byte of the tables."""
 
-    cluster: str = opt("local", "where to run: local, tcp://host:port or tls://host:port")
-    workers: int = opt(0, "worker processes of a local cluster; 0 = one per core", unit="processes", minimum=0)
+    workers: int = opt(
+        0,
+        "worker processes; 0 = one per core of this machine, or as the cluster file says",
+        unit="processes",
+        minimum=0,
+    )
     threads_per_worker: int = opt(1, "threads of each worker", unit="threads", minimum=1)
     memory_limit: str = opt("auto", "memory of each worker, as 2GB; auto = an equal share of what is free")
+    tls_folder: Path | None = opt(
+        None,
+        "folder of ca.pem, cert.pem and key.pem for tls://; a cluster file has its own made",
+        local=True,
+    )
+    insecure: bool = opt(False, "allow unprotected traffic between machines: whoever reaches it can run code as you")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions(ClusterOptions):
+    """How a command runs: none of these changes a single byte of the tables."""
+
+    cluster: str = opt("local", "where to run: local, tcp://host:port, tls://host:port or FILE.yaml (see cluster/)")
     config: Path | None = opt(
         None, "YAML file with the same names as the flags; a flag on the command line wins", local=True
     )
@@ -26,6 +44,16 @@ class CommonOptions(Options):
     quiet: bool = opt(False, "print errors only")
     log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
     debug: bool = opt(False, "show the traceback of an error")
+
+    def __post_init__(self) -> None:
+        """Check; for workers that may have another current folder, make relative paths absolute."""
+        super().__post_init__()
+        if self.cluster == "local":
+            return
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Path) and ":/" not in str(value):
+                object.__setattr__(self, field.name, value.absolute())
 
 
 @dataclass(frozen=True, kw_only=True)

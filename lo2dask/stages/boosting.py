@@ -51,7 +51,8 @@ def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, see
     shares = Shares(tuple(f for f in training if f.rows), tuple(f for f in stopping if f.rows), width)
     params, rounds, patience = boosting_params(spec, seed)
     booster = best_rounds(fit_boosting(shares, Boosting(params, rounds, patience), session))
-    peak = max(session.client.run(_worker_memory).values())
+    with session.losses_told():
+        peak = max(session.client.run(_worker_memory).values())
     record: dict[str, Any] = {
         "rows": int(totals.sum()),
         "anomalies": int(anomalies.sum()),

@@ -8,11 +8,11 @@ from typing import Any
 import click
 import pytest
 
-from lo2dask.cli import cli
+from lo2dask.cli import all_commands
 from lo2dask.cli_options import OptionsCommand, default_text, flags, spread_lists
 from lo2dask.options import SERVICES, Options
 
-COMMANDS = [command for command in cli.commands.values() if isinstance(command, OptionsCommand)]
+COMMANDS = [command for command in all_commands().values() if isinstance(command, OptionsCommand)]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,10 @@ def test_the_options_of_a_class_are_all_there_once(made: OptionsCommand) -> None
 def test_what_every_command_takes() -> None:
     everywhere = {"config", "quiet", "log_format", "debug"}
     working = everywhere | {"cluster", "workers", "threads_per_worker", "memory_limit", "resume", "strict"}
-    expected_of = {"synth": everywhere, "extract": everywhere | {"resume", "strict"}}
+    reaching = {"workers", "threads_per_worker", "memory_limit", "insecure", "tls_folder"}
+    expected_of = {
+        "synth": everywhere, "extract": everywhere | {"resume", "strict"}, "check": everywhere | reaching,
+    }  # fmt: skip
     for made in COMMANDS:
         expected = expected_of.get(made.name or "", working)
         assert expected <= {param.name for param in made.params}, made.name
@@ -131,4 +134,5 @@ def test_options_are_a_class_of_options() -> None:
         "run",
         "verify",
         "plan",
+        "check",
     }
