@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from lo2dask.features.tokens import TokenCounts, text_bytes
 from lo2dask.parse.lines import Bools
-from lo2dask.storage import replacing
+from lo2dask.storage import is_local, open_read, replacing
 
 COUNTED = pa.schema(
     [pa.field("token", pa.string()), pa.field("document_frequency", pa.int64()), pa.field("count", pa.int64())]
@@ -73,7 +73,7 @@ def reduce_bucket(paths: Sequence[Path], bucket: int, limits: Limits, n_rows: in
     total = COUNTED.empty_table()
     waiting: list[pa.Table] = []
     for path in paths:
-        with pa.memory_map(str(path)) as source:
+        with pa.memory_map(str(path)) if is_local(path) else pa.PythonFile(open_read(path), "r") as source:
             waiting.append(pa.Table.from_batches([pa.ipc.open_file(source).get_batch(bucket)]))
             if sum(table.num_rows for table in waiting) > max(total.num_rows, 100_000):
                 total, waiting = merge_counts([total, *waiting]), []

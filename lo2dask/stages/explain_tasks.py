@@ -145,7 +145,7 @@ def flagged_rows(group: Group, subject: Subject, cut: Cut | None) -> FlaggedRows
 
 def match_parts(group: Group, subject: Subject, flagged: Path, cut: Cut | None) -> Matches:
     """Find the best match of each flagged row (a file of unit rows) among the predicted normals of some parts."""
-    rows = sparse.csr_matrix(sparse.load_npz(flagged))
+    rows = sparse.csr_matrix(sparse.load_npz(source_of(flagged)))
     best = Matches.none(rows.shape[0], 1)
     for part in read_parts_of(group, subject):
         normal = ~part.flagged
@@ -168,7 +168,7 @@ def list_flagged(group: Group, subject: Subject) -> int:
 
 def explain_sample(subject: Subject, sample: Path, mean: Path | None, names: list[str]) -> Swarm:
     """Explain the rows kept for the plots (a file) by some features; those that the model does not know stay 0."""
-    rows = sparse.csr_matrix(sparse.load_npz(sample))
+    rows = sparse.csr_matrix(sparse.load_npz(source_of(sample)))
     explainer = explainer_of(subject, None if mean is None else np.load(source_of(mean)))
     place = {name: column for column, name in enumerate(columns_of(subject).names)}
     known = np.array([name in place for name in names], dtype=bool)
