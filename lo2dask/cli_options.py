@@ -76,6 +76,10 @@ class OptionsCommand(click.Command):
         options = make_options(self.kind, self.params, given)
         if isinstance(ctx.obj, dict):
             ctx.obj["options"] = options
+        if not all(map(is_local, options.places())):
+            from lo2dask.storage import check_places
+
+            check_places(options.places())
         self.action(options)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

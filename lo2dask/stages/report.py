@@ -24,7 +24,7 @@ from lo2dask.report.markdown import render_markdown
 from lo2dask.stages.explain_refit import trained_models
 from lo2dask.stages.report_flagged import Shown, show_flagged
 from lo2dask.stages.units import FOREST
-from lo2dask.storage import check_places, list_paths, read_json, write_text
+from lo2dask.storage import list_paths, read_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts, read_rows
 
@@ -59,7 +59,6 @@ def report(options: ReportOptions, session: Session | None = None) -> ReportSumm
     ------
     InputError : nothing was loaded into the folder.
     """
-    check_places(options.places())
     return write_report(options.root)
 
 

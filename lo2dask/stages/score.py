@@ -27,7 +27,7 @@ from lo2dask.stages.load import read_tree
 from lo2dask.stages.measures import Rows
 from lo2dask.stages.scoring import Target, read_scores, score_all, write_predictions
 from lo2dask.stages.text import EnhanceKey, load_fingerprint
-from lo2dask.storage import check_places, copy_file, read_json, write_json
+from lo2dask.storage import copy_file, read_json, write_json
 from lo2dask.synth.cases import error_names
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
@@ -63,7 +63,6 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
     InputError : the bundle or the tree cannot be used, or the output folder belongs to load and train.
     """
     started = time.perf_counter()
-    check_places(options.places())
     content = _read_bundle(options)
     output, key = options.output_dir, content["key"]
     if Layout(output).marker("load").exists():
