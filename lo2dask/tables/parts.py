@@ -158,8 +158,11 @@ def read_rows(place: Path | Sequence[Path], columns: Sequence[str] | None = None
     paths = list(place) if isinstance(place, Sequence) else [place]
     if all(map(is_local, paths)):
         return pq.read_table(place, columns=columns, filters=filters)
-    keys = [part.path for path in paths for part in part_paths(path)]  # type: ignore[attr-defined]
-    return pq.read_table(keys, columns=columns, filters=filters, filesystem=paths[0].fs)  # type: ignore[attr-defined]
+    tables = []
+    for part in (part for path in paths for part in part_paths(path)):
+        with open_read(part) as file:
+            tables.append(pq.read_table(pa.BufferReader(file.read()), columns=columns, filters=filters))
+    return pa.concat_tables(tables)
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -169,8 +172,9 @@ def _open(path: Path) -> pq.ParquetFile:
     encoded = [n for n in schemas.DICTIONARY if n in names]
     if is_local(path):
         return pq.ParquetFile(path, metadata=footer, read_dictionary=encoded)
-    # The wanted columns' ranges are fetched in few requests.
-    return pq.ParquetFile(open_read(path), metadata=footer, read_dictionary=encoded, pre_buffer=True)
+    with open_read(path) as file:
+        # Fetched whole, a part is small: Arrow's own threads must not be left with a Python file when Python ends.
+        return pq.ParquetFile(pa.BufferReader(file.read()), metadata=footer, read_dictionary=encoded)
 
 
 def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
