@@ -74,8 +74,10 @@ def tree_of(folder: Path, size: str, **options: object) -> Path:
     names = "-".join(str(value) for value in options.values())
     root = folder / f"tree-{size}{'-' + names if names else ''}"
     if not root.exists():
-        started = time.perf_counter()
-        made = write_tree(SynthOptions(out=root, runs=runs, errors_per_run=4, scale=1.0, **options))  # type: ignore[arg-type]
+        started, half = time.perf_counter(), root.with_name(f"{root.name}.half")
+        drop(half)
+        made = write_tree(SynthOptions(out=half, runs=runs, errors_per_run=4, scale=1.0, **options))  # type: ignore[arg-type]
+        half.rename(root)
         report(f"made {root.name}", f"{format_bytes(made.bytes)} in {time.perf_counter() - started:.0f} s")
     return root
 

@@ -2,6 +2,7 @@
 
 python benchmarks/load.py                          # 2 GB and 8 GB, 2 workers of 1 thread
 python benchmarks/load.py --sizes 500MB --quick    # a first look
+python benchmarks/load.py --only files             # many small logs, and metrics
 """
 
 import argparse
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 from common import drop, report, speed, tree_of, warm, watch_memory, working_folder
+from many_files import metrics_tree, small_logs_tree, small_metrics_tree
 
 from lo2dask.memory import format_bytes
 from lo2dask.options import LoadOptions
@@ -44,32 +46,80 @@ def whole_command(root: Path, folder: Path, size: int, *extra: str) -> None:
     drop(out)
 
 
+def many_small_logs(tiny: Path, folder: Path) -> None:
+    """Load 200,000 logs of 1 KB, from the scan of the tree to the tables."""
+    root = small_logs_tree(folder)
+    options = LoadOptions(root=root, output_dir=folder / "out", enhance=False, save_events=True, workers=2)
+    with warm(options, tiny, folder) as session, watch_memory(1.0) as peak:
+        started = time.perf_counter()
+        summary = load(options, session)
+        seconds = time.perf_counter() - started
+    rate = f"{summary.files / seconds:,.0f} files/s ({summary.files:,} files, {seconds:.1f} s)"
+    report(f"load alone, {root.name}, 2 workers, warm", rate, f"peak {format_bytes(peak.total)}")
+    drop(folder / "out")
+
+
+def metrics(root: Path, tiny: Path, folder: Path) -> None:
+    """Load metrics: the speed of their own step, without the scan of the tree and the logs beside them."""
+    options = LoadOptions(root=root, output_dir=folder / "out", enhance=False, load_metrics=True, workers=2)
+    with warm(options, tiny, folder) as session, watch_memory(1.0) as peak:
+        started = time.perf_counter()
+        found = load(options, session).metrics
+        whole = time.perf_counter() - started
+    if found is None:
+        raise SystemExit(f"no metrics in {root}")
+    rate = f"{found.files / found.seconds:,.0f} files/s of {format_bytes(found.bytes / found.files)}"
+    figures = (rate, f"with scan and logs {whole:.1f} s", f"peak {format_bytes(peak.total)}")
+    report(f"metrics, {root.name}, 2 workers, warm", speed(found.bytes, found.seconds), *figures)
+    drop(folder / "out")
+
+
+def by_size(folder: Path, tiny: Path, sizes: list[str]) -> None:
+    """Measure speed and memory on trees of several sizes."""
+    for size in sizes:
+        root = tree_of(folder, size)
+        _, raw = load_alone(root, tiny, folder, 2)
+        drop(folder / "out")
+        whole_command(root, folder, raw)
+
+
+def by_workers_and_form(folder: Path, tiny: Path, size: str) -> None:
+    """Compare one worker with two, and the tree with its tars."""
+    root = tree_of(folder, size)
+    alone, _ = load_alone(root, tiny, folder, 1)
+    drop(folder / "out")
+    both, _ = load_alone(root, tiny, folder, 2)
+    drop(folder / "out")
+    report("two workers against one", f"{alone / both:.2f} times as fast")
+    packed, _ = load_alone(tree_of(folder, size, tar=True), tiny, folder, 2)
+    drop(folder / "out")
+    report("tars against the tree", f"{both / packed:.2f} of the speed")
+
+
+def many_files(folder: Path, tiny: Path) -> None:
+    """Measure what costs by the file rather than by the byte, and metrics."""
+    many_small_logs(tiny, folder)
+    metrics(metrics_tree(folder), tiny, folder)
+    metrics(small_metrics_tree(folder), tiny, folder)
+
+
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="+", default=["2GB", "8GB"])
     parser.add_argument("--folder", type=Path, default=None, help="keep trees here instead of in a temporary folder")
-    parser.add_argument("--quick", action="store_true", help="leave out one worker, tars and metrics")
+    parser.add_argument("--quick", action="store_true", help="the sizes alone")
+    parser.add_argument("--only", choices=("sizes", "workers", "files"), default=None, help="one part alone")
     arguments = parser.parse_args()
     with working_folder(arguments.folder) as folder:
         tiny = tree_of(folder, "60MB")
-        for size in arguments.sizes:
-            root = tree_of(folder, size)
-            seconds, raw = load_alone(root, tiny, folder, 2)
-            drop(folder / "out")
-            whole_command(root, folder, raw)
-        if arguments.quick:
-            return
-        root = tree_of(folder, arguments.sizes[0])
-        alone, raw = load_alone(root, tiny, folder, 1)
         drop(folder / "out")
-        both, _ = load_alone(root, tiny, folder, 2)
-        drop(folder / "out")
-        report("two workers against one", f"{alone / both:.2f} times as fast")
-        tars = tree_of(folder, arguments.sizes[0], tar=True)
-        packed, _ = load_alone(tars, tiny, folder, 2)
-        drop(folder / "out")
-        report("tars against the tree", f"{both / packed:.2f} of the speed")
+        if arguments.only in (None, "sizes"):
+            by_size(folder, tiny, arguments.sizes)
+        if not arguments.quick and arguments.only in (None, "workers"):
+            by_workers_and_form(folder, tiny, arguments.sizes[0])
+        if not arguments.quick and arguments.only in (None, "files"):
+            many_files(folder, tiny)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lo2dask"
 FLOORS = {
-    "errors": 0, "options": 0, "schema": 0,
+    "errors": 0, "options": 0, "schema": 0, "processes": 0,
     "storage": 1, "memory": 1, "sources": 1, "synth": 1,
     "parse": 2,
     "tables": 3,

@@ -10,9 +10,8 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import psutil
 
 from lo2dask.errors import InputError, Lo2Error
 from lo2dask.options import ExtractOptions
+from lo2dask.processes import process_pool
 from lo2dask.schema import NORMAL_CASE, is_normal
 from lo2dask.sources.archives import DAMAGE, ArchivedRun, find_archives, list_cases, unpack
 from lo2dask.sources.names import run_order
@@ -168,7 +168,7 @@ def _unpack_all(todo: list[_Task], jobs: int) -> Iterator[ExtractedRun]:
     if workers <= 1:
         yield from map(unpack_run, todo)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         try:
             for future in as_completed([pool.submit(unpack_run, task) for task in todo]):
                 yield future.result()

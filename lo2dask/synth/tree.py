@@ -3,13 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 from lo2dask.options import SynthOptions
+from lo2dask.processes import process_pool
 from lo2dask.synth import layouts
 from lo2dask.synth.faults import write_faults
 from lo2dask.synth.metrics import wide_table
@@ -91,7 +90,7 @@ def _results(tasks: list[_Task], options: SynthOptions) -> Iterator[tuple[int, i
     if jobs == 1 or layouts.expected_bytes(options, [task.run for task in tasks[:1]]) * len(tasks) < IN_PROCESS_BYTES:
         yield from map(_write, tasks)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with process_pool(jobs) as pool:
         yield from pool.map(_write, tasks)
 
 
