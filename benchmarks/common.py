@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from lo2dask.execute.session import Session
@@ -90,6 +91,30 @@ def warm(options: LoadOptions, tiny: Path, folder: Path) -> Session:
         load(options.replace(root=tiny, output_dir=folder / "warm", partition_size="4MB"), session)
         drop(folder / "warm")
     return session
+
+
+def split_lines(paths: list[str]) -> int:
+    """Read files and find their lines' ends, and nothing more; give their bytes."""
+    size = 0
+    for path in paths:
+        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        size += data.size + 0 * np.flatnonzero(data == 10).size
+    return size
+
+
+def yardstick(session: Session, root: Path, workers: int) -> float:
+    """Measure how fast the workers read and split lines just now, in MB/s; the best of three.
+
+    Figures of machines, and of a shared machine's good and bad minutes, compare by their share of this.
+    """
+    logs = [str(path) for path in sorted(root.rglob("*.log"))[:400]]
+    shares = [logs[number :: 4 * workers] for number in range(4 * workers)]
+    rates = []
+    for _ in range(3):
+        started = time.perf_counter()
+        size = sum(session.wave(split_lines, shares, "yardstick"))
+        rates.append(size / (time.perf_counter() - started) / 1e6)
+    return max(rates)
 
 
 def drop(path: Path) -> None:

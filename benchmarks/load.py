@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import drop, report, speed, tree_of, warm, watch_memory, working_folder
+from common import drop, report, speed, tree_of, warm, watch_memory, working_folder, yardstick
 from many_files import metrics_tree, small_logs_tree, small_metrics_tree
 
 from lo2dask.memory import format_bytes
@@ -19,15 +19,19 @@ from lo2dask.options import LoadOptions
 from lo2dask.stages.load import load
 
 
-def load_alone(root: Path, tiny: Path, folder: Path, workers: int) -> tuple[float, int]:
-    """Load on a warm cluster: (seconds, raw bytes)."""
+def load_alone(root: Path, logs: Path, tiny: Path, folder: Path, workers: int) -> tuple[float, int]:
+    """Load on a warm cluster: (seconds, raw bytes); ``logs`` is where the same logs lie unpacked."""
     options = LoadOptions(root=root, output_dir=folder / "out", enhance=False, save_events=True, workers=workers)
     with warm(options, tiny, folder) as session, watch_memory(1.0) as peak:
+        before = yardstick(session, logs, workers)
         started = time.perf_counter()
         summary = load(options, session)
         seconds = time.perf_counter() - started
-    figures = (f"peak {format_bytes(peak.total)}", f"largest process {format_bytes(peak.largest_child)}")
+        limit = (before + yardstick(session, logs, workers)) / 2
+    share = f"{summary.bytes / seconds / 1e4 / limit:.1f} % of splitting lines ({limit:.0f} MB/s)"
+    figures = (share, f"peak {format_bytes(peak.total)}", f"largest process {format_bytes(peak.largest_child)}")
     report(f"load alone, {root.name}, {workers} workers, warm", speed(summary.bytes, seconds), *figures)
+    drop(folder / "out")
     return seconds, summary.bytes
 
 
@@ -78,21 +82,17 @@ def by_size(folder: Path, tiny: Path, sizes: list[str]) -> None:
     """Measure speed and memory on trees of several sizes."""
     for size in sizes:
         root = tree_of(folder, size)
-        _, raw = load_alone(root, tiny, folder, 2)
-        drop(folder / "out")
+        _, raw = load_alone(root, root, tiny, folder, 2)
         whole_command(root, folder, raw)
 
 
 def by_workers_and_form(folder: Path, tiny: Path, size: str) -> None:
     """Compare one worker with two, and the tree with its tars."""
     root = tree_of(folder, size)
-    alone, _ = load_alone(root, tiny, folder, 1)
-    drop(folder / "out")
-    both, _ = load_alone(root, tiny, folder, 2)
-    drop(folder / "out")
+    alone, _ = load_alone(root, root, tiny, folder, 1)
+    both, _ = load_alone(root, root, tiny, folder, 2)
     report("two workers against one", f"{alone / both:.2f} times as fast")
-    packed, _ = load_alone(tree_of(folder, size, tar=True), tiny, folder, 2)
-    drop(folder / "out")
+    packed, _ = load_alone(tree_of(folder, size, tar=True), root, tiny, folder, 2)
     report("tars against the tree", f"{both / packed:.2f} of the speed")
 
 
