@@ -86,14 +86,19 @@ def by_size(folder: Path, tiny: Path, sizes: list[str]) -> None:
         whole_command(root, folder, raw)
 
 
-def by_workers_and_form(folder: Path, tiny: Path, size: str) -> None:
-    """Compare one worker with two, and the tree with its tars."""
+def by_workers(folder: Path, tiny: Path, size: str) -> None:
+    """Compare one worker with two; a large tree, so that the last batch, on one worker alone, weighs little."""
     root = tree_of(folder, size)
     alone, _ = load_alone(root, root, tiny, folder, 1)
     both, _ = load_alone(root, root, tiny, folder, 2)
     report("two workers against one", f"{alone / both:.2f} times as fast")
-    packed, _ = load_alone(tree_of(folder, size, tar=True), root, tiny, folder, 2)
-    report("tars against the tree", f"{both / packed:.2f} of the speed")
+
+
+def by_form(folder: Path, tiny: Path, size: str) -> None:
+    """Compare a tree with its tars, each twice and in turn: a shared machine changes its pace."""
+    root, tars = tree_of(folder, size), tree_of(folder, size, tar=True)
+    seconds = [load_alone(form, root, tiny, folder, 2)[0] for form in (root, tars, tars, root)]
+    report("tars against the tree", f"{(seconds[0] + seconds[3]) / (seconds[1] + seconds[2]):.2f} of the speed")
 
 
 def many_files(folder: Path, tiny: Path) -> None:
@@ -117,7 +122,8 @@ def main() -> None:
         if arguments.only in (None, "sizes"):
             by_size(folder, tiny, arguments.sizes)
         if not arguments.quick and arguments.only in (None, "workers"):
-            by_workers_and_form(folder, tiny, arguments.sizes[0])
+            by_workers(folder, tiny, arguments.sizes[-1])
+            by_form(folder, tiny, arguments.sizes[0])
         if not arguments.quick and arguments.only in (None, "files"):
             many_files(folder, tiny)
 
