@@ -73,7 +73,7 @@ def plan_text(planned: "DryRun") -> list[str]:
         f"{count(planned.files, 'file')}, {megabytes(planned.bytes)} in {count(planned.batches, 'part')}",
         f"memory: {megabytes(planned.memory)} in all, {megabytes(planned.worker_memory)} for each of "
         f"{count(planned.workers, 'worker')}",
-        f"disk: {megabytes(planned.disk)} below the output folder",
+        f"disk: {megabytes(planned.disk)} below the output folder, {megabytes(planned.spill)} of scratch",
     ]
     return [*lines, "files left out: " + _counts(planned.ignored), "nothing was written"]
 
@@ -170,7 +170,8 @@ def forecast_text(needs: "Forecast") -> list[str]:
         table(rows),
         f"memory in all: {megabytes(needs.load_memory)} to load, up to {megabytes(needs.train_memory)} to train; "
         f"up to {megabytes(needs.worker_memory)} for one worker",
-        f"disk: {megabytes(needs.output)} below the output folder, {megabytes(needs.scratch)} of scratch there",
+        f"disk: {megabytes(needs.output)} below the output folder, {megabytes(needs.scratch)} of scratch there, "
+        f"{megabytes(needs.spill)} in the scratch folder",
         f"rates: {needs.source}",
     ]
 

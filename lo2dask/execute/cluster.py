@@ -3,17 +3,13 @@
 import contextlib
 import importlib.util
 import logging
-import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import dask
-import psutil
 from distributed import Client, LocalCluster
 
 from lo2dask.errors import InputError
@@ -29,6 +25,7 @@ from lo2dask.execute.clusterfile import (
 )
 from lo2dask.execute.machine import cores, free_memory
 from lo2dask.execute.preflight import Needs, preflight
+from lo2dask.execute.scratch import scratch_folder
 from lo2dask.execute.settings import apply_settings
 from lo2dask.execute.tls import security_of, temporary_certificates
 from lo2dask.memory import format_bytes, parse_bytes
@@ -38,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 # Left to the user, the client and the scheduler, out of what is free.
 _RESERVED_SHARE = 0.25
-_SCRATCH = "lo2dask-"
 CONNECT_SECONDS = 20.0
 FIRST_WORKER_SECONDS = 60.0
 _OPEN = "whoever reaches it can read the logs and run code as you"
@@ -177,13 +173,10 @@ def _started(file: ClusterFile, folder: Path | None, memory: int) -> Iterator[Cl
 @contextlib.contextmanager
 def _local_cluster(file: LocalFile, folder: Path | None, memory: int) -> Iterator[Client]:
     workers, each = local_size(_as_options(file), memory)
-    parent = file.scratch or tempfile.gettempdir()
-    _clear_scratch(Path(parent))
-    scratch = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=parent)
     # Without bokeh there is no dashboard to serve.
     dashboard = file.dashboard if importlib.util.find_spec("bokeh") else None
     security = security_of(folder) if folder else None
-    try:
+    with scratch_folder(file.scratch) as scratch:
         with _interrupts_held():
             cluster = LocalCluster(
                 n_workers=workers,
@@ -194,27 +187,17 @@ def _local_cluster(file: LocalFile, folder: Path | None, memory: int) -> Iterato
                 protocol="tls://" if security else "tcp://",
                 security=security,
                 dashboard_address=dashboard,
-                local_directory=scratch,
+                local_directory=str(scratch),
                 silence_logs=logging.ERROR,
             )
         with cluster, Client(cluster, security=security) as client:
             yield client
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _as_options(file: LocalFile) -> ClusterOptions:
     return ClusterOptions(
         workers=file.workers, threads_per_worker=file.threads_per_worker, memory_limit=file.memory_limit
     )
-
-
-def _clear_scratch(parent: Path) -> None:
-    """Remove the scratch folders of this machine's processes that are no more: a killed client cannot do it itself."""
-    for folder in parent.glob(f"{_SCRATCH}*-*"):
-        owner = folder.name.removeprefix(_SCRATCH).split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

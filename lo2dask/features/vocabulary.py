@@ -4,8 +4,10 @@ Order: tokens rank by count, highest first, ties by token in byte order; the fir
 sorted by token. Limits are those of scikit-learn's CountVectorizer (min_df as a number of rows, max_df as a share).
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,10 @@ from lo2dask.storage import is_local, open_read, replacing
 COUNTED = pa.schema(
     [pa.field("token", pa.string()), pa.field("document_frequency", pa.int64()), pa.field("count", pa.int64())]
 )
+# Distinct tokens that a reducing task holds, as text and counts; adding them up takes some five times as much.
+MOST_BYTES = 32 << 20
+_MOST_SHARES = 1 << 10
+_HASHED = 1 << 14
 _PRIMES = np.random.default_rng(0).integers(1, 1 << 31, 64, dtype=np.uint64) | np.uint64(1)
 
 
@@ -33,6 +39,11 @@ class Limits:
     max_df: float = 0.9
     max_features: int = 100_000
     binary: bool = True
+
+    @property
+    def rank(self) -> str:
+        """Name the column by which tokens rank."""
+        return "document_frequency" if self.binary else "count"
 
 
 def count_tokens(counts: TokenCounts, rows: Bools | None = None) -> pa.Table:
@@ -52,32 +63,102 @@ def merge_counts(tables: Iterable[pa.Table]) -> pa.Table:
     return added.select(["token", "document_frequency_sum", "count_sum"]).rename_columns(COUNTED.names)
 
 
-def spill(path: Path, table: pa.Table, buckets: int) -> None:
-    """Write counted tokens as one Arrow file with one record batch per bucket of a hash of the token."""
-    bucket = _hash(table["token"].combine_chunks()) % np.uint64(buckets)
-    order = np.argsort(bucket, kind="stable")
-    borders = np.searchsorted(bucket[order], np.arange(buckets + 1, dtype=np.uint64))
-    by_bucket = table.take(pa.array(order)).combine_chunks()
+def count_bags(bags: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Count the tokens of a bag column (columns: COUNTED) over all rows, without taking it apart by sequence."""
+    column = bags.combine_chunks() if isinstance(bags, pa.ChunkedArray) else bags
+    pairs = column.flatten()
+    encoded = pairs.field("token").dictionary_encode()
+    codes, width = encoded.indices.to_numpy(), len(encoded.dictionary)
+    # A bag names a token once, so each pair is a row that has it.
+    frequency = np.bincount(codes, minlength=width)
+    total = np.bincount(codes, weights=pairs.field("count").to_numpy(), minlength=width).astype(np.int64)
+    return pa.table([encoded.dictionary, pa.array(frequency), pa.array(total)], schema=COUNTED)
+
+
+def spill(path: Path, tables: Iterable[pa.Table], buckets: int) -> None:
+    """Write counted tables as one Arrow file: for each, one record batch per bucket of a hash of the token."""
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
-        replacing(path) as temporary,
+        replacing(path, durable=False) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, COUNTED) as writer,
+        pa.ipc.new_file(sink, COUNTED, options=options) as writer,
     ):
-        for start, stop in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
-            piece = by_bucket.slice(start, stop - start).combine_chunks().to_batches()
-            writer.write_batch(piece[0] if piece else pa.RecordBatch.from_pylist([], schema=COUNTED))
+        for table in tables:
+            for piece in _in_buckets(table, buckets):
+                batches = piece.combine_chunks().to_batches()
+                writer.write_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], schema=COUNTED))
 
 
-def reduce_bucket(paths: Sequence[Path], bucket: int, limits: Limits, n_rows: int) -> pa.Table:
-    """Add one bucket of all spilled parts and keep what may still be chosen; holds one bucket's distinct tokens."""
+def reduce_bucket(
+    paths: Sequence[Path], batch: int, limits: Limits, n_rows: int, most: int = MOST_BYTES
+) -> Iterator[pa.Table]:
+    """Add one record batch of all spilled parts and keep what may still be chosen, rows in byte order of the token.
+
+    Where a bucket's distinct tokens take more than ``most`` bytes, it comes in shares, each a reading of its own.
+    """
+    waiting = [Share()]
+    while waiting:
+        wanted = waiting.pop()
+        table, share = _add_share(paths, batch, wanted, most)
+        waiting += wanted.rest(share)
+        yield choose(table, limits, n_rows)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Those tokens of a bucket whose second hash is ``place`` modulo ``of``."""
+
+    place: int = 0
+    of: int = 1
+
+    def take(self, table: pa.Table) -> pa.Table:
+        """Keep the share's rows."""
+        if self.of == 1 or table.num_rows == 0:
+            return table
+        chosen = _hash(table["token"].combine_chunks()) >> np.uint64(40) & np.uint64(self.of - 1)
+        return table.filter(pa.array(chosen == np.uint64(self.place)))
+
+    def half(self) -> "Share":
+        """Give the first half of the share."""
+        return Share(self.place, 2 * self.of)
+
+    def rest(self, half: "Share") -> list["Share"]:
+        """Give what is left of the share beside one of its halves, quarters and so on."""
+        return [Share(self.place + number * self.of, half.of) for number in range(1, half.of // self.of)]
+
+
+def _add_share(paths: Sequence[Path], batch: int, share: Share, most: int) -> tuple[pa.Table, Share]:
+    """Add up a share of all parts; it is halved whenever it outgrows ``most``. Give the counts and what they are of."""
     total = COUNTED.empty_table()
     waiting: list[pa.Table] = []
     for path in paths:
-        with pa.memory_map(str(path)) if is_local(path) else pa.PythonFile(open_read(path), "r") as source:
-            waiting.append(pa.Table.from_batches([pa.ipc.open_file(source).get_batch(bucket)]))
-            if sum(table.num_rows for table in waiting) > max(total.num_rows, 100_000):
-                total, waiting = merge_counts([total, *waiting]), []
-    return choose(merge_counts([total, *waiting]), limits, n_rows)
+        with open_counts(path) as file:
+            waiting.append(share.take(pa.Table.from_batches([file.get_batch(batch)])))
+        # Few and large additions: each costs as much as there is already.
+        if sum(table.num_rows for table in waiting) > max(total.num_rows, 100_000) or path is paths[-1]:
+            total, waiting = merge_counts([total, *waiting]), []
+            while total.nbytes > most and total.num_rows > 1 and share.of < _MOST_SHARES:
+                share = share.half()
+                total = share.take(total)
+    return total, share
+
+
+@contextlib.contextmanager
+def open_counts(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
+    """Open a file of counted tokens."""
+    with pa.memory_map(str(path)) if is_local(path) else pa.PythonFile(open_read(path), "r") as source:
+        yield pa.ipc.open_file(source)
+
+
+def _in_buckets(table: pa.Table, buckets: int) -> Iterator[pa.Table]:
+    if buckets == 1:
+        yield table
+        return
+    bucket = _hash(table["token"].combine_chunks()) % np.uint64(buckets)
+    order = np.argsort(bucket, kind="stable")
+    borders = np.searchsorted(bucket[order], np.arange(buckets + 1, dtype=np.uint64)).tolist()
+    by_bucket = table.take(pa.array(order))
+    yield from (by_bucket.slice(start, stop - start) for start, stop in pairwise(borders))
 
 
 def choose(table: pa.Table, limits: Limits, n_rows: int) -> pa.Table:
@@ -86,16 +167,19 @@ def choose(table: pa.Table, limits: Limits, n_rows: int) -> pa.Table:
     fits = pc.and_(pc.greater_equal(frequency, limits.min_df), pc.less_equal(frequency, limits.max_df * n_rows))
     kept = table.filter(fits)
     if limits.max_features and kept.num_rows > limits.max_features:
-        rank = "document_frequency" if limits.binary else "count"
-        order = pc.sort_indices(kept, sort_keys=[(rank, "descending"), ("token", "ascending")])
+        order = pc.sort_indices(kept, sort_keys=[(limits.rank, "descending"), ("token", "ascending")])
         kept = kept.take(order[: limits.max_features])
     return kept.sort_by("token")
 
 
 def _hash(tokens: pa.Array) -> np.ndarray:
     """Hash each token's bytes; only its spread matters, it never leaves the spill."""
-    if len(tokens) == 0:
-        return np.zeros(0, dtype=np.uint64)
+    # Its scratch takes many times the text, so it goes in blocks.
+    blocks = [_hash_block(tokens.slice(start, _HASHED)) for start in range(0, len(tokens), _HASHED)]
+    return np.concatenate([np.zeros(0, dtype=np.uint64), *blocks])
+
+
+def _hash_block(tokens: pa.Array) -> np.ndarray:
     buffer, offsets = text_bytes(tokens)
     window = buffer[offsets[0] : offsets[-1]].astype(np.uint64)
     lengths = np.diff(offsets)
@@ -103,4 +187,7 @@ def _hash(tokens: pa.Array) -> np.ndarray:
     weighted = np.append((window + np.uint64(1)) * _PRIMES[place % 64], np.uint64(0))
     sums = np.add.reduceat(weighted, (offsets[:-1] - offsets[0]))
     sums[lengths == 0] = 0
-    return sums ^ (sums >> np.uint64(17))
+    # MurmurHash3's last step: low bits choose the bucket and high ones the share, so each bit must depend on all.
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        sums = (sums ^ (sums >> np.uint64(33))) * np.uint64(factor)
+    return sums ^ (sums >> np.uint64(33))

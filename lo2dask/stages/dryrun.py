@@ -9,6 +9,7 @@ from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.stages.batch import SLAB_BYTES
 from lo2dask.stages.plan import make_plan
+from lo2dask.stages.spilled import tokens_need
 from lo2dask.tables.layout import Layout
 
 # Measured by benchmarks/load.py on trees of the published file sizes, rounded up: memory of the client with its
@@ -35,6 +36,7 @@ class DryRun:
     worker_memory: int
     memory: int
     disk: int
+    spill: int
     ignored: dict[str, int]
 
 
@@ -56,5 +58,6 @@ def dry_run(options: LoadOptions, session: Session | None = None) -> DryRun:
     largest = max(batch.bytes for batch in plan.batches)
     return DryRun(
         len(plan.runs), len(plan.cases), plan.files, plan.bytes, len(plan.batches), largest,
-        workers, worker, CLIENT_BYTES + workers * worker, int(plan.bytes * share), plan.ignored,
+        workers, worker, CLIENT_BYTES + workers * worker, int(plan.bytes * share),
+        tokens_need(options, plan.bytes), plan.ignored,
     )  # fmt: skip

@@ -15,13 +15,15 @@ from scipy import sparse
 from lo2dask import schema
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session
-from lo2dask.features.bags import from_bags, to_bags, to_token_lists
+from lo2dask.execute.spill import spill_folder
+from lo2dask.features.bags import to_bags, to_token_lists
 from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
 from lo2dask.features.tokens import TokenCounts
-from lo2dask.features.vocabulary import Limits, choose, count_tokens, merge_counts
+from lo2dask.features.vocabulary import count_bags
 from lo2dask.options import TrainOptions
 from lo2dask.stages.batch import update_outputs
+from lo2dask.stages.spilled import Spill, spill_need, write_vocabulary
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, text_is_current
 from lo2dask.stages.timings import note
 from lo2dask.storage import read_json, write_json
@@ -70,18 +72,23 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     Raises
     ------
     Lo2Error : the masks are too weak to mine templates.
+    InputError : the scratch disk has no room for the parts' token counts.
     IntegrityError : a part's rows are not those of the loaded sequences.
     """
     if is_enhanced(layout, key):
         return
     layout.marker("enhance").unlink(missing_ok=True)
     started = time.perf_counter()
-    mined = _mine(layout)
-    finishing = time.perf_counter()
-    summaries = _finish_parts(layout, key, session)
-    finished = time.perf_counter()
-    _write_templates(layout, mined, summaries)
-    _write_vocabulary(layout, summaries, key.max_features)
+    need = spill_need(layout, key.raw)
+    with spill_folder(session, layout.spill, need) as folder:
+        mined = _mine(layout)
+        spilled = Spill.of(folder, schema.REPRESENTATIONS, need)
+        finishing = time.perf_counter()
+        summaries = _finish_parts(layout, key, session, spilled)
+        finished = time.perf_counter()
+        _write_templates(layout, mined, summaries)
+        rows = sum(summary["rows"] for summary in summaries)
+        write_vocabulary(layout, spilled, key.max_features, rows, session)
     parts = finished - finishing
     note(layout, "enhance", seconds=time.perf_counter() - started, parts_seconds=parts, workers=session.workers())
     write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
@@ -106,9 +113,11 @@ def enhance_with(layout: Layout, key: EnhanceKey, templates: Templates, session:
     write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
 
 
-def _finish_parts(layout: Layout, key: EnhanceKey, session: Session) -> list[dict[str, Any]]:
+def _finish_parts(
+    layout: Layout, key: EnhanceKey, session: Session, spilled: Spill | None = None
+) -> list[dict[str, Any]]:
     names = [path.name for path in part_paths(layout.sequences)]
-    summaries = session.frames(finish_part, names, "enhance", root=layout.root, key=key)
+    summaries = session.frames(finish_part, names, "enhance", root=layout.root, key=key, spilled=spilled)
     prune_parts(layout.enhanced, names)
     if count_rows(layout.enhanced) != count_rows(layout.sequences):
         raise IntegrityError(f"{layout.enhanced}: {count_rows(layout.enhanced)} rows, {layout.sequences} has others")
@@ -120,8 +129,8 @@ def _write_mapping(layout: Layout, mapping: dict[str, str]) -> None:
     write_part(layout.internal / _MAPPING_FILE, table, MAPPING)
 
 
-def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey) -> pd.DataFrame:
-    """Finish the part that the frame's one row names: enhanced rows, and template ids of its events."""
+def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill | None) -> pd.DataFrame:
+    """Finish the part that the frame's one row names: enhanced rows, template ids of its events, token counts."""
     layout, name = Layout(root), frame["record"].iloc[0]
     ids = _line_ids(layout, name)
     sequences, bags = read_part(layout.sequences / name), read_part(layout.text / "bags" / name)
@@ -137,7 +146,7 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey) -> pd.DataFram
     write_part(layout.enhanced / name, pa.table([columns[n] for n in wanted.names], names=wanted.names), wanted)
     if (layout.events / name).is_file():
         _add_ids(layout, name, ids, key.keep_normalized)
-    return pd.DataFrame({"result": pd.Series([_summary(bags, template_bags, layout, name)], dtype=object)})
+    return pd.DataFrame({"result": pd.Series([_summary(bags, template_bags, name, spilled)], dtype=object)})
 
 
 def _mine(layout: Layout) -> pa.Table:
@@ -216,19 +225,15 @@ def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None
     update_outputs(layout, name, layout.events / name)
 
 
-def _summary(bags: pa.Table, template_bags: pa.ListArray, layout: Layout, name: str) -> dict[str, Any]:
+def _summary(bags: pa.Table, template_bags: pa.ListArray, name: str, spilled: Spill | None) -> dict[str, Any]:
     """Spill the part's token counts and give what the templates table needs."""
-    counted = {"words": bags["e_words"], "trigrams": bags["e_trigrams"], "templates": template_bags}
-    tables = []
-    for kind, column in counted.items():
-        table = count_tokens(from_bags(column))
-        tables.append(table.add_column(0, "representation", pa.array([kind] * table.num_rows, pa.string())))
-    write_part(layout.internal / "vocabulary" / name, pa.concat_tables(tables), schema.VOCABULARY)
-    templates = count_tokens(from_bags(template_bags))
-    return {"rows": bags.num_rows, "templates": dict(zip(*(templates[c].to_pylist() for c in _COUNTED), strict=True))}
-
-
-_COUNTED = ("token", "document_frequency")
+    templates = count_bags(template_bags)
+    if spilled:
+        counted = {"words": bags["e_words"], "trigrams": bags["e_trigrams"]}
+        tables = {kind: count_bags(column) for kind, column in counted.items()} | {"templates": templates}
+        spilled.add(name, [tables[kind] for kind in schema.REPRESENTATIONS])
+    counts = zip(templates["token"].to_pylist(), templates["document_frequency"].to_pylist(), strict=True)
+    return {"rows": bags.num_rows, "templates": dict(counts)}
 
 
 def _write_templates(layout: Layout, mined: pa.Table, summaries: list[dict[str, Any]]) -> None:
@@ -240,21 +245,6 @@ def _write_templates(layout: Layout, mined: pa.Table, summaries: list[dict[str, 
     table = mined.append_column("n_sequences", counts)
     order = sorted(range(table.num_rows), key=lambda row: int(table["e_event_drain_id"][row].as_py()[1:]))
     write_part(layout.templates / "part-000000.parquet", table.take(pa.array(order, pa.int64())), schema.TEMPLATES)
-
-
-def _write_vocabulary(layout: Layout, summaries: list[dict[str, Any]], max_features: int) -> None:
-    """Add the parts' token counts and write the first max_features tokens of each representation."""
-    rows = sum(summary["rows"] for summary in summaries)
-    limits = Limits(min_df=1, max_df=1.0, max_features=max_features, binary=False)
-    tables = []
-    for kind in schema.REPRESENTATIONS:
-        parts = (read_part(path) for path in part_paths(layout.internal / "vocabulary"))
-        chosen = [
-            p.filter(pc.equal(p["representation"].cast(pa.string()), kind)).drop(["representation"]) for p in parts
-        ]
-        table = choose(merge_counts(chosen), limits, rows)
-        tables.append(table.add_column(0, "representation", pa.array([kind] * table.num_rows, pa.string())))
-    write_part(layout.vocabulary / "part-000000.parquet", pa.concat_tables(tables), schema.VOCABULARY)
 
 
 def _sum(table: pa.Table, column: str, how: str) -> pa.Table:

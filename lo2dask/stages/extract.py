@@ -24,7 +24,7 @@ from lo2dask.schema import NORMAL_CASE, is_normal
 from lo2dask.sources.archives import DAMAGE, ArchivedRun, find_archives, list_cases, unpack
 from lo2dask.sources.names import run_order
 from lo2dask.sources.select import draw_order
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import free_bytes, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def extract(options: ExtractOptions, progress: Progress | None = None) -> Extrac
     rejects = [(path, "", reason) for path, reason in left] + [row for result in results for row in result.refused]
     return ExtractSummary(
         options.out, tuple(run.name for run in chosen), tuple(task.run.name for task in todo),
-        sum(task.run.size for task in todo), _free_bytes(options.out), sum(result.files for result in results),
+        sum(task.run.size for task in todo), free_bytes(options.out) or 0, sum(result.files for result in results),
         sum(result.bytes for result in results), time.perf_counter() - started, tuple(rejects), options.dry_run,
     )  # fmt: skip
 
@@ -211,11 +211,3 @@ def _chosen_cases(task: _Task) -> frozenset[str] | None:
         return None
     errors = [case for case in list_cases(task.run) if not is_normal(case)]
     return frozenset({NORMAL_CASE, *draw_order(task.seed, task.run.name, errors)[: task.errors_per_run]})
-
-
-def _free_bytes(out: Path) -> int:
-    """Give the free bytes of the disk on which a folder lies, or will lie."""
-    place = out.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free

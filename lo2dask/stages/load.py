@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session, using
+from lo2dask.execute.spill import check_room
 from lo2dask.features.masks import load_masks
 from lo2dask.features.textpass import BAGS, LINES
 from lo2dask.options import LoadOptions, fingerprint
@@ -21,6 +22,7 @@ from lo2dask.stages.batch import LoadJob, TextJob, inputs_fingerprint, load_batc
 from lo2dask.stages.enhance import enhance_tables
 from lo2dask.stages.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
 from lo2dask.stages.plan import LoadPlan, make_plan, manifest_rows, open_output
+from lo2dask.stages.spilled import tokens_need
 from lo2dask.stages.text import EnhanceKey, mark_text
 from lo2dask.stages.timings import note
 from lo2dask.storage import read_json, write_json
@@ -91,15 +93,18 @@ def read_tree(options: LoadOptions, key: EnhanceKey | None, session: Session) ->
         layout.root, LinePolicy.from_options(options), options.save_events,
         fingerprint([options.fingerprint("load"), key.text if key else ""]), text, options.init_lines_to_skip,
     )  # fmt: skip
-    records = _load_batches(plan, job, session)
+    records = _load_batches(plan, job, session, tokens_need(options, plan.bytes))
     _finish(layout, plan, records, options)
     if key:
         mark_text(layout, key)
     return plan, records
 
 
-def _load_batches(plan: LoadPlan, job: LoadJob, session: Session) -> list[dict[str, Any]]:
-    """Run the wave of batches; those that are done and hold are taken from their records without a cluster."""
+def _load_batches(plan: LoadPlan, job: LoadJob, session: Session, need: int) -> list[dict[str, Any]]:
+    """Run the wave of batches; those that are done and hold are taken from their records without a cluster.
+
+    The enhancement that follows will spill ``need`` bytes: it is better told now than after hours that there is no room.
+    """
     waiting = list(plan.batches)
     records: dict[int, dict[str, Any]] = {}
     if job.layout.record("load", 0).exists():
@@ -107,6 +112,7 @@ def _load_batches(plan: LoadPlan, job: LoadJob, session: Session) -> list[dict[s
         records = {batch.index: record for batch, record in current if record}
         waiting = [batch for batch, record in current if not record]
     if waiting:
+        check_room(session, job.layout.spill, need)
         # What enhancement made of the earlier batches no longer fits.
         for stage in ("text", "enhance"):
             job.layout.marker(stage).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
+from lo2dask.execute.spill import spill_folder
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
@@ -20,6 +21,7 @@ from lo2dask.stages.enhance import enhance
 from lo2dask.stages.exports import export_enhanced, export_forest, export_models
 from lo2dask.stages.fitting import FitPlan, fit_units
 from lo2dask.stages.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
+from lo2dask.stages.spilled import Spill, spill_need
 from lo2dask.stages.text import loaded
 from lo2dask.stages.timings import note, tree_bytes
 from lo2dask.stages.units import BASELINE, FOREST, Unit, working_folder
@@ -181,8 +183,11 @@ def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.Model
 def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: Session) -> dict[str, dict[str, Any]]:
     tokens = list(dict.fromkeys(token for unit in units for token in unit.columns.tokens))
     rows = [unit.rows for unit in units] + [unit.columns.rows for unit in units] + [token.rows for token in tokens]
-    counts, buckets = count_parts(layout, tokens, list(dict.fromkeys(rows)), session)
-    columns = choose_columns(layout, [unit.columns for unit in units], counts, buckets, session)
+    need = spill_need(layout, options.tokens == "raw") * len({(t.representation, t.rows.side) for t in tokens})
+    with spill_folder(session, layout.spill, need) as folder:
+        spilled = Spill.of(folder, dict.fromkeys(token.counted for token in tokens), need)
+        counts = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
+        columns = choose_columns(layout, [unit.columns for unit in units], counts, spilled, session)
     budget = parse_bytes(options.memory_budget, "--memory-budget")
     plan = FitPlan(layout.root, options.sample_seed, budget, not options.disable_memory_guard, options.oov_counts)
     return fit_units(plan, units, columns, counts, session)

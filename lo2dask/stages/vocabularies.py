@@ -12,17 +12,14 @@ from lo2dask import schema
 from lo2dask.execute.session import Session
 from lo2dask.features.bags import read_counts
 from lo2dask.features.matrix import Columns, Moments, add_moments, numeric_moments, scales
-from lo2dask.features.vocabulary import Limits, choose, count_tokens, reduce_bucket, spill
+from lo2dask.features.vocabulary import COUNTED, count_tokens
 from lo2dask.models.sample import counts as count_strata
 from lo2dask.models.sample import merge_counts, strata
+from lo2dask.stages.spilled import Counted, Spill, merge_spilled
 from lo2dask.stages.units import KEY_COLUMNS, ColumnsKey, Tokens, TrainingRows, read_splits, working_folder
-from lo2dask.storage import replacing, status
+from lo2dask.storage import replacing
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
-
-# A table up to this size is reduced in one go; above, each of the buckets holds a 64th of the distinct tokens.
-SMALL_TABLE = 256 << 20
-BUCKETS = 64
 
 
 @dataclass(frozen=True)
@@ -44,20 +41,19 @@ class Chosen:
 
 
 def count_parts(
-    layout: Layout, tokens: Sequence[Tokens], rows: Sequence[TrainingRows], session: Session
-) -> tuple[dict[str, RowCounts], int]:
-    """Count tokens and rows of every part; the tokens are spilled. Give the rows' counts, by name, and the buckets."""
-    paths = part_paths(layout.enhanced)
-    buckets = 1 if sum(status(path).st_size for path in paths) <= SMALL_TABLE else BUCKETS
+    layout: Layout, tokens: Sequence[Tokens], rows: Sequence[TrainingRows], spilled: Spill, session: Session
+) -> dict[str, RowCounts]:
+    """Count tokens and rows of every part; the tokens are spilled. Give the rows' counts by name."""
     counted = {token.counted: token for token in tokens}
-    plan = CountPlan(layout.root, tuple(counted.values()), tuple({row.name: row for row in rows}.values()), buckets)
-    results = session.wave(count_part, [path.name for path in paths], "count", plan=plan)
+    ordered = tuple(counted[name] for name in spilled.names)
+    plan = CountPlan(layout.root, ordered, tuple({row.name: row for row in rows}.values()), spilled)
+    results = session.wave(count_part, [path.name for path in part_paths(layout.enhanced)], "count", plan=plan)
     totals = {}
     for row in plan.rows:
         parts = [result[row.name] for result in results]
         moments = add_moments(part["moments"] for part in parts)
         totals[row.name] = RowCounts(sum(p["total"] for p in parts), merge_counts(p["strata"] for p in parts), moments)
-    return totals, buckets
+    return totals
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class CountPlan:
     root: Path
     tokens: tuple[Tokens, ...]
     rows: tuple[TrainingRows, ...]
-    buckets: int
+    spilled: Spill
 
 
 def count_part(name: str, plan: CountPlan) -> dict[str, dict[str, Any]]:
@@ -77,9 +73,10 @@ def count_part(name: str, plan: CountPlan) -> dict[str, dict[str, Any]]:
     bags = [schema.REPRESENTATIONS[token.representation] for token in plan.tokens]
     part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *schema.NUMERIC, *bags]))
     counts = {bag: read_counts(part[bag]) for bag in dict.fromkeys(bags)}
-    for token, bag in zip(plan.tokens, bags, strict=True):
-        path = _spill_path(layout, token, name)
-        spill(path, count_tokens(counts[bag], token.rows.mask(part, splits)), plan.buckets)
+    tables = (
+        count_tokens(counts[bag], token.rows.mask(part, splits)) for token, bag in zip(plan.tokens, bags, strict=True)
+    )
+    plan.spilled.add(name, tables)
     result = {}
     for rows in plan.rows:
         chosen = part.filter(pa.array(rows.mask(part, splits)))
@@ -92,32 +89,17 @@ def count_part(name: str, plan: CountPlan) -> dict[str, dict[str, Any]]:
 
 
 def choose_columns(
-    layout: Layout, keys: Iterable[ColumnsKey], counts: dict[str, RowCounts], buckets: int, session: Session
+    layout: Layout, keys: Iterable[ColumnsKey], counts: dict[str, RowCounts], spilled: Spill, session: Session
 ) -> dict[str, Chosen]:
     """Reduce the spilled counts to vocabularies and write each matrix' columns; give them by name."""
     wanted = {key.name: key for key in keys}
     tokens = list(dict.fromkeys(token for key in wanted.values() for token in key.tokens))
-    records = [(token, bucket, counts[token.rows.name].total) for token in tokens for bucket in range(buckets)]
-    reduced = session.wave(reduce_part, records, "vocabulary", root=layout.root)
-    vocabularies = {}
-    for place, token in enumerate(tokens):
-        tables = [pa.ipc.open_stream(data).read_all() for data in reduced[place * buckets : (place + 1) * buckets]]
-        # The buckets have applied min_df and max_df; what is left is the order over all of them.
-        last = Limits(0, 1.0, token.limits.max_features, token.limits.binary)
-        vocabularies[token] = choose(pa.concat_tables(tables), last, counts[token.rows.name].total)
-    return {name: _write_columns(layout, key, vocabularies, counts) for name, key in wanted.items()}
-
-
-def reduce_part(record: tuple[Tokens, int, int], root: Path) -> bytes:
-    """Reduce one bucket of one vocabulary; give the counted tokens that may be chosen as an Arrow stream."""
-    token, bucket, total = record
-    layout = Layout(root)
-    paths = [_spill_path(layout, token, path.name) for path in part_paths(layout.enhanced)]
-    table = reduce_bucket(paths, bucket, token.limits, total)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    vocabularies = [Counted(token.counted, token.limits, counts[token.rows.name].total) for token in tokens]
+    merged = merge_spilled(spilled, vocabularies, session)
+    chosen = {
+        token: pa.concat_tables([COUNTED.empty_table(), *tables]) for token, tables in zip(tokens, merged, strict=True)
+    }
+    return {name: _write_columns(layout, key, chosen, counts) for name, key in wanted.items()}
 
 
 def _write_columns(
@@ -135,7 +117,3 @@ def _write_columns(
         for token in key.tokens
     )
     return Chosen(path, columns.width, cells + len(key.numeric))
-
-
-def _spill_path(layout: Layout, token: Tokens, name: str) -> Path:
-    return working_folder(layout) / "spill" / token.counted / f"{name}.arrow"

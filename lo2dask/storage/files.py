@@ -78,10 +78,11 @@ class Reader(Protocol):
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """Give a temporary local path; on success it takes the place of ``path``, on failure it is removed.
 
-    The temporary name is unique, because two copies of a task may run at once.
+    The temporary name is unique, because two copies of a task may run at once. What need not outlive the machine's
+    crash is not ``durable``: it is not flushed to disk.
     """
     if not is_local(path):
         from lo2dask.storage.remote import uploading
@@ -93,8 +94,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -239,6 +241,16 @@ def remove_tree(folder: Path) -> None:
     from lo2dask.storage.remote import remove_tree as remove_objects
 
     remove_objects(folder)
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Give the free bytes of the disk on which a folder lies, or will lie; None for an object store."""
+    if not is_local(folder):
+        return None
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
 
 
 def remove_leftovers(folder: Path) -> int:

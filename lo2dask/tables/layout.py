@@ -93,6 +93,11 @@ class Layout:
         return self.text / "startup"
 
     @property
+    def spill(self) -> Path:
+        """What tasks spill for one another where the workers share no other folder; it goes with the stage."""
+        return self.internal / "spill"
+
+    @property
     def models(self) -> Path:
         """Bundles that train keeps."""
         return self.internal / "models"

@@ -10,10 +10,21 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
 from lo2dask import schema
+from lo2dask.features import vocabulary
 from lo2dask.features.bags import to_bags
 from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
+from lo2dask.features.merging import BATCH_ROWS, merge_runs, write_run
 from lo2dask.features.tokens import TokenCounts, count_trigrams, count_words
-from lo2dask.features.vocabulary import Limits, choose, count_tokens, merge_counts, reduce_bucket, spill
+from lo2dask.features.vocabulary import (
+    COUNTED,
+    Limits,
+    choose,
+    count_bags,
+    count_tokens,
+    merge_counts,
+    reduce_bucket,
+    spill,
+)
 
 TEXTS = [
     "a b c d a b", "b c d e", "a a a ä€", "c c d f g", "b ä€ h", "a b c", "d d d d", "x y z", "b", "c d", "", "a b ä€",
@@ -76,9 +87,11 @@ texts = st.lists(
 
 
 @settings(max_examples=50, deadline=None)
-@given(texts, st.integers(1, 4), st.integers(1, 3), st.integers(0, 6), st.booleans())
+@given(
+    texts, st.integers(1, 4), st.integers(1, 3), st.integers(0, 6), st.booleans(), st.sampled_from([1, 100, 1 << 20])
+)
 def test_spilled_in_buckets_or_at_once(
-    many: list[str], n_parts: int, min_df: int, max_features: int, binary: bool
+    many: list[str], n_parts: int, min_df: int, max_features: int, binary: bool, most: int
 ) -> None:
     import tempfile
 
@@ -90,9 +103,66 @@ def test_spilled_in_buckets_or_at_once(
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / f"{number}.arrow" for number in range(len(parts))]
             for path, part in zip(paths, parts, strict=True):
-                spill(path, part, buckets)
-            reduced = [reduce_bucket(paths, bucket, limits, len(many)) for bucket in range(buckets)]
-            assert choose(pa.concat_tables(reduced), limits, len(many)).equals(wanted)
+                spill(path, [COUNTED.empty_table(), part], buckets)
+            shares = [
+                table
+                for bucket in range(buckets)
+                for table in reduce_bucket(paths, buckets + bucket, limits, len(many), most)
+            ]
+            assert choose(pa.concat_tables(shares), limits, len(many)).equals(wanted)
+            runs = [write_run(Path(folder) / f"run-{n}", table, limits) for n, table in enumerate(shares)]
+            assert pa.concat_tables([COUNTED.empty_table(), *merge_runs(runs, limits)]).equals(wanted)
+
+
+def numbered(start: int, stop: int, step: int = 1) -> pa.Table:
+    """Counted tokens whose counts repeat, so that a cut falls among equal ones."""
+    numbers = np.arange(start, stop, step)
+    tokens = [f"token {number:06d}" for number in numbers]
+    return pa.table([tokens, 1 + numbers % 7, 1 + numbers % 11], schema=COUNTED)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5000, 39_999, 1_000_000])
+def test_runs_of_many_batches_merge_in_byte_order(tmp_path: Path, cut: int) -> None:
+    tables = [numbered(0, 20_000, 2), numbered(1, 20_000, 2), numbered(20_000, 40_000), COUNTED.empty_table()]
+    limits = Limits(1, 1.0, cut, binary=False)
+    runs = [write_run(tmp_path / f"{n}.arrow", table, limits) for n, table in enumerate(tables)]
+    merged = list(merge_runs(runs, limits))
+    wanted = choose(pa.concat_tables(tables), limits, 100)
+    assert pa.concat_tables([COUNTED.empty_table(), *merged]).equals(wanted)
+    assert max((table.num_rows for table in merged), default=0) <= len(runs) * BATCH_ROWS
+
+
+def test_a_reducer_never_holds_more_than_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of distinct tokens: what it holds between two additions stays within the bound."""
+    parts = [numbered(start, start + 50_000) for start in range(0, 400_000, 40_000)]
+    paths = [tmp_path / f"{number}.arrow" for number in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        spill(path, [part], buckets=1)
+    held = []
+    wrapped = vocabulary.merge_counts
+
+    def merge(tables: list[pa.Table]) -> pa.Table:
+        held.append(sum(table.nbytes for table in tables))
+        return wrapped(tables)
+
+    monkeypatch.setattr(vocabulary, "merge_counts", merge)
+    most = 1 << 20
+    limits = Limits(1, 1.0, 0, binary=False)
+    sizes = [table.num_rows for table in reduce_bucket(paths, 0, limits, 100, most)]
+    assert sum(sizes) == merge_counts(parts).num_rows
+    assert len(sizes) >= 16
+    # What is there, within the bound, and 100,000 rows or one part that wait to be added.
+    assert max(held) < most + 150_000 * 50
+
+
+def test_a_bag_column_is_counted_as_its_matrix() -> None:
+    counts = counted(TEXTS, "words")
+    assert count_bags(to_bags(counts)).sort_by("token").equals(count_tokens(counts).sort_by("token"))
+    assert (
+        count_bags(pa.chunked_array([to_bags(counts)[5:]]))
+        .sort_by("token")
+        .equals(count_tokens(counted(TEXTS[5:], "words")).sort_by("token"))
+    )
 
 
 def test_counts_of_some_rows() -> None:

@@ -1,0 +1,112 @@
+"""Sorted runs of counted tokens, one or more per bucket, become one vocabulary in a single streaming pass.
+
+The cut at ``max_features`` falls on a rank (a count or a document frequency) and, among the tokens of that very rank,
+on a place in byte order. The rank is found from how many tokens have which, which each run tells; the place is found on
+the way, because the tokens come in byte order. So nothing is ever sorted but a batch of each run.
+"""
+
+import bisect
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask.features.vocabulary import COUNTED, Limits, open_counts
+from lo2dask.parse.lines import Ints
+from lo2dask.storage import replacing
+
+# Rows that the merge holds of each run.
+BATCH_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Run:
+    """A file of counted tokens in byte order; ``numbers`` of its tokens have the ``ranks``."""
+
+    path: Path
+    ranks: Ints
+    numbers: Ints
+
+
+def write_run(path: Path, table: pa.Table, limits: Limits) -> Run:
+    """Write counted tokens, which are in byte order, as a run."""
+    with (
+        replacing(path, durable=False) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, COUNTED, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer,
+    ):
+        writer.write_table(table.combine_chunks(), max_chunksize=BATCH_ROWS)
+    return Run(path, *np.unique(table[limits.rank].to_numpy(), return_counts=True))
+
+
+def merge_runs(runs: Sequence[Run], limits: Limits) -> Iterator[pa.Table]:
+    """Merge runs without a common token; give the first ``max_features`` of their tokens, in byte order."""
+    lowest, ties = _cut(runs, limits.max_features)
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(open_counts(run.path)) for run in runs]
+        streams = [_Stream(_batches(reader, limits.rank, lowest)) for reader in readers]
+        while streams := [stream for stream in streams if stream.fill()]:
+            # What is not above the first end of a batch that has a successor can be overtaken by nothing.
+            border = min((stream.last for stream in streams if not stream.at_end), default=None)
+            table = pa.concat_tables([stream.take(border) for stream in streams]).sort_by("token")
+            tied = pc.equal(table[limits.rank], lowest).to_numpy()
+            kept = ~tied | (np.cumsum(tied) <= ties)
+            ties -= int((tied & kept).sum())
+            yield table.filter(pa.array(kept))
+
+
+def _cut(runs: Iterable[Run], most: int) -> tuple[int, int]:
+    """Give the lowest rank that is kept (0 = all are) and how many tokens of just that rank are."""
+    ranks = np.concatenate([np.zeros(0, np.int64), *(run.ranks for run in runs)])
+    numbers = np.concatenate([np.zeros(0, np.int64), *(run.numbers for run in runs)])
+    if not most or numbers.sum() <= most:
+        return 0, 0
+    order = np.argsort(-ranks, kind="stable")
+    reached = np.cumsum(numbers[order])
+    lowest = ranks[order[np.searchsorted(reached, most)]]
+    return int(lowest), int(most - numbers[ranks > lowest].sum())
+
+
+def _batches(reader: pa.ipc.RecordBatchFileReader, rank: str, lowest: int) -> Iterator[pa.Table]:
+    for number in range(reader.num_record_batches):
+        table = pa.Table.from_batches([reader.get_batch(number)])
+        table = table.filter(pc.greater_equal(table[rank], lowest))
+        if table.num_rows:
+            yield table
+
+
+class _Stream:
+    """The part of a run that has been read and not been taken."""
+
+    def __init__(self, batches: Iterator[pa.Table]) -> None:
+        self._batches = batches
+        self._table = COUNTED.empty_table()
+        self._next = next(batches, None)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing comes behind what is held."""
+        return self._next is None
+
+    @property
+    def last(self) -> str:
+        """The last token held."""
+        return str(self._table["token"][-1].as_py())
+
+    def fill(self) -> bool:
+        """Read on if nothing is held; tell whether anything is."""
+        if self._table.num_rows == 0 and self._next is not None:
+            self._table, self._next = self._next, next(self._batches, None)
+        return self._table.num_rows > 0
+
+    def take(self, border: str | None) -> pa.Table:
+        """Take the tokens up to the border; None = all."""
+        tokens = self._table["token"]
+        # Python compares by code point, which for UTF-8 is the order of bytes.
+        count = len(tokens) if border is None else bisect.bisect_right(tokens, border, key=str)
+        taken, self._table = self._table.slice(0, count), self._table.slice(count)
+        return taken
