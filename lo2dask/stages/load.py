@@ -103,7 +103,7 @@ def read_tree(options: LoadOptions, key: EnhanceKey | None, session: Session) ->
 def _load_batches(plan: LoadPlan, job: LoadJob, session: Session, need: int) -> list[dict[str, Any]]:
     """Run the wave of batches; those that are done and hold are taken from their records without a cluster.
 
-    The enhancement that follows will spill ``need`` bytes: it is better told now than after hours that there is no room.
+    The enhancement that follows spills ``need`` bytes: better told now than after hours that there is no room.
     """
     waiting = list(plan.batches)
     records: dict[int, dict[str, Any]] = {}
