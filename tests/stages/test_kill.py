@@ -1,5 +1,6 @@
 """kill -9 of a worker, of the client or of the whole process group at a random moment, then the same command again."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -82,9 +83,34 @@ def test_killed_and_started_again_gives_the_same_tables(seed, tree, undisturbed,
     assert not list((tmp_path / "out").rglob("*.tmp")), "a killed process' files are cleared away"
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.05, 0.15])
+def test_killed_while_the_vocabulary_is_made(pause, tree, undisturbed, tmp_path, monkeypatch):
+    """What was spilled lies in the scratch folder; the same command removes it and gives the same tables."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    process = start(tree, tmp_path / "out")
+    while process.poll() is None and not _spilled(scratch, tmp_path / "out"):
+        time.sleep(0.005)
+    time.sleep(pause)
+    _kill(process, "group")
+    process.wait(timeout=120)
+    _wait_for_orphans(process.pid)
+    assert process.returncode == -signal.SIGKILL or pause
+    assert start(tree, tmp_path / "out").wait(timeout=120) == 0
+    assert digest(tmp_path / "out") == undisturbed[0]
+    assert not _spilled(scratch, tmp_path / "out")
+    assert not list(scratch.glob("lo2dask-*"))
+
+
+def _spilled(scratch: Path, output: Path) -> list[Path]:
+    return [*scratch.glob("lo2dask-*/spill"), *output.glob("_lo2dask/spill")]
+
+
 def _kill(process: subprocess.Popen[bytes], victim: str) -> None:
     if victim == "group":
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         return
     members = psutil.Process(process.pid).children(recursive=True)
     workers = [member for member in members if not member.children()]

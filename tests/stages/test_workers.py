@@ -1,5 +1,6 @@
 """The same input on 1 worker and on 2, in small and in large batches, gives byte-equal tables."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from lo2dask.execute.session import Session
 from lo2dask.options import CommonOptions, LoadOptions
 from lo2dask.stages.load import load
+from lo2dask.tables.parts import part_paths, read_parts
 
-from .trees import make_tree, table_of
+from .trees import make_tree, plain, table_of
 
 TABLES = ("events", "sequences", "sequences_enhanced", "templates", "vocabulary", "metrics", "traces", "rejects")
 
@@ -82,3 +84,38 @@ def test_a_cluster_keeps_order_survives_a_lost_worker_and_raises(tmp_path: Path)
         assert session.wave(double, [], "w") == []
         with pytest.raises(ValueError, match="no 7"):
             session.wave(refuse, [7], "w")
+
+
+@pytest.mark.parametrize(
+    ("runs", "scale", "workers", "sizes"),
+    [
+        (3, 0.03, (1, 2), ("100KB", "1600KB", "6400KB")),
+        pytest.param(10, 1.0, (1, 2, 4), ("4MB", "64MB", "256MB"), marks=pytest.mark.slow),
+    ],
+)
+def test_templates_and_vocabulary_whatever_the_workers_and_partitions(
+    runs: int, scale: float, workers: tuple[int, ...], sizes: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Template ids of every event, and the bytes of both tables, are those of a single process."""
+    raw = make_tree(tmp_path / "raw", runs=runs, scale=scale)
+    found = {}
+    for count in workers:
+        with Session(CommonOptions(workers=count, memory_limit="1GB")) as session:
+            for size in sizes:
+                out = tmp_path / f"{count}-{size}"
+                load(LoadOptions(root=raw, output_dir=out, partition_size=size, save_events=True), session)
+                found[count, size] = of_tokens(out)
+    assert len(list((tmp_path / f"1-{sizes[0]}" / "lo2_sequences.parquet").iterdir())) > 4
+    assert [key for key, digest in found.items() if digest != found[workers[0], sizes[0]]] == []
+
+
+def of_tokens(out: Path) -> list[bytes]:
+    """Give the vocabulary's and the templates' files, and a digest of each event's template id."""
+    files = [path for name in ("vocabulary", "templates") for path in part_paths(out / f"lo2_{name}.parquet")]
+    columns = ["seq_id", "line_no", "e_event_drain_id"]
+    events = pa.concat_tables(
+        [part.cast(plain(part.schema)) for part in read_parts(out / "lo2_events.parquet", columns)]
+    )
+    ordered = events.sort_by([("seq_id", "ascending"), ("line_no", "ascending")])
+    ids = "\n".join(ordered["e_event_drain_id"].to_pylist())
+    return [*(path.read_bytes() for path in files), hashlib.sha256(ids.encode()).digest()]

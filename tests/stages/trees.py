@@ -34,9 +34,10 @@ def train_root(root: Path, **changes) -> TrainSummary:
 
 def table_of(folder: Path) -> pa.Table:
     """Read a whole table, its rows sorted by seq_id where it has one."""
-    table = pa.concat_tables([part.cast(_plain(part.schema)) for part in read_parts(folder)])
+    table = pa.concat_tables([part.cast(plain(part.schema)) for part in read_parts(folder)])
     return table.sort_by("seq_id") if "seq_id" in table.column_names else table
 
 
-def _plain(schema: pa.Schema) -> pa.Schema:
+def plain(schema: pa.Schema) -> pa.Schema:
+    """Give the schema that a table has on disk: dictionary-encoded columns are strings there."""
     return pa.schema([pa.field(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in schema])
