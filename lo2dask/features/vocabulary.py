@@ -146,7 +146,8 @@ def _add_share(paths: Sequence[Path], batch: int, share: Share, most: int) -> tu
 @contextlib.contextmanager
 def open_counts(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
     """Open a file of counted tokens."""
-    with pa.memory_map(str(path)) if is_local(path) else pa.PythonFile(open_read(path), "r") as source:
+    # Not mapped: what is compressed is copied anyway, and a mapping's pages count as memory until it is closed.
+    with pa.OSFile(str(path)) if is_local(path) else pa.PythonFile(open_read(path), "r") as source:
         yield pa.ipc.open_file(source)
 
 
