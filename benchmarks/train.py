@@ -144,7 +144,10 @@ def make_table(
     for folder, kind in ((layout.templates, schema.TEMPLATES), (layout.vocabulary, schema.VOCABULARY)):
         write_part(folder / part_name(0), kind.empty_table(), kind)
     Templates((), (), {}).save(layout.template_state)
-    write_json(layout.marker("load"), {"root": str(root), "options": {}, "inputs": "made up", "done": True})
+    write_json(
+        layout.marker("load"),
+        {"root": str(root), "options": {"partition_size": "128MB"}, "inputs": "made up", "done": True},
+    )
     key = EnhanceKey.of(TrainOptions(root=root), load_masks(None))
     write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
 
