@@ -8,6 +8,7 @@ characters, one by one.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
@@ -22,15 +23,12 @@ from lo2dask.features.tokens import (
 )
 from lo2dask.parse.lines import Bytes, Ints
 
-# Windows counted at once: a sequence of any length is counted in the same memory.
-PIECE = 1 << 20
-
 
 @dataclass(frozen=True)
 class Alphabet:
     """The bytes that occur: ``numbers`` maps a byte to its number, ``letters`` a number to its byte."""
 
-    numbers: Ints
+    numbers: npt.NDArray[np.int32]
     letters: Ints
 
     @classmethod
@@ -40,23 +38,14 @@ class Alphabet:
         first = bytes(np.unique(buffer[: 1 << 16]))
         rest = buffer.tobytes().translate(None, first)
         letters = np.unique(np.frombuffer(first + rest, dtype=np.uint8)).astype(np.int64)
-        numbers = np.zeros(256, dtype=np.int64)
+        numbers = np.zeros(256, dtype=np.int32)
         numbers[letters] = np.arange(len(letters))
         return cls(numbers, letters)
 
     @property
     def size(self) -> int:
-        """The number of trigrams that the alphabet can write; also the key of a window across two lines."""
+        """The number of trigrams that the alphabet can write."""
         return len(self.letters) ** 3
-
-    def windows(self, text: Bytes) -> Ints:
-        """Number each window of three bytes."""
-        numbers = self.numbers[text]
-        keys = numbers[:-2] * len(self.letters)
-        keys += numbers[1:-1]
-        keys *= len(self.letters)
-        keys += numbers[2:]
-        return keys
 
     def packed(self, keys: Ints) -> Ints:
         """Turn window numbers into packed trigrams, three times seven bits."""
@@ -87,9 +76,9 @@ def _count_ascii(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCoun
     found = [(row, *_count_run(buffer, offsets[first : last + 1], alphabet)) for row, first, last in _runs(sequence)]
     rows = np.repeat([row for row, _, _ in found] or [0], [len(keys) for _, keys, _ in found] or [0])
     keys = np.concatenate([keys for _, keys, _ in found]) if found else np.zeros(0, np.int64)
-    counts = np.concatenate([count for _, _, count in found]) if found else np.zeros(0, np.int64)
+    counts = np.concatenate([count for _, _, count in found]) if found else np.zeros(0, np.int32)
     present = np.flatnonzero(np.bincount(keys))
-    place = np.zeros(alphabet.size + 1, dtype=np.int32)
+    place = np.zeros(alphabet.size, dtype=np.int32)
     place[present] = np.arange(len(present), dtype=np.int32)
     matrix = sparse.coo_matrix((counts, (rows, place[keys])), shape=(n_sequences, len(present)), dtype=np.int32)
     return TokenCounts(matrix.tocsr(), unpack_trigrams(alphabet.packed(present)))
@@ -106,19 +95,13 @@ def _runs(sequence: Ints) -> list[tuple[int, int, int]]:
 
 def _count_run(buffer: Bytes, offsets: Ints, alphabet: Alphabet) -> tuple[Ints, Ints]:
     """Count the windows of consecutive lines, given by their offsets: (distinct window numbers, counts)."""
-    start, stop, ends = int(offsets[0]), int(offsets[-1]), offsets[1:]
-    total = np.zeros(alphabet.size + 1, dtype=np.int64)
-    for at in range(start, max(stop - 2, start), PIECE):
-        behind = min(at + PIECE, stop - 2)
-        keys = alphabet.windows(buffer[at : behind + 2])
-        # A window that begins in the last two bytes of a line is not of that line alone.
-        inside = ends[np.searchsorted(ends, at) : np.searchsorted(ends, behind + 2, side="right")] - at
-        for back in (1, 2):
-            cut = inside - back
-            keys[cut[(cut >= 0) & (cut < len(keys))]] = alphabet.size
-        total += np.bincount(keys, minlength=alphabet.size + 1)
-    distinct = np.flatnonzero(total[:-1])
+    # Compiled code is loaded by the workers that count raw trigrams, and by no other process.
+    from lo2dask.features.compiled import count_windows
+
+    total = np.zeros(alphabet.size, dtype=np.int32)
+    count_windows(buffer, offsets, alphabet.numbers, len(alphabet.letters), total)
+    distinct = np.flatnonzero(total)
     packed = alphabet.packed(distinct)
-    # Nor is one with a newline, in an event that continuation lines were merged into.
+    # A window with a newline, in an event that continuation lines were merged into, is of no line.
     whole = (packed >> 14 != NEWLINE) & (packed >> 7 & 0x7F != NEWLINE) & (packed & 0x7F != NEWLINE)
     return distinct[whole], total[distinct[whole]]
