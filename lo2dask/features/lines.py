@@ -13,11 +13,17 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask.features.masks import Mask, normalise
-from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, count_words, join_counts, text_bytes
+from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, count_words, join_counts
 from lo2dask.features.trigrams import count_line_trigrams
-from lo2dask.parse.lines import Bools, Ints, slices
+from lo2dask.parse.lines import Bools, Ints
+from lo2dask.sources.names import DAY_MS
 
 TIME, CORRELATION = "<TIME>", "<CID>"
+# Each digit of HH:MM:SS.mmm: its place in the text, its unit in ms, and how many of it there are.
+_CLOCK_PLACES = (
+    (0, 36_000_000, 10), (1, 3_600_000, 10), (3, 600_000, 6), (4, 60_000, 10),
+    (6, 10_000, 6), (7, 1_000, 10), (9, 100, 10), (10, 10, 10), (11, 1, 10),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,24 +81,49 @@ def masked_counts(slab: Slab) -> dict[str, TokenCounts]:
     }
 
 
-def raw_counts(slab: Slab, messages: pa.Array) -> dict[str, TokenCounts]:
-    """Count words and trigrams of the lines as they stand, by sequence."""
+def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
+    """Count words and trigrams of the lines as they stand, by sequence.
+
+    ``events`` are the slab's rows (columns m_message, m_timestamp, thread, correlation_id).
+    """
     by_statement = count_pairs(slab.sequence, slab.statement, (slab.n_sequences, len(slab.statements)))
-    headed = slab.headed
-    words = count_words(_head_texts(slab, messages))
-    of_heads = TokenCounts(_sum_rows(words.counts, slab.sequence[headed], slab.n_sequences), words.tokens)
+    words = [*_head_words(slab, events), _product(by_statement, count_words(slab.statements))]
     return {
-        "e_words": join_counts([of_heads, _product(by_statement, count_words(slab.statements))]),
-        "e_trigrams": count_line_trigrams(messages, slab.sequence, slab.n_sequences),
+        "e_words": join_counts(words),
+        "e_trigrams": count_line_trigrams(_whole(events["m_message"]), slab.sequence, slab.n_sequences),
     }
 
 
-def _head_texts(slab: Slab, messages: pa.Array) -> pa.Array:
-    """Cut the heads off the lines that have one: what stands before the statement and the space before it."""
-    buffer, offsets = text_bytes(messages)
-    statement = pc.binary_length(slab.statements).to_numpy().astype(np.int64)[slab.statement]
-    ends = offsets[1:] - statement - 1
-    return slices(buffer, offsets[:-1][slab.headed], ends[slab.headed])
+def _head_words(slab: Slab, events: pa.Table) -> list[TokenCounts]:
+    """Count the words of ``HH:MM:SS.mmm [thread]  correlation-id``: each field's own, no text is split line by line."""
+    kept = pa.array(slab.headed)
+    sequence = slab.sequence[slab.headed]
+    clock = _whole(events["m_timestamp"]).filter(kept).cast(pa.int64()).to_numpy() % DAY_MS
+    times = pa.array(clock).dictionary_encode()
+    thread = _whole(events["thread"]).filter(kept)
+    threads = thread.dictionary.cast(pa.string())
+    # Of the two spaces behind a thread, the second ends an empty word.
+    framed = count_words(pc.binary_join_element_wise("[", threads, "] ", ""))
+    by_thread = count_pairs(sequence, thread.indices.to_numpy(), (slab.n_sequences, len(threads)))
+    ids = _whole(events["correlation_id"]).filter(kept).dictionary_encode()
+    return [
+        _count_codes(sequence, times.indices, slab.n_sequences, _clock_texts(times.dictionary.to_numpy())),
+        _product(by_thread, framed),
+        _count_codes(sequence, ids.indices, slab.n_sequences, ids.dictionary),
+    ]
+
+
+def _count_codes(rows: Ints, codes: pa.Array, n_rows: int, tokens: pa.Array) -> TokenCounts:
+    return TokenCounts(count_pairs(rows, codes.to_numpy(), (n_rows, len(tokens))), tokens)
+
+
+def _clock_texts(time_ms: Ints) -> pa.StringArray:
+    """Write times of day (ms) as ``HH:MM:SS.mmm``."""
+    letters = np.tile(np.frombuffer(b"00:00:00.000", dtype=np.uint8), (len(time_ms), 1))
+    for place, unit, base in _CLOCK_PLACES:
+        letters[:, place] += (time_ms // unit % base).astype(np.uint8)
+    offsets = np.arange(len(time_ms) + 1, dtype=np.int32) * letters.shape[1]
+    return pa.StringArray.from_buffers(len(time_ms), pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
 
 
 def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa.Array, Ints]:

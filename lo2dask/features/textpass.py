@@ -75,7 +75,7 @@ class TextPass:
         if events.num_rows == 0:
             return
         rows, slab = read_slab(events, self.masks)
-        counted = self._raw(events, slab) if self.raw else masked_counts(slab)
+        counted = raw_counts(slab, events) if self.raw else masked_counts(slab)
         for name, counts in counted.items():
             self.counts[name].append((rows, counts))
             if len(self.counts[name]) > MOST_SLABS:
@@ -96,9 +96,6 @@ class TextPass:
             self._line_table(),
             pa.table([pa.array(codes.astype(np.int32))], schema=CODES),
         )
-
-    def _raw(self, events: pa.Table, slab: Slab) -> dict[str, TokenCounts]:
-        return raw_counts(slab, events["m_message"].combine_chunks())
 
     def _add_lines(self, events: pa.Table, slab: Slab, rows: Ints) -> None:
         """Number the slab's normalised lines within the batch and count them by sequence."""

@@ -80,7 +80,7 @@ def test_raw_bags(contents: list[str], policy: str) -> None:
     for events in events_of(contents, policy):
         codes, slab = read_slab(events, MASKS)
         messages = events["m_message"].combine_chunks()
-        counted = raw_counts(slab, messages)
+        counted = raw_counts(slab, events)
         owner = events["seq_id"].combine_chunks().indices.to_pylist()
         for row, code in enumerate(codes.tolist()):
             own = [text for text, of in zip(messages.to_pylist(), owner, strict=True) if of == code]
