@@ -8,6 +8,7 @@ from typing import Any
 import joblib
 import pandas as pd
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 TABLES = (
@@ -167,3 +168,15 @@ def test_the_real_slice(sample_root: Path, tmp_path: Path, program: Callable[...
     has_rows(out / name for name in TABLES)
     measured = json.loads((out / "metrics" / "event_lr_words.json").read_text())
     assert measured["holdout"]["auc_roc"] is not None or measured["holdout"]["reason"]
+
+
+def test_evidence_names_the_errors_of_the_real_slice(sample_root: Path, tmp_path: Path, program: Callable[..., Any]):
+    """The log that an error case fails in is flagged, and the line that says why is among its first lines."""
+    out = tmp_path / "out"
+    line = ["run", "--root", sample_root / "v1", "--output-dir", out, "--save-events", "--skip-if"]
+    done = program(*line, "--models", "event_oov_words")
+    assert done.returncode == 0, done.stderr
+    flagged = pq.read_table(out / "explainability" / "event_oov_words_explanations.parquet").to_pylist()
+    lines = {row["test_case"]: str(row["lines"][:3]) for row in flagged}
+    assert "ERR11000" in lines["get_token_page_400_no_page"]
+    assert "ERR12011" in lines["register_user_400_no_password"]
