@@ -151,12 +151,6 @@ def _product(by_text: sparse.csr_matrix, counts: TokenCounts) -> TokenCounts:
     return TokenCounts(product.astype(np.int32), counts.tokens)
 
 
-def _sum_rows(counts: sparse.csr_matrix, rows: Ints, n_rows: int) -> sparse.csr_matrix:
-    columns = counts.indices
-    repeated = np.repeat(rows, np.diff(counts.indptr))
-    return sparse.coo_matrix((counts.data, (repeated, columns)), shape=(n_rows, counts.shape[1])).tocsr()
-
-
 def _codes(column: pa.ChunkedArray) -> Ints:
     return _whole(column).indices.to_numpy()
 
