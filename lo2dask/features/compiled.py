@@ -3,14 +3,14 @@
 Importing this takes half a second: only who counts raw trigrams does.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from lo2dask.parse.compiled import compiled
 from lo2dask.parse.lines import Bytes, Ints
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def count_windows(
     text: Bytes, offsets: Ints, numbers: npt.NDArray[np.int32], width: int, counts: npt.NDArray[np.int32]
 ) -> None:

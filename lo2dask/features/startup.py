@@ -13,7 +13,6 @@ from lo2dask import schema
 from lo2dask.features.bags import add_slabs, to_bags
 from lo2dask.features.lines import read_slab
 from lo2dask.features.masks import Mask
-from lo2dask.features.statements import encode_statements
 from lo2dask.features.tokens import TokenCounts, count_words
 from lo2dask.parse.chunks import Reading, read_chunks
 from lo2dask.parse.columns import FileKeys
@@ -32,7 +31,7 @@ def startup_words(files: Sequence[SourceFile], lines: int, masks: tuple[Mask, ..
     heads = [replace(file, size=_head_size(file, lines)) for file in files]
     # What cannot be read is rejected, and blank lines are counted, where the whole files are read.
     reading = Reading()
-    parser = EventParser(FileKeys.of(heads), LinePolicy(0, "keep", False), reading, encode_statements)
+    parser = EventParser(FileKeys.of(heads), LinePolicy(0, "keep", False), reading, with_statements=True)
     slabs: list[tuple[Ints, TokenCounts]] = []
     for chunk in read_chunks(heads, reading):
         events = parser.parse(chunk)

@@ -11,19 +11,14 @@ import pyarrow as pa
 from lo2dask.features.tokens import NEWLINE, text_bytes
 from lo2dask.parse.chunks import CHUNK_BYTES
 from lo2dask.parse.columns import STATEMENT
-from lo2dask.parse.lines import Bytes, Ints, padded, scan_headers, slices
-
-
-def encode_statements(buffer: Bytes, starts: Ints, ends: Ints) -> pa.DictionaryArray:
-    """Encode slices of a buffer, in order and not overlapping, as a dictionary column of strings."""
-    return slices(buffer, starts, ends).dictionary_encode()
+from lo2dask.parse.lines import Bytes, Ints, encode_slices, padded, scan_headers
 
 
 def with_statements(events: pa.Table) -> pa.Table:
     """Add ``_statement`` to event rows that come from disk (columns m_message and thread)."""
     messages = events["m_message"].combine_chunks()
     buffer, offsets = text_bytes(messages)
-    parts = [encode_statements(*_statements(buffer, borders)) for borders in _pieces(offsets)]
+    parts = [encode_slices(*_statements(buffer, borders)) for borders in _pieces(offsets)]
     column = pa.chunked_array(parts, STATEMENT.type).unify_dictionaries()
     return events.append_column(STATEMENT, column)
 

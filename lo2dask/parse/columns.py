@@ -1,6 +1,6 @@
 """Builds the event columns of kept lines without touching one line in Python."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +9,12 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.parse.lines import Bools, Bytes, Ints, KeptLines, slices
+from lo2dask.parse.lines import Bools, Bytes, Ints, KeptLines, encode_slices, slices
 from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
 EVENTS = schema.in_memory(schema.EVENTS)
 STATEMENT = pa.field("_statement", pa.dictionary(pa.int32(), pa.string()))
-# Encodes the statements of a chunk, given as its padded buffer and their starts and ends.
-StatementEncoder = Callable[[Bytes, Ints, Ints], pa.DictionaryArray]
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,11 @@ def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
         "line_no": pa.array(lines.number + 1),
         "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")),  # NO_TIME is numpy's NaT, which is null
         "m_message": slices(buffer, lines.starts, lines.ends),
-        "thread": _spread(slices(buffer, *header.thread).dictionary_encode(), header.rows, formed),
+        "thread": _spread(encode_slices(buffer, *header.thread), header.rows, formed),
         "correlation_id": _spread_text(slices(buffer, *header.correlation), header.rows, formed),
         "is_continuation": pa.array(header.time_ms < 0),
     }
-    columns |= split_source(_spread(slices(buffer, *header.source).dictionary_encode(), header.rows, formed))
+    columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, formed))
     columns |= _lengths(buffer, lines)
     return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
 
@@ -148,7 +146,7 @@ def _lengths(buffer: Bytes, lines: KeptLines) -> dict[str, pa.Array]:
         inner = np.concatenate([[0], np.cumsum((buffer & 0xC0) == 0x80)])
         chars = chars - (inner[lines.ends] - inner[lines.starts])
     return {
-        "e_words_len": pa.array(lines.header.words.astype(np.int32)),
+        "e_words_len": pa.array(lines.words.astype(np.int32)),
         "e_trigrams_len": pa.array(np.maximum(chars - 2, 0).astype(np.int32)),
         "e_chars_len": pa.array(chars.astype(np.int32)),
         "e_lines_len": pa.array(np.ones(len(chars), dtype=np.int32)),

@@ -11,7 +11,6 @@ from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
 from lo2dask.parse.columns import (
     STATEMENT,
     FileKeys,
-    StatementEncoder,
     event_columns,
     event_starts,
     merge_continuations,
@@ -22,10 +21,11 @@ from lo2dask.parse.lines import (
     Header,
     Ints,
     KeptLines,
+    Lines,
+    encode_slices,
+    find_lines,
     padded,
     scan_headers,
-    split_lines,
-    strip_lines,
 )
 from lo2dask.parse.text import repair_utf8
 
@@ -66,15 +66,21 @@ class EventParser:
     keys: FileKeys
     policy: LinePolicy
     reading: Reading
-    encode: StatementEncoder | None = None
+    with_statements: bool = False
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
 
     def parse(self, chunk: list[Segment]) -> pa.Table:
-        """Parse one chunk into event rows (schema.EVENTS, dictionary-encoded), with ``_statement`` if it is encoded."""
-        chunk = repair_utf8(chunk, self.reading)
+        """Parse one chunk into event rows (schema.EVENTS, dictionary-encoded), with ``_statement`` if asked for."""
         buffer = padded(*(segment.data for segment in chunk))
-        layout = _lay_out(buffer, chunk)
+        found = find_lines(buffer)
+        if not found.is_ascii:
+            repaired = repair_utf8(chunk, self.reading)
+            if any(new is not old for new, old in zip(repaired, chunk, strict=True)):
+                chunk = repaired
+                buffer = padded(*(segment.data for segment in chunk))
+                found = find_lines(buffer)
+        layout = _lay_out(found, chunk)
         header = scan_headers(buffer, layout.starts, layout.ends)
         stamps = self._stamps(header, layout)
         keep = self._keep(buffer, header, layout)
@@ -83,8 +89,8 @@ class EventParser:
             stamps = layout.filled
         lines = _take(layout, header, stamps, keep)
         table = event_columns(buffer, lines, self.keys)
-        if self.encode:
-            table = table.append_column(STATEMENT, self.encode(buffer, lines.header.statement, lines.ends))
+        if self.with_statements:
+            table = table.append_column(STATEMENT, encode_slices(buffer, lines.header.statement, lines.ends))
         return self._merge(table) if self.policy.continuation == "merge" else table
 
     def finish(self) -> list[pa.Table]:
@@ -116,7 +122,8 @@ class EventParser:
         begin = self.keys.begin_ms[index : index + 1]
         for chunk in read_chunks([self.keys.files[index]], Reading()):
             buffer = padded(*(segment.data for segment in chunk))
-            times = scan_headers(buffer, *strip_lines(buffer, *split_lines(buffer))).time_ms
+            lines = find_lines(buffer)
+            times = scan_headers(buffer, lines.starts, lines.ends).time_ms
             if (times >= 0).any():
                 return int(to_timestamps(times[times >= 0][:1], begin, np.zeros(1, dtype=np.int64))[0])
         return NO_TIME
@@ -199,6 +206,7 @@ class _Layout:
     starts: Ints
     ends: Ints
     raw_ends: Ints
+    words: Ints
     file: Ints
     heads: Ints
     tails: Ints
@@ -217,25 +225,23 @@ class _Layout:
         return self.first_continues and int(self.file[0]) == index
 
 
-def _lay_out(buffer: Bytes, chunk: list[Segment]) -> _Layout:
-    raw_starts, raw_ends = split_lines(buffer)
-    starts, ends = strip_lines(buffer, raw_starts, raw_ends)
-    borders = np.searchsorted(raw_ends, np.cumsum([len(segment.data) for segment in chunk]))
+def _lay_out(lines: Lines, chunk: list[Segment]) -> _Layout:
+    borders = np.searchsorted(lines.raw_ends, np.cumsum([len(segment.data) for segment in chunk]))
     counts = np.diff(borders, prepend=0)
     heads = borders - counts
     last = chunk[-1]
     return _Layout(
-        starts, ends, raw_ends,
+        lines.starts, lines.ends, lines.raw_ends, lines.words,
         np.repeat(np.array([segment.index for segment in chunk], dtype=np.int64), counts),
         np.repeat(heads, counts), np.repeat(borders, counts),
         np.repeat(np.array([segment.lost for segment in chunk], dtype=np.int64), counts),
         sum(len(segment.data) for segment in chunk), not last.whole, not chunk[0].first,
-        all(segment.data.isascii() for segment in chunk), any(b"\0" in segment.data for segment in chunk),
+        lines.is_ascii, any(b"\0" in segment.data for segment in chunk),
     )  # fmt: skip
 
 
 def _take(layout: _Layout, header: Header, stamps: Ints, keep: Bools) -> KeptLines:
     return KeptLines(
-        layout.starts[keep], layout.ends[keep], layout.file[keep], layout.number[keep], stamps[keep],
-        header.take(keep), layout.is_ascii,
+        layout.starts[keep], layout.ends[keep], layout.words[keep], layout.file[keep], layout.number[keep],
+        stamps[keep], header.take(keep), layout.is_ascii,
     )  # fmt: skip

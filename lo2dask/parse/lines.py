@@ -1,4 +1,4 @@
-"""Finds the lines of a chunk and the fields of their headers, all lines at once, as offsets into one byte buffer."""
+"""The lines of a chunk and the fields of their headers, as offsets into one byte buffer, and columns made of slices."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,25 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
-SPACE, OPENING, CLOSING, DASH = 0x20, 0x5B, 0x5D, 0x2D
-# Bytes behind the buffer, so that no gather of a header's fixed part or of a UUID leaves it.
+# Bytes behind the buffer, so that no word that is read at one of its places leaves it.
 PADDING = 48
-_WHITESPACE = np.zeros(256, dtype=bool)
-_WHITESPACE[list(b" \t\r\n\v\f")] = True
-_CAPITAL = np.zeros(256, dtype=bool)
-_CAPITAL[0x41:0x5B] = True
-# A time of day as two overlapping little-endian words, "HH:MM:SS" and "M:SS.mmm", and the least and the most that
-# each of their bytes may be.
-_TIME_WORDS = ((0, b"00:00:00", b"29:59:59"), (4, b"0:00.000", b"9:59.999"))
-_HIGH_BITS = np.uint64(0x8080808080808080)
-_CAPITALS = np.frombuffer(b"AAAAZZZZ\x80\x80\x80\x80", dtype="<u4")
-_CLOCK_DIGITS = np.uint64(0x0F0F000F0F000F0F)
-# Spaces that a thread's name may hold before the fast way of finding its end gives up: "XNIO-1 task-2" has one.
-_THREAD_SPACES = 2
+# "HH:MM:SS.mmm [" stands before a thread's name, "]  " behind it.
+_THREAD_AT, _THREAD_CLOSE = 14, 3
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a buffer, each array one value a line.
+
+    ``starts`` and ``ends`` bound each line without the white space (ASCII) at its ends, a blank one is empty;
+    ``raw_ends`` are the places of the newlines; ``words`` counts the words, as parted by one space.
+    """
+
+    starts: Ints
+    ends: Ints
+    raw_ends: Ints
+    words: Ints
+    is_ascii: bool
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,11 @@ class Header:
     ``time_ms`` is the time of day of each line, -1 on a line without one. ``statement`` is where the text begins that
     a statement of the code wrote ("LEVEL logger method - message"): the line's start where there is no well-formed
     header. ``rows`` are the lines with such a header, ascending; ``thread``, ``correlation`` and ``source`` are the
-    (start, end) offsets of those lines' fields. ``words`` counts the words of each line, as parted by one space.
+    (start, end) offsets of those lines' fields.
     """
 
     time_ms: Ints
     statement: Ints
-    words: Ints
     rows: Ints
     thread: tuple[Ints, Ints]
     correlation: tuple[Ints, Ints]
@@ -54,7 +57,7 @@ class Header:
         thread, correlation, source = (
             (low[chosen], high[chosen]) for low, high in (self.thread, self.correlation, self.source)
         )
-        return Header(self.time_ms[keep], self.statement[keep], self.words[keep], rows, thread, correlation, source)
+        return Header(self.time_ms[keep], self.statement[keep], rows, thread, correlation, source)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class KeptLines:
 
     starts: Ints
     ends: Ints
+    words: Ints
     file: Ints
     number: Ints
     stamps: Ints
@@ -75,129 +79,59 @@ def padded(*data: bytes) -> Bytes:
     return np.frombuffer(b"".join((*data, bytes(PADDING))), dtype=np.uint8)
 
 
-def split_lines(buffer: Bytes) -> tuple[Ints, Ints]:
-    """Find the lines of a padded buffer that ends with a newline: (start, end) offsets, the newline left out."""
-    ends = np.flatnonzero(buffer == 0x0A)
-    starts = np.empty_like(ends)
-    starts[:1] = 0
-    starts[1:] = ends[:-1] + 1
-    return starts, ends
+def find_lines(buffer: Bytes) -> Lines:
+    """Find the lines of a padded buffer that ends with a newline."""
+    # Compiled code is loaded by the workers that parse, and by no other process.
+    from lo2dask.parse import scan
 
-
-def strip_lines(buffer: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
-    """Move the bounds of each line past white space (ASCII) at both ends; a blank line becomes empty."""
-    starts, ends = starts.copy(), ends.copy()
-    todo = np.flatnonzero((buffer[starts] <= SPACE) & (starts < ends))
-    while (todo := todo[_WHITESPACE[buffer[starts[todo]]]]).size:
-        starts[todo] += 1
-        todo = todo[starts[todo] < ends[todo]]
-    todo = np.flatnonzero((buffer[ends - 1] <= SPACE) & (starts < ends))
-    while (todo := todo[_WHITESPACE[buffer[ends[todo] - 1]]]).size:
-        ends[todo] -= 1
-        todo = todo[starts[todo] < ends[todo]]
-    return starts, ends
-
-
-def slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.StringArray:
-    """Copy slices of a buffer into one string column; the slices must be in order and must not overlap.
-
-    Their borders, interleaved, are the offsets of a column over the whole buffer; every second value is a slice.
-    """
-    if len(starts) == 0:
-        return pa.array([], pa.string())
-    borders = np.empty(2 * len(starts), dtype=np.int32)
-    borders[0::2], borders[1::2] = starts, ends
-    whole = pa.StringArray.from_buffers(len(borders) - 1, pa.py_buffer(borders), pa.py_buffer(buffer))
-    return whole.take(pa.array(np.arange(0, len(borders) - 1, 2, dtype=np.int32)))
+    words = _words(buffer)
+    count = scan.count_lines(words, len(buffer) - PADDING)
+    bounds, spaces = np.empty((3, count), dtype=np.int64), np.empty(count, dtype=np.int64)
+    is_ascii = scan.find_lines(words, bounds, spaces)
+    starts, ends, raw_ends = bounds
+    return Lines(starts, ends, raw_ends, spaces + 1, is_ascii)
 
 
 def scan_headers(buffer: Bytes, starts: Ints, ends: Ints) -> Header:
-    """Parse ``HH:MM:SS.mmm [thread]  correlation-id LEVEL logger method - message`` on every line.
+    """Parse ``HH:MM:SS.mmm [thread]  correlation-id LEVEL logger method - message`` on every line of a padded buffer.
 
-    Lines may stand one behind the other without a separator; ``starts`` ascends. The thread ends at the first closing
-    bracket with two spaces behind it.
+    The thread ends at the first closing bracket with two spaces behind it.
     """
-    time_ms = _times(buffer, starts, ends)
-    spaces = np.flatnonzero(buffer == SPACE)
-    first = np.searchsorted(spaces, starts)
-    words = np.searchsorted(spaces, ends) - first + 1
-    # Fields are found by counting spaces; behind the last one there are none.
-    stops = np.append(spaces, np.full(_THREAD_SPACES + 8, len(buffer) - PADDING))
-    rows = np.flatnonzero((time_ms >= 0) & (buffer[starts + 12] == SPACE) & (buffer[starts + 13] == OPENING))
-    at = _thread_ends(buffer, stops, first[rows] + 1)
-    rows, at = rows[at >= 0], at[at >= 0]
-    good, level, method_end = _sources(buffer, stops, at + 1, ends[rows])
-    rows, at, level, method_end = rows[good], at[good], level[good], method_end[good]
+    from lo2dask.parse import scan
+
+    time_ms, fields = np.empty_like(starts), np.empty((4, len(starts)), dtype=np.int64)
+    found = scan.find_headers(_words(buffer), starts, ends, time_ms, fields)
+    rows, thread_end, correlation_end, method_end = fields[:, :found]
+    level = correlation_end + 1
     statement = starts.copy()
     statement[rows] = level
-    thread_end = stops[at] - 1
     return Header(
-        time_ms, statement, words, rows,
-        (starts[rows] + 14, thread_end), (thread_end + 3, level - 1), (level, method_end),
+        time_ms, statement, rows,
+        (starts[rows] + _THREAD_AT, thread_end), (thread_end + _THREAD_CLOSE, correlation_end), (level, method_end),
     )  # fmt: skip
 
 
-def _times(buffer: Bytes, starts: Ints, ends: Ints) -> Ints:
-    """Read the time of day at each line's start in ms; -1 where there is none.
+def slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.StringArray:
+    """Copy slices of a padded buffer into one string column."""
+    from lo2dask.parse.compiled import copy_slices
 
-    All bytes of a word are checked at once: where one is below its least or above its most, the lowest such byte
-    sets its high bit in one of the two differences, and only then can a borrow touch the others.
-    """
-    words = _windows(buffer, "<u8")
-    timed = ends - starts >= 12
-    heads = []
-    for offset, least, most in _TIME_WORDS:
-        word = words[starts + offset]
-        low, high = (np.frombuffer(text, dtype="<u8")[0] for text in (least, most))
-        timed &= ((word - low) | (high - word)) & _HIGH_BITS == 0
-        heads.append(word)
-    clock = (heads[0] & _CLOCK_DIGITS) * np.uint64(10) + ((heads[0] & _CLOCK_DIGITS) >> np.uint64(8))
-    hours, minutes, seconds = (_bits(clock, shift, 0xFF) for shift in (0, 24, 48))
-    tenths, hundredths, thousandths = (_bits(heads[1], shift, 0x0F) for shift in (40, 48, 56))
-    times = ((hours * 60 + minutes) * 60 + seconds) * 1000 + tenths * 100 + hundredths * 10 + thousandths
-    return np.where(timed & (hours < 24), times, -1)
+    size = int((ends - starts).sum())
+    # The last slice is copied by whole words too.
+    data, offsets = np.empty(size + 8, dtype=np.uint8), np.empty(len(starts) + 1, dtype=np.int32)
+    copy_slices(_words(buffer), starts, ends, offsets, _words(data))
+    return pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data[:size]))
 
 
-def _bits(words: npt.NDArray[np.uint64], shift: int, mask: int) -> Ints:
-    return ((words >> np.uint64(shift)) & np.uint64(mask)).view(np.int64)
+def encode_slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.DictionaryArray:
+    """Encode slices of a padded buffer as a dictionary column; its values stand in the order of their first places."""
+    from lo2dask.parse import compiled
+
+    codes, firsts = np.empty(len(starts), dtype=np.int32), np.empty(len(starts), dtype=np.int64)
+    found = compiled.encode_slices(_words(buffer), starts, ends, codes, firsts)
+    chosen = firsts[:found]
+    return pa.DictionaryArray.from_arrays(pa.array(codes), slices(buffer, starts[chosen], ends[chosen]))
 
 
-def _thread_ends(buffer: Bytes, stops: Ints, at: Ints) -> Ints:
-    """Find the first "]" with two spaces behind it: the number in ``stops`` of the first of the two, -1 if none.
-
-    ``at`` is the number of the first space that may be meant, ascending. A line without such a bracket takes one of a
-    later line: what stands around it then tells that the header is none.
-    """
-    for _ in range(_THREAD_SPACES):
-        at = at + ~_closes(buffer, stops, at)
-    if _closes(buffer, stops, at).all():
-        return at
-    closing = np.flatnonzero(_closes(buffer, stops, np.arange(len(stops) - 1)))
-    return np.append(closing, -1)[np.searchsorted(closing, at)]
-
-
-def _closes(buffer: Bytes, stops: Ints, at: Ints) -> Bools:
-    space = stops[at]
-    return (stops[at + 1] == space + 1) & (buffer[space - 1] == CLOSING)
-
-
-def _sources(buffer: Bytes, stops: Ints, at: Ints, ends: Ints) -> tuple[Bools, Ints, Ints]:
-    """Find "LEVEL logger method" behind the two spaces of which ``at`` numbers the second: (good, start, end)."""
-    level = stops[at + 1] + 1
-    level_end = stops[at + 2]
-    pad = (buffer[level_end + 1] == SPACE).astype(np.int64)  # "INFO " and "WARN " are padded to five characters
-    method_end = stops[at + 4 + pad]
-    # A line that ends behind its dash has an empty message, stripped of the space before it.
-    dashed = (buffer[method_end + 1] == DASH) & (buffer[method_end + 2] == SPACE) & (method_end + 2 < ends)
-    bare = (buffer[method_end + 1] == DASH) & (method_end + 2 == ends)
-    size = level_end - level
-    good = (bare | dashed) & (size >= 4) & (size <= 5)
-    named = _windows(buffer, "<u4")[level]
-    outside = (named - _CAPITALS[0]) | (_CAPITALS[1] - named)
-    return good & (outside & _CAPITALS[2] == 0), level, method_end
-
-
-def _windows(buffer: Bytes, word: str) -> npt.NDArray:
-    """View the buffer as the words that begin at each of its bytes."""
-    kind = np.dtype(word)
-    return np.lib.stride_tricks.as_strided(buffer[: kind.itemsize].view(kind), (len(buffer) - kind.itemsize + 1,), (1,))
+def _words(buffer: Bytes) -> npt.NDArray[np.uint64]:
+    """View a buffer as the words that begin at each of its bytes."""
+    return np.lib.stride_tricks.as_strided(buffer[:8].view("<u8"), (len(buffer) - 7,), (1,))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from lo2dask import schema
-from lo2dask.parse.lines import slices
+from lo2dask.parse.lines import padded, slices
 
 COMMA = 0x2C
 # Indentation is two thirds of a file: it goes first. Arrow reads no plus sign.
@@ -176,7 +176,7 @@ def _own_columns(labels: dict[str, Any]) -> tuple[str, str | None, str | None, s
 
 def _cast(numbers: bytes) -> tuple[pa.Array, pa.Array]:
     """Cast ``time,value,time,value`` text: (timestamps in ms, float64 values)."""
-    buffer = np.frombuffer(numbers + b",", dtype=np.uint8) if numbers else np.zeros(0, np.uint8)
+    buffer = padded(numbers + b"," if numbers else b"")
     ends = np.flatnonzero(buffer == COMMA)
     starts = np.append(0, ends[:-1] + 1) if len(ends) else ends
     try:

@@ -14,7 +14,6 @@ from lo2dask import schema
 from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.startup import STARTUP, startup_words
-from lo2dask.features.statements import encode_statements
 from lo2dask.features.textpass import BAGS, CODES, LINES, TextPass, TextTables
 from lo2dask.memory import process_memory
 from lo2dask.options import fingerprint
@@ -130,7 +129,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         if job.save_events:
             written.append(job.layout.events / name)
             writer = stack.enter_context(PartWriter(written[-1], schema.EVENTS))
-        parser = EventParser(keys, job.policy, reading, encode_statements if text else None)
+        parser = EventParser(keys, job.policy, reading, with_statements=text is not None)
         for slab in read_slabs(parser, files):
             base.add(slab)
             events += slab.num_rows

@@ -9,7 +9,7 @@ import numpy as np
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask, masks_fingerprint
-from lo2dask.features.statements import encode_statements, with_statements
+from lo2dask.features.statements import with_statements
 from lo2dask.features.textpass import TextPass, TextTables
 from lo2dask.memory import parse_bytes
 from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
@@ -135,7 +135,7 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     keys = FileKeys.of(files)
     text = TextPass(len(files), job.masks, job.raw, job.keep_codes)
     lengths = np.zeros(len(files), dtype=np.int64)
-    parser = EventParser(keys, source.policy, Reading(), encode_statements)
+    parser = EventParser(keys, source.policy, Reading(), with_statements=True)
     for slab in read_slabs(parser, files):
         text.add(slab)
         lengths += np.bincount(slab["seq_id"].combine_chunks().indices.to_numpy(), minlength=len(files))

@@ -4,14 +4,15 @@ import pyarrow as pa
 import pytest
 
 from lo2dask.features import statements
-from lo2dask.features.statements import encode_statements, with_statements
-from lo2dask.parse.lines import padded, split_lines
+from lo2dask.features.statements import with_statements
+from lo2dask.parse.lines import encode_slices, find_lines, padded
 
 
 def test_equal_statements_are_held_once() -> None:
     lines = ["same", "other", "same", "ä", "same"]
     buffer = padded("".join(line + "\n" for line in lines).encode())
-    encoded = encode_statements(buffer, *split_lines(buffer))
+    found = find_lines(buffer)
+    encoded = encode_slices(buffer, found.starts, found.ends)
     assert encoded.dictionary_decode().to_pylist() == lines
     assert encoded.dictionary.to_pylist() == ["same", "other", "ä"]
 

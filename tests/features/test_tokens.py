@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lo2dask.features.bags import add_slabs, from_bags, from_token_lists, to_bags, to_token_lists
 from lo2dask.features.lines import masked_counts, raw_counts, read_slab
 from lo2dask.features.masks import MASKS, normalise
-from lo2dask.features.statements import encode_statements, with_statements
+from lo2dask.features.statements import with_statements
 from lo2dask.features.textpass import TextPass
 from lo2dask.features.tokens import TokenCounts, count_trigrams, count_words
 from lo2dask.parse.chunks import Reading
@@ -70,7 +70,7 @@ def events_of(contents: list[str], policy: str) -> list[pa.Table]:
             path.write_text(content, encoding="utf-8")
             size = path.stat().st_size
             files.append(SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token"))
-        parser = EventParser(FileKeys.of(files), LinePolicy(0, policy, False), Reading(), encode_statements)
+        parser = EventParser(FileKeys.of(files), LinePolicy(0, policy, False), Reading(), with_statements=True)
         return list(read_slabs(parser, files))
 
 

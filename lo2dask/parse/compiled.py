@@ -1,0 +1,121 @@
+"""Loops over every byte of a buffer, compiled by Numba on first use and kept on disk for the next process.
+
+A buffer comes as ``words``: the little-endian words that begin at each of its bytes, eight bytes of padding behind it.
+Places in it are unsigned, as Numba then leaves out the test whether an index counts from the end. Importing this takes
+half a second: functions that need it import it themselves.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+Words = npt.NDArray[np.uint64]
+
+_ZERO, _ONE, _EIGHT, _HALF = (np.uint64(n) for n in (0, 1, 8, 32))
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+# The bytes of a word below its nth.
+BELOW = np.array([(1 << (8 * n)) - 1 for n in range(8)], dtype=np.uint64)
+_FIRST_SLOTS = 1 << 10
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function on first use; keep the code for the next process where a folder for it can be written."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # neither beside the package nor in the user's cache folder
+        return numba.njit(nogil=True)(function)
+
+
+@compiled
+def copy_slices(words: Words, starts: Ints, ends: Ints, offsets: Codes, copy: Words) -> None:
+    """Copy slices one behind the other, eight bytes at a time.
+
+    ``copy`` takes the words that begin at each byte of the copy, ``offsets`` where each slice begins there, and where
+    the last one ends. What is written beyond a slice the next one writes over: the copy has eight bytes more.
+    """
+    to = _ZERO
+    for number in range(len(starts)):
+        offsets[number] = to
+        start, end = np.uint64(starts[number]), np.uint64(ends[number])
+        shift = to - start  # a negative one wraps round, and back
+        for at in range(start, end, _EIGHT):
+            copy[at + shift] = words[at]
+        to += end - start
+    offsets[len(starts)] = to
+
+
+@compiled
+def _hash(words: Words, start: np.uint64, end: np.uint64) -> np.uint64:
+    mixed = end - start
+    while start + _EIGHT <= end:
+        mixed = (mixed ^ words[start]) * _MULTIPLIER
+        mixed ^= mixed >> _HALF
+        start += _EIGHT
+    mixed = (mixed ^ (words[start] & BELOW[end - start])) * _MULTIPLIER
+    return mixed ^ (mixed >> _HALF)
+
+
+@compiled
+def _same(words: Words, start: np.uint64, end: np.uint64, other: np.uint64) -> bool:
+    """Tell whether a slice has the bytes of another one of its size."""
+    while start + _EIGHT <= end:
+        if words[start] != words[other]:
+            return False
+        start += _EIGHT
+        other += _EIGHT
+    return (words[start] ^ words[other]) & BELOW[end - start] == _ZERO
+
+
+@compiled
+def encode_slices(words: Words, starts: Ints, ends: Ints, codes: Codes, firsts: Ints) -> int:
+    """Number the distinct slices of a buffer in the order of their first places.
+
+    ``codes`` takes each slice's number, ``firsts`` the first slice with each number; both have a place for each slice.
+    Equal hashes are not taken for equal text: the bytes are compared.
+
+    Returns
+    -------
+    how many distinct slices there are.
+    """
+    found = 0
+    hashes = np.empty(_FIRST_SLOTS, dtype=np.uint64)
+    slots = np.full(_FIRST_SLOTS, -1, dtype=np.int32)
+    for number in range(len(starts)):
+        start, end = np.uint64(starts[number]), np.uint64(ends[number])
+        mixed = _hash(words, start, end)
+        last = np.uint64(len(slots) - 1)
+        slot = mixed & last
+        while slots[slot] >= 0:
+            first = firsts[slots[slot]]
+            other = np.uint64(starts[first])
+            if hashes[slot] == mixed and np.uint64(ends[first]) - other == end - start:
+                if _same(words, start, end, other):
+                    break
+            slot = (slot + _ONE) & last
+        if slots[slot] < 0:
+            slots[slot], hashes[slot], firsts[found] = found, mixed, number
+            found += 1
+        codes[number] = slots[slot]
+        if 2 * found > len(slots):
+            slots, hashes = _grown(slots, hashes)
+    return found
+
+
+@compiled
+def _grown(slots: Codes, hashes: Words) -> tuple[Codes, Words]:
+    """Spread a hash table over four times the slots."""
+    more = np.full(4 * len(slots), -1, dtype=np.int32)
+    spread = np.empty(len(more), dtype=np.uint64)
+    last = np.uint64(len(more) - 1)
+    for old in range(len(slots)):
+        if slots[old] >= 0:
+            slot = hashes[old] & last
+            while more[slot] >= 0:
+                slot = (slot + _ONE) & last
+            more[slot], spread[slot] = slots[old], hashes[old]
+    return more, spread
