@@ -1,24 +1,34 @@
-"""Loops that numpy cannot do in one pass, compiled by Numba on first use and kept on disk for the next process.
-
-Importing this takes half a second: only who counts raw trigrams does.
-"""
+"""Loops over text that numpy cannot do in one pass, compiled by Numba (parse.compiled says how and when)."""
 
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import compiled
-from lo2dask.parse.lines import Bytes, Ints
+from lo2dask.parse.compiled import Codes, Ints, compiled
+
+Bytes = npt.NDArray[np.uint8]
+
+_SPACE, _NEWLINE, _DASH = np.uint8(0x20), np.uint8(0x0A), np.uint8(0x2D)
+_IS_HEX = np.zeros(256, dtype=np.bool_)
+_IS_HEX[list(b"0123456789abcdefABCDEF")] = True
+_IS_WORD = np.zeros(256, dtype=np.bool_)
+_IS_WORD[list(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")] = True
+# Where the groups of a UUID begin and end: 8, 4, 4 and 4 digits, each with a dash behind it, then up to 12.
+_FIRST_DASH, _LAST_DASH, _LONGEST = 8, 23, 36
 
 
 @compiled
-def count_windows(
-    text: Bytes, offsets: Ints, numbers: npt.NDArray[np.int32], width: int, counts: npt.NDArray[np.int32]
-) -> None:
-    """Add the windows of three bytes within each line to ``counts``.
+def count_windows(text: Bytes, offsets: Ints, numbers: Codes, counts: Codes, cells: Ints) -> int:
+    """Add the windows of three bytes within each line to ``counts``, and list the cells that were empty before.
 
-    ``offsets`` are the borders of the lines in ``text``, one more than lines; ``numbers`` maps a byte to its number
-    below ``width``; the window of numbers a, b, c is counted in cell ``(a * width + b) * width + c``.
+    ``offsets`` are the borders of the lines in ``text``, one more than lines; ``numbers`` maps a byte to its number in
+    an alphabet of n; the window of numbers a, b, c is counted in cell ``(a * n + b) * n + c``, of n cubed.
+
+    Returns
+    -------
+    how many places of ``cells`` were filled.
     """
+    width = numbers.max() + 1
+    filled = 0
     for line in range(len(offsets) - 1):
         start, stop = offsets[line], offsets[line + 1]
         if stop - start < 3:
@@ -26,5 +36,92 @@ def count_windows(
         first, second = numbers[text[start]], numbers[text[start + 1]]
         for at in range(start + 2, stop):
             third = numbers[text[at]]
-            counts[(first * width + second) * width + third] += 1
+            cell = (first * width + second) * width + third
+            if counts[cell] == 0:
+                cells[filled] = cell
+                filled += 1
+            counts[cell] += 1
             first, second = second, third
+    return filled
+
+
+@compiled
+def mark_bytes(text: Bytes, seen: npt.NDArray[np.bool_]) -> None:
+    """Mark the bytes that occur in a text."""
+    for byte in text:
+        seen[byte] = True
+
+
+@compiled
+def count_gaps(text: Bytes) -> int:
+    """Count the spaces and newlines of a text."""
+    gaps = 0
+    for byte in text:
+        gaps += (byte == _SPACE) | (byte == _NEWLINE)
+    return gaps
+
+
+@compiled
+def split_words(text: Bytes, offsets: Ints, bounds: Ints) -> None:
+    """Split each of several texts on every space and newline; two of them hold an empty word between them.
+
+    ``offsets`` are the borders of the texts, one more than texts. The rows of ``bounds`` (3 x words) take where each
+    word begins and ends, and the number of its text.
+    """
+    word = 0
+    for number in range(len(offsets) - 1):
+        bounds[0, word] = offsets[number]
+        for at in range(offsets[number], offsets[number + 1]):
+            if text[at] == _SPACE or text[at] == _NEWLINE:
+                bounds[1, word], bounds[2, word] = at, number
+                word += 1
+                bounds[0, word] = at + 1
+        bounds[1, word], bounds[2, word] = offsets[number + 1], number
+        word += 1
+
+
+@compiled
+def _uuid_end(text: Bytes, at: int, end: int) -> int:
+    """Find where a UUID ends that begins at a place; the place itself if there is none."""
+    if at + _LAST_DASH + 1 >= end:
+        return at
+    for place in range(at, at + _LAST_DASH + 1):
+        group = place - at
+        if group == _FIRST_DASH or group == 13 or group == 18 or group == _LAST_DASH:
+            if text[place] != _DASH:
+                return at
+        elif not _IS_HEX[text[place]]:
+            return at
+    last = at + _LAST_DASH + 1
+    while last < end and last < at + _LONGEST and _IS_HEX[text[last]]:
+        last += 1
+    return last if last > at + _LAST_DASH + 1 else at
+
+
+@compiled
+def replace_uuids(text: Bytes, offsets: Ints, placeholder: Bytes, copy: Bytes, ends: Ints) -> None:
+    r"""Copy texts one behind the other, each UUID in them replaced.
+
+    A UUID is what ``\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}`` matches, and
+    the placeholder is not longer than the shortest. ``offsets`` are the borders of the texts in ``text``, one more than
+    texts; ``ends`` takes where each copy ends.
+    """
+    to = 0
+    for number in range(len(offsets) - 1):
+        at, end = offsets[number], offsets[number + 1]
+        free = at  # behind the last UUID: none begins before it
+        while at < end:
+            begin = at - _FIRST_DASH
+            if text[at] == _DASH and begin >= free and (begin == offsets[number] or not _IS_WORD[text[begin - 1]]):
+                behind = _uuid_end(text, begin, end)
+                if behind > begin:
+                    to -= _FIRST_DASH
+                    for byte in placeholder:
+                        copy[to] = byte
+                        to += 1
+                    at = free = behind
+                    continue
+            copy[to] = text[at]
+            to += 1
+            at += 1
+        ends[number] = to

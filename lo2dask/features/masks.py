@@ -7,15 +7,20 @@ time, thread and correlation id of a well-formed line are masked by their positi
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
 from lo2dask.errors import InputError
+from lo2dask.features.tokens import text_bytes
 from lo2dask.options import fingerprint
+from lo2dask.parse.lines import PADDING, encode_slices
 
 # A mask of the user may not be longer: RE2 compiles it to a program whose size is bounded by this.
 LONGEST_PATTERN = 500
+# Below this, loading compiled code takes longer than any mask.
+_MANY_TEXTS = 100
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,15 @@ class Mask:
     example: str
 
 
+UUID = Mask(
+    "uuid",
+    r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}",
+    "<UUID>",
+    "96bce40c-3e1e-41df-ac31-34e16e0a46b8",
+)
 # The identifiers come first, the most frequent before the others: behind them a slab's texts are few.
 MASKS = (
-    Mask(
-        "uuid",
-        r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}",
-        "<UUID>",
-        "96bce40c-3e1e-41df-ac31-34e16e0a46b8",
-    ),
+    UUID,
     Mask("object-hash", r"@[0-9a-f]{5,8}\b", "@<HASH>", "LightBasicAuthenticationMechanism@756fad98"),
     Mask("hex-id", r"\b[0-9a-f]{8}\b", "<HEX>", "Load:66c2c2bd"),
     Mask("code", r"(\bcode ?= ?)[A-Za-z0-9_-]{22}", r"\1<CODE>", "code = keNUio1dQP-rs6SyE15iUw"),
@@ -86,12 +92,28 @@ def masks_fingerprint(masks: tuple[Mask, ...]) -> str:
 
 def normalise(texts: pa.Array, masks: tuple[Mask, ...]) -> pa.DictionaryArray:
     """Apply all masks to each text, in order; each mask sees each text that the masks before left distinct once."""
-    encoded = texts.dictionary_encode()
-    values, codes = encoded.dictionary, encoded.indices
+    values, codes = texts, pa.array(np.arange(len(texts), dtype=np.int32))
     for mask in masks:
-        encoded = pc.replace_substring_regex(values, mask.pattern, mask.replacement).dictionary_encode()
+        encoded = _apply(mask, values)
         values, codes = encoded.dictionary, encoded.indices.take(codes)
     return pa.DictionaryArray.from_arrays(codes, values)
+
+
+def _apply(mask: Mask, texts: pa.Array) -> pa.DictionaryArray:
+    if len(texts) >= _MANY_TEXTS and (mask.pattern, mask.replacement) == (UUID.pattern, UUID.replacement):
+        return _replace_uuids(texts)
+    return pc.replace_substring_regex(texts, mask.pattern, mask.replacement).dictionary_encode()
+
+
+def _replace_uuids(texts: pa.Array) -> pa.DictionaryArray:
+    """Do what the mask of UUIDs does in a tenth of the time: it sees all texts, the others see what it leaves."""
+    # Compiled code is loaded by the workers that mask many texts, and by no other process.
+    from lo2dask.features.compiled import replace_uuids
+
+    text, offsets = text_bytes(texts)
+    copy, ends = np.empty(offsets[-1] - offsets[0] + PADDING, dtype=np.uint8), np.empty(len(texts), dtype=np.int64)
+    replace_uuids(text, offsets, np.frombuffer(UUID.replacement.encode(), dtype=np.uint8), copy, ends)
+    return encode_slices(copy, np.append(0, ends)[:-1], ends)
 
 
 def _read_yaml(path: Path) -> list[object]:

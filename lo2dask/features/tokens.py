@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.parse.lines import Ints
+from lo2dask.parse.lines import Ints, encode_slices, padded
 
 Keys = npt.NDArray[np.int32] | Ints
 
@@ -27,11 +27,16 @@ class TokenCounts:
 
 def count_words(texts: pa.Array) -> TokenCounts:
     """Split each text on one space; the lines of a merged event are split one by one."""
-    if pc.any(pc.match_substring(texts, "\n")).as_py():
-        texts = pc.replace_substring(texts, "\n", " ")
-    lists = pc.split_pattern(texts, " ")
-    encoded = _dictionary(lists.flatten())
-    counts = count_pairs(_rows(lists), encoded.indices.to_numpy(), (len(texts), len(encoded.dictionary)))
+    # Compiled code is loaded by the workers that count, and by no other process.
+    from lo2dask.features.compiled import count_gaps, split_words
+
+    text, offsets = text_bytes(texts)
+    text, offsets = padded(text[offsets[0] : offsets[-1]].data), offsets - offsets[0]
+    bounds = np.empty((3, len(texts) + count_gaps(text)), dtype=np.int64)
+    split_words(text, offsets, bounds)
+    starts, ends, rows = bounds
+    encoded = encode_slices(text, starts, ends)
+    counts = count_pairs(rows, encoded.indices.to_numpy(), (len(texts), len(encoded.dictionary)))
     return TokenCounts(counts, encoded.dictionary)
 
 
@@ -155,7 +160,3 @@ def _scatter(part: TokenCounts, rows: npt.NDArray[np.bool_]) -> TokenCounts:
 def _dictionary(values: pa.Array) -> pa.DictionaryArray:
     encoded = values.dictionary_encode()
     return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-
-
-def _rows(lists: pa.ListArray) -> Ints:
-    return np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy(zero_copy_only=False))

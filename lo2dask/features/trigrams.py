@@ -5,6 +5,7 @@ sequence's trigrams are counted in a table that fits the CPU's cache. Lines that
 characters, one by one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +35,11 @@ class Alphabet:
     @classmethod
     def of(cls, buffer: Bytes) -> "Alphabet":
         """Number the bytes of a buffer."""
-        # All but a few bytes of a log occur in its beginning: deleting those leaves next to nothing to look through.
-        first = bytes(np.unique(buffer[: 1 << 16]))
-        rest = buffer.tobytes().translate(None, first)
-        letters = np.unique(np.frombuffer(first + rest, dtype=np.uint8)).astype(np.int64)
+        from lo2dask.features.compiled import mark_bytes
+
+        seen = np.zeros(256, dtype=np.bool_)
+        mark_bytes(buffer, seen)
+        letters = np.flatnonzero(seen)
         numbers = np.zeros(256, dtype=np.int32)
         numbers[letters] = np.arange(len(letters))
         return cls(numbers, letters)
@@ -73,15 +75,23 @@ def count_line_trigrams(lines: pa.Array, sequence: Ints, n_sequences: int) -> To
 def _count_ascii(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCounts:
     buffer, offsets = text_bytes(lines)
     alphabet = Alphabet.of(buffer[offsets[0] : offsets[-1]])
-    found = [(row, *_count_run(buffer, offsets[first : last + 1], alphabet)) for row, first, last in _runs(sequence)]
-    rows = np.repeat([row for row, _, _ in found] or [0], [len(keys) for _, keys, _ in found] or [0])
-    keys = np.concatenate([keys for _, keys, _ in found]) if found else np.zeros(0, np.int64)
-    counts = np.concatenate([count for _, _, count in found]) if found else np.zeros(0, np.int32)
-    present = np.flatnonzero(np.bincount(keys))
-    place = np.zeros(alphabet.size, dtype=np.int32)
-    place[present] = np.arange(len(present), dtype=np.int32)
-    matrix = sparse.coo_matrix((counts, (rows, place[keys])), shape=(n_sequences, len(present)), dtype=np.int32)
-    return TokenCounts(matrix.tocsr(), unpack_trigrams(alphabet.packed(present)))
+    runs = _runs(sequence)
+    found = list(_count_runs(buffer, [offsets[first : last + 1] for _, first, last in runs], alphabet))
+    rows = np.repeat([row for row, _, _ in runs] or [0], [len(cells) for cells, _ in found] or [0])
+    cells = np.concatenate([cells for cells, _ in found]) if found else np.zeros(0, np.int64)
+    counts = np.concatenate([count for _, count in found]) if found else np.zeros(0, np.int32)
+    place = np.full(alphabet.size, -1, dtype=np.int32)
+    place[cells] = 0
+    present = np.flatnonzero(place == 0)
+    packed = alphabet.packed(present)
+    # A window with a newline, in an event that continuation lines were merged into, is of no line.
+    whole = (packed >> 14 != NEWLINE) & (packed >> 7 & 0x7F != NEWLINE) & (packed & 0x7F != NEWLINE)
+    place[present] = np.where(whole, np.cumsum(whole) - 1, -1)
+    columns = place[cells]
+    if not whole.all():
+        rows, counts, columns = (values[columns >= 0] for values in (rows, counts, columns))
+    matrix = sparse.coo_matrix((counts, (rows, columns)), shape=(n_sequences, int(whole.sum())), dtype=np.int32)
+    return TokenCounts(matrix.tocsr(), unpack_trigrams(packed[whole]))
 
 
 def _runs(sequence: Ints) -> list[tuple[int, int, int]]:
@@ -93,15 +103,13 @@ def _runs(sequence: Ints) -> list[tuple[int, int, int]]:
     return list(zip(sequence[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
 
 
-def _count_run(buffer: Bytes, offsets: Ints, alphabet: Alphabet) -> tuple[Ints, Ints]:
-    """Count the windows of consecutive lines, given by their offsets: (distinct window numbers, counts)."""
-    # Compiled code is loaded by the workers that count raw trigrams, and by no other process.
+def _count_runs(buffer: Bytes, runs: list[Ints], alphabet: Alphabet) -> Iterator[tuple[Ints, npt.NDArray[np.int32]]]:
+    """Count the windows of each run of lines, given by its offsets: the windows' cells, and their counts."""
+    # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import count_windows
 
-    total = np.zeros(alphabet.size, dtype=np.int32)
-    count_windows(buffer, offsets, alphabet.numbers, len(alphabet.letters), total)
-    distinct = np.flatnonzero(total)
-    packed = alphabet.packed(distinct)
-    # A window with a newline, in an event that continuation lines were merged into, is of no line.
-    whole = (packed >> 14 != NEWLINE) & (packed >> 7 & 0x7F != NEWLINE) & (packed & 0x7F != NEWLINE)
-    return distinct[whole], total[distinct[whole]]
+    table, cells = np.zeros(alphabet.size, dtype=np.int32), np.empty(alphabet.size, dtype=np.int64)
+    for offsets in runs:
+        distinct = cells[: count_windows(buffer, offsets, alphabet.numbers, table, cells)].copy()
+        yield distinct, table[distinct]
+        table[distinct] = 0

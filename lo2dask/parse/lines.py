@@ -74,7 +74,7 @@ class KeptLines:
     is_ascii: bool
 
 
-def padded(*data: bytes) -> Bytes:
+def padded(*data: bytes | memoryview) -> Bytes:
     """Join bytes into one read-only array with PADDING zero bytes behind them."""
     return np.frombuffer(b"".join((*data, bytes(PADDING))), dtype=np.uint8)
 
