@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask import schema
-from lo2dask.features.tokens import TokenCounts, join_counts
+from lo2dask.features.tokens import TokenCounts, in_order, join_counts
 from lo2dask.parse.lines import Ints
 
 
@@ -18,9 +18,10 @@ def to_bags(counts: TokenCounts) -> pa.ListArray:
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
     shape = counts.counts.shape
-    matrix = sparse.csr_matrix((counts.counts.data, place[counts.counts.indices], counts.counts.indptr), shape)
+    matrix = in_order(
+        sparse.csr_matrix((counts.counts.data, place[counts.counts.indices], counts.counts.indptr), shape)
+    )
     matrix.eliminate_zeros()
-    matrix.sort_indices()
     tokens = counts.tokens.take(pa.array(order)).take(pa.array(matrix.indices))
     pairs = pa.StructArray.from_arrays(
         [tokens, pa.array(matrix.data.astype(np.int32))], fields=list(schema.BAG.value_type)

@@ -7,6 +7,7 @@ from lo2dask.parse.compiled import Codes, Ints, compiled
 
 Bytes = npt.NDArray[np.uint8]
 
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 _SPACE, _NEWLINE, _DASH = np.uint8(0x20), np.uint8(0x0A), np.uint8(0x2D)
 _IS_HEX = np.zeros(256, dtype=np.bool_)
 _IS_HEX[list(b"0123456789abcdefABCDEF")] = True
@@ -17,31 +18,27 @@ _FIRST_DASH, _LAST_DASH, _LONGEST = 8, 23, 36
 
 
 @compiled
-def count_windows(text: Bytes, offsets: Ints, numbers: Codes, counts: Codes, cells: Ints) -> int:
-    """Add the windows of three bytes within each line to ``counts``, and list the cells that were empty before.
+def add_windows(
+    text: Bytes, slices: Ints, numbers: npt.NDArray[np.uint64], counts: Codes, cells: Ints, filled: int
+) -> int:
+    """Add the windows of three bytes within each slice to ``counts``, and list the cells that were empty before.
 
-    ``offsets`` are the borders of the lines in ``text``, one more than lines; ``numbers`` maps a byte to its number in
-    an alphabet of n; the window of numbers a, b, c is counted in cell ``(a * n + b) * n + c``, of n cubed.
+    The rows of ``slices`` (3 x slices) say where each begins and ends, and how often it counts. The columns of
+    ``numbers`` (256 x 3) say what a byte at a window's first, second and third place adds to the number of its cell.
 
     Returns
     -------
-    how many places of ``cells`` were filled.
+    how many places of ``cells`` are filled, of which ``filled`` were before.
     """
-    width = numbers.max() + 1
-    filled = 0
-    for line in range(len(offsets) - 1):
-        start, stop = offsets[line], offsets[line + 1]
-        if stop - start < 3:
-            continue
-        first, second = numbers[text[start]], numbers[text[start + 1]]
-        for at in range(start + 2, stop):
-            third = numbers[text[at]]
-            cell = (first * width + second) * width + third
+    for number in range(slices.shape[1]):
+        # Unsigned, as Numba then leaves out the test whether an index counts from the end.
+        start, stop, weight = np.uint64(slices[0, number]), np.uint64(slices[1, number]), slices[2, number]
+        for at in range(start + _TWO, stop):
+            cell = numbers[text[at - _TWO], 0] + numbers[text[at - _ONE], 1] + numbers[text[at], 2]
             if counts[cell] == 0:
                 cells[filled] = cell
                 filled += 1
-            counts[cell] += 1
-            first, second = second, third
+            counts[cell] += weight
     return filled
 
 

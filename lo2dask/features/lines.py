@@ -14,7 +14,7 @@ from scipy import sparse
 
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, count_words, join_counts
-from lo2dask.features.trigrams import count_line_trigrams
+from lo2dask.features.trigrams import count_message_trigrams
 from lo2dask.parse.lines import Bools, Ints
 from lo2dask.sources.names import DAY_MS
 
@@ -90,7 +90,9 @@ def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
     words = [*_head_words(slab, events), _product(by_statement, count_words(slab.statements))]
     return {
         "e_words": join_counts(words),
-        "e_trigrams": count_line_trigrams(_whole(events["m_message"]), slab.sequence, slab.n_sequences),
+        "e_trigrams": count_message_trigrams(
+            _whole(events["m_message"]), slab.sequence, slab.statement, slab.statements, by_statement
+        ),
     }
 
 

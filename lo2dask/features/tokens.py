@@ -55,7 +55,7 @@ def count_pairs(rows: Ints, columns: Keys, shape: tuple[int, int]) -> sparse.csr
     if shape[0] * shape[1] <= _MOST_CELLS:
         return _count_cells(np.bincount(rows * np.int64(shape[1]) + columns, minlength=1), shape)
     ones = np.ones(len(rows), dtype=np.int32)
-    return sparse.coo_matrix((ones, (rows, columns)), shape=shape).tocsr()
+    return in_order(sparse.coo_matrix((ones, (rows, columns)), shape=shape))
 
 
 def _count_cells(cells: Ints, shape: tuple[int, int]) -> sparse.csr_matrix:
@@ -70,18 +70,19 @@ def join_counts(parts: list[TokenCounts]) -> TokenCounts:
     """Add counts over the same texts whose columns are different tokens, or the same tokens in other places."""
     encoded = _dictionary(pa.concat_arrays([part.tokens.cast(pa.string()) for part in parts]))
     codes = encoded.indices.to_numpy()
-    width = len(encoded.dictionary)
-    total = sparse.csr_matrix((parts[0].counts.shape[0], width), dtype=np.int32)
-    start = 0
-    for part in parts:
-        mapped = codes[start : start + len(part.tokens)]
-        start += len(part.tokens)
-        moved = sparse.csr_matrix(
-            (part.counts.data, mapped[part.counts.indices], part.counts.indptr), (total.shape[0], width)
-        )
-        total = total + moved
-    total.sort_indices()
-    return TokenCounts(total, encoded.dictionary)
+    starts = np.cumsum([0, *(len(part.tokens) for part in parts)])
+    found = [part.counts.tocoo() for part in parts]
+    columns = np.concatenate([codes[start + part.col] for start, part in zip(starts[:-1], found, strict=True)])
+    rows, counts = (np.concatenate([getattr(part, name) for part in found]) for name in ("row", "data"))
+    shape = (parts[0].counts.shape[0], len(encoded.dictionary))
+    return TokenCounts(in_order(sparse.coo_matrix((counts, (rows, columns)), shape=shape)), encoded.dictionary)
+
+
+def in_order(counts: sparse.coo_matrix | sparse.csr_matrix) -> sparse.csr_matrix:
+    """Give counts as a canonical CSR matrix: by columns and then by rows, twice linear, where sorting is not."""
+    matrix = counts.tocsc().tocsr()
+    matrix.sum_duplicates()
+    return matrix
 
 
 def _ascii_trigrams(texts: pa.Array) -> TokenCounts:

@@ -5,7 +5,6 @@ sequence's trigrams are counted in a table that fits the CPU's cache. Lines that
 characters, one by one.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from lo2dask.features.tokens import (
     NEWLINE,
     TokenCounts,
     count_trigrams,
+    in_order,
     join_counts,
     text_bytes,
     unpack_trigrams,
@@ -27,9 +27,13 @@ from lo2dask.parse.lines import Bytes, Ints
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The bytes that occur: ``numbers`` maps a byte to its number, ``letters`` a number to its byte."""
+    """The bytes that occur: ``letters`` maps a number to its byte.
 
-    numbers: npt.NDArray[np.int32]
+    The window of the numbers a, b, c of n has the cell ``(a * n + b) * n + c``; the columns of ``numbers`` (256 x 3)
+    say what a byte at its first, second and third place adds to that.
+    """
+
+    numbers: npt.NDArray[np.uint64]
     letters: Ints
 
     @classmethod
@@ -40,9 +44,14 @@ class Alphabet:
         seen = np.zeros(256, dtype=np.bool_)
         mark_bytes(buffer, seen)
         letters = np.flatnonzero(seen)
-        numbers = np.zeros(256, dtype=np.int32)
-        numbers[letters] = np.arange(len(letters))
+        numbers = np.zeros((256, 3), dtype=np.uint64)
+        numbers[letters] = np.outer(np.arange(len(letters)), [len(letters) ** 2, len(letters), 1])
         return cls(numbers, letters)
+
+    @property
+    def is_ascii(self) -> bool:
+        """Tell whether all bytes are ASCII."""
+        return self.letters.max(initial=0) < 0x80
 
     @property
     def size(self) -> int:
@@ -56,42 +65,48 @@ class Alphabet:
         return self.letters[first] << 14 | self.letters[second] << 7 | self.letters[third]
 
 
-def count_line_trigrams(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCounts:
-    """Count the trigrams of each sequence's lines: (n_sequences x trigrams), int32.
+def count_message_trigrams(
+    messages: pa.Array, sequence: Ints, statement: Ints, statements: pa.Array, by_statement: sparse.csr_matrix
+) -> TokenCounts:
+    """Count the trigrams of lines by sequence: (sequences x trigrams), int32.
 
-    ``sequence`` is the row of each line's sequence; the lines of a sequence stand together.
+    ``messages`` are the lines as they stand, ``sequence`` is the row of each one's sequence; the lines of a sequence
+    stand together. ``statement`` numbers the text with which each line ends in ``statements``; ``by_statement`` counts
+    those by sequence: what a sequence's equal statements hold is counted once.
     """
+    text, offsets = text_bytes(messages)
+    alphabet = Alphabet.of(text[offsets[0] : offsets[-1]])
+    if not alphabet.is_ascii:
+        return _count_by_line(messages, sequence, by_statement.shape[0])
+    ends, borders = text_bytes(statements)
+    heads = np.diff(offsets) - np.diff(borders)[statement]
+    # Two more bytes, for the windows that begin in the head and end in the statement.
+    lines = _slices(offsets[:-1], np.minimum(offsets[:-1] + heads + 2 * (heads > 0), offsets[1:]))
+    texts = np.stack([borders[:-1][by_statement.indices], borders[1:][by_statement.indices], by_statement.data])
+    runs = [
+        (row, [(text, lines[:, first:last]), (ends, texts[:, slice(*by_statement.indptr[row : row + 2])])])
+        for row, first, last in _runs(sequence)
+    ]
+    return _count_runs(runs, alphabet, by_statement.shape[0])
+
+
+def _count_by_line(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCounts:
+    """Count lines of which some are not ASCII."""
     plain = pc.string_is_ascii(lines)
-    if pc.all(plain).as_py() is not False:
-        return _count_ascii(lines, sequence, n_sequences)
     wide = pc.invert(plain)
     rest = count_trigrams(lines.filter(wide))
     rows = np.repeat(sequence[wide.to_numpy(zero_copy_only=False)], np.diff(rest.counts.indptr))
     summed = sparse.coo_matrix((rest.counts.data, (rows, rest.counts.indices)), (n_sequences, len(rest.tokens)))
-    ascii_lines = _count_ascii(lines.filter(plain), sequence[plain.to_numpy(zero_copy_only=False)], n_sequences)
-    return join_counts([ascii_lines, TokenCounts(summed.tocsr(), rest.tokens)])
+    text, offsets = text_bytes(lines.filter(plain))
+    owners = sequence[plain.to_numpy(zero_copy_only=False)]
+    bounds = _slices(offsets[:-1], offsets[1:])
+    runs = [(row, [(text, bounds[:, first:last])]) for row, first, last in _runs(owners)]
+    ascii_lines = _count_runs(runs, Alphabet.of(text), n_sequences)
+    return join_counts([ascii_lines, TokenCounts(in_order(summed), rest.tokens)])
 
 
-def _count_ascii(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCounts:
-    buffer, offsets = text_bytes(lines)
-    alphabet = Alphabet.of(buffer[offsets[0] : offsets[-1]])
-    runs = _runs(sequence)
-    found = list(_count_runs(buffer, [offsets[first : last + 1] for _, first, last in runs], alphabet))
-    rows = np.repeat([row for row, _, _ in runs] or [0], [len(cells) for cells, _ in found] or [0])
-    cells = np.concatenate([cells for cells, _ in found]) if found else np.zeros(0, np.int64)
-    counts = np.concatenate([count for _, count in found]) if found else np.zeros(0, np.int32)
-    place = np.full(alphabet.size, -1, dtype=np.int32)
-    place[cells] = 0
-    present = np.flatnonzero(place == 0)
-    packed = alphabet.packed(present)
-    # A window with a newline, in an event that continuation lines were merged into, is of no line.
-    whole = (packed >> 14 != NEWLINE) & (packed >> 7 & 0x7F != NEWLINE) & (packed & 0x7F != NEWLINE)
-    place[present] = np.where(whole, np.cumsum(whole) - 1, -1)
-    columns = place[cells]
-    if not whole.all():
-        rows, counts, columns = (values[columns >= 0] for values in (rows, counts, columns))
-    matrix = sparse.coo_matrix((counts, (rows, columns)), shape=(n_sequences, int(whole.sum())), dtype=np.int32)
-    return TokenCounts(matrix.tocsr(), unpack_trigrams(packed[whole]))
+def _slices(starts: Ints, ends: Ints) -> Ints:
+    return np.stack([starts, ends, np.ones_like(starts)])
 
 
 def _runs(sequence: Ints) -> list[tuple[int, int, int]]:
@@ -103,13 +118,36 @@ def _runs(sequence: Ints) -> list[tuple[int, int, int]]:
     return list(zip(sequence[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
 
 
-def _count_runs(buffer: Bytes, runs: list[Ints], alphabet: Alphabet) -> Iterator[tuple[Ints, npt.NDArray[np.int32]]]:
-    """Count the windows of each run of lines, given by its offsets: the windows' cells, and their counts."""
+def _count_runs(runs: list[tuple[int, list[tuple[Bytes, Ints]]]], alphabet: Alphabet, n_rows: int) -> TokenCounts:
+    """Count the windows of texts and their slices, given for each row: (n_rows x trigrams)."""
     # Compiled code is loaded by the workers that count, and by no other process.
-    from lo2dask.features.compiled import count_windows
+    from lo2dask.features.compiled import add_windows
 
     table, cells = np.zeros(alphabet.size, dtype=np.int32), np.empty(alphabet.size, dtype=np.int64)
-    for offsets in runs:
-        distinct = cells[: count_windows(buffer, offsets, alphabet.numbers, table, cells)].copy()
-        yield distinct, table[distinct]
-        table[distinct] = 0
+    found, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+    for _, texts in runs:
+        filled = 0
+        for text, slices in texts:
+            filled = add_windows(text, slices, alphabet.numbers, table, cells, filled)
+        found.append(cells[:filled].copy())
+        counts.append(table[found[-1]])
+        table[found[-1]] = 0
+    rows = np.repeat([row for row, _ in runs], [len(part) for part in found[1:]])
+    return _gather(rows.astype(np.int64), np.concatenate(found), np.concatenate(counts), (alphabet, n_rows))
+
+
+def _gather(rows: Ints, cells: Ints, counts: npt.NDArray[np.int32], form: tuple[Alphabet, int]) -> TokenCounts:
+    alphabet, n_rows = form
+    place = np.full(alphabet.size, -1, dtype=np.int32)
+    place[cells] = 0
+    present = np.flatnonzero(place == 0)
+    packed = alphabet.packed(present)
+    # A window with a newline, in an event that continuation lines were merged into, is of no line.
+    whole = (packed >> 14 != NEWLINE) & (packed >> 7 & 0x7F != NEWLINE) & (packed & 0x7F != NEWLINE)
+    place[present] = np.where(whole, np.cumsum(whole) - 1, -1)
+    columns = place[cells]
+    if not whole.all():
+        kept = columns >= 0
+        rows, counts, columns = rows[kept], counts[kept], columns[kept]
+    matrix = sparse.coo_matrix((counts, (rows, columns)), shape=(n_rows, int(whole.sum())), dtype=np.int32)
+    return TokenCounts(in_order(matrix), unpack_trigrams(packed[whole]))
