@@ -1,4 +1,4 @@
-"""Phases B and C: load and enhance with masked and raw tokens, the whole commands, and the predecessor's killer.
+"""Phases B and C: load and enhance with masked tokens, raw ones and both; whole commands; the predecessor's killer.
 
 python benchmarks/enhance.py                       # 2 GB and 8 GB, 2 workers of 1 thread
 python benchmarks/enhance.py --sizes 1GB --quick   # a first look
@@ -57,7 +57,7 @@ def killer(folder: Path) -> None:
         made = write_tree(options)
         report("made the killer", format_bytes(made.bytes))
     raw = sum(path.stat().st_size for path in root.rglob("*-token-1.log"))
-    for tokens in ("masked", "raw"):
+    for tokens in ("masked", "raw", "both"):
         out = folder / "killer-out"
         drop(out)
         command = [sys.executable, "-m", "lo2dask", "load", "--root", str(root), "--output-dir", str(out), "--quiet"]
@@ -88,7 +88,7 @@ def main() -> None:
         tiny = tree_of(folder, "60MB")
         for size in arguments.sizes:
             root = tree_of(folder, size)
-            for tokens in ("masked", "raw"):
+            for tokens in ("masked", "raw", "both"):
                 load_and_enhance(root, tiny, folder, tokens)
             if not arguments.quick:
                 raw = sum(path.stat().st_size for path in root.rglob("*oauth2-oauth2-*.log"))

@@ -197,10 +197,11 @@ def check_cluster(options: CheckOptions) -> None:
 def list_models() -> None:
     """Print the registry."""
     from lo2dask.models.registry import ALGORITHMS, describe
-    from lo2dask.schema import NUMERIC, REPRESENTATIONS
+    from lo2dask.schema import BESIDE, MAIN, NUMERIC, REPRESENTATIONS
 
     say(table(describe()))
-    say("and <algorithm>_<words|trigrams|templates|numeric|all> of " + ", ".join(ALGORITHMS))
+    say(f"and <algorithm>_<{'|'.join(MAIN)}|numeric|all> of " + ", ".join(ALGORITHMS))
+    say(f"and <algorithm>_<{'|'.join(BESIDE)}>, of tables loaded with --tokens both")
     say(f"or of columns joined by +, at most one of {', '.join(REPRESENTATIONS.values())}: lr_e_words+seq_len+n_error")
     say("numeric columns: " + ", ".join(NUMERIC))
 

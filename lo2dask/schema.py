@@ -73,7 +73,10 @@ FEATURES = pa.schema(
     ]
 )
 BAG_COLUMNS = ("e_words", "e_trigrams", "e_event_drain_id")
-REPRESENTATIONS = {"words": "e_words", "trigrams": "e_trigrams", "templates": "e_event_drain_id"}
+# What every enhanced table has, and what stands beside it under ``--tokens both``: bags of the lines as they stand.
+MAIN = {"words": "e_words", "trigrams": "e_trigrams", "templates": "e_event_drain_id"}
+BESIDE = {"words_raw": "e_words_raw", "trigrams_raw": "e_trigrams_raw"}
+REPRESENTATIONS = MAIN | BESIDE
 NUMERIC = ("seq_len", "duration", "duration_sec", *FEATURES.names)
 
 ENHANCED = pa.schema(
@@ -87,7 +90,7 @@ ENHANCED = pa.schema(
         *(pa.field(name, BAG) for name in BAG_COLUMNS),
     ]
 )
-ENHANCED_LISTS = pa.schema([pa.field(f.name, TOKEN_LIST if f.name in BAG_COLUMNS else f.type) for f in ENHANCED])
+ENHANCED_BOTH = pa.schema([*ENHANCED, *(pa.field(name, BAG) for name in BESIDE.values())])
 
 TEMPLATES = pa.schema(
     [
@@ -184,6 +187,21 @@ def seq_id(run: str, test_case: str, log_name: str) -> str:
 def is_normal(test_case: str) -> bool:
     """Tell whether a test case is normal: only ``correct`` is."""
     return test_case == NORMAL_CASE
+
+
+def representations(tokens: str) -> dict[str, str]:
+    """Give the representations of tables made with ``--tokens``, each with its bag column."""
+    return REPRESENTATIONS if tokens == "both" else MAIN
+
+
+def enhanced(tokens: str, lists: bool = False) -> pa.Schema:
+    """Give the enhanced table's schema under ``--tokens`` and ``--keep-token-lists``.
+
+    ``both`` adds e_words_raw and e_trigrams_raw; ``lists`` makes full token lists of all bags.
+    """
+    fields = ENHANCED_BOTH if tokens == "both" else ENHANCED
+    bags = REPRESENTATIONS.values() if lists else ()
+    return pa.schema([pa.field(f.name, TOKEN_LIST if f.name in bags else f.type) for f in fields])
 
 
 def in_memory(schema: pa.Schema) -> pa.Schema:

@@ -14,7 +14,7 @@ import click
 from lo2dask.cli import all_commands
 from lo2dask.cli_options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
 from lo2dask.features.glossary import COLUMNS
-from lo2dask.schema import BAG_COLUMNS, ENHANCED, NUMERIC
+from lo2dask.schema import ENHANCED_BOTH, NUMERIC, REPRESENTATIONS
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN = "<!-- reference: begin (made by scripts/make_reference.py) -->"
@@ -37,8 +37,14 @@ def reference() -> str:
 def features() -> str:
     """Write the columns of the enhanced table: unit, meaning, and which option a model reads it by."""
     lines = ["| column | unit | meaning | read by models |", "| --- | --- | --- | --- |"]
-    for name in ENHANCED.names:
-        option = "`--if-item`" if name in BAG_COLUMNS else "`--if-item`, `--if-numeric`" if name in NUMERIC else ""
+    for name in ENHANCED_BOTH.names:
+        option = (
+            "`--if-item`"
+            if name in REPRESENTATIONS.values()
+            else "`--if-item`, `--if-numeric`"
+            if name in NUMERIC
+            else ""
+        )
         reads = f"{option}, model keys" if option else ""
         lines.append(f"| `{name}` | {COLUMNS[name].unit} | {cell(COLUMNS[name].meaning)} | {reads} |")
     return "\n".join(lines)

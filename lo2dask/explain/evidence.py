@@ -20,6 +20,13 @@ from lo2dask.features.tokens import TokenCounts, count_trigrams, count_words
 from lo2dask.schema import NUMERIC
 
 LINES = 8  # of each sequence
+# How the tokens of a line are found again; those of a template are its id.
+_COUNTING = {
+    "words": count_words,
+    "trigrams": count_trigrams,
+    "words_raw": count_words,
+    "trigrams_raw": count_trigrams,
+}
 Carried = dict[str, dict[str, float]]  # representation -> token -> SHAP value that speaks for an anomaly
 
 
@@ -29,7 +36,7 @@ class Patterns:
 
     Attributes
     ----------
-    texts : (n,) what tokens are taken from: the normalised line, or the raw one under ``--tokens raw``
+    texts : (n,) what tokens are taken from: the normalised line or the raw one, as the model's representation says
     templates : (n,) template ids
     counts, first : (n,) lines of that text; the place of the first of them among all lines of the sequence
     errors : (n,) whether it logs an error
@@ -109,10 +116,9 @@ def pick_lines(patterns: Patterns, strong: Carried, normals: Normals, limit: int
 
 def _shares(patterns: Patterns, strong: Carried) -> Floats:
     weight = np.zeros(len(patterns.templates))
-    if strong.get("words"):
-        weight += _weigh(count_words(patterns.texts), strong["words"])
-    if strong.get("trigrams"):
-        weight += _weigh(count_trigrams(patterns.texts), strong["trigrams"])
+    for kind, count in _COUNTING.items():
+        if strong.get(kind):
+            weight += _weigh(count(patterns.texts), strong[kind])
     weight += np.array([strong.get("templates", {}).get(template, 0.0) for template in patterns.templates])
     total = sum(value for tokens in strong.values() for value in tokens.values())
     return weight / total if total > 0 else weight

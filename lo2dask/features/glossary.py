@@ -38,5 +38,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "e_words": Column("occurrences", "words with their counts, sorted by word; normalised unless `--tokens raw`"),
         "e_trigrams": Column("occurrences", "trigrams with their counts, sorted; within a line, of the same text"),
         "e_event_drain_id": Column("events", "template ids (`lo2_templates.parquet`) with their counts, sorted"),
+        "e_words_raw": Column("occurrences", "`--tokens both` only: words of the lines as they stand, like e_words"),
+        "e_trigrams_raw": Column("occurrences", "`--tokens both` only: trigrams of the lines as they stand"),
     }
 )

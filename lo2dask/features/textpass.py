@@ -5,6 +5,7 @@ It leaves three small tables: ``bags`` (a row per sequence: figures, words, trig
 Templates are joined on later, when the whole tree's distinct messages are known.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +42,12 @@ BAGS = pa.schema(
         pa.field("lines", LINE_BAG),
     ]
 )
+_COUNTED = ("e_words", "e_trigrams")
+
+
+def bags_schema(tokens: str) -> pa.Schema:
+    """Give the schema of ``bags``; ``--tokens both`` adds e_words_raw and e_trigrams_raw."""
+    return pa.schema([*BAGS, *(schema.ENHANCED_BOTH.field(name) for name in _raw_names(tokens).values())])
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,17 @@ class TextTables:
 
 @dataclass
 class TextPass:
-    """Takes the slabs of one batch in order; ``n_files`` bounds the seq_id codes that they may carry."""
+    """Takes the slabs of one batch in order.
+
+    ``n_files`` bounds the seq_id codes that they may carry; ``tokens`` is masked, raw or both, as ``--tokens`` says.
+    """
 
     n_files: int
     masks: tuple[Mask, ...]
-    raw: bool
+    tokens: str
     keep_codes: bool
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)
-    counts: dict[str, list[tuple[Ints, TokenCounts]]] = field(default_factory=lambda: {"e_words": [], "e_trigrams": []})
+    counts: dict[str, list[tuple[Ints, TokenCounts]]] = field(init=False)
     by_line: list[tuple[Ints, Ints, Ints]] = field(default_factory=list)
     line_events: list[Ints] = field(default_factory=list)
     first_seen: dict[int, int] = field(default_factory=dict)
@@ -69,14 +79,14 @@ class TextPass:
     def __post_init__(self) -> None:
         """Make the figures of all files; those without a line are left out at the end."""
         self.figures = TextFigures(self.n_files)
+        self.counts = {name: [] for name in (*_COUNTED, *_raw_names(self.tokens).values())}
 
     def add(self, events: pa.Table) -> None:
         """Take a slab of event rows (schema.EVENTS with dictionary-encoded seq_id, and ``_statement``)."""
         if events.num_rows == 0:
             return
         rows, slab = read_slab(events, self.masks)
-        counted = raw_counts(slab, events) if self.raw else masked_counts(slab)
-        for name, counts in counted.items():
+        for name, counts in self._count(events, slab):
             self.counts[name].append((rows, counts))
             if len(self.counts[name]) > MOST_SLABS:
                 self.counts[name] = [(np.arange(self.n_files), add_slabs(self.counts[name], self.n_files))]
@@ -92,10 +102,18 @@ class TextPass:
         columns = {"seq_id": sequences["seq_id"], **figures, **bags, "lines": self._line_bags(rows)}
         codes = np.concatenate(self.line_events) if self.keep_codes and self.line_events else np.zeros(0, np.int32)
         return TextTables(
-            pa.table([columns[name] for name in BAGS.names], names=BAGS.names),
+            pa.table({name: columns[name] for name in bags_schema(self.tokens).names}),
             self._line_table(),
             pa.table([pa.array(codes.astype(np.int32))], schema=CODES),
         )
+
+    def _count(self, events: pa.Table, slab: Slab) -> Iterator[tuple[str, TokenCounts]]:
+        """Count a slab's words and trigrams by bag column; one after the other, so that few are held at once."""
+        if self.tokens != "raw":
+            yield from masked_counts(slab).items()
+        if self.tokens != "masked":
+            names = _raw_names(self.tokens)
+            yield from ((names.get(name, name), counts) for name, counts in raw_counts(slab, events).items())
 
     def _add_lines(self, events: pa.Table, slab: Slab, rows: Ints) -> None:
         """Number the slab's normalised lines within the batch and count them by sequence."""
@@ -136,6 +154,11 @@ class TextPass:
             pa.array(stamps, mask=stamps == _LATEST).cast(pa.timestamp("ms")),
         ]
         return pa.table(columns, schema=LINES)
+
+
+def _raw_names(tokens: str) -> dict[str, str]:
+    """Give the columns of raw bags where masked ones have the main names: main column -> raw one."""
+    return dict(zip(_COUNTED, schema.BESIDE.values(), strict=True)) if tokens == "both" else {}
 
 
 _LATEST = int(np.iinfo(np.int64).max)

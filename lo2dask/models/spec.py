@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from lo2dask.schema import REPRESENTATIONS
+from lo2dask.schema import MAIN, REPRESENTATIONS
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -60,9 +60,9 @@ class ModelSpec:
 
     @property
     def bags(self) -> tuple[str, ...]:
-        """The token representations that the model reads: words, trigrams, templates or several."""
+        """The token representations that the model reads: one of them, or "all" three that every table has."""
         if self.representation == "all":
-            return tuple(REPRESENTATIONS)
+            return tuple(MAIN)
         return (self.representation,) if self.representation in REPRESENTATIONS else ()
 
     def to_plain(self) -> dict[str, Any]:

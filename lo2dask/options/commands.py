@@ -189,7 +189,9 @@ class GridOptions(HoldoutOptions, EnhancingOptions):
         DEFAULT_ALGORITHMS, "algorithms of the registry, separated by comma; see `lo2dask models`"
     )
     representations: tuple[str, ...] = opt(
-        ("words", "templates"), "what the models read", choices=("words", "trigrams", "templates", "numeric", "all")
+        ("words", "templates"),
+        "what the models read",
+        choices=("words", "trigrams", "templates", "words_raw", "trigrams_raw", "numeric", "all"),
     )
     seeds: int = opt(3, "seeds; each draws its own hold-out and seeds its models", unit="seeds", minimum=1)
     sample_seed: int = opt(42, "the first seed; the others count up from it")

@@ -7,7 +7,7 @@ from pathlib import Path
 from lo2dask.options.base import Options, opt
 
 CONTINUATION_POLICIES = ("fill", "drop", "merge", "keep")
-TOKEN_KINDS = ("masked", "raw")
+TOKEN_KINDS = ("masked", "raw", "both")
 SERVICES = ("client", "code", "key", "refresh-token", "service", "token", "user")
 
 
@@ -105,7 +105,11 @@ class EnhancingOptions(CommonOptions):
     """How text becomes tokens, templates and features (phase C)."""
 
     tokens: str = opt(
-        "masked", "bags from normalised text or from the line as it stands", choices=TOKEN_KINDS, affects="enhance"
+        "masked",
+        "bags from normalised text, from the line as it stands, or both in one pass: e_words_raw and e_trigrams_raw "
+        "then stand beside the normalised ones",
+        choices=TOKEN_KINDS,
+        affects="enhance",
     )
     mask_file: Path | None = opt(
         None, "YAML list of masks that are added to, or replace, those of `lo2dask masks`", local=True
@@ -124,7 +128,9 @@ class ForestOptions(CommonOptions):
     """The Isolation Forest's own options (phase D); explain takes them too."""
 
     if_item: str = opt(
-        "e_words", "column the forest reads: e_words, e_trigrams, e_event_drain_id, a numeric column, or none"
+        "e_words",
+        "column the forest reads: e_words, e_trigrams, e_event_drain_id, e_words_raw or e_trigrams_raw (of tables "
+        "loaded with --tokens both), a numeric column, or none",
     )
     if_numeric: tuple[str, ...] = opt((), "numeric columns the forest reads beside --if-item, separated by comma")
     if_contamination: float = opt(

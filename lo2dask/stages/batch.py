@@ -14,7 +14,7 @@ from lo2dask import schema
 from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.startup import STARTUP, startup_words
-from lo2dask.features.textpass import BAGS, CODES, LINES, TextPass, TextTables
+from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
 from lo2dask.memory import process_memory
 from lo2dask.options import fingerprint
 from lo2dask.parse.chunks import Reading, Reject, read_chunks
@@ -35,8 +35,12 @@ class TextJob:
     """How the text pass of every batch runs."""
 
     masks: tuple[Mask, ...]
-    raw: bool
+    tokens: str
     keep_codes: bool
+
+    def start(self, n_files: int) -> TextPass:
+        """Begin the text pass of a batch of so many files."""
+        return TextPass(n_files, self.masks, self.tokens, self.keep_codes)
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def read_slabs(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tabl
 def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]:
     started = time.perf_counter()
     keys, reading, base = FileKeys.of(files), Reading(), BaseFigures(len(files))
-    text = TextPass(len(files), job.text.masks, job.text.raw, job.text.keep_codes) if job.text else None
+    text = job.text.start(len(files)) if job.text else None
     name, written, events = part_name(batch.index), [], 0
     with ExitStack() as stack:
         writer = None
@@ -141,7 +145,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
     written.append(job.layout.sequences / name)
     write_part(written[-1], sequences, schema.SEQUENCES)
     if text:
-        written += write_text(job.layout, name, text.tables(sequences, base.rows()), text.keep_codes)
+        written += write_text(job.layout, name, text.tables(sequences, base.rows()), text)
     if job.startup:
         bags = startup_words(files, job.startup, MASKS).take(pa.array(base.rows()))
         written.append(job.layout.startup / name)
@@ -162,12 +166,12 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
     }
 
 
-def write_text(layout: Layout, name: str, tables: TextTables, keep_codes: bool) -> list[Path]:
+def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:
     """Write what the text pass left of one batch; give the files."""
-    write_part(layout.text / "bags" / name, tables.bags, BAGS)
+    write_part(layout.text / "bags" / name, tables.bags, bags_schema(text.tokens))
     write_part(layout.text / "lines" / name, tables.lines, LINES)
     written = [layout.text / "bags" / name, layout.text / "lines" / name]
-    if keep_codes:
+    if text.keep_codes:
         write_part(layout.text / "codes" / name, tables.codes, CODES)
         written.append(layout.text / "codes" / name)
     return written

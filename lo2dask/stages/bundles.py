@@ -7,6 +7,7 @@ from typing import Any
 import joblib
 import pyarrow.compute as pc
 
+from lo2dask import schema
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import load_masks
@@ -16,7 +17,7 @@ from lo2dask.models.split import Split
 from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
 from lo2dask.stages.fitting import unit_path
 from lo2dask.stages.scoring import Target
-from lo2dask.stages.text import EnhanceKey, load_fingerprint, loaded
+from lo2dask.stages.text import EnhanceKey, has_raw_bags, load_fingerprint, loaded, need_bags
 from lo2dask.stages.units import FOREST, Unit
 from lo2dask.storage import source_of
 from lo2dask.tables.layout import Layout
@@ -126,7 +127,9 @@ def _check_text(options: TrainOptions, layout: Layout, content: Mapping[str, Any
     """Refuse a bundle whose tokens would not be found in the tables, whatever the logs say."""
     common = _common(options, layout)
     kind = content["spec"]["representation"]
-    wrong = [name for name in ("masks", "raw_tokens") if content[name] != common[name] and kind != "numeric"]
+    need_bags(f"--load-model {options.load_model}", (kind,), has_raw_bags(layout))
+    textless = ("numeric", *schema.BESIDE)  # numbers, and bags of lines as they stand
+    wrong = [name for name in ("masks", "raw_tokens") if content[name] != common[name] and kind not in textless]
     if kind in ("templates", "all") and content["templates"] != common["templates"]:
         wrong.append("templates")
     if wrong:

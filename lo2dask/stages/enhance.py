@@ -24,7 +24,7 @@ from lo2dask.features.vocabulary import count_bags
 from lo2dask.options import TrainOptions
 from lo2dask.stages.batch import update_outputs
 from lo2dask.stages.spilled import Spill, spill_need, write_vocabulary
-from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, text_is_current
+from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, settled, text_is_current
 from lo2dask.stages.timings import note
 from lo2dask.storage import read_json, write_json
 from lo2dask.tables.append import add_columns
@@ -43,7 +43,7 @@ def enhance(options: TrainOptions, session: Session) -> bool:
     The text comes from lo2_events.parquet, else from the raw tree that the manifest names.
     """
     layout = Layout(options.root)
-    key = EnhanceKey.of(options, load_masks(options.mask_file))
+    key = settled(layout, EnhanceKey.of(options, load_masks(options.mask_file)))
     if is_enhanced(layout, key):
         return False
     if not text_is_current(layout, key):
@@ -79,10 +79,10 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         return
     layout.marker("enhance").unlink(missing_ok=True)
     started = time.perf_counter()
-    need = spill_need(layout, key.raw)
+    need = spill_need(layout, key.tokens)
     with spill_folder(session, layout.spill, need) as folder:
         mined = _mine(layout)
-        spilled = Spill.of(folder, schema.REPRESENTATIONS, need)
+        spilled = Spill.of(folder, schema.representations(key.tokens), need)
         finishing = time.perf_counter()
         summaries = _finish_parts(layout, key, session, spilled)
         finished = time.perf_counter()
@@ -141,8 +141,9 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
     columns |= {column: bags[column] for column in bags.column_names if column not in ("seq_id", "lines")}
     columns |= {"e_event_drain_id": template_bags, "n_templates": _lengths(template_bags)}
     if key.token_lists:
-        columns |= {name: to_token_lists(_array(columns[name])) for name in schema.BAG_COLUMNS}
-    wanted = schema.ENHANCED_LISTS if key.token_lists else schema.ENHANCED
+        bag_columns = schema.representations(key.tokens).values()
+        columns |= {name: to_token_lists(_array(columns[name])) for name in bag_columns}
+    wanted = schema.enhanced(key.tokens, key.token_lists)
     write_part(layout.enhanced / name, pa.table([columns[n] for n in wanted.names], names=wanted.names), wanted)
     if (layout.events / name).is_file():
         _add_ids(layout, name, ids, key.keep_normalized)
@@ -229,9 +230,8 @@ def _summary(bags: pa.Table, template_bags: pa.ListArray, name: str, spilled: Sp
     """Spill the part's token counts and give what the templates table needs."""
     templates = count_bags(template_bags)
     if spilled:
-        counted = {"words": bags["e_words"], "trigrams": bags["e_trigrams"]}
-        tables = {kind: count_bags(column) for kind, column in counted.items()} | {"templates": templates}
-        spilled.add(name, [tables[kind] for kind in schema.REPRESENTATIONS])
+        columns = {kind: schema.REPRESENTATIONS[kind] for kind in spilled.names}
+        spilled.add(name, (templates if kind == "templates" else count_bags(bags[columns[kind]]) for kind in columns))
     counts = zip(templates["token"].to_pylist(), templates["document_frequency"].to_pylist(), strict=True)
     return {"rows": bags.num_rows, "templates": dict(counts)}
 

@@ -4,7 +4,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ class Witness:
     normals: Path
     nearest: Path | None
 
+    @property
+    def reads_raw(self) -> bool:
+        """Whether the model reads raw bags that stand beside the main ones."""
+        return any(kind in schema.BESIDE for kind in self.kinds)
+
 
 def add_evidence(witnesses: Sequence[Witness], session: Session) -> int:
     """Finish the explanations of all models; give the number of flagged sequences whose lines are not found again."""
@@ -64,6 +69,7 @@ def add_evidence(witnesses: Sequence[Witness], session: Session) -> int:
         session.wave(gather_bags, names, "nearest normals", root=subject.root, nearest=nearest)
     masks, raw_tokens = session.call(read_masks, subject, label="evidence")
     source = line_source(subject.layout, masks, raw_tokens)
+    source = replace(source, raw_beside=any(witness.reads_raw for witness in witnesses))
     missing = sum(session.wave(finish_parts, groups, "evidence", witnesses=list(witnesses), source=source))
     if missing:
         logger.warning(
@@ -180,7 +186,8 @@ def _read_rows(witness: Witness, name: str) -> list[Row] | None:
 
 def _evidence(row: Row, lines: SequenceLines, witness: Witness) -> list[dict[str, Any]]:
     normals = _read_normals(witness.normals, status(witness.normals).st_mtime_ns)
-    picks = pick_lines(lines.patterns, carried(row["features"], witness.kinds), normals.get(row["service"], NO_NORMALS))
+    patterns = lines.raw_patterns if witness.reads_raw and lines.raw_patterns else lines.patterns
+    picks = pick_lines(patterns, carried(row["features"], witness.kinds), normals.get(row["service"], NO_NORMALS))
     places = [pick.place for pick in picks]
     events = lines.events.select(["line_no", "m_timestamp", "m_message"]).take(pa.array(places, pa.int64())).to_pylist()
     return [_line(lines.path, event, pick) for event, pick in zip(events, picks, strict=True)]

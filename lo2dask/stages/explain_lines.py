@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.explain.evidence import Patterns
-from lo2dask.features.lines import read_slab
+from lo2dask.features.lines import Slab, read_slab
 from lo2dask.features.masks import Mask
 from lo2dask.features.statements import with_statements
 from lo2dask.features.templates import Templates
@@ -32,12 +32,16 @@ _COLUMNS = ["seq_id", "line_no", "m_timestamp", "m_message", "thread", "correlat
 
 @dataclass(frozen=True)
 class LineSource:
-    """Where lines are read from and how; ``policy`` is None where the events table is there."""
+    """Where lines are read from and how; ``policy`` is None where the events table is there.
+
+    ``raw_tokens`` tells that the main bags are of the lines as they stand; ``raw_beside`` asks for their patterns too.
+    """
 
     root: Path
     policy: LinePolicy | None
     masks: tuple[Mask, ...]
     raw_tokens: bool
+    raw_beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,16 @@ class PartLines:
 
 @dataclass(frozen=True)
 class SequenceLines:
-    """The lines of one sequence: events in order (line_no, m_timestamp, m_message), their log, their patterns."""
+    """The lines of one sequence: events in order (line_no, m_timestamp, m_message), their log, their patterns.
+
+    ``patterns`` are of the text that the main bags are of; ``raw_patterns`` of the lines as they stand, if asked for.
+    """
 
     seq_id: str
     path: str
     events: pa.Table
     patterns: Patterns
+    raw_patterns: Patterns | None = None
 
 
 def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
@@ -86,8 +94,11 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
         found = ((name, _from_raw(file, source.policy)) for name, file in sorted(files.items()))
     for name, events in found:
         if events.num_rows:
-            patterns = _patterns(events, source, templates, known)
-            yield SequenceLines(name, _place(files[name]), events, patterns)
+            _, slab = read_slab(events, source.masks)
+            line_templates = _templates(slab, templates, known)
+            patterns = _patterns(events, slab, line_templates, source.raw_tokens)
+            raw = _patterns(events, slab, line_templates, raw=True) if source.raw_beside else None
+            yield SequenceLines(name, _place(files[name]), events, patterns, raw)
 
 
 def _load_options(layout: Layout) -> LoadOptions:
@@ -120,14 +131,17 @@ def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
         yield name, with_statements(pa.concat_tables(tables).unify_dictionaries().combine_chunks())
 
 
-def _patterns(events: pa.Table, source: LineSource, templates: Templates, known: dict[str, str]) -> Patterns:
-    _, slab = read_slab(events, source.masks)
+def _templates(slab: Slab, templates: Templates, known: dict[str, str]) -> list[str]:
+    """Match the normalised lines of a slab; ``known`` keeps the template of each message."""
     bodies = slab.bodies.to_pylist()
     fresh = sorted({body for body in bodies if body not in known})
     known.update(zip(fresh, templates.match(fresh), strict=True))
-    line_templates = [known[body] for body in bodies]
+    return [known[body] for body in bodies]
+
+
+def _patterns(events: pa.Table, slab: Slab, line_templates: list[str], raw: bool) -> Patterns:
     line, texts = slab.line, slab.lines
-    if source.raw_tokens:
+    if raw:
         encoded = events["m_message"].combine_chunks().dictionary_encode()
         codes, texts = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
         first = _first_of(codes, len(texts))

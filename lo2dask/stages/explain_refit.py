@@ -19,6 +19,7 @@ from lo2dask.options import ExplainOptions, ForestOptions, HoldoutOptions, Train
 from lo2dask.options.common import CommonOptions
 from lo2dask.stages.scoring import Target, score_all, write_predictions
 from lo2dask.stages.sides import link_tables
+from lo2dask.stages.text import has_raw_bags, need_bags
 from lo2dask.stages.train import train
 from lo2dask.stages.units import FOREST
 from lo2dask.storage import copy_file, list_paths, read_json, remove_tree, write_json
@@ -164,9 +165,10 @@ def _score_given(
     """Score with given bundles in a side folder; one that train kept as well is not scored again."""
     todo = {key: path for key, path in given.items() if key not in kept or not _same(path, kept[key].bundle)}
     for key, path in todo.items():
-        found = bundle.load(path)["key"]
-        if found != key:
-            raise InputError(f"{path}: a bundle of {found}, not of {key}")
+        content = bundle.load(path)
+        if content["key"] != key:
+            raise InputError(f"{path}: a bundle of {content['key']}, not of {key}")
+        need_bags(str(path), (content["spec"]["representation"],), has_raw_bags(layout))
     if not todo:
         return {}
     digests = {key: bundle.hash_path(path).read_text(encoding="utf-8") for key, path in todo.items()}

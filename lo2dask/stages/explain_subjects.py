@@ -12,6 +12,7 @@ from lo2dask.models.registry import from_plain
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.stages.explain_parts import Subject
 from lo2dask.stages.explain_refit import Source, sources_of, trained_models
+from lo2dask.stages.text import has_raw_bags, need_bags
 from lo2dask.stages.units import FOREST
 from lo2dask.storage import read_json, status, write_json
 from lo2dask.tables.layout import Layout
@@ -48,13 +49,14 @@ def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> lis
 
     Raises
     ------
-    InputError : a key is unknown, or train kept no model at all.
+    InputError : a key is unknown, train kept no model at all, or the tables have no such bags.
     """
-    named = [key for key in (*options.sup_models, options.nn_source) if key != FOREST]
-    for key in named:
-        registry.spec(key)
+    named = [("--sup-models", key) for key in options.sup_models] + [("--nn-source", options.nn_source)]
+    read = {f"{flag} {key}": registry.spec(key).bags for flag, key in named if key != FOREST}
     if not kept:
         raise InputError(f"--root {layout.root}: no model in it; first: lo2dask train --root {layout.root}")
+    for asked, bags in read.items():
+        need_bags(asked, bags, has_raw_bags(layout))
     known = [key for key in kept if registry.is_known(key)]
     wanted = list(options.sup_models) or known
     # An entry that is always explained is so even where the options name others.
@@ -92,6 +94,7 @@ def read_spec(path: Path) -> dict[str, Any]:
 def _describe(source: Source, options: ExplainOptions, layout: Layout, session: Session) -> Described:
     said = _cached_spec(source, layout, session)
     spec, models = said["spec"], said["models"]
+    need_bags(source.key, from_plain(spec).bags, has_raw_bags(layout))
     fitted = [name for name, model in models.items() if model["reason"] is None] or list(models)
     reasons = "; ".join(sorted({model["reason"] for model in models.values() if model["reason"]}))
     binary = bool(spec["vectorizer"]["binary"]) and spec["fit"] != "merge"

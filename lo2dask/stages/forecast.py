@@ -29,7 +29,7 @@ OUTPUT_FIXED = 3_500_000
 # in smaller ones, whose parts each spill the tokens that they share. Measured on 478 MB at the published file sizes in
 # batches of 64, 16 and 4 MB: masked tokens 0.0012, 0.0031, 0.0085; raw ones 0.156, 0.251, 0.325. Rounded up.
 SPILL_BATCH = 64_000_000
-SPILL_MASKED, SPILL_RAW = (0.0015, 0.7), (0.17, 0.3)
+SPILLS = {"masked": (0.0015, 0.7), "raw": (0.17, 0.3)}
 
 
 @dataclass(frozen=True)
@@ -147,14 +147,18 @@ def forecast(rates: Rates, wanted: Wanted) -> Forecast:
         worker_memory=round(max(loading, fitting)),
         output=round(OUTPUT_FIXED + wanted.bytes * share + sequences * rates.sequence),
         scratch=round(sequences * rates.scratch),
-        spill=spill_bytes(wanted.bytes, wanted.batch, raw=False),
+        spill=spill_bytes(wanted.bytes, wanted.batch, "masked"),
     )
 
 
-def spill_bytes(size: int, batch: int, raw: bool) -> int:
-    """Project the bytes that the token counts of ``size`` raw bytes take in a spill, in batches of ``batch``."""
-    share, power = SPILL_RAW if raw else SPILL_MASKED
-    return round(size * share * (SPILL_BATCH / min(batch, max(size, 1))) ** power)
+def spill_bytes(size: int, batch: int, tokens: str) -> int:
+    """Project the bytes that the token counts of ``size`` raw bytes take in a spill, in batches of ``batch``.
+
+    ``tokens`` is masked, raw or both.
+    """
+    kinds = ("masked", "raw") if tokens == "both" else (tokens,)
+    smaller = SPILL_BATCH / min(batch, max(size, 1))
+    return round(sum(size * share * smaller**power for share, power in (SPILLS[kind] for kind in kinds)))
 
 
 def load_seconds(rates: Rates, wanted: Wanted, batches: int, workers: int) -> float:

@@ -25,7 +25,7 @@ from lo2dask.options import GridOptions, TrainOptions, fingerprint, plain
 from lo2dask.stages.bundles import data_fingerprint, train_options
 from lo2dask.stages.enhance import enhance
 from lo2dask.stages.sides import link_tables
-from lo2dask.stages.text import loaded
+from lo2dask.stages.text import loaded, need_bags, raw_beside
 from lo2dask.stages.train import metrics_folder, train
 from lo2dask.storage import read_json, remove_tree, write_json, write_text
 from lo2dask.tables.layout import Layout
@@ -81,6 +81,8 @@ def grid(options: GridOptions, session: Session | None = None) -> GridSummary:
     layout = Layout(options.root)
     keys, notes = grid_keys(options.algorithms, options.representations)
     loaded(layout)
+    for kind in options.representations:
+        need_bags(f"--representations {kind}", (kind,), raw_beside(layout, options))
     groups = [
         Group(seed, per_service)
         for seed in range(options.sample_seed, options.sample_seed + options.seeds)

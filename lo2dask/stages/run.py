@@ -8,7 +8,7 @@ from lo2dask.options import ExplainOptions, LoadOptions, RunOptions, TrainOption
 from lo2dask.stages.explain import ExplainSummary, explain
 from lo2dask.stages.load import LoadSummary, load
 from lo2dask.stages.report import ReportSummary, write_report
-from lo2dask.stages.train import TrainSummary, train
+from lo2dask.stages.train import TrainSummary, check_specs, choose_specs, train
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,11 @@ def run(options: RunOptions, session: Session | None = None) -> RunSummary:
     IntegrityError : rows went missing between two stages.
     """
     started = time.perf_counter()
+    training = train_options(options)
+    check_specs(training, choose_specs(training), options.tokens == "both")
     with using(session, options) as own:
         loaded = load(options.derive(LoadOptions), own)
-        trained = train(train_options(options), own)
+        trained = train(training, own)
         explained = None if options.phase == "enhancers" else explain(explain_options(options), own)
     reported = write_report(options.output_dir)
     return RunSummary(loaded, trained, explained, reported, time.perf_counter() - started)

@@ -93,10 +93,10 @@ def merge_spilled(spilled: Spill, wanted: Sequence[Counted], session: Session) -
 def write_vocabulary(layout: Layout, spilled: Spill, max_features: int, n_rows: int, session: Session) -> None:
     """Write the first max_features tokens of each representation, of whose counts each part has spilled a table."""
     limits = Limits(min_df=1, max_df=1.0, max_features=max_features, binary=False)
-    wanted = [Counted(kind, limits, n_rows) for kind in schema.REPRESENTATIONS]
+    wanted = [Counted(kind, limits, n_rows) for kind in spilled.names]
     merged = merge_spilled(spilled, wanted, session)
     with PartWriter(layout.vocabulary / "part-000000.parquet", schema.VOCABULARY) as writer:
-        for group in _groups(zip(schema.REPRESENTATIONS, merged, strict=True)):
+        for group in _groups(zip(spilled.names, merged, strict=True)):
             writer.write(group)
 
 
@@ -122,10 +122,10 @@ def tokens_need(options: LoadOptions, size: int) -> int:
     """Project the bytes of scratch that a load of ``size`` raw bytes takes to count their tokens; 0 = it does not."""
     if not (options.enhance and options.save_parquet):
         return 0
-    return spill_bytes(size, parse_bytes(options.partition_size, "--partition-size"), options.tokens == "raw")
+    return spill_bytes(size, parse_bytes(options.partition_size, "--partition-size"), options.tokens)
 
 
-def spill_need(layout: Layout, raw: bool) -> int:
+def spill_need(layout: Layout, tokens: str) -> int:
     """Project the bytes that the tokens of all loaded logs take in a spill, from the manifest."""
     size = sum(pc.sum(table.filter(table["selected"])["size"]).as_py() or 0 for table in manifest_rows(layout, _SIZES))
-    return spill_bytes(size, parse_bytes(read_json(layout.marker("load"))["options"]["partition_size"]), raw)
+    return spill_bytes(size, parse_bytes(read_json(layout.marker("load"))["options"]["partition_size"]), tokens)

@@ -1,16 +1,19 @@
 """The text pass as a wave of its own, for tables that were loaded without it or with other masks or tokens."""
 
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from lo2dask import schema
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
-from lo2dask.features.masks import Mask, masks_fingerprint
+from lo2dask.features.masks import Mask, load_masks, masks_fingerprint
 from lo2dask.features.statements import with_statements
-from lo2dask.features.textpass import TextPass, TextTables
 from lo2dask.memory import parse_bytes
 from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
 from lo2dask.parse.chunks import Reading
@@ -20,7 +23,7 @@ from lo2dask.sources.manifest import Batch, batch_files, cut_batches
 from lo2dask.stages.batch import TextJob, read_slabs, write_text
 from lo2dask.storage import read_json, to_path, write_json
 from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import part_paths, read_part, read_row_groups
+from lo2dask.tables.parts import part_paths, read_metadata, read_part, read_row_groups
 
 _TEXT_COLUMNS = ["seq_id", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger"]
 _TEXT_COLUMNS += ["e_words_len", "e_trigrams_len"]
@@ -31,7 +34,7 @@ class EnhanceKey:
     """What the enhanced tables depend on, beyond the loaded ones."""
 
     masks: tuple[Mask, ...]
-    raw: bool
+    tokens: str
     token_lists: bool
     keep_normalized: bool
     max_features: int
@@ -39,14 +42,14 @@ class EnhanceKey:
     @classmethod
     def of(cls, options: EnhancingOptions, masks: tuple[Mask, ...]) -> "EnhanceKey":
         """Take the key from a command's options."""
-        return cls(
-            masks, options.tokens == "raw", options.keep_token_lists, options.keep_normalized, options.max_features
-        )
+        return cls(masks, options.tokens, options.keep_token_lists, options.keep_normalized, options.max_features)
 
     @property
     def text(self) -> str:
         """Hash what the text pass depends on: 16 hex digits."""
-        return fingerprint([masks_fingerprint(self.masks), self.raw])
+        # Masked and raw hash as they did before there was a third: tables of that time stay current.
+        tokens = {"masked": False, "raw": True}.get(self.tokens, self.tokens)
+        return fingerprint([masks_fingerprint(self.masks), tokens])
 
     @property
     def all(self) -> str:
@@ -85,12 +88,43 @@ def mark_text(layout: Layout, key: EnhanceKey) -> None:
     write_json(layout.marker("text"), {"key": key.text, "load": load_fingerprint(layout)})
 
 
+def settled(layout: Layout, key: EnhanceKey) -> EnhanceKey:
+    """Take tables with masked and raw bags where masked ones are asked for: they hold these, and lose nothing."""
+    both = replace(key, tokens="both")
+    return both if key.tokens == "masked" and text_is_current(layout, both) else key
+
+
+def raw_beside(layout: Layout, options: EnhancingOptions) -> bool:
+    """Tell whether a folder's tables have, or will get by enhancement, raw bags beside the masked ones."""
+    return settled(layout, EnhanceKey.of(options, load_masks(options.mask_file))).tokens == "both"
+
+
+def has_raw_bags(layout: Layout) -> bool:
+    """Tell whether the enhanced table has raw bags beside the masked ones: whether its first part has, if readable."""
+    for path in part_paths(layout.enhanced):
+        with contextlib.suppress(OSError, pa.ArrowException):
+            return set(schema.BESIDE.values()) <= set(read_metadata(path).schema.to_arrow_schema().names)
+    return False
+
+
+def need_bags(asked: str, kinds: Iterable[str], beside: bool) -> None:
+    """Check that tables have the bags that ``asked`` reads; ``beside`` tells whether they have the raw ones.
+
+    Raises
+    ------
+    InputError : they have not.
+    """
+    missing = [schema.BESIDE[kind] for kind in kinds if kind in schema.BESIDE and not beside]
+    if missing:
+        raise InputError(f"{asked}: the tables have no {missing[0]}; load with --tokens both, which adds it")
+
+
 def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, session: Session) -> None:
     """Take the text of every batch again: from lo2_events.parquet, else from the raw tree that the manifest names."""
     marker = loaded(layout)
     layout.marker("text").unlink(missing_ok=True)
     options = LoadOptions(root=to_path(marker["root"]), **marker["options"])
-    job = TextJob(key.masks, key.raw, options.save_events)
+    job = TextJob(key.masks, key.tokens, options.save_events)
     if options.save_events:
         names = [path.name for path in part_paths(layout.sequences)]
         session.wave(text_from_events, names, "text", root=layout.root, job=job)
@@ -115,10 +149,10 @@ def text_from_events(name: str, root: Path, job: TextJob) -> int:
     layout = Layout(root)
     sequences = read_part(layout.sequences / name)
     ids = sequences["seq_id"].cast("string").combine_chunks()
-    text = TextPass(len(ids), job.masks, job.raw, job.keep_codes)
+    text = job.start(len(ids))
     for events in read_row_groups(layout.events / name, _TEXT_COLUMNS, dictionary=ids):
         text.add(with_statements(events))
-    write_text(layout, name, text.tables(sequences, np.arange(len(ids))), job.keep_codes)
+    write_text(layout, name, text.tables(sequences, np.arange(len(ids))), text)
     return len(ids)
 
 
@@ -133,7 +167,7 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     files = [replace(file, path=_moved(file.path, source.moved)) for file in batch_files(batch)]
     sequences = read_part(layout.sequences / name)
     keys = FileKeys.of(files)
-    text = TextPass(len(files), job.masks, job.raw, job.keep_codes)
+    text = job.start(len(files))
     lengths = np.zeros(len(files), dtype=np.int64)
     parser = EventParser(keys, source.policy, Reading(), with_statements=True)
     for slab in read_slabs(parser, files):
@@ -142,8 +176,7 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     rows = np.flatnonzero(lengths)
     if lengths[rows].tolist() != sequences["seq_len"].to_pylist():
         raise IntegrityError(f"{files[0].path} and the logs behind it are not those that were loaded; load again")
-    tables: TextTables = text.tables(sequences, rows)
-    write_text(layout, name, tables, job.keep_codes)
+    write_text(layout, name, text.tables(sequences, rows), text)
     return len(rows)
 
 

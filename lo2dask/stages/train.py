@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lo2dask import schema
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import spill_folder
@@ -22,9 +23,9 @@ from lo2dask.stages.exports import export_enhanced, export_forest, export_models
 from lo2dask.stages.fitting import FitPlan, fit_units
 from lo2dask.stages.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
 from lo2dask.stages.spilled import Spill, spill_need
-from lo2dask.stages.text import loaded
+from lo2dask.stages.text import loaded, need_bags, raw_beside
 from lo2dask.stages.timings import note, tree_bytes
-from lo2dask.stages.units import BASELINE, FOREST, Unit, working_folder
+from lo2dask.stages.units import BASELINE, FOREST, Tokens, Unit, working_folder
 from lo2dask.stages.vocabularies import choose_columns, count_parts
 from lo2dask.storage import read_json, remove_tree, write_json
 from lo2dask.tables.layout import Layout
@@ -77,8 +78,9 @@ def train(
     """
     started = time.perf_counter()
     layout = Layout(options.root)
-    specs = _specs(options)
+    specs = choose_specs(options)
     loaded(layout)
+    check_specs(options, specs, raw_beside(layout, options))
     with using(session, options) as own:
         enhanced = enhance(options, own)
         if options.save_enhancers:
@@ -115,7 +117,7 @@ def runs_path(layout: Layout, key: str) -> Path:
     return layout.root / f"{key}_runs.parquet"
 
 
-def _specs(options: TrainOptions) -> list[registry.ModelSpec]:
+def choose_specs(options: TrainOptions) -> list[registry.ModelSpec]:
     """Resolve what is to be trained, before any work; a name that is not known ends here."""
     specs = [] if options.skip_if else [registry.forest_spec(options)]
     if options.phase == "full":
@@ -123,6 +125,17 @@ def _specs(options: TrainOptions) -> list[registry.ModelSpec]:
     if options.phase == "if" and options.skip_if:
         raise InputError("--phase if with --skip-if leaves nothing to train; leave one of them out")
     return specs
+
+
+def check_specs(options: TrainOptions, specs: Sequence[registry.ModelSpec], beside: bool) -> None:
+    """Check, before any work, that the tables have the bags that models read; ``beside``: also the raw ones.
+
+    Raises
+    ------
+    InputError : they have not.
+    """
+    for spec in specs if options.phase != "enhancers" else ():
+        need_bags(f"--if-item {options.if_item}" if spec.key == FOREST else f"--models {spec.key}", spec.bags, beside)
 
 
 def _train(
@@ -183,7 +196,7 @@ def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.Model
 def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: Session) -> dict[str, dict[str, Any]]:
     tokens = list(dict.fromkeys(token for unit in units for token in unit.columns.tokens))
     rows = [unit.rows for unit in units] + [unit.columns.rows for unit in units] + [token.rows for token in tokens]
-    need = spill_need(layout, options.tokens == "raw") * len({(t.representation, t.rows.side) for t in tokens})
+    need = _spill_need(layout, options.tokens, tokens)
     with spill_folder(session, layout.spill, need) as folder:
         spilled = Spill.of(folder, dict.fromkeys(token.counted for token in tokens), need)
         counts = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
@@ -191,6 +204,14 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
     budget = parse_bytes(options.memory_budget, "--memory-budget")
     plan = FitPlan(layout.root, options.sample_seed, budget, not options.disable_memory_guard, options.oov_counts)
     return fit_units(plan, units, columns, counts, session)
+
+
+def _spill_need(layout: Layout, kind: str, tokens: Sequence[Tokens]) -> int:
+    """Project what counting tokens spills; ``kind`` is what the main bags hold, masked or raw."""
+    pairs = {(token.representation, token.rows.side) for token in tokens}
+    raw = sum(name in schema.BESIDE for name, _ in pairs)
+    main = spill_need(layout, "raw" if kind == "raw" else "masked") * (len(pairs) - raw)
+    return main + (spill_need(layout, "raw") * raw if raw else 0)
 
 
 def _measure(

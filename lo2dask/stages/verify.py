@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from lo2dask.models.text import strings
 from lo2dask.options import LoadOptions, VerifyOptions, fingerprint
 from lo2dask.sources.manifest import Batch, cut_batches
 from lo2dask.stages.metrics import METRICS_PREFIX, STAGE
+from lo2dask.stages.text import has_raw_bags
 from lo2dask.stages.verify_parts import Checks, Found, Problem, check_batch, check_files, named_ids
 from lo2dask.storage import list_paths, open_read, read_json
 from lo2dask.tables.layout import Layout, part_name
@@ -112,7 +113,7 @@ def _checks(options: VerifyOptions, layout: Layout, marker: dict[str, Any]) -> C
         models.append(layout.if_predictions.name)
     return Checks(
         layout.root, options.checksums, loading.save_events, loading.continuation_lines == "merge", as_loaded,
-        layout.marker("enhance").is_file(), tuple(models),
+        layout.marker("enhance").is_file(), has_raw_bags(layout), tuple(models),
     )  # fmt: skip
 
 
@@ -171,16 +172,16 @@ def _totals(layout: Layout, found: Sequence[Found], checks: Checks) -> Iterator[
     counted = dict(
         zip(strings(templates["e_event_drain_id"]).to_pylist(), templates["n_sequences"].to_pylist(), strict=True)
     )
-    yield from _vocabulary(layout, counted, sequences)
+    yield from _vocabulary(layout, counted, sequences, schema.representations("both" if checks.beside else "masked"))
 
 
-def _vocabulary(layout: Layout, templates: dict[str, int], sequences: int) -> Iterator[Problem]:
+def _vocabulary(layout: Layout, templates: dict[str, int], sequences: int, known: Collection[str]) -> Iterator[Problem]:
     name = layout.vocabulary.name
     for part in read_parts(layout.vocabulary):
         kinds = strings(part["representation"])
-        strange = set(pc.unique(kinds).to_pylist()) - set(schema.REPRESENTATIONS)
+        strange = set(pc.unique(kinds).to_pylist()) - set(known)
         if strange:
-            yield Problem(name, f"{sorted(strange)[0]} is no representation")
+            yield Problem(name, f"{sorted(strange)[0]} is no representation of {layout.enhanced.name}")
         most = pc.max(part["document_frequency"]).as_py() or 0
         if most > sequences:
             yield Problem(name, f"a token in {most:,} sequences, there are {sequences:,}")

@@ -43,7 +43,8 @@ class Checks:
     """What the batches of a folder are checked for.
 
     ``text`` tells that the load's text pass is the last one: enhancement with other masks writes its files anew, and
-    the records do not know those. ``models`` are the folders of predictions, one part per batch.
+    the records do not know those. ``beside`` tells that the enhanced table has raw bags
+    beside the masked ones. ``models`` are the folders of predictions, one part per batch.
     """
 
     root: Path
@@ -52,6 +53,7 @@ class Checks:
     merged: bool
     text: bool
     enhanced: bool
+    beside: bool
     models: tuple[str, ...]
 
     @property
@@ -178,7 +180,9 @@ def _events(name: str, record: dict[str, Any], checks: Checks, tables: dict[str,
 
 def _enhanced(name: str, checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
     path = checks.layout.enhanced / name
-    table = _read(path, (schema.ENHANCED, schema.ENHANCED_LISTS), ["seq_id", "e_event_id_len", "e_event_drain_id"])
+    tokens = "both" if checks.beside else "masked"
+    wanted = (schema.enhanced(tokens), schema.enhanced(tokens, lists=True))
+    table = _read(path, wanted, ["seq_id", "e_event_id_len", "e_event_drain_id"])
     if "sequences" in tables:
         yield from _same_rows(table, path, checks, tables)
         lengths = tables["sequences"]["seq_len"].to_pylist()

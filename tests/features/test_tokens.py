@@ -126,7 +126,7 @@ def test_slabs_add_up() -> None:
     lines = [f"10:00:0{n % 7}.000 [main]  x{n % 3:021} DEBUG a.B c - take {n % 5} of ä{n}" for n in range(40)]
     (whole,) = events_of(["\n".join(lines), "\n".join(lines[:9])], "fill")
     sequences = pa.table({"seq_id": ["a", "b"], "seq_len": [40, 9], "duration": [0, 0]})
-    together, apart = (TextPass(2, MASKS, raw, False) for raw in (False, False))
+    together, apart = (TextPass(2, MASKS, tokens, False) for tokens in ("masked", "masked"))
     together.add(whole)
     for start in range(0, whole.num_rows, 7):
         apart.add(whole.slice(start, 7).combine_chunks())

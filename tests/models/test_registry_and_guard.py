@@ -50,7 +50,7 @@ def test_published_parameters():
 
 
 def test_pairs_are_the_sensible_ones():
-    assert len(registry.pairs()) == 9 * 5 + 3 * 3
+    assert len(registry.pairs()) == 9 * 7 + 3 * 5
     assert registry.spec("drift_templates").bags == ("templates",)
     assert registry.spec("if_all").bags == ("words", "trigrams", "templates")
     assert registry.spec("lr_numeric").bags == ()
@@ -75,7 +75,7 @@ def test_the_forest_reads_tokens_and_numbers_together():
     assert (numeric.representation, numeric.bags) == ("numeric", ())
 
 
-@pytest.mark.parametrize("column", ["e_words", "e_trigrams", "e_event_drain_id"])
+@pytest.mark.parametrize("column", REPRESENTATIONS.values())
 def test_token_columns_are_read_by_name(column):
     kind = next(kind for kind, name in REPRESENTATIONS.items() if name == column)
     assert registry.forest_spec(ForestOptions(if_item=column)).bags == (kind,)
@@ -99,7 +99,7 @@ def test_numeric_columns_are_read_by_name(column):
 @pytest.mark.parametrize("key", ["lr_", "lr_e_words+e_trigrams", "oov_seq_len", "drift_e_words+rate", "lr_rate+rate"])
 def test_columns_that_no_model_can_read_are_refused(key):
     assert not registry.is_known(key)
-    with pytest.raises(InputError, match="e_event_drain_id, and any of seq_len"):
+    with pytest.raises(InputError, match="e_trigrams_raw, and any of seq_len"):
         registry.spec(key)
 
 

@@ -36,7 +36,7 @@ def test_entry_fits_flags_the_planted_anomaly_and_scores_the_same_when_loaded(ke
     assert registry.from_plain(loaded["spec"]) == spec
 
 
-@pytest.mark.parametrize("key", registry.pairs())
+@pytest.mark.parametrize("key", [key for key in registry.pairs() if not key.endswith("_raw")])
 def test_every_pair_ranks_the_planted_anomaly_first(key):
     spec = registry.spec(key)
     # What differs between words, trigrams and templates is the vectorizer alone; forests are the slow ones.
