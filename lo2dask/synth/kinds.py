@@ -20,7 +20,7 @@ class RequestKind:
     weight: float
     thread: str = WORKER
     error_weight: float | None = None
-    """How often it comes in an error case, where that differs."""
+    """How often it comes in an error case that bears less load than ``correct`` (v1), where that differs."""
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,12 @@ class LogSpec:
 
 def service_log(spec: LogSpec) -> bytes:
     """Return the whole log."""
-    rng = stream(spec.seed, spec.run, spec.test_case, spec.service)
-    program = _program(spec.service, spec.test_case, spec.is_first)
+    rng = _stream(spec)
+    program = _program_of(spec)
     drawn = _draw_kinds(spec, program, rng)
     if not len(drawn):
         return b""
-    lines = expand(program, drawn, rng, 1.0 if spec.test_case == CORRECT or spec.is_first else WARM_PACE)
+    lines = expand(program, drawn, rng, _pace(spec))
     threads, starts, times = _times(spec, program, drawn, lines, rng)
     order = np.argsort(times, kind="stable")
     kept = _thin(spec, program, lines, order, rng)
@@ -84,10 +84,32 @@ def service_log(spec: LogSpec) -> bytes:
     return render(program, Rendering(lines.template[kept], lines.request[kept], times[kept]), slots, rng)
 
 
+def drawn_kinds(spec: LogSpec) -> list[str]:
+    """Name the requests and cluster events of a log in their order, before it is thinned: all that it tells."""
+    program = _program_of(spec)
+    return [program.kinds[number].name for number in _draw_kinds(spec, program, _stream(spec)).tolist()]
+
+
+def _stream(spec: LogSpec) -> np.random.Generator:
+    return stream(spec.seed, spec.run, spec.test_case, spec.service)
+
+
+def _pace(spec: LogSpec) -> float:
+    # Under v1, `correct` is always the first. Where the order is shuffled, the pace must not tell it from the errors.
+    is_cold = spec.is_first or (spec.test_case == CORRECT and not spec.is_steady)
+    return 1.0 if is_cold else WARM_PACE
+
+
+def _program_of(spec: LogSpec) -> Program:
+    return _program(spec.service, spec.test_case, spec.is_first, spec.bears_full_load)
+
+
 @lru_cache(maxsize=256)
-def _program(service: str, test_case: str, is_first: bool) -> Program:
+def _program(service: str, test_case: str, is_first: bool, bears_full_load: bool) -> Program:
     kinds = list(mix.MIXES[service].kinds)
-    if test_case != CORRECT:
+    # The other weights were read off v1's error cases, which bear another load than `correct`: without that, the mix
+    # is that of `correct`, or every error case would show in a service that it never calls.
+    if not bears_full_load:
         kinds = [k if k.error_weight is None else replace(k, weight=k.error_weight) for k in kinds]
     if test_case != CORRECT and error_case(test_case).service == service:
         case = error_case(test_case)

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from lo2dask.synth import identifiers, write_tree
 from lo2dask.synth.cases import CORRECT, error_case, error_names
 from lo2dask.synth.kinds import MIXES
 from lo2dask.synth.schedule import clock_texts, sequential_starts
-from lo2dask.synth.service_log import LogSpec, service_log
+from lo2dask.synth.service_log import LogSpec, drawn_kinds, service_log
 from lo2dask.synth.streams import stream
 from lo2dask.synth.timeline import plan_runs
 
@@ -86,6 +86,28 @@ def test_startup_tells_the_first_case_and_only_within_100_lines() -> None:
         assert b"registered for" not in make_log(CORRECT, service, 1.0)
     later = make_log(CORRECT, "token", 1.0, is_first=True).splitlines()[100:]
     assert any(b"status.yml" in line for line in later)
+
+
+@pytest.mark.parametrize("name", error_names())
+def test_error_case_is_drawn_in_the_service_that_it_calls_and_in_no_other(name: str) -> None:
+    for service in SERVICES:
+        drawn = drawn_kinds(LogSpec(5, "run", name, service, 0.1, START, 20, False))
+        assert (name in drawn) == (service == error_case(name).service)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_under_the_load_of_correct_a_service_that_is_not_called_carries_no_trace(service: str) -> None:
+    name = "update_user_404_no_user" if service != "user" else "delete_client_404_no_client"
+
+    def shares(case: str) -> dict[str, float]:
+        drawn = Counter[str]()
+        for seed in range(40):
+            drawn.update(drawn_kinds(LogSpec(seed, "run", case, service, 1.0, START, 60, False, is_steady=True)))
+        return {kind: count / drawn.total() for kind, count in drawn.items()}
+
+    correct, error = shares(CORRECT), shares(name)
+    assert error.keys() == correct.keys()
+    assert max(abs(error[kind] - share) for kind, share in correct.items()) < 0.02
 
 
 def test_v1_starts_with_correct_and_v2_with_any_case(tmp_path: Path) -> None:
