@@ -43,7 +43,7 @@ def main() -> int:
         _, out, _ = run_through(folder, arguments.from_size, arguments.workers, True)
         rates = rates_of(out)
         report("rates", rates.source)
-        for rate in ("start", "overhead", "load_task", "enhance_task", "enhance_serial", "train_fixed",
+        for rate in ("start", "overhead", "load_task", "enhance_fixed", "enhance_task", "enhance_serial", "train_fixed",
                      "train_sequence", "explain_fixed", "explain_sequence", "tables", "sequence"):  # fmt: skip
             report(f"  {rate}", f"{getattr(rates, rate):.3g}", f"stored {getattr(STORED, rate):.3g}")
         drop(out)

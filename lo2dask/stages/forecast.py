@@ -3,7 +3,7 @@
 B raw bytes in n = ceil(B / P) batches of P bytes, S sequences, W workers of one thread with a core each:
 
     load      start + n * overhead + B * load_task / W + tail    the tail is half a batch: the last workers end apart
-    enhance   B * (enhance_serial + enhance_task / W)            mining and merging run in one process
+    enhance   enhance_fixed + B * (enhance_serial + enhance_task / W)       mining and merging run in one process
     train     train_fixed + S * train_sequence * (1 - a + a * W0 / W)       a = share of it that W workers share,
     explain   explain_fixed + S * explain_sequence * (1 - b + b * W0 / W)   W0 = workers of the run it was measured on
     memory    client + W * (worker + slab * min(P, slab size)) while loading; while training one fit's --memory-budget
@@ -11,8 +11,9 @@ B raw bytes in n = ceil(B / P) batches of P bytes, S sequences, W workers of one
     output    fixed + B * (events, if kept, + tables) + S * sequence     scratch   S * scratch_sequence
     spill     B * share * (64 MB / P) ** power     of masked tokens, while they are counted
 
-The fixed parts are a start-up and what is fitted on bounded samples. Train and explain are linear in S: above some
-100,000 sequences that is too much, because most models are fitted on a sample that --memory-budget bounds.
+The fixed parts are a start-up, a worker's first dataframe (its imports) and what is fitted on bounded samples. Train and
+explain are linear in S: above some 100,000 sequences that is too much, because most models are fitted on a sample that
+--memory-budget bounds.
 """
 
 import math
@@ -37,7 +38,8 @@ class Rates:
     """What was measured, and where: ``source`` says it in words; bytes are raw bytes, seconds are of one worker.
 
     ``start`` s; ``overhead`` s per batch; ``load_task``, ``enhance_task``, ``enhance_serial`` s per byte;
-    ``train_fixed``, ``explain_fixed`` s; ``train_sequence``, ``explain_sequence`` s per sequence with ``workers``;
+    ``enhance_fixed``, ``train_fixed``, ``explain_fixed`` s; ``train_sequence``, ``explain_sequence`` s per sequence
+    with ``workers``;
     ``sequences`` per byte; ``events``, ``tables`` bytes written per byte, ``sequence``, ``scratch`` bytes per sequence;
     ``client``, ``worker`` bytes of memory, ``slab`` bytes of memory per byte of a slab.
     """
@@ -47,6 +49,7 @@ class Rates:
     start: float
     overhead: float
     load_task: float
+    enhance_fixed: float
     enhance_task: float
     enhance_serial: float
     train_fixed: float
@@ -69,7 +72,8 @@ STORED = Rates(
     start=2.0,
     overhead=0.005,
     load_task=1.1e-8,
-    enhance_task=1.3e-9,
+    enhance_fixed=0.9,
+    enhance_task=1.0e-9,
     enhance_serial=3.0e-10,
     train_fixed=5.0,
     train_sequence=0.0035,
@@ -130,7 +134,7 @@ def forecast(rates: Rates, wanted: Wanted) -> Forecast:
     fitting = rates.worker + wanted.budget
     seconds = {
         "load": load_seconds(rates, wanted, batches, workers),
-        "enhance": wanted.bytes * (rates.enhance_serial + rates.enhance_task / workers),
+        "enhance": rates.enhance_fixed + wanted.bytes * (rates.enhance_serial + rates.enhance_task / workers),
         "train": rates.train_fixed + sequences * _shared(rates.train_sequence, TRAIN_SHARED, rates, workers),
         "explain": rates.explain_fixed + sequences * _shared(rates.explain_sequence, EXPLAIN_SHARED, rates, workers),
     }
@@ -198,9 +202,16 @@ def measured(source: str, timings: dict[str, dict[str, Any]], batches: tuple[flo
 
 def _with_enhance(rates: Rates, found: dict[str, Any] | None, size: int, speed: float) -> Rates:
     if not found:
-        return replace(rates, enhance_task=STORED.enhance_task * speed, enhance_serial=STORED.enhance_serial * speed)
-    serial = found["seconds"] - found["parts_seconds"]
-    return replace(rates, enhance_task=found["parts_seconds"] * found["workers"] / size, enhance_serial=serial / size)
+        changes = {name: getattr(STORED, name) * speed for name in ("enhance_fixed", "enhance_task", "enhance_serial")}
+        return replace(rates, **changes)
+    # The run tells the sum, the stored rates how it parts into fixed and growing.
+    factor = found["parts_seconds"] / (STORED.enhance_fixed + STORED.enhance_task * size / found["workers"])
+    return replace(
+        rates,
+        enhance_fixed=STORED.enhance_fixed * factor,
+        enhance_task=STORED.enhance_task * factor,
+        enhance_serial=(found["seconds"] - found["parts_seconds"]) / size,
+    )
 
 
 def _with_models(rates: Rates, timings: dict[str, dict[str, Any]], speed: float) -> Rates:

@@ -20,7 +20,9 @@ from lo2dask.tables.layout import Layout
 from .trees import load_tree
 
 GB = 10**9
-PLAIN = replace(STORED, start=5.0, overhead=0.1, load_task=1e-8, enhance_serial=1e-9, enhance_task=2e-9)
+PLAIN = replace(
+    STORED, start=5.0, overhead=0.1, load_task=1e-8, enhance_fixed=2.0, enhance_serial=1e-9, enhance_task=2e-9
+)
 
 
 def wanted(size: int, workers: int = 2, **changes: object) -> Wanted:
@@ -31,7 +33,7 @@ def test_the_formulas_on_round_numbers() -> None:
     needs = forecast(PLAIN, wanted(64 * GB, workers=8))
     assert needs.batches == 1000
     assert needs.seconds["load"] == pytest.approx(5 + 1000 * 0.1 + 640 / 8 + 0.32)
-    assert needs.seconds["enhance"] == pytest.approx(64 + 128 / 8)
+    assert needs.seconds["enhance"] == pytest.approx(2 + 64 + 128 / 8)
     assert needs.sequences == round(64 * GB * STORED.sequences)
     assert needs.load_memory == round(STORED.client + 8 * (STORED.worker + STORED.slab * (48 << 20)))
     assert needs.worker_memory == round(STORED.worker + 2 * GB)
