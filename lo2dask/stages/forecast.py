@@ -11,9 +11,9 @@ B raw bytes in n = ceil(B / P) batches of P bytes, S sequences, W workers of one
     output    fixed + B * (events, if kept, + tables) + S * sequence     scratch   S * scratch_sequence
     spill     B * share * (64 MB / P) ** power     of masked tokens, while they are counted
 
-The fixed parts are a start-up, a worker's first dataframe (its imports) and what is fitted on bounded samples. Train and
-explain are linear in S: above some 100,000 sequences that is too much, because most models are fitted on a sample that
---memory-budget bounds.
+The fixed parts are a start-up, a worker's first dataframe (its imports) and what is fitted on bounded samples. Train
+and explain are linear in S: above some 100,000 sequences that is too much, because most models are fitted on a sample
+that --memory-budget bounds.
 """
 
 import math
