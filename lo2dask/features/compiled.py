@@ -13,8 +13,9 @@ _IS_HEX = np.zeros(256, dtype=np.bool_)
 _IS_HEX[list(b"0123456789abcdefABCDEF")] = True
 _IS_WORD = np.zeros(256, dtype=np.bool_)
 _IS_WORD[list(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")] = True
-# Where the groups of a UUID begin and end: 8, 4, 4 and 4 digits, each with a dash behind it, then up to 12.
-_FIRST_DASH, _LAST_DASH, _LONGEST = 8, 23, 36
+# A UUID: 8, 4, 4 and 4 digits, each group with a dash behind it, then the tail of up to 12.
+_DASHES, _TAIL, _LONGEST = (8, 13, 18, 23), 24, 36
+_FIRST_DASH = _DASHES[0]
 
 
 @compiled
@@ -80,19 +81,16 @@ def split_words(text: Bytes, offsets: Ints, bounds: Ints) -> None:
 @compiled
 def _uuid_end(text: Bytes, at: int, end: int) -> int:
     """Find where a UUID ends that begins at a place; the place itself if there is none."""
-    if at + _LAST_DASH + 1 >= end:
+    if at + _TAIL >= end:
         return at
-    for place in range(at, at + _LAST_DASH + 1):
-        group = place - at
-        if group == _FIRST_DASH or group == 13 or group == 18 or group == _LAST_DASH:
-            if text[place] != _DASH:
-                return at
-        elif not _IS_HEX[text[place]]:
+    for place in range(_TAIL):
+        byte = text[at + place]
+        if byte != _DASH if place in _DASHES else not _IS_HEX[byte]:
             return at
-    last = at + _LAST_DASH + 1
+    last = at + _TAIL
     while last < end and last < at + _LONGEST and _IS_HEX[text[last]]:
         last += 1
-    return last if last > at + _LAST_DASH + 1 else at
+    return last if last > at + _TAIL else at
 
 
 @compiled

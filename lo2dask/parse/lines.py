@@ -118,7 +118,7 @@ def slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.StringArray:
     size = int((ends - starts).sum())
     # The last slice is copied by whole words too.
     data, offsets = np.empty(size + 8, dtype=np.uint8), np.empty(len(starts) + 1, dtype=np.int32)
-    copy_slices(_words(buffer), starts, ends, offsets, _words(data))
+    copy_slices(_words(buffer), starts, ends, offsets, _words(data, writeable=True))
     return pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data[:size]))
 
 
@@ -132,6 +132,7 @@ def encode_slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.DictionaryArray
     return pa.DictionaryArray.from_arrays(pa.array(codes), slices(buffer, starts[chosen], ends[chosen]))
 
 
-def _words(buffer: Bytes) -> npt.NDArray[np.uint64]:
+def _words(buffer: Bytes, writeable: bool = False) -> npt.NDArray[np.uint64]:
     """View a buffer as the words that begin at each of its bytes."""
-    return np.lib.stride_tricks.as_strided(buffer[:8].view("<u8"), (len(buffer) - 7,), (1,))
+    # What is only read is always read-only: to Numba that is a type, and each has code of its own.
+    return np.lib.stride_tricks.as_strided(buffer[:8].view("<u8"), (len(buffer) - 7,), (1,), writeable=writeable)

@@ -43,8 +43,8 @@ class Checks:
     """What the batches of a folder are checked for.
 
     ``text`` tells that the load's text pass is the last one: enhancement with other masks writes its files anew, and
-    the records do not know those. ``beside`` tells that the enhanced table has raw bags
-    beside the masked ones. ``models`` are the folders of predictions, one part per batch.
+    the records do not know those. ``beside`` tells that the enhanced table has raw bags beside the masked ones.
+    ``models`` are the folders of predictions, one part per batch.
     """
 
     root: Path
