@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from lo2dask.models import estimators
 from lo2dask.models.estimators import Rows
@@ -105,6 +106,8 @@ def _sklearn(model: Any, scoring: Mapping[str, Any], matrix: Any) -> np.ndarray:
 
 def _raw(model: Any, scoring: Mapping[str, Any], matrix: Any) -> np.ndarray:
     algorithm = scoring["algorithm"]
+    if algorithm in ("dt", "rf", "if"):
+        matrix = _with_columns(matrix, _tree_columns(model))
     if algorithm in ("lr", "dt", "rf"):
         return model.predict_proba(matrix)[:, list(model.classes_).index(1)]
     if algorithm == "lsvm":
@@ -113,3 +116,19 @@ def _raw(model: Any, scoring: Mapping[str, Any], matrix: Any) -> np.ndarray:
         distances, anomalous = model.transform(matrix), scoring["anomalous_cluster"]
         return distances[:, 1 - anomalous] - distances[:, anomalous]
     return -model.score_samples(matrix)
+
+
+def _tree_columns(model: Any) -> np.ndarray:
+    """Find the columns that a tree of the model splits by: bool (columns,)."""
+    used = np.zeros(model.n_features_in_, dtype=bool)
+    for tree in getattr(model, "estimators_", [model]):
+        features = tree.tree_.feature
+        used[features[features >= 0]] = True
+    return used
+
+
+def _with_columns(matrix: sparse.csr_matrix, used: np.ndarray) -> sparse.csr_matrix:
+    """Leave out the cells that no tree looks at: scikit-learn walks through all of a row's cells for every tree."""
+    keep = used[matrix.indices]
+    indptr = np.concatenate(([0], np.cumsum(keep)))[matrix.indptr].astype(matrix.indptr.dtype)
+    return sparse.csr_matrix((matrix.data[keep], matrix.indices[keep], indptr), matrix.shape)

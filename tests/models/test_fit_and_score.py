@@ -107,6 +107,18 @@ def test_a_forests_trees_share_their_columns_on_disk_and_in_memory(tmp_path):
     assert np.array_equal(loaded.score_samples(wide[:9]), fitted.model.score_samples(wide[:9]))
 
 
+@pytest.mark.parametrize("key", ["if", "event_rf_words", "event_dt_trigrams"])
+def test_scores_of_trees_are_the_librarys_though_only_their_columns_are_given(key):
+    spec = registry.forest_spec(ForestOptions()) if key == "if" else registry.spec(key)
+    made = make(spec)
+    fitted = fit_entry(spec, made)
+    scores = score.score(fitted.model, fitted.scoring, Rows(made.matrix))
+    model = fitted.model
+    raw = -model.score_samples(made.matrix) if key == "if" else model.predict_proba(made.matrix)[:, 1]
+    assert np.array_equal(scores, raw)
+    assert len(np.unique(scores)) > 1
+
+
 def test_kmeans_names_its_anomalous_cluster_by_labels_or_else_by_size():
     clusters = np.array([0, 0, 0, 1, 1])
     assert score.anomalous_cluster(clusters, np.array([1, 1, 1, 0, 0], bool)) == 0
