@@ -14,15 +14,16 @@ from lo2dask.parse.lines import Ints
 
 def to_bags(counts: TokenCounts) -> pa.ListArray:
     """Turn (sequences x tokens) counts into a bag column (schema.BAG): tokens in byte order, no zero counts."""
-    order = pc.array_sort_indices(counts.tokens).to_numpy()
-    place = np.empty(len(order), dtype=np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    shape = counts.counts.shape
-    matrix = in_order(
-        sparse.csr_matrix((counts.counts.data, place[counts.counts.indices], counts.counts.indptr), shape)
-    )
+    matrix, tokens = counts.counts, counts.tokens
+    if not pc.all(pc.less(tokens[:-1], tokens[1:])).as_py():
+        order = pc.array_sort_indices(tokens).to_numpy()
+        place = np.empty(len(order), dtype=np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        matrix = sparse.csr_matrix((matrix.data, place[matrix.indices], matrix.indptr), matrix.shape)
+        tokens = tokens.take(pa.array(order))
+    matrix = in_order(matrix)
     matrix.eliminate_zeros()
-    tokens = counts.tokens.take(pa.array(order)).take(pa.array(matrix.indices))
+    tokens = tokens.take(pa.array(matrix.indices))
     pairs = pa.StructArray.from_arrays(
         [tokens, pa.array(matrix.data.astype(np.int32))], fields=list(schema.BAG.value_type)
     )

@@ -11,11 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.features.tokens import TokenCounts, text_bytes
-from lo2dask.parse.lines import Bools
+from lo2dask.parse.lines import Bools, hash_slices, padded
 from lo2dask.storage import is_local, open_read, replacing
 
 COUNTED = pa.schema(
@@ -24,8 +25,6 @@ COUNTED = pa.schema(
 # Distinct tokens that a reducing task holds, as text and counts; adding them up takes some five times as much.
 MOST_BYTES = 32 << 20
 _MOST_SHARES = 1 << 10
-_HASHED = 1 << 14
-_PRIMES = np.random.default_rng(0).integers(1, 1 << 31, 64, dtype=np.uint64) | np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -173,22 +172,8 @@ def choose(table: pa.Table, limits: Limits, n_rows: int) -> pa.Table:
     return kept.sort_by("token")
 
 
-def _hash(tokens: pa.Array) -> np.ndarray:
+def _hash(tokens: pa.Array) -> npt.NDArray[np.uint64]:
     """Hash each token's bytes; only its spread matters, it never leaves the spill."""
-    # Its scratch takes many times the text, so it goes in blocks.
-    blocks = [_hash_block(tokens.slice(start, _HASHED)) for start in range(0, len(tokens), _HASHED)]
-    return np.concatenate([np.zeros(0, dtype=np.uint64), *blocks])
-
-
-def _hash_block(tokens: pa.Array) -> np.ndarray:
     buffer, offsets = text_bytes(tokens)
-    window = buffer[offsets[0] : offsets[-1]].astype(np.uint64)
-    lengths = np.diff(offsets)
-    place = np.arange(len(window)) - np.repeat(offsets[:-1] - offsets[0], lengths)
-    weighted = np.append((window + np.uint64(1)) * _PRIMES[place % 64], np.uint64(0))
-    sums = np.add.reduceat(weighted, (offsets[:-1] - offsets[0]))
-    sums[lengths == 0] = 0
-    # MurmurHash3's last step: low bits choose the bucket and high ones the share, so each bit must depend on all.
-    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        sums = (sums ^ (sums >> np.uint64(33))) * np.uint64(factor)
-    return sums ^ (sums >> np.uint64(33))
+    offsets, text = offsets - offsets[0], padded(buffer[offsets[0] : offsets[-1]].data)
+    return hash_slices(text, offsets[:-1], offsets[1:])

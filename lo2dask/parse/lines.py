@@ -132,6 +132,15 @@ def encode_slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.DictionaryArray
     return pa.DictionaryArray.from_arrays(pa.array(codes), slices(buffer, starts[chosen], ends[chosen]))
 
 
+def hash_slices(buffer: Bytes, starts: Ints, ends: Ints) -> npt.NDArray[np.uint64]:
+    """Hash slices of a padded buffer; each bit of a hash depends on all of its text."""
+    from lo2dask.parse import compiled
+
+    hashes = np.empty(len(starts), dtype=np.uint64)
+    compiled.hash_slices(_words(buffer), starts, ends, hashes)
+    return hashes
+
+
 def _words(buffer: Bytes, writeable: bool = False) -> npt.NDArray[np.uint64]:
     """View a buffer as the words that begin at each of its bytes."""
     # What is only read is always read-only: to Numba that is a type, and each has code of its own.

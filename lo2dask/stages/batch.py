@@ -27,7 +27,7 @@ from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import PartWriter, checksum, write_part
 
 # Events are written, and their text taken, in slabs of about this many bytes of text: it bounds a task's memory.
-SLAB_BYTES = 48 << 20
+SLAB_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)

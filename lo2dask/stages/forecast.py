@@ -22,7 +22,7 @@ from typing import Any
 
 # Shares of train and explain that all workers have a part in.
 TRAIN_SHARED, EXPLAIN_SHARED = 0.5, 0.9
-SLAB_BYTES = 48 << 20
+SLAB_BYTES = 64 << 20
 # Plots, lists and bundles of the default models, however small the tree.
 OUTPUT_FIXED = 3_500_000
 
