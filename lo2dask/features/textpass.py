@@ -17,6 +17,7 @@ from lo2dask.features.figures import TextFigures
 from lo2dask.features.lines import Slab, masked_counts, raw_counts, read_slab
 from lo2dask.features.masks import Mask
 from lo2dask.features.tokens import TokenCounts
+from lo2dask.features.vocabulary import count_tokens
 from lo2dask.parse.lines import Ints
 
 # Counts of so many slabs are added up as they come, so that one huge log does not pile them up.
@@ -52,11 +53,15 @@ def bags_schema(tokens: str) -> pa.Schema:
 
 @dataclass(frozen=True)
 class TextTables:
-    """What the text pass makes of one batch; ``codes`` is empty unless asked for."""
+    """What the text pass makes of one batch; ``codes`` is empty unless asked for.
+
+    ``counted`` are the tokens of each bag column of ``bags`` over all its rows, in the order of the columns.
+    """
 
     bags: pa.Table
     lines: pa.Table
     codes: pa.Table
+    counted: list[pa.Table]
 
 
 @dataclass
@@ -96,15 +101,15 @@ class TextPass:
     def tables(self, sequences: pa.Table, rows: Ints) -> TextTables:
         """Give the batch's tables; ``rows`` are the file numbers of the rows of ``sequences`` (schema.SEQUENCES)."""
         figures = self.figures.columns(rows, sequences)
-        bags = {
-            name: to_bags(add_slabs(parts, self.n_files)).take(pa.array(rows)) for name, parts in self.counts.items()
-        }
+        counts = {name: add_slabs(parts, self.n_files) for name, parts in self.counts.items()}
+        bags = {name: to_bags(found).take(pa.array(rows)) for name, found in counts.items()}
         columns = {"seq_id": sequences["seq_id"], **figures, **bags, "lines": self._line_bags(rows)}
         codes = np.concatenate(self.line_events) if self.keep_codes and self.line_events else np.zeros(0, np.int32)
         return TextTables(
             pa.table({name: columns[name] for name in bags_schema(self.tokens).names}),
             self._line_table(),
             pa.table([pa.array(codes.astype(np.int32))], schema=CODES),
+            [count_tokens(found) for found in counts.values()],
         )
 
     def _count(self, events: pa.Table, slab: Slab) -> Iterator[tuple[str, TokenCounts]]:

@@ -74,11 +74,14 @@ def count_bags(bags: pa.Array | pa.ChunkedArray) -> pa.Table:
     return pa.table([encoded.dictionary, pa.array(frequency), pa.array(total)], schema=COUNTED)
 
 
-def spill(path: Path, tables: Iterable[pa.Table], buckets: int) -> None:
-    """Write counted tables as one Arrow file: for each, one record batch per bucket of a hash of the token."""
+def spill(path: Path, tables: Iterable[pa.Table], buckets: int, durable: bool = False) -> None:
+    """Write counted tables as one Arrow file: for each, one record batch per bucket of a hash of the token.
+
+    ``durable`` where the file is to outlive the machine's next fall.
+    """
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
-        replacing(path, durable=False) as temporary,
+        replacing(path, durable=durable) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
         pa.ipc.new_file(sink, COUNTED, options=options) as writer,
     ):

@@ -15,6 +15,7 @@ from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.startup import STARTUP, startup_words
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
+from lo2dask.features.vocabulary import spill
 from lo2dask.memory import process_memory
 from lo2dask.options import fingerprint
 from lo2dask.parse.chunks import Reading, Reject, read_chunks
@@ -167,7 +168,8 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
 
 
 def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:
-    """Write what the text pass left of one batch; give the files."""
+    """Write what the text pass left of one batch; give the files, without the counts that enhancement consumes."""
+    spill(layout.counts / name, tables.counted, buckets=1, durable=True)
     write_part(layout.text / "bags" / name, tables.bags, bags_schema(text.tokens))
     write_part(layout.text / "lines" / name, tables.lines, LINES)
     written = [layout.text / "bags" / name, layout.text / "lines" / name]

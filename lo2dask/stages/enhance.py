@@ -1,5 +1,6 @@
 """Phase C: templates are mined once, and each part of the sequence table gets its figures, bags and template ids."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -20,16 +21,16 @@ from lo2dask.features.bags import to_bags, to_token_lists
 from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
 from lo2dask.features.tokens import TokenCounts
-from lo2dask.features.vocabulary import count_bags
+from lo2dask.features.vocabulary import count_bags, open_counts
 from lo2dask.options import TrainOptions
 from lo2dask.stages.batch import update_outputs
 from lo2dask.stages.spilled import Spill, spill_need, write_vocabulary
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, settled, text_is_current
 from lo2dask.stages.timings import note
-from lo2dask.storage import read_json, write_json
-from lo2dask.tables.append import add_columns
+from lo2dask.storage import read_json, remove_tree, write_json
+from lo2dask.tables.append import add_columns, splice
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import count_rows, group_rows, part_paths, prune_parts, read_part, write_part
+from lo2dask.tables.parts import count_rows, group_rows, part_buffer, part_paths, prune_parts, read_part, write_part
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ def _finish_parts(
     names = [path.name for path in part_paths(layout.sequences)]
     summaries = session.frames(finish_part, names, "enhance", root=layout.root, key=key, spilled=spilled)
     prune_parts(layout.enhanced, names)
+    remove_tree(layout.counts)  # what an earlier plan's parts left
     if count_rows(layout.enhanced) != count_rows(layout.sequences):
         raise IntegrityError(f"{layout.enhanced}: {count_rows(layout.enhanced)} rows, {layout.sequences} has others")
     return summaries
@@ -133,21 +135,31 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
     """Finish the part that the frame's one row names: enhanced rows, template ids of its events, token counts."""
     layout, name = Layout(root), frame["record"].iloc[0]
     ids = _line_ids(layout, name)
-    sequences, bags = read_part(layout.sequences / name), read_part(layout.text / "bags" / name)
+    place = layout.text / "bags" / name
+    sequences, bags = read_part(layout.sequences / name), read_part(place, ["seq_id", "lines"])
     if not bags["seq_id"].cast(pa.string()).equals(sequences["seq_id"].cast(pa.string())):
-        raise IntegrityError(f"{layout.text / 'bags' / name}: not the sequences of {layout.sequences / name}")
+        raise IntegrityError(f"{place}: not the sequences of {layout.sequences / name}")
     template_bags = to_bags(_templates_of(bags["lines"].combine_chunks(), ids))
     columns = {column: sequences[column] for column in sequences.column_names}
-    columns |= {column: bags[column] for column in bags.column_names if column not in ("seq_id", "lines")}
     columns |= {"e_event_drain_id": template_bags, "n_templates": _lengths(template_bags)}
     if key.token_lists:
-        bag_columns = schema.representations(key.tokens).values()
-        columns |= {name: to_token_lists(_array(columns[name])) for name in bag_columns}
+        others = [name for name in schema.representations(key.tokens).values() if name != "e_event_drain_id"]
+        columns |= {name: read_part(place, [name])[name] for name in others}
+        columns |= {name: to_token_lists(_array(columns[name])) for name in (*others, "e_event_drain_id")}
+    # The bags are large and stand in a part already: their bytes are taken over as they are.
     wanted = schema.enhanced(key.tokens, key.token_lists)
-    write_part(layout.enhanced / name, pa.table([columns[n] for n in wanted.names], names=wanted.names), wanted)
+    extra = pa.schema([field for field in wanted if field.name in columns])
+    own = part_buffer([pa.table([columns[n] for n in extra.names], names=extra.names)], extra)
+    splice(layout.enhanced / name, [place, own], wanted.names)
     if (layout.events / name).is_file():
         _add_ids(layout, name, ids, key.keep_normalized)
-    return pd.DataFrame({"result": pd.Series([_summary(bags, template_bags, name, spilled)], dtype=object)})
+    templates = count_bags(template_bags)
+    if spilled:
+        _spill_counts(layout, name, spilled, templates)
+    (layout.counts / name).unlink(missing_ok=True)
+    counts = zip(templates["token"].to_pylist(), templates["document_frequency"].to_pylist(), strict=True)
+    summary = {"rows": sequences.num_rows, "templates": dict(counts)}
+    return pd.DataFrame({"result": pd.Series([summary], dtype=object)})
 
 
 def _mine(layout: Layout) -> pa.Table:
@@ -226,14 +238,18 @@ def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None
     update_outputs(layout, name, layout.events / name)
 
 
-def _summary(bags: pa.Table, template_bags: pa.ListArray, name: str, spilled: Spill | None) -> dict[str, Any]:
-    """Spill the part's token counts and give what the templates table needs."""
-    templates = count_bags(template_bags)
-    if spilled:
-        columns = {kind: schema.REPRESENTATIONS[kind] for kind in spilled.names}
-        spilled.add(name, (templates if kind == "templates" else count_bags(bags[columns[kind]]) for kind in columns))
-    counts = zip(templates["token"].to_pylist(), templates["document_frequency"].to_pylist(), strict=True)
-    return {"rows": bags.num_rows, "templates": dict(counts)}
+def _spill_counts(layout: Layout, name: str, spilled: Spill, templates: pa.Table) -> None:
+    """Spill a part's counted tokens: as the text pass left them or, where they are spent, counted from the bags."""
+    columns = {kind: schema.REPRESENTATIONS[kind] for kind in spilled.names}
+    with contextlib.ExitStack() as stack:
+        if (layout.counts / name).is_file():
+            file = stack.enter_context(open_counts(layout.counts / name))
+            batches = map(file.get_batch, range(file.num_record_batches))
+            counted = (pa.Table.from_batches([batch]) for batch in batches)
+        else:
+            bags = (column for kind, column in columns.items() if kind != "templates")
+            counted = (count_bags(read_part(layout.text / "bags" / name, [bag])[bag]) for bag in bags)
+        spilled.add(name, (templates if kind == "templates" else next(counted) for kind in columns))
 
 
 def _write_templates(layout: Layout, mined: pa.Table, summaries: list[dict[str, Any]]) -> None:

@@ -1,13 +1,15 @@
-"""Adds columns to a Parquet part without decoding the ones that are there.
+"""Makes a Parquet part of columns of other parts without decoding them.
 
 Enhancement learns the template id of each event when the whole tree has been read. To write a part again with one
-column more would cost as much as loading it. But the bytes of a column lie together and the footer says where: the
-new columns' bytes go behind the old ones, and a new footer behind those. Source of the field numbers:
+column more would cost as much as loading it. But the bytes of a column lie together and the footer says where: they are
+copied as they are, column by column, and a new footer goes behind them. Source of the field numbers:
 https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
+import contextlib
+import io
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,18 +17,28 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from lo2dask.errors import IntegrityError
-from lo2dask.storage import editing, replacing
-from lo2dask.tables.parts import PartWriter
+from lo2dask.storage import is_local, open_read, replacing
+from lo2dask.tables.parts import part_buffer
 from lo2dask.tables.thrift import Reader, Struct, write_struct
 
 _MAGIC = b"PAR1"
 # FileMetaData, SchemaElement, RowGroup, ColumnChunk, ColumnMetaData: the fields that change.
 _SCHEMA, _ROW_GROUPS, _COLUMN_ORDERS = 2, 4, 7
 _NAME, _CHILDREN = 4, 5
-_COLUMNS, _BYTES, _ROWS, _COMPRESSED = 1, 2, 3, 6
+_COLUMNS, _BYTES, _ROWS, _GROUP_OFFSET, _COMPRESSED = 1, 2, 3, 5, 6
 _FILE_OFFSET, _META = 2, 3
 _UNCOMPRESSED_SIZE, _COMPRESSED_SIZE = 6, 7
 _OFFSETS = (9, 10, 11)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a file: its schema elements, and for each leaf its order and its chunk in each row group."""
+
+    file: BinaryIO
+    elements: list[Struct]
+    orders: list[Any]
+    chunks: list[list[Struct]]
 
 
 @dataclass
@@ -36,13 +48,25 @@ class Footer:
     fields: Struct
     data_end: int
 
-    def names(self) -> list[str]:
-        """Name the file's columns, all of them flat."""
-        return [element[_NAME][1].decode() for element in self.fields[_SCHEMA][1][1][1:]]
-
     def groups(self) -> list[Struct]:
         """Give the row groups."""
         return self.fields[_ROW_GROUPS][1][1]
+
+    def rows(self) -> list[int]:
+        """Count the rows of each row group."""
+        return [group[_ROWS][1] for group in self.groups()]
+
+    def columns(self, file: BinaryIO) -> dict[str, Column]:
+        """Take the footer apart by the names of its columns; a nested one has several leaves."""
+        elements, orders = self.fields[_SCHEMA][1][1], self.fields[_COLUMN_ORDERS][1][1]
+        found, at, leaf = {}, 1, 0
+        while at < len(elements):
+            end = _behind(elements, at)
+            leaves = slice(leaf, leaf + sum(_CHILDREN not in element for element in elements[at:end]))
+            chunks = [group[_COLUMNS][1][1][leaves] for group in self.groups()]
+            found[elements[at][_NAME][1].decode()] = Column(file, elements[at:end], orders[leaves], chunks)
+            at, leaf = end, leaves.stop
+        return found
 
 
 def read_footer(file: BinaryIO) -> Footer:
@@ -63,92 +87,92 @@ def read_footer(file: BinaryIO) -> Footer:
 def add_columns(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, base: list[str]) -> None:
     """Add the columns of ``schema`` to a part, by rename; ``groups`` are tables of them, one per row group.
 
-    Columns beyond ``base`` that an earlier call added are replaced. An object is fetched, and put back whole.
+    Columns beyond ``base`` that an earlier call added are replaced.
 
     Raises
     ------
     IntegrityError : the new columns' rows are not those of the part's row groups.
     """
-    with editing(path) as local:
-        _add_columns(local, groups, schema, base)
+    splice(path, [path, part_buffer(groups, schema)], [*base, *schema.names])
 
 
-def _add_columns(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, base: list[str]) -> None:
-    extra_path = path.with_name(f".{path.name}.extra.tmp")
-    with PartWriter(extra_path, schema) as writer:
-        for table in groups:
-            writer.write(table)
-    try:
-        with open(path, "rb") as old, open(extra_path, "rb") as extra, replacing(path) as temporary:
-            footer, added = read_footer(old), read_footer(extra)
-            _keep_columns(footer, len(base))
-            _check_rows(path, footer, added)
-            with open(temporary, "wb") as new:
-                old.seek(0)
-                _copy(old, new, footer.data_end)
-                extra.seek(len(_MAGIC))
-                _copy(extra, new, added.data_end - len(_MAGIC))
-                _merge(footer, added, footer.data_end - len(_MAGIC))
-                body = write_struct(footer.fields)
-                new.write(body + struct.pack("<I", len(body)) + _MAGIC)
-    finally:
-        extra_path.unlink(missing_ok=True)
+def splice(path: Path, sources: Sequence[Path | pa.Buffer], names: Sequence[str]) -> None:
+    """Write a part, by rename, of the columns ``names`` of parts with the same row groups; later sources go first.
+
+    Raises
+    ------
+    IntegrityError : the sources' row groups have other rows than the first one's.
+    """
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(_open(source)) for source in sources]
+        footers = [read_footer(file) for file in files]
+        columns: dict[str, Column] = {}
+        for file, footer in zip(files, footers, strict=True):
+            if footer.rows() != footers[0].rows():
+                raise IntegrityError(
+                    f"{path}: row groups of {footers[0].rows()} rows, the new columns have {footer.rows()}"
+                )
+            columns |= footer.columns(file)
+        with replacing(path) as temporary, open(temporary, "wb") as new:
+            _write(new, footers[0].fields, [columns[name] for name in names])
 
 
-def _keep_columns(footer: Footer, count: int) -> None:
-    """Forget the columns behind the first ``count``, whose bytes lie behind all others."""
-    if len(footer.names()) == count:
-        return
-    for group in footer.groups():
-        chunks = group[_COLUMNS][1][1]
-        dropped = [chunk[_META][1] for chunk in chunks[count:]]
-        starts = [meta[number][1] for meta in dropped for number in _OFFSETS if number in meta and meta[number][1] > 0]
-        footer.data_end = min(footer.data_end, *starts)
-        _grow(group, dropped, -1)
-        del chunks[count:]
-    del footer.fields[_SCHEMA][1][1][count + 1 :]
-    del footer.fields[_COLUMN_ORDERS][1][1][count:]
-    _count_children(footer)
+def _open(source: Path | pa.Buffer) -> BinaryIO:
+    if isinstance(source, pa.Buffer):
+        return io.BytesIO(source)
+    if is_local(source):
+        return open_read(source)
+    # Asked for piece by piece, an object would cost a request for each column.
+    with open_read(source) as file:
+        return io.BytesIO(file.read())
 
 
-def _merge(footer: Footer, added: Footer, shift: int) -> None:
-    """Take the other footer's columns over, moved by ``shift`` bytes."""
-    for group, other in zip(footer.groups(), added.groups(), strict=True):
-        metas = []
-        for chunk in other[_COLUMNS][1][1]:
-            meta = chunk[_META][1]
-            for number in _OFFSETS:
-                if number in meta and meta[number][1] > 0:
-                    meta[number] = (meta[number][0], meta[number][1] + shift)
-            if chunk[_FILE_OFFSET][1] > 0:
-                chunk[_FILE_OFFSET] = (chunk[_FILE_OFFSET][0], chunk[_FILE_OFFSET][1] + shift)
-            metas.append(meta)
-            group[_COLUMNS][1][1].append(chunk)
-        _grow(group, metas, 1)
-    footer.fields[_SCHEMA][1][1].extend(added.fields[_SCHEMA][1][1][1:])
-    footer.fields[_COLUMN_ORDERS][1][1].extend(added.fields[_COLUMN_ORDERS][1][1])
-    _count_children(footer)
+def _behind(elements: list[Struct], at: int) -> int:
+    """Give the place behind a schema element and all that is below it."""
+    end = at + 1
+    for _ in range(elements[at][_CHILDREN][1] if _CHILDREN in elements[at] else 0):
+        end = _behind(elements, end)
+    return end
 
 
-def _count_children(footer: Footer) -> None:
-    root = footer.fields[_SCHEMA][1][1][0]
-    root[_CHILDREN] = (root[_CHILDREN][0], len(footer.names()))
+def _write(new: BinaryIO, fields: Struct, columns: list[Column]) -> None:
+    """Write the columns' chunks and a footer, which is ``fields`` with all that says where and what columns are."""
+    new.write(_MAGIC)
+    for number, group in enumerate(fields[_ROW_GROUPS][1][1]):
+        start = new.tell()
+        chunks = []
+        for column in columns:
+            for chunk in column.chunks[number]:
+                _copy_chunk(column.file, chunk, new)
+                chunks.append(chunk)
+        group[_COLUMNS][1][1][:] = chunks
+        totals = {_BYTES: _sum(chunks, _UNCOMPRESSED_SIZE), _COMPRESSED: _sum(chunks, _COMPRESSED_SIZE)}
+        for field, value in (totals | {_GROUP_OFFSET: start}).items():
+            if field in group:
+                group[field] = (group[field][0], value)
+    elements = fields[_SCHEMA][1][1]
+    elements[0][_CHILDREN] = (elements[0][_CHILDREN][0], len(columns))
+    elements[1:] = [element for column in columns for element in column.elements]
+    fields[_COLUMN_ORDERS][1][1][:] = [order for column in columns for order in column.orders]
+    body = write_struct(fields)
+    new.write(body + struct.pack("<I", len(body)) + _MAGIC)
 
 
-def _grow(group: Struct, metas: list[Struct], sign: int) -> None:
-    for total, part in ((_BYTES, _UNCOMPRESSED_SIZE), (_COMPRESSED, _COMPRESSED_SIZE)):
-        if total in group:
-            size = sum(meta[part][1] for meta in metas)
-            group[total] = (group[total][0], group[total][1] + sign * size)
+def _copy_chunk(file: BinaryIO, chunk: Struct, new: BinaryIO) -> None:
+    """Copy a chunk's pages, and let its footer entry say where they now are."""
+    meta = chunk[_META][1]
+    places = [number for number in _OFFSETS if number in meta and meta[number][1] > 0]
+    start = min(meta[number][1] for number in places)
+    shift = new.tell() - start
+    for fields, numbers in ((meta, places), (chunk, [_FILE_OFFSET] if chunk[_FILE_OFFSET][1] > 0 else [])):
+        for number in numbers:
+            fields[number] = (fields[number][0], fields[number][1] + shift)
+    file.seek(start)
+    left = meta[_COMPRESSED_SIZE][1]
+    while left > 0 and (block := file.read(min(left, 1 << 20))):
+        new.write(block)
+        left -= len(block)
 
 
-def _check_rows(path: Path, footer: Footer, added: Footer) -> None:
-    there, new = ([group[_ROWS][1] for group in one.groups()] for one in (footer, added))
-    if there != new:
-        raise IntegrityError(f"{path}: row groups of {there} rows, the new columns have {new}")
-
-
-def _copy(source: BinaryIO, target: Any, count: int) -> None:
-    while count > 0 and (block := source.read(min(count, 1 << 20))):
-        target.write(block)
-        count -= len(block)
+def _sum(chunks: list[Struct], field: int) -> int:
+    return sum(chunk[_META][1][field][1] for chunk in chunks)

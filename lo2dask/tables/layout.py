@@ -88,6 +88,11 @@ class Layout:
         return self.internal / "text"
 
     @property
+    def counts(self) -> Path:
+        """The tokens that the text pass counted in each part, until enhancement has spilled them."""
+        return self.text / "counts"
+
+    @property
     def startup(self) -> Path:
         """The words of each log's first lines, for the leakage line."""
         return self.text / "startup"

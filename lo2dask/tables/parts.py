@@ -36,26 +36,13 @@ class PartWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         """Begin a part that holds the columns of ``schema``, in its order."""
         self.rows = 0
-        # Dictionary-encoded columns go to Parquet as they are, which is the fast way; on disk they are plain strings.
-        self.schema = schemas.in_memory(schema)
         self._stack = contextlib.ExitStack()
-        temporary = self._stack.enter_context(replacing(path))
-        self._writer = pq.ParquetWriter(
-            temporary,
-            self.schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=[field.name for field in schema if field.name in _LOW_CARDINALITY],
-            column_encoding={field.name: _DELTAS[field.name] for field in schema if field.name in _DELTAS} or None,
-            write_statistics=[field.name for field in schema if field.name in _WITH_STATISTICS],
-            store_schema=False,
-        )
+        self._writer = _writer(self._stack.enter_context(replacing(path)), schema)
 
     def write(self, table: pa.Table) -> None:
         """Add a table as one row group; further columns than the schema's are left out."""
-        if table.num_rows:
-            self._writer.write_table(_fit(table, self.schema), row_group_size=table.num_rows)
-            self.rows += table.num_rows
+        _write_group(self._writer, table)
+        self.rows += table.num_rows
 
     def __enter__(self) -> Self:
         """Enter the block that fills the part."""
@@ -74,6 +61,15 @@ def write_part(path: Path, table: pa.Table, schema: pa.Schema) -> int:
     with PartWriter(path, schema) as writer:
         writer.write(table)
     return table.num_rows
+
+
+def part_buffer(groups: Iterable[pa.Table], schema: pa.Schema) -> pa.Buffer:
+    """Write a small part into memory, a row group for each table."""
+    sink = pa.BufferOutputStream()
+    with _writer(sink, schema) as writer:
+        for table in groups:
+            _write_group(writer, table)
+    return sink.getvalue()
 
 
 def part_paths(folder: Path) -> list[Path]:
@@ -163,6 +159,25 @@ def read_rows(place: Path | Sequence[Path], columns: Sequence[str] | None = None
         with open_read(part) as file:
             tables.append(pq.read_table(pa.BufferReader(file.read()), columns=columns, filters=filters))
     return pa.concat_tables(tables)
+
+
+def _writer(where: Path | pa.NativeFile, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        where,
+        # Dictionary-encoded columns go to Parquet as they are, which is the fast way; on disk they are plain strings.
+        schemas.in_memory(schema),
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[field.name for field in schema if field.name in _LOW_CARDINALITY],
+        column_encoding={field.name: _DELTAS[field.name] for field in schema if field.name in _DELTAS} or None,
+        write_statistics=[field.name for field in schema if field.name in _WITH_STATISTICS],
+        store_schema=False,
+    )
+
+
+def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:
+    if table.num_rows:
+        writer.write_table(_fit(table, writer.schema), row_group_size=table.num_rows)
 
 
 def _open(path: Path) -> pq.ParquetFile:

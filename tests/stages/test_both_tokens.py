@@ -1,5 +1,6 @@
 """`--tokens both`: one pass gives the bags of a masked and of a raw run, and models read either by name."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -105,6 +106,19 @@ def test_a_later_enhancement_gives_the_same_as_one_while_loading(
     assert not train_root(root, phase="enhancers").enhanced, "the masked bags are there"
     assert train_root(root, phase="enhancers", tokens="raw").enhanced
     assert enhanced(root).equals(enhanced(loaded["raw"]))
+
+
+def test_parts_finished_again_count_the_tokens_of_their_bags(loaded: dict[str, Path], tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    shutil.copytree(loaded["both"], root)
+    layout = Layout(root)
+    assert not layout.counts.exists(), "what the text pass counted is spent"
+    layout.marker("enhance").unlink()
+    shutil.rmtree(layout.vocabulary)
+    assert train_root(root, phase="enhancers", tokens="both").enhanced
+    for folder in (layout.enhanced, layout.vocabulary):
+        for path in part_paths(folder):
+            assert path.read_bytes() == (loaded["both"] / path.relative_to(root)).read_bytes()
 
 
 def test_token_lists_are_kept_of_both(loaded: dict[str, Path], raw: Path, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 
 from lo2dask import schema
 from lo2dask.errors import IntegrityError
-from lo2dask.tables.append import add_columns, read_footer
-from lo2dask.tables.parts import PartWriter, read_part
+from lo2dask.tables.append import add_columns, read_footer, splice
+from lo2dask.tables.parts import PartWriter, part_buffer, read_part, write_part
 from lo2dask.tables.thrift import Reader, write_struct
 
 BASE = pa.schema([pa.field("seq_id", pa.string()), pa.field("line_no", pa.int64()), pa.field("m_message", pa.string())])
@@ -81,6 +81,26 @@ def test_other_row_groups_are_refused_and_the_part_stays(tmp_path):
         add_columns(path, extra_groups([10]), EXTRA, BASE.names)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3000])
+def test_columns_of_two_parts_nested_ones_too_become_one_in_any_order(tmp_path, rows):
+    bags = [[{"token": f"t{n % 7}", "count": n}] * (n % 3) or None for n in range(rows)]
+    numbers = [list(range(n % 4)) for n in range(rows)]
+    names = [f"s{n}" for n in range(rows)]
+    first = pa.table({"seq_id": names, "bag": pa.array(bags, schema.BAG), "left": pa.array(range(rows), pa.int64())})
+    second = pa.table({"left": pa.array([7] * rows, pa.int32()), "numbers": pa.array(numbers, pa.list_(pa.int8()))})
+    path = tmp_path / "part-000000.parquet"
+    write_part(path, first, first.schema)
+    wanted = ["numbers", "bag", "left", "seq_id"]
+    splice(path, [path, part_buffer([second], second.schema)], wanted)
+    expected = pa.table(
+        {"numbers": second["numbers"], "bag": first["bag"], "left": second["left"], "seq_id": first["seq_id"]}
+    )
+    assert pq.read_table(path).to_pylist() == expected.to_pylist()
+    assert pq.read_schema(path).names == wanted
+    assert pl.read_parquet(path).to_arrow().to_pylist() == expected.to_pylist()
+    assert duckdb.sql(f"select * from '{path}'").fetchall() == [tuple(row.values()) for row in expected.to_pylist()]
 
 
 def test_no_parquet_is_refused(tmp_path):
