@@ -8,20 +8,20 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask import schema
-from lo2dask.features.tokens import TokenCounts, in_order, join_counts
+from lo2dask.features.tokens import TokenCounts, encode_texts, in_order, join_counts
 from lo2dask.parse.lines import Ints
 
 
 def to_bags(counts: TokenCounts) -> pa.ListArray:
     """Turn (sequences x tokens) counts into a bag column (schema.BAG): tokens in byte order, no zero counts."""
-    matrix, tokens = counts.counts, counts.tokens
+    matrix, tokens = counts.counts.copy(), counts.tokens
     if not pc.all(pc.less(tokens[:-1], tokens[1:])).as_py():
         order = pc.array_sort_indices(tokens).to_numpy()
         place = np.empty(len(order), dtype=np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
-        matrix = sparse.csr_matrix((matrix.data, place[matrix.indices], matrix.indptr), matrix.shape)
+        matrix = in_order(sparse.csr_matrix((matrix.data, place[matrix.indices], matrix.indptr), matrix.shape))
         tokens = tokens.take(pa.array(order))
-    matrix = in_order(matrix)
+    matrix.sum_duplicates()
     matrix.eliminate_zeros()
     tokens = tokens.take(pa.array(matrix.indices))
     pairs = pa.StructArray.from_arrays(
@@ -33,7 +33,7 @@ def to_bags(counts: TokenCounts) -> pa.ListArray:
 def from_bags(bags: pa.Array | pa.ChunkedArray) -> TokenCounts:
     """Turn a bag column back into (sequences x tokens) counts, int32, columns in byte order."""
     column = bags.combine_chunks() if isinstance(bags, pa.ChunkedArray) else bags
-    encoded = column.flatten().field("token").dictionary_encode()
+    encoded = encode_texts(column.flatten().field("token"))
     order = pc.array_sort_indices(encoded.dictionary).to_numpy()
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)

@@ -101,8 +101,9 @@ class TextPass:
     def tables(self, sequences: pa.Table, rows: Ints) -> TextTables:
         """Give the batch's tables; ``rows`` are the file numbers of the rows of ``sequences`` (schema.SEQUENCES)."""
         figures = self.figures.columns(rows, sequences)
-        counts = {name: add_slabs(parts, self.n_files) for name, parts in self.counts.items()}
-        bags = {name: to_bags(found).take(pa.array(rows)) for name, found in counts.items()}
+        added = {name: add_slabs(parts, self.n_files) for name, parts in self.counts.items()}
+        counts = {name: TokenCounts(found.counts[rows], found.tokens) for name, found in added.items()}
+        bags = {name: to_bags(found) for name, found in counts.items()}
         columns = {"seq_id": sequences["seq_id"], **figures, **bags, "lines": self._line_bags(rows)}
         codes = np.concatenate(self.line_events) if self.keep_codes and self.line_events else np.zeros(0, np.int32)
         return TextTables(

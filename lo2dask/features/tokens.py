@@ -30,8 +30,7 @@ def count_words(texts: pa.Array) -> TokenCounts:
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import count_gaps, split_words
 
-    text, offsets = text_bytes(texts)
-    text, offsets = padded(text[offsets[0] : offsets[-1]].data), offsets - offsets[0]
+    text, offsets = padded_text(texts)
     bounds = np.empty((3, len(texts) + count_gaps(text)), dtype=np.int64)
     split_words(text, offsets, bounds)
     starts, ends, rows = bounds
@@ -68,7 +67,7 @@ def _count_cells(cells: Ints, shape: tuple[int, int]) -> sparse.csr_matrix:
 
 def join_counts(parts: list[TokenCounts]) -> TokenCounts:
     """Add counts over the same texts whose columns are different tokens, or the same tokens in other places."""
-    encoded = _dictionary(pa.concat_arrays([part.tokens.cast(pa.string()) for part in parts]))
+    encoded = encode_texts(pa.concat_arrays([part.tokens.cast(pa.string()) for part in parts]))
     codes = encoded.indices.to_numpy()
     starts = np.cumsum([0, *(len(part.tokens) for part in parts)])
     found = [part.counts.tocoo() for part in parts]
@@ -115,6 +114,18 @@ def text_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
     return np.frombuffer(data, dtype=np.uint8) if data else np.zeros(0, np.uint8), borders
 
 
+def padded_text(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
+    """Copy a string column's bytes, padded as compiled code wants them, and give the offsets of its texts there."""
+    text, offsets = text_bytes(texts)
+    return padded(text[offsets[0] : offsets[-1]].data), offsets - offsets[0]
+
+
+def encode_texts(texts: pa.Array) -> pa.DictionaryArray:
+    """Encode a string column without nulls as a dictionary one, its values in the order of their first places."""
+    text, offsets = padded_text(texts.cast(pa.string()))
+    return encode_slices(text, offsets[:-1], offsets[1:])
+
+
 def window_starts(starts: Ints, lengths: Ints) -> Ints:
     """List start, start + 1, ... of each run of ``lengths`` windows, run behind run."""
     total = int(lengths.sum())
@@ -144,7 +155,7 @@ def _wide_trigrams(texts: list[str]) -> TokenCounts:
             found = [line[i : i + 3] for i in range(len(line) - 2)]
             rows.extend([row] * len(found))
             windows.extend(found)
-    encoded = _dictionary(pa.array(windows, pa.string()))
+    encoded = encode_texts(pa.array(windows, pa.string()))
     shape = (len(texts), len(encoded.dictionary))
     return TokenCounts(count_pairs(np.array(rows, np.int64), encoded.indices.to_numpy(), shape), encoded.dictionary)
 
@@ -156,8 +167,3 @@ def _scatter(part: TokenCounts, rows: npt.NDArray[np.bool_]) -> TokenCounts:
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     shape = (len(rows), part.counts.shape[1])
     return TokenCounts(sparse.csr_matrix((part.counts.data, part.counts.indices, indptr), shape=shape), part.tokens)
-
-
-def _dictionary(values: pa.Array) -> pa.DictionaryArray:
-    encoded = values.dictionary_encode()
-    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded

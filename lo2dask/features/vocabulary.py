@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.features.tokens import TokenCounts, text_bytes
-from lo2dask.parse.lines import Bools, hash_slices, padded
+from lo2dask.features.tokens import TokenCounts, encode_texts, padded_text
+from lo2dask.parse.lines import Bools, hash_slices
 from lo2dask.storage import is_local, open_read, replacing
 
 COUNTED = pa.schema(
@@ -58,15 +58,17 @@ def count_tokens(counts: TokenCounts, rows: Bools | None = None) -> pa.Table:
 def merge_counts(tables: Iterable[pa.Table]) -> pa.Table:
     """Add counted tokens of several parts."""
     total = pa.concat_tables([COUNTED.empty_table(), *tables])
-    added = total.group_by("token").aggregate([("document_frequency", "sum"), ("count", "sum")])
-    return added.select(["token", "document_frequency_sum", "count_sum"]).rename_columns(COUNTED.names)
+    encoded = encode_texts(total["token"].combine_chunks())
+    codes, width = encoded.indices.to_numpy(), len(encoded.dictionary)
+    sums = [np.bincount(codes, weights=total[name].to_numpy(), minlength=width) for name in COUNTED.names[1:]]
+    return pa.table([encoded.dictionary, *(pa.array(added.astype(np.int64)) for added in sums)], schema=COUNTED)
 
 
 def count_bags(bags: pa.Array | pa.ChunkedArray) -> pa.Table:
     """Count the tokens of a bag column (columns: COUNTED) over all rows, without taking it apart by sequence."""
     column = bags.combine_chunks() if isinstance(bags, pa.ChunkedArray) else bags
     pairs = column.flatten()
-    encoded = pairs.field("token").dictionary_encode()
+    encoded = encode_texts(pairs.field("token"))
     codes, width = encoded.indices.to_numpy(), len(encoded.dictionary)
     # A bag names a token once, so each pair is a row that has it.
     frequency = np.bincount(codes, minlength=width)
@@ -177,6 +179,5 @@ def choose(table: pa.Table, limits: Limits, n_rows: int) -> pa.Table:
 
 def _hash(tokens: pa.Array) -> npt.NDArray[np.uint64]:
     """Hash each token's bytes; only its spread matters, it never leaves the spill."""
-    buffer, offsets = text_bytes(tokens)
-    offsets, text = offsets - offsets[0], padded(buffer[offsets[0] : offsets[-1]].data)
+    text, offsets = padded_text(tokens)
     return hash_slices(text, offsets[:-1], offsets[1:])
