@@ -171,10 +171,15 @@ def choose(table: pa.Table, limits: Limits, n_rows: int) -> pa.Table:
     frequency = table["document_frequency"]
     fits = pc.and_(pc.greater_equal(frequency, limits.min_df), pc.less_equal(frequency, limits.max_df * n_rows))
     kept = table.filter(fits)
-    if limits.max_features and kept.num_rows > limits.max_features:
-        order = pc.sort_indices(kept, sort_keys=[(limits.rank, "descending"), ("token", "ascending")])
-        kept = kept.take(order[: limits.max_features])
-    return kept.sort_by("token")
+    if not limits.max_features or kept.num_rows <= limits.max_features:
+        return kept.sort_by("token")
+    rank = kept[limits.rank].to_numpy()
+    lowest = np.partition(rank, -limits.max_features)[-limits.max_features]
+    kept = kept.filter(pa.array(rank >= lowest)).sort_by("token")
+    # Of the tokens that tie at the cut, the first in byte order.
+    tied = kept[limits.rank].to_numpy() == lowest
+    ties = limits.max_features - int((~tied).sum())
+    return kept.filter(pa.array(~tied | (np.cumsum(tied) <= ties)))
 
 
 def _hash(tokens: pa.Array) -> npt.NDArray[np.uint64]:
