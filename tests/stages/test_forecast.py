@@ -35,7 +35,7 @@ def test_the_formulas_on_round_numbers() -> None:
     assert needs.seconds["load"] == pytest.approx(5 + 1000 * 0.1 + 640 / 8 + 0.32)
     assert needs.seconds["enhance"] == pytest.approx(2 + 64 + 128 / 8)
     assert needs.sequences == round(64 * GB * STORED.sequences)
-    assert needs.load_memory == round(STORED.client + 8 * (STORED.worker + STORED.slab * (48 << 20)))
+    assert needs.load_memory == round(STORED.client + 8 * (STORED.worker + STORED.slab * 64e6))
     assert needs.worker_memory == round(STORED.worker + 2 * GB)
     assert needs.total_seconds == pytest.approx(sum(needs.seconds.values()))
     with_events = forecast(PLAIN, wanted(64 * GB, workers=8, save_events=True))
