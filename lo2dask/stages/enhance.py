@@ -24,6 +24,7 @@ from lo2dask.features.tokens import TokenCounts
 from lo2dask.features.vocabulary import count_bags, open_counts
 from lo2dask.options import TrainOptions
 from lo2dask.stages.batch import update_outputs
+from lo2dask.stages.plan import clear_leftovers
 from lo2dask.stages.spilled import Spill, spill_need, write_vocabulary
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, settled, text_is_current
 from lo2dask.stages.timings import note
@@ -79,6 +80,7 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     if is_enhanced(layout, key):
         return
     layout.marker("enhance").unlink(missing_ok=True)
+    clear_leftovers(layout)
     started = time.perf_counter()
     need = spill_need(layout, key.tokens)
     with spill_folder(session, layout.spill, need) as folder:

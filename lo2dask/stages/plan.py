@@ -16,7 +16,7 @@ from lo2dask.options import LoadingOptions
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource, find_runs, scan_run
-from lo2dask.storage import read_json, remove_tree, write_json
+from lo2dask.storage import read_json, remove_leftovers, remove_tree, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
 
@@ -115,9 +115,16 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
                 f"{layout.root} holds a load with other options ({'; '.join(differing)}): choose another --output-dir, "
                 "or start over there with --no-resume"
             )
+        clear_leftovers(layout)
         return True
     write_json(layout.marker("load"), {**wanted, "done": False})
     return False
+
+
+def clear_leftovers(layout: Layout) -> None:
+    """Remove the half-written markers and records that a killed process left; those of a table go with its parts."""
+    for folder in (layout.internal, *(layout.record(stage, 0).parent for stage in ("load", "metrics"))):
+        remove_leftovers(folder)
 
 
 def clear_output(layout: Layout) -> None:

@@ -18,7 +18,7 @@ from lo2dask.stages import batch as batches
 from lo2dask.stages.load import LoadSummary, load
 from lo2dask.tables.layout import Layout
 
-from .trees import load_tree, make_tree, table_of
+from .trees import load_tree, make_tree, table_of, train_root
 
 TABLES = ("events", "sequences", "sequences_enhanced", "templates", "vocabulary")
 
@@ -126,6 +126,21 @@ def test_a_changed_log_is_read_again_alone(raw: Path, tmp_path: Path) -> None:
     fresh = tables(tmp_path / "fresh")
     for name, table in tables(tmp_path / "out").items():
         assert table.equals(fresh[name]), name
+
+
+@pytest.mark.parametrize("again", ["load", "train"])
+def test_half_written_records_of_a_killed_process_are_removed(raw: Path, tmp_path: Path, again: str) -> None:
+    run(raw, tmp_path / "out")
+    layout = Layout(tmp_path / "out")
+    places = [layout.internal, layout.record("load", 0).parent]
+    for place in places:
+        (place / ".000000.json.0123abcd.tmp").write_text("{")
+    layout.marker("enhance").unlink()
+    if again == "load":
+        run(raw, tmp_path / "out")
+    else:
+        train_root(tmp_path / "out", phase="enhancers")
+    assert not [path for place in places for path in place.glob(".*")]
 
 
 @pytest.mark.parametrize("table", [*TABLES, "text"])
