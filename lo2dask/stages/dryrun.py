@@ -56,8 +56,9 @@ def dry_run(options: LoadOptions, session: Session | None = None) -> DryRun:
     worker = int(WORKER_BYTES + PER_SLAB_BYTE * slab)
     share = KEPT_SHARE + EVENTS_SHARE * options.save_events + SEQUENCES_SHARE * options.enhance
     largest = max(batch.bytes for batch in plan.batches)
+    spill = tokens_need(options, plan.bytes)
+    # What the text pass has counted lies beside the tables until it is spilled.
     return DryRun(
         len(plan.runs), len(plan.cases), plan.files, plan.bytes, len(plan.batches), largest,
-        workers, worker, CLIENT_BYTES + workers * worker, int(plan.bytes * share),
-        tokens_need(options, plan.bytes), plan.ignored,
+        workers, worker, CLIENT_BYTES + workers * worker, int(plan.bytes * share) + spill, spill, plan.ignored,
     )  # fmt: skip

@@ -20,9 +20,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lo2dask.stages.batch import SLAB_BYTES
+
 # Shares of train and explain that all workers have a part in.
 TRAIN_SHARED, EXPLAIN_SHARED = 0.5, 0.9
-SLAB_BYTES = 64 << 20
 # Plots, lists and bundles of the default models, however small the tree.
 OUTPUT_FIXED = 3_500_000
 

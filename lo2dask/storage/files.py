@@ -102,18 +102,6 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def editing(path: Path) -> Iterator[Path]:
-    """Give a local file with the content of ``path`` to be replaced; an object is fetched, and put back on success."""
-    if is_local(path):
-        yield path
-        return
-    from lo2dask.storage.remote import editing as editing_copy
-
-    with editing_copy(path) as copy:
-        yield copy
-
-
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file by rename."""
     with replacing(path) as temporary:

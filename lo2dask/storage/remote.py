@@ -118,14 +118,6 @@ def uploading(path: Any) -> Iterator[Path]:
         path.fs.put_file(str(temporary), path.path)
 
 
-@contextmanager
-def editing(path: Any) -> Iterator[Path]:
-    """Give a local copy of an object, which takes the object's place on success."""
-    with uploading(path) as temporary:
-        path.fs.get_file(path.path, str(temporary))
-        yield temporary
-
-
 def copy_object(source: Any, target: Any) -> None:
     """Copy an object within its store, which moves no byte through this machine."""
     target.fs.cp_file(source.path, target.path)

@@ -119,14 +119,6 @@ def test_copying_comparing_and_removing(folder: Path, tmp_path: Path) -> None:
     assert storage.list_paths(folder, "") == []
 
 
-def test_editing_puts_the_file_back(folder: Path) -> None:
-    storage.write_bytes(folder / "x", b"old")
-    with storage.editing(folder / "x") as local:
-        assert isinstance(local, Path)
-        local.write_bytes(local.read_bytes() + b" and new")
-    assert (folder / "x").read_bytes() == b"old and new"
-
-
 def test_a_name_that_is_no_object_is_not_found(folder: Path) -> None:
     storage.write_bytes(folder / "b" / "c", b"1")
     if not storage.is_local(folder):
