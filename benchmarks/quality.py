@@ -19,9 +19,12 @@ from quality_made_up import THINNING, Tree, made_up
 from quality_real import real
 
 from lo2dask.models.registry import pairs, spec
+from lo2dask.schema import BESIDE
 
-UNSUPERVISED = tuple(key for key in pairs() if not spec(key).supervised)
-SUPERVISED = tuple(key for key in pairs() if spec(key).supervised and spec(key).representation != "all")
+# The tables are loaded with masked tokens: representations of the raw bags beside them are not there.
+KEYS = tuple(key for key in pairs() if spec(key).representation not in BESIDE)
+UNSUPERVISED = tuple(key for key in KEYS if not spec(key).supervised)
+SUPERVISED = tuple(key for key in KEYS if spec(key).supervised and spec(key).representation != "all")
 QUICK = ("if_words", "drift_words", "oov_templates", "lr_words", "dt_templates", "xgb_words")
 
 

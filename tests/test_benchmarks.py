@@ -7,6 +7,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lo2dask.models.registry import spec
+from lo2dask.schema import MAIN
 from lo2dask.synth.cases import error_case, error_names
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -56,3 +58,10 @@ def test_a_length_is_unusual_on_either_side_of_its_services_normals(levels: Modu
     assert (score[3:5] > 1).all()
     assert score[5] == 0.0
     assert score[8] > 1
+
+
+def test_the_quality_benchmark_measures_no_model_of_bags_that_its_tables_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    quality = importlib.import_module("quality")
+    bags = {bag for key in (*quality.UNSUPERVISED, *quality.SUPERVISED) for bag in spec(key).bags}
+    assert bags == set(MAIN)
