@@ -84,7 +84,7 @@ def find_lines(buffer: Bytes) -> Lines:
     # Compiled code is loaded by the workers that parse, and by no other process.
     from lo2dask.parse import scan
 
-    words = _words(buffer)
+    words = as_words(buffer)
     count = scan.count_lines(words, len(buffer) - PADDING)
     bounds, spaces = np.empty((3, count), dtype=np.int64), np.empty(count, dtype=np.int64)
     is_ascii = scan.find_lines(words, bounds, spaces)
@@ -100,7 +100,7 @@ def scan_headers(buffer: Bytes, starts: Ints, ends: Ints) -> Header:
     from lo2dask.parse import scan
 
     time_ms, fields = np.empty_like(starts), np.empty((4, len(starts)), dtype=np.int64)
-    found = scan.find_headers(_words(buffer), starts, ends, time_ms, fields)
+    found = scan.find_headers(as_words(buffer), starts, ends, time_ms, fields)
     rows, thread_end, correlation_end, method_end = fields[:, :found]
     level = correlation_end + 1
     statement = starts.copy()
@@ -118,7 +118,7 @@ def slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.StringArray:
     size = int((ends - starts).sum())
     # The last slice is copied by whole words too.
     data, offsets = np.empty(size + 8, dtype=np.uint8), np.empty(len(starts) + 1, dtype=np.int32)
-    copy_slices(_words(buffer), starts, ends, offsets, _words(data, writeable=True))
+    copy_slices(as_words(buffer), starts, ends, offsets, as_words(data, writeable=True))
     return pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data[:size]))
 
 
@@ -127,7 +127,7 @@ def encode_slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.DictionaryArray
     from lo2dask.parse import compiled
 
     codes, firsts = np.empty(len(starts), dtype=np.int32), np.empty(len(starts), dtype=np.int64)
-    found = compiled.encode_slices(_words(buffer), starts, ends, codes, firsts)
+    found = compiled.encode_slices(as_words(buffer), starts, ends, codes, firsts)
     chosen = firsts[:found]
     return pa.DictionaryArray.from_arrays(pa.array(codes), slices(buffer, starts[chosen], ends[chosen]))
 
@@ -137,11 +137,11 @@ def hash_slices(buffer: Bytes, starts: Ints, ends: Ints) -> npt.NDArray[np.uint6
     from lo2dask.parse import compiled
 
     hashes = np.empty(len(starts), dtype=np.uint64)
-    compiled.hash_slices(_words(buffer), starts, ends, hashes)
+    compiled.hash_slices(as_words(buffer), starts, ends, hashes)
     return hashes
 
 
-def _words(buffer: Bytes, writeable: bool = False) -> npt.NDArray[np.uint64]:
+def as_words(buffer: Bytes, writeable: bool = False) -> npt.NDArray[np.uint64]:
     """View a buffer as the words that begin at each of its bytes."""
     # What is only read is always read-only: to Numba that is a type, and each has code of its own.
     return np.lib.stride_tricks.as_strided(buffer[:8].view("<u8"), (len(buffer) - 7,), (1,), writeable=writeable)

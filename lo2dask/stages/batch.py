@@ -24,8 +24,9 @@ from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import read_json, status, write_json
+from lo2dask.tables.flat import FlatWriter
 from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import PartWriter, checksum, write_part
+from lo2dask.tables.parts import checksum, write_part
 
 # Events are written, and their text taken, in slabs of about this many bytes of text: it bounds a task's memory.
 SLAB_BYTES = 64 << 20
@@ -133,7 +134,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         writer = None
         if job.save_events:
             written.append(job.layout.events / name)
-            writer = stack.enter_context(PartWriter(written[-1], schema.EVENTS))
+            writer = stack.enter_context(FlatWriter(written[-1], schema.EVENTS))
         parser = EventParser(keys, job.policy, reading, with_statements=text is not None)
         for slab in read_slabs(parser, files):
             base.add(slab)

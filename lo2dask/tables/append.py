@@ -21,7 +21,7 @@ from lo2dask.storage import is_local, open_read, replacing
 from lo2dask.tables.parts import part_buffer
 from lo2dask.tables.thrift import Reader, Struct, write_struct
 
-_MAGIC = b"PAR1"
+MAGIC = b"PAR1"
 # FileMetaData, SchemaElement, RowGroup, ColumnChunk, ColumnMetaData: the fields that change.
 _SCHEMA, _ROW_GROUPS, _COLUMN_ORDERS = 2, 4, 7
 _NAME, _CHILDREN = 4, 5
@@ -78,7 +78,7 @@ def read_footer(file: BinaryIO) -> Footer:
     """
     end = file.seek(-8, 2)
     size, magic = struct.unpack("<I4s", file.read(8))
-    if magic != _MAGIC or size > end:
+    if magic != MAGIC or size > end:
         raise IntegrityError("no Parquet footer")
     file.seek(end - size)
     return Footer(Reader(file.read(size)).struct(), end - size)
@@ -137,7 +137,7 @@ def _behind(elements: list[Struct], at: int) -> int:
 
 def _write(new: BinaryIO, fields: Struct, columns: list[Column]) -> None:
     """Write the columns' chunks and a footer, which is ``fields`` with all that says where and what columns are."""
-    new.write(_MAGIC)
+    new.write(MAGIC)
     for number, group in enumerate(fields[_ROW_GROUPS][1][1]):
         start = new.tell()
         chunks = []
@@ -155,7 +155,7 @@ def _write(new: BinaryIO, fields: Struct, columns: list[Column]) -> None:
     elements[1:] = [element for column in columns for element in column.elements]
     fields[_COLUMN_ORDERS][1][1][:] = [order for column in columns for order in column.orders]
     body = write_struct(fields)
-    new.write(body + struct.pack("<I", len(body)) + _MAGIC)
+    new.write(body + struct.pack("<I", len(body)) + MAGIC)
 
 
 def _copy_chunk(file: BinaryIO, chunk: Struct, new: BinaryIO) -> None:

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 
 from lo2dask import schema as schemas
 from lo2dask.storage import is_local, list_paths, open_read, remove_leftovers, replacing
+from lo2dask.tables.pages import DELTAS
 
 # Statistics cost a fifth of the writing time; only these columns are ever filtered by range.
-_WITH_STATISTICS = ["seq_id", "m_timestamp", "start_time"]
-# Ascending numbers: their differences take a tenth of the place, and need no codec to get there.
-_DELTAS = {"line_no": "DELTA_BINARY_PACKED", "m_timestamp": "DELTA_BINARY_PACKED"}
+WITH_STATISTICS = ["seq_id", "m_timestamp", "start_time"]
+_DELTAS = dict.fromkeys(DELTAS, "DELTA_BINARY_PACKED")
 _LOW_CARDINALITY = {
     *schemas.DICTIONARY,
     "representation",
@@ -170,14 +170,14 @@ def _writer(where: Path | pa.NativeFile, schema: pa.Schema) -> pq.ParquetWriter:
         compression_level=1,
         use_dictionary=[field.name for field in schema if field.name in _LOW_CARDINALITY],
         column_encoding={field.name: _DELTAS[field.name] for field in schema if field.name in _DELTAS} or None,
-        write_statistics=[field.name for field in schema if field.name in _WITH_STATISTICS],
+        write_statistics=[field.name for field in schema if field.name in WITH_STATISTICS],
         store_schema=False,
     )
 
 
 def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:
     if table.num_rows:
-        writer.write_table(_fit(table, writer.schema), row_group_size=table.num_rows)
+        writer.write_table(fit(table, writer.schema), row_group_size=table.num_rows)
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -192,7 +192,7 @@ def _open(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(pa.BufferReader(file.read()), metadata=footer, read_dictionary=encoded)
 
 
-def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Bring a table to the schema's columns and types."""
     columns = []
     for field in schema:

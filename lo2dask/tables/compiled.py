@@ -1,0 +1,150 @@
+"""The loops of Parquet's encodings, compiled by Numba (parse.compiled says how)."""
+
+import numpy as np
+import numpy.typing as npt
+
+from lo2dask.parse.compiled import compiled
+
+Bytes = npt.NDArray[np.uint8]
+Codes = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+_BLOCK, _MINIBLOCK = 128, 32
+_FOUR, _SEVEN, _EIGHT = (np.uint64(n) for n in (4, 7, 8))
+_LOW_SEVEN, _LOW_BYTE, _MORE, _ZERO, _ONE = (np.uint64(n) for n in (0x7F, 0xFF, 0x80, 0, 1))
+
+
+@compiled
+def put_text(words: Words, size: int, offsets: Codes, valid: Bools, row: int, page: Words) -> tuple[int, int]:
+    """Fill a page with strings from a row on, each behind its length; give the first row left out and the page's size.
+
+    ``words`` and ``page`` are the words that begin at each byte; the text has ``size`` bytes. Text is copied by whole
+    words where that does not read beyond it; what is written beyond a string the next one writes over. ``valid`` tells
+    which strings are not null, and is empty where none is.
+    """
+    at, room, last = _ZERO, np.uint64(len(page) - 1), np.uint64(max(size - 8, 0))
+    rows = len(offsets) - 1
+    while row < rows:
+        if len(valid) and not valid[row]:
+            row += 1
+            continue
+        start, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
+        length = end - start
+        if at + _FOUR + length > room:
+            break
+        page[at] = length
+        at += _FOUR
+        shift = at - start  # a negative one wraps round, and back
+        for place in range(start, end, _EIGHT):
+            # What begins behind the last whole word of the text is that word's upper bytes.
+            page[place + shift] = words[place] if place <= last else words[last] >> (_EIGHT * (place - last))
+        at += length
+        row += 1
+    return row, int(at)
+
+
+@compiled
+def put_varint(value: np.uint64, out: Bytes, at: int) -> int:
+    """Write a number seven bits a byte, the lowest first; give the place behind it."""
+    while value > _LOW_SEVEN:
+        out[at] = (value & _LOW_SEVEN) | _MORE
+        value >>= _SEVEN
+        at += 1
+    out[at] = value
+    return at + 1
+
+
+@compiled
+def put_runs(codes: Codes, width_bytes: int, out: Bytes) -> int:
+    """Write codes as runs: twice the length, then the code in whole bytes; give the size."""
+    at, row = 0, 0
+    while row < len(codes):
+        end = row + 1
+        while end < len(codes) and codes[end] == codes[row]:
+            end += 1
+        at = put_varint(np.uint64(2 * (end - row)), out, at)
+        for byte in range(width_bytes):
+            out[at] = (codes[row] >> (8 * byte)) & 0xFF
+            at += 1
+        row = end
+    return at
+
+
+@compiled
+def pack_bits(codes: Codes, width: int, out: Bytes) -> None:
+    """Write the low ``width`` bits of each code, from the lowest bit on."""
+    waiting, bits, at, wide = _ZERO, _ZERO, 0, np.uint64(width)
+    for code in codes:
+        waiting |= np.uint64(code) << bits
+        bits += wide
+        while bits >= _EIGHT:
+            out[at] = waiting & _LOW_BYTE
+            waiting >>= _EIGHT
+            bits -= _EIGHT
+            at += 1
+    if bits > _ZERO:
+        out[at] = waiting & _LOW_BYTE
+
+
+@compiled
+def _zigzag(value: np.int64) -> np.uint64:
+    return (np.uint64(value) << _ONE) ^ np.uint64(value >> np.int64(63))
+
+
+@compiled
+def _bit_length(value: np.uint64) -> np.uint64:
+    bits = _ZERO
+    while value > _ZERO:
+        value >>= _ONE
+        bits += _ONE
+    return bits
+
+
+@compiled
+def put_differences(values: Ints, out: Bytes, at: int) -> int:
+    """Write the first value, and the differences in blocks; give the place behind them.
+
+    Differences wrap round at 64 bits, as the format has it.
+    """
+    at = put_varint(_zigzag(values[0]) if len(values) else _ZERO, out, at)
+    steps = np.empty(_BLOCK, dtype=np.int64)
+    for first in range(1, len(values), _BLOCK):
+        count = min(_BLOCK, len(values) - first)
+        least = np.int64(0x7FFFFFFFFFFFFFFF)
+        for place in range(count):
+            steps[place] = values[first + place] - values[first + place - 1]
+            least = min(least, steps[place])
+        at = put_varint(_zigzag(least), out, at)
+        widths = at
+        out[widths : widths + _BLOCK // _MINIBLOCK] = 0
+        at += _BLOCK // _MINIBLOCK
+        for mini in range(-(-count // _MINIBLOCK)):
+            low, high = mini * _MINIBLOCK, min(count, (mini + 1) * _MINIBLOCK)
+            most = _ZERO
+            for place in range(low, high):
+                most |= np.uint64(steps[place]) - np.uint64(least)
+            width = _bit_length(most)
+            out[widths + mini] = width
+            size = _MINIBLOCK // 8 * int(width)
+            out[at : at + size] = 0
+            bit = _ZERO
+            for place in range(low, high):
+                _put_bits(np.uint64(steps[place]) - np.uint64(least), width, out, np.uint64(8 * at) + bit)
+                bit += width
+            at += size
+    return at
+
+
+@compiled
+def _put_bits(value: np.uint64, width: np.uint64, out: Bytes, bit: np.uint64) -> None:
+    """Set the bits of a value in cleared bytes, from a bit on."""
+    left = width
+    while left > _ZERO:
+        shift = bit & _SEVEN
+        out[bit >> np.uint64(3)] |= np.uint8((value << shift) & _LOW_BYTE)
+        taken = min(_EIGHT - shift, left)
+        value >>= taken
+        bit += taken
+        left -= taken

@@ -1,0 +1,106 @@
+"""Parquet's encodings of one column's values as the bytes of a page.
+
+Source: https://parquet.apache.org/docs/file-format/data-pages/encodings/
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lo2dask.parse.lines import as_words
+
+Bytes = npt.NDArray[np.uint8]
+
+# Text is cut into pages that stay in the CPU's cache from their making to their compression.
+PAGE_BYTES = 1 << 20
+# Equal codes are written as runs where those are so long on average.
+_LONG_RUN = 16
+# A block of differences: 128 of them in 4 miniblocks, each with a width of its own. It takes at most a number of ten
+# bytes, the widths, and eight bytes a difference.
+_BLOCK, _MINIBLOCKS = 128, 4
+_BLOCK_MOST = 10 + _MINIBLOCKS + 8 * _BLOCK
+_VARINT_MOST = 10
+
+
+def text_pages(column: pa.StringArray) -> Iterator[tuple[int, Bytes]]:
+    """Encode the strings of a column that are not null, page by page (PLAIN): (rows, bytes); the rows count nulls too.
+
+    The bytes of a page are overwritten by those of the next.
+    """
+    from lo2dask.tables.compiled import put_text
+
+    _, offsets, data = column.buffers()
+    rows = len(column)
+    if rows == 0:
+        return
+    bounds = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + rows + 1]
+    text = np.frombuffer(data, dtype=np.uint8) if data else np.empty(0, dtype=np.uint8)
+    if len(text) < 8:
+        text = np.append(text, np.zeros(8, dtype=np.uint8))
+    valid = _truths(column.is_valid()) if column.null_count else np.empty(0, dtype=bool)
+    page = np.empty(max(PAGE_BYTES, 4 + int(np.diff(bounds).max())) + 8, dtype=np.uint8)
+    row = 0
+    while row < rows:
+        end, size = put_text(as_words(text), len(text), bounds, valid, row, as_words(page, writeable=True))
+        yield end - row, page[:size]
+        row = end
+
+
+def codes(column: pa.Array, most: int) -> Bytes:
+    """Encode codes below ``most`` (RLE_DICTIONARY): their width, then runs of equal ones, or all packed bit by bit."""
+    from lo2dask.tables.compiled import pack_bits, put_runs
+
+    values = column.to_numpy()
+    width = max(1, (most - 1).bit_length())
+    if (runs := 1 + np.count_nonzero(values[1:] != values[:-1])) * _LONG_RUN <= len(values):
+        out = np.empty(1 + runs * (_VARINT_MOST + 4), dtype=np.uint8)
+        out[0] = width
+        return out[: 1 + put_runs(values, (width + 7) // 8, out[1:])]
+    groups = -(-len(values) // 8)
+    packed = np.zeros(groups * width, dtype=np.uint8)
+    pack_bits(values, width, packed)
+    return np.concatenate([[np.uint8(width)], _varint(groups << 1 | 1), packed])
+
+
+def validity(column: pa.Array) -> bytes:
+    """Encode which rows of a column are not null: definition levels of one bit (RLE)."""
+    if column.null_count == 0:
+        return bytes(_varint(len(column) << 1)) + b"\x01"
+    valid = _packed(column.is_valid())
+    return bytes(_varint(len(valid) << 1 | 1)) + bytes(valid)
+
+
+def differences(column: pa.Array) -> Bytes:
+    """Encode whole numbers by their differences (DELTA_BINARY_PACKED)."""
+    from lo2dask.tables.compiled import put_differences
+
+    values = column.to_numpy()
+    head = np.concatenate([_varint(_BLOCK), _varint(_MINIBLOCKS), _varint(len(values))])
+    out = np.empty(len(head) + _VARINT_MOST + -(-len(values) // _BLOCK) * _BLOCK_MOST, dtype=np.uint8)
+    out[: len(head)] = head
+    return out[: put_differences(values, out, len(head))]
+
+
+def plain(column: pa.Array) -> npt.NDArray[Any]:
+    """Encode numbers or truths (PLAIN): a number as it lies in memory, a truth as one bit."""
+    return _packed(column) if pa.types.is_boolean(column.type) else column.to_numpy()
+
+
+def _packed(truths: pa.BooleanArray) -> Bytes:
+    return np.packbits(_truths(truths), bitorder="little")
+
+
+def _truths(column: pa.BooleanArray) -> npt.NDArray[np.bool_]:
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _varint(value: int) -> Bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return np.frombuffer(out, dtype=np.uint8)
