@@ -31,10 +31,13 @@ class BaseFigures:
         for codes, stamps in zip(events["seq_id"].chunks, events["m_timestamp"].chunks, strict=True):
             file = codes.indices.to_numpy()
             self.lengths += np.bincount(file, minlength=len(self.lengths))
-            timed = pc.is_valid(stamps).to_numpy(zero_copy_only=False)
-            times = stamps.cast(pa.int64()).fill_null(0).to_numpy()[timed]
-            np.minimum.at(self.starts, file[timed], times)
-            np.maximum.at(self.ends, file[timed], times)
+            times = stamps.cast(pa.int64()).fill_null(NO_TIME).to_numpy()
+            # A file's lines follow one another, so each run of them is reduced at once.
+            runs = np.flatnonzero(np.diff(file, prepend=-1))
+            if len(runs):
+                least = np.minimum.reduceat(np.where(times == NO_TIME, _LATEST, times), runs)
+                np.minimum.at(self.starts, file[runs], least)
+                np.maximum.at(self.ends, file[runs], np.maximum.reduceat(times, runs))
 
     def rows(self) -> Ints:
         """Number the files of which a line was kept."""

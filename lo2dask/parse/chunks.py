@@ -10,7 +10,7 @@ from lo2dask.errors import IntegrityError
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import open_at
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 8 << 20
 LONGEST_LINE = 1 << 20
 TOO_LONG = ("line too long", f"lines left out, of more than {LONGEST_LINE} bytes: {{}}")
 # A file whose head holds more control bytes than this is no text.

@@ -12,6 +12,8 @@ Bytes = npt.NDArray[np.uint8]
 
 # Bytes behind the buffer, so that no word that is read at one of its places leaves it.
 PADDING = 48
+# Lines are looked for once where they are this long on average, else twice.
+_SHORT_LINE = 32
 # "HH:MM:SS.mmm [" stands before a thread's name, "]  " behind it.
 _THREAD_AT, _THREAD_CLOSE = 14, 3
 
@@ -84,12 +86,16 @@ def find_lines(buffer: Bytes) -> Lines:
     # Compiled code is loaded by the workers that parse, and by no other process.
     from lo2dask.parse import scan
 
-    words = as_words(buffer)
-    count = scan.count_lines(words, len(buffer) - PADDING)
-    bounds, spaces = np.empty((3, count), dtype=np.int64), np.empty(count, dtype=np.int64)
-    is_ascii = scan.find_lines(words, bounds, spaces)
-    starts, ends, raw_ends = bounds
-    return Lines(starts, ends, raw_ends, spaces + 1, is_ascii)
+    words, size = as_words(buffer), len(buffer) - PADDING
+    room = size // _SHORT_LINE + 1
+    while True:
+        bounds, spaces = np.empty((3, room), dtype=np.int64), np.empty(room, dtype=np.int64)
+        count, is_ascii = scan.find_lines(words, size, bounds, spaces)
+        if count <= room:
+            break
+        room = count
+    starts, ends, raw_ends = bounds[:, :count]
+    return Lines(starts, ends, raw_ends, spaces[:count] + 1, is_ascii)
 
 
 def scan_headers(buffer: Bytes, starts: Ints, ends: Ints) -> Header:

@@ -54,28 +54,18 @@ def _byte(words: Words, at: np.uint64) -> np.uint8:
 
 
 @compiled
-def count_lines(words: Words, size: int) -> int:
-    """Count the newlines of a buffer of so many bytes."""
-    lines = _ZERO
-    whole = np.uint64(size - size % 8)
-    for at in range(_ZERO, whole, _EIGHT):
-        lines += _count(_equal(words[at], _NEWLINES))
-    return lines + _count(_equal(words[whole] & BELOW[size % 8], _NEWLINES))
-
-
-@compiled
-def find_lines(words: Words, bounds: Ints, spaces: Ints) -> bool:
-    """Find the lines of a buffer that ends with a newline, and strip white space (ASCII) at both ends of each.
+def find_lines(words: Words, size: int, bounds: Ints, spaces: Ints) -> tuple[int, bool]:
+    """Find the lines of a buffer of ``size`` bytes that ends with a newline; strip white space (ASCII) at their ends.
 
     The rows of ``bounds`` (3 x lines) take where each stripped line begins and ends, and where its newline is; a blank
-    line is empty. ``spaces`` takes the spaces within each stripped line.
+    line is empty. ``spaces`` takes the spaces within each stripped line. Lines beyond their length are counted alone.
 
     Returns
     -------
-    whether the lines are ASCII.
+    how many lines there are, and whether they are ASCII.
     """
-    at, seen = _ZERO, _ZERO
-    for line in range(len(spaces)):
+    at, seen, line, behind = _ZERO, _ZERO, 0, np.uint64(size)
+    while at < behind:
         low, inner = at, _ZERO
         found = _equal(words[at], _NEWLINES)
         while found == _ZERO:
@@ -89,15 +79,18 @@ def find_lines(words: Words, bounds: Ints, spaces: Ints) -> bool:
         inner += _count(_equal(last, _SPACES))
         at += place
         high = end = at
+        at += _ONE
+        line += 1
+        if line > len(spaces):
+            continue
         while low < end and _is_white(_byte(words, low)):
             inner -= np.uint64(_byte(words, low) == _SPACE)
             low += _ONE
         while low < end and _is_white(_byte(words, end - _ONE)):
             end -= _ONE
             inner -= np.uint64(_byte(words, end) == _SPACE)
-        bounds[0, line], bounds[1, line], bounds[2, line], spaces[line] = low, end, high, inner
-        at = high + _ONE
-    return seen & _HIGHS == _ZERO
+        bounds[0, line - 1], bounds[1, line - 1], bounds[2, line - 1], spaces[line - 1] = low, end, high, inner
+    return line, seen & _HIGHS == _ZERO
 
 
 @compiled

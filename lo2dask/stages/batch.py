@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 
 from lo2dask import schema
@@ -16,7 +15,6 @@ from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.startup import STARTUP, startup_words
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
 from lo2dask.features.vocabulary import spill
-from lo2dask.memory import process_memory
 from lo2dask.options import fingerprint
 from lo2dask.parse.chunks import Reading, Reject, read_chunks
 from lo2dask.parse.columns import FileKeys
@@ -164,7 +162,6 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         "lines": asdict(reading.counts),
         "outputs": dict(output_entry(job.root, path) for path in written),
         "seconds": round(time.perf_counter() - started, 3),
-        "memory": process_memory(psutil.Process()),
     }
 
 
