@@ -15,6 +15,7 @@ from scipy import sparse
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, count_words, join_counts
 from lo2dask.features.trigrams import count_message_trigrams
+from lo2dask.parse.columns import copy_messages
 from lo2dask.parse.lines import Bools, Ints
 from lo2dask.sources.names import DAY_MS
 
@@ -91,7 +92,7 @@ def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
     return {
         "e_words": join_counts(words),
         "e_trigrams": count_message_trigrams(
-            _whole(events["m_message"]), slab.sequence, slab.statement, slab.statements, by_statement
+            _whole(copy_messages(events)["m_message"]), slab.sequence, slab.statement, slab.statements, by_statement
         ),
     }
 

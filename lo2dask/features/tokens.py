@@ -109,6 +109,7 @@ def packed_counts(rows: Ints, keys: Keys, n_rows: int) -> TokenCounts:
 
 def text_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
     """View a string column's bytes and the offsets of its texts (one more than texts)."""
+    texts = texts.cast(pa.string())  # strings stay as they are, views are copied
     _, offsets, data = texts.buffers()
     borders = np.frombuffer(offsets, dtype=np.int32, count=len(texts) + 1, offset=4 * texts.offset).astype(np.int64)
     return np.frombuffer(data, dtype=np.uint8) if data else np.zeros(0, np.uint8), borders

@@ -9,11 +9,14 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.parse.lines import Bools, Bytes, Ints, KeptLines, encode_slices, slices
+from lo2dask.parse.lines import Bools, Bytes, Ints, KeptLines, encode_slices, slices, views
 from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
-EVENTS = schema.in_memory(schema.EVENTS)
+# A line's text stays in the buffer that the files were read into, until it is written or its trigrams are counted.
+EVENTS = schema.in_memory(schema.EVENTS).set(
+    schema.EVENTS.get_field_index("m_message"), pa.field("m_message", pa.string_view())
+)
 STATEMENT = pa.field("_statement", pa.dictionary(pa.int32(), pa.string()))
 
 
@@ -55,14 +58,14 @@ class FileKeys:
 
 
 def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
-    """Build event rows (schema.EVENTS, dictionary-encoded)."""
+    """Build event rows (:data:`EVENTS`); their texts are views of the buffer."""
     header = lines.header
     formed = np.zeros(len(lines.starts), dtype=bool)
     formed[header.rows] = True
     columns = keys.columns(lines.file) | {
         "line_no": pa.array(lines.number + 1),
         "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")),  # NO_TIME is numpy's NaT, which is null
-        "m_message": slices(buffer, lines.starts, lines.ends),
+        "m_message": views(buffer, lines.starts, lines.ends),
         "thread": _spread(encode_slices(buffer, *header.thread), header.rows, formed),
         "correlation_id": _spread_text(slices(buffer, *header.correlation), header.rows, formed),
         "is_continuation": pa.array(header.time_ms < 0),
@@ -70,6 +73,12 @@ def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
     columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, formed))
     columns |= _lengths(buffer, lines)
     return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
+
+
+def copy_messages(table: pa.Table) -> pa.Table:
+    """Give event rows whose text is their own, as most of Arrow's functions want it."""
+    place = table.schema.get_field_index("m_message")
+    return table.set_column(place, "m_message", table["m_message"].cast(pa.string()))
 
 
 def split_source(source: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:

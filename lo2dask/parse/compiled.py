@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint64]
 
-_ZERO, _ONE, _EIGHT, _HALF = (np.uint64(n) for n in (0, 1, 8, 32))
+_ZERO, _ONE, _FOUR, _EIGHT, _INLINE, _HALF = (np.uint64(n) for n in (0, 1, 4, 8, 12, 32))
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # The bytes of a word below its nth.
 BELOW = np.array([(1 << (8 * n)) - 1 for n in range(8)], dtype=np.uint64)
@@ -47,6 +47,26 @@ def copy_slices(words: Words, starts: Ints, ends: Ints, offsets: Codes, copy: Wo
             copy[at + shift] = words[at]
         to += end - start
     offsets[len(starts)] = to
+
+
+@compiled
+def view_slices(words: Words, starts: Ints, ends: Ints, views: Words) -> None:
+    """Write an Arrow view of each slice into a row of ``views`` (slices x 2): length, first bytes, place.
+
+    A slice of up to twelve bytes lies in its view whole. Source:
+    https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-view-layout
+    """
+    for number in range(len(starts)):
+        start = np.uint64(starts[number])
+        length = np.uint64(ends[number]) - start
+        if length > _INLINE:
+            views[number, 0] = length | words[start] << _HALF
+            views[number, 1] = start << _HALF
+        else:
+            low = words[start] & BELOW[min(length, _FOUR)]
+            views[number, 0] = length | low << _HALF
+            high = length - min(length, _FOUR)
+            views[number, 1] = words[start + _FOUR] if high == _EIGHT else words[start + _FOUR] & BELOW[high]
 
 
 @compiled

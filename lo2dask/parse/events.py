@@ -11,6 +11,7 @@ from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
 from lo2dask.parse.columns import (
     STATEMENT,
     FileKeys,
+    copy_messages,
     event_columns,
     event_starts,
     merge_continuations,
@@ -71,7 +72,10 @@ class EventParser:
     unfinished: pa.Table | None = None
 
     def parse(self, chunk: list[Segment]) -> pa.Table:
-        """Parse one chunk into event rows (schema.EVENTS, dictionary-encoded), with ``_statement`` if asked for."""
+        """Parse one chunk into event rows (columns.EVENTS), with ``_statement`` if asked for.
+
+        Merged events have texts of their own; other texts are views of the chunk (columns.copy_messages).
+        """
         buffer = padded(*(segment.data for segment in chunk))
         found = find_lines(buffer)
         if not found.is_ascii:
@@ -91,7 +95,7 @@ class EventParser:
         table = event_columns(buffer, lines, self.keys)
         if self.with_statements:
             table = table.append_column(STATEMENT, encode_slices(buffer, lines.header.statement, lines.ends))
-        return self._merge(table) if self.policy.continuation == "merge" else table
+        return self._merge(copy_messages(table)) if self.policy.continuation == "merge" else table
 
     def finish(self) -> list[pa.Table]:
         """Give the event that was held back because the next chunk might have gone on with it."""

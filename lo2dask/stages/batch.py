@@ -107,7 +107,7 @@ def output_entry(root: Path, path: Path) -> tuple[str, list[Any]]:
 
 
 def read_slabs(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Table]:
-    """Parse files into slabs of event rows (schema.EVENTS, dictionary-encoded), asserting the counts of lines."""
+    """Parse files into slabs of event rows (columns.EVENTS), asserting the counts of lines."""
     reading = parser.reading
     waiting: list[pa.Table] = []
     size = 0

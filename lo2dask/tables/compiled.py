@@ -13,6 +13,7 @@ Words = npt.NDArray[np.uint64]
 
 _BLOCK, _MINIBLOCK = 128, 32
 _FOUR, _SEVEN, _EIGHT = (np.uint64(n) for n in (4, 7, 8))
+_INLINE, _HALF, _LOW_HALF = (np.uint64(n) for n in (12, 32, 0xFFFFFFFF))
 _LOW_SEVEN, _LOW_BYTE, _MORE, _ZERO, _ONE = (np.uint64(n) for n in (0x7F, 0xFF, 0x80, 0, 1))
 
 
@@ -40,6 +41,31 @@ def put_text(words: Words, size: int, offsets: Codes, valid: Bools, row: int, pa
         for place in range(start, end, _EIGHT):
             # What begins behind the last whole word of the text is that word's upper bytes.
             page[place + shift] = words[place] if place <= last else words[last] >> (_EIGHT * (place - last))
+        at += length
+        row += 1
+    return row, int(at)
+
+
+@compiled
+def put_views(words: Words, size: int, views: Words, row: int, page: Words) -> tuple[int, int]:
+    """Do what :func:`put_text` does for Arrow's views, all of one buffer; ``views`` holds their words at each byte."""
+    at, room, last = _ZERO, np.uint64(len(page) - 1), np.uint64(max(size - 8, 0))
+    rows = (len(views) + 7) // 16
+    while row < rows:
+        view = np.uint64(16 * row)
+        length = views[view] & _LOW_HALF
+        if at + _FOUR + length > room:
+            break
+        page[at] = length
+        at += _FOUR
+        if length <= _INLINE:
+            page[at] = views[view + _FOUR]
+            page[at + _EIGHT] = views[view + _EIGHT] >> _HALF
+        else:
+            start = views[view + _EIGHT] >> _HALF
+            shift = at - start
+            for place in range(start, start + length, _EIGHT):
+                page[place + shift] = words[place] if place <= last else words[last] >> (_EIGHT * (place - last))
         at += length
         row += 1
     return row, int(at)

@@ -3,7 +3,8 @@
 Source: https://parquet.apache.org/docs/file-format/data-pages/encodings/
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pyarrow as pa
 from lo2dask.parse.lines import as_words
 
 Bytes = npt.NDArray[np.uint8]
+# Fills a page from a row on: the first row left out, and the page's size.
+PutPage = Callable[[int, npt.NDArray[np.uint64]], tuple[int, int]]
 
 # Text is cut into pages that stay in the CPU's cache from their making to their compression.
 PAGE_BYTES = 1 << 20
@@ -25,28 +28,54 @@ _BLOCK_MOST = 10 + _MINIBLOCKS + 8 * _BLOCK
 _VARINT_MOST = 10
 
 
-def text_pages(column: pa.StringArray) -> Iterator[tuple[int, Bytes]]:
+def text_pages(column: pa.StringArray | pa.StringViewArray) -> Iterator[tuple[int, Bytes]]:
     """Encode the strings of a column that are not null, page by page (PLAIN): (rows, bytes); the rows count nulls too.
 
     The bytes of a page are overwritten by those of the next.
     """
+    if len(column) == 0:
+        return
+    if pa.types.is_string(column.type):
+        longest, put = _from_offsets(column)
+    elif column.null_count == 0 and len(column.buffers()) == 3:
+        longest, put = _from_views(column)
+    else:
+        longest, put = _from_offsets(column.cast(pa.string()))
+    # A string's last word may reach beyond it.
+    page = np.empty(max(PAGE_BYTES, 4 + longest) + 16, dtype=np.uint8)
+    row = 0
+    while row < len(column):
+        end, size = put(row, as_words(page, writeable=True))
+        yield end - row, page[:size]
+        row = end
+
+
+def _from_offsets(column: pa.StringArray) -> tuple[int, PutPage]:
+    """Give the longest string's size and how a page is filled with strings that lie one behind the other."""
     from lo2dask.tables.compiled import put_text
 
     _, offsets, data = column.buffers()
-    rows = len(column)
-    if rows == 0:
-        return
-    bounds = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + rows + 1]
-    text = np.frombuffer(data, dtype=np.uint8) if data else np.empty(0, dtype=np.uint8)
-    if len(text) < 8:
-        text = np.append(text, np.zeros(8, dtype=np.uint8))
+    bounds = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
     valid = _truths(column.is_valid()) if column.null_count else np.empty(0, dtype=bool)
-    page = np.empty(max(PAGE_BYTES, 4 + int(np.diff(bounds).max())) + 8, dtype=np.uint8)
-    row = 0
-    while row < rows:
-        end, size = put_text(as_words(text), len(text), bounds, valid, row, as_words(page, writeable=True))
-        yield end - row, page[:size]
-        row = end
+    text = _eight(data)
+    return int(np.diff(bounds).max()), partial(put_text, as_words(text), len(text), bounds, valid)
+
+
+def _from_views(column: pa.StringViewArray) -> tuple[int, PutPage]:
+    """Do the same for views of one buffer, of which none is null."""
+    from lo2dask.tables.compiled import put_views
+
+    _, found, data = column.buffers()
+    views = np.frombuffer(found, dtype=np.uint8)[16 * column.offset : 16 * (column.offset + len(column))]
+    text = _eight(data)
+    longest = int(views.view(np.int32)[::4].max())
+    return longest, partial(put_views, as_words(text), len(text), as_words(views))
+
+
+def _eight(data: pa.Buffer | None) -> Bytes:
+    """View a buffer's bytes; one of less than a word is copied into one."""
+    text = np.frombuffer(data, dtype=np.uint8) if data else np.empty(0, dtype=np.uint8)
+    return text if len(text) >= 8 else np.append(text, np.zeros(8 - len(text), dtype=np.uint8))
 
 
 def codes(column: pa.Array, most: int) -> Bytes:

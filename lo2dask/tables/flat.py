@@ -54,7 +54,10 @@ class FlatWriter:
             return
         start = self._file.tell()
         chunks = []
-        for field, column in zip(self._schema, fit(table, self._schema).columns, strict=True):
+        for field in self._schema:
+            column = table[field.name]
+            if column.type != pa.string_view():  # which is written as it lies
+                column = fit(table.select([field.name]), pa.schema([field])).column(0)
             chunks.append(ColumnChunk(self._file, field.name, field.type))
             chunks[-1].write(column)
             if field.name in WITH_STATISTICS:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.columns import FileKeys, copy_messages
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.tree import SourceFile
 from lo2dask.stages.batch import read_slabs
@@ -28,7 +28,7 @@ def parse_files(files: list[SourceFile], policy: LinePolicy) -> Parsed:
     slabs = list(read_slabs(EventParser(keys, policy, reading), files))
     if not slabs:
         return [], reading
-    table = pa.concat_tables(slabs).unify_dictionaries().combine_chunks()
+    table = copy_messages(pa.concat_tables(slabs)).unify_dictionaries().combine_chunks()
     codes = table["seq_id"].combine_chunks().indices
     return [table.filter(pa.compute.equal(codes, index)) for index in range(len(files))], reading
 

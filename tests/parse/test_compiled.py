@@ -3,13 +3,14 @@
 import string
 
 import numba
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lo2dask.parse import compiled
-from lo2dask.parse.lines import encode_slices, find_lines, padded, slices
+from lo2dask.parse.lines import encode_slices, find_lines, padded, slices, views
 
 BLANKS = " \t\r\v\f"
 lines = st.lists(st.text(st.sampled_from("ab1:é €😀[]-" + BLANKS + "\0"), max_size=40), max_size=30)
@@ -35,9 +36,27 @@ def test_slices_and_their_codes(many: list[str]) -> None:
     found = find_lines(buffer)
     stripped = [line.strip(BLANKS) for line in many]
     assert slices(buffer, found.starts, found.ends).to_pylist() == stripped
+    seen = views(buffer, found.starts, found.ends)
+    seen.validate(full=True)
+    assert seen.to_pylist() == stripped
     encoded = encode_slices(buffer, found.starts, found.ends)
     assert encoded.to_pylist() == stripped
     assert encoded.dictionary.to_pylist() == list(dict.fromkeys(stripped))
+
+
+def test_a_view_of_every_length() -> None:
+    text = b"0123456789abcdefghijklmnopqrstuvwxyz" * 2
+    ends = np.arange(len(text) + 1)
+    for start in range(3):
+        seen = views(padded(text), np.full(len(ends) - start, start), ends[start:])
+        seen.validate(full=True)
+        assert seen.to_pylist() == [text[start:end].decode() for end in ends[start:].tolist()]
+
+
+def test_lines_too_short_for_the_first_guess_are_found_all_the_same() -> None:
+    found = find_lines(padded(b"\n" * 5_000 + b"a b\n" * 5_000))
+    assert found.words.tolist() == [1] * 5_000 + [2] * 5_000
+    assert found.starts.tolist() == [*range(5_000), *range(5_000, 25_000, 4)]
 
 
 def test_many_distinct_slices_outgrow_the_first_table() -> None:

@@ -51,6 +51,11 @@ def table_of(rows):
     return pa.table(columns, schema=FLAT)
 
 
+def as_views(table):
+    place = table.schema.get_field_index("m_message")
+    return table.set_column(place, "m_message", table["m_message"].cast(pa.string_view()))
+
+
 def write_flat(path, groups, columns=FLAT):
     with FlatWriter(path, columns) as writer:
         for group in groups:
@@ -66,6 +71,8 @@ def test_readers_see_what_arrows_writer_writes(tmp_path_factory, groups, repeats
     path = write_flat(folder / "flat.parquet", tables)
     whole = pa.concat_tables([FLAT.empty_table(), *tables])
     write_part(folder / "arrow.parquet", whole, FLAT)
+    seen = write_flat(folder / "views.parquet", [as_views(table) for table in tables])
+    assert seen.read_bytes() == path.read_bytes()
     found = pq.read_table(path)
     assert found.schema.equals(pq.read_schema(folder / "arrow.parquet"))
     # NaN is no number that equals itself: compared as the text of each row.
@@ -81,6 +88,8 @@ def test_text_longer_than_a_page_and_pages_that_begin_inside_a_slice(tmp_path, m
     column = pa.array(["left out", *texts]).slice(1)
     one = pa.schema([pa.field("m_message", pa.string())])
     path = write_flat(tmp_path / "part.parquet", [pa.table([column], schema=one)], one)
+    seen = write_flat(tmp_path / "views.parquet", [as_views(pa.table([column.drop_null()], schema=one))], one)
+    assert pq.read_table(seen)["m_message"].to_pylist() == [text for text in texts if text is not None]
     assert pq.read_table(path)["m_message"].to_pylist() == texts
     assert pl.read_parquet(path)["m_message"].to_list() == texts
     assert [row[0] for row in duckdb.sql(f"from '{path}'").fetchall()] == texts
