@@ -60,19 +60,26 @@ class FileKeys:
 def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
     """Build event rows (:data:`EVENTS`); their texts are views of the buffer."""
     header = lines.header
-    formed = np.zeros(len(lines.starts), dtype=bool)
-    formed[header.rows] = True
-    columns = keys.columns(lines.file) | {
+    formed = _formed(lines)
+    columns = keys.columns(lines.file) | _who(buffer, lines, formed)
+    columns |= {
         "line_no": pa.array(lines.number + 1),
         "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")),  # NO_TIME is numpy's NaT, which is null
         "m_message": views(buffer, lines.starts, lines.ends),
-        "thread": _spread(encode_slices(buffer, *header.thread), header.rows, formed),
-        "correlation_id": _spread_text(slices(buffer, *header.correlation), header.rows, formed),
         "is_continuation": pa.array(header.time_ms < 0),
     }
     columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, formed))
     columns |= _lengths(buffer, lines)
     return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
+
+
+def text_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
+    """Build the columns that the text of event rows comes from: seq_id, thread, correlation_id, ``_statement``."""
+    columns = _who(buffer, lines, _formed(lines)) | {
+        "seq_id": keys.columns(lines.file)["seq_id"],
+        STATEMENT.name: encode_slices(buffer, lines.header.statement, lines.ends),
+    }
+    return pa.table(columns)
 
 
 def copy_messages(table: pa.Table) -> pa.Table:
@@ -123,6 +130,22 @@ def _joined(lines: pa.StringArray, starts: Ints) -> pa.StringArray:
 
 def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
+
+
+def _formed(lines: KeptLines) -> Bools:
+    """Tell which lines have a well-formed header."""
+    formed = np.zeros(len(lines.starts), dtype=bool)
+    formed[lines.header.rows] = True
+    return formed
+
+
+def _who(buffer: Bytes, lines: KeptLines, formed: Bools) -> dict[str, pa.Array]:
+    """Give thread and correlation id; both are null on a line without a well-formed header."""
+    header = lines.header
+    return {
+        "thread": _spread(encode_slices(buffer, *header.thread), header.rows, formed),
+        "correlation_id": _spread_text(slices(buffer, *header.correlation), header.rows, formed),
+    }
 
 
 def _encode(values: Sequence[str]) -> tuple[pa.Array, Ints]:

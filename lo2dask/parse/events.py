@@ -15,6 +15,7 @@ from lo2dask.parse.columns import (
     event_columns,
     event_starts,
     merge_continuations,
+    text_columns,
 )
 from lo2dask.parse.lines import (
     Bools,
@@ -62,12 +63,17 @@ class FileState:
 
 @dataclass
 class EventParser:
-    """Parses the chunks of one batch in order; only a file larger than a chunk leaves state between two of them."""
+    """Parses the chunks of one batch in order; only a file larger than a chunk leaves state between two of them.
+
+    The text of the first ``heads`` raw lines of each log is kept apart, whatever the policy does with them.
+    """
 
     keys: FileKeys
     policy: LinePolicy
     reading: Reading
     with_statements: bool = False
+    heads: int = 0
+    head_rows: list[pa.Table] = field(default_factory=list)
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
 
@@ -89,6 +95,8 @@ class EventParser:
         stamps = self._stamps(header, layout)
         keep = self._keep(buffer, header, layout)
         self._remember(chunk, stamps, layout)
+        if self.heads:
+            self._keep_heads(buffer, header, layout)
         if self.policy.continuation == "fill":
             stamps = layout.filled
         lines = _take(layout, header, stamps, keep)
@@ -96,6 +104,11 @@ class EventParser:
         if self.with_statements:
             table = table.append_column(STATEMENT, encode_slices(buffer, lines.header.statement, lines.ends))
         return self._merge(copy_messages(table)) if self.policy.continuation == "merge" else table
+
+    def take_heads(self) -> list[pa.Table]:
+        """Give the heads that were kept since the last call (columns.text_columns), and keep them no longer."""
+        rows, self.head_rows = self.head_rows, []
+        return rows
 
     def finish(self) -> list[pa.Table]:
         """Give the event that was held back because the next chunk might have gone on with it."""
@@ -145,7 +158,8 @@ class EventParser:
             return int(dropped.sum())
 
         skipped = np.where(totals > self.policy.skip, self.policy.skip, 0)
-        counts.rejected = drop(self._bad_lines(buffer, layout))
+        layout.bad = self._bad_lines(buffer, layout)
+        counts.rejected = drop(layout.bad)
         counts.trimmed = drop(number < skipped)
         if self.policy.balance:
             cut = skipped + ((totals - skipped) / CORRECT_CUT).astype(np.int64)
@@ -156,6 +170,11 @@ class EventParser:
         counts.kept = int(left.sum())
         self.reading.counts.add(counts)
         return left
+
+    def _keep_heads(self, buffer: Bytes, header: Header, layout: "_Layout") -> None:
+        chosen = (layout.number < self.heads) & (layout.starts < layout.ends) & ~layout.bad
+        if chosen.any():
+            self.head_rows.append(text_columns(buffer, _take(layout, header, layout.filled, chosen), self.keys))
 
     def _numbers(self, layout: "_Layout") -> Ints:
         """Number each line within its file, from 0."""
@@ -222,6 +241,7 @@ class _Layout:
     has_nul: bool
     filled: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     number: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    bad: Bools = field(default_factory=lambda: np.empty(0, dtype=bool))
     total: int = 0
 
     def continues(self, index: int) -> bool:

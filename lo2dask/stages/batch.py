@@ -12,7 +12,7 @@ import pyarrow as pa
 from lo2dask import schema
 from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
-from lo2dask.features.startup import STARTUP, startup_words
+from lo2dask.features.startup import STARTUP, StartupWords
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
 from lo2dask.features.vocabulary import spill
 from lo2dask.options import fingerprint
@@ -126,15 +126,16 @@ def read_slabs(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tabl
 def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]:
     started = time.perf_counter()
     keys, reading, base = FileKeys.of(files), Reading(), BaseFigures(len(files))
-    text = job.text.start(len(files)) if job.text else None
+    text, startup = job.text.start(len(files)) if job.text else None, StartupWords(len(files), MASKS)
     name, written, events = part_name(batch.index), [], 0
     with ExitStack() as stack:
         writer = None
         if job.save_events:
             written.append(job.layout.events / name)
             writer = stack.enter_context(FlatWriter(written[-1], schema.EVENTS))
-        parser = EventParser(keys, job.policy, reading, with_statements=text is not None)
+        parser = EventParser(keys, job.policy, reading, with_statements=text is not None, heads=job.startup)
         for slab in read_slabs(parser, files):
+            startup.add(parser.take_heads())
             base.add(slab)
             events += slab.num_rows
             if writer:
@@ -147,7 +148,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
     if text:
         written += write_text(job.layout, name, text.tables(sequences, base.rows()), text)
     if job.startup:
-        bags = startup_words(files, job.startup, MASKS).take(pa.array(base.rows()))
+        bags = startup.bags().take(pa.array(base.rows()))
         written.append(job.layout.startup / name)
         write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
     _reject_empty(files, base, reading)

@@ -6,7 +6,11 @@ import shutil
 import pytest
 
 from lo2dask.features.masks import MASKS
-from lo2dask.features.startup import HEAD_BYTES, startup_words
+from lo2dask.features.startup import StartupWords
+from lo2dask.parse import chunks
+from lo2dask.parse.chunks import Reading
+from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.tree import find_runs, scan_run
 from lo2dask.tables.layout import Layout
 from tests.stages.trees import load_tree, make_tree, table_of, train_root
@@ -24,8 +28,12 @@ def root(raw, tmp_path_factory):
 
 def _bags(folder, lines):
     files = [f for run in find_runs(folder)[0] for f in scan_run(run, False) if f.kind == "log"]
-    bags = startup_words(files, lines, MASKS).to_pylist()
-    return [{entry["token"]: entry["count"] for entry in bag} for bag in bags]
+    parser = EventParser(FileKeys.of(files), LinePolicy(100, "drop", False), Reading(), heads=lines)
+    startup = StartupWords(len(files), MASKS)
+    for chunk in chunks.read_chunks(files, parser.reading):
+        parser.parse(chunk)
+        startup.add(parser.take_heads())
+    return [{entry["token"]: entry["count"] for entry in bag} for bag in startup.bags().to_pylist()]
 
 
 def _logs(folder, *texts):
@@ -47,10 +55,13 @@ def test_only_the_first_lines_count(tmp_path):
     assert "three" not in words[0]
 
 
-def test_long_lines_are_cut_at_a_whole_line(tmp_path):
-    line = b"12:00:00.000 [main]  INFO a.B main - " + b"x" * 1000 + b"\n"
-    words = _bags(_logs(tmp_path, line * 100), 100)[0]
-    assert words["x" * 1000] == HEAD_BYTES // len(line)
+def test_first_lines_of_several_blocks_are_counted_as_those_of_one(tmp_path, monkeypatch):
+    line = b"12:00:00.000 [main]  INFO a.B main - " + b"x" * 1000 + b"\n\n"
+    folder = _logs(tmp_path, line * 100)
+    whole = _bags(folder, 100)
+    assert whole[0]["x" * 1000] == 50
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 3_000)
+    assert _bags(folder, 100) == whole
 
 
 def test_start_up_words_do_not_depend_on_partitions(root, raw, tmp_path):
