@@ -23,12 +23,11 @@ def to_timestamps(time_ms: Ints, begin_ms: Ints, heads: Ints) -> Ints:
     -------
     ms since 1970 (UTC), NO_TIME where a line has no time.
     """
-    timed = time_ms >= 0
-    known = timed & (begin_ms != NO_TIME)
-    stamps = np.full(len(time_ms), NO_TIME, dtype=np.int64)
-    stamps[known] = begin_ms[known] + (time_ms[known] - begin_ms[known]) % DAY_MS
-    unknown = timed & ~known
-    if unknown.any():
+    from lo2dask.parse.compiled import place_times
+
+    stamps = np.empty(len(time_ms), dtype=np.int64)
+    if place_times(time_ms, begin_ms, DAY_MS, NO_TIME, stamps):
+        unknown = (time_ms >= 0) & (begin_ms == NO_TIME)
         stamps[unknown] = time_ms[unknown] + DAY_MS * _midnights(time_ms[unknown], heads[unknown])
     return stamps
 
@@ -48,16 +47,12 @@ def fill_times(stamps: Ints, heads: Ints, tails: Ints, before: int) -> Ints:
     ``heads`` and ``tails`` are the rows of the first line and behind the last line of each line's file; ``before`` is
     the last time of an earlier block of the first file, NO_TIME if there was none.
     """
-    if len(stamps) == 0:
-        return stamps
-    rows = np.arange(len(stamps))
-    timed = stamps != NO_TIME
-    above = np.maximum.accumulate(np.where(timed, rows, -1))
-    below = np.minimum.accumulate(np.where(timed, rows, len(stamps))[::-1])[::-1]
-    filled = np.where(above >= heads, stamps[np.maximum(above, 0)], NO_TIME)
-    filled = np.where((filled == NO_TIME) & (heads == 0), before, filled)
-    from_below = (filled == NO_TIME) & (below < tails)
-    return np.where(from_below, stamps[np.minimum(below, len(stamps) - 1)], filled)
+    # Compiled code is loaded by the workers that parse, and by no other process.
+    from lo2dask.parse.compiled import fill_gaps
+
+    filled = np.empty_like(stamps)
+    fill_gaps(stamps, heads, tails, before, NO_TIME, filled)
+    return filled
 
 
 def _midnights(times: Ints, heads: Ints) -> Ints:

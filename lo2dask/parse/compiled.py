@@ -70,6 +70,47 @@ def view_slices(words: Words, starts: Ints, ends: Ints, views: Words) -> None:
 
 
 @compiled
+def place_times(time_ms: Ints, begin_ms: Ints, day: int, none: int, stamps: Ints) -> int:
+    """Place times of day (-1 = no time) in the day-long window that begins at each line's ``begin_ms``.
+
+    ``stamps`` takes the times, ``none`` where a line has none or its file tells no window.
+
+    Returns
+    -------
+    how many lines have a time and no window.
+    """
+    lost = 0
+    for line in range(len(time_ms)):
+        stamps[line] = none
+        if time_ms[line] >= 0:
+            if begin_ms[line] == none:
+                lost += 1
+            else:
+                stamps[line] = begin_ms[line] + (time_ms[line] - begin_ms[line]) % day
+    return lost
+
+
+@compiled
+def fill_gaps(stamps: Ints, heads: Ints, tails: Ints, before: int, none: int, filled: Ints) -> None:
+    """Fill a file's gaps with the time above, at its head with the first one below; clock.fill_times says more."""
+    last = before
+    for line in range(len(stamps)):
+        if line > 0 and heads[line] == line:
+            last = none
+        if stamps[line] != none:
+            last = stamps[line]
+        filled[line] = last
+    below = none
+    for line in range(len(stamps) - 1, -1, -1):
+        if tails[line] == line + 1:
+            below = none
+        if stamps[line] != none:
+            below = stamps[line]
+        if filled[line] == none:
+            filled[line] = below
+
+
+@compiled
 def _hash(words: Words, start: np.uint64, end: np.uint64) -> np.uint64:
     mixed = end - start
     while start + _EIGHT <= end:
