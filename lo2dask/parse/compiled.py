@@ -143,11 +143,16 @@ def encode_slices(words: Words, starts: Ints, ends: Ints, codes: Codes, firsts: 
     -------
     how many distinct slices there are.
     """
-    found = 0
+    found, before, before_size = 0, _ZERO, _ZERO
     hashes = np.empty(_FIRST_SLOTS, dtype=np.uint64)
     slots = np.full(_FIRST_SLOTS, -1, dtype=np.int32)
     for number in range(len(starts)):
         start, end = np.uint64(starts[number]), np.uint64(ends[number])
+        # What a log repeats it mostly repeats at once.
+        if number and end - start == before_size and _same(words, start, end, before):
+            codes[number] = codes[number - 1]
+            continue
+        before, before_size = start, end - start
         mixed = _hash(words, start, end)
         last = np.uint64(len(slots) - 1)
         slot = mixed & last
