@@ -3,19 +3,23 @@
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import Codes, Ints, compiled
+from lo2dask.parse.compiled import Codes, Ints, Words, compiled
 
 Bytes = npt.NDArray[np.uint8]
 
-_ONE, _TWO = np.uint64(1), np.uint64(2)
+_ONE, _TWO, _EIGHT = (np.uint64(n) for n in (1, 2, 8))
 _SPACE, _NEWLINE, _DASH = np.uint8(0x20), np.uint8(0x0A), np.uint8(0x2D)
-_IS_HEX = np.zeros(256, dtype=np.bool_)
-_IS_HEX[list(b"0123456789abcdefABCDEF")] = True
-_IS_WORD = np.zeros(256, dtype=np.bool_)
-_IS_WORD[list(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")] = True
+_AT = np.uint8(0x40)
+# What each byte is, as bits: a character of a word, a hexadecimal digit, one of lower case.
+_WORD, _HEX, _LOW_HEX = 1, 2, 4
+_KINDS = np.zeros(256, dtype=np.int64)
+_KINDS[list(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")] = _WORD
+_KINDS[list(b"0123456789abcdefABCDEF")] |= _HEX
+_KINDS[list(b"0123456789abcdef")] |= _LOW_HEX
 # A UUID: 8, 4, 4 and 4 digits, each group with a dash behind it, then the tail of up to 12.
 _DASHES, _TAIL, _LONGEST = (8, 13, 18, 23), 24, 36
-_FIRST_DASH = _DASHES[0]
+# The runs of digits that an identifier may begin with.
+_SHORTEST, _LONGEST_RUN = 5, 8
 
 
 @compiled
@@ -79,44 +83,93 @@ def split_words(text: Bytes, offsets: Ints, bounds: Ints) -> None:
 
 
 @compiled
-def _uuid_end(text: Bytes, at: int, end: int) -> int:
+def _uuid_end(words: Words, at: int, end: int) -> int:
     """Find where a UUID ends that begins at a place; the place itself if there is none."""
     if at + _TAIL >= end:
         return at
     for place in range(_TAIL):
-        byte = text[at + place]
-        if byte != _DASH if place in _DASHES else not _IS_HEX[byte]:
+        byte = np.uint8(words[at + place])
+        if byte != _DASH if place in _DASHES else not _KINDS[byte] & _HEX:
             return at
     last = at + _TAIL
-    while last < end and last < at + _LONGEST and _IS_HEX[text[last]]:
+    while last < end and last < at + _LONGEST and _KINDS[np.uint8(words[last])] & _HEX:
         last += 1
     return last if last > at + _TAIL else at
 
 
 @compiled
-def replace_uuids(text: Bytes, offsets: Ints, placeholder: Bytes, copy: Bytes, ends: Ints) -> None:
-    r"""Copy texts one behind the other, each UUID in them replaced.
+def _copy(words: Words, start: int, end: int, copy: Words, to: int) -> int:
+    """Copy a slice by whole words; give the place behind it. What is written beyond it the next slice writes over."""
+    shift = np.uint64(to) - np.uint64(start)  # a negative one wraps round, and back
+    for at in range(np.uint64(start), np.uint64(end), _EIGHT):
+        copy[at + shift] = words[at]
+    return to + end - start
 
-    A UUID is what ``\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}`` matches, and
-    the placeholder is not longer than the shortest. ``offsets`` are the borders of the texts in ``text``, one more than
-    texts; ``ends`` takes where each copy ends.
+
+@compiled
+def _is(words: Words, at: int, kind: int) -> bool:
+    return _KINDS[np.uint8(words[at])] & kind != 0
+
+
+@compiled
+def _identifier(words: Words, first: int, begin: int, behind: int, end: int) -> tuple[int, int]:
+    """Tell what a run of hexadecimal digits in the text ``first`` to ``end`` begins: (placeholder or -1, its end)."""
+    is_longest = behind - begin == _LONGEST_RUN
+    before = np.uint8(words[begin - 1]) if begin > first else _SPACE
+    if is_longest and behind < end and np.uint8(words[behind]) == _DASH and not _KINDS[before] & _WORD:
+        last = _uuid_end(words, begin, end)
+        if last > begin:
+            return 0, last
+    for at in range(begin, behind):
+        if not _is(words, at, _LOW_HEX):
+            return -1, behind
+    if before == _AT:
+        return 1, behind
+    return (2 if is_longest else -1), behind
+
+
+@compiled
+def mask_identifiers(words: Words, offsets: Ints, placeholders: Words, copy: Words, ends: Ints) -> None:
+    r"""Copy texts one behind the other, UUIDs, object hashes and hexadecimal identifiers in them replaced, in order.
+
+    They are what these match: ``\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}``,
+    ``@[0-9a-f]{5,8}\b`` and ``\b[0-9a-f]{8}\b``. Each begins with a run of five to eight digits that is no part of a
+    longer word, and no such run lies between two bytes that are no digits and less than six apart: so one byte in five
+    is looked at, and text is copied between what is replaced.
+
+    Parameters
+    ----------
+    words : the words that begin at each byte of the texts.
+    offsets : the borders of the texts, one more than texts.
+    placeholders : 3 x 2, each placeholder (a hash's without its @) as a word, and its size.
+    copy : takes the words that begin at each byte of the copies.
+    ends : takes where each copy ends.
     """
     to = 0
     for number in range(len(offsets) - 1):
-        at, end = offsets[number], offsets[number + 1]
-        free = at  # behind the last UUID: none begins before it
+        first, end = offsets[number], offsets[number + 1]
+        copied = first  # what stands before it is copied or replaced
+        at = first + _SHORTEST - 1
         while at < end:
-            begin = at - _FIRST_DASH
-            if text[at] == _DASH and begin >= free and (begin == offsets[number] or not _IS_WORD[text[begin - 1]]):
-                behind = _uuid_end(text, begin, end)
-                if behind > begin:
-                    to -= _FIRST_DASH
-                    for byte in placeholder:
-                        copy[to] = byte
-                        to += 1
-                    at = free = behind
-                    continue
-            copy[to] = text[at]
-            to += 1
-            at += 1
+            if not _is(words, at, _HEX):
+                at += _SHORTEST
+                continue
+            begin, behind = at, at + 1
+            while begin > copied and _is(words, begin - 1, _HEX):
+                begin -= 1
+            while behind < end and _is(words, behind, _HEX):
+                behind += 1
+            at = behind + _SHORTEST
+            if behind - begin < _SHORTEST or behind - begin > _LONGEST_RUN:
+                continue
+            if behind < end and _is(words, behind, _WORD) or begin > copied and _is(words, begin - 1, _WORD):
+                continue
+            found, last = _identifier(words, first, begin, behind, end)
+            if found >= 0:
+                to = _copy(words, copied, begin, copy, to)
+                copy[to] = placeholders[found, 0]
+                to += int(placeholders[found, 1])
+                # The masks behind see a placeholder before what follows: it begins a word.
+                copied, at = last, last + _SHORTEST - 1
+        to = _copy(words, copied, end, copy, to)
         ends[number] = to

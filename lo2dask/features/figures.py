@@ -9,7 +9,7 @@ from lo2dask.features.lines import Slab
 from lo2dask.features.tokens import count_pairs
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
-from lo2dask.parse.lines import Ints
+from lo2dask.parse.lines import Bools, Ints
 
 # "java.lang.RuntimeException: null" or "Caused by: java.sql.SQLException: ...", the first line of a stack trace; an
 # event that continuation lines were merged into has it on a later line of its own.
@@ -71,12 +71,14 @@ class TextFigures:
     def add(self, events: pa.Table, slab: Slab, rows: Ints) -> None:
         """Add a slab's event rows; ``rows`` is the batch's row of each of the slab's sequences."""
         of_line = rows[slab.sequence]
+        # A sequence's lines follow one another, so each run of them is summed at once.
+        runs = np.flatnonzero(np.diff(of_line, prepend=-1))
         for name in ("e_words_len", "e_trigrams_len"):
-            np.add.at(self.sums[name], of_line, events[name].to_numpy().astype(np.int64))
+            np.add.at(self.sums[name], of_line[runs], np.add.reduceat(events[name].to_numpy().astype(np.int64), runs))
         self._add_exceptions(slab, of_line)
         for row, thread, _ in _pairs(events["thread"], of_line, None):
             self.threads[row].add(thread)
-        is_error = pc.equal(events["level"].cast(pa.string()), "ERROR").fill_null(False).to_numpy()
+        is_error = _equals(events["level"], "ERROR")
         for row, logger, count in _pairs(events["logger"], of_line, is_error):
             self.errors[row][logger] = self.errors[row].get(logger, 0) + count
             self.sums["n_error"][row] += count
@@ -114,6 +116,13 @@ class TextFigures:
 
 
 _SUMS = ("e_words_len", "e_trigrams_len", "n_error", "n_exception")
+
+
+def _equals(column: pa.ChunkedArray, value: str) -> Bools:
+    """Tell which rows of a dictionary column have a value; only the few distinct ones are compared."""
+    whole = column.combine_chunks()
+    place = pc.index(whole.dictionary, value).as_py()
+    return np.asarray(whole.indices.fill_null(-1)) == (place if place >= 0 else -2)
 
 
 def _pairs(column: pa.ChunkedArray, rows: Ints, keep: np.ndarray | None) -> list[tuple[int, str, int]]:
