@@ -14,7 +14,12 @@ from lo2dask.parse.lines import Ints
 
 def to_bags(counts: TokenCounts) -> pa.ListArray:
     """Turn (sequences x tokens) counts into a bag column (schema.BAG): tokens in byte order, no zero counts."""
-    matrix, tokens = counts.counts.copy(), counts.tokens
+    return coded_bags(counts).cast(schema.BAG)
+
+
+def coded_bags(counts: TokenCounts) -> pa.ListArray:
+    """Do the same with tokens dictionary-encoded: a part is written so without copying one."""
+    matrix, tokens = counts.counts.copy(), counts.tokens.cast(pa.string())
     if not pc.all(pc.less(tokens[:-1], tokens[1:])).as_py():
         order = pc.array_sort_indices(tokens).to_numpy()
         place = np.empty(len(order), dtype=np.int32)
@@ -23,11 +28,9 @@ def to_bags(counts: TokenCounts) -> pa.ListArray:
         tokens = tokens.take(pa.array(order))
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
-    tokens = tokens.take(pa.array(matrix.indices))
-    pairs = pa.StructArray.from_arrays(
-        [tokens, pa.array(matrix.data.astype(np.int32))], fields=list(schema.BAG.value_type)
-    )
-    return pa.ListArray.from_arrays(pa.array(matrix.indptr.astype(np.int32)), pairs, type=schema.BAG)
+    named = pa.DictionaryArray.from_arrays(pa.array(matrix.indices.astype(np.int32)), tokens)
+    pairs = pa.StructArray.from_arrays([named, pa.array(matrix.data.astype(np.int32))], names=["token", "count"])
+    return pa.ListArray.from_arrays(pa.array(matrix.indptr.astype(np.int32)), pairs)
 
 
 def from_bags(bags: pa.Array | pa.ChunkedArray) -> TokenCounts:

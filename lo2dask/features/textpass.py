@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask import schema
-from lo2dask.features.bags import add_slabs, to_bags
+from lo2dask.features.bags import add_slabs, coded_bags
 from lo2dask.features.figures import TextFigures
 from lo2dask.features.lines import Slab, masked_counts, raw_counts, read_slab
 from lo2dask.features.masks import Mask
@@ -103,7 +103,7 @@ class TextPass:
         figures = self.figures.columns(rows, sequences)
         added = {name: add_slabs(parts, self.n_files) for name, parts in self.counts.items()}
         counts = {name: TokenCounts(found.counts[rows], found.tokens) for name, found in added.items()}
-        bags = {name: to_bags(found) for name, found in counts.items()}
+        bags = {name: coded_bags(found) for name, found in counts.items()}
         columns = {"seq_id": sequences["seq_id"], **figures, **bags, "lines": self._line_bags(rows)}
         codes = np.concatenate(self.line_events) if self.keep_codes and self.line_events else np.zeros(0, np.int32)
         return TextTables(

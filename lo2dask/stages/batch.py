@@ -22,7 +22,7 @@ from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import read_json, status, write_json
-from lo2dask.tables.flat import FlatWriter
+from lo2dask.tables.columns import ColumnWriter
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import checksum, write_part
 
@@ -132,7 +132,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         writer = None
         if job.save_events:
             written.append(job.layout.events / name)
-            writer = stack.enter_context(FlatWriter(written[-1], schema.EVENTS))
+            writer = stack.enter_context(ColumnWriter(written[-1], schema.EVENTS))
         parser = EventParser(keys, job.policy, reading, with_statements=text is not None, heads=job.startup)
         for slab in read_slabs(parser, files):
             startup.add(parser.take_heads())
@@ -169,7 +169,8 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
 def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:
     """Write what the text pass left of one batch; give the files, without the counts that enhancement consumes."""
     spill(layout.counts / name, tables.counted, buckets=1, durable=True)
-    write_part(layout.text / "bags" / name, tables.bags, bags_schema(text.tokens))
+    with ColumnWriter(layout.text / "bags" / name, bags_schema(text.tokens)) as writer:
+        writer.write(tables.bags)
     write_part(layout.text / "lines" / name, tables.lines, LINES)
     written = [layout.text / "bags" / name, layout.text / "lines" / name]
     if text.keep_codes:

@@ -16,7 +16,7 @@ from lo2dask.features.templates import Templates
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.columns import FileKeys, copy_messages
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.schema import seq_id
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
@@ -115,7 +115,8 @@ def _place(file: SourceFile) -> str:
 
 
 def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
-    tables = [slab.select(_COLUMNS) for slab in read_slabs(EventParser(FileKeys.of([file]), policy, Reading()), [file])]
+    slabs = read_slabs(EventParser(FileKeys.of([file]), policy, Reading()), [file])
+    tables = [copy_messages(slab).select(_COLUMNS) for slab in slabs]
     events = pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else pa.table({})
     return with_statements(events) if tables else events
 

@@ -99,19 +99,19 @@ def put_runs(codes: Codes, width_bytes: int, out: Bytes) -> int:
 
 
 @compiled
-def pack_bits(codes: Codes, width: int, out: Bytes) -> None:
-    """Write the low ``width`` bits of each code, from the lowest bit on."""
+def pack_bits(codes: Codes, width: int, out: Codes) -> None:
+    """Write the low ``width`` bits of each code, at most 32, from the lowest bit on; ``out`` has room for them all."""
     waiting, bits, at, wide = _ZERO, _ZERO, 0, np.uint64(width)
     for code in codes:
         waiting |= np.uint64(code) << bits
         bits += wide
-        while bits >= _EIGHT:
-            out[at] = waiting & _LOW_BYTE
-            waiting >>= _EIGHT
-            bits -= _EIGHT
+        if bits >= _HALF:
+            out[at] = waiting & _LOW_HALF
+            waiting >>= _HALF
+            bits -= _HALF
             at += 1
     if bits > _ZERO:
-        out[at] = waiting & _LOW_BYTE
+        out[at] = waiting & _LOW_HALF
 
 
 @compiled

@@ -28,10 +28,10 @@ _BLOCK_MOST = 10 + _MINIBLOCKS + 8 * _BLOCK
 _VARINT_MOST = 10
 
 
-def text_pages(column: pa.StringArray | pa.StringViewArray) -> Iterator[tuple[int, Bytes]]:
+def text_pages(column: pa.StringArray | pa.StringViewArray, size: int = PAGE_BYTES) -> Iterator[tuple[int, Bytes]]:
     """Encode the strings of a column that are not null, page by page (PLAIN): (rows, bytes); the rows count nulls too.
 
-    The bytes of a page are overwritten by those of the next.
+    A page takes ``size`` bytes, or one string that is longer. Its bytes are overwritten by those of the next.
     """
     if len(column) == 0:
         return
@@ -42,7 +42,7 @@ def text_pages(column: pa.StringArray | pa.StringViewArray) -> Iterator[tuple[in
     else:
         longest, put = _from_offsets(column.cast(pa.string()))
     # A string's last word may reach beyond it.
-    page = np.empty(max(PAGE_BYTES, 4 + longest) + 16, dtype=np.uint8)
+    page = np.empty(max(size, 4 + longest) + 16, dtype=np.uint8)
     row = 0
     while row < len(column):
         end, size = put(row, as_words(page, writeable=True))
@@ -78,28 +78,49 @@ def _eight(data: pa.Buffer | None) -> Bytes:
     return text if len(text) >= 8 else np.append(text, np.zeros(8 - len(text), dtype=np.uint8))
 
 
-def codes(column: pa.Array, most: int) -> Bytes:
-    """Encode codes below ``most`` (RLE_DICTIONARY): their width, then runs of equal ones, or all packed bit by bit."""
+def text(column: pa.StringArray) -> Bytes:
+    """Encode the strings of a column without nulls as one page (PLAIN)."""
+    if len(column) == 0:
+        return np.empty(0, dtype=np.uint8)
+    bounds = np.frombuffer(column.buffers()[1], dtype=np.int32)
+    size = int(bounds[column.offset + len(column)] - bounds[column.offset]) + 4 * len(column)
+    return next(page for _, page in text_pages(column, size))
+
+
+def codes(column: pa.Array, most: int) -> bytes:
+    """Encode codes below ``most`` (RLE_DICTIONARY): their width, then the codes."""
+    width = max(1, (most - 1).bit_length())
+    return bytes([width]) + hybrid(column.to_numpy(), width)
+
+
+def hybrid(values: npt.NDArray[np.int32], width: int) -> bytes:
+    """Encode numbers of ``width`` bits (RLE): as runs of equal ones, or all packed bit by bit where runs are short."""
     from lo2dask.tables.compiled import pack_bits, put_runs
 
-    values = column.to_numpy()
-    width = max(1, (most - 1).bit_length())
-    if (runs := 1 + np.count_nonzero(values[1:] != values[:-1])) * _LONG_RUN <= len(values):
-        out = np.empty(1 + runs * (_VARINT_MOST + 4), dtype=np.uint8)
-        out[0] = width
-        return out[: 1 + put_runs(values, (width + 7) // 8, out[1:])]
+    runs = 1 + np.count_nonzero(values[1:] != values[:-1])
+    if runs * _LONG_RUN <= len(values):
+        out = np.empty(runs * (_VARINT_MOST + 4), dtype=np.uint8)
+        return bytes(out[: put_runs(values, (width + 7) // 8, out)])
     groups = -(-len(values) // 8)
-    packed = np.zeros(groups * width, dtype=np.uint8)
+    packed = np.zeros(groups * width // 4 + 1, dtype="<u4")
     pack_bits(values, width, packed)
-    return np.concatenate([[np.uint8(width)], _varint(groups << 1 | 1), packed])
+    return bytes(_varint(groups << 1 | 1)) + packed.tobytes()[: groups * width]
+
+
+def repeated(value: int, count: int) -> bytes:
+    """Encode ``count`` times one number of at most eight bits (RLE)."""
+    return bytes(_varint(count << 1)) + bytes([value])
+
+
+def flags(truths: npt.NDArray[np.bool_]) -> bytes:
+    """Encode truths as numbers of one bit (RLE), all of them packed."""
+    bits = np.packbits(truths, bitorder="little")
+    return bytes(_varint(len(bits) << 1 | 1)) + bytes(bits)
 
 
 def validity(column: pa.Array) -> bytes:
-    """Encode which rows of a column are not null: definition levels of one bit (RLE)."""
-    if column.null_count == 0:
-        return bytes(_varint(len(column) << 1)) + b"\x01"
-    valid = _packed(column.is_valid())
-    return bytes(_varint(len(valid) << 1 | 1)) + bytes(valid)
+    """Encode which rows of a column are not null, as definition levels of one bit."""
+    return flags(_truths(column.is_valid())) if column.null_count else repeated(1, len(column))
 
 
 def differences(column: pa.Array) -> Bytes:
@@ -115,11 +136,7 @@ def differences(column: pa.Array) -> Bytes:
 
 def plain(column: pa.Array) -> npt.NDArray[Any]:
     """Encode numbers or truths (PLAIN): a number as it lies in memory, a truth as one bit."""
-    return _packed(column) if pa.types.is_boolean(column.type) else column.to_numpy()
-
-
-def _packed(truths: pa.BooleanArray) -> Bytes:
-    return np.packbits(_truths(truths), bitorder="little")
+    return np.packbits(_truths(column), bitorder="little") if pa.types.is_boolean(column.type) else column.to_numpy()
 
 
 def _truths(column: pa.BooleanArray) -> npt.NDArray[np.bool_]:

@@ -4,6 +4,7 @@ import datetime
 
 import duckdb
 import hypothesis.strategies as st
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 
 from lo2dask import schema
-from lo2dask.tables import encodings
+from lo2dask.tables import encodings, pages
 from lo2dask.tables.append import add_columns
-from lo2dask.tables.flat import FlatWriter
+from lo2dask.tables.columns import ColumnWriter
 from lo2dask.tables.parts import count_rows, read_part, write_part
 
 FLAT = pa.schema(
@@ -56,8 +57,8 @@ def as_views(table):
     return table.set_column(place, "m_message", table["m_message"].cast(pa.string_view()))
 
 
-def write_flat(path, groups, columns=FLAT):
-    with FlatWriter(path, columns) as writer:
+def write_columns(path, groups, columns=FLAT):
+    with ColumnWriter(path, columns) as writer:
         for group in groups:
             writer.write(group)
     return path
@@ -68,10 +69,10 @@ def write_flat(path, groups, columns=FLAT):
 def test_readers_see_what_arrows_writer_writes(tmp_path_factory, groups, repeats):
     folder = tmp_path_factory.mktemp("flat")
     tables = [pa.concat_tables([table_of(rows)] * repeats) for rows in groups]
-    path = write_flat(folder / "flat.parquet", tables)
+    path = write_columns(folder / "flat.parquet", tables)
     whole = pa.concat_tables([FLAT.empty_table(), *tables])
     write_part(folder / "arrow.parquet", whole, FLAT)
-    seen = write_flat(folder / "views.parquet", [as_views(table) for table in tables])
+    seen = write_columns(folder / "views.parquet", [as_views(table) for table in tables])
     assert seen.read_bytes() == path.read_bytes()
     found = pq.read_table(path)
     assert found.schema.equals(pq.read_schema(folder / "arrow.parquet"))
@@ -87,8 +88,8 @@ def test_text_longer_than_a_page_and_pages_that_begin_inside_a_slice(tmp_path, m
     texts = [None if n % 7 == 3 else f"{n} ü" * (n % 50) for n in range(500)] + ["x" * 5000, None, ""]
     column = pa.array(["left out", *texts]).slice(1)
     one = pa.schema([pa.field("m_message", pa.string())])
-    path = write_flat(tmp_path / "part.parquet", [pa.table([column], schema=one)], one)
-    seen = write_flat(tmp_path / "views.parquet", [as_views(pa.table([column.drop_null()], schema=one))], one)
+    path = write_columns(tmp_path / "part.parquet", [pa.table([column], schema=one)], one)
+    seen = write_columns(tmp_path / "views.parquet", [as_views(pa.table([column.drop_null()], schema=one))], one)
     assert pq.read_table(seen)["m_message"].to_pylist() == [text for text in texts if text is not None]
     assert pq.read_table(path)["m_message"].to_pylist() == texts
     assert pl.read_parquet(path)["m_message"].to_list() == texts
@@ -100,7 +101,7 @@ def test_text_longer_than_a_page_and_pages_that_begin_inside_a_slice(tmp_path, m
 def test_codes_of_every_width_as_runs_and_packed(tmp_path, distinct, repeat):
     values = [f"{n}" for n in range(distinct) for _ in range(repeat if distinct < 1000 else 1)]
     one = pa.schema([pa.field("thread", pa.string())])
-    path = write_flat(tmp_path / "part.parquet", [pa.table([pa.array(values).dictionary_encode()], ["thread"])], one)
+    path = write_columns(tmp_path / "part.parquet", [pa.table([pa.array(values).dictionary_encode()], ["thread"])], one)
     assert read_part(path)["thread"].cast(pa.string()).to_pylist() == values
     assert pl.read_parquet(path)["thread"].to_list() == values
 
@@ -108,7 +109,7 @@ def test_codes_of_every_width_as_runs_and_packed(tmp_path, distinct, repeat):
 def test_statistics_let_a_reader_skip_row_groups(tmp_path):
     groups = [table_of([{**dict.fromkeys(KINDS), "seq_id": name, "line_no": 1, "m_timestamp": time}])
               for name, time in (("b", 5), ("a", 1_000), ("c", None))]  # fmt: skip
-    path = write_flat(tmp_path / "part.parquet", groups)
+    path = write_columns(tmp_path / "part.parquet", groups)
     footer = pq.read_metadata(path)
     bounds = [[footer.row_group(group).column(place).statistics for place in (0, 2)] for group in range(3)]
     assert [(names.min, names.max, names.null_count) for names, _ in bounds] == [(n, n, 0) for n in "bac"]
@@ -120,9 +121,9 @@ def test_statistics_let_a_reader_skip_row_groups(tmp_path):
     assert pq.read_table(path, filters=[("seq_id", "==", "a")]).num_rows == 1
 
 
-def test_a_column_is_added_to_a_flat_part_without_writing_it_again(tmp_path):
+def test_a_column_is_added_to_such_a_part_without_writing_it_again(tmp_path):
     rows = [{**dict.fromkeys(KINDS), "seq_id": "s", "line_no": n, "m_message": f"text {n}"} for n in range(100)]
-    path = write_flat(tmp_path / "part.parquet", [table_of(rows), table_of(rows)])
+    path = write_columns(tmp_path / "part.parquet", [table_of(rows), table_of(rows)])
     ids = pa.table([pa.array([f"e{n % 3}" for n in range(100)])], schema=pa.schema([schema.DRAIN_ID]))
     add_columns(path, [ids, ids], pa.schema([schema.DRAIN_ID]), FLAT.names)
     assert pq.read_table(path)["m_message"].to_pylist() == 2 * [f"text {n}" for n in range(100)]
@@ -133,14 +134,52 @@ def test_the_same_rows_give_the_same_bytes_however_they_are_chunked(tmp_path):
     rows = [{**dict.fromkeys(KINDS), "seq_id": "s", "line_no": n, "thread": f"t{n % 5}"} for n in range(300)]
     whole = table_of(rows)
     pieces = pa.concat_tables([whole.slice(0, 7), whole.slice(7, 200), whole.slice(207)])
-    assert write_flat(tmp_path / "a", [whole]).read_bytes() == write_flat(tmp_path / "b", [whole]).read_bytes()
-    assert pq.read_table(write_flat(tmp_path / "c", [pieces])).equals(whole)
+    assert write_columns(tmp_path / "a", [whole]).read_bytes() == write_columns(tmp_path / "b", [whole]).read_bytes()
+    assert pq.read_table(write_columns(tmp_path / "c", [pieces])).equals(whole)
 
 
-def test_a_failed_block_leaves_nothing_and_a_nested_column_is_refused(tmp_path):
+def bag_column(bags, coded):
+    flat = [pair for bag in bags for pair in bag]
+    tokens = pa.array([token for token, _ in flat], pa.string())
+    pairs = pa.StructArray.from_arrays(
+        [tokens.dictionary_encode() if coded else tokens, pa.array([count for _, count in flat], pa.int32())],
+        names=["token", "count"],
+    )
+    return pa.ListArray.from_arrays(pa.array(np.cumsum([0, *map(len, bags)]), pa.int32()), pairs)
+
+
+PAIRS = st.tuples(st.sampled_from(["a", "bb", "ü", "", "x" * 40]) | st.text(max_size=8), st.integers(1, 2**31 - 1))
+BAGGED = pa.schema([pa.field("seq_id", pa.string()), pa.field("e_words", schema.BAG)])
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(PAIRS, max_size=12), max_size=25), st.booleans(), st.sampled_from([1, 5, 1 << 20]))
+def test_readers_see_bags_as_arrows_writer_writes_them(tmp_path_factory, bags, coded, items):
+    folder = tmp_path_factory.mktemp("bags")
+    table = pa.table([pa.array([f"s{n}" for n in range(len(bags))], pa.string()), bag_column(bags, coded)],
+                     names=BAGGED.names)  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "LIST_ITEMS", items)
+        path = write_columns(folder / "bags.parquet", [table, table.slice(len(bags) // 2)], BAGGED)
+    expected = [[{"token": token, "count": count} for token, count in bag] for bag in bags]
+    expected += expected[len(bags) // 2 :]
+    write_part(folder / "arrow.parquet", table.set_column(1, "e_words", bag_column(bags, False)), BAGGED)
+    assert pq.read_schema(path).equals(pq.read_schema(folder / "arrow.parquet"))
+    assert pq.read_table(path)["e_words"].to_pylist() == expected
+    assert pl.read_parquet(path)["e_words"].to_list() == expected
+    assert [row[0] for row in duckdb.sql(f"select e_words from '{path}'").fetchall()] == expected
+
+
+def test_a_null_list_is_refused(tmp_path):
+    lists = pa.array([None, []], schema.BAG)
+    with pytest.raises(ValueError, match="1 null lists"):
+        write_columns(tmp_path / "part.parquet", [pa.table([pa.array(["a", "b"]), lists], schema=BAGGED)], BAGGED)
+
+
+def test_a_failed_block_leaves_nothing_and_other_nested_columns_are_refused(tmp_path):
     rows = table_of([{**dict.fromkeys(KINDS), "seq_id": "s", "line_no": 1}])
     with pytest.raises(KeyError, match="thread"):
-        write_flat(tmp_path / "part.parquet", [rows, rows.drop_columns(["thread"])])
+        write_columns(tmp_path / "part.parquet", [rows, rows.drop_columns(["thread"])])
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(TypeError, match="no flat columns: e_words"):
-        FlatWriter(tmp_path / "part.parquet", pa.schema([pa.field("e_words", schema.BAG)]))
+    with pytest.raises(TypeError, match="e_words"):
+        ColumnWriter(tmp_path / "part.parquet", pa.schema([pa.field("e_words", schema.TOKEN_LIST)]))
