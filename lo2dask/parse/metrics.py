@@ -1,7 +1,7 @@
 """Metric files to metric samples: Prometheus range queries (JSON) and the published sample's wide tables (CSV).
 
-A range query is a few labels and very many numbers, so the numbers of many files are translated and cast at once;
-only the labels go through a JSON parser. A file of any other shape is read by the JSON parser as a whole.
+A range query is a few labels and very many numbers: the numbers are read by a compiled loop, only the labels go through
+a JSON parser. A file of any other shape is read by the JSON parser as a whole.
 """
 
 import io
@@ -17,15 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from lo2dask import schema
-from lo2dask.parse.lines import padded, slices
+from lo2dask.parse.lines import Ints, as_words, padded, slices
 
-COMMA = 0x2C
-# Indentation is two thirds of a file: it goes first. Arrow reads no plus sign.
-_BLANK = b" \t\r\n+"
-_NUMBERS = b"0123456789.eE-NaInf"
-_STRUCTURE = b'[]":'
-# What is left of one sample when its numbers and all white space are gone.
-_PAIR = b'[,""]'
+_VALUES = b'"values"'
 _TIME_COLUMNS = ("timestamp", "time", "date", "datetime")
 _CASE_COLUMN = "test_name"
 _OWN_COLUMNS = ("__name__", "job", "instance")
@@ -35,13 +29,24 @@ class MetricError(ValueError):
     """A metric file is not what it should be; the message says what it is instead."""
 
 
+Floats = npt.NDArray[np.float64]
+# The labels of a series that have columns of their own, and the others as canonical JSON.
+Own = tuple[str, str | None, str | None, str]
+# A series: its labels, times and values in turn, and the places and texts of the numbers that are still to be cast.
+Found = tuple[Own, Floats, tuple[Ints, pa.StringArray] | None]
+
+
 @dataclass
 class MetricSamples:
-    """Gathers the series of many files; ``table`` casts all their numbers at once."""
+    """Gathers the series of many files; the few numbers that take a general parser are cast together at the end."""
 
-    series: list[tuple[str | None, str | None, str, str | None, str | None, str]] = field(default_factory=list)
+    series: list[tuple[Any, ...]] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
-    sections: list[bytes] = field(default_factory=list)
+    numbers: list[Floats] = field(default_factory=list)
+    odd_places: list[Ints] = field(default_factory=list)
+    odd_texts: list[pa.StringArray] = field(default_factory=list)
+    filled: int = 0
+    known: dict[bytes, Own] = field(default_factory=dict)
 
     def add(self, data: bytes, run: str, test_case: str | None) -> None:
         """Add one range query's answer.
@@ -50,19 +55,34 @@ class MetricSamples:
         ------
         MetricError : it is no JSON, or JSON of another shape.
         """
-        found = _split_series(data)
-        for labels, section, count in _parse_series(data) if found is None else found:
-            self.series.append((run, test_case, *_own_columns(labels)))
-            self.counts.append(count)
-            self.sections.append(section)
+        found = _split_series(data, self.known)
+        if found is None:
+            found = _parse_series(data)
+        for own, numbers, odd in found:
+            self.series.append((run, test_case, *own))
+            self.counts.append(len(numbers) // 2)
+            self.numbers.append(numbers)
+            if odd is not None:
+                self.odd_places.append(odd[0] + self.filled)
+                self.odd_texts.append(odd[1])
+            self.filled += len(numbers)
 
     def table(self) -> pa.Table:
-        """Give all samples (schema.METRICS, text dictionary-encoded) in the order in which they were added."""
-        times, values = _cast(b",".join(section for section in self.sections if section))
+        """Give all samples (schema.METRICS, text dictionary-encoded) in the order in which they were added.
+
+        Raises
+        ------
+        MetricError : a text is no number.
+        """
+        cells = np.concatenate([np.zeros(0), *self.numbers])
+        if self.odd_texts:
+            texts = pc.replace_substring(pa.concat_arrays(self.odd_texts), "+", "")  # Arrow reads no plus sign
+            try:
+                cells[np.concatenate(self.odd_places)] = texts.cast(pa.float64()).to_numpy()
+            except pa.ArrowInvalid as error:
+                raise MetricError(f"no number: {error}") from error
         rows = np.repeat(np.arange(len(self.series), dtype=np.int32), self.counts)
-        if len(rows) != len(values):
-            raise MetricError(f"{len(values)} values for {len(rows)} samples")
-        return sample_table(self.series, rows, times, values)
+        return sample_table(self.series, rows, _from_seconds(cells[0::2]), pa.array(cells[1::2].copy()))
 
 
 def sample_table(
@@ -110,36 +130,63 @@ def parse_wide_table(data: bytes, run: str, names: Iterable[str] = ()) -> pa.Tab
     )
 
 
-def _split_series(data: bytes) -> list[tuple[dict[str, str], bytes, int]] | None:
-    """Cut an answer at its ``"values"``, checking every byte's place; None if it is not exactly of that shape."""
-    head, *pieces = data.split(b'"values"')
-    head = head.lstrip()
-    if not pieces or head[:1] != b"[":
+def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
+    """Read an answer whose series are each ``{"metric": {...}, "values": [...]}``; None if it is not all of that shape.
+
+    ``known`` keeps what the text before ``"values"`` said: most series are asked for again in the next test case.
+    """
+    # Compiled code is loaded by the workers that parse, and by no other process.
+    from lo2dask.parse.samples import read_samples
+
+    buffer = padded(data)
+    words = as_words(buffer)
+    # A sample takes six bytes at least.
+    numbers, odd = np.empty(len(data) // 3 + 2), np.empty((3, len(data) // 3 + 2), dtype=np.int64)
+    found: list[Found] = []
+    at = data.find(b"[") + 1
+    if at == 0 or data[: at - 1].strip():
         return None
-    found = []
-    rest = head[1:]
-    for piece in pieces:
-        close = piece.find(b"}")
-        section = piece[: max(close, 0)].translate(None, _BLANK)
-        count = section.count(b"[") - 1
-        if section.translate(None, _NUMBERS) != b":[" + b",".join([_PAIR] * count) + b"]":
+    while (end := data.find(_VALUES, at)) >= 0:
+        own = known.get(head := data[at:end].strip())
+        if own is None and (own := _read_head(head)) is None:
             return None
-        try:
-            entry = orjson.loads(rest + b'"values":0}')
-        except orjson.JSONDecodeError:
+        known[head] = own
+        behind, count, strange = read_samples(words, end + len(_VALUES), numbers, odd)
+        close = data.find(b"}", behind)
+        if behind < 0 or close < 0 or data[behind:close].strip():
             return None
-        if not isinstance(entry, dict) or set(entry) != {"metric", "values"} or not isinstance(entry["metric"], dict):
+        texts = (odd[0, :strange].copy(), slices(buffer, odd[1, :strange], odd[2, :strange])) if strange else None
+        found.append((own, numbers[:count].copy(), texts))
+        # The next series begins behind a comma, or the list ends.
+        at = close + 1
+        mark = _behind_white(data, at)
+        if data[mark : mark + 1] == b",":
+            at = mark + 1
+        elif data[mark:].strip() == b"]":
+            return found
+        else:
             return None
-        found.append((entry["metric"], section.translate(None, _STRUCTURE), count))
-        rest = piece[close + 1 :].lstrip()
-        if rest[:1] == b",":
-            rest = rest[1:]
-        elif rest.rstrip() != b"]":
-            return None
-    return found if rest.rstrip() == b"]" else None
+    return None
 
 
-def _parse_series(data: bytes) -> list[tuple[dict[str, str], bytes, int]]:
+def _behind_white(data: bytes, at: int) -> int:
+    while data[at : at + 1].isspace():
+        at += 1
+    return at
+
+
+def _read_head(head: bytes) -> Own | None:
+    """Read a series up to its values."""
+    try:
+        entry = orjson.loads(head + b'"values":0}')
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(entry, dict) or set(entry) != {"metric", "values"} or not isinstance(entry["metric"], dict):
+        return None
+    return _own_columns(entry["metric"])
+
+
+def _parse_series(data: bytes) -> list[Found]:
     """Read an answer of another shape: a whole HTTP answer, instant queries, other spacing or order of keys."""
     try:
         content = orjson.loads(data)
@@ -153,7 +200,7 @@ def _parse_series(data: bytes) -> list[tuple[dict[str, str], bytes, int]]:
     return [_plain_series(entry) for entry in content]
 
 
-def _plain_series(entry: Any) -> tuple[dict[str, str], bytes, int]:
+def _plain_series(entry: Any) -> Found:
     labels = entry.get("metric") if isinstance(entry, dict) else None
     if not isinstance(labels, dict):
         raise MetricError("no range query: a series without its metric")
@@ -161,29 +208,17 @@ def _plain_series(entry: Any) -> tuple[dict[str, str], bytes, int]:
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise MetricError("no range query: a series without a list of [time, value] pairs")
     try:
-        texts = [f"{float(time)!r},{float(value)!r}" for time, value in pairs]
+        numbers = np.array([float(cell) for pair in pairs for cell in pair])
     except (TypeError, ValueError) as error:
         raise MetricError(f"no range query: {error}") from error
-    return labels, ",".join(texts).replace("+", "").encode(), len(pairs)
+    return _own_columns(labels), numbers, None
 
 
-def _own_columns(labels: dict[str, Any]) -> tuple[str, str | None, str | None, str]:
+def _own_columns(labels: dict[str, Any]) -> Own:
     """Give name, job and instance, which have their own columns, and all other labels as canonical JSON."""
     others = {key: value for key, value in labels.items() if key not in _OWN_COLUMNS}
     text = orjson.dumps(others, option=orjson.OPT_SORT_KEYS).decode()
     return str(labels.get("__name__", "")), labels.get("job"), labels.get("instance"), text
-
-
-def _cast(numbers: bytes) -> tuple[pa.Array, pa.Array]:
-    """Cast ``time,value,time,value`` text: (timestamps in ms, float64 values)."""
-    buffer = padded(numbers + b"," if numbers else b"")
-    ends = np.flatnonzero(buffer == COMMA)
-    starts = np.append(0, ends[:-1] + 1) if len(ends) else ends
-    try:
-        cells = slices(buffer, starts, ends).cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid as error:
-        raise MetricError(f"no number: {error}") from error
-    return _from_seconds(cells[0::2]), pa.array(cells[1::2])
 
 
 def _from_seconds(seconds: np.ndarray) -> pa.Array:
@@ -231,8 +266,11 @@ def parse_iso(cells: pa.Array, unit: str) -> pa.Array:
     MetricError : a cell is no time.
     """
     plain = _or_null(cells)
-    offset = pc.match_substring_regex(plain, r"(?:Z|[+-]\d{2}:?\d{2})$").fill_null(True)
-    aware = pc.if_else(offset, plain, pc.binary_join_element_wise(plain, "Z", ""))
+    # What Jaeger writes is told without looking at each cell with a regular expression.
+    aware = plain
+    if not pc.all(pc.ends_with(plain, "+00:00")).as_py():
+        offset = pc.match_substring_regex(plain, r"(?:Z|[+-]\d{2}:?\d{2})$").fill_null(True)
+        aware = pc.if_else(offset, plain, pc.binary_join_element_wise(plain, "Z", ""))
     try:
         return aware.cast(pa.timestamp(unit, "UTC")).cast(pa.timestamp(unit))
     except pa.ArrowInvalid as error:

@@ -24,12 +24,13 @@ PHYSICAL = {
     pa.int32(): 1,
     pa.int64(): 2,
     pa.timestamp("ms"): 2,
+    pa.timestamp("us"): 2,
     pa.float64(): 5,
     _TEXT: 6,
     _CODED: 6,
 }
 # Ascending numbers: their differences take a tenth of the place, and need no codec to get there.
-DELTAS = ("line_no", "m_timestamp")
+DELTAS = ("line_no", "m_timestamp", "timestamp")
 # A dictionary pays where its strings are repeated so often on average.
 _REPEATED = 2
 # Pages of lists hold whole lists, and about so many items.
