@@ -28,18 +28,26 @@ def add_windows(
 ) -> int:
     """Add the windows of three bytes within each slice to ``counts``, and list the cells that were empty before.
 
-    The rows of ``slices`` (3 x slices) say where each begins and ends, and how often it counts. The columns of
-    ``numbers`` (256 x 3) say what a byte at a window's first, second and third place adds to the number of its cell.
+    The rows of ``slices`` (3 x slices) say where each begins and ends, and how often it counts. ``numbers`` numbers the
+    256 bytes; the last of it says how many numbers there are, n: the window of the numbers a, b, c has the cell
+    ``(a * n + b) * n + c``.
 
     Returns
     -------
     how many places of ``cells`` are filled, of which ``filled`` were before.
     """
+    size = numbers[256]
+    square = size * size
     for number in range(slices.shape[1]):
         # Unsigned, as Numba then leaves out the test whether an index counts from the end.
         start, stop, weight = np.uint64(slices[0, number]), np.uint64(slices[1, number]), slices[2, number]
+        if start + _TWO >= stop:
+            continue
+        first, second = numbers[text[start]], numbers[text[start + _ONE]]
         for at in range(start + _TWO, stop):
-            cell = numbers[text[at - _TWO], 0] + numbers[text[at - _ONE], 1] + numbers[text[at], 2]
+            third = numbers[text[at]]
+            cell = first * square + second * size + third
+            first, second = second, third
             if counts[cell] == 0:
                 cells[filled] = cell
                 filled += 1
@@ -48,10 +56,11 @@ def add_windows(
 
 
 @compiled
-def mark_bytes(text: Bytes, seen: npt.NDArray[np.bool_]) -> None:
-    """Mark the bytes that occur in a text."""
-    for byte in text:
-        seen[byte] = True
+def mark_bytes(text: Bytes, slices: Ints, seen: npt.NDArray[np.bool_]) -> None:
+    """Mark the bytes that occur in slices of a text."""
+    for number in range(slices.shape[1]):
+        for at in range(np.uint64(slices[0, number]), np.uint64(slices[1, number])):
+            seen[text[at]] = True
 
 
 @compiled

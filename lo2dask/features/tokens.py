@@ -140,6 +140,17 @@ def pack_windows(buffer: npt.NDArray[np.uint8], at: Ints) -> npt.NDArray[np.int3
     return (wide[at] << 14) | (wide[at + 1] << 7) | wide[at + 2]
 
 
+def packed_trigrams(texts: pa.Array) -> npt.NDArray[np.int32] | None:
+    """Pack texts that are each three ASCII characters into 21 bits; None if one is not."""
+    text, offsets = text_bytes(texts)
+    if (np.diff(offsets) != 3).any():
+        return None
+    letters = text[offsets[0] : offsets[-1]].reshape(-1, 3)
+    if letters.max(initial=0) >= 0x80:
+        return None
+    return letters[:, 0].astype(np.int32) << 14 | letters[:, 1].astype(np.int32) << 7 | letters[:, 2]
+
+
 def unpack_trigrams(keys: Ints) -> pa.StringArray:
     """Turn packed trigrams back into text."""
     letters = np.empty((len(keys), 3), dtype=np.uint8)

@@ -29,23 +29,25 @@ from lo2dask.parse.lines import Bytes, Ints
 class Alphabet:
     """The bytes that occur: ``letters`` maps a number to its byte.
 
-    The window of the numbers a, b, c of n has the cell ``(a * n + b) * n + c``; the columns of ``numbers`` (256 x 3)
-    say what a byte at its first, second and third place adds to that.
+    The window of the numbers a, b, c of n has the cell ``(a * n + b) * n + c``. ``numbers`` maps each of the 256 bytes
+    to its number, and has n behind them.
     """
 
     numbers: npt.NDArray[np.uint64]
     letters: Ints
 
     @classmethod
-    def of(cls, buffer: Bytes) -> "Alphabet":
-        """Number the bytes of a buffer."""
+    def of(cls, *texts: tuple[Bytes, Ints]) -> "Alphabet":
+        """Number the bytes of slices of texts."""
         from lo2dask.features.compiled import mark_bytes
 
         seen = np.zeros(256, dtype=np.bool_)
-        mark_bytes(buffer, seen)
+        for text, slices in texts:
+            mark_bytes(text, slices, seen)
         letters = np.flatnonzero(seen)
-        numbers = np.zeros((256, 3), dtype=np.uint64)
-        numbers[letters] = np.outer(np.arange(len(letters)), [len(letters) ** 2, len(letters), 1])
+        numbers = np.zeros(257, dtype=np.uint64)
+        numbers[letters] = np.arange(len(letters))
+        numbers[256] = len(letters)
         return cls(numbers, letters)
 
     @property
@@ -75,13 +77,13 @@ def count_message_trigrams(
     those by sequence: what a sequence's equal statements hold is counted once.
     """
     text, offsets = text_bytes(messages)
-    alphabet = Alphabet.of(text[offsets[0] : offsets[-1]])
-    if not alphabet.is_ascii:
-        return _count_by_line(messages, sequence, by_statement.shape[0])
     ends, borders = text_bytes(statements)
     heads = np.diff(offsets) - np.diff(borders)[statement]
     # Two more bytes, for the windows that begin in the head and end in the statement.
     lines = _slices(offsets[:-1], np.minimum(offsets[:-1] + heads + 2 * (heads > 0), offsets[1:]))
+    alphabet = Alphabet.of((text, lines), (ends, borders[[0, -1]][:, None]))
+    if not alphabet.is_ascii:
+        return _count_by_line(messages, sequence, by_statement.shape[0])
     texts = np.stack([borders[:-1][by_statement.indices], borders[1:][by_statement.indices], by_statement.data])
     runs = [
         (row, [(text, lines[:, first:last]), (ends, texts[:, slice(*by_statement.indptr[row : row + 2])])])
@@ -101,7 +103,7 @@ def _count_by_line(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCo
     owners = sequence[plain.to_numpy(zero_copy_only=False)]
     bounds = _slices(offsets[:-1], offsets[1:])
     runs = [(row, [(text, bounds[:, first:last])]) for row, first, last in _runs(owners)]
-    ascii_lines = _count_runs(runs, Alphabet.of(text), n_sequences)
+    ascii_lines = _count_runs(runs, Alphabet.of((text, bounds)), n_sequences)
     return join_counts([ascii_lines, TokenCounts(in_order(summed), rest.tokens)])
 
 
@@ -119,7 +121,7 @@ def _runs(sequence: Ints) -> list[tuple[int, int, int]]:
 
 
 def _count_runs(runs: list[tuple[int, list[tuple[Bytes, Ints]]]], alphabet: Alphabet, n_rows: int) -> TokenCounts:
-    """Count the windows of texts and their slices, given for each row: (n_rows x trigrams)."""
+    """Count the windows of texts and their slices, given for each row in ascending order: (n_rows x trigrams)."""
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import add_windows
 
@@ -129,7 +131,7 @@ def _count_runs(runs: list[tuple[int, list[tuple[Bytes, Ints]]]], alphabet: Alph
         filled = 0
         for text, slices in texts:
             filled = add_windows(text, slices, alphabet.numbers, table, cells, filled)
-        found.append(cells[:filled].copy())
+        found.append(np.sort(cells[:filled]))
         counts.append(table[found[-1]])
         table[found[-1]] = 0
     rows = np.repeat([row for row, _ in runs], [len(part) for part in found[1:]])
@@ -149,5 +151,7 @@ def _gather(rows: Ints, cells: Ints, counts: npt.NDArray[np.int32], form: tuple[
     if not whole.all():
         kept = columns >= 0
         rows, counts, columns = rows[kept], counts[kept], columns[kept]
-    matrix = sparse.coo_matrix((counts, (rows, columns)), shape=(n_rows, int(whole.sum())), dtype=np.int32)
-    return TokenCounts(in_order(matrix), unpack_trigrams(packed[whole]))
+    # Cells ascend within each row and rows do, and both stand for what they number in its order.
+    indptr = np.append(0, np.cumsum(np.bincount(rows, minlength=n_rows))).astype(np.int32)
+    matrix = sparse.csr_matrix((counts, columns, indptr), shape=(n_rows, int(whole.sum())))
+    return TokenCounts(matrix, unpack_trigrams(packed[whole]))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.features.tokens import TokenCounts, encode_texts, padded_text
+from lo2dask.features.tokens import TokenCounts, encode_texts, packed_trigrams, padded_text, unpack_trigrams
 from lo2dask.parse.lines import Bools, hash_slices
 from lo2dask.storage import is_local, open_read, replacing
 
@@ -25,6 +25,8 @@ COUNTED = pa.schema(
 # Distinct tokens that a reducing task holds, as text and counts; adding them up takes some five times as much.
 MOST_BYTES = 32 << 20
 _MOST_SHARES = 1 << 10
+# So many trigrams are added up in a table of all that ASCII can write; fewer by a hash table, as other tokens are.
+_MANY_TOKENS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,18 @@ def count_tokens(counts: TokenCounts, rows: Bools | None = None) -> pa.Table:
 def merge_counts(tables: Iterable[pa.Table]) -> pa.Table:
     """Add counted tokens of several parts."""
     total = pa.concat_tables([COUNTED.empty_table(), *tables])
-    encoded = encode_texts(total["token"].combine_chunks())
-    codes, width = encoded.indices.to_numpy(), len(encoded.dictionary)
-    sums = [np.bincount(codes, weights=total[name].to_numpy(), minlength=width) for name in COUNTED.names[1:]]
-    return pa.table([encoded.dictionary, *(pa.array(added.astype(np.int64)) for added in sums)], schema=COUNTED)
+    added = total["token"].combine_chunks()
+    keys = packed_trigrams(added) if len(added) >= _MANY_TOKENS else None
+    if keys is None:
+        encoded = encode_texts(added)
+        codes, tokens = encoded.indices.to_numpy(), encoded.dictionary
+    else:
+        codes, tokens = keys, None
+    sums = [np.bincount(codes, weights=total[name].to_numpy()).astype(np.int64) for name in COUNTED.names[1:]]
+    if tokens is None:
+        found = np.flatnonzero(sums[0])
+        tokens, sums = unpack_trigrams(found), [column[found] for column in sums]
+    return pa.table([tokens, *map(pa.array, sums)], schema=COUNTED)
 
 
 def count_bags(bags: pa.Array | pa.ChunkedArray) -> pa.Table:

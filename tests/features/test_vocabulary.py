@@ -196,3 +196,17 @@ def test_the_bundled_vectorizer_makes_the_same_rows() -> None:
     columns = Columns({"words": pa.array(["a", "b"])}, ("seq_len",), (2.0,))
     rows = [{"a": 1, "b": 2, "seq_len": 4, "new": 9}, {"b": 1, "seq_len": 2}]
     assert (to_sklearn(columns).transform(rows) != to_matrix(part, columns, binary=False)).nnz == 0
+
+
+@pytest.mark.parametrize("odd", [(), ("ü12",), ("ab",), ("abcd",)])
+def test_many_trigrams_are_added_up_as_other_tokens_are(monkeypatch: pytest.MonkeyPatch, odd: tuple[str, ...]) -> None:
+    words = [*(f"{letter}{number}" for letter in "a Z~" for number in range(10, 99)), *odd]
+    parts = [
+        pa.table([pa.array(words[start:]), pa.array(range(1, 1 + len(words) - start)), pa.array([7] * (len(words) - start))],
+                 schema=COUNTED)
+        for start in (0, 3, 50)
+    ]  # fmt: skip
+    expected = merge_counts(parts).sort_by("token")
+    monkeypatch.setattr(vocabulary, "_MANY_TOKENS", 0)
+    assert merge_counts(parts).sort_by("token").equals(expected)
+    assert expected["count"].to_pylist().count(21) == len(words) - 50
