@@ -201,11 +201,10 @@ def test_the_bundled_vectorizer_makes_the_same_rows() -> None:
 @pytest.mark.parametrize("odd", [(), ("ü12",), ("ab",), ("abcd",)])
 def test_many_trigrams_are_added_up_as_other_tokens_are(monkeypatch: pytest.MonkeyPatch, odd: tuple[str, ...]) -> None:
     words = [*(f"{letter}{number}" for letter in "a Z~" for number in range(10, 99)), *odd]
+    tables = [words[start:] for start in (0, 3, 50)]
     parts = [
-        pa.table([pa.array(words[start:]), pa.array(range(1, 1 + len(words) - start)), pa.array([7] * (len(words) - start))],
-                 schema=COUNTED)
-        for start in (0, 3, 50)
-    ]  # fmt: skip
+        pa.table([pa.array(t), pa.array(range(1, 1 + len(t))), pa.array([7] * len(t))], schema=COUNTED) for t in tables
+    ]
     expected = merge_counts(parts).sort_by("token")
     monkeypatch.setattr(vocabulary, "_MANY_TOKENS", 0)
     assert merge_counts(parts).sort_by("token").equals(expected)
