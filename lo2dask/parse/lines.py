@@ -31,6 +31,7 @@ class Lines:
     raw_ends: Ints
     words: Ints
     is_ascii: bool
+    has_nul: bool
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,12 @@ def find_lines(buffer: Bytes) -> Lines:
     room = size // _SHORT_LINE + 1
     while True:
         bounds, spaces = np.empty((3, room), dtype=np.int64), np.empty(room, dtype=np.int64)
-        count, is_ascii = scan.find_lines(words, size, bounds, spaces)
+        count, is_ascii, has_nul = scan.find_lines(words, size, bounds, spaces)
         if count <= room:
             break
         room = count
     starts, ends, raw_ends = bounds[:, :count]
-    return Lines(starts, ends, raw_ends, spaces[:count] + 1, is_ascii)
+    return Lines(starts, ends, raw_ends, spaces[:count] + 1, is_ascii, has_nul)
 
 
 def scan_headers(buffer: Bytes, starts: Ints, ends: Ints) -> Header:
@@ -158,5 +159,7 @@ def hash_slices(buffer: Bytes, starts: Ints, ends: Ints) -> npt.NDArray[np.uint6
 
 def as_words(buffer: Bytes, writeable: bool = False) -> npt.NDArray[np.uint64]:
     """View a buffer as the words that begin at each of its bytes."""
+    words: npt.NDArray[np.uint64] = np.ndarray((len(buffer) - 7,), "<u8", buffer.data, strides=(1,))
     # What is only read is always read-only: to Numba that is a type, and each has code of its own.
-    return np.lib.stride_tricks.as_strided(buffer[:8].view("<u8"), (len(buffer) - 7,), (1,), writeable=writeable)
+    words.flags.writeable = writeable
+    return words

@@ -120,7 +120,14 @@ def flags(truths: npt.NDArray[np.bool_]) -> bytes:
 
 def validity(column: pa.Array) -> bytes:
     """Encode which rows of a column are not null, as definition levels of one bit."""
-    return flags(_truths(column.is_valid())) if column.null_count else repeated(1, len(column))
+    if column.null_count == 0:
+        return repeated(1, len(column))
+    if column.offset:
+        return flags(_truths(column.is_valid()))
+    # Arrow packs them as Parquet does, but for what lies behind the last one.
+    bits = np.frombuffer(column.buffers()[0], dtype=np.uint8)[: -(-len(column) // 8)].copy()
+    bits[-1] &= 0xFF >> -len(column) % 8
+    return bytes(_varint(len(bits) << 1 | 1)) + bytes(bits)
 
 
 def differences(column: pa.Array) -> Bytes:

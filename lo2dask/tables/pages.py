@@ -104,11 +104,12 @@ class ColumnChunk:
             return
         # Of a column that is not text a page holds all rows: they are few bytes.
         whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-        found = whole.drop_null() if whole.null_count else whole
         if self.kind == _CODED:
             self._write_dictionary(whole.dictionary)
-            self._write_data(_CODES, _flat(whole), codes(found.indices, len(whole.dictionary)))
-        elif self.path[0] in DELTAS:
+            self._write_data(_CODES, _flat(whole), codes(whole.indices.drop_null(), len(whole.dictionary)))
+            return
+        found = whole.drop_null() if whole.null_count else whole
+        if self.path[0] in DELTAS:
             self._write_data(_DELTAS, _flat(whole), differences(found.cast(pa.int64())))
         else:
             self._write_data(_PLAIN, _flat(whole), plain(found))
