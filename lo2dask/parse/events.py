@@ -260,7 +260,7 @@ def _lay_out(lines: Lines, chunk: list[Segment]) -> _Layout:
         np.repeat(heads, counts), np.repeat(borders, counts),
         np.repeat(np.array([segment.lost for segment in chunk], dtype=np.int64), counts),
         sum(len(segment.data) for segment in chunk), not last.whole, not chunk[0].first,
-        lines.is_ascii, lines.has_nul,
+        lines.is_ascii, any(b"\0" in segment.data for segment in chunk),
     )  # fmt: skip
 
 

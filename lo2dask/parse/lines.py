@@ -31,7 +31,6 @@ class Lines:
     raw_ends: Ints
     words: Ints
     is_ascii: bool
-    has_nul: bool
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,12 @@ def find_lines(buffer: Bytes) -> Lines:
     room = size // _SHORT_LINE + 1
     while True:
         bounds, spaces = np.empty((3, room), dtype=np.int64), np.empty(room, dtype=np.int64)
-        count, is_ascii, has_nul = scan.find_lines(words, size, bounds, spaces)
+        count, is_ascii = scan.find_lines(words, size, bounds, spaces)
         if count <= room:
             break
         room = count
     starts, ends, raw_ends = bounds[:, :count]
-    return Lines(starts, ends, raw_ends, spaces[:count] + 1, is_ascii, has_nul)
+    return Lines(starts, ends, raw_ends, spaces[:count] + 1, is_ascii)
 
 
 def scan_headers(buffer: Bytes, starts: Ints, ends: Ints) -> Header:
