@@ -3,41 +3,43 @@
 A statement is what the code wrote, "LEVEL logger method - message", or the whole line where there is no head.
 """
 
-from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lo2dask.features.tokens import NEWLINE, text_bytes
+from lo2dask.features.tokens import text_bytes
 from lo2dask.parse.chunks import CHUNK_BYTES
 from lo2dask.parse.columns import STATEMENT
-from lo2dask.parse.lines import Bytes, Ints, encode_slices, padded, scan_headers
+from lo2dask.parse.lines import HEAD_BYTES, Ints, encode_slices, padded
 
 
 def with_statements(events: pa.Table) -> pa.Table:
-    """Add ``_statement`` to event rows that come from disk (columns m_message and thread)."""
-    messages = events["m_message"].combine_chunks()
-    buffer, offsets = text_bytes(messages)
-    parts = [encode_slices(*_statements(buffer, borders)) for borders in _pieces(offsets)]
-    column = pa.chunked_array(parts, STATEMENT.type).unify_dictionaries()
-    return events.append_column(STATEMENT, column)
+    """Add ``_statement`` to event rows that come from disk (columns m_message, thread, correlation_id)."""
+    text, offsets = text_bytes(events["m_message"].combine_chunks())
+    starts = offsets[:-1] + _head_sizes(events)
+    parts = []
+    for first, last in pairwise(_borders(offsets)):
+        begin, end = offsets[first], offsets[last]
+        rows = slice(first, last)
+        parts.append(encode_slices(padded(text[begin:end].data), starts[rows] - begin, offsets[1:][rows] - begin))
+    return events.append_column(STATEMENT, pa.chunked_array(parts, STATEMENT.type).unify_dictionaries())
 
 
-def _statements(buffer: Bytes, borders: Ints) -> tuple[Bytes, Ints, Ints]:
-    """Find the statements of consecutive messages: (padded buffer, starts, ends)."""
-    text = padded(buffer[borders[0] : borders[-1]].tobytes())
-    starts, ends = borders[:-1] - borders[0], borders[1:] - borders[0]
-    # The header is on a merged event's first line.
-    newlines = np.append(np.flatnonzero(text == NEWLINE), len(text))
-    first_ends = np.minimum(ends, newlines[np.searchsorted(newlines[:-1], starts)])
-    return text, scan_headers(text, starts, first_ends).statement, ends
+def _head_sizes(events: pa.Table) -> Ints:
+    """Give the bytes of each line's head: a line that has one has a thread and a correlation id, if only empty ones."""
+    thread = events["thread"].combine_chunks()
+    sizes = np.append(pc.binary_length(thread.dictionary).to_numpy(), 0)[thread.indices.fill_null(-1).to_numpy()]
+    correlation = pc.binary_length(events["correlation_id"].combine_chunks()).fill_null(0).to_numpy()
+    headed = thread.is_valid().to_numpy(zero_copy_only=False)
+    return np.where(headed, HEAD_BYTES + sizes + correlation, 0).astype(np.int64)
 
 
-def _pieces(offsets: Ints) -> Iterator[Ints]:
-    """Cut the offsets of messages into runs of about CHUNK_BYTES of text, each with both of its borders."""
-    start = 0
-    while start < len(offsets) - 1:
-        end = int(np.searchsorted(offsets, offsets[start] + CHUNK_BYTES, side="right"))
-        end = min(max(end, start + 2), len(offsets))
-        yield offsets[start:end]
-        start = end - 1
+def _borders(offsets: Ints) -> list[int]:
+    """Cut messages, given by their offsets, into runs of about CHUNK_BYTES of text; give the rows between them."""
+    borders = [0]
+    while borders[-1] < len(offsets) - 1:
+        end = int(np.searchsorted(offsets, offsets[borders[-1]] + CHUNK_BYTES, side="right")) - 1
+        borders.append(max(end, borders[-1] + 1))
+    return borders

@@ -16,6 +16,8 @@ PADDING = 48
 _SHORT_LINE = 32
 # "HH:MM:SS.mmm [" stands before a thread's name, "]  " behind it.
 _THREAD_AT, _THREAD_CLOSE = 14, 3
+# What stands before a statement beside thread and correlation id: the above, and a space.
+HEAD_BYTES = _THREAD_AT + _THREAD_CLOSE + 1
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,13 @@ def test_equal_statements_are_held_once() -> None:
 @pytest.mark.parametrize("size", [1, 40, 1 << 20])
 def test_stored_events_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(statements, "CHUNK_BYTES", size)
-    head = "10:00:00.001 [main]  "
-    messages = [f"{head}{'x' * 22} INFO  a.B c - one {n}" if n % 3 else f"bare {n}" for n in range(20)]
-    found = with_statements(pa.table({"m_message": messages}))["_statement"].to_pylist()
-    assert found == [f"INFO  a.B c - one {n}" if n % 3 else f"bare {n}" for n in range(20)]
-    empty = pa.table({"m_message": pa.array([], pa.string())})
-    assert with_statements(empty)["_statement"].to_pylist() == []
+    heads = [(f"main{'ü' * (n % 4)}", "x" * (n % 23)) if n % 3 else (None, None) for n in range(20)]
+    lines = [f"INFO  a.B c - one {n}" if n % 3 else f"bare {n}" for n in range(20)]
+    whole = [line if thread is None else f"10:00:00.001 [{thread}]  {correlation} {line}"
+             for (thread, correlation), line in zip(heads, lines, strict=True)]  # fmt: skip
+    threads, correlations = (pa.array(column, pa.string()) for column in zip(*heads, strict=True))
+    columns = {"m_message": whole, "thread": threads.dictionary_encode(), "correlation_id": correlations}
+    events = pa.table(columns)
+    assert with_statements(events)["_statement"].to_pylist() == lines
+    assert with_statements(events.slice(7))["_statement"].to_pylist() == lines[7:]
+    assert with_statements(events.slice(0, 0))["_statement"].to_pylist() == []
