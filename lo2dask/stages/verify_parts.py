@@ -145,7 +145,8 @@ def check_files(outputs: dict[str, list[Any]], checks: Checks) -> Iterator[Probl
 def named_ids(name: str, root: Path, wanted: npt.NDArray[np.uint64]) -> list[tuple[str, str]]:
     """Name the sequences of a part whose hashes are wanted: (seq_id, part)."""
     ids = strings(read_part(Layout(root).sequences / name, ["seq_id"])["seq_id"]).to_pylist()
-    return [(ids[row], name) for row in np.flatnonzero(np.isin(hashes(ids, 0), wanted))]
+    # By sorting: NumPy 2.0 fails where it looks whether a table would do, on hashes that fill 64 bits.
+    return [(ids[row], name) for row in np.flatnonzero(np.isin(hashes(ids, 0), wanted, kind="sort"))]
 
 
 def _sequences(name: str, record: dict[str, Any], checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
