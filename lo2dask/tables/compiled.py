@@ -60,7 +60,8 @@ def put_views(words: Words, size: int, views: Words, row: int, page: Words) -> t
         at += _FOUR
         if length <= _INLINE:
             page[at] = views[view + _FOUR]
-            page[at + _EIGHT] = views[view + _EIGHT] >> _HALF
+            if length > _EIGHT:  # there may be no room for a second word that is not needed
+                page[at + _EIGHT] = views[view + _EIGHT] >> _HALF
         else:
             start = views[view + _EIGHT] >> _HALF
             shift = at - start

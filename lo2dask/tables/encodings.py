@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lo2dask.parse.lines import as_words
+from lo2dask.tables.thrift import varint
 
 Bytes = npt.NDArray[np.uint8]
 # Fills a page from a row on: the first row left out, and the page's size.
@@ -104,18 +105,18 @@ def hybrid(values: npt.NDArray[np.int32], width: int) -> bytes:
     groups = -(-len(values) // 8)
     packed = np.zeros(groups * width // 4 + 1, dtype="<u4")
     pack_bits(values, width, packed)
-    return bytes(_varint(groups << 1 | 1)) + packed.tobytes()[: groups * width]
+    return varint(groups << 1 | 1) + packed.tobytes()[: groups * width]
 
 
 def repeated(value: int, count: int) -> bytes:
     """Encode ``count`` times one number of at most eight bits (RLE)."""
-    return bytes(_varint(count << 1)) + bytes([value])
+    return varint(count << 1) + bytes([value])
 
 
 def flags(truths: npt.NDArray[np.bool_]) -> bytes:
     """Encode truths as numbers of one bit (RLE), all of them packed."""
     bits = np.packbits(truths, bitorder="little")
-    return bytes(_varint(len(bits) << 1 | 1)) + bytes(bits)
+    return varint(len(bits) << 1 | 1) + bytes(bits)
 
 
 def validity(column: pa.Array) -> bytes:
@@ -127,7 +128,7 @@ def validity(column: pa.Array) -> bytes:
     # Arrow packs them as Parquet does, but for what lies behind the last one.
     bits = np.frombuffer(column.buffers()[0], dtype=np.uint8)[: -(-len(column) // 8)].copy()
     bits[-1] &= 0xFF >> -len(column) % 8
-    return bytes(_varint(len(bits) << 1 | 1)) + bytes(bits)
+    return varint(len(bits) << 1 | 1) + bytes(bits)
 
 
 def differences(column: pa.Array) -> Bytes:
@@ -135,7 +136,7 @@ def differences(column: pa.Array) -> Bytes:
     from lo2dask.tables.compiled import put_differences
 
     values = column.to_numpy()
-    head = np.concatenate([_varint(_BLOCK), _varint(_MINIBLOCKS), _varint(len(values))])
+    head = np.frombuffer(varint(_BLOCK) + varint(_MINIBLOCKS) + varint(len(values)), dtype=np.uint8)
     out = np.empty(len(head) + _VARINT_MOST + -(-len(values) // _BLOCK) * _BLOCK_MOST, dtype=np.uint8)
     out[: len(head)] = head
     return out[: put_differences(values, out, len(head))]
@@ -148,12 +149,3 @@ def plain(column: pa.Array) -> npt.NDArray[Any]:
 
 def _truths(column: pa.BooleanArray) -> npt.NDArray[np.bool_]:
     return column.to_numpy(zero_copy_only=False)
-
-
-def _varint(value: int) -> Bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return np.frombuffer(out, dtype=np.uint8)

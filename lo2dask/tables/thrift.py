@@ -91,20 +91,21 @@ def _write(kind: int, value: Any) -> bytes:
     if kind == DOUBLE:
         return bytes(value)
     if kind == BINARY:
-        return _varint(len(value)) + value
+        return varint(len(value)) + value
     if kind in (LIST, SET):
         element, values = value
         count = len(values)
-        head = bytes([count << 4 | element]) if count < 15 else bytes([0xF0 | element]) + _varint(count)
+        head = bytes([count << 4 | element]) if count < 15 else bytes([0xF0 | element]) + varint(count)
         return head + b"".join(_write(element, item) for item in values)
     return write_struct(value)
 
 
 def _signed(value: int) -> bytes:
-    return _varint(value << 1 if value >= 0 else (-value << 1) - 1)
+    return varint(value << 1 if value >= 0 else (-value << 1) - 1)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Write a number seven bits a byte, the lowest first."""
     if value < 0x80:
         return bytes((value,))
     out = bytearray()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from lo2dask import schema
+from lo2dask.parse.lines import as_words
 from lo2dask.tables import encodings, pages
 from lo2dask.tables.append import add_columns
 from lo2dask.tables.columns import ColumnWriter
@@ -94,6 +95,19 @@ def test_text_longer_than_a_page_and_pages_that_begin_inside_a_slice(tmp_path, m
     assert pq.read_table(path)["m_message"].to_pylist() == texts
     assert pl.read_parquet(path)["m_message"].to_list() == texts
     assert [row[0] for row in duckdb.sql(f"from '{path}'").fetchall()] == texts
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 7, 8, 9, 12, 13, 30])
+def test_nothing_is_written_behind_a_page(length):
+    column = pa.array(["x" * length] * 40, pa.string())
+    for strings, put in ((column, encodings._from_offsets), (column.cast(pa.string_view()), encodings._from_views)):
+        if len(strings.buffers()) != 3:  # views that hold all of their text
+            strings = pa.Array.from_buffers(pa.string_view(), 40, [*strings.buffers(), pa.py_buffer(b"")])
+        for size in range(48, 96):
+            room = np.full(size + 32, 0xAA, dtype=np.uint8)
+            row, filled = put(strings)[1](0, as_words(room[:size], writeable=True))
+            assert (room[size:] == 0xAA).all()
+            assert bytes(room[:filled]) == (length.to_bytes(4, "little") + b"x" * length) * row
 
 
 @pytest.mark.parametrize("distinct", [1, 2, 3, 255, 256, 257, 70_000])
