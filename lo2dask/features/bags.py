@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask import schema
-from lo2dask.features.tokens import TokenCounts, encode_texts, in_order, join_counts
+from lo2dask.features.tokens import TokenCounts, encode_texts, in_order, join_counts, order_texts
 from lo2dask.parse.lines import Ints
 
 
@@ -21,11 +21,9 @@ def coded_bags(counts: TokenCounts) -> pa.ListArray:
     """Do the same with tokens dictionary-encoded: a part is written so without copying one."""
     matrix, tokens = counts.counts.copy(), counts.tokens.cast(pa.string())
     if not pc.all(pc.less(tokens[:-1], tokens[1:])).as_py():
-        order = pc.array_sort_indices(tokens).to_numpy()
-        place = np.empty(len(order), dtype=np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32)
+        ordered = order_texts(tokens)
+        place, tokens = ordered.indices.to_numpy(), ordered.dictionary
         matrix = in_order(sparse.csr_matrix((matrix.data, place[matrix.indices], matrix.indptr), matrix.shape))
-        tokens = tokens.take(pa.array(order))
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     named = pa.DictionaryArray.from_arrays(pa.array(matrix.indices.astype(np.int32)), tokens)
@@ -37,14 +35,12 @@ def from_bags(bags: pa.Array | pa.ChunkedArray) -> TokenCounts:
     """Turn a bag column back into (sequences x tokens) counts, int32, columns in byte order."""
     column = bags.combine_chunks() if isinstance(bags, pa.ChunkedArray) else bags
     encoded = encode_texts(column.flatten().field("token"))
-    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
-    place = np.empty(len(order), dtype=np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
+    ordered = order_texts(encoded.dictionary)
+    columns = ordered.indices.to_numpy()[encoded.indices.to_numpy()]
     data = column.flatten().field("count").to_numpy().astype(np.int32)
     offsets = column.offsets.to_numpy()
-    shape = (len(column), len(order))
-    matrix = sparse.csr_matrix((data, place[encoded.indices.to_numpy()], offsets - offsets[0]), shape)
-    return TokenCounts(matrix, encoded.dictionary.take(pa.array(order)))
+    shape = (len(column), len(ordered.dictionary))
+    return TokenCounts(sparse.csr_matrix((data, columns, offsets - offsets[0]), shape), ordered.dictionary)
 
 
 def to_token_lists(bags: pa.ListArray) -> pa.ListArray:

@@ -12,19 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from lo2dask.features.heads import Heads
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, count_words, join_counts
-from lo2dask.features.trigrams import count_message_trigrams
+from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams
 from lo2dask.parse.columns import copy_messages
 from lo2dask.parse.lines import Bools, Ints
-from lo2dask.sources.names import DAY_MS
 
 TIME, CORRELATION = "<TIME>", "<CID>"
-# Each digit of HH:MM:SS.mmm: its place in the text, its unit in ms, and how many of it there are.
-_CLOCK_PLACES = (
-    (0, 36_000_000, 10), (1, 3_600_000, 10), (3, 600_000, 6), (4, 60_000, 10),
-    (6, 10_000, 6), (7, 1_000, 10), (9, 100, 10), (10, 10, 10), (11, 1, 10),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,46 +82,15 @@ def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
 
     ``events`` are the slab's rows (columns m_message, m_timestamp, thread, correlation_id).
     """
+    heads = Heads.of(events, slab.headed, slab.sequence, slab.n_sequences)
     by_statement = count_pairs(slab.sequence, slab.statement, (slab.n_sequences, len(slab.statements)))
-    words = [*_head_words(slab, events), _product(by_statement, count_words(slab.statements))]
-    return {
-        "e_words": join_counts(words),
-        "e_trigrams": count_message_trigrams(
-            _whole(copy_messages(events)["m_message"]), slab.sequence, slab.statement, slab.statements, by_statement
-        ),
-    }
-
-
-def _head_words(slab: Slab, events: pa.Table) -> list[TokenCounts]:
-    """Count the words of ``HH:MM:SS.mmm [thread]  correlation-id``: each field's own, no text is split line by line."""
-    kept = pa.array(slab.headed)
-    sequence = slab.sequence[slab.headed]
-    clock = _whole(events["m_timestamp"]).filter(kept).cast(pa.int64()).to_numpy() % DAY_MS
-    times = pa.array(clock).dictionary_encode()
-    thread = _whole(events["thread"]).filter(kept)
-    threads = thread.dictionary.cast(pa.string())
-    # Of the two spaces behind a thread, the second ends an empty word.
-    framed = count_words(pc.binary_join_element_wise("[", threads, "] ", ""))
-    by_thread = count_pairs(sequence, thread.indices.to_numpy(), (slab.n_sequences, len(threads)))
-    ids = _whole(events["correlation_id"]).filter(kept).dictionary_encode()
-    return [
-        _count_codes(sequence, times.indices, slab.n_sequences, _clock_texts(times.dictionary.to_numpy())),
-        _product(by_thread, framed),
-        _count_codes(sequence, ids.indices, slab.n_sequences, ids.dictionary),
-    ]
-
-
-def _count_codes(rows: Ints, codes: pa.Array, n_rows: int, tokens: pa.Array) -> TokenCounts:
-    return TokenCounts(count_pairs(rows, codes.to_numpy(), (n_rows, len(tokens))), tokens)
-
-
-def _clock_texts(time_ms: Ints) -> pa.StringArray:
-    """Write times of day (ms) as ``HH:MM:SS.mmm``."""
-    letters = np.tile(np.frombuffer(b"00:00:00.000", dtype=np.uint8), (len(time_ms), 1))
-    for place, unit, base in _CLOCK_PLACES:
-        letters[:, place] += (time_ms // unit % base).astype(np.uint8)
-    offsets = np.arange(len(time_ms) + 1, dtype=np.int32) * letters.shape[1]
-    return pa.StringArray.from_buffers(len(time_ms), pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
+    texts = [TokenCounts(by_statement, slab.statements), *heads.texts(slab.statements, slab.statement[slab.headed])]
+    trigrams = count_text_trigrams(texts)
+    if trigrams is None:
+        messages = _whole(copy_messages(events)["m_message"])
+        trigrams = count_line_trigrams(messages, slab.sequence, slab.n_sequences)
+    words = [*heads.words(), _product(by_statement, count_words(slab.statements))]
+    return {"e_words": join_counts(words), "e_trigrams": trigrams}
 
 
 def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa.Array, Ints]:

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.features.vocabulary import COUNTED, Limits, open_counts
+from lo2dask.features.spilling import open_counts
+from lo2dask.features.vocabulary import COUNTED, Limits
 from lo2dask.parse.lines import Ints
 from lo2dask.storage import replacing
 
@@ -25,58 +26,87 @@ BATCH_ROWS = 4096
 
 @dataclass(frozen=True)
 class Run:
-    """A file of counted tokens in byte order; ``numbers`` of its tokens have the ``ranks``."""
+    """A file of counted tokens; ``numbers`` of them have the ``ranks``."""
 
     path: Path
     ranks: Ints
     numbers: Ints
 
+    def reaches(self, cut: "Cut") -> bool:
+        """Tell whether it has a token that is not below a cut."""
+        return bool((self.ranks >= max(cut.lowest, 1)).any())
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a vocabulary ends: the ``lowest`` value of the column ``rank`` (0 = none) and how many ``ties`` have it."""
+
+    rank: str
+    lowest: int
+    ties: int
+
+    @classmethod
+    def of(cls, runs: Iterable[Run], limits: Limits) -> "Cut":
+        """Find the cut that leaves the first ``max_features`` of all runs."""
+        ranks = np.concatenate([np.zeros(0, np.int64), *(run.ranks for run in runs)])
+        numbers = np.concatenate([np.zeros(0, np.int64), *(run.numbers for run in runs)])
+        most = limits.max_features
+        if not most or numbers.sum() <= most:
+            return cls(limits.rank, 0, 0)
+        order = np.argsort(-ranks, kind="stable")
+        lowest = ranks[order[np.searchsorted(np.cumsum(numbers[order]), most)]]
+        return cls(limits.rank, int(lowest), int(most - numbers[ranks > lowest].sum()))
+
+    def take(self, ordered: pa.Table) -> pa.Table:
+        """Keep what is not below the cut of tokens in byte order: of those that tie, the first ones."""
+        ranks = ordered[self.rank].to_numpy()
+        tied = ranks == self.lowest
+        return ordered.filter(pa.array((ranks > self.lowest) | (tied & (np.cumsum(tied) <= self.ties))))
+
 
 def write_run(path: Path, table: pa.Table, limits: Limits) -> Run:
-    """Write counted tokens, which are in byte order, as a run."""
+    """Write counted tokens as a run."""
+    _write(path, table)
+    return Run(path, *np.unique(table[limits.rank].to_numpy(), return_counts=True))
+
+
+def sort_run(path: Path, cut: Cut) -> Path:
+    """Write a run again: what is not below the cut, in byte order."""
+    with open_counts(path) as file:
+        table = file.read_all()
+    kept = table.filter(pc.greater_equal(table[cut.rank], cut.lowest))
+    ordered = path.with_suffix(".sorted")
+    _write(ordered, cut.take(kept.sort_by("token")))
+    return ordered
+
+
+def _write(path: Path, table: pa.Table) -> None:
     with (
         replacing(path, durable=False) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
         pa.ipc.new_file(sink, COUNTED, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer,
     ):
         writer.write_table(table.combine_chunks(), max_chunksize=BATCH_ROWS)
-    return Run(path, *np.unique(table[limits.rank].to_numpy(), return_counts=True))
 
 
-def merge_runs(runs: Sequence[Run], limits: Limits) -> Iterator[pa.Table]:
-    """Merge runs without a common token; give the first ``max_features`` of their tokens, in byte order."""
-    lowest, ties = _cut(runs, limits.max_features)
+def merge_runs(runs: Sequence[Path], cut: Cut) -> Iterator[pa.Table]:
+    """Merge sorted runs without a common token; give what is not below the cut, in byte order."""
+    ties = cut.ties
     with contextlib.ExitStack() as stack:
-        readers = [stack.enter_context(open_counts(run.path)) for run in runs]
-        streams = [_Stream(_batches(reader, limits.rank, lowest)) for reader in readers]
+        readers = [stack.enter_context(open_counts(run)) for run in runs]
+        streams = [_Stream(_batches(reader)) for reader in readers]
         while streams := [stream for stream in streams if stream.fill()]:
             # What is not above the first end of a batch that has a successor can be overtaken by nothing.
             border = min((stream.last for stream in streams if not stream.at_end), default=None)
             table = pa.concat_tables([stream.take(border) for stream in streams]).sort_by("token")
-            tied = pc.equal(table[limits.rank], lowest).to_numpy()
-            kept = ~tied | (np.cumsum(tied) <= ties)
-            ties -= int((tied & kept).sum())
-            yield table.filter(pa.array(kept))
+            left = Cut(cut.rank, cut.lowest, ties)
+            ties -= pc.sum(pc.equal(table[cut.rank], cut.lowest)).as_py() or 0
+            yield left.take(table)
 
 
-def _cut(runs: Iterable[Run], most: int) -> tuple[int, int]:
-    """Give the lowest rank that is kept (0 = all are) and how many tokens of just that rank are."""
-    ranks = np.concatenate([np.zeros(0, np.int64), *(run.ranks for run in runs)])
-    numbers = np.concatenate([np.zeros(0, np.int64), *(run.numbers for run in runs)])
-    if not most or numbers.sum() <= most:
-        return 0, 0
-    order = np.argsort(-ranks, kind="stable")
-    reached = np.cumsum(numbers[order])
-    lowest = ranks[order[np.searchsorted(reached, most)]]
-    return int(lowest), int(most - numbers[ranks > lowest].sum())
-
-
-def _batches(reader: pa.ipc.RecordBatchFileReader, rank: str, lowest: int) -> Iterator[pa.Table]:
+def _batches(reader: pa.ipc.RecordBatchFileReader) -> Iterator[pa.Table]:
     for number in range(reader.num_record_batches):
-        table = pa.Table.from_batches([reader.get_batch(number)])
-        table = table.filter(pc.greater_equal(table[rank], lowest))
-        if table.num_rows:
-            yield table
+        yield pa.Table.from_batches([reader.get_batch(number)])
 
 
 class _Stream:

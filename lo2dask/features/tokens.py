@@ -8,13 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.parse.lines import Ints, encode_slices, padded
+from lo2dask.parse.lines import Ints, as_words, encode_slices, padded, slices
 
 Keys = npt.NDArray[np.int32] | Ints
 
 NEWLINE = 0x0A
-# Pairs are counted in a table of so many cells, 8 bytes each, where it holds all; sorting them takes far longer.
-_MOST_CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -50,31 +48,28 @@ def count_trigrams(texts: pa.Array) -> TokenCounts:
 
 
 def count_pairs(rows: Ints, columns: Keys, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """Count (row, column) pairs into a canonical CSR matrix of int32."""
-    if shape[0] * shape[1] <= _MOST_CELLS:
-        return _count_cells(np.bincount(rows * np.int64(shape[1]) + columns, minlength=1), shape)
-    ones = np.ones(len(rows), dtype=np.int32)
-    return in_order(sparse.coo_matrix((ones, (rows, columns)), shape=shape))
+    """Count (row, column) pairs into a CSR matrix of int32, no pair twice; columns of a row are in no order."""
+    if (np.diff(rows) < 0).any():
+        return in_order(sparse.coo_matrix((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape))
+    # Compiled code is loaded by the workers that count, and by no other process.
+    from lo2dask.features.compiled_counts import count_rows
 
-
-def _count_cells(cells: Ints, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """Turn the counts of a dense table's cells, in order and cut behind the last that counts, into a CSR matrix."""
-    filled = np.flatnonzero(cells)
-    rows, columns = np.divmod(filled, max(shape[1], 1))
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))]).astype(np.int32)
-    return sparse.csr_matrix((cells[filled].astype(np.int32), columns.astype(np.int32), indptr), shape=shape)
+    found, counts = np.empty((2, len(rows)), dtype=np.int32)
+    borders, table = np.empty(shape[0] + 1, dtype=np.int32), np.zeros(shape[1], dtype=np.int32)
+    filled = count_rows(rows, columns, table, found, counts, borders)
+    return sparse.csr_matrix((counts[:filled], found[:filled], borders), shape=shape)
 
 
 def join_counts(parts: list[TokenCounts]) -> TokenCounts:
-    """Add counts over the same texts whose columns are different tokens, or the same tokens in other places."""
-    encoded = encode_texts(pa.concat_arrays([part.tokens.cast(pa.string()) for part in parts]))
-    codes = encoded.indices.to_numpy()
+    """Add counts over the same texts whose columns are different tokens, or the same; tokens come in byte order."""
+    ordered = order_texts(pa.concat_arrays([part.tokens.cast(pa.string()) for part in parts]))
+    codes = ordered.indices.to_numpy()
     starts = np.cumsum([0, *(len(part.tokens) for part in parts)])
     found = [part.counts.tocoo() for part in parts]
     columns = np.concatenate([codes[start + part.col] for start, part in zip(starts[:-1], found, strict=True)])
     rows, counts = (np.concatenate([getattr(part, name) for part in found]) for name in ("row", "data"))
-    shape = (parts[0].counts.shape[0], len(encoded.dictionary))
-    return TokenCounts(in_order(sparse.coo_matrix((counts, (rows, columns)), shape=shape)), encoded.dictionary)
+    shape = (parts[0].counts.shape[0], len(ordered.dictionary))
+    return TokenCounts(in_order(sparse.coo_matrix((counts, (rows, columns)), shape=shape)), ordered.dictionary)
 
 
 def in_order(counts: sparse.coo_matrix | sparse.csr_matrix) -> sparse.csr_matrix:
@@ -127,6 +122,21 @@ def encode_texts(texts: pa.Array) -> pa.DictionaryArray:
     return encode_slices(text, offsets[:-1], offsets[1:])
 
 
+def order_texts(texts: pa.Array) -> pa.DictionaryArray:
+    """Encode a string column without nulls as a dictionary one, its values in byte order."""
+    from lo2dask.features.compiled_counts import list_prefixes, number_ordered, order_slices
+
+    text, offsets = padded_text(texts)
+    words, starts, ends = as_words(text), offsets[:-1], offsets[1:]
+    prefixes = np.empty(len(texts), dtype=np.uint64)
+    list_prefixes(words, starts, ends, prefixes)
+    order = np.argsort(prefixes)
+    order_slices(words, starts, ends, order, prefixes[order])
+    codes, firsts = np.empty(len(texts), dtype=np.int32), np.empty(len(texts), dtype=np.int64)
+    chosen = firsts[: number_ordered(words, starts, ends, order, codes, firsts)]
+    return pa.DictionaryArray.from_arrays(pa.array(codes), slices(text, starts[chosen], ends[chosen]))
+
+
 def window_starts(starts: Ints, lengths: Ints) -> Ints:
     """List start, start + 1, ... of each run of ``lengths`` windows, run behind run."""
     total = int(lengths.sum())
@@ -138,17 +148,6 @@ def pack_windows(buffer: npt.NDArray[np.uint8], at: Ints) -> npt.NDArray[np.int3
     """Pack the three bytes at each place into 21 bits."""
     wide = buffer.astype(np.int32)
     return (wide[at] << 14) | (wide[at + 1] << 7) | wide[at + 2]
-
-
-def packed_trigrams(texts: pa.Array) -> npt.NDArray[np.int32] | None:
-    """Pack texts that are each three ASCII characters into 21 bits; None if one is not."""
-    text, offsets = text_bytes(texts)
-    if (np.diff(offsets) != 3).any():
-        return None
-    letters = text[offsets[0] : offsets[-1]].reshape(-1, 3)
-    if letters.max(initial=0) >= 0x80:
-        return None
-    return letters[:, 0].astype(np.int32) << 14 | letters[:, 1].astype(np.int32) << 7 | letters[:, 2]
 
 
 def unpack_trigrams(keys: Ints) -> pa.StringArray:

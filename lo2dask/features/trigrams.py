@@ -1,10 +1,11 @@
-"""Trigrams of whole lines, counted by sequence without one string a trigram.
+"""Trigrams of texts, counted by sequence without one string a trigram.
 
 The bytes that occur in a slab are numbered (ASCII logs have some 85), so a trigram is a number below 85^3, and a
 sequence's trigrams are counted in a table that fits the CPU's cache. Lines that are not ASCII are counted by
 characters, one by one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,75 +68,72 @@ class Alphabet:
         return self.letters[first] << 14 | self.letters[second] << 7 | self.letters[third]
 
 
-def count_message_trigrams(
-    messages: pa.Array, sequence: Ints, statement: Ints, statements: pa.Array, by_statement: sparse.csr_matrix
-) -> TokenCounts:
-    """Count the trigrams of lines by sequence: (sequences x trigrams), int32.
+@dataclass(frozen=True)
+class _Slices:
+    """Slices of a text by row: where each begins and ends, how often it counts (3 x slices), and the rows' borders."""
 
-    ``messages`` are the lines as they stand, ``sequence`` is the row of each one's sequence; the lines of a sequence
-    stand together. ``statement`` numbers the text with which each line ends in ``statements``; ``by_statement`` counts
-    those by sequence: what a sequence's equal statements hold is counted once.
+    text: Bytes
+    bounds: Ints
+    indptr: npt.NDArray[np.int32]
+
+    def row(self, number: int) -> Ints:
+        """Give the slices of a row."""
+        return self.bounds[:, self.indptr[number] : self.indptr[number + 1]]
+
+
+def count_text_trigrams(parts: Sequence[TokenCounts]) -> TokenCounts | None:
+    """Count the trigrams of texts, which are counted by sequence: (sequences x trigrams), int32; None if not all ASCII.
+
+    What a sequence's equal texts hold is counted once.
     """
-    text, offsets = text_bytes(messages)
-    ends, borders = text_bytes(statements)
-    heads = np.diff(offsets) - np.diff(borders)[statement]
-    # Two more bytes, for the windows that begin in the head and end in the statement.
-    lines = _slices(offsets[:-1], np.minimum(offsets[:-1] + heads + 2 * (heads > 0), offsets[1:]))
-    alphabet = Alphabet.of((text, lines), (ends, borders[[0, -1]][:, None]))
+    texts = [text_bytes(part.tokens) for part in parts]
+    alphabet = Alphabet.of(*((text, borders[[0, -1]][:, None]) for text, borders in texts))
     if not alphabet.is_ascii:
-        return _count_by_line(messages, sequence, by_statement.shape[0])
-    texts = np.stack([borders[:-1][by_statement.indices], borders[1:][by_statement.indices], by_statement.data])
-    runs = [
-        (row, [(text, lines[:, first:last]), (ends, texts[:, slice(*by_statement.indptr[row : row + 2])])])
-        for row, first, last in _runs(sequence)
-    ]
-    return _count_runs(runs, alphabet, by_statement.shape[0])
+        return None
+    return _count_rows([_of_texts(part, *text) for part, text in zip(parts, texts, strict=True)], alphabet)
 
 
-def _count_by_line(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCounts:
-    """Count lines of which some are not ASCII."""
+def count_line_trigrams(lines: pa.Array, sequence: Ints, n_sequences: int) -> TokenCounts:
+    """Count the trigrams of lines of which some are not ASCII: (sequences x trigrams), int32.
+
+    ``sequence`` is the row of each line's sequence.
+    """
     plain = pc.string_is_ascii(lines)
     wide = pc.invert(plain)
     rest = count_trigrams(lines.filter(wide))
     rows = np.repeat(sequence[wide.to_numpy(zero_copy_only=False)], np.diff(rest.counts.indptr))
     summed = sparse.coo_matrix((rest.counts.data, (rows, rest.counts.indices)), (n_sequences, len(rest.tokens)))
-    text, offsets = text_bytes(lines.filter(plain))
+    text, borders = text_bytes(lines.filter(plain))
     owners = sequence[plain.to_numpy(zero_copy_only=False)]
-    bounds = _slices(offsets[:-1], offsets[1:])
-    runs = [(row, [(text, bounds[:, first:last])]) for row, first, last in _runs(owners)]
-    ascii_lines = _count_runs(runs, Alphabet.of((text, bounds)), n_sequences)
-    return join_counts([ascii_lines, TokenCounts(in_order(summed), rest.tokens)])
+    order = np.argsort(owners, kind="stable")
+    bounds = np.stack([borders[:-1][order], borders[1:][order], np.ones_like(order)])
+    indptr = np.searchsorted(owners[order], np.arange(n_sequences + 1)).astype(np.int32)
+    found = _count_rows([_Slices(text, bounds, indptr)], Alphabet.of((text, bounds)))
+    return join_counts([found, TokenCounts(in_order(summed), rest.tokens)])
 
 
-def _slices(starts: Ints, ends: Ints) -> Ints:
-    return np.stack([starts, ends, np.ones_like(starts)])
+def _of_texts(part: TokenCounts, text: Bytes, borders: Ints) -> _Slices:
+    cells = part.counts.indices
+    return _Slices(text, np.stack([borders[:-1][cells], borders[1:][cells], part.counts.data]), part.counts.indptr)
 
 
-def _runs(sequence: Ints) -> list[tuple[int, int, int]]:
-    """List the runs of lines of one sequence: (row, first line, behind the last line)."""
-    if len(sequence) == 0:
-        return []
-    starts = np.flatnonzero(np.diff(sequence, prepend=-1))
-    ends = np.append(starts[1:], len(sequence))
-    return list(zip(sequence[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
-
-
-def _count_runs(runs: list[tuple[int, list[tuple[Bytes, Ints]]]], alphabet: Alphabet, n_rows: int) -> TokenCounts:
-    """Count the windows of texts and their slices, given for each row in ascending order: (n_rows x trigrams)."""
+def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
+    """Count the windows of all parts' slices by row: (rows x trigrams)."""
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import add_windows
 
     table, cells = np.zeros(alphabet.size, dtype=np.int32), np.empty(alphabet.size, dtype=np.int64)
     found, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-    for _, texts in runs:
+    n_rows = len(parts[0].indptr) - 1
+    for row in range(n_rows):
         filled = 0
-        for text, slices in texts:
-            filled = add_windows(text, slices, alphabet.numbers, table, cells, filled)
+        for part in parts:
+            filled = add_windows(part.text, part.row(row), alphabet.numbers, table, cells, filled)
         found.append(np.sort(cells[:filled]))
         counts.append(table[found[-1]])
         table[found[-1]] = 0
-    rows = np.repeat([row for row, _ in runs], [len(part) for part in found[1:]])
-    return _gather(rows.astype(np.int64), np.concatenate(found), np.concatenate(counts), (alphabet, n_rows))
+    rows = np.repeat(np.arange(n_rows), [len(part) for part in found[1:]])
+    return _gather(rows, np.concatenate(found), np.concatenate(counts), (alphabet, n_rows))
 
 
 def _gather(rows: Ints, cells: Ints, counts: npt.NDArray[np.int32], form: tuple[Alphabet, int]) -> TokenCounts:

@@ -111,7 +111,8 @@ def fill_gaps(stamps: Ints, heads: Ints, tails: Ints, before: int, none: int, fi
 
 
 @compiled
-def _hash(words: Words, start: np.uint64, end: np.uint64) -> np.uint64:
+def hash_text(words: Words, start: np.uint64, end: np.uint64) -> np.uint64:
+    """Hash a slice of a buffer; each bit of the hash depends on all of its text."""
     mixed = end - start
     while start + _EIGHT <= end:
         mixed = (mixed ^ words[start]) * _MULTIPLIER
@@ -122,14 +123,23 @@ def _hash(words: Words, start: np.uint64, end: np.uint64) -> np.uint64:
 
 
 @compiled
-def _same(words: Words, start: np.uint64, end: np.uint64, other: np.uint64) -> bool:
-    """Tell whether a slice has the bytes of another one of its size."""
+def same_text(words: Words, start: np.uint64, end: np.uint64, others: Words, other: np.uint64) -> bool:
+    """Tell whether a slice has the bytes of another one of its size, which lies in a buffer of its own or the same."""
     while start + _EIGHT <= end:
-        if words[start] != words[other]:
+        if words[start] != others[other]:
             return False
         start += _EIGHT
         other += _EIGHT
-    return (words[start] ^ words[other]) & BELOW[end - start] == _ZERO
+    return (words[start] ^ others[other]) & BELOW[end - start] == _ZERO
+
+
+@compiled
+def copy_text(words: Words, start: np.uint64, end: np.uint64, copy: Words, to: np.uint64) -> np.uint64:
+    """Copy a slice by whole words; give the place behind it. Up to eight bytes beyond it are written over."""
+    shift = to - start  # a negative one wraps round, and back
+    for at in range(start, end, _EIGHT):
+        copy[at + shift] = words[at]
+    return to + end - start
 
 
 @compiled
@@ -149,18 +159,18 @@ def encode_slices(words: Words, starts: Ints, ends: Ints, codes: Codes, firsts: 
     for number in range(len(starts)):
         start, end = np.uint64(starts[number]), np.uint64(ends[number])
         # What a log repeats it mostly repeats at once.
-        if number and end - start == before_size and _same(words, start, end, before):
+        if number and end - start == before_size and same_text(words, start, end, words, before):
             codes[number] = codes[number - 1]
             continue
         before, before_size = start, end - start
-        mixed = _hash(words, start, end)
+        mixed = hash_text(words, start, end)
         last = np.uint64(len(slots) - 1)
         slot = mixed & last
         while slots[slot] >= 0:
             first = firsts[slots[slot]]
             other = np.uint64(starts[first])
             if hashes[slot] == mixed and np.uint64(ends[first]) - other == end - start:
-                if _same(words, start, end, other):
+                if same_text(words, start, end, words, other):
                     break
             slot = (slot + _ONE) & last
         if slots[slot] < 0:
@@ -176,7 +186,7 @@ def encode_slices(words: Words, starts: Ints, ends: Ints, codes: Codes, firsts: 
 def hash_slices(words: Words, starts: Ints, ends: Ints, hashes: Words) -> None:
     """Hash each slice of a buffer; equal text has the same hash in every process."""
     for number in range(len(starts)):
-        hashes[number] = _hash(words, np.uint64(starts[number]), np.uint64(ends[number]))
+        hashes[number] = hash_text(words, np.uint64(starts[number]), np.uint64(ends[number]))
 
 
 @compiled

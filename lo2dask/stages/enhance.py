@@ -1,6 +1,5 @@
 """Phase C: templates are mined once, and each part of the sequence table gets its figures, bags and template ids."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -17,11 +16,12 @@ from lo2dask import schema
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.execute.spill import spill_folder
+from lo2dask.features.adding import Share, TokenSums
 from lo2dask.features.bags import to_bags, to_token_lists
 from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
 from lo2dask.features.tokens import TokenCounts
-from lo2dask.features.vocabulary import count_bags, open_counts
+from lo2dask.features.vocabulary import count_bags
 from lo2dask.options import TrainOptions
 from lo2dask.stages.batch import update_outputs
 from lo2dask.stages.plan import clear_leftovers
@@ -85,13 +85,14 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     need = spill_need(layout, key.tokens)
     with spill_folder(session, layout.spill, need) as folder:
         mined = _mine(layout)
-        spilled = Spill.of(folder, schema.representations(key.tokens), need)
+        kinds = (kind for kind in schema.representations(key.tokens) if kind != "templates")
+        spilled = Spill.of(folder, kinds, need)
         finishing = time.perf_counter()
         summaries = _finish_parts(layout, key, session, spilled)
         finished = time.perf_counter()
-        _write_templates(layout, mined, summaries)
-        rows = sum(summary["rows"] for summary in summaries)
-        write_vocabulary(layout, spilled, key.max_features, rows, session)
+        templates = _sum_templates(summaries)
+        _write_templates(layout, mined, templates)
+        write_vocabulary(layout, spilled, templates, key.max_features, session)
     parts = finished - finishing
     note(layout, "enhance", seconds=time.perf_counter() - started, parts_seconds=parts, workers=session.workers())
     write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
@@ -155,12 +156,10 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
     splice(layout.enhanced / name, [place, own], wanted.names)
     if (layout.events / name).is_file():
         _add_ids(layout, name, ids, key.keep_normalized)
-    templates = count_bags(template_bags)
     if spilled:
-        _spill_counts(layout, name, spilled, templates)
+        _spill_counts(layout, name, spilled)
     (layout.counts / name).unlink(missing_ok=True)
-    counts = zip(templates["token"].to_pylist(), templates["document_frequency"].to_pylist(), strict=True)
-    summary = {"rows": sequences.num_rows, "templates": dict(counts)}
+    summary = {"rows": sequences.num_rows, "templates": count_bags(template_bags)}
     return pd.DataFrame({"result": pd.Series([summary], dtype=object)})
 
 
@@ -240,25 +239,25 @@ def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None
     update_outputs(layout, name, layout.events / name)
 
 
-def _spill_counts(layout: Layout, name: str, spilled: Spill, templates: pa.Table) -> None:
+def _spill_counts(layout: Layout, name: str, spilled: Spill) -> None:
     """Spill a part's counted tokens: as the text pass left them or, where they are spent, counted from the bags."""
-    columns = {kind: schema.REPRESENTATIONS[kind] for kind in spilled.names}
-    with contextlib.ExitStack() as stack:
-        if (layout.counts / name).is_file():
-            file = stack.enter_context(open_counts(layout.counts / name))
-            batches = map(file.get_batch, range(file.num_record_batches))
-            counted = (pa.Table.from_batches([batch]) for batch in batches)
-        else:
-            bags = (column for kind, column in columns.items() if kind != "templates")
-            counted = (count_bags(read_part(layout.text / "bags" / name, [bag])[bag]) for bag in bags)
-        spilled.add(name, (templates if kind == "templates" else next(counted) for kind in columns))
+    if (layout.counts / name).is_file():
+        spilled.take(name, layout.counts / name)
+        return
+    bags = [schema.REPRESENTATIONS[kind] for kind in spilled.names]
+    spilled.add(name, (count_bags(read_part(layout.text / "bags" / name, [bag])[bag]) for bag in bags))
 
 
-def _write_templates(layout: Layout, mined: pa.Table, summaries: list[dict[str, Any]]) -> None:
-    sequences: dict[str, int] = {}
+def _sum_templates(summaries: list[dict[str, Any]]) -> pa.Table:
+    """Add up how many sequences have each template, and how often (columns: COUNTED)."""
+    sums = TokenSums(Share())
     for summary in summaries:
-        for name, count in summary["templates"].items():
-            sequences[name] = sequences.get(name, 0) + count
+        sums.add(summary["templates"])
+    return sums.table()
+
+
+def _write_templates(layout: Layout, mined: pa.Table, templates: pa.Table) -> None:
+    sequences = dict(zip(templates["token"].to_pylist(), templates["document_frequency"].to_pylist(), strict=True))
     counts = pa.array([sequences.get(name, 0) for name in mined["e_event_drain_id"].to_pylist()], pa.int64())
     table = mined.append_column("n_sequences", counts)
     order = sorted(range(table.num_rows), key=lambda row: int(table["e_event_drain_id"][row].as_py()[1:]))

@@ -90,7 +90,7 @@ class Layout:
     @property
     def counts(self) -> Path:
         """The tokens that the text pass counted in each part, until enhancement has spilled them."""
-        return self.text / "counts"
+        return self.text / "tokens"
 
     @property
     def startup(self) -> Path:

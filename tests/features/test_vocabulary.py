@@ -1,5 +1,6 @@
 """Vocabularies and matrices equal scikit-learn's on small data, however they are split and spilled."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,14 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
 from lo2dask import schema
-from lo2dask.features import vocabulary
+from lo2dask.features import compiled_counts
+from lo2dask.features.adding import Share, TokenSums
 from lo2dask.features.bags import to_bags
 from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
-from lo2dask.features.merging import BATCH_ROWS, merge_runs, write_run
-from lo2dask.features.tokens import TokenCounts, count_trigrams, count_words
-from lo2dask.features.vocabulary import (
-    COUNTED,
-    Limits,
-    choose,
-    count_bags,
-    count_tokens,
-    merge_counts,
-    reduce_bucket,
-    spill,
-)
+from lo2dask.features.merging import BATCH_ROWS, Cut, merge_runs, sort_run, write_run
+from lo2dask.features.spilling import add_shares, spill
+from lo2dask.features.tokens import TokenCounts, count_trigrams, count_words, order_texts
+from lo2dask.features.vocabulary import COUNTED, Limits, candidates, choose, count_bags, count_tokens
 
 TEXTS = [
     "a b c d a b", "b c d e", "a a a ä€", "c c d f g", "b ä€ h", "a b c", "d d d d", "x y z", "b", "c d", "", "a b ä€",
@@ -98,20 +92,26 @@ def test_spilled_in_buckets_or_at_once(
     limits = Limits(min_df, 0.9, max_features, binary)
     parts = [count_tokens(counted(many[start::n_parts], "words")) for start in range(min(n_parts, len(many)))]
     wanted = choose(count_tokens(counted(many, "words")), limits, len(many))
-    assert choose(merge_counts(parts), limits, len(many)).equals(wanted)
-    for buckets in (1, 7):
+    for buckets in (1, 8):
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / f"{number}.arrow" for number in range(len(parts))]
             for path, part in zip(paths, parts, strict=True):
-                spill(path, [COUNTED.empty_table(), part], buckets)
-            shares = [
-                table
-                for bucket in range(buckets)
-                for table in reduce_bucket(paths, buckets + bucket, limits, len(many), most)
-            ]
-            assert choose(pa.concat_tables(shares), limits, len(many)).equals(wanted)
-            runs = [write_run(Path(folder) / f"run-{n}", table, limits) for n, table in enumerate(shares)]
-            assert pa.concat_tables([COUNTED.empty_table(), *merge_runs(runs, limits)]).equals(wanted)
+                spill(path, [COUNTED.empty_table(), part], [2, buckets])
+            for readers in (2, 16):
+                shares = [
+                    candidates(table, limits, len(many))
+                    for number in range(readers)
+                    for table in add_shares(paths, 1, Share(number, readers), most)
+                ]
+                assert choose(pa.concat_tables(shares), limits, len(many)).equals(wanted)
+                assert merged(Path(folder), shares, limits).equals(wanted)
+
+
+def merged(folder: Path, tables: list[pa.Table], limits: Limits) -> pa.Table:
+    runs = [write_run(folder / f"{number}.run", table, limits) for number, table in enumerate(tables)]
+    cut = Cut.of(runs, limits)
+    ordered = [sort_run(run.path, cut) for run in runs if run.reaches(cut)]
+    return pa.concat_tables([COUNTED.empty_table(), *merge_runs(ordered, cut)])
 
 
 def numbered(start: int, stop: int, step: int = 1) -> pa.Table:
@@ -126,10 +126,12 @@ def test_runs_of_many_batches_merge_in_byte_order(tmp_path: Path, cut: int) -> N
     tables = [numbered(0, 20_000, 2), numbered(1, 20_000, 2), numbered(20_000, 40_000), COUNTED.empty_table()]
     limits = Limits(1, 1.0, cut, binary=False)
     runs = [write_run(tmp_path / f"{n}.arrow", table, limits) for n, table in enumerate(tables)]
-    merged = list(merge_runs(runs, limits))
+    border = Cut.of(runs, limits)
+    ordered = [sort_run(run.path, border) for run in runs if run.reaches(border)]
+    found = list(merge_runs(ordered, border))
     wanted = choose(pa.concat_tables(tables), limits, 100)
-    assert pa.concat_tables([COUNTED.empty_table(), *merged]).equals(wanted)
-    assert max((table.num_rows for table in merged), default=0) <= len(runs) * BATCH_ROWS
+    assert pa.concat_tables([COUNTED.empty_table(), *found]).equals(wanted)
+    assert max((table.num_rows for table in found), default=0) <= len(runs) * BATCH_ROWS
 
 
 def test_a_reducer_never_holds_more_than_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,22 +139,21 @@ def test_a_reducer_never_holds_more_than_its_share(tmp_path: Path, monkeypatch: 
     parts = [numbered(start, start + 50_000) for start in range(0, 400_000, 40_000)]
     paths = [tmp_path / f"{number}.arrow" for number in range(len(parts))]
     for path, part in zip(paths, parts, strict=True):
-        spill(path, [part], buckets=1)
+        spill(path, [part], [4])
     held = []
-    wrapped = vocabulary.merge_counts
+    add = TokenSums.add
 
-    def merge(tables: list[pa.Table]) -> pa.Table:
-        held.append(sum(table.nbytes for table in tables))
-        return wrapped(tables)
+    def watched(self: TokenSums, table: pa.Table) -> None:
+        add(self, table)
+        held.append(self.nbytes)
 
-    monkeypatch.setattr(vocabulary, "merge_counts", merge)
+    monkeypatch.setattr(TokenSums, "add", watched)
     most = 1 << 20
-    limits = Limits(1, 1.0, 0, binary=False)
-    sizes = [table.num_rows for table in reduce_bucket(paths, 0, limits, 100, most)]
-    assert sum(sizes) == merge_counts(parts).num_rows
+    sizes = [table.num_rows for table in add_shares(paths, 0, Share(), most)]
+    assert sum(sizes) == 400_000 + 10_000
     assert len(sizes) >= 16
-    # What is there, within the bound, and 100,000 rows or one part that wait to be added.
-    assert max(held) < most + 150_000 * 50
+    # What is there, within the bound, and one bucket of a part that was added last.
+    assert max(held) < most + 50_000 // 4 * 100
 
 
 def test_a_bag_column_is_counted_as_its_matrix() -> None:
@@ -198,14 +199,47 @@ def test_the_bundled_vectorizer_makes_the_same_rows() -> None:
     assert (to_sklearn(columns).transform(rows) != to_matrix(part, columns, binary=False)).nnz == 0
 
 
-@pytest.mark.parametrize("odd", [(), ("ü12",), ("ab",), ("abcd",)])
-def test_many_trigrams_are_added_up_as_other_tokens_are(monkeypatch: pytest.MonkeyPatch, odd: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("odd", [(), ("ü12",), ("ab",), ("abcd",), ("ü2",), ("a\0", "a", ""), ("\0\0\0",)])
+def test_trigrams_and_other_tokens_are_added_up(odd: tuple[str, ...]) -> None:
     words = [*(f"{letter}{number}" for letter in "a Z~" for number in range(10, 99)), *odd]
-    tables = [words[start:] for start in (0, 3, 50)]
-    parts = [
-        pa.table([pa.array(t), pa.array(range(1, 1 + len(t))), pa.array([7] * len(t))], schema=COUNTED) for t in tables
-    ]
-    expected = merge_counts(parts).sort_by("token")
-    monkeypatch.setattr(vocabulary, "_MANY_TOKENS", 0)
-    assert merge_counts(parts).sort_by("token").equals(expected)
-    assert expected["count"].to_pylist().count(21) == len(words) - 50
+    total: Counter[str] = Counter()
+    sums = TokenSums(Share())
+    for start in (0, 3, 50):
+        chosen = words[start:]
+        numbers = [1 + start + number for number in range(len(chosen))]
+        sums.add(pa.table([pa.array(chosen), pa.array(numbers), pa.array([7] * len(chosen))], schema=COUNTED))
+        total.update(dict(zip(chosen, numbers, strict=True)))
+    found = sums.table()
+    assert dict(zip(found["token"].to_pylist(), found["document_frequency"].to_pylist(), strict=True)) == total
+    assert found["count"].to_pylist().count(21) == len(words) - 50
+
+
+def test_equal_hashes_are_not_equal_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every hash the same, the bytes alone decide."""
+    for name in ("add_tokens", "fill_slots"):
+        monkeypatch.setattr(compiled_counts, name, getattr(compiled_counts, name).py_func)
+    monkeypatch.setattr(compiled_counts, "hash_text", lambda words, start, end: np.uint64(7))
+    sums = TokenSums(Share())
+    for tokens in (["one", "four", "three"], ["three", "five", "four"]):
+        sums.add(pa.table([tokens, [1, 2, 3], [4, 5, 6]], schema=COUNTED))
+    found = sums.table().to_pydict()
+    assert dict(zip(found["token"], zip(found["document_frequency"], found["count"], strict=True), strict=True)) == {
+        "one": (1, 4), "four": (5, 11), "three": (4, 10), "five": (2, 5)
+    }  # fmt: skip
+
+
+# Texts that agree in their first bytes, in eight, in many; that end in a zero byte; that are not ASCII.
+pieces = st.lists(st.sampled_from(["", "a", "b", "\0", "ab" * 4, "abababa", "x" * 20, "é", "€uro"]), max_size=5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(pieces.map("".join), max_size=60))
+def test_texts_are_ordered_by_their_bytes(many: list[str]) -> None:
+    ordered = order_texts(pa.array(many, pa.string()))
+    assert ordered.to_pylist() == many
+    assert ordered.dictionary.to_pylist() == sorted(set(many), key=str.encode)
+
+
+def test_many_texts_that_agree_are_ordered() -> None:
+    many = [f"/oauth2/service/{number * 7919 % 3000:08x}" for number in range(6000)]
+    assert order_texts(pa.array(many)).dictionary.to_pylist() == sorted(set(many))

@@ -70,10 +70,10 @@ def test_many_distinct_slices_outgrow_the_first_table() -> None:
 
 def test_equal_hashes_are_not_equal_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """With every hash the same, the bytes alone decide."""
-    plain = {name: getattr(compiled, name).py_func for name in ("encode_slices", "_same", "_grown")}
+    plain = {name: getattr(compiled, name).py_func for name in ("encode_slices", "same_text", "_grown")}
     for name, function in plain.items():
         monkeypatch.setattr(compiled, name, function)
-    monkeypatch.setattr(compiled, "_hash", lambda words, start, end: compiled.BELOW.dtype.type(7))
+    monkeypatch.setattr(compiled, "hash_text", lambda words, start, end: compiled.BELOW.dtype.type(7))
     buffer = padded(b"one\ntwo\none\nthree\ntwo\n")
     found = find_lines(buffer)
     encoded = encode_slices(buffer, found.starts, found.ends)

@@ -1,0 +1,129 @@
+"""Adds up the counts of tokens, table by table, within a bound of memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lo2dask.features.tokens import padded_text, unpack_trigrams
+from lo2dask.features.vocabulary import COUNTED
+from lo2dask.parse.lines import as_words
+
+# Packed trigrams of ASCII: three times seven bits.
+_TRIGRAMS = 1 << 21
+# What a token takes beside its text: hash, end, two sums and at most four slots.
+_TOKEN_BYTES = 48
+
+
+@dataclass(frozen=True)
+class Share:
+    """The tokens whose place (:func:`list_places`) lies in the part ``number`` of ``of`` equal parts of all places.
+
+    ``of`` is a power of two.
+    """
+
+    number: int = 0
+    of: int = 1
+
+    @property
+    def bits(self) -> int:
+        """Upper bits of a place that say in which share it lies."""
+        return self.of.bit_length() - 1
+
+    def take(self, table: pa.Table) -> pa.Table:
+        """Keep the share's rows."""
+        if self.of == 1 or table.num_rows == 0:
+            return table
+        places = list_places(table["token"].combine_chunks())
+        return table.filter(pa.array(places >> np.uint64(64 - self.bits) == np.uint64(self.number)))
+
+    def half(self) -> "Share":
+        """Give the first half of the share."""
+        return Share(2 * self.number, 2 * self.of)
+
+    def rest(self, half: "Share") -> list["Share"]:
+        """Give what is left of the share beside its first half, quarter and so on."""
+        first = half.number
+        return [Share(number, half.of) for number in range(first + 1, first + half.of // self.of)]
+
+
+def list_places(tokens: pa.Array) -> npt.NDArray[np.uint64]:
+    """Place each token among all 64-bit numbers: trigrams of ASCII in their order, others by a hash of their bytes."""
+    from lo2dask.features.compiled_counts import place_slices
+
+    text, offsets = padded_text(tokens)
+    places = np.empty(len(tokens), dtype=np.uint64)
+    place_slices(as_words(text), offsets[:-1], offsets[1:], places)
+    return places
+
+
+class TokenSums:
+    """The sums of the tokens of a share."""
+
+    def __init__(self, share: Share) -> None:
+        """Begin without a token."""
+        self.share = share
+        self._cells = np.zeros((2, max(1, _TRIGRAMS // share.of)), dtype=np.int64)
+        self._base = share.number * _TRIGRAMS // share.of
+        self._found = self._size = self._room = 0
+        self._text = np.zeros(0, dtype=np.uint8)
+        self._hashes, self._ends = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+        self._sums = np.zeros((2, 0), dtype=np.int64)
+
+    def add(self, table: pa.Table) -> None:
+        """Add counted tokens (columns: COUNTED), all of the share."""
+        from lo2dask.features.compiled_counts import Added, Sums, add_tokens
+
+        for batch in table.to_batches():
+            text, borders = padded_text(batch["token"])
+            self._make_room(len(batch), len(text))
+            added = Added(as_words(text), borders, np.stack([batch[name].to_numpy() for name in COUNTED.names[1:]]))
+            words = as_words(self._text, writeable=True)
+            sums = Sums(self._slots, self._hashes, words, self._ends, self._sums)
+            self._found = add_tokens(added, self._cells, self._base, sums, self._found)
+            self._size = int(self._ends[self._found - 1]) if self._found else 0
+
+    def __len__(self) -> int:
+        """Give the number of tokens beside trigrams."""
+        return self._found
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tokens beside trigrams take."""
+        return self._size + _TOKEN_BYTES * self._found
+
+    def table(self) -> pa.Table:
+        """Give the sums, the tokens in no order (columns: COUNTED)."""
+        cells = np.flatnonzero(self._cells[0])
+        offsets = np.append(0, self._ends[: self._found]).astype(np.int32)
+        text = pa.py_buffer(self._text[: self._size].copy())
+        others = pa.StringArray.from_buffers(self._found, pa.py_buffer(offsets), text)
+        sums = np.concatenate([self._cells[:, cells], self._sums[:, : self._found]], axis=1)
+        tokens = pa.concat_arrays([unpack_trigrams(cells + self._base), others])
+        return pa.table([tokens, *map(pa.array, sums)], schema=COUNTED)
+
+    def _make_room(self, tokens: int, size: int) -> None:
+        """Make room for so many more tokens, and so many more bytes of text."""
+        if self._size + size > len(self._text):
+            self._text = _longer(self._text, 2 * (self._size + size))
+        if self._found + tokens > len(self._hashes):
+            room = 2 * (self._found + tokens)
+            self._hashes, self._ends = _longer(self._hashes, room), _longer(self._ends, room)
+            self._sums = _longer(self._sums, room)
+            self._spread()
+
+    def _spread(self) -> None:
+        """Number the tokens in a new table of slots, at most half of which will be taken."""
+        from lo2dask.features.compiled_counts import fill_slots
+
+        self._slots = np.full(1 << (2 * len(self._hashes) - 1).bit_length(), -1, dtype=np.int32)
+        fill_slots(self._hashes, self._found, self._slots)
+
+
+def _longer(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """Copy an array into one whose last axis is ``length`` long; what is behind the values is zero."""
+    longer = np.zeros((*values.shape[:-1], length), dtype=values.dtype)
+    longer[..., : values.shape[-1]] = values
+    return longer

@@ -1,0 +1,211 @@
+"""Loops that count, order and add up tokens, compiled by Numba (parse.compiled says how and when)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lo2dask.parse.compiled import BELOW, Codes, Ints, Words, compiled, copy_text, hash_text, same_text
+
+_ZERO, _ONE, _SEVEN, _EIGHT = (np.uint64(n) for n in (0, 1, 7, 8))
+_LOW_BYTE, _LOW_SEVEN, _THREE = (np.uint64(n) for n in (0xFF, 0x7F, 3))
+_NOT_ASCII = np.uint64(0x808080)
+# A packed trigram has 21 bits; they are the upper ones of its place.
+_PLACE_SHIFT = np.uint64(43)
+# So few texts are ordered by insertion.
+_FEW = 16
+
+
+@compiled
+def count_rows(rows: Ints, columns: Codes, table: Codes, found: Codes, counts: Codes, borders: Codes) -> int:
+    """Count the (row, column) pairs of ascending rows in a table of all columns, which is and stays empty.
+
+    ``found`` and ``counts`` take the columns of each row, in the order of their first places, and how often each is
+    there; ``borders`` where each row begins among them, and where the last one ends.
+    """
+    filled, at = 0, 0
+    for row in range(len(borders) - 1):
+        borders[row] = first = filled
+        while at < len(rows) and rows[at] == row:
+            column = columns[at]
+            if table[column] == 0:
+                found[filled] = column
+                filled += 1
+            table[column] += 1
+            at += 1
+        for place in range(first, filled):
+            counts[place] = table[found[place]]
+            table[found[place]] = 0
+    borders[len(borders) - 1] = filled
+    return filled
+
+
+@compiled
+def _prefix(words: Words, start: np.uint64, end: np.uint64) -> np.uint64:
+    """Give the next seven bytes of a text, the first one highest, and in the lowest byte how many are left, at most 8.
+
+    So texts are ordered as their bytes are, a shorter one before a longer one; and where fewer than eight bytes are
+    left, equal numbers are equal texts.
+    """
+    left = min(end - start, _EIGHT)
+    word = words[start] & BELOW[min(left, _SEVEN)]
+    turned = _ZERO
+    for _ in range(7):
+        turned = (turned << _EIGHT) | (word & _LOW_BYTE)
+        word >>= _EIGHT
+    return (turned << _EIGHT) | left
+
+
+@compiled
+def list_prefixes(words: Words, starts: Ints, ends: Ints, prefixes: Words) -> None:
+    """Give the prefix (:func:`_prefix`) of each slice of a buffer."""
+    for number in range(len(starts)):
+        prefixes[number] = _prefix(words, np.uint64(starts[number]), np.uint64(ends[number]))
+
+
+@compiled
+def _order(prefixes: Words, order: Ints, low: int, high: int) -> None:
+    """Order a run of texts by their prefixes, which move with them."""
+    if high - low > _FEW:
+        by_prefix = np.argsort(prefixes[low:high])
+        prefixes[low:high] = prefixes[low:high][by_prefix]
+        order[low:high] = order[low:high][by_prefix]
+        return
+    for place in range(low + 1, high):
+        prefix, number, at = prefixes[place], order[place], place
+        while at > low and prefixes[at - 1] > prefix:
+            prefixes[at], order[at] = prefixes[at - 1], order[at - 1]
+            at -= 1
+        prefixes[at], order[at] = prefix, number
+
+
+@compiled
+def order_slices(words: Words, starts: Ints, ends: Ints, order: Ints, prefixes: Words) -> None:
+    """Order slices by their bytes: ``order`` and ``prefixes`` have them by their first seven, and are written over."""
+    # Runs of texts that agree so far and go on: where they begin and end, and in how many bytes they agree.
+    runs = np.empty((len(order) // 2 + 1, 3), dtype=np.int64)
+    waiting, low, high, depth = 0, 0, len(order), 0
+    while True:
+        first = low
+        for place in range(low + 1, high + 1):
+            if place < high and prefixes[place] == prefixes[first]:
+                continue
+            if place - first > 1 and prefixes[first] & _LOW_BYTE == _EIGHT:
+                runs[waiting, 0], runs[waiting, 1], runs[waiting, 2] = first, place, depth + 7
+                waiting += 1
+            first = place
+        if waiting == 0:
+            return
+        waiting -= 1
+        low, high, depth = runs[waiting]
+        for place in range(low, high):
+            number = order[place]
+            prefixes[place] = _prefix(words, np.uint64(starts[number] + depth), np.uint64(ends[number]))
+        _order(prefixes, order, low, high)
+
+
+@compiled
+def number_ordered(words: Words, starts: Ints, ends: Ints, order: Ints, codes: Codes, firsts: Ints) -> int:
+    """Number distinct slices that ``order`` has in order: each slice's number, a slice of each, and how many."""
+    found = 0
+    for place in range(len(order)):
+        number = order[place]
+        start, end = np.uint64(starts[number]), np.uint64(ends[number])
+        other = np.uint64(starts[firsts[found - 1]]) if found else start
+        size = np.uint64(ends[firsts[found - 1]]) - other if found else _ZERO
+        if found == 0 or end - start != size or not same_text(words, start, end, words, other):
+            firsts[found] = number
+            found += 1
+        codes[number] = found - 1
+    return found
+
+
+@compiled
+def place_slices(words: Words, starts: Ints, ends: Ints, places: Words) -> None:
+    """Place each token by its bytes: a trigram of ASCII in the order of its letters, any other one by its hash."""
+    for number in range(len(starts)):
+        start, end = np.uint64(starts[number]), np.uint64(ends[number])
+        packed = _packed(words[start]) if end - start == _THREE else np.int64(-1)
+        places[number] = np.uint64(packed) << _PLACE_SHIFT if packed >= 0 else hash_text(words, start, end)
+
+
+@compiled
+def _packed(word: np.uint64) -> np.int64:
+    """Pack the first three bytes of a word into 21 bits; -1 if one is not ASCII."""
+    if word & _NOT_ASCII:
+        return np.int64(-1)
+    first, second, third = word & _LOW_SEVEN, word >> _EIGHT & _LOW_SEVEN, word >> (_EIGHT + _EIGHT) & _LOW_SEVEN
+    return np.int64((first << (_SEVEN + _SEVEN)) | (second << _SEVEN) | third)
+
+
+class Added(NamedTuple):
+    """Tokens to add: the words of the buffer that holds them, their borders there, and two counts of each (2 x n)."""
+
+    words: Words
+    borders: Ints
+    counts: Ints
+
+
+class Sums(NamedTuple):
+    """Tokens that were added: each one's hash, text (up to its place of ``ends``) and two sums (2 x tokens).
+
+    ``slots`` is an open table of their numbers.
+    """
+
+    slots: Codes
+    hashes: Words
+    text: Words
+    ends: Ints
+    sums: Ints
+
+
+@compiled
+def add_tokens(added: Added, cells: Ints, base: int, table: Sums, found: int) -> int:
+    """Add the counts of tokens to those of the same tokens before, of which there are ``found``.
+
+    Those of an ASCII trigram go to the cell of ``cells`` (2 x cells) that its packed number has behind ``base``. The
+    table has room for the others.
+
+    Returns
+    -------
+    how many tokens beside trigrams there are now.
+    """
+    words, counts, last = added.words, added.counts, np.uint64(len(table.slots) - 1)
+    for number in range(len(added.borders) - 1):
+        start, end = np.uint64(added.borders[number]), np.uint64(added.borders[number + 1])
+        packed = _packed(words[start]) if end - start == _THREE else np.int64(-1)
+        if packed >= 0:
+            cells[0, packed - base] += counts[0, number]
+            cells[1, packed - base] += counts[1, number]
+            continue
+        mixed = hash_text(words, start, end)
+        slot = mixed & last
+        while table.slots[slot] >= 0:
+            token = table.slots[slot]
+            if table.hashes[token] == mixed:
+                other = np.uint64(table.ends[token - 1]) if token else _ZERO
+                if np.uint64(table.ends[token]) - other == end - start:
+                    if same_text(words, start, end, table.text, other):
+                        break
+            slot = (slot + _ONE) & last
+        token = table.slots[slot]
+        if token < 0:
+            token = np.int32(found)
+            table.slots[slot], table.hashes[token] = token, mixed
+            behind = np.uint64(table.ends[token - 1]) if token else _ZERO
+            table.ends[token] = copy_text(words, start, end, table.text, behind)
+            table.sums[0, token] = table.sums[1, token] = 0
+            found += 1
+        table.sums[0, token] += counts[0, number]
+        table.sums[1, token] += counts[1, number]
+    return found
+
+
+@compiled
+def fill_slots(hashes: Words, found: int, slots: Codes) -> None:
+    """Put the numbers of tokens into an empty open table of them."""
+    last = np.uint64(len(slots) - 1)
+    for token in range(found):
+        slot = hashes[token] & last
+        while slots[slot] >= 0:
+            slot = (slot + _ONE) & last
+        slots[slot] = token

@@ -1,0 +1,113 @@
+"""Counted tokens on disk: each part spills its own, in buckets by the tokens' places, and a task adds up one share.
+
+A file is an Arrow file of record batches (columns: COUNTED): those of its first table, one a bucket, then those of the
+next. Its metadata says how many buckets each table has. Buckets are equal parts of all places, and their number is a
+power of two, so that any share is found in few of them.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.features.adding import Share, TokenSums, list_places
+from lo2dask.features.vocabulary import COUNTED
+from lo2dask.storage import is_local, open_read, replacing
+
+# Distinct tokens beside trigrams that an adding task holds, as text and sums.
+MOST_BYTES = 64 << 20
+_MOST_SHARES = 1 << 10
+# A bucket of a part has about so many tokens, where that is the writer's to choose.
+_BUCKET_ROWS = 1 << 13
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+_BUCKETS = b"buckets"
+
+
+def buckets_of(table: pa.Table) -> int:
+    """Give the number of buckets that suits a table of counted tokens."""
+    return 1 << max(0, (table.num_rows // _BUCKET_ROWS).bit_length() - 1)
+
+
+def spill(path: Path, tables: Iterable[pa.Table], buckets: Sequence[int], durable: bool = False) -> None:
+    """Write counted tables (columns: COUNTED), each in as many buckets as ``buckets`` says, a power of two.
+
+    ``durable`` where the file is to outlive the machine's next fall.
+    """
+    schema = COUNTED.with_metadata({_BUCKETS: ",".join(map(str, buckets))})
+    with (
+        replacing(path, durable=durable) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, schema, options=_OPTIONS) as writer,
+    ):
+        for table, number in zip(tables, buckets, strict=True):
+            for piece in _in_buckets(table, number):
+                writer.write_batch(piece)
+
+
+def read_share(path: Path, table: int, share: Share) -> Iterator[pa.Table]:
+    """Read a share of the n-th table that a part has spilled, bucket by bucket."""
+    with open_counts(path) as file:
+        buckets = [int(number) for number in file.schema.metadata[_BUCKETS].split(b",")]
+        first, of = sum(buckets[:table]), buckets[table]
+        # Either a bucket holds whole shares, or a share holds whole buckets.
+        lowest, highest = share.number * of // share.of, (share.number * of + of - 1) // share.of
+        for bucket in range(lowest, highest + 1):
+            found = pa.Table.from_batches([file.get_batch(first + bucket)])
+            yield share.take(found) if share.of > of else found
+
+
+def add_shares(paths: Sequence[Path], table: int, share: Share, most: int = MOST_BYTES) -> Iterator[pa.Table]:
+    """Add up a share of the n-th table of all spilled parts (columns: COUNTED).
+
+    Where its distinct tokens take more than ``most`` bytes, it comes in several shares, each a reading of its own.
+    """
+    waiting = [share]
+    while waiting:
+        wanted = waiting.pop()
+        sums = _add(paths, table, wanted, most)
+        waiting += wanted.rest(sums.share)
+        yield sums.table()
+
+
+def _add(paths: Sequence[Path], table: int, share: Share, most: int) -> TokenSums:
+    """Add up a share of all parts; it is halved whenever it outgrows ``most``."""
+    sums = TokenSums(share)
+    for path in paths:
+        wanted = sums.share
+        for counted in read_share(path, table, wanted):
+            sums.add(counted if sums.share == wanted else sums.share.take(counted))
+            while sums.nbytes > most and len(sums) > 1 and sums.share.of < _MOST_SHARES:
+                half = TokenSums(sums.share.half())
+                half.add(half.share.take(sums.table()))
+                sums = half
+    return sums
+
+
+@contextlib.contextmanager
+def open_counts(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
+    """Open a file of counted tokens."""
+    # Not mapped: what is compressed is copied anyway, and a mapping's pages count as memory until it is closed.
+    with pa.OSFile(str(path)) if is_local(path) else pa.PythonFile(open_read(path), "r") as source:
+        yield pa.ipc.open_file(source)
+
+
+def _in_buckets(table: pa.Table, buckets: int) -> Iterator[pa.RecordBatch]:
+    """Cut a table into its buckets, each one batch."""
+    whole = table.combine_chunks()
+    borders = [0, table.num_rows]
+    if buckets > 1:
+        places = list_places(whole["token"].combine_chunks())
+        # Trigrams mostly come in their order.
+        if (places[1:] < places[:-1]).any():
+            order = np.argsort(places)
+            whole, places = whole.take(pa.array(order)).combine_chunks(), places[order]
+        step = (1 << 64) // buckets
+        ends = np.array([step * number - 1 for number in range(1, buckets)], dtype=np.uint64)
+        borders = [0, *np.searchsorted(places, ends, side="right").tolist(), table.num_rows]
+    empty = pa.RecordBatch.from_pylist([], schema=COUNTED)
+    for start, stop in pairwise(borders):
+        batches = whole.slice(start, stop - start).to_batches()
+        yield batches[0] if batches else empty
