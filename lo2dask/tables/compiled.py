@@ -13,8 +13,8 @@ Words = npt.NDArray[np.uint64]
 
 _BLOCK, _MINIBLOCK = 128, 32
 _FOUR, _SEVEN, _EIGHT = (np.uint64(n) for n in (4, 7, 8))
-_INLINE, _HALF, _LOW_HALF = (np.uint64(n) for n in (12, 32, 0xFFFFFFFF))
-_LOW_SEVEN, _LOW_BYTE, _MORE, _ZERO, _ONE = (np.uint64(n) for n in (0x7F, 0xFF, 0x80, 0, 1))
+_INLINE, _HALF, _WORD, _LOW_HALF = (np.uint64(n) for n in (12, 32, 64, 0xFFFFFFFF))
+_LOW_SEVEN, _MORE, _ZERO, _ONE = (np.uint64(n) for n in (0x7F, 0x80, 0, 1))
 
 
 @compiled
@@ -130,48 +130,56 @@ def _bit_length(value: np.uint64) -> np.uint64:
 
 
 @compiled
-def put_differences(values: Ints, out: Bytes, at: int) -> int:
+def put_differences(values: Ints, out: Bytes, words: Words, at: int) -> int:
     """Write the first value, and the differences in blocks; give the place behind them.
 
-    Differences wrap round at 64 bits, as the format has it.
+    Differences wrap round at 64 bits, as the format has it. ``words`` are those that begin at each byte of ``out``.
     """
     at = put_varint(_zigzag(values[0]) if len(values) else _ZERO, out, at)
-    steps = np.empty(_BLOCK, dtype=np.int64)
+    steps = np.empty(_BLOCK, dtype=np.uint64)
     for first in range(1, len(values), _BLOCK):
         count = min(_BLOCK, len(values) - first)
         least = np.int64(0x7FFFFFFFFFFFFFFF)
         for place in range(count):
-            steps[place] = values[first + place] - values[first + place - 1]
-            least = min(least, steps[place])
+            step = values[first + place] - values[first + place - 1]
+            steps[place] = np.uint64(step)
+            least = min(least, step)
+        for place in range(count):
+            steps[place] -= np.uint64(least)
+        steps[count:] = 0
         at = put_varint(_zigzag(least), out, at)
         widths = at
         out[widths : widths + _BLOCK // _MINIBLOCK] = 0
         at += _BLOCK // _MINIBLOCK
         for mini in range(-(-count // _MINIBLOCK)):
-            low, high = mini * _MINIBLOCK, min(count, (mini + 1) * _MINIBLOCK)
+            block = steps[mini * _MINIBLOCK : (mini + 1) * _MINIBLOCK]
             most = _ZERO
-            for place in range(low, high):
-                most |= np.uint64(steps[place]) - np.uint64(least)
+            for step in block:
+                most |= step
             width = _bit_length(most)
             out[widths + mini] = width
-            size = _MINIBLOCK // 8 * int(width)
-            out[at : at + size] = 0
-            bit = _ZERO
-            for place in range(low, high):
-                _put_bits(np.uint64(steps[place]) - np.uint64(least), width, out, np.uint64(8 * at) + bit)
-                bit += width
-            at += size
+            at = _put_bits(block, width, words, at)
     return at
 
 
 @compiled
-def _put_bits(value: np.uint64, width: np.uint64, out: Bytes, bit: np.uint64) -> None:
-    """Set the bits of a value in cleared bytes, from a bit on."""
-    left = width
-    while left > _ZERO:
-        shift = bit & _SEVEN
-        out[bit >> np.uint64(3)] |= np.uint8((value << shift) & _LOW_BYTE)
-        taken = min(_EIGHT - shift, left)
-        value >>= taken
-        bit += taken
-        left -= taken
+def _put_bits(values: Words, width: np.uint64, words: Words, at: int) -> int:
+    """Write 32 numbers of ``width`` bits from the lowest bit on; give the place behind them, whatever is written there.
+
+    ``words`` are those that begin at each byte of what is written.
+    """
+    if width == _ZERO:
+        return at
+    place, waiting, bits = np.uint64(at), _ZERO, _ZERO
+    for value in values:
+        waiting |= value << bits
+        bits += width
+        if bits >= _WORD:
+            words[place] = waiting
+            place += _EIGHT
+            bits -= _WORD
+            waiting = value >> (width - bits) if bits > _ZERO else _ZERO
+    if bits > _ZERO:  # half a word
+        words[place] = waiting
+        place += _FOUR
+    return np.int64(place)

@@ -137,9 +137,9 @@ def differences(column: pa.Array) -> Bytes:
 
     values = column.to_numpy()
     head = np.frombuffer(varint(_BLOCK) + varint(_MINIBLOCKS) + varint(len(values)), dtype=np.uint8)
-    out = np.empty(len(head) + _VARINT_MOST + -(-len(values) // _BLOCK) * _BLOCK_MOST, dtype=np.uint8)
+    out = np.empty(len(head) + _VARINT_MOST + -(-len(values) // _BLOCK) * _BLOCK_MOST + 8, dtype=np.uint8)
     out[: len(head)] = head
-    return out[: put_differences(values, out, len(head))]
+    return out[: put_differences(values, out, as_words(out, writeable=True), len(head))]
 
 
 def plain(column: pa.Array) -> npt.NDArray[Any]:

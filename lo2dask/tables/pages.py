@@ -125,8 +125,13 @@ class ColumnChunk:
                 # Packed codes are as short as zstd would make them.
                 body = codes(items.indices[place], len(items.dictionary))
                 self._write_data(_CODES, levels, body, is_compressed=False)
+            elif items.type == _TEXT:
+                self._write_data(_PLAIN, levels, text(items[place]))
+            elif pa.types.is_integer(items.type):
+                # Small numbers: packed they take little more place than zstd leaves, and a fifth of its time.
+                self._write_data(_DELTAS, levels, differences(items[place].cast(pa.int64())), is_compressed=False)
             else:
-                self._write_data(_PLAIN, levels, text(items[place]) if items.type == _TEXT else plain(items[place]))
+                self._write_data(_PLAIN, levels, plain(items[place]))
 
     def entry(self) -> Struct:
         """Give the footer's ColumnChunk."""
