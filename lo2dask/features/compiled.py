@@ -4,10 +4,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lo2dask.parse.compiled import Codes, Ints, Words, compiled
+from lo2dask.parse.scan import equal_bytes, first_byte
 
 Bytes = npt.NDArray[np.uint8]
 
-_ONE, _TWO, _EIGHT = (np.uint64(n) for n in (1, 2, 8))
+_ZERO, _ONE, _TWO, _EIGHT = (np.uint64(n) for n in (0, 1, 2, 8))
+_SPACES, _NEWLINES = (np.uint64(0x0101010101010101 * byte) for byte in (0x20, 0x0A))
 _SPACE, _NEWLINE, _DASH = np.uint8(0x20), np.uint8(0x0A), np.uint8(0x2D)
 _AT = np.uint8(0x40)
 # What each byte is, as bits: a character of a word, a hexadecimal digit, one of lower case.
@@ -24,7 +26,7 @@ _SHORTEST, _LONGEST_RUN = 5, 8
 
 @compiled
 def add_windows(
-    text: Bytes, slices: Ints, numbers: npt.NDArray[np.uint64], counts: Codes, cells: Ints, filled: int
+    text: Bytes, slices: Ints, numbers: npt.NDArray[np.uint64], counts: Codes, cells: Codes, filled: int
 ) -> int:
     """Add the windows of three bytes within each slice to ``counts``, and list the cells that were empty before.
 
@@ -73,22 +75,67 @@ def count_gaps(text: Bytes) -> int:
 
 
 @compiled
-def split_words(text: Bytes, offsets: Ints, bounds: Ints) -> None:
-    """Split each of several texts on every space and newline; two of them hold an empty word between them.
+def split_words(words: Words, offsets: Ints, borders: Ints, places: Ints, bounds: Ints) -> int:
+    """Split texts on every space and newline; two of them hold an empty word between them.
 
-    ``offsets`` are the borders of the texts, one more than texts. The rows of ``bounds`` (3 x words) take where each
-    word begins and ends, and the number of its text.
+    A text's first words are those of the text before it, as far as the two begin alike.
+
+    Parameters
+    ----------
+    words : the words (in the machine's sense) that begin at each byte of the texts.
+    offsets : the borders of the texts, one more than texts.
+    borders : takes where each text's words begin among ``places``, and where the last one's end.
+    places : takes the place of each word among the slices.
+    bounds : takes the slices: where each begins and ends (2 x slices).
+
+    Returns
+    -------
+    how many slices there are.
     """
-    word = 0
+    found, filled = 0, 0
+    borders[0] = 0
     for number in range(len(offsets) - 1):
-        bounds[0, word] = offsets[number]
-        for at in range(offsets[number], offsets[number + 1]):
-            if text[at] == _SPACE or text[at] == _NEWLINE:
-                bounds[1, word], bounds[2, word] = at, number
-                word += 1
-                bounds[0, word] = at + 1
-        bounds[1, word], bounds[2, word] = offsets[number + 1], number
-        word += 1
+        first, end = offsets[number], offsets[number + 1]
+        begin = first
+        if number:
+            before = offsets[number - 1]
+            # The words before the gap that ends the last of them begin at the same place of both texts.
+            alike = before + _alike(words, before, first, min(first - before, end - first))
+            shift = first - before
+            for word in range(borders[number - 1], borders[number]):
+                last = bounds[1, places[word]]
+                begin_before = begin - shift
+                size = last - bounds[0, places[word]]
+                if begin_before + size >= alike:
+                    break
+                places[filled] = places[word]
+                filled += 1
+                begin += size + 1
+        at, behind = np.uint64(begin), np.uint64(end)
+        while True:
+            gaps = equal_bytes(words[at], _SPACES) | equal_bytes(words[at], _NEWLINES)
+            while gaps == _ZERO and at < behind:
+                at += _EIGHT
+                gaps = equal_bytes(words[at], _SPACES) | equal_bytes(words[at], _NEWLINES)
+            at = min(at + first_byte(gaps), behind) if gaps else behind
+            bounds[0, found], bounds[1, found], places[filled] = begin, at, found
+            found += 1
+            filled += 1
+            if at == behind:
+                break
+            at += _ONE
+            begin = np.int64(at)
+        borders[number + 1] = filled
+    return found
+
+
+@compiled
+def _alike(words: Words, one: int, other: int, most: int) -> int:
+    """Tell in how many of their first bytes two texts agree, to eight bytes."""
+    alike = 0
+    while alike + 8 <= most and words[one + alike] == words[other + alike]:
+        alike += 8
+    return alike
 
 
 @compiled

@@ -40,6 +40,33 @@ def count_rows(rows: Ints, columns: Codes, table: Codes, found: Codes, counts: C
 
 
 @compiled
+def count_codes(rows: tuple[Codes, Codes, Codes], borders: Ints, codes: Codes, table: Codes, cells: Codes) -> int:
+    """Count the codes of texts by row, in a table of all codes, which is and stays empty.
+
+    ``rows`` say how often each has which texts (CSR: borders, texts, counts); ``borders`` where each text's codes begin
+    and end. ``cells`` (2 x codes of all rows) takes each row's codes, in the order of their first places, and their
+    counts; the rows' borders are written over by those among them.
+    """
+    indptr, texts, weights = rows
+    filled, first_text = 0, indptr[0]
+    for row in range(len(indptr) - 1):
+        first, last_text = filled, indptr[row + 1]
+        for cell in range(first_text, last_text):
+            for place in range(borders[texts[cell]], borders[texts[cell] + 1]):
+                code = codes[place]
+                if table[code] == 0:
+                    cells[0, filled] = code
+                    filled += 1
+                table[code] += weights[cell]
+        for place in range(first, filled):
+            cells[1, place] = table[cells[0, place]]
+            table[cells[0, place]] = 0
+        first_text = last_text
+        indptr[row + 1] = filled
+    return filled
+
+
+@compiled
 def _prefix(words: Words, start: np.uint64, end: np.uint64) -> np.uint64:
     """Give the next seven bytes of a text, the first one highest, and in the lowest byte how many are left, at most 8.
 

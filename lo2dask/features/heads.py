@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.features.tokens import TokenCounts, count_pairs, count_words, encode_texts, text_bytes
-from lo2dask.parse.lines import Bools, Ints
+from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, padded_text, text_bytes
+from lo2dask.features.words import count_words
+from lo2dask.parse.lines import Bools, Ints, encode_slices
 from lo2dask.sources.names import DAY_MS
 
 # Each digit of HH:MM:SS.mmm: its place in the text, its unit in ms, and how many of it there are.
@@ -39,16 +40,17 @@ class Heads:
     @classmethod
     def of(cls, events: pa.Table, headed: Bools, sequence: Ints, n_sequences: int) -> "Heads":
         """Read the heads of the ``headed`` among event rows (columns m_timestamp, thread, correlation_id)."""
-        kept = pa.array(headed)
         rows = sequence[headed]
-        thread = _whole(events["thread"]).filter(kept)
-        ids = encode_texts(_whole(events["correlation_id"]).filter(kept))
-        stamps = _whole(events["m_timestamp"]).cast(pa.int64()).fill_null(0).to_numpy()
+        thread, correlation = _whole(events["thread"]), _whole(events["correlation_id"])
+        threads = thread.indices.fill_null(0).to_numpy()[headed]
+        text, offsets = padded_text(correlation)
+        ids = encode_slices(text, offsets[:-1][headed], offsets[1:][headed])
         codes = ids.indices.to_numpy()
+        stamps = _whole(events["m_timestamp"]).cast(pa.int64()).fill_null(0).to_numpy()
         return cls(
             rows,
             _count_times(rows, stamps[headed] % DAY_MS, n_sequences),
-            _count(rows, thread.indices.to_numpy(), n_sequences, thread.dictionary.cast(pa.string())),
+            _count(rows, threads, n_sequences, thread.dictionary.cast(pa.string())),
             _count(rows, codes, n_sequences, ids.dictionary),
             codes,
         )
@@ -56,8 +58,8 @@ class Heads:
     def words(self) -> list[TokenCounts]:
         """Count the words of the heads, field by field: (sequences x words)."""
         # Of the two spaces behind a thread, the second ends an empty word.
-        framed = count_words(pc.binary_join_element_wise("[", self.threads.tokens, "] ", ""))
-        return [self.times, TokenCounts((self.threads.counts @ framed.counts).tocsr(), framed.tokens), self.ids]
+        framed = pc.binary_join_element_wise("[", self.threads.tokens, "] ", "")
+        return [self.times, count_words(framed, self.threads.counts), self.ids]
 
     def texts(self, statements: pa.Array, statement: Ints) -> list[TokenCounts]:
         """Cut the heads into texts of which each window of three bytes belongs to just one: (sequences x texts).
@@ -78,7 +80,7 @@ class Heads:
         last = np.full(len(lengths), _SPACE)
         last[lengths > 0] = text[offsets[1:][lengths > 0] - 1]
         begins, begin = _beginnings(statements)
-        keys, code = np.unique(last[self.correlation] * len(begins) + begin[statement], return_inverse=True)
+        keys, code = distinct(last[self.correlation] * len(begins) + begin[statement])
         joints = [bytes([key // len(begins), _SPACE]) + begins[key % len(begins)] for key in keys.tolist()]
         return _count(self.sequence, code, self.times.counts.shape[0], pa.array(joints, pa.binary()).cast(pa.string()))
 
@@ -91,7 +93,7 @@ def _beginnings(texts: pa.Array) -> tuple[list[bytes], Ints]:
     for place in range(2):
         there = lengths > place
         letters[place, there] = text[offsets[:-1][there] + place]
-    keys, codes = np.unique((np.minimum(lengths, 2) << 16) | (letters[0] << 8) | letters[1], return_inverse=True)
+    keys, codes = distinct((np.minimum(lengths, 2) << 16) | (letters[0] << 8) | letters[1])
     return [bytes([key >> 8 & 0xFF, key & 0xFF])[: key >> 16] for key in keys.tolist()], codes
 
 
@@ -105,10 +107,10 @@ def _count_times(rows: Ints, time_ms: Ints, n_rows: int) -> TokenCounts:
     starts = np.flatnonzero(np.diff(cells, prepend=-1))
     counts = np.diff(starts, append=len(cells)).astype(np.int32)
     cell_rows, times = np.divmod(cells[starts], DAY_MS)
-    distinct, columns = np.unique(times, return_inverse=True)
+    values, columns = distinct(times)
     indptr = np.searchsorted(cell_rows, np.arange(n_rows + 1)).astype(np.int32)
-    matrix = sparse.csr_matrix((counts, columns.astype(np.int32), indptr), shape=(n_rows, len(distinct)))
-    return TokenCounts(matrix, _clock_texts(distinct))
+    matrix = sparse.csr_matrix((counts, columns.astype(np.int32), indptr), shape=(n_rows, len(values)))
+    return TokenCounts(matrix, _clock_texts(values))
 
 
 def _clock_texts(time_ms: Ints) -> pa.StringArray:

@@ -14,8 +14,9 @@ from scipy import sparse
 
 from lo2dask.features.heads import Heads
 from lo2dask.features.masks import Mask, normalise
-from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, count_words, join_counts
+from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, distinct, join_counts
 from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams
+from lo2dask.features.words import count_words
 from lo2dask.parse.columns import copy_messages
 from lo2dask.parse.lines import Bools, Ints
 
@@ -51,14 +52,14 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
 
     Returns the batch-wide seq_id codes of the slab's sequences, ascending, and the slab, whose rows follow them.
     """
-    codes, sequence = _distinct(_codes(events["seq_id"]))
+    codes, sequence = distinct(_codes(events["seq_id"]))
     statements = _whole(events["_statement"])
     # A line with a well-formed head has a thread, if only an empty one.
     headed = pc.is_valid(_whole(events["thread"])).to_numpy(zero_copy_only=False)
     bodies = normalise(statements.dictionary, masks)
     body = bodies.indices.to_numpy()[statements.indices.to_numpy()]
     kinds, kind = _heads(events, headed, masks)
-    pairs, line = _distinct(kind * max(len(bodies.dictionary), 1) + body)
+    pairs, line = distinct(kind * max(len(bodies.dictionary), 1) + body)
     line_kind, line_body = np.divmod(pairs, max(len(bodies.dictionary), 1))
     texts = bodies.dictionary.take(pa.array(line_body))
     lines = pc.binary_join_element_wise(kinds.take(pa.array(line_kind)), texts, "")
@@ -72,7 +73,7 @@ def masked_counts(slab: Slab) -> dict[str, TokenCounts]:
     """Count words and trigrams of the normalised lines by sequence."""
     by_line = slab.by_line
     return {
-        "e_words": _product(by_line, count_words(slab.lines)),
+        "e_words": count_words(slab.lines, by_line),
         "e_trigrams": _product(by_line, count_trigrams(slab.lines)),
     }
 
@@ -89,7 +90,7 @@ def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
     if trigrams is None:
         messages = _whole(copy_messages(events)["m_message"])
         trigrams = count_line_trigrams(messages, slab.sequence, slab.n_sequences)
-    words = [*heads.words(), _product(by_statement, count_words(slab.statements))]
+    words = [*heads.words(), count_words(slab.statements, by_statement)]
     return {"e_words": join_counts(words), "e_trigrams": trigrams}
 
 
@@ -105,12 +106,6 @@ def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa
         f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
     ]
     return pa.array([*kinds, ""], pa.string()), np.where(headed, kind, len(kinds))
-
-
-def _distinct(values: Ints) -> tuple[Ints, Ints]:
-    """Do what np.unique with return_inverse does, without sorting, for numbers of a small range."""
-    present = np.bincount(values) > 0
-    return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
 
 
 def _product(by_text: sparse.csr_matrix, counts: TokenCounts) -> TokenCounts:

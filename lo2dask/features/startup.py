@@ -5,14 +5,14 @@ Nothing but the leakage line reads them: it shows how well a model does on the s
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from lo2dask import schema
 from lo2dask.features.bags import add_slabs, to_bags
 from lo2dask.features.lines import read_slab
 from lo2dask.features.masks import Mask
-from lo2dask.features.tokens import TokenCounts, count_words
+from lo2dask.features.tokens import TokenCounts
+from lo2dask.features.words import count_words
 from lo2dask.parse.lines import Ints
 
 STARTUP = pa.schema([pa.field("seq_id", pa.string()), pa.field("e_words", schema.BAG)])
@@ -30,9 +30,7 @@ class StartupWords:
         """Add first lines (parse.columns.text_columns), whose seq_id codes are the numbers of the batch's files."""
         if heads:
             rows, slab = read_slab(pa.concat_tables(heads).unify_dictionaries(), self._masks)
-            words = count_words(slab.lines)
-            counts = (slab.by_line @ words.counts).tocsr().astype(np.int32)
-            self._slabs.append((rows, TokenCounts(counts, words.tokens)))
+            self._slabs.append((rows, count_words(slab.lines, slab.by_line)))
 
     def bags(self) -> pa.ListArray:
         """Give one bag (schema.BAG) for each file."""

@@ -1,4 +1,4 @@
-"""Words and overlapping character trigrams of texts, counted into sparse matrices (texts x tokens)."""
+"""Counts of tokens as sparse matrices (texts x tokens), and the overlapping character trigrams of texts."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,8 @@ from lo2dask.parse.lines import Ints, as_words, encode_slices, padded, slices
 Keys = npt.NDArray[np.int32] | Ints
 
 NEWLINE = 0x0A
+# Numbers are told apart in a table of their range where that is so many times as long as they are many.
+_SMALL_RANGE = 4
 
 
 @dataclass(frozen=True)
@@ -21,20 +23,6 @@ class TokenCounts:
 
     counts: sparse.csr_matrix
     tokens: pa.Array
-
-
-def count_words(texts: pa.Array) -> TokenCounts:
-    """Split each text on one space; the lines of a merged event are split one by one."""
-    # Compiled code is loaded by the workers that count, and by no other process.
-    from lo2dask.features.compiled import count_gaps, split_words
-
-    text, offsets = padded_text(texts)
-    bounds = np.empty((3, len(texts) + count_gaps(text)), dtype=np.int64)
-    split_words(text, offsets, bounds)
-    starts, ends, rows = bounds
-    encoded = encode_slices(text, starts, ends)
-    counts = count_pairs(rows, encoded.indices.to_numpy(), (len(texts), len(encoded.dictionary)))
-    return TokenCounts(counts, encoded.dictionary)
 
 
 def count_trigrams(texts: pa.Array) -> TokenCounts:
@@ -58,6 +46,15 @@ def count_pairs(rows: Ints, columns: Keys, shape: tuple[int, int]) -> sparse.csr
     borders, table = np.empty(shape[0] + 1, dtype=np.int32), np.zeros(shape[1], dtype=np.int32)
     filled = count_rows(rows, columns, table, found, counts, borders)
     return sparse.csr_matrix((counts[:filled], found[:filled], borders), shape=shape)
+
+
+def distinct(values: Ints) -> tuple[Ints, Ints]:
+    """Do what np.unique with return_inverse does, for numbers from 0; without sorting where their range is small."""
+    if values.max(initial=0) > _SMALL_RANGE * (len(values) + 1):
+        found, codes = np.unique(values, return_inverse=True)
+        return found, codes
+    present = np.bincount(values) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
 
 
 def join_counts(parts: list[TokenCounts]) -> TokenCounts:

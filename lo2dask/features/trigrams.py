@@ -122,8 +122,8 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import add_windows
 
-    table, cells = np.zeros(alphabet.size, dtype=np.int32), np.empty(alphabet.size, dtype=np.int64)
-    found, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+    table, cells = np.zeros((2, alphabet.size), dtype=np.int32)
+    found, counts = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     n_rows = len(parts[0].indptr) - 1
     for row in range(n_rows):
         filled = 0
@@ -132,24 +132,26 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
         found.append(np.sort(cells[:filled]))
         counts.append(table[found[-1]])
         table[found[-1]] = 0
-    rows = np.repeat(np.arange(n_rows), [len(part) for part in found[1:]])
-    return _gather(rows, np.concatenate(found), np.concatenate(counts), (alphabet, n_rows))
+    indptr = np.cumsum([len(part) for part in found])
+    return _gather(
+        sparse.csr_matrix((np.concatenate(counts), np.concatenate(found), indptr), (n_rows, alphabet.size)), alphabet
+    )
 
 
-def _gather(rows: Ints, cells: Ints, counts: npt.NDArray[np.int32], form: tuple[Alphabet, int]) -> TokenCounts:
-    alphabet, n_rows = form
-    place = np.full(alphabet.size, -1, dtype=np.int32)
-    place[cells] = 0
-    present = np.flatnonzero(place == 0)
+def _gather(counts: sparse.csr_matrix, alphabet: Alphabet) -> TokenCounts:
+    """Leave those of an alphabet's trigrams that occur: (rows x trigrams); both stand in the same order."""
+    place = np.zeros(alphabet.size, dtype=np.int32)
+    place[counts.indices] = 1
+    present = np.flatnonzero(place)
     packed = alphabet.packed(present)
     # A window with a newline, in an event that continuation lines were merged into, is of no line.
     whole = (packed >> 14 != NEWLINE) & (packed >> 7 & 0x7F != NEWLINE) & (packed & 0x7F != NEWLINE)
-    place[present] = np.where(whole, np.cumsum(whole) - 1, -1)
-    columns = place[cells]
+    place[present] = np.cumsum(whole) - 1
+    matrix = sparse.csr_matrix((counts.data, place[counts.indices], counts.indptr), (counts.shape[0], int(whole.sum())))
     if not whole.all():
-        kept = columns >= 0
-        rows, counts, columns = rows[kept], counts[kept], columns[kept]
-    # Cells ascend within each row and rows do, and both stand for what they number in its order.
-    indptr = np.append(0, np.cumsum(np.bincount(rows, minlength=n_rows))).astype(np.int32)
-    matrix = sparse.csr_matrix((counts, columns, indptr), shape=(n_rows, int(whole.sum())))
+        place[present[~whole]] = -1
+        kept = place[counts.indices] >= 0
+        indptr = np.append(0, np.cumsum(kept))[counts.indptr]
+        columns = place[counts.indices[kept]]
+        matrix = sparse.csr_matrix((counts.data[kept], columns, indptr), matrix.shape)
     return TokenCounts(matrix, unpack_trigrams(packed[whole]))

@@ -23,7 +23,7 @@ _SHORTEST_LEVEL, _LONGEST_LEVEL = np.uint64(4), np.uint64(5)
 
 
 @compiled
-def _equal(word: np.uint64, pattern: np.uint64) -> np.uint64:
+def equal_bytes(word: np.uint64, pattern: np.uint64) -> np.uint64:
     """Set the high bit of each byte of a word that equals the pattern's."""
     apart = word ^ pattern
     return ~(((apart & _LOWS) + _LOWS) | apart | _LOWS)
@@ -36,7 +36,7 @@ def _count(highs: np.uint64) -> np.uint64:
 
 
 @compiled
-def _first(highs: np.uint64) -> np.uint64:
+def first_byte(highs: np.uint64) -> np.uint64:
     """Number the lowest byte whose high bit is set; there is one."""
     below = (highs & (~highs + _ONE)) - _ONE
     return (((below & _ONES) * _ONES) >> _TO_LOW_BYTE) - _ONE
@@ -67,16 +67,16 @@ def find_lines(words: Words, size: int, bounds: Ints, spaces: Ints) -> tuple[int
     at, seen, line, behind = _ZERO, _ZERO, 0, np.uint64(size)
     while at < behind:
         low, inner = at, _ZERO
-        found = _equal(words[at], _NEWLINES)
+        found = equal_bytes(words[at], _NEWLINES)
         while found == _ZERO:
             seen |= words[at]
-            inner += _count(_equal(words[at], _SPACES))
+            inner += _count(equal_bytes(words[at], _SPACES))
             at += _EIGHT
-            found = _equal(words[at], _NEWLINES)
-        place = _first(found)
+            found = equal_bytes(words[at], _NEWLINES)
+        place = first_byte(found)
         last = words[at] & BELOW[place]
         seen |= last
-        inner += _count(_equal(last, _SPACES))
+        inner += _count(equal_bytes(last, _SPACES))
         at += place
         high = end = at
         at += _ONE
@@ -116,9 +116,9 @@ def _time_of_day(words: Words, at: np.uint64) -> int:
 def _next_space(words: Words, at: np.uint64, end: np.uint64) -> np.uint64:
     """Find the first space from a place on, at most the end."""
     while at < end:
-        found = _equal(words[at], _SPACES)
+        found = equal_bytes(words[at], _SPACES)
         if found != _ZERO:
-            return min(at + _first(found), end)
+            return min(at + first_byte(found), end)
         at += _EIGHT
     return end
 

@@ -158,18 +158,19 @@ def put_differences(values: Ints, out: Bytes, words: Words, at: int) -> int:
                 most |= step
             width = _bit_length(most)
             out[widths + mini] = width
-            at = _put_bits(block, width, words, at)
+            _put_bits(block, width, words, at)
+            at += _MINIBLOCK // 8 * int(width)
     return at
 
 
 @compiled
-def _put_bits(values: Words, width: np.uint64, words: Words, at: int) -> int:
-    """Write 32 numbers of ``width`` bits from the lowest bit on; give the place behind them, whatever is written there.
+def _put_bits(values: Words, width: np.uint64, words: Words, at: int) -> None:
+    """Write 32 numbers of ``width`` bits from the lowest bit on.
 
     ``words`` are those that begin at each byte of what is written.
     """
     if width == _ZERO:
-        return at
+        return
     place, waiting, bits = np.uint64(at), _ZERO, _ZERO
     for value in values:
         waiting |= value << bits
@@ -181,5 +182,3 @@ def _put_bits(values: Words, width: np.uint64, words: Words, at: int) -> int:
             waiting = value >> (width - bits) if bits > _ZERO else _ZERO
     if bits > _ZERO:  # half a word
         words[place] = waiting
-        place += _FOUR
-    return np.int64(place)

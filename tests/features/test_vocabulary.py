@@ -17,8 +17,9 @@ from lo2dask.features.bags import to_bags
 from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
 from lo2dask.features.merging import BATCH_ROWS, Cut, merge_runs, sort_run, write_run
 from lo2dask.features.spilling import add_shares, spill
-from lo2dask.features.tokens import TokenCounts, count_trigrams, count_words, order_texts
+from lo2dask.features.tokens import TokenCounts, count_trigrams, order_texts
 from lo2dask.features.vocabulary import COUNTED, Limits, candidates, choose, count_bags, count_tokens
+from lo2dask.features.words import count_words
 
 TEXTS = [
     "a b c d a b", "b c d e", "a a a ä€", "c c d f g", "b ä€ h", "a b c", "d d d d", "x y z", "b", "c d", "", "a b ä€",
