@@ -22,6 +22,8 @@ from lo2dask.storage import replacing
 
 # Rows that the merge holds of each run.
 BATCH_ROWS = 4096
+# Rows that are sorted at once, but for a single run that has more.
+SORTED_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Run:
     ranks: Ints
     numbers: Ints
 
-    def reaches(self, cut: "Cut") -> bool:
-        """Tell whether it has a token that is not below a cut."""
-        return bool((self.ranks >= max(cut.lowest, 1)).any())
+    def above(self, cut: "Cut") -> int:
+        """Give the number of its tokens that are not below a cut."""
+        return int(self.numbers[self.ranks >= cut.lowest].sum())
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,30 @@ def write_run(path: Path, table: pa.Table, limits: Limits) -> Run:
     return Run(path, *np.unique(table[limits.rank].to_numpy(), return_counts=True))
 
 
-def sort_run(path: Path, cut: Cut) -> Path:
-    """Write a run again: what is not below the cut, in byte order."""
-    with open_counts(path) as file:
-        table = file.read_all()
-    kept = table.filter(pc.greater_equal(table[cut.rank], cut.lowest))
-    ordered = path.with_suffix(".sorted")
-    _write(ordered, cut.take(kept.sort_by("token")))
+def group_runs(runs: Iterable[Run], cut: Cut) -> list[list[Path]]:
+    """Group the runs by how many of their tokens are not below a cut: those of a group are sorted at once."""
+    groups: list[list[Path]] = []
+    room = 0
+    for run in runs:
+        above = run.above(cut)
+        if above > room:
+            groups.append([])
+            room = max(SORTED_ROWS, above)
+        if above:
+            groups[-1].append(run.path)
+            room -= above
+    return groups
+
+
+def sort_runs(paths: Sequence[Path], cut: Cut) -> Path:
+    """Write runs without a common token as one: what is not below the cut, in byte order."""
+    parts = []
+    for path in paths:
+        with open_counts(path) as file:
+            table = file.read_all()
+        parts.append(table.filter(pc.greater_equal(table[cut.rank], cut.lowest)))
+    ordered = paths[0].with_suffix(".sorted")
+    _write(ordered, cut.take(pa.concat_tables(parts).sort_by("token")))
     return ordered
 
 

@@ -20,37 +20,42 @@ from lo2dask.storage import is_local, open_read, replacing
 # Distinct tokens beside trigrams that an adding task holds, as text and sums.
 MOST_BYTES = 64 << 20
 _MOST_SHARES = 1 << 10
-# A bucket of a part has about so many tokens, where that is the writer's to choose.
+# A bucket of a part has about so many tokens.
 _BUCKET_ROWS = 1 << 13
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
-_BUCKETS = b"buckets"
+_BUCKETS, _ROWS = b"buckets", b"rows"
 
 
-def buckets_of(table: pa.Table) -> int:
-    """Give the number of buckets that suits a table of counted tokens."""
-    return 1 << max(0, (table.num_rows // _BUCKET_ROWS).bit_length() - 1)
-
-
-def spill(path: Path, tables: Iterable[pa.Table], buckets: Sequence[int], durable: bool = False) -> None:
-    """Write counted tables (columns: COUNTED), each in as many buckets as ``buckets`` says, a power of two.
+def spill(path: Path, tables: Iterable[pa.Table], durable: bool = False) -> list[int]:
+    """Write counted tables (columns: COUNTED); give the rows of each.
 
     ``durable`` where the file is to outlive the machine's next fall.
     """
-    schema = COUNTED.with_metadata({_BUCKETS: ",".join(map(str, buckets))})
+    whole = [table.combine_chunks() for table in tables]
+    rows = [table.num_rows for table in whole]
+    buckets = [1 << max(0, (number // _BUCKET_ROWS).bit_length() - 1) for number in rows]
+    schema = COUNTED.with_metadata({_BUCKETS: _numbers(buckets), _ROWS: _numbers(rows)})
     with (
         replacing(path, durable=durable) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
         pa.ipc.new_file(sink, schema, options=_OPTIONS) as writer,
     ):
-        for table, number in zip(tables, buckets, strict=True):
+        for table, number in zip(whole, buckets, strict=True):
             for piece in _in_buckets(table, number):
                 writer.write_batch(piece)
+    return rows
+
+
+def count_spilled(path: Path) -> list[int]:
+    """Give the rows of each table that a part has spilled."""
+    with open_counts(path) as file:
+        return _read_numbers(file, _ROWS)
 
 
 def read_share(path: Path, table: int, share: Share) -> Iterator[pa.Table]:
     """Read a share of the n-th table that a part has spilled, bucket by bucket."""
     with open_counts(path) as file:
-        buckets = [int(number) for number in file.schema.metadata[_BUCKETS].split(b",")]
+        buckets = _read_numbers(file, _BUCKETS)
         first, of = sum(buckets[:table]), buckets[table]
         # Either a bucket holds whole shares, or a share holds whole buckets.
         lowest, highest = share.number * of // share.of, (share.number * of + of - 1) // share.of
@@ -94,10 +99,17 @@ def open_counts(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
         yield pa.ipc.open_file(source)
 
 
-def _in_buckets(table: pa.Table, buckets: int) -> Iterator[pa.RecordBatch]:
+def _numbers(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _read_numbers(file: pa.ipc.RecordBatchFileReader, name: bytes) -> list[int]:
+    return [int(number) for number in file.schema.metadata[name].split(b",")]
+
+
+def _in_buckets(whole: pa.Table, buckets: int) -> Iterator[pa.RecordBatch]:
     """Cut a table into its buckets, each one batch."""
-    whole = table.combine_chunks()
-    borders = [0, table.num_rows]
+    borders = [0, whole.num_rows]
     if buckets > 1:
         places = list_places(whole["token"].combine_chunks())
         # Trigrams mostly come in their order.
@@ -106,7 +118,7 @@ def _in_buckets(table: pa.Table, buckets: int) -> Iterator[pa.RecordBatch]:
             whole, places = whole.take(pa.array(order)).combine_chunks(), places[order]
         step = (1 << 64) // buckets
         ends = np.array([step * number - 1 for number in range(1, buckets)], dtype=np.uint64)
-        borders = [0, *np.searchsorted(places, ends, side="right").tolist(), table.num_rows]
+        borders = [0, *np.searchsorted(places, ends, side="right").tolist(), whole.num_rows]
     empty = pa.RecordBatch.from_pylist([], schema=COUNTED)
     for start, stop in pairwise(borders):
         batches = whole.slice(start, stop - start).to_batches()

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lo2dask import schema
 from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
-from lo2dask.features.spilling import buckets_of, spill
+from lo2dask.features.spilling import spill
 from lo2dask.features.startup import STARTUP, StartupWords
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
 from lo2dask.options import fingerprint
@@ -168,7 +168,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
 
 def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:
     """Write what the text pass left of one batch; give the files, without the counts that enhancement consumes."""
-    spill(layout.counts / name, tables.counted, [buckets_of(table) for table in tables.counted], durable=True)
+    spill(layout.counts / name, tables.counted, durable=True)
     with ColumnWriter(layout.text / "bags" / name, bags_schema(text.tokens)) as writer:
         writer.write(tables.bags)
     write_part(layout.text / "lines" / name, tables.lines, LINES)

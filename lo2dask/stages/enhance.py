@@ -21,11 +21,11 @@ from lo2dask.features.bags import to_bags, to_token_lists
 from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
 from lo2dask.features.tokens import TokenCounts
-from lo2dask.features.vocabulary import count_bags
+from lo2dask.features.vocabulary import Limits, count_bags
 from lo2dask.options import TrainOptions
 from lo2dask.stages.batch import update_outputs
 from lo2dask.stages.plan import clear_leftovers
-from lo2dask.stages.spilled import Spill, spill_need, write_vocabulary
+from lo2dask.stages.spilled import Counted, Spill, merge_spilled, spill_need, write_vocabulary
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, settled, text_is_current
 from lo2dask.stages.timings import note
 from lo2dask.storage import read_json, remove_tree, write_json
@@ -85,14 +85,16 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     need = spill_need(layout, key.tokens)
     with spill_folder(session, layout.spill, need) as folder:
         mined = _mine(layout)
-        kinds = (kind for kind in schema.representations(key.tokens) if kind != "templates")
-        spilled = Spill.of(folder, kinds, need)
+        spilled = Spill(folder, tuple(kind for kind in schema.representations(key.tokens) if kind != "templates"))
         finishing = time.perf_counter()
         summaries = _finish_parts(layout, key, session, spilled)
         finished = time.perf_counter()
         templates = _sum_templates(summaries)
         _write_templates(layout, mined, templates)
-        write_vocabulary(layout, spilled, templates, key.max_features, session)
+        limits = Limits(min_df=1, max_df=1.0, max_features=key.max_features, binary=False)
+        wanted = [Counted(kind, limits, count_rows(layout.enhanced)) for kind in spilled.names]
+        merged = merge_spilled(spilled, (summary["spilled"] for summary in summaries), wanted, session)
+        write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits)
     parts = finished - finishing
     note(layout, "enhance", seconds=time.perf_counter() - started, parts_seconds=parts, workers=session.workers())
     write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
@@ -156,10 +158,9 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
     splice(layout.enhanced / name, [place, own], wanted.names)
     if (layout.events / name).is_file():
         _add_ids(layout, name, ids, key.keep_normalized)
-    if spilled:
-        _spill_counts(layout, name, spilled)
+    rows = _spill_counts(layout, name, spilled) if spilled else []
     (layout.counts / name).unlink(missing_ok=True)
-    summary = {"rows": sequences.num_rows, "templates": count_bags(template_bags)}
+    summary = {"templates": count_bags(template_bags), "spilled": rows}
     return pd.DataFrame({"result": pd.Series([summary], dtype=object)})
 
 
@@ -239,13 +240,12 @@ def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None
     update_outputs(layout, name, layout.events / name)
 
 
-def _spill_counts(layout: Layout, name: str, spilled: Spill) -> None:
+def _spill_counts(layout: Layout, name: str, spilled: Spill) -> list[int]:
     """Spill a part's counted tokens: as the text pass left them or, where they are spent, counted from the bags."""
     if (layout.counts / name).is_file():
-        spilled.take(name, layout.counts / name)
-        return
+        return spilled.take(name, layout.counts / name)
     bags = [schema.REPRESENTATIONS[kind] for kind in spilled.names]
-    spilled.add(name, (count_bags(read_part(layout.text / "bags" / name, [bag])[bag]) for bag in bags))
+    return spilled.add(name, (count_bags(read_part(layout.text / "bags" / name, [bag])[bag]) for bag in bags))
 
 
 def _sum_templates(summaries: list[dict[str, Any]]) -> pa.Table:

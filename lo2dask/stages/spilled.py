@@ -1,18 +1,19 @@
 """Token counts that the parts have spilled become vocabularies: one wave reduces the buckets, one pass merges them."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.execute.session import Session
 from lo2dask.features.adding import Share
-from lo2dask.features.merging import Cut, Run, merge_runs, sort_run, write_run
-from lo2dask.features.spilling import add_shares, spill
+from lo2dask.features.merging import Cut, Run, group_runs, merge_runs, sort_runs, write_run
+from lo2dask.features.spilling import add_shares, count_spilled, spill
 from lo2dask.features.vocabulary import Limits, candidates, choose
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
@@ -22,9 +23,9 @@ from lo2dask.storage import link_file, list_paths, read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import PartWriter, count_rows
 
-# A bucket holds about so many spilled bytes, half as large as in memory. Tokens that many parts share are spilled by
-# each of them, so its distinct ones take less; should they be too many all the same, it is added up in shares.
-BUCKET_BYTES = 16 << 20
+# A bucket has about so many spilled counts. Tokens that many parts share are spilled by each of them, so its distinct
+# ones are fewer; should they be too many all the same, it is added up in shares.
+BUCKET_ROWS = 1 << 20
 # Each bucket is one reading of every part's file: more would cost more time than memory is saved.
 MOST_BUCKETS = 256
 # Rows of a row group of the vocabulary: all of it at the usual --max-features, and what the writer holds at once.
@@ -34,33 +35,27 @@ _SIZES = ["size", "selected"]
 
 @dataclass(frozen=True)
 class Spill:
-    """A folder to which each part spills counted tables of the same ``names``, each in so many buckets."""
+    """A folder to which each part spills counted tables of the same ``names``."""
 
     folder: Path
     names: tuple[str, ...]
-    buckets: int
 
-    @classmethod
-    def of(cls, folder: Path, names: Iterable[str], need: int) -> "Spill":
-        """Cut a spill of about ``need`` bytes into buckets."""
-        buckets = min(max(1, math.ceil(need / BUCKET_BYTES)), MOST_BUCKETS)
-        return cls(folder, tuple(names), 1 << (buckets - 1).bit_length())
+    def add(self, part: str, tables: Iterable[pa.Table]) -> list[int]:
+        """Spill a part's counted tables, which come in the order of their names; give the rows of each."""
+        return spill(self._path(part), tables)
 
-    def add(self, part: str, tables: Iterable[pa.Table]) -> None:
-        """Spill a part's counted tables, which come in the order of their names."""
-        spill(self._path(part), tables, [self.buckets] * len(self.names))
-
-    def take(self, part: str, path: Path) -> None:
-        """Take over what a part has spilled elsewhere."""
+    def take(self, part: str, path: Path) -> list[int]:
+        """Take over what a part has spilled elsewhere; give the rows of each table."""
         link_file(path, self._path(part))
         path.unlink()
-
-    def _path(self, part: str) -> Path:
-        return self.folder / f"{part}.arrow"
+        return count_spilled(self._path(part))
 
     def parts(self) -> list[Path]:
         """List what the parts have spilled."""
         return list_paths(self.folder, ".arrow")
+
+    def _path(self, part: str) -> Path:
+        return self.folder / f"{part}.arrow"
 
 
 @dataclass(frozen=True)
@@ -72,50 +67,55 @@ class Counted:
     n_rows: int
 
 
-def merge_spilled(spilled: Spill, wanted: Sequence[Counted], session: Session) -> Iterator[Iterator[pa.Table]]:
-    """Give each vocabulary as a stream of tables, its tokens in byte order.
+def merge_spilled(
+    spilled: Spill, rows: Iterable[Sequence[int]], wanted: Sequence[Counted], session: Session
+) -> list[Iterator[pa.Table]]:
+    """Give each vocabulary as a stream of tables, its tokens in byte order; ``rows`` is what each part's spilling gave.
 
-    A wave adds up all buckets of all vocabularies; they tell where each is cut, and a second wave sorts what is left.
+    A wave adds up the buckets of each; they tell where it is cut, and a second wave sorts what is left.
     """
-    records = [(number, bucket) for number in range(len(wanted)) for bucket in range(spilled.buckets)]
+    totals = dict(zip(spilled.names, np.sum([[0] * len(spilled.names), *rows], axis=0).tolist(), strict=True))
+    shares = [_shares(totals[counted.name]) for counted in wanted]
+    records = [(number, share) for number, own in enumerate(shares) for share in own]
     found = session.wave(add_bucket, records, "vocabulary", spilled=spilled, wanted=tuple(wanted))
     runs: list[list[Run]] = [[] for _ in wanted]
     for (number, _), written in zip(records, found, strict=True):
         runs[number] += written
     cuts = [Cut.of(own, counted.limits) for own, counted in zip(runs, wanted, strict=True)]
-    sorting = [(run.path, cut) for own, cut in zip(runs, cuts, strict=True) for run in own if run.reaches(cut)]
-    ordered = session.wave(sort_bucket, sorting, "vocabulary")
-    for own, cut in zip(runs, cuts, strict=True):
-        paths = {run.path for run in own}
-        yield merge_runs([path for (of, _), path in zip(sorting, ordered, strict=True) if of in paths], cut)
+    groups = [(number, group) for number, cut in enumerate(cuts) for group in group_runs(runs[number], cut)]
+    ordered = session.wave(sort_bucket, [(group, cuts[number]) for number, group in groups], "vocabulary")
+    paths: list[list[Path]] = [[] for _ in wanted]
+    for (number, _), path in zip(groups, ordered, strict=True):
+        paths[number].append(path)
+    return [merge_runs(own, cut) for own, cut in zip(paths, cuts, strict=True)]
 
 
-def add_bucket(record: tuple[int, int], spilled: Spill, wanted: Sequence[Counted]) -> list[Run]:
+def _shares(rows: int) -> list[Share]:
+    """Cut so many spilled counts into buckets."""
+    buckets = 1 << (min(rows // BUCKET_ROWS, MOST_BUCKETS - 1)).bit_length()
+    return [Share(number, buckets) for number in range(buckets)]
+
+
+def add_bucket(record: tuple[int, Share], spilled: Spill, wanted: Sequence[Counted]) -> list[Run]:
     """Add up one bucket of one vocabulary; write what may be chosen of it as runs."""
     number, bucket = record
-    counted = wanted[number]
-    shares = add_shares(spilled.parts(), spilled.names.index(counted.name), Share(bucket, spilled.buckets))
-    folder = spilled.folder / "runs"
-    return [
-        write_run(
-            folder / f"{number}-{bucket}-{share}.arrow",
-            candidates(table, counted.limits, counted.n_rows),
-            counted.limits,
-        )
-        for share, table in enumerate(shares)
-    ]
+    counted, folder = wanted[number], spilled.folder / "runs"
+    tables = add_shares(spilled.parts(), spilled.names.index(counted.name), bucket)
+    chosen = (candidates(table, counted.limits, counted.n_rows) for table in tables)
+    names = (folder / f"{number}-{bucket.number}-{place}.arrow" for place in itertools.count())
+    return [write_run(path, table, counted.limits) for path, table in zip(names, chosen, strict=False)]
 
 
-def sort_bucket(record: tuple[Path, Cut]) -> Path:
-    """Sort one run of a vocabulary."""
-    return sort_run(*record)
+def sort_bucket(record: tuple[list[Path], Cut]) -> Path:
+    """Sort some runs of a vocabulary."""
+    return sort_runs(*record)
 
 
-def write_vocabulary(layout: Layout, spilled: Spill, templates: pa.Table, max_features: int, session: Session) -> None:
-    """Write the first max_features tokens of each representation: of the spilled ones, and of counted ``templates``."""
-    limits, n_rows = Limits(min_df=1, max_df=1.0, max_features=max_features, binary=False), count_rows(layout.enhanced)
-    merged = merge_spilled(spilled, [Counted(kind, limits, n_rows) for kind in spilled.names], session)
-    streams = dict(zip(spilled.names, merged, strict=True)) | {"templates": iter([choose(templates, limits, n_rows)])}
+def write_vocabulary(
+    layout: Layout, merged: Mapping[str, Iterable[pa.Table]], templates: pa.Table, limits: Limits
+) -> None:
+    """Write the tokens of each representation: of those ``merged`` from spilled counts, and of counted templates."""
+    streams = {**merged, "templates": [choose(templates, limits, count_rows(layout.enhanced))]}
     with PartWriter(layout.vocabulary / "part-000000.parquet", schema.VOCABULARY) as writer:
         for group in _groups((kind, streams[kind]) for kind in schema.REPRESENTATIONS if kind in streams):
             writer.write(group)

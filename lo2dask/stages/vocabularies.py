@@ -21,6 +21,9 @@ from lo2dask.storage import replacing
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
+# What a counted part has spilled, beside the names of rows.
+SPILLED = "spilled rows"
+
 
 @dataclass(frozen=True)
 class RowCounts:
@@ -42,8 +45,13 @@ class Chosen:
 
 def count_parts(
     layout: Layout, tokens: Sequence[Tokens], rows: Sequence[TrainingRows], spilled: Spill, session: Session
-) -> dict[str, RowCounts]:
-    """Count tokens and rows of every part; the tokens are spilled. Give the rows' counts by name."""
+) -> tuple[dict[str, RowCounts], list[list[int]]]:
+    """Count tokens and rows of every part; the tokens are spilled.
+
+    Returns
+    -------
+    the rows' counts by name, and what each part has spilled: the rows of each table.
+    """
     counted = {token.counted: token for token in tokens}
     ordered = tuple(counted[name] for name in spilled.names)
     plan = CountPlan(layout.root, ordered, tuple({row.name: row for row in rows}.values()), spilled)
@@ -53,7 +61,7 @@ def count_parts(
         parts = [result[row.name] for result in results]
         moments = add_moments(part["moments"] for part in parts)
         totals[row.name] = RowCounts(sum(p["total"] for p in parts), merge_counts(p["strata"] for p in parts), moments)
-    return totals
+    return totals, [result[SPILLED] for result in results]
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class CountPlan:
     spilled: Spill
 
 
-def count_part(name: str, plan: CountPlan) -> dict[str, dict[str, Any]]:
+def count_part(name: str, plan: CountPlan) -> dict[str, Any]:
     """Count one part: tokens go to the spill, rows come back."""
     layout = Layout(plan.root)
     splits = read_splits(layout)
@@ -76,8 +84,7 @@ def count_part(name: str, plan: CountPlan) -> dict[str, dict[str, Any]]:
     tables = (
         count_tokens(counts[bag], token.rows.mask(part, splits)) for token, bag in zip(plan.tokens, bags, strict=True)
     )
-    plan.spilled.add(name, tables)
-    result = {}
+    result: dict[str, Any] = {SPILLED: plan.spilled.add(name, tables)}
     for rows in plan.rows:
         chosen = part.filter(pa.array(rows.mask(part, splits)))
         result[rows.name] = {
@@ -89,13 +96,17 @@ def count_part(name: str, plan: CountPlan) -> dict[str, dict[str, Any]]:
 
 
 def choose_columns(
-    layout: Layout, keys: Iterable[ColumnsKey], counts: dict[str, RowCounts], spilled: Spill, session: Session
+    layout: Layout,
+    keys: Iterable[ColumnsKey],
+    counts: dict[str, RowCounts],
+    spilled: tuple[Spill, list[list[int]]],
+    session: Session,
 ) -> dict[str, Chosen]:
     """Reduce the spilled counts to vocabularies and write each matrix' columns; give them by name."""
     wanted = {key.name: key for key in keys}
     tokens = list(dict.fromkeys(token for key in wanted.values() for token in key.tokens))
     vocabularies = [Counted(token.counted, token.limits, counts[token.rows.name].total) for token in tokens]
-    merged = merge_spilled(spilled, vocabularies, session)
+    merged = merge_spilled(*spilled, vocabularies, session)
     chosen = {
         token: pa.concat_tables([COUNTED.empty_table(), *tables]) for token, tables in zip(tokens, merged, strict=True)
     }

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
 from lo2dask import schema
-from lo2dask.features import compiled_counts
+from lo2dask.features import compiled_counts, merging, spilling
 from lo2dask.features.adding import Share, TokenSums
 from lo2dask.features.bags import to_bags
 from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
-from lo2dask.features.merging import BATCH_ROWS, Cut, merge_runs, sort_run, write_run
-from lo2dask.features.spilling import add_shares, spill
+from lo2dask.features.merging import BATCH_ROWS, Cut, group_runs, merge_runs, sort_runs, write_run
+from lo2dask.features.spilling import add_shares, count_spilled, spill
 from lo2dask.features.tokens import TokenCounts, count_trigrams, order_texts
 from lo2dask.features.vocabulary import COUNTED, Limits, candidates, choose, count_bags, count_tokens
 from lo2dask.features.words import count_words
@@ -93,11 +93,13 @@ def test_spilled_in_buckets_or_at_once(
     limits = Limits(min_df, 0.9, max_features, binary)
     parts = [count_tokens(counted(many[start::n_parts], "words")) for start in range(min(n_parts, len(many)))]
     wanted = choose(count_tokens(counted(many, "words")), limits, len(many))
-    for buckets in (1, 8):
-        with tempfile.TemporaryDirectory() as folder:
+    for rows in (1, 1 << 13):
+        with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / f"{number}.arrow" for number in range(len(parts))]
+            patch.setattr(spilling, "_BUCKET_ROWS", rows)
             for path, part in zip(paths, parts, strict=True):
-                spill(path, [COUNTED.empty_table(), part], [2, buckets])
+                assert spill(path, iter([COUNTED.empty_table(), part])) == [0, part.num_rows]
+                assert count_spilled(path) == [0, part.num_rows]
             for readers in (2, 16):
                 shares = [
                     candidates(table, limits, len(many))
@@ -111,7 +113,7 @@ def test_spilled_in_buckets_or_at_once(
 def merged(folder: Path, tables: list[pa.Table], limits: Limits) -> pa.Table:
     runs = [write_run(folder / f"{number}.run", table, limits) for number, table in enumerate(tables)]
     cut = Cut.of(runs, limits)
-    ordered = [sort_run(run.path, cut) for run in runs if run.reaches(cut)]
+    ordered = [sort_runs(paths, cut) for paths in group_runs(runs, cut)]
     return pa.concat_tables([COUNTED.empty_table(), *merge_runs(ordered, cut)])
 
 
@@ -123,12 +125,13 @@ def numbered(start: int, stop: int, step: int = 1) -> pa.Table:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5000, 39_999, 1_000_000])
-def test_runs_of_many_batches_merge_in_byte_order(tmp_path: Path, cut: int) -> None:
+def test_runs_of_many_batches_merge_in_byte_order(tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "SORTED_ROWS", 15_000)
     tables = [numbered(0, 20_000, 2), numbered(1, 20_000, 2), numbered(20_000, 40_000), COUNTED.empty_table()]
     limits = Limits(1, 1.0, cut, binary=False)
     runs = [write_run(tmp_path / f"{n}.arrow", table, limits) for n, table in enumerate(tables)]
     border = Cut.of(runs, limits)
-    ordered = [sort_run(run.path, border) for run in runs if run.reaches(border)]
+    ordered = [sort_runs(paths, border) for paths in group_runs(runs, border)]
     found = list(merge_runs(ordered, border))
     wanted = choose(pa.concat_tables(tables), limits, 100)
     assert pa.concat_tables([COUNTED.empty_table(), *found]).equals(wanted)
@@ -140,7 +143,7 @@ def test_a_reducer_never_holds_more_than_its_share(tmp_path: Path, monkeypatch: 
     parts = [numbered(start, start + 50_000) for start in range(0, 400_000, 40_000)]
     paths = [tmp_path / f"{number}.arrow" for number in range(len(parts))]
     for path, part in zip(paths, parts, strict=True):
-        spill(path, [part], [4])
+        spill(path, [part])
     held = []
     add = TokenSums.add
 
