@@ -19,15 +19,19 @@ def to_bags(counts: TokenCounts) -> pa.ListArray:
 
 def coded_bags(counts: TokenCounts) -> pa.ListArray:
     """Do the same with tokens dictionary-encoded: a part is written so without copying one."""
-    matrix, tokens = counts.counts.copy(), counts.tokens.cast(pa.string())
+    matrix, tokens = counts.counts, counts.tokens.cast(pa.string())
     if not pc.all(pc.less(tokens[:-1], tokens[1:])).as_py():
         ordered = order_texts(tokens)
         place, tokens = ordered.indices.to_numpy(), ordered.dictionary
         matrix = in_order(sparse.csr_matrix((matrix.data, place[matrix.indices], matrix.indptr), matrix.shape))
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    named = pa.DictionaryArray.from_arrays(pa.array(matrix.indices.astype(np.int32)), tokens)
-    pairs = pa.StructArray.from_arrays([named, pa.array(matrix.data.astype(np.int32))], names=["token", "count"])
+    if not matrix.has_canonical_format or (matrix.data == 0).any():
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+    named = pa.DictionaryArray.from_arrays(pa.array(matrix.indices.astype(np.int32, copy=False)), tokens)
+    pairs = pa.StructArray.from_arrays(
+        [named, pa.array(matrix.data.astype(np.int32, copy=False))], names=["token", "count"]
+    )
     return pa.ListArray.from_arrays(pa.array(matrix.indptr.astype(np.int32)), pairs)
 
 

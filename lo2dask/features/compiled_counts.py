@@ -67,6 +67,30 @@ def count_codes(rows: tuple[Codes, Codes, Codes], borders: Ints, codes: Codes, t
 
 
 @compiled
+def sum_columns(columns: Codes, counts: Codes, sums: Ints) -> None:
+    """Add to ``sums`` (2 x columns) how many cells each column has, and what they count."""
+    for cell in range(len(columns)):
+        column = np.uint64(columns[cell])
+        sums[0, column] += 1
+        sums[1, column] += counts[cell]
+
+
+@compiled
+def take_counts(table: Codes, cells: Codes, counts: Codes, seen: Codes) -> None:
+    """Take the counts of cells out of a table, which is empty of them then, and mark the cells as seen."""
+    for place in range(len(cells)):
+        cell = np.uint64(cells[place])
+        counts[place], table[cell], seen[cell] = table[cell], 0, 1
+
+
+@compiled
+def renumber(cells: Codes, numbers: Codes) -> None:
+    """Write the number of each cell in its place."""
+    for place in range(len(cells)):
+        cells[place] = numbers[np.uint64(cells[place])]
+
+
+@compiled
 def _prefix(words: Words, start: np.uint64, end: np.uint64) -> np.uint64:
     """Give the next seven bytes of a text, the first one highest, and in the lowest byte how many are left, at most 8.
 

@@ -102,15 +102,16 @@ class TextPass:
         """Give the batch's tables; ``rows`` are the file numbers of the rows of ``sequences`` (schema.SEQUENCES)."""
         figures = self.figures.columns(rows, sequences)
         added = {name: add_slabs(parts, self.n_files) for name, parts in self.counts.items()}
-        counts = {name: TokenCounts(found.counts[rows], found.tokens) for name, found in added.items()}
-        bags = {name: coded_bags(found) for name, found in counts.items()}
+        if len(rows) < self.n_files:
+            added = {name: TokenCounts(found.counts[rows], found.tokens) for name, found in added.items()}
+        bags = {name: coded_bags(found) for name, found in added.items()}
         columns = {"seq_id": sequences["seq_id"], **figures, **bags, "lines": self._line_bags(rows)}
         codes = np.concatenate(self.line_events) if self.keep_codes and self.line_events else np.zeros(0, np.int32)
         return TextTables(
             pa.table({name: columns[name] for name in bags_schema(self.tokens).names}),
             self._line_table(),
             pa.table([pa.array(codes.astype(np.int32))], schema=CODES),
-            [count_tokens(found) for found in counts.values()],
+            [count_tokens(found) for found in added.values()],
         )
 
     def _count(self, events: pa.Table, slab: Slab) -> Iterator[tuple[str, TokenCounts]]:

@@ -25,6 +25,8 @@ from lo2dask.features.tokens import (
 )
 from lo2dask.parse.lines import Bytes, Ints
 
+Codes = npt.NDArray[np.int32]
+
 
 @dataclass(frozen=True)
 class Alphabet:
@@ -121,8 +123,9 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
     """Count the windows of all parts' slices by row: (rows x trigrams)."""
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import add_windows
+    from lo2dask.features.compiled_counts import take_counts
 
-    table, cells = np.zeros((2, alphabet.size), dtype=np.int32)
+    table, cells, seen = np.zeros((3, alphabet.size), dtype=np.int32)
     found, counts = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     n_rows = len(parts[0].indptr) - 1
     for row in range(n_rows):
@@ -130,28 +133,27 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
         for part in parts:
             filled = add_windows(part.text, part.row(row), alphabet.numbers, table, cells, filled)
         found.append(np.sort(cells[:filled]))
-        counts.append(table[found[-1]])
-        table[found[-1]] = 0
-    indptr = np.cumsum([len(part) for part in found])
-    return _gather(
-        sparse.csr_matrix((np.concatenate(counts), np.concatenate(found), indptr), (n_rows, alphabet.size)), alphabet
-    )
+        counts.append(np.empty(filled, dtype=np.int32))
+        take_counts(table, found[-1], counts[-1], seen)
+    indptr = np.cumsum([len(part) for part in found], dtype=np.int32)
+    shape = (n_rows, alphabet.size)
+    return _gather(sparse.csr_matrix((np.concatenate(counts), np.concatenate(found), indptr), shape), seen, alphabet)
 
 
-def _gather(counts: sparse.csr_matrix, alphabet: Alphabet) -> TokenCounts:
-    """Leave those of an alphabet's trigrams that occur: (rows x trigrams); both stand in the same order."""
-    place = np.zeros(alphabet.size, dtype=np.int32)
-    place[counts.indices] = 1
-    present = np.flatnonzero(place)
+def _gather(counts: sparse.csr_matrix, seen: Codes, alphabet: Alphabet) -> TokenCounts:
+    """Leave those of an alphabet's trigrams that were seen: (rows x trigrams); both stand in the same order."""
+    from lo2dask.features.compiled_counts import renumber
+
+    present = np.flatnonzero(seen)
     packed = alphabet.packed(present)
     # A window with a newline, in an event that continuation lines were merged into, is of no line.
     whole = (packed >> 14 != NEWLINE) & (packed >> 7 & 0x7F != NEWLINE) & (packed & 0x7F != NEWLINE)
-    place[present] = np.cumsum(whole) - 1
-    matrix = sparse.csr_matrix((counts.data, place[counts.indices], counts.indptr), (counts.shape[0], int(whole.sum())))
     if not whole.all():
-        place[present[~whole]] = -1
-        kept = place[counts.indices] >= 0
+        seen[present[~whole]] = 0
+        kept = seen[counts.indices] > 0
         indptr = np.append(0, np.cumsum(kept))[counts.indptr]
-        columns = place[counts.indices[kept]]
-        matrix = sparse.csr_matrix((counts.data[kept], columns, indptr), matrix.shape)
+        counts = sparse.csr_matrix((counts.data[kept], counts.indices[kept], indptr), counts.shape)
+    seen[present[whole]] = np.arange(whole.sum())
+    renumber(counts.indices, seen)
+    matrix = sparse.csr_matrix((counts.data, counts.indices, counts.indptr), (counts.shape[0], int(whole.sum())))
     return TokenCounts(matrix, unpack_trigrams(packed[whole]))

@@ -39,8 +39,11 @@ class Limits:
 def count_tokens(counts: TokenCounts, rows: Bools | None = None) -> pa.Table:
     """Count a part's tokens (columns: COUNTED) over all rows, or those chosen; tokens of no chosen row are left out."""
     matrix = counts.counts if rows is None else counts.counts[np.flatnonzero(rows)]
-    frequency = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)
-    total = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.shape[1]).astype(np.int64)
+    # Compiled code is loaded by the workers that count, and by no other process.
+    from lo2dask.features.compiled_counts import sum_columns
+
+    frequency, total = sums = np.zeros((2, matrix.shape[1]), dtype=np.int64)
+    sum_columns(matrix.indices, matrix.data, sums)
     if frequency.all():
         return pa.table([counts.tokens, pa.array(frequency), pa.array(total)], schema=COUNTED)
     found = np.flatnonzero(frequency)
