@@ -71,11 +71,11 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
 
 def masked_counts(slab: Slab) -> dict[str, TokenCounts]:
     """Count words and trigrams of the normalised lines by sequence."""
-    by_line = slab.by_line
-    return {
-        "e_words": count_words(slab.lines, by_line),
-        "e_trigrams": _product(by_line, count_trigrams(slab.lines)),
-    }
+    trigrams = count_text_trigrams([TokenCounts(slab.by_line, slab.lines)])
+    if trigrams is None:
+        wide = count_trigrams(slab.lines)
+        trigrams = TokenCounts((slab.by_line @ wide.counts).tocsr(), wide.tokens)
+    return {"e_words": count_words(slab.lines, slab.by_line), "e_trigrams": trigrams}
 
 
 def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
@@ -106,11 +106,6 @@ def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa
         f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
     ]
     return pa.array([*kinds, ""], pa.string()), np.where(headed, kind, len(kinds))
-
-
-def _product(by_text: sparse.csr_matrix, counts: TokenCounts) -> TokenCounts:
-    product = (by_text @ counts.counts).tocsr()
-    return TokenCounts(product.astype(np.int32), counts.tokens)
 
 
 def _codes(column: pa.ChunkedArray) -> Ints:

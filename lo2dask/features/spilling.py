@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.features.adding import Share, TokenSums, list_places
+from lo2dask.features.tokens import padded_text
 from lo2dask.features.vocabulary import COUNTED
+from lo2dask.parse.lines import slices
 from lo2dask.storage import is_local, open_read, replacing
 
 # Distinct tokens beside trigrams that an adding task holds, as text and sums.
@@ -108,17 +110,20 @@ def _read_numbers(file: pa.ipc.RecordBatchFileReader, name: bytes) -> list[int]:
 
 
 def _in_buckets(whole: pa.Table, buckets: int) -> Iterator[pa.RecordBatch]:
-    """Cut a table into its buckets, each one batch."""
+    """Cut a table into its buckets, each one batch; within one the order stays."""
     borders = [0, whole.num_rows]
     if buckets > 1:
-        places = list_places(whole["token"].combine_chunks())
-        # Trigrams mostly come in their order.
-        if (places[1:] < places[:-1]).any():
-            order = np.argsort(places)
-            whole, places = whole.take(pa.array(order)).combine_chunks(), places[order]
-        step = (1 << 64) // buckets
-        ends = np.array([step * number - 1 for number in range(1, buckets)], dtype=np.uint64)
-        borders = [0, *np.searchsorted(places, ends, side="right").tolist(), whole.num_rows]
+        tokens = whole["token"].combine_chunks()
+        bucket = (list_places(tokens) >> np.uint64(65 - buckets.bit_length())).astype(np.uint16)
+        # Trigrams mostly come in the order of their places.
+        if (bucket[1:] < bucket[:-1]).any():
+            order = np.argsort(bucket, kind="stable")
+            text, offsets = padded_text(tokens)
+            columns = (whole[name].to_numpy()[order] for name in COUNTED.names[1:])
+            whole = pa.table(
+                [slices(text, offsets[order], offsets[order + 1]), *map(pa.array, columns)], schema=COUNTED
+            )
+        borders = [0, *np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()]
     empty = pa.RecordBatch.from_pylist([], schema=COUNTED)
     for start, stop in pairwise(borders):
         batches = whole.slice(start, stop - start).to_batches()

@@ -130,18 +130,18 @@ def _bit_length(value: np.uint64) -> np.uint64:
 
 
 @compiled
-def put_differences(values: Ints, out: Bytes, words: Words, at: int) -> int:
+def put_differences(values: Ints | Codes, out: Bytes, words: Words, at: int) -> int:
     """Write the first value, and the differences in blocks; give the place behind them.
 
     Differences wrap round at 64 bits, as the format has it. ``words`` are those that begin at each byte of ``out``.
     """
-    at = put_varint(_zigzag(values[0]) if len(values) else _ZERO, out, at)
+    at = put_varint(_zigzag(np.int64(values[0])) if len(values) else _ZERO, out, at)
     steps = np.empty(_BLOCK, dtype=np.uint64)
     for first in range(1, len(values), _BLOCK):
         count = min(_BLOCK, len(values) - first)
         least = np.int64(0x7FFFFFFFFFFFFFFF)
         for place in range(count):
-            step = values[first + place] - values[first + place - 1]
+            step = np.int64(values[first + place]) - np.int64(values[first + place - 1])
             steps[place] = np.uint64(step)
             least = min(least, step)
         for place in range(count):

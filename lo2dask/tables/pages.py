@@ -110,7 +110,8 @@ class ColumnChunk:
             return
         found = whole.drop_null() if whole.null_count else whole
         if self.path[0] in DELTAS:
-            self._write_data(_DELTAS, _flat(whole), differences(found.cast(pa.int64())))
+            numbers = found.cast(pa.int64()) if pa.types.is_timestamp(found.type) else found
+            self._write_data(_DELTAS, _flat(whole), differences(numbers))
         else:
             self._write_data(_PLAIN, _flat(whole), plain(found))
 
@@ -129,7 +130,7 @@ class ColumnChunk:
                 self._write_data(_PLAIN, levels, text(items[place]))
             elif pa.types.is_integer(items.type):
                 # Small numbers: packed they take little more place than zstd leaves, and a fifth of its time.
-                self._write_data(_DELTAS, levels, differences(items[place].cast(pa.int64())), is_compressed=False)
+                self._write_data(_DELTAS, levels, differences(items[place]), is_compressed=False)
             else:
                 self._write_data(_PLAIN, levels, plain(items[place]))
 
