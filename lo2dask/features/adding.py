@@ -70,7 +70,7 @@ class TokenSums:
         self._found = self._size = self._room = 0
         self._text = np.zeros(0, dtype=np.uint8)
         self._hashes, self._ends = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
-        self._sums = np.zeros((2, 0), dtype=np.int64)
+        self._sums = np.zeros((0, 2), dtype=np.int64)
 
     def add(self, table: pa.Table) -> None:
         """Add counted tokens (columns: COUNTED), all of the share."""
@@ -100,7 +100,7 @@ class TokenSums:
         offsets = np.append(0, self._ends[: self._found]).astype(np.int32)
         text = pa.py_buffer(self._text[: self._size].copy())
         others = pa.StringArray.from_buffers(self._found, pa.py_buffer(offsets), text)
-        sums = np.concatenate([self._cells[:, cells], self._sums[:, : self._found]], axis=1)
+        sums = np.concatenate([self._cells[:, cells], self._sums[: self._found].T], axis=1)
         tokens = pa.concat_arrays([unpack_trigrams(cells + self._base), others])
         return pa.table([tokens, *map(pa.array, sums)], schema=COUNTED)
 
@@ -123,7 +123,7 @@ class TokenSums:
 
 
 def _longer(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-    """Copy an array into one whose last axis is ``length`` long; what is behind the values is zero."""
-    longer = np.zeros((*values.shape[:-1], length), dtype=values.dtype)
-    longer[..., : values.shape[-1]] = values
+    """Copy an array into one of ``length`` rows; what is behind the values is left as it lies in memory."""
+    longer = np.empty((length, *values.shape[1:]), dtype=values.dtype)
+    longer[: len(values)] = values
     return longer

@@ -197,7 +197,7 @@ class Added(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Tokens that were added: each one's hash, text (up to its place of ``ends``) and two sums (2 x tokens).
+    """Tokens that were added: each one's hash, text (up to its place of ``ends``) and two sums (tokens x 2).
 
     ``slots`` is an open table of their numbers.
     """
@@ -244,10 +244,10 @@ def add_tokens(added: Added, cells: Ints, base: int, table: Sums, found: int) ->
             table.slots[slot], table.hashes[token] = token, mixed
             behind = np.uint64(table.ends[token - 1]) if token else _ZERO
             table.ends[token] = copy_text(words, start, end, table.text, behind)
-            table.sums[0, token] = table.sums[1, token] = 0
+            table.sums[token, 0] = table.sums[token, 1] = 0
             found += 1
-        table.sums[0, token] += counts[0, number]
-        table.sums[1, token] += counts[1, number]
+        table.sums[token, 0] += counts[0, number]
+        table.sums[token, 1] += counts[1, number]
     return found
 
 
