@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import Codes, Ints, Words, compiled
+from lo2dask.parse.compiled import Codes, Ints, Words, compiled, same_text
 from lo2dask.parse.scan import equal_bytes, first_byte
 
 Bytes = npt.NDArray[np.uint8]
@@ -12,6 +12,8 @@ _ZERO, _ONE, _TWO, _EIGHT = (np.uint64(n) for n in (0, 1, 2, 8))
 _SPACES, _NEWLINES = (np.uint64(0x0101010101010101 * byte) for byte in (0x20, 0x0A))
 _SPACE, _NEWLINE, _DASH = np.uint8(0x20), np.uint8(0x0A), np.uint8(0x2D)
 _AT = np.uint8(0x40)
+# Beginnings of texts are told apart by so many bits of a hash of their 9th to 24th bytes: most are one logger's.
+_MULTIPLIER, _LIKES, _KIND_BITS = np.uint64(0x9E3779B97F4A7C15), 1 << 10, np.uint64(54)
 # What each byte is, as bits: a character of a word, a hexadecimal digit, one of lower case.
 _WORD, _HEX, _LOW_HEX = 1, 2, 4
 _KINDS = np.zeros(256, dtype=np.int64)
@@ -78,7 +80,8 @@ def count_gaps(text: Bytes) -> int:
 def split_words(words: Words, offsets: Ints, borders: Ints, places: Ints, bounds: Ints) -> int:
     """Split texts on every space and newline; two of them hold an empty word between them.
 
-    A text's first words are those of the text before it, as far as the two begin alike.
+    A word is the same slice as the word at its place of an earlier text with a like beginning, where the two agree:
+    what one statement of the code wrote differs in few words.
 
     Parameters
     ----------
@@ -93,49 +96,39 @@ def split_words(words: Words, offsets: Ints, borders: Ints, places: Ints, bounds
     how many slices there are.
     """
     found, filled = 0, 0
+    # The last text of each of so many kinds of beginnings.
+    likes = np.full(_LIKES, -1, dtype=np.int64)
     borders[0] = 0
     for number in range(len(offsets) - 1):
-        first, end = offsets[number], offsets[number + 1]
-        begin = first
-        if number:
-            before = offsets[number - 1]
-            # The words before the gap that ends the last of them begin at the same place of both texts.
-            alike = before + _alike(words, before, first, min(first - before, end - first))
-            shift = first - before
-            for word in range(borders[number - 1], borders[number]):
-                last = bounds[1, places[word]]
-                begin_before = begin - shift
-                size = last - bounds[0, places[word]]
-                if begin_before + size >= alike:
-                    break
-                places[filled] = places[word]
-                filled += 1
-                begin += size + 1
-        at, behind = np.uint64(begin), np.uint64(end)
+        at, behind = np.uint64(offsets[number]), np.uint64(offsets[number + 1])
+        kind = (words[at + _EIGHT] ^ words[at + _EIGHT + _EIGHT]) * _MULTIPLIER >> _KIND_BITS
+        like, likes[kind] = likes[kind], number
+        before, last_before = (borders[like], borders[like + 1]) if like >= 0 else (0, 0)
         while True:
+            begin = at
             gaps = equal_bytes(words[at], _SPACES) | equal_bytes(words[at], _NEWLINES)
             while gaps == _ZERO and at < behind:
                 at += _EIGHT
                 gaps = equal_bytes(words[at], _SPACES) | equal_bytes(words[at], _NEWLINES)
             at = min(at + first_byte(gaps), behind) if gaps else behind
-            bounds[0, found], bounds[1, found], places[filled] = begin, at, found
-            found += 1
+            same = False
+            if before < last_before:
+                place = places[before]
+                other = np.uint64(bounds[0, place])
+                if np.uint64(bounds[1, place]) - other == at - begin:
+                    same = same_text(words, begin, at, words, other)
+                before += 1
+            if not same:
+                place = found
+                bounds[0, found], bounds[1, found] = begin, at
+                found += 1
+            places[filled] = place
             filled += 1
             if at == behind:
                 break
             at += _ONE
-            begin = np.int64(at)
         borders[number + 1] = filled
     return found
-
-
-@compiled
-def _alike(words: Words, one: int, other: int, most: int) -> int:
-    """Tell in how many of their first bytes two texts agree, to eight bytes."""
-    alike = 0
-    while alike + 8 <= most and words[one + alike] == words[other + alike]:
-        alike += 8
-    return alike
 
 
 @compiled
