@@ -21,6 +21,8 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # The bytes of a word below its nth.
 BELOW = np.array([(1 << (8 * n)) - 1 for n in range(8)], dtype=np.uint64)
 _FIRST_SLOTS = 1 << 10
+# Slices of so many bytes are told apart by so many bits of a hash of few of them; all shorter ones are of one kind.
+_LONG, _LIKES, _KIND_SHIFT = np.uint64(24), 1 << 12, np.uint64(52)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -153,16 +155,23 @@ def encode_slices(words: Words, starts: Ints, ends: Ints, codes: Codes, firsts: 
     -------
     how many distinct slices there are.
     """
-    found, before, before_size = 0, _ZERO, _ZERO
+    found = 0
     hashes = np.empty(_FIRST_SLOTS, dtype=np.uint64)
     slots = np.full(_FIRST_SLOTS, -1, dtype=np.int32)
+    # What a log repeats it mostly repeats soon: the last number of each of so many kinds of slices is tried first.
+    likes = np.full(_LIKES, -1, dtype=np.int32)
     for number in range(len(starts)):
         start, end = np.uint64(starts[number]), np.uint64(ends[number])
-        # What a log repeats it mostly repeats at once.
-        if number and end - start == before_size and same_text(words, start, end, words, before):
-            codes[number] = codes[number - 1]
-            continue
-        before, before_size = start, end - start
+        kind = _ZERO
+        if end - start >= _LONG:
+            kind = (words[start + _EIGHT] ^ words[end - _EIGHT]) * _MULTIPLIER
+            kind = (kind ^ (end - start)) * _MULTIPLIER >> _KIND_SHIFT
+        if likes[kind] >= 0:
+            first = firsts[likes[kind]]
+            other = np.uint64(starts[first])
+            if np.uint64(ends[first]) - other == end - start and same_text(words, start, end, words, other):
+                codes[number] = likes[kind]
+                continue
         mixed = hash_text(words, start, end)
         last = np.uint64(len(slots) - 1)
         slot = mixed & last
@@ -176,7 +185,7 @@ def encode_slices(words: Words, starts: Ints, ends: Ints, codes: Codes, firsts: 
         if slots[slot] < 0:
             slots[slot], hashes[slot], firsts[found] = found, mixed, number
             found += 1
-        codes[number] = slots[slot]
+        codes[number] = likes[kind] = slots[slot]
         if 2 * found > len(slots):
             slots, hashes = _grown(slots, hashes)
     return found
