@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.explain.summary import Flags, Floats, Integers
-from lo2dask.features.tokens import TokenCounts, count_trigrams
+from lo2dask.features.tokens import TokenCounts
+from lo2dask.features.trigrams import count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.schema import NUMERIC
 

@@ -14,8 +14,8 @@ from scipy import sparse
 
 from lo2dask.features.heads import Heads
 from lo2dask.features.masks import Mask, normalise
-from lo2dask.features.tokens import TokenCounts, count_pairs, count_trigrams, distinct, join_counts
-from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams
+from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, join_counts
+from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams, count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.parse.columns import copy_messages
 from lo2dask.parse.lines import Bools, Ints
@@ -28,8 +28,8 @@ class Slab:
     """The text of some event rows.
 
     ``sequence`` is the row of each line's sequence (0 to ``n_sequences`` - 1). ``statement`` numbers each line's text
-    behind its head in ``statements``; ``line`` its whole normalised text in ``lines``, whose part behind the head is
-    ``bodies``.
+    behind its head in ``statements``, which are distinct within a chunk; ``line`` its whole normalised text in
+    ``lines``, whose part behind the head is ``bodies``.
     """
 
     n_sequences: int
@@ -53,19 +53,18 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
     Returns the batch-wide seq_id codes of the slab's sequences, ascending, and the slab, whose rows follow them.
     """
     codes, sequence = distinct(_codes(events["seq_id"]))
-    statements = _whole(events["_statement"])
+    statement, statements = _statements(events["_statement"])
     # A line with a well-formed head has a thread, if only an empty one.
     headed = pc.is_valid(_whole(events["thread"])).to_numpy(zero_copy_only=False)
-    bodies = normalise(statements.dictionary, masks)
-    body = bodies.indices.to_numpy()[statements.indices.to_numpy()]
+    bodies = normalise(statements, masks)
+    body = bodies.indices.to_numpy()[statement]
     kinds, kind = _heads(events, headed, masks)
     pairs, line = distinct(kind * max(len(bodies.dictionary), 1) + body)
     line_kind, line_body = np.divmod(pairs, max(len(bodies.dictionary), 1))
     texts = bodies.dictionary.take(pa.array(line_body))
     lines = pc.binary_join_element_wise(kinds.take(pa.array(line_kind)), texts, "")
     return codes, Slab(
-        len(codes), sequence, statements.indices.to_numpy(), statements.dictionary, line, lines, texts,
-        headed,
+        len(codes), sequence, statement, statements, line, lines, texts, headed,
     )  # fmt: skip
 
 
@@ -106,6 +105,14 @@ def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa
         f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
     ]
     return pa.array([*kinds, ""], pa.string()), np.where(headed, kind, len(kinds))
+
+
+def _statements(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
+    """Number the lines' statements in the statements of all chunks, one behind the other."""
+    starts = np.cumsum([0, *(len(chunk.dictionary) for chunk in column.chunks)])
+    codes = [start + chunk.indices.to_numpy() for start, chunk in zip(starts[:-1], column.chunks, strict=True)]
+    texts = [pa.array([], pa.string()), *(chunk.dictionary for chunk in column.chunks)]
+    return np.concatenate([np.zeros(0, np.int64), *codes]), pa.concat_arrays(texts)
 
 
 def _codes(column: pa.ChunkedArray) -> Ints:

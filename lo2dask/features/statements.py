@@ -24,7 +24,7 @@ def with_statements(events: pa.Table) -> pa.Table:
         begin, end = offsets[first], offsets[last]
         rows = slice(first, last)
         parts.append(encode_slices(padded(text[begin:end].data), starts[rows] - begin, offsets[1:][rows] - begin))
-    return events.append_column(STATEMENT, pa.chunked_array(parts, STATEMENT.type).unify_dictionaries())
+    return events.append_column(STATEMENT, pa.chunked_array(parts, STATEMENT.type))
 
 
 def _head_sizes(events: pa.Table) -> Ints:

@@ -1,18 +1,16 @@
-"""Counts of tokens as sparse matrices (texts x tokens), and the overlapping character trigrams of texts."""
+"""Counts of tokens as sparse matrices (texts x tokens), and the tokens as text."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask.parse.lines import Ints, as_words, encode_slices, padded, slices
 
 Keys = npt.NDArray[np.int32] | Ints
 
-NEWLINE = 0x0A
 # Numbers are told apart in a table of their range where that is so many times as long as they are many.
 _SMALL_RANGE = 4
 
@@ -23,16 +21,6 @@ class TokenCounts:
 
     counts: sparse.csr_matrix
     tokens: pa.Array
-
-
-def count_trigrams(texts: pa.Array) -> TokenCounts:
-    """Count the overlapping three-character windows of each line of each text."""
-    plain = pc.string_is_ascii(texts).to_numpy(zero_copy_only=False)
-    if plain.all():
-        return _ascii_trigrams(texts)
-    parts = [_scatter(_ascii_trigrams(texts.filter(pa.array(plain))), plain)]
-    parts.append(_scatter(_wide_trigrams(texts.filter(pa.array(~plain)).to_pylist()), ~plain))
-    return join_counts(parts)
 
 
 def count_pairs(rows: Ints, columns: Keys, shape: tuple[int, int]) -> sparse.csr_matrix:
@@ -76,29 +64,6 @@ def in_order(counts: sparse.coo_matrix | sparse.csr_matrix) -> sparse.csr_matrix
     return matrix
 
 
-def _ascii_trigrams(texts: pa.Array) -> TokenCounts:
-    """Pack each window of three 7-bit bytes into 21 bits; a window with a newline belongs to no line."""
-    buffer, offsets = text_bytes(texts)
-    lengths = np.maximum(np.diff(offsets) - 2, 0)
-    rows = np.repeat(np.arange(len(texts)), lengths)
-    at = window_starts(offsets[:-1], lengths)
-    keys = pack_windows(buffer, at)
-    whole = (keys >> 14 != NEWLINE) & (keys >> 7 & 0x7F != NEWLINE) & (keys & 0x7F != NEWLINE)
-    if not whole.all():
-        rows, keys = rows[whole], keys[whole]
-    return packed_counts(rows, keys, len(texts))
-
-
-def packed_counts(rows: Ints, keys: Keys, n_rows: int) -> TokenCounts:
-    """Count packed trigrams (21 bits) by row."""
-    table = np.zeros(1 << 21, dtype=np.int32)
-    table[keys] = 1
-    present = np.flatnonzero(table)
-    table[present] = np.arange(len(present), dtype=np.int32)
-    counts = count_pairs(rows, table[keys], (n_rows, len(present)))
-    return TokenCounts(counts, unpack_trigrams(present))
-
-
 def text_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
     """View a string column's bytes and the offsets of its texts (one more than texts)."""
     texts = texts.cast(pa.string())  # strings stay as they are, views are copied
@@ -134,44 +99,9 @@ def order_texts(texts: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), slices(text, starts[chosen], ends[chosen]))
 
 
-def window_starts(starts: Ints, lengths: Ints) -> Ints:
-    """List start, start + 1, ... of each run of ``lengths`` windows, run behind run."""
-    total = int(lengths.sum())
-    shift = np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
-    return np.arange(total) + shift
-
-
-def pack_windows(buffer: npt.NDArray[np.uint8], at: Ints) -> npt.NDArray[np.int32]:
-    """Pack the three bytes at each place into 21 bits."""
-    wide = buffer.astype(np.int32)
-    return (wide[at] << 14) | (wide[at + 1] << 7) | wide[at + 2]
-
-
 def unpack_trigrams(keys: Ints) -> pa.StringArray:
     """Turn packed trigrams back into text."""
     letters = np.empty((len(keys), 3), dtype=np.uint8)
     letters[:, 0], letters[:, 1], letters[:, 2] = keys >> 14, keys >> 7 & 0x7F, keys & 0x7F
     offsets = np.arange(len(keys) + 1, dtype=np.int32) * 3
     return pa.StringArray.from_buffers(len(keys), pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
-
-
-def _wide_trigrams(texts: list[str]) -> TokenCounts:
-    """Count windows of characters, not bytes, of the few texts that are not ASCII."""
-    rows, windows = [], []
-    for row, text in enumerate(texts):
-        for line in text.split("\n"):
-            found = [line[i : i + 3] for i in range(len(line) - 2)]
-            rows.extend([row] * len(found))
-            windows.extend(found)
-    encoded = encode_texts(pa.array(windows, pa.string()))
-    shape = (len(texts), len(encoded.dictionary))
-    return TokenCounts(count_pairs(np.array(rows, np.int64), encoded.indices.to_numpy(), shape), encoded.dictionary)
-
-
-def _scatter(part: TokenCounts, rows: npt.NDArray[np.bool_]) -> TokenCounts:
-    """Put the rows of a part where they lie among all texts."""
-    lengths = np.zeros(len(rows), dtype=np.int64)
-    lengths[rows] = np.diff(part.counts.indptr)
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    shape = (len(rows), part.counts.shape[1])
-    return TokenCounts(sparse.csr_matrix((part.counts.data, part.counts.indices, indptr), shape=shape), part.tokens)

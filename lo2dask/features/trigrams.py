@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask.features.tokens import (
-    NEWLINE,
     TokenCounts,
-    count_trigrams,
+    count_pairs,
+    encode_texts,
     in_order,
     join_counts,
     text_bytes,
@@ -26,6 +26,7 @@ from lo2dask.features.tokens import (
 from lo2dask.parse.lines import Bytes, Ints
 
 Codes = npt.NDArray[np.int32]
+NEWLINE = 0x0A
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,13 @@ class _Slices:
         return self.bounds[:, self.indptr[number] : self.indptr[number + 1]]
 
 
+def count_trigrams(texts: pa.Array) -> TokenCounts:
+    """Count the overlapping three-character windows of each line of each text: (texts x trigrams), int32."""
+    each = sparse.identity(len(texts), np.int32, format="csr")
+    found = count_text_trigrams([TokenCounts(each, texts)])
+    return found or count_line_trigrams(texts, np.arange(len(texts)), len(texts))
+
+
 def count_text_trigrams(parts: Sequence[TokenCounts]) -> TokenCounts | None:
     """Count the trigrams of texts, which are counted by sequence: (sequences x trigrams), int32; None if not all ASCII.
 
@@ -102,7 +110,7 @@ def count_line_trigrams(lines: pa.Array, sequence: Ints, n_sequences: int) -> To
     """
     plain = pc.string_is_ascii(lines)
     wide = pc.invert(plain)
-    rest = count_trigrams(lines.filter(wide))
+    rest = _wide_trigrams(lines.filter(wide).to_pylist())
     rows = np.repeat(sequence[wide.to_numpy(zero_copy_only=False)], np.diff(rest.counts.indptr))
     summed = sparse.coo_matrix((rest.counts.data, (rows, rest.counts.indices)), (n_sequences, len(rest.tokens)))
     text, borders = text_bytes(lines.filter(plain))
@@ -157,3 +165,16 @@ def _gather(counts: sparse.csr_matrix, seen: Codes, alphabet: Alphabet) -> Token
     renumber(counts.indices, seen)
     matrix = sparse.csr_matrix((counts.data, counts.indices, counts.indptr), (counts.shape[0], int(whole.sum())))
     return TokenCounts(matrix, unpack_trigrams(packed[whole]))
+
+
+def _wide_trigrams(texts: list[str]) -> TokenCounts:
+    """Count windows of characters, not bytes, of the few texts that are not ASCII."""
+    rows, windows = [], []
+    for row, text in enumerate(texts):
+        for line in text.split("\n"):
+            found = [line[i : i + 3] for i in range(len(line) - 2)]
+            rows.extend([row] * len(found))
+            windows.extend(found)
+    encoded = encode_texts(pa.array(windows, pa.string()))
+    shape = (len(texts), len(encoded.dictionary))
+    return TokenCounts(count_pairs(np.array(rows, np.int64), encoded.indices.to_numpy(), shape), encoded.dictionary)

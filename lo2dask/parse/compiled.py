@@ -192,13 +192,6 @@ def encode_slices(words: Words, starts: Ints, ends: Ints, codes: Codes, firsts: 
 
 
 @compiled
-def hash_slices(words: Words, starts: Ints, ends: Ints, hashes: Words) -> None:
-    """Hash each slice of a buffer; equal text has the same hash in every process."""
-    for number in range(len(starts)):
-        hashes[number] = hash_text(words, np.uint64(starts[number]), np.uint64(ends[number]))
-
-
-@compiled
 def _grown(slots: Codes, hashes: Words) -> tuple[Codes, Words]:
     """Spread a hash table over four times the slots."""
     more = np.full(4 * len(slots), -1, dtype=np.int32)

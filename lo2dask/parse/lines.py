@@ -149,15 +149,6 @@ def encode_slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.DictionaryArray
     return pa.DictionaryArray.from_arrays(pa.array(codes), slices(buffer, starts[chosen], ends[chosen]))
 
 
-def hash_slices(buffer: Bytes, starts: Ints, ends: Ints) -> npt.NDArray[np.uint64]:
-    """Hash slices of a padded buffer; each bit of a hash depends on all of its text."""
-    from lo2dask.parse import compiled
-
-    hashes = np.empty(len(starts), dtype=np.uint64)
-    compiled.hash_slices(as_words(buffer), starts, ends, hashes)
-    return hashes
-
-
 def as_words(buffer: Bytes, writeable: bool = False) -> npt.NDArray[np.uint64]:
     """View a buffer as the words that begin at each of its bytes."""
     words: npt.NDArray[np.uint64] = np.ndarray((len(buffer) - 7,), "<u8", buffer.data, strides=(1,))

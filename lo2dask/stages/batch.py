@@ -17,7 +17,7 @@ from lo2dask.features.startup import STARTUP, StartupWords
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
 from lo2dask.options import fingerprint
 from lo2dask.parse.chunks import Reading, Reject, read_chunks
-from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.columns import STATEMENT, FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
@@ -115,12 +115,21 @@ def read_slabs(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tabl
         waiting.append(parser.parse(chunk))
         size += sum(len(segment.data) for segment in chunk)
         if size >= SLAB_BYTES:
-            yield pa.concat_tables(waiting).unify_dictionaries()
+            yield _joined(waiting)
             waiting, size = [], 0
     waiting += parser.finish()
     if waiting:
-        yield pa.concat_tables(waiting).unify_dictionaries()
+        yield _joined(waiting)
     reading.counts.check(files[0].path)
+
+
+def _joined(parts: list[pa.Table]) -> pa.Table:
+    """Join tables of event rows; all dictionaries are made one but that of the statements, the one that is large."""
+    table = pa.concat_tables(parts)
+    if STATEMENT.name not in table.column_names:
+        return table.unify_dictionaries()
+    statements = table[STATEMENT.name]
+    return table.drop_columns([STATEMENT.name]).unify_dictionaries().append_column(STATEMENT, statements)
 
 
 def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]:

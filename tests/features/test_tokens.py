@@ -15,7 +15,8 @@ from lo2dask.features.lines import masked_counts, raw_counts, read_slab
 from lo2dask.features.masks import MASKS, normalise
 from lo2dask.features.statements import with_statements
 from lo2dask.features.textpass import TextPass
-from lo2dask.features.tokens import TokenCounts, count_trigrams
+from lo2dask.features.tokens import TokenCounts
+from lo2dask.features.trigrams import count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.columns import FileKeys, copy_messages

@@ -17,7 +17,8 @@ from lo2dask.features.bags import to_bags
 from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
 from lo2dask.features.merging import BATCH_ROWS, Cut, group_runs, merge_runs, sort_runs, write_run
 from lo2dask.features.spilling import add_shares, count_spilled, spill
-from lo2dask.features.tokens import TokenCounts, count_trigrams, order_texts
+from lo2dask.features.tokens import TokenCounts, order_texts
+from lo2dask.features.trigrams import count_trigrams
 from lo2dask.features.vocabulary import COUNTED, Limits, candidates, choose, count_bags, count_tokens
 from lo2dask.features.words import count_words
 
