@@ -21,7 +21,7 @@ from lo2dask.parse.columns import STATEMENT, FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import read_json, status, write_json
+from lo2dask.storage import flushing_together, read_json, status, write_json
 from lo2dask.tables.columns import ColumnWriter
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import checksum, write_part
@@ -137,31 +137,32 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
     keys, reading, base = FileKeys.of(files), Reading(), BaseFigures(len(files))
     text, startup = job.text.start(len(files)) if job.text else None, StartupWords(len(files), MASKS)
     name, written, events = part_name(batch.index), [], 0
-    with ExitStack() as stack:
-        writer = None
-        if job.save_events:
-            written.append(job.layout.events / name)
-            writer = stack.enter_context(ColumnWriter(written[-1], schema.EVENTS))
-        parser = EventParser(keys, job.policy, reading, with_statements=text is not None, heads=job.startup)
-        for slab in read_slabs(parser, files):
-            startup.add(parser.take_heads())
-            base.add(slab)
-            events += slab.num_rows
-            if writer:
-                writer.write(slab)
-            if text:
-                text.add(slab)
-    sequences = base.table(keys)
-    written.append(job.layout.sequences / name)
-    write_part(written[-1], sequences, schema.SEQUENCES)
-    if text:
-        written += write_text(job.layout, name, text.tables(sequences, base.rows()), text)
-    if job.startup:
-        bags = startup.bags().take(pa.array(base.rows()))
-        written.append(job.layout.startup / name)
-        write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
-    _reject_empty(files, base, reading)
-    written += write_rejects(job.layout, name, reading.rejects)
+    with flushing_together():
+        with ExitStack() as stack:
+            writer = None
+            if job.save_events:
+                written.append(job.layout.events / name)
+                writer = stack.enter_context(ColumnWriter(written[-1], schema.EVENTS))
+            parser = EventParser(keys, job.policy, reading, with_statements=text is not None, heads=job.startup)
+            for slab in read_slabs(parser, files):
+                startup.add(parser.take_heads())
+                base.add(slab)
+                events += slab.num_rows
+                if writer:
+                    writer.write(slab)
+                if text:
+                    text.add(slab)
+        sequences = base.table(keys)
+        written.append(job.layout.sequences / name)
+        write_part(written[-1], sequences, schema.SEQUENCES)
+        if text:
+            written += write_text(job.layout, name, text.tables(sequences, base.rows()), text)
+        if job.startup:
+            bags = startup.bags().take(pa.array(base.rows()))
+            written.append(job.layout.startup / name)
+            write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
+        _reject_empty(files, base, reading)
+        written += write_rejects(job.layout, name, reading.rejects)
     return {
         "batch": batch.index,
         "files": len(files),

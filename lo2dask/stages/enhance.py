@@ -28,7 +28,7 @@ from lo2dask.stages.plan import clear_leftovers
 from lo2dask.stages.spilled import Counted, Spill, merge_spilled, spill_need, write_vocabulary
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, settled, text_is_current
 from lo2dask.stages.timings import note
-from lo2dask.storage import read_json, remove_tree, write_json
+from lo2dask.storage import flushing_together, read_json, remove_tree, write_json
 from lo2dask.tables.append import add_columns, splice
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, group_rows, part_buffer, part_paths, prune_parts, read_part, write_part
@@ -155,9 +155,13 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
     wanted = schema.enhanced(key.tokens, key.token_lists)
     extra = pa.schema([field for field in wanted if field.name in columns])
     own = part_buffer([pa.table([columns[n] for n in extra.names], names=extra.names)], extra)
-    splice(layout.enhanced / name, [place, own], wanted.names)
-    if (layout.events / name).is_file():
-        _add_ids(layout, name, ids, key.keep_normalized)
+    has_events = (layout.events / name).is_file()
+    with flushing_together():
+        splice(layout.enhanced / name, [place, own], wanted.names)
+        if has_events:
+            _add_ids(layout, name, ids, key.keep_normalized)
+    if has_events:
+        update_outputs(layout, name, layout.events / name)
     rows = _spill_counts(layout, name, spilled) if spilled else []
     (layout.counts / name).unlink(missing_ok=True)
     summary = {"templates": count_bags(template_bags), "spilled": rows}
@@ -237,7 +241,6 @@ def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None
             yield pa.table([drain, *([lines.take(code)] if normalized else [])], names=extra.names)
 
     add_columns(layout.events / name, groups(), extra, schema.EVENTS.names)
-    update_outputs(layout, name, layout.events / name)
 
 
 def _spill_counts(layout: Layout, name: str, spilled: Spill) -> list[int]:

@@ -12,12 +12,16 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from lo2dask.options.places import is_local, to_path
 
 _COPY_BYTES = 1 << 20
+# Files that wait to be flushed: each one's temporary place, and the place that it will take.
+_TOGETHER: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("together", default=None)
 
 
 class Status(Protocol):
@@ -82,7 +86,7 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     """Give a temporary local path; on success it takes the place of ``path``, on failure it is removed.
 
     The temporary name is unique, because two copies of a task may run at once. What need not outlive the machine's
-    crash is not ``durable``: it is not flushed to disk.
+    crash is not ``durable``: it is not flushed to disk. Within :func:`flushing_together` it takes its place at the end.
     """
     if not is_local(path):
         from lo2dask.storage.remote import uploading
@@ -92,14 +96,43 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    together = _TOGETHER.get()
     try:
         yield temporary
+        if together is not None and durable:
+            together.append((temporary, path))
+            return
         if durable:
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
+            _flush(temporary)
         os.replace(temporary, path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def flushing_together() -> Iterator[None]:
+    """Flush what is written in this block to disk at once, when it ends well: that takes hardly longer than one file.
+
+    Local files take their places then, and not before; if the block fails, they are removed.
+    """
+    written: list[tuple[Path, Path]] = []
+    token = _TOGETHER.set(written)
+    try:
+        yield
+        with ThreadPoolExecutor(max(len(written), 1)) as pool:
+            list(pool.map(_flush, (temporary for temporary, _ in written)))
+        for temporary, path in written:
+            os.replace(temporary, path)
+    finally:
+        _TOGETHER.reset(token)
+        for temporary, _ in written:
+            temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_bytes(path: Path, data: bytes) -> None:

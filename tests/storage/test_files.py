@@ -132,3 +132,25 @@ def test_leftovers_are_removed_where_there_can_be_any(folder: Path) -> None:
         (folder / ".x.1234.tmp").write_bytes(b"half")
     assert storage.remove_leftovers(folder) == int(storage.is_local(folder))
     assert [path.name for path in storage.list_paths(folder, "")] == ["x"]
+
+
+def test_files_that_are_flushed_together_take_their_places_at_the_end(tmp_path: Path) -> None:
+    one, two, other = (tmp_path / name for name in ("one", "two", "other"))
+    one.write_text("before")
+    with storage.flushing_together():
+        storage.write_text(one, "after")
+        storage.write_text(two, "after")
+        with storage.replacing(other, durable=False) as temporary:
+            temporary.write_text("at once")
+        assert (one.read_text(), two.exists(), other.read_text()) == ("before", False, "at once")
+    assert (one.read_text(), two.read_text()) == ("after", "after")
+    storage.write_text(one, "later")
+    assert one.read_text() == "later"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other", "two"]
+
+
+def test_files_that_are_flushed_together_are_gone_if_the_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), storage.flushing_together():
+        storage.write_text(tmp_path / "one", "half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
