@@ -150,7 +150,10 @@ def test_files_that_are_flushed_together_take_their_places_at_the_end(tmp_path: 
 
 
 def test_files_that_are_flushed_together_are_gone_if_the_block_fails(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), storage.flushing_together():
-        storage.write_text(tmp_path / "one", "half")
-        raise RuntimeError
+    def write() -> None:
+        with storage.flushing_together():
+            storage.write_text(tmp_path / "one", "half")
+            raise RuntimeError
+
+    pytest.raises(RuntimeError, write)
     assert list(tmp_path.iterdir()) == []
