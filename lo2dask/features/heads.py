@@ -7,6 +7,7 @@ products. No head is looked at line by line but where it meets the statement.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
@@ -16,11 +17,7 @@ from lo2dask.features.words import count_words
 from lo2dask.parse.lines import Bools, Ints, encode_slices
 from lo2dask.sources.names import DAY_MS
 
-# Each digit of HH:MM:SS.mmm: its place in the text, its unit in ms, and how many of it there are.
-_CLOCK_PLACES = (
-    (0, 36_000_000, 10), (1, 3_600_000, 10), (3, 600_000, 6), (4, 60_000, 10),
-    (6, 10_000, 6), (7, 1_000, 10), (9, 100, 10), (10, 10, 10), (11, 1, 10),
-)  # fmt: skip
+_CLOCK_SIZE = len("HH:MM:SS.mmm")
 _SPACE = ord(" ")
 
 
@@ -49,7 +46,7 @@ class Heads:
         stamps = _whole(events["m_timestamp"]).cast(pa.int64()).fill_null(0).to_numpy()
         return cls(
             rows,
-            _count_times(rows, stamps[headed] % DAY_MS, n_sequences),
+            _count_times(rows, stamps[headed], n_sequences),
             _count(rows, threads, n_sequences, thread.dictionary.cast(pa.string())),
             _count(rows, codes, n_sequences, ids.dictionary),
             codes,
@@ -67,11 +64,18 @@ class Heads:
         ``statement`` numbers the text behind each head in ``statements``; the last windows reach into it.
         """
         return [
-            TokenCounts(self.times.counts, pc.binary_join_element_wise(self.times.tokens, "[", " ")),
+            TokenCounts(self.times.counts, _strings(self._framed_times())),
             TokenCounts(self.threads.counts, pc.binary_join_element_wise(" [", self.threads.tokens, "]  ", "")),
             TokenCounts(self.ids.counts, pc.binary_join_element_wise("  ", self.ids.tokens, " ", "")),
             self._joints(statements, statement),
         ]
+
+    def _framed_times(self) -> npt.NDArray[np.uint8]:
+        """Write a time of day, a space and a bracket in each row."""
+        letters = np.empty((len(self.times.tokens), _CLOCK_SIZE + 2), dtype=np.uint8)
+        letters[:, :_CLOCK_SIZE] = text_bytes(self.times.tokens)[0].reshape(-1, _CLOCK_SIZE)
+        letters[:, _CLOCK_SIZE:] = np.frombuffer(b" [", dtype=np.uint8)
+        return letters
 
     def _joints(self, statements: pa.Array, statement: Ints) -> TokenCounts:
         """Count the texts where heads end: a correlation id's last byte (a space if it is empty), a space, two more."""
@@ -101,25 +105,30 @@ def _count(rows: Ints, codes: Ints, n_rows: int, tokens: pa.Array) -> TokenCount
     return TokenCounts(count_pairs(rows, codes, (n_rows, len(tokens))), tokens)
 
 
-def _count_times(rows: Ints, time_ms: Ints, n_rows: int) -> TokenCounts:
-    """Count times of day (ms) by row; each row's are in order, and mostly were."""
-    cells = np.sort(rows * DAY_MS + time_ms)
-    starts = np.flatnonzero(np.diff(cells, prepend=-1))
-    counts = np.diff(starts, append=len(cells)).astype(np.int32)
-    cell_rows, times = np.divmod(cells[starts], DAY_MS)
+def _count_times(rows: Ints, stamps: Ints, n_rows: int) -> TokenCounts:
+    """Count the times of day of time stamps (ms) by row, of which equal ones mostly stand together."""
+    from lo2dask.features.compiled_heads import count_times, write_clocks
+
+    cells, counts = np.empty((2, len(rows)), dtype=np.int64)
+    runs = count_times(rows, stamps, DAY_MS, cells, counts)
+    order = np.argsort(cells[:runs])
+    cells, ends = cells[order], np.cumsum(counts[order])
+    last = np.flatnonzero(np.diff(cells, append=-1))
+    cell_rows, times = np.divmod(cells[last], DAY_MS)
     values, columns = distinct(times)
     indptr = np.searchsorted(cell_rows, np.arange(n_rows + 1)).astype(np.int32)
-    matrix = sparse.csr_matrix((counts, columns.astype(np.int32), indptr), shape=(n_rows, len(values)))
-    return TokenCounts(matrix, _clock_texts(values))
+    sums = np.diff(ends[last], prepend=0).astype(np.int32)
+    matrix = sparse.csr_matrix((sums, columns.astype(np.int32), indptr), shape=(n_rows, len(values)))
+    letters = np.empty((len(values), _CLOCK_SIZE), dtype=np.uint8)
+    write_clocks(values, letters)
+    return TokenCounts(matrix, _strings(letters))
 
 
-def _clock_texts(time_ms: Ints) -> pa.StringArray:
-    """Write times of day (ms) as ``HH:MM:SS.mmm``."""
-    letters = np.tile(np.frombuffer(b"00:00:00.000", dtype=np.uint8), (len(time_ms), 1))
-    for place, unit, base in _CLOCK_PLACES:
-        letters[:, place] += (time_ms // unit % base).astype(np.uint8)
-    offsets = np.arange(len(time_ms) + 1, dtype=np.int32) * letters.shape[1]
-    return pa.StringArray.from_buffers(len(time_ms), pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
+def _strings(letters: npt.NDArray[np.uint8]) -> pa.StringArray:
+    """Make a text of each row of bytes."""
+    count, size = letters.shape
+    offsets = np.arange(count + 1, dtype=np.int32) * size
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -84,13 +84,13 @@ def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
     """
     heads = Heads.of(events, slab.headed, slab.sequence, slab.n_sequences)
     by_statement = count_pairs(slab.sequence, slab.statement, (slab.n_sequences, len(slab.statements)))
+    words = count_words(slab.statements, by_statement)
     texts = [TokenCounts(by_statement, slab.statements), *heads.texts(slab.statements, slab.statement[slab.headed])]
-    trigrams = count_text_trigrams(texts)
+    trigrams = count_text_trigrams(texts, words.tokens)
     if trigrams is None:
         messages = _whole(copy_messages(events)["m_message"])
         trigrams = count_line_trigrams(messages, slab.sequence, slab.n_sequences)
-    words = [*heads.words(), count_words(slab.statements, by_statement)]
-    return {"e_words": join_counts(words), "e_trigrams": trigrams}
+    return {"e_words": join_counts([*heads.words(), words]), "e_trigrams": trigrams}
 
 
 def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa.Array, Ints]:

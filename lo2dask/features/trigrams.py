@@ -27,6 +27,8 @@ from lo2dask.parse.lines import Bytes, Ints
 
 Codes = npt.NDArray[np.int32]
 NEWLINE = 0x0A
+# What parts words.
+_GAPS = (np.frombuffer(b" \n", dtype=np.uint8), np.array([0, 2]))
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,15 @@ def count_trigrams(texts: pa.Array) -> TokenCounts:
     return found or count_line_trigrams(texts, np.arange(len(texts)), len(texts))
 
 
-def count_text_trigrams(parts: Sequence[TokenCounts]) -> TokenCounts | None:
+def count_text_trigrams(parts: Sequence[TokenCounts], words: pa.Array | None = None) -> TokenCounts | None:
     """Count the trigrams of texts, which are counted by sequence: (sequences x trigrams), int32; None if not all ASCII.
 
-    What a sequence's equal texts hold is counted once.
+    What a sequence's equal texts hold is counted once. ``words`` are those of the first texts, where they are known:
+    they are shorter, and tell which bytes there are.
     """
     texts = [text_bytes(part.tokens) for part in parts]
-    alphabet = Alphabet.of(*((text, borders[[0, -1]][:, None]) for text, borders in texts))
+    lettered = texts if words is None else [_GAPS, text_bytes(words), *texts[1:]]
+    alphabet = Alphabet.of(*((text, borders[[0, -1]][:, None]) for text, borders in lettered))
     if not alphabet.is_ascii:
         return None
     return _count_rows([_of_texts(part, *text) for part, text in zip(parts, texts, strict=True)], alphabet)
