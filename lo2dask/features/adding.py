@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lo2dask.features.tokens import padded_text, unpack_trigrams
 from lo2dask.features.vocabulary import COUNTED
-from lo2dask.parse.lines import as_words
+from lo2dask.parse.lines import PADDING, Ints, as_words, slices
 
 # Packed trigrams of ASCII: three times seven bits.
 _TRIGRAMS = 1 << 21
@@ -68,7 +68,7 @@ class TokenSums:
         self._cells = np.zeros((2, max(1, _TRIGRAMS // share.of)), dtype=np.int64)
         self._base = share.number * _TRIGRAMS // share.of
         self._found = self._size = self._room = 0
-        self._text = np.zeros(0, dtype=np.uint8)
+        self._text = np.zeros(PADDING, dtype=np.uint8)
         self._hashes, self._ends = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
         self._sums = np.zeros((0, 2), dtype=np.int64)
 
@@ -94,20 +94,28 @@ class TokenSums:
         """Bytes that the tokens beside trigrams take."""
         return self._size + _TOKEN_BYTES * self._found
 
-    def table(self) -> pa.Table:
-        """Give the sums, the tokens in no order (columns: COUNTED)."""
+    def counts(self) -> Ints:
+        """Give the sums, those of trigrams first (2 x tokens): document frequencies and totals."""
+        return np.concatenate([self._cells[:, np.flatnonzero(self._cells[0])], self._sums[: self._found].T], axis=1)
+
+    def take(self, chosen: Ints) -> pa.Table:
+        """Give some of the tokens, by their ascending places in :meth:`counts`, with their sums (columns: COUNTED)."""
         cells = np.flatnonzero(self._cells[0])
-        offsets = np.append(0, self._ends[: self._found]).astype(np.int32)
-        text = pa.py_buffer(self._text[: self._size].copy())
-        others = pa.StringArray.from_buffers(self._found, pa.py_buffer(offsets), text)
-        sums = np.concatenate([self._cells[:, cells], self._sums[: self._found].T], axis=1)
-        tokens = pa.concat_arrays([unpack_trigrams(cells + self._base), others])
-        return pa.table([tokens, *map(pa.array, sums)], schema=COUNTED)
+        trigrams = chosen[chosen < len(cells)]
+        others = chosen[len(trigrams) :] - len(cells)
+        starts = np.append(0, self._ends)[others]
+        texts = slices(self._text, starts, self._ends[others])
+        tokens = pa.concat_arrays([unpack_trigrams(cells[trigrams] + self._base), texts])
+        return pa.table([tokens, *map(pa.array, self.counts()[:, chosen])], schema=COUNTED)
+
+    def table(self) -> pa.Table:
+        """Give all tokens, in no order (columns: COUNTED)."""
+        return self.take(np.arange(self.counts().shape[1]))
 
     def _make_room(self, tokens: int, size: int) -> None:
         """Make room for so many more tokens, and so many more bytes of text."""
-        if self._size + size > len(self._text):
-            self._text = _longer(self._text, 2 * (self._size + size))
+        if self._size + size + PADDING > len(self._text):
+            self._text = _longer(self._text, 2 * (self._size + size + PADDING))
         if self._found + tokens > len(self._hashes):
             room = 2 * (self._found + tokens)
             self._hashes, self._ends = _longer(self._hashes, room), _longer(self._ends, room)

@@ -66,8 +66,8 @@ def read_share(path: Path, table: int, share: Share) -> Iterator[pa.Table]:
             yield share.take(found) if share.of > of else found
 
 
-def add_shares(paths: Sequence[Path], table: int, share: Share, most: int = MOST_BYTES) -> Iterator[pa.Table]:
-    """Add up a share of the n-th table of all spilled parts (columns: COUNTED).
+def add_shares(paths: Sequence[Path], table: int, share: Share, most: int = MOST_BYTES) -> Iterator[TokenSums]:
+    """Add up a share of the n-th table of all spilled parts.
 
     Where its distinct tokens take more than ``most`` bytes, it comes in several shares, each a reading of its own.
     """
@@ -76,7 +76,7 @@ def add_shares(paths: Sequence[Path], table: int, share: Share, most: int = MOST
         wanted = waiting.pop()
         sums = _add(paths, table, wanted, most)
         waiting += wanted.rest(sums.share)
-        yield sums.table()
+        yield sums
 
 
 def _add(paths: Sequence[Path], table: int, share: Share, most: int) -> TokenSums:

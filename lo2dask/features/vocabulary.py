@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lo2dask.features.tokens import TokenCounts, encode_texts
-from lo2dask.parse.lines import Bools
+from lo2dask.parse.lines import Bools, Ints
 
 COUNTED = pa.schema(
     [pa.field("token", pa.string()), pa.field("document_frequency", pa.int64()), pa.field("count", pa.int64())]
@@ -77,10 +76,15 @@ def choose(table: pa.Table, limits: Limits, n_rows: int) -> pa.Table:
 
 def candidates(table: pa.Table, limits: Limits, n_rows: int) -> pa.Table:
     """Keep what may be chosen of some tokens with exact counts: with the last one's rank, all that have it."""
-    frequency = table["document_frequency"]
-    fits = pc.and_(pc.greater_equal(frequency, limits.min_df), pc.less_equal(frequency, limits.max_df * n_rows))
-    kept = table.filter(fits)
-    if not limits.max_features or kept.num_rows <= limits.max_features:
-        return kept
-    rank = kept[limits.rank].to_numpy()
-    return kept.filter(pa.array(rank >= np.partition(rank, -limits.max_features)[-limits.max_features]))
+    counts = np.stack([table[name].to_numpy() for name in COUNTED.names[1:]])
+    return table.take(pa.array(find_candidates(counts, limits, n_rows)))
+
+
+def find_candidates(counts: Ints, limits: Limits, n_rows: int) -> Ints:
+    """Find them by their counts alone: document frequencies and totals (2 x tokens)."""
+    frequency = counts[0]
+    found = np.flatnonzero((frequency >= limits.min_df) & (frequency <= limits.max_df * n_rows))
+    if not limits.max_features or len(found) <= limits.max_features:
+        return found
+    rank = counts[COUNTED.names.index(limits.rank) - 1, found]
+    return found[rank >= np.partition(rank, -limits.max_features)[-limits.max_features]]

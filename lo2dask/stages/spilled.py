@@ -1,6 +1,5 @@
 """Token counts that the parts have spilled become vocabularies: one wave reduces the buckets, one pass merges them."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from lo2dask.execute.session import Session
 from lo2dask.features.adding import Share
 from lo2dask.features.merging import Cut, Run, group_runs, merge_runs, sort_runs, write_run
 from lo2dask.features.spilling import add_shares, count_spilled, spill
-from lo2dask.features.vocabulary import Limits, candidates, choose
+from lo2dask.features.vocabulary import Limits, choose, find_candidates
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.stages.forecast import spill_bytes
@@ -100,10 +99,12 @@ def add_bucket(record: tuple[int, Share], spilled: Spill, wanted: Sequence[Count
     """Add up one bucket of one vocabulary; write what may be chosen of it as runs."""
     number, bucket = record
     counted, folder = wanted[number], spilled.folder / "runs"
-    tables = add_shares(spilled.parts(), spilled.names.index(counted.name), bucket)
-    chosen = (candidates(table, counted.limits, counted.n_rows) for table in tables)
-    names = (folder / f"{number}-{bucket.number}-{place}.arrow" for place in itertools.count())
-    return [write_run(path, table, counted.limits) for path, table in zip(names, chosen, strict=False)]
+    runs: list[Run] = []
+    for sums in add_shares(spilled.parts(), spilled.names.index(counted.name), bucket):
+        chosen = sums.take(find_candidates(sums.counts(), counted.limits, counted.n_rows))
+        path = folder / f"{number}-{bucket.number}-{len(runs)}.arrow"
+        runs.append(write_run(path, chosen, counted.limits))
+    return runs
 
 
 def sort_bucket(record: tuple[list[Path], Cut]) -> Path:

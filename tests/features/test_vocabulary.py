@@ -19,7 +19,7 @@ from lo2dask.features.merging import BATCH_ROWS, Cut, group_runs, merge_runs, so
 from lo2dask.features.spilling import add_shares, count_spilled, spill
 from lo2dask.features.tokens import TokenCounts, order_texts
 from lo2dask.features.trigrams import count_trigrams
-from lo2dask.features.vocabulary import COUNTED, Limits, candidates, choose, count_bags, count_tokens
+from lo2dask.features.vocabulary import COUNTED, Limits, choose, count_bags, count_tokens, find_candidates
 from lo2dask.features.words import count_words
 
 TEXTS = [
@@ -103,9 +103,9 @@ def test_spilled_in_buckets_or_at_once(
                 assert count_spilled(path) == [0, part.num_rows]
             for readers in (2, 16):
                 shares = [
-                    candidates(table, limits, len(many))
+                    sums.take(find_candidates(sums.counts(), limits, len(many)))
                     for number in range(readers)
-                    for table in add_shares(paths, 1, Share(number, readers), most)
+                    for sums in add_shares(paths, 1, Share(number, readers), most)
                 ]
                 assert choose(pa.concat_tables(shares), limits, len(many)).equals(wanted)
                 assert merged(Path(folder), shares, limits).equals(wanted)
@@ -154,7 +154,7 @@ def test_a_reducer_never_holds_more_than_its_share(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(TokenSums, "add", watched)
     most = 1 << 20
-    sizes = [table.num_rows for table in add_shares(paths, 0, Share(), most)]
+    sizes = [sums.table().num_rows for sums in add_shares(paths, 0, Share(), most)]
     assert sum(sizes) == 400_000 + 10_000
     assert len(sizes) >= 16
     # What is there, within the bound, and one bucket of a part that was added last.
