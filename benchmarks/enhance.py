@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import drop, report, speed, tree_of, warm, watch_memory, working_folder
+from common import drop, report, speed, tree_of, warm, watch_memory, working_folder, yardstick
 
 from lo2dask.memory import format_bytes
 from lo2dask.options import LoadOptions, SynthOptions
@@ -23,10 +23,13 @@ def load_and_enhance(root: Path, tiny: Path, folder: Path, tokens: str) -> float
     """Load and enhance on a warm cluster, events written: seconds."""
     options = LoadOptions(root=root, output_dir=folder / "out", save_events=True, workers=2, tokens=tokens)
     with warm(options, tiny, folder) as session, watch_memory(1.0) as peak:
+        before = yardstick(session, root, 2)
         started = time.perf_counter()
         summary = load(options, session)
         seconds = time.perf_counter() - started
-    figures = (f"peak {format_bytes(peak.total)}", f"largest process {format_bytes(peak.largest_child)}")
+        limit = (before + yardstick(session, root, 2)) / 2
+    share = f"{summary.bytes / seconds / 1e4 / limit:.1f} % of splitting lines ({limit:.0f} MB/s)"
+    figures = (share, f"peak {format_bytes(peak.total)}", f"largest process {format_bytes(peak.largest_child)}")
     report(f"load + enhance, {tokens}, {root.name}, warm", speed(summary.bytes, seconds), *figures)
     drop(folder / "out")
     return seconds

@@ -6,6 +6,7 @@ out is plain Parquet: data pages of version 2, values as PLAIN, RLE_DICTIONARY o
 """
 
 import contextlib
+import functools
 import io
 import struct
 from pathlib import Path
@@ -44,8 +45,7 @@ class ColumnWriter:
         self._schema = schemas.in_memory(schema)
         if other := [field.name for field in self._schema if not _is_known(field.type)]:
             raise TypeError(f"no columns that this writer knows: {', '.join(other)}")
-        # The schema's elements are those of Arrow's writer.
-        self._footer = read_footer(io.BytesIO(part_buffer([], schema))).fields
+        self._footer = _empty_footer(schema)
         self._groups: list[Struct] = []
         self._stack = contextlib.ExitStack()
         self._file = self._stack.enter_context(open(self._stack.enter_context(replacing(path)), "wb"))
@@ -107,10 +107,15 @@ class ColumnWriter:
         """Write the footer; the file takes its place only if the block ended well."""
         if error is None:
             groups = {_ROWS: (I64, self.rows), _ROW_GROUPS: (LIST, (STRUCT, self._groups))}
-            self._footer |= groups | {_CREATED_BY: (BINARY, b"lo2dask")}
-            body = write_struct(self._footer)
+            body = write_struct(self._footer | groups | {_CREATED_BY: (BINARY, b"lo2dask")})
             self._file.write(body + struct.pack("<I", len(body)) + MAGIC)
         self._stack.__exit__(kind, error, trace)
+
+
+@functools.cache
+def _empty_footer(schema: pa.Schema) -> Struct:
+    """Give the footer of a file without rows; the schema's elements are those of Arrow's writer."""
+    return read_footer(io.BytesIO(part_buffer([], schema))).fields
 
 
 def _holds_structs(kind: pa.DataType) -> bool:
