@@ -23,7 +23,7 @@ from lo2dask.storage import is_local, open_read, replacing
 MOST_BYTES = 64 << 20
 _MOST_SHARES = 1 << 10
 # A bucket of a part has about so many tokens.
-_BUCKET_ROWS = 1 << 13
+_BUCKET_ROWS = 1 << 12
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 _BUCKETS, _ROWS = b"buckets", b"rows"
 
