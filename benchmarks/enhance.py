@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import drop, report, speed, tree_of, warm, watch_memory, working_folder, yardstick
+from common import drop, read_all, report, speed, tree_of, warm, watch_memory, working_folder, yardstick
 
 from lo2dask.memory import format_bytes
 from lo2dask.options import LoadOptions, SynthOptions
@@ -20,8 +20,9 @@ from lo2dask.synth import write_tree
 
 
 def load_and_enhance(root: Path, tiny: Path, folder: Path, tokens: str) -> float:
-    """Load and enhance on a warm cluster, events written: seconds."""
+    """Load and enhance on a warm cluster, the logs in the page cache, events written: seconds."""
     options = LoadOptions(root=root, output_dir=folder / "out", save_events=True, workers=2, tokens=tokens)
+    read_all(root)
     with warm(options, tiny, folder) as session, watch_memory(1.0) as peak:
         before = yardstick(session, root, 2)
         started = time.perf_counter()
