@@ -25,6 +25,8 @@ from lo2dask.tables.parts import PartWriter, count_rows
 # A bucket has about so many spilled counts. Tokens that many parts share are spilled by each of them, so its distinct
 # ones are fewer; should they be too many all the same, it is added up in shares.
 BUCKET_ROWS = 1 << 20
+# Of trigrams, which are much the same in all parts, a bucket has so many.
+TRIGRAM_ROWS = 1 << 23
 # Each bucket is one reading of every part's file: more would cost more time than memory is saved.
 MOST_BUCKETS = 256
 # Rows of a row group of the vocabulary: all of it at the usual --max-features, and what the writer holds at once.
@@ -74,7 +76,7 @@ def merge_spilled(
     A wave adds up the buckets of each; they tell where it is cut, and a second wave sorts what is left.
     """
     totals = dict(zip(spilled.names, np.sum([[0] * len(spilled.names), *rows], axis=0).tolist(), strict=True))
-    shares = [_shares(totals[counted.name]) for counted in wanted]
+    shares = [_shares(counted.name, totals[counted.name]) for counted in wanted]
     records = [(number, share) for number, own in enumerate(shares) for share in own]
     found = session.wave(add_bucket, records, "vocabulary", spilled=spilled, wanted=tuple(wanted))
     runs: list[list[Run]] = [[] for _ in wanted]
@@ -89,9 +91,10 @@ def merge_spilled(
     return [merge_runs(own, cut) for own, cut in zip(paths, cuts, strict=True)]
 
 
-def _shares(rows: int) -> list[Share]:
+def _shares(name: str, rows: int) -> list[Share]:
     """Cut so many spilled counts into buckets."""
-    buckets = 1 << (min(rows // BUCKET_ROWS, MOST_BUCKETS - 1)).bit_length()
+    bucket = TRIGRAM_ROWS if "trigrams" in name else BUCKET_ROWS
+    buckets = 1 << (min(rows // bucket, MOST_BUCKETS - 1)).bit_length()
     return [Share(number, buckets) for number in range(buckets)]
 
 
