@@ -67,7 +67,7 @@ class TokenSums:
         self.share = share
         self._cells = np.zeros((2, max(1, _TRIGRAMS // share.of)), dtype=np.int64)
         self._base = share.number * _TRIGRAMS // share.of
-        self._found = self._size = self._room = 0
+        self._found = self._size = 0
         self._text = np.zeros(PADDING, dtype=np.uint8)
         self._hashes, self._ends = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
         self._sums = np.zeros((0, 2), dtype=np.int64)
@@ -103,10 +103,10 @@ class TokenSums:
         cells = np.flatnonzero(self._cells[0])
         trigrams = chosen[chosen < len(cells)]
         others = chosen[len(trigrams) :] - len(cells)
-        starts = np.append(0, self._ends)[others]
-        texts = slices(self._text, starts, self._ends[others])
+        texts = slices(self._text, np.append(0, self._ends)[others], self._ends[others])
         tokens = pa.concat_arrays([unpack_trigrams(cells[trigrams] + self._base), texts])
-        return pa.table([tokens, *map(pa.array, self.counts()[:, chosen])], schema=COUNTED)
+        sums = np.concatenate([self._cells[:, cells[trigrams]], self._sums[others].T], axis=1)
+        return pa.table([tokens, *map(pa.array, sums)], schema=COUNTED)
 
     def table(self) -> pa.Table:
         """Give all tokens, in no order (columns: COUNTED)."""

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import Codes, Ints, Words, compiled, same_text
+from lo2dask.parse.compiled import Codes, Ints, Words, compiled, copy_text, same_text
 from lo2dask.parse.scan import equal_bytes, first_byte
 
 Bytes = npt.NDArray[np.uint8]
@@ -147,15 +147,6 @@ def _uuid_end(words: Words, at: int, end: int) -> int:
 
 
 @compiled
-def _copy(words: Words, start: int, end: int, copy: Words, to: int) -> int:
-    """Copy a slice by whole words; give the place behind it. What is written beyond it the next slice writes over."""
-    shift = np.uint64(to) - np.uint64(start)  # a negative one wraps round, and back
-    for at in range(np.uint64(start), np.uint64(end), _EIGHT):
-        copy[at + shift] = words[at]
-    return to + end - start
-
-
-@compiled
 def _is(words: Words, at: int, kind: int) -> bool:
     return _KINDS[np.uint8(words[at])] & kind != 0
 
@@ -194,7 +185,7 @@ def mask_identifiers(words: Words, offsets: Ints, placeholders: Words, copy: Wor
     copy : takes the words that begin at each byte of the copies.
     ends : takes where each copy ends.
     """
-    to = 0
+    to = _ZERO
     for number in range(len(offsets) - 1):
         first, end = offsets[number], offsets[number + 1]
         copied = first  # what stands before it is copied or replaced
@@ -215,10 +206,10 @@ def mask_identifiers(words: Words, offsets: Ints, placeholders: Words, copy: Wor
                 continue
             found, last = _identifier(words, first, begin, behind, end)
             if found >= 0:
-                to = _copy(words, copied, begin, copy, to)
+                to = copy_text(words, np.uint64(copied), np.uint64(begin), copy, to)
                 copy[to] = placeholders[found, 0]
-                to += int(placeholders[found, 1])
+                to += placeholders[found, 1]
                 # The masks behind see a placeholder before what follows: it begins a word.
                 copied, at = last, last + _SHORTEST - 1
-        to = _copy(words, copied, end, copy, to)
+        to = copy_text(words, np.uint64(copied), np.uint64(end), copy, to)
         ends[number] = to

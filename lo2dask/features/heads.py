@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, padded_text, text_bytes
+from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, padded_text, row_texts, text_bytes, whole
 from lo2dask.features.words import count_words
 from lo2dask.parse.lines import Bools, Ints, encode_slices
 from lo2dask.sources.names import DAY_MS
@@ -25,7 +25,7 @@ _SPACE = ord(" ")
 class Heads:
     """The times of day, thread names and correlation ids of lines, each counted by sequence.
 
-    ``sequence`` is the row of each line's sequence; ``thread`` and ``correlation`` number its values among the tokens.
+    ``sequence`` is the row of each line's sequence; ``correlation`` numbers its correlation id among those of ``ids``.
     """
 
     sequence: Ints
@@ -38,12 +38,12 @@ class Heads:
     def of(cls, events: pa.Table, headed: Bools, sequence: Ints, n_sequences: int) -> "Heads":
         """Read the heads of the ``headed`` among event rows (columns m_timestamp, thread, correlation_id)."""
         rows = sequence[headed]
-        thread, correlation = _whole(events["thread"]), _whole(events["correlation_id"])
+        thread, correlation = whole(events["thread"]), whole(events["correlation_id"])
         threads = thread.indices.fill_null(0).to_numpy()[headed]
         text, offsets = padded_text(correlation)
         ids = encode_slices(text, offsets[:-1][headed], offsets[1:][headed])
         codes = ids.indices.to_numpy()
-        stamps = _whole(events["m_timestamp"]).cast(pa.int64()).fill_null(0).to_numpy()
+        stamps = whole(events["m_timestamp"]).cast(pa.int64()).fill_null(0).to_numpy()
         return cls(
             rows,
             _count_times(rows, stamps[headed], n_sequences),
@@ -64,7 +64,7 @@ class Heads:
         ``statement`` numbers the text behind each head in ``statements``; the last windows reach into it.
         """
         return [
-            TokenCounts(self.times.counts, _strings(self._framed_times())),
+            TokenCounts(self.times.counts, row_texts(self._framed_times())),
             TokenCounts(self.threads.counts, pc.binary_join_element_wise(" [", self.threads.tokens, "]  ", "")),
             TokenCounts(self.ids.counts, pc.binary_join_element_wise("  ", self.ids.tokens, " ", "")),
             self._joints(statements, statement),
@@ -121,15 +121,4 @@ def _count_times(rows: Ints, stamps: Ints, n_rows: int) -> TokenCounts:
     matrix = sparse.csr_matrix((sums, columns.astype(np.int32), indptr), shape=(n_rows, len(values)))
     letters = np.empty((len(values), _CLOCK_SIZE), dtype=np.uint8)
     write_clocks(values, letters)
-    return TokenCounts(matrix, _strings(letters))
-
-
-def _strings(letters: npt.NDArray[np.uint8]) -> pa.StringArray:
-    """Make a text of each row of bytes."""
-    count, size = letters.shape
-    offsets = np.arange(count + 1, dtype=np.int32) * size
-    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return TokenCounts(matrix, row_texts(letters))

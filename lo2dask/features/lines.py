@@ -14,7 +14,7 @@ from scipy import sparse
 
 from lo2dask.features.heads import Heads
 from lo2dask.features.masks import Mask, normalise
-from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, join_counts
+from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, join_counts, whole
 from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams, count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.parse.columns import copy_messages
@@ -55,7 +55,7 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
     codes, sequence = distinct(_codes(events["seq_id"]))
     statement, statements = _statements(events["_statement"])
     # A line with a well-formed head has a thread, if only an empty one.
-    headed = pc.is_valid(_whole(events["thread"])).to_numpy(zero_copy_only=False)
+    headed = pc.is_valid(whole(events["thread"])).to_numpy(zero_copy_only=False)
     bodies = normalise(statements, masks)
     body = bodies.indices.to_numpy()[statement]
     kinds, kind = _heads(events, headed, masks)
@@ -88,18 +88,18 @@ def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
     texts = [TokenCounts(by_statement, slab.statements), *heads.texts(slab.statements, slab.statement[slab.headed])]
     trigrams = count_text_trigrams(texts, words.tokens)
     if trigrams is None:
-        messages = _whole(copy_messages(events)["m_message"])
+        messages = whole(copy_messages(events)["m_message"])
         trigrams = count_line_trigrams(messages, slab.sequence, slab.n_sequences)
     return {"e_words": join_counts([*heads.words(), words]), "e_trigrams": trigrams}
 
 
 def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa.Array, Ints]:
     """Normalise the heads: the few distinct ones, and which of them each line has ("" without a head)."""
-    thread = _whole(events["thread"])
+    thread = whole(events["thread"])
     threads = thread.dictionary if len(thread.dictionary) else pa.array([""])
     distinct = normalise(pc.binary_join_element_wise("[", threads.cast(pa.string()), "]", ""), masks)
     kind = distinct.indices.to_numpy()[thread.indices.fill_null(0).to_numpy()].astype(np.int64)
-    known = pc.greater(pc.binary_length(_whole(events["correlation_id"])), 0).fill_null(False)
+    known = pc.greater(pc.binary_length(whole(events["correlation_id"])), 0).fill_null(False)
     kind = 2 * kind + known.to_numpy(zero_copy_only=False)
     kinds = [
         f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
@@ -116,8 +116,4 @@ def _statements(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
 
 
 def _codes(column: pa.ChunkedArray) -> Ints:
-    return _whole(column).indices.to_numpy()
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return whole(column).indices.to_numpy()

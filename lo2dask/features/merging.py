@@ -1,8 +1,9 @@
-"""Sorted runs of counted tokens, one or more per bucket, become one vocabulary in a single streaming pass.
+"""Runs of counted tokens, one or more per bucket, are cut, sorted and merged into one vocabulary in a streaming pass.
 
 The cut at ``max_features`` falls on a rank (a count or a document frequency) and, among the tokens of that very rank,
-on a place in byte order. The rank is found from how many tokens have which, which each run tells; the place is found on
-the way, because the tokens come in byte order. So nothing is ever sorted but a batch of each run.
+on a place in byte order. The rank is found from how many tokens have which, which each run tells; so no more is
+sorted than what is not below it, some runs at a time. The place is found on the way, because the tokens come in byte
+order then.
 """
 
 import bisect

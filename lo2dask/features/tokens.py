@@ -103,5 +103,16 @@ def unpack_trigrams(keys: Ints) -> pa.StringArray:
     """Turn packed trigrams back into text."""
     letters = np.empty((len(keys), 3), dtype=np.uint8)
     letters[:, 0], letters[:, 1], letters[:, 2] = keys >> 14, keys >> 7 & 0x7F, keys & 0x7F
-    offsets = np.arange(len(keys) + 1, dtype=np.int32) * 3
-    return pa.StringArray.from_buffers(len(keys), pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
+    return row_texts(letters)
+
+
+def row_texts(letters: npt.NDArray[np.uint8]) -> pa.StringArray:
+    """Make a text of each row of bytes (texts x bytes)."""
+    count, size = letters.shape
+    offsets = np.arange(count + 1, dtype=np.int32) * size
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """Give a column as one array, without a copy where it is one."""
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

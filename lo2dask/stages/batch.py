@@ -178,7 +178,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
 
 def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:
     """Write what the text pass left of one batch; give the files, without the counts that enhancement consumes."""
-    spill(layout.counts / name, tables.counted, durable=True)
+    spill(layout.counted(name), tables.counted, durable=True)
     with ColumnWriter(layout.text / "bags" / name, bags_schema(text.tokens)) as writer:
         writer.write(tables.bags)
     write_part(layout.text / "lines" / name, tables.lines, LINES)

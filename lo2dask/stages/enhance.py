@@ -162,9 +162,9 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
             _add_ids(layout, name, ids, key.keep_normalized)
     if has_events:
         update_outputs(layout, name, layout.events / name)
-    rows = _spill_counts(layout, name, spilled) if spilled else []
-    (layout.counts / name).unlink(missing_ok=True)
-    summary = {"templates": count_bags(template_bags), "spilled": rows}
+    work = _spill_counts(layout, name, spilled) if spilled else []
+    layout.counted(name).unlink(missing_ok=True)
+    summary = {"templates": count_bags(template_bags), "spilled": work}
     return pd.DataFrame({"result": pd.Series([summary], dtype=object)})
 
 
@@ -245,8 +245,8 @@ def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None
 
 def _spill_counts(layout: Layout, name: str, spilled: Spill) -> list[int]:
     """Spill a part's counted tokens: as the text pass left them or, where they are spent, counted from the bags."""
-    if (layout.counts / name).is_file():
-        return spilled.take(name, layout.counts / name)
+    if layout.counted(name).is_file():
+        return spilled.take(name, layout.counted(name))
     bags = [schema.REPRESENTATIONS[kind] for kind in spilled.names]
     return spilled.add(name, (count_bags(read_part(layout.text / "bags" / name, [bag])[bag]) for bag in bags))
 

@@ -12,7 +12,7 @@ from lo2dask import schema
 from lo2dask.execute.session import Session
 from lo2dask.features.adding import Share
 from lo2dask.features.merging import Cut, Run, group_runs, merge_runs, sort_runs, write_run
-from lo2dask.features.spilling import add_shares, count_spilled, spill
+from lo2dask.features.spilling import add_shares, read_work, spill
 from lo2dask.features.vocabulary import Limits, choose, find_candidates
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
@@ -22,11 +22,9 @@ from lo2dask.storage import link_file, list_paths, read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import PartWriter, count_rows
 
-# A bucket has about so many spilled counts. Tokens that many parts share are spilled by each of them, so its distinct
-# ones are fewer; should they be too many all the same, it is added up in shares.
-BUCKET_ROWS = 1 << 20
-# Of trigrams, which are much the same in all parts, a bucket has so many.
-TRIGRAM_ROWS = 1 << 23
+# A bucket has about so many spilled counts, eight trigrams as one. Tokens that many parts share are spilled by each of
+# them, so its distinct ones are fewer; should they be too many all the same, it is added up in shares.
+BUCKET_WORK = 1 << 20
 # Each bucket is one reading of every part's file: more would cost more time than memory is saved.
 MOST_BUCKETS = 256
 # Rows of a row group of the vocabulary: all of it at the usual --max-features, and what the writer holds at once.
@@ -42,14 +40,14 @@ class Spill:
     names: tuple[str, ...]
 
     def add(self, part: str, tables: Iterable[pa.Table]) -> list[int]:
-        """Spill a part's counted tables, which come in the order of their names; give the rows of each."""
+        """Spill a part's counted tables, which come in the order of their names; give the work of each."""
         return spill(self._path(part), tables)
 
     def take(self, part: str, path: Path) -> list[int]:
-        """Take over what a part has spilled elsewhere; give the rows of each table."""
+        """Take over what a part has spilled elsewhere; give the work of each table."""
         link_file(path, self._path(part))
         path.unlink()
-        return count_spilled(self._path(part))
+        return read_work(self._path(part))
 
     def parts(self) -> list[Path]:
         """List what the parts have spilled."""
@@ -69,14 +67,14 @@ class Counted:
 
 
 def merge_spilled(
-    spilled: Spill, rows: Iterable[Sequence[int]], wanted: Sequence[Counted], session: Session
+    spilled: Spill, work: Iterable[Sequence[int]], wanted: Sequence[Counted], session: Session
 ) -> list[Iterator[pa.Table]]:
-    """Give each vocabulary as a stream of tables, its tokens in byte order; ``rows`` is what each part's spilling gave.
+    """Give each vocabulary as a stream of tables, its tokens in byte order; ``work`` is what each part's spilling gave.
 
     A wave adds up the buckets of each; they tell where it is cut, and a second wave sorts what is left.
     """
-    totals = dict(zip(spilled.names, np.sum([[0] * len(spilled.names), *rows], axis=0).tolist(), strict=True))
-    shares = [_shares(counted.name, totals[counted.name]) for counted in wanted]
+    totals = dict(zip(spilled.names, np.sum([[0] * len(spilled.names), *work], axis=0).tolist(), strict=True))
+    shares = [_shares(totals[counted.name]) for counted in wanted]
     records = [(number, share) for number, own in enumerate(shares) for share in own]
     found = session.wave(add_bucket, records, "vocabulary", spilled=spilled, wanted=tuple(wanted))
     runs: list[list[Run]] = [[] for _ in wanted]
@@ -91,10 +89,9 @@ def merge_spilled(
     return [merge_runs(own, cut) for own, cut in zip(paths, cuts, strict=True)]
 
 
-def _shares(name: str, rows: int) -> list[Share]:
-    """Cut so many spilled counts into buckets."""
-    bucket = TRIGRAM_ROWS if "trigrams" in name else BUCKET_ROWS
-    buckets = 1 << (min(rows // bucket, MOST_BUCKETS - 1)).bit_length()
+def _shares(work: int) -> list[Share]:
+    """Cut spilled counts into buckets, by what adding them up takes."""
+    buckets = 1 << (min(work // BUCKET_WORK, MOST_BUCKETS - 1)).bit_length()
     return [Share(number, buckets) for number in range(buckets)]
 
 

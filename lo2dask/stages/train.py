@@ -199,8 +199,8 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
     need = _spill_need(layout, options.tokens, tokens)
     with spill_folder(session, layout.spill, need) as folder:
         spilled = Spill(folder, tuple(dict.fromkeys(token.counted for token in tokens)))
-        counts, spilled_rows = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
-        columns = choose_columns(layout, [unit.columns for unit in units], counts, (spilled, spilled_rows), session)
+        counts, spilled_work = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
+        columns = choose_columns(layout, [unit.columns for unit in units], counts, (spilled, spilled_work), session)
     budget = parse_bytes(options.memory_budget, "--memory-budget")
     plan = FitPlan(layout.root, options.sample_seed, budget, not options.disable_memory_guard, options.oov_counts)
     return fit_units(plan, units, columns, counts, session)

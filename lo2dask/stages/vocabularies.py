@@ -22,7 +22,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
 # What a counted part has spilled, beside the names of rows.
-SPILLED = "spilled rows"
+SPILLED = "spilled work"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def count_parts(
 
     Returns
     -------
-    the rows' counts by name, and what each part has spilled: the rows of each table.
+    the rows' counts by name, and what adding up each table takes that a part has spilled.
     """
     counted = {token.counted: token for token in tokens}
     ordered = tuple(counted[name] for name in spilled.names)

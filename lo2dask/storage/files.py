@@ -97,17 +97,16 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     together = _TOGETHER.get()
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(temporary.unlink, missing_ok=True)
         yield temporary
         if together is not None and durable:
             together.append((temporary, path))
+            stack.pop_all()  # it is that block's to remove
             return
         if durable:
             _flush(temporary)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

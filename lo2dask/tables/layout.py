@@ -90,7 +90,11 @@ class Layout:
     @property
     def counts(self) -> Path:
         """The tokens that the text pass counted in each part, until enhancement has spilled them."""
-        return self.text / "tokens"
+        return self.text / "counts"
+
+    def counted(self, part: str) -> Path:
+        """Those of one part, given by its file name."""
+        return (self.counts / part).with_suffix(".arrow")
 
     @property
     def startup(self) -> Path:

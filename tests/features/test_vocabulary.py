@@ -16,7 +16,7 @@ from lo2dask.features.adding import Share, TokenSums
 from lo2dask.features.bags import to_bags
 from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
 from lo2dask.features.merging import BATCH_ROWS, Cut, group_runs, merge_runs, sort_runs, write_run
-from lo2dask.features.spilling import add_shares, count_spilled, spill
+from lo2dask.features.spilling import add_shares, count_work, read_work, spill
 from lo2dask.features.tokens import TokenCounts, order_texts
 from lo2dask.features.trigrams import count_trigrams
 from lo2dask.features.vocabulary import COUNTED, Limits, choose, count_bags, count_tokens, find_candidates
@@ -99,8 +99,8 @@ def test_spilled_in_buckets_or_at_once(
             paths = [Path(folder) / f"{number}.arrow" for number in range(len(parts))]
             patch.setattr(spilling, "_BUCKET_ROWS", rows)
             for path, part in zip(paths, parts, strict=True):
-                assert spill(path, iter([COUNTED.empty_table(), part])) == [0, part.num_rows]
-                assert count_spilled(path) == [0, part.num_rows]
+                assert spill(path, iter([COUNTED.empty_table(), part])) == [0, count_work(part)]
+                assert read_work(path) == [0, count_work(part)]
             for readers in (2, 16):
                 shares = [
                     sums.take(find_candidates(sums.counts(), limits, len(many)))
