@@ -231,6 +231,9 @@ def copy_file(source: Path, target: Path) -> None:
 
 def link_file(source: Path, target: Path) -> None:
     """Give a file a second name, which costs no room where the file system allows it; else copy it."""
+    if is_local(source) != is_local(target):
+        copy_file(source, target)
+        return
     if not is_local(target):
         from lo2dask.storage.remote import copy_object
 

@@ -157,3 +157,12 @@ def test_files_that_are_flushed_together_are_gone_if_the_block_fails(tmp_path: P
 
     pytest.raises(RuntimeError, write)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_name_in_the_same_folder_and_across_stores(folder: Path, tmp_path: Path) -> None:
+    storage.write_bytes(folder / "x", b"123")
+    for target in (folder / "deep" / "y", tmp_path / "elsewhere" / "y"):
+        storage.link_file(folder / "x", target)
+        assert target.read_bytes() == b"123"
+    storage.link_file(tmp_path / "elsewhere" / "y", folder / "z")
+    assert (folder / "z").read_bytes() == b"123"

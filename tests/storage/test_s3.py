@@ -76,7 +76,8 @@ def wait_for(port: int) -> None:
 
 
 def load(root: object, out: object) -> str:
-    return done("load", "--root", root, "--output-dir", out, "--save-events", "--workers", 2)
+    kept = ("--save-events", "--tokens", "both")
+    return done("load", "--root", root, "--output-dir", out, *kept, "--workers", 2)
 
 
 @pytest.fixture(scope="module")
