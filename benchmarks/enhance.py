@@ -43,7 +43,7 @@ def whole_commands(root: Path, folder: Path, size: int) -> None:
     program = [sys.executable, "-m", "lo2dask"]
     load_command = [*program, "load", "--root", str(root), "--output-dir", str(out), "--no-enhance", "--save-events"]
     train_command = [*program, "train", "--root", str(out), "--phase", "enhancers"]
-    with watch_memory() as peak:
+    with watch_memory(1.0) as peak:
         started = time.perf_counter()
         for command in (load_command, train_command):
             subprocess.run([*command, "--workers", "2", "--quiet"], check=True)

@@ -124,7 +124,7 @@ def test_flags_mentioned_in_the_text_exist(name: str) -> None:
     known = {flag for command in all_commands().values() for param in command.params for flag in param.opts}
     known |= {flag for command in all_commands().values() for param in command.params for flag in param.secondary_opts}
     known |= {"--help", "--version"}
-    foreign = {"--check", "--report-", "--if-", "--sup-holdout-", "--list-models"}
+    foreign = {"--check", "--dist", "--report-", "--if-", "--sup-holdout-", "--list-models"}
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", own_words(name)))
     assert mentioned <= known | foreign, sorted(mentioned - known - foreign)
 
