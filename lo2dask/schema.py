@@ -18,9 +18,10 @@ KEY_FIELDS = [
 ]
 KEYS = [field.name for field in KEY_FIELDS]
 
-# Low-cardinality columns: dictionary-encoded in memory and in Parquet.
+# Columns of few distinct values, or of values that repeat: dictionary-encoded in memory and in Parquet.
 DICTIONARY = (
-    *("seq_id", "run", "test_case", "service", "thread", "level", "logger", "method", "e_event_drain_id"),
+    *("seq_id", "run", "test_case", "service", "thread", "correlation_id", "level", "logger", "method"),
+    "e_event_drain_id",
     *("metric_name", "job", "instance", "labels"),
 )
 

@@ -21,6 +21,12 @@ SETTINGS: dict[str, Any] = {
     "distributed.worker.memory.spill": 0.8,
     "distributed.worker.memory.pause": 0.9,
     "distributed.worker.memory.terminate": 0.97,
+    # Looking after themselves at Dask's usual pace, scheduler and workers take a twentieth of two cores.
+    "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.worker.profile.interval": "100ms",
+    "distributed.worker.profile.cycle": "5s",
+    "distributed.admin.system-monitor.interval": "1s",
+    "distributed.admin.tick.interval": "500ms",
     "distributed.comm.timeouts.connect": "60s",
     # A cut of half a minute goes unnoticed; a peer that is gone for good is given up after two.
     "distributed.comm.timeouts.tcp": "120s",

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, padded_text, row_texts, text_bytes, whole
+from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, row_texts, text_bytes, whole
 from lo2dask.features.words import count_words
-from lo2dask.parse.lines import Bools, Ints, encode_slices
+from lo2dask.parse.lines import Bools, Ints
 from lo2dask.sources.names import DAY_MS
 
 _CLOCK_SIZE = len("HH:MM:SS.mmm")
@@ -40,15 +40,13 @@ class Heads:
         rows = sequence[headed]
         thread, correlation = whole(events["thread"]), whole(events["correlation_id"])
         threads = thread.indices.fill_null(0).to_numpy()[headed]
-        text, offsets = padded_text(correlation)
-        ids = encode_slices(text, offsets[:-1][headed], offsets[1:][headed])
-        codes = ids.indices.to_numpy()
+        codes = correlation.indices.fill_null(0).to_numpy()[headed]
         stamps = whole(events["m_timestamp"]).cast(pa.int64()).fill_null(0).to_numpy()
         return cls(
             rows,
             _count_times(rows, stamps[headed], n_sequences),
             _count(rows, threads, n_sequences, thread.dictionary.cast(pa.string())),
-            _count(rows, codes, n_sequences, ids.dictionary),
+            _count(rows, codes, n_sequences, correlation.dictionary.cast(pa.string())),
             codes,
         )
 

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from lo2dask.features.heads import Heads
 from lo2dask.features.masks import Mask, normalise
-from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, join_counts, whole
+from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, join_counts, text_sizes, whole
 from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams, count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.parse.columns import copy_messages
@@ -99,8 +99,7 @@ def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa
     threads = thread.dictionary if len(thread.dictionary) else pa.array([""])
     distinct = normalise(pc.binary_join_element_wise("[", threads.cast(pa.string()), "]", ""), masks)
     kind = distinct.indices.to_numpy()[thread.indices.fill_null(0).to_numpy()].astype(np.int64)
-    known = pc.greater(pc.binary_length(whole(events["correlation_id"])), 0).fill_null(False)
-    kind = 2 * kind + known.to_numpy(zero_copy_only=False)
+    kind = 2 * kind + (text_sizes(whole(events["correlation_id"])) > 0)
     kinds = [
         f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
     ]

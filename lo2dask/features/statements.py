@@ -7,9 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lo2dask.features.tokens import text_bytes
+from lo2dask.features.tokens import text_bytes, text_sizes, whole
 from lo2dask.parse.chunks import CHUNK_BYTES
 from lo2dask.parse.columns import STATEMENT
 from lo2dask.parse.lines import HEAD_BYTES, Ints, encode_slices, padded
@@ -29,11 +28,10 @@ def with_statements(events: pa.Table) -> pa.Table:
 
 def _head_sizes(events: pa.Table) -> Ints:
     """Give the bytes of each line's head: a line that has one has a thread and a correlation id, if only empty ones."""
-    thread = events["thread"].combine_chunks()
-    sizes = np.append(pc.binary_length(thread.dictionary).to_numpy(), 0)[thread.indices.fill_null(-1).to_numpy()]
-    correlation = pc.binary_length(events["correlation_id"].combine_chunks()).fill_null(0).to_numpy()
+    thread = whole(events["thread"])
+    sizes = text_sizes(thread) + text_sizes(whole(events["correlation_id"]))
     headed = thread.is_valid().to_numpy(zero_copy_only=False)
-    return np.where(headed, HEAD_BYTES + sizes + correlation, 0).astype(np.int64)
+    return np.where(headed, HEAD_BYTES + sizes, 0).astype(np.int64)
 
 
 def _borders(offsets: Ints) -> list[int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask.parse.lines import Ints, as_words, encode_slices, padded, slices
@@ -111,6 +112,12 @@ def row_texts(letters: npt.NDArray[np.uint8]) -> pa.StringArray:
     count, size = letters.shape
     offsets = np.arange(count + 1, dtype=np.int32) * size
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
+
+
+def text_sizes(texts: pa.DictionaryArray) -> Ints:
+    """Give the bytes of each of some dictionary-encoded texts, of a null 0."""
+    sizes = np.append(pc.binary_length(texts.dictionary).to_numpy(), 0)
+    return sizes[texts.indices.fill_null(-1).to_numpy()].astype(np.int64)
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:

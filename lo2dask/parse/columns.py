@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.parse.lines import Bools, Bytes, Ints, KeptLines, encode_slices, slices, views
+from lo2dask.parse.lines import Bools, Bytes, Ints, KeptLines, encode_slices, views
 from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
@@ -144,7 +144,7 @@ def _who(buffer: Bytes, lines: KeptLines, formed: Bools) -> dict[str, pa.Array]:
     header = lines.header
     return {
         "thread": _spread(encode_slices(buffer, *header.thread), header.rows, formed),
-        "correlation_id": _spread_text(slices(buffer, *header.correlation), header.rows, formed),
+        "correlation_id": _spread(encode_slices(buffer, *header.correlation), header.rows, formed),
     }
 
 
@@ -160,16 +160,6 @@ def _spread(values: pa.DictionaryArray, rows: Ints, filled: Bools) -> pa.Diction
     return pa.DictionaryArray.from_arrays(
         pa.array(codes, mask=None if len(rows) == len(filled) else ~filled), values.dictionary
     )
-
-
-def _spread_text(values: pa.StringArray, rows: Ints, filled: Bools) -> pa.StringArray:
-    """Do the same with plain text: its bytes stay where they are, only offsets and the null bitmap are made."""
-    _, offsets, data = values.buffers()
-    spread = np.zeros(len(filled) + 1, dtype=np.int32)
-    spread[rows + 1] = np.diff(np.frombuffer(offsets, dtype=np.int32, count=len(values) + 1)) if len(values) else 0
-    valid = pa.py_buffer(np.packbits(filled, bitorder="little"))
-    ends = np.cumsum(spread, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(filled), pa.py_buffer(ends), data, valid)
 
 
 def _lengths(buffer: Bytes, lines: KeptLines) -> dict[str, pa.Array]:

@@ -73,7 +73,7 @@ def load_batch(batch: Batch, job: LoadJob) -> dict[str, Any]:
         return {**record, "skipped": True}
     path.unlink(missing_ok=True)
     record = {**_load(batch, files, job), "inputs": inputs, "options": job.options}
-    write_json(path, record)
+    write_json(path, record, durable=False)  # a batch whose record is lost is loaded again
     return {**record, "skipped": False}
 
 
@@ -98,7 +98,7 @@ def update_outputs(layout: Layout, name: str, path: Path) -> None:
     place = layout.record("load", int(name.removeprefix("part-").removesuffix(".parquet")))
     record = read_json(place)
     record["outputs"] |= dict([output_entry(layout.root, path)])
-    write_json(place, record)
+    write_json(place, record, durable=False)
 
 
 def output_entry(root: Path, path: Path) -> tuple[str, list[Any]]:

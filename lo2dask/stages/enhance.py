@@ -140,6 +140,20 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
     """Finish the part that the frame's one row names: enhanced rows, template ids of its events, token counts."""
     layout, name = Layout(root), frame["record"].iloc[0]
     ids = _line_ids(layout, name)
+    with flushing_together():
+        if has_events := (layout.events / name).is_file():
+            _add_ids(layout, name, ids, key.keep_normalized)
+        templates = _write_enhanced(layout, name, ids, key)
+    if has_events:
+        update_outputs(layout, name, layout.events / name)
+    work = _spill_counts(layout, name, spilled) if spilled else []
+    layout.counted(name).unlink(missing_ok=True)
+    summary = {"templates": count_bags(templates), "spilled": work}
+    return pd.DataFrame({"result": pd.Series([summary], dtype=object)})
+
+
+def _write_enhanced(layout: Layout, name: str, ids: pa.Array, key: EnhanceKey) -> pa.ListArray:
+    """Write a part of the enhanced table; give its bags of templates."""
     place = layout.text / "bags" / name
     sequences, bags = read_part(layout.sequences / name), read_part(place, ["seq_id", "lines"])
     if not bags["seq_id"].cast(pa.string()).equals(sequences["seq_id"].cast(pa.string())):
@@ -155,17 +169,8 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
     wanted = schema.enhanced(key.tokens, key.token_lists)
     extra = pa.schema([field for field in wanted if field.name in columns])
     own = part_buffer([pa.table([columns[n] for n in extra.names], names=extra.names)], extra)
-    has_events = (layout.events / name).is_file()
-    with flushing_together():
-        splice(layout.enhanced / name, [place, own], wanted.names)
-        if has_events:
-            _add_ids(layout, name, ids, key.keep_normalized)
-    if has_events:
-        update_outputs(layout, name, layout.events / name)
-    work = _spill_counts(layout, name, spilled) if spilled else []
-    layout.counted(name).unlink(missing_ok=True)
-    summary = {"templates": count_bags(template_bags), "spilled": work}
-    return pd.DataFrame({"result": pd.Series([summary], dtype=object)})
+    splice(layout.enhanced / name, [place, own], wanted.names)
+    return template_bags
 
 
 def _mine(layout: Layout) -> pa.Table:

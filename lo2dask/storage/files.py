@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -21,7 +21,9 @@ from lo2dask.options.places import is_local, to_path
 
 _COPY_BYTES = 1 << 20
 # Files that wait to be flushed: each one's temporary place, and the place that it will take.
-_TOGETHER: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("together", default=None)
+_TOGETHER: ContextVar["_Together | None"] = ContextVar("together", default=None)
+# A disk takes no more at once.
+_FLUSHING_THREADS = 8
 
 
 class Status(Protocol):
@@ -101,7 +103,7 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
         stack.callback(temporary.unlink, missing_ok=True)
         yield temporary
         if together is not None and durable:
-            together.append((temporary, path))
+            together.add(temporary, path)
             stack.pop_all()  # it is that block's to remove
             return
         if durable:
@@ -109,24 +111,45 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
         os.replace(temporary, path)
 
 
+class _Together:
+    """Files that take their places at once; each is flushed in a thread of its own from when it is written."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._written: list[tuple[Path, Path, Future[None]]] = []
+
+    def add(self, temporary: Path, path: Path) -> None:
+        """Begin to flush a file that is to take the place of ``path``."""
+        self._written.append((temporary, path, self._pool.submit(_flush, temporary)))
+
+    def place(self) -> None:
+        """Put the files in their places when all of them are flushed."""
+        for _, _, flushed in self._written:
+            flushed.result()
+        for temporary, path, _ in self._written:
+            os.replace(temporary, path)
+
+    def remove(self) -> None:
+        """Remove those that have not got there."""
+        for temporary, _, _ in self._written:
+            temporary.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def flushing_together() -> Iterator[None]:
-    """Flush what is written in this block to disk at once, when it ends well: that takes hardly longer than one file.
+    """Flush what is written in this block to disk while the block goes on; wait for that where it ends well.
 
     Local files take their places then, and not before; if the block fails, they are removed.
     """
-    written: list[tuple[Path, Path]] = []
-    token = _TOGETHER.set(written)
-    try:
-        yield
-        with ThreadPoolExecutor(max(len(written), 1)) as pool:
-            list(pool.map(_flush, (temporary for temporary, _ in written)))
-        for temporary, path in written:
-            os.replace(temporary, path)
-    finally:
-        _TOGETHER.reset(token)
-        for temporary, _ in written:
-            temporary.unlink(missing_ok=True)
+    with ThreadPoolExecutor(_FLUSHING_THREADS) as pool:
+        together = _Together(pool)
+        token = _TOGETHER.set(together)
+        try:
+            yield
+            together.place()
+        finally:
+            _TOGETHER.reset(token)
+            together.remove()
 
 
 def _flush(path: Path) -> None:
@@ -134,9 +157,9 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file by rename."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
+    """Write a whole file by rename; ``durable`` is that of :func:`replacing`."""
+    with replacing(path, durable) as temporary:
         temporary.write_bytes(data)
 
 
@@ -145,9 +168,12 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON by rename, keys sorted, so that the same data give the same bytes."""
-    write_text(path, json.dumps(data, sort_keys=True, indent=1, allow_nan=False) + "\n")
+def write_json(path: Path, data: Any, durable: bool = True) -> None:
+    """Write JSON by rename, keys sorted, so that the same data give the same bytes.
+
+    What :func:`read_json` may find damaged after the machine's fall need not be ``durable``.
+    """
+    write_bytes(path, (json.dumps(data, sort_keys=True, indent=1, allow_nan=False) + "\n").encode(), durable)
 
 
 def read_json(path: Path) -> Any:
