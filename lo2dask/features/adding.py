@@ -73,13 +73,14 @@ class TokenSums:
         self._sums = np.zeros((0, 2), dtype=np.int64)
 
     def add(self, table: pa.Table) -> None:
-        """Add counted tokens (columns: COUNTED), all of the share."""
+        """Add counted tokens (columns: COUNTED, of numbers that may be narrow), all of the share."""
         from lo2dask.features.compiled_counts import Added, Sums, add_tokens
 
         for batch in table.to_batches():
             text, borders = padded_text(batch["token"])
             self._make_room(len(batch), len(text))
-            added = Added(as_words(text), borders, np.stack([batch[name].to_numpy() for name in COUNTED.names[1:]]))
+            counts = np.stack([batch[name].to_numpy() for name in COUNTED.names[1:]], dtype=np.int64)
+            added = Added(as_words(text), borders, counts)
             words = as_words(self._text, writeable=True)
             sums = Sums(self._slots, self._hashes, words, self._ends, self._sums)
             self._found = add_tokens(added, self._cells, self._base, sums, self._found)

@@ -22,7 +22,7 @@ from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import flushing_together, read_json, status, write_json
-from lo2dask.tables.columns import ColumnWriter
+from lo2dask.tables.columns import ColumnWriter, write_columns
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import checksum, write_part
 
@@ -154,13 +154,13 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
                     text.add(slab)
         sequences = base.table(keys)
         written.append(job.layout.sequences / name)
-        write_part(written[-1], sequences, schema.SEQUENCES)
+        write_columns(written[-1], sequences, schema.SEQUENCES)
         if text:
             written += write_text(job.layout, name, text.tables(sequences, base.rows()), text)
         if job.startup:
             bags = startup.bags().take(pa.array(base.rows()))
             written.append(job.layout.startup / name)
-            write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
+            write_columns(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
         _reject_empty(files, base, reading)
         written += write_rejects(job.layout, name, reading.rejects)
     return {
@@ -181,10 +181,10 @@ def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) ->
     spill(layout.counted(name), tables.counted, durable=True)
     with ColumnWriter(layout.text / "bags" / name, bags_schema(text.tokens)) as writer:
         writer.write(tables.bags)
-    write_part(layout.text / "lines" / name, tables.lines, LINES)
+    write_columns(layout.text / "lines" / name, tables.lines, LINES)
     written = [layout.text / "bags" / name, layout.text / "lines" / name]
     if text.keep_codes:
-        write_part(layout.text / "codes" / name, tables.codes, CODES)
+        write_columns(layout.text / "codes" / name, tables.codes, CODES)
         written.append(layout.text / "codes" / name)
     return written
 

@@ -30,6 +30,7 @@ from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, set
 from lo2dask.stages.timings import note
 from lo2dask.storage import flushing_together, read_json, remove_tree, write_json
 from lo2dask.tables.append import add_columns, splice
+from lo2dask.tables.columns import columns_buffer
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, group_rows, part_buffer, part_paths, prune_parts, read_part, write_part
 
@@ -245,7 +246,7 @@ def _add_ids(layout: Layout, name: str, ids: pa.Array, normalized: bool) -> None
             drain = pa.DictionaryArray.from_arrays(encoded.indices.take(code), encoded.dictionary)
             yield pa.table([drain, *([lines.take(code)] if normalized else [])], names=extra.names)
 
-    add_columns(layout.events / name, groups(), extra, schema.EVENTS.names)
+    add_columns(layout.events / name, columns_buffer(groups(), extra), extra.names, schema.EVENTS.names)
 
 
 def _spill_counts(layout: Layout, name: str, spilled: Spill) -> list[int]:

@@ -9,7 +9,7 @@ https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thr
 import contextlib
 import io
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from lo2dask.errors import IntegrityError
 from lo2dask.storage import is_local, open_read, replacing
-from lo2dask.tables.parts import part_buffer
 from lo2dask.tables.thrift import Reader, Struct, write_struct
 
 MAGIC = b"PAR1"
@@ -84,8 +83,8 @@ def read_footer(file: BinaryIO) -> Footer:
     return Footer(Reader(file.read(size)).struct(), end - size)
 
 
-def add_columns(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, base: list[str]) -> None:
-    """Add the columns of ``schema`` to a part, by rename; ``groups`` are tables of them, one per row group.
+def add_columns(path: Path, added: pa.Buffer, names: list[str], base: list[str]) -> None:
+    """Add the columns ``names`` of another part (columns.columns_buffer) to a part, by rename.
 
     Columns beyond ``base`` that an earlier call added are replaced.
 
@@ -93,7 +92,7 @@ def add_columns(path: Path, groups: Iterable[pa.Table], schema: pa.Schema, base:
     ------
     IntegrityError : the new columns' rows are not those of the part's row groups.
     """
-    splice(path, [path, part_buffer(groups, schema)], [*base, *schema.names])
+    splice(path, [path, added], [*base, *names])
 
 
 def splice(path: Path, sources: Sequence[Path | pa.Buffer], names: Sequence[str]) -> None:

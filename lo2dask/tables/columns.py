@@ -9,9 +9,10 @@ import contextlib
 import functools
 import io
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,8 +35,8 @@ class ColumnWriter:
     Columns are flat, or lists of structs of flat fields; a list and what it holds is never null.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        """Begin a part that holds the columns of ``schema``, in its order.
+    def __init__(self, where: Path | BinaryIO, schema: pa.Schema) -> None:
+        """Begin a part that holds the columns of ``schema``, in its order, or write it to an open file.
 
         Raises
         ------
@@ -48,7 +49,9 @@ class ColumnWriter:
         self._footer = _empty_footer(schema)
         self._groups: list[Struct] = []
         self._stack = contextlib.ExitStack()
-        self._file = self._stack.enter_context(open(self._stack.enter_context(replacing(path)), "wb"))
+        if isinstance(where, Path):
+            where = self._stack.enter_context(open(self._stack.enter_context(replacing(where)), "wb"))
+        self._file = where
         self._file.write(MAGIC)
 
     def write(self, table: pa.Table) -> None:
@@ -110,6 +113,21 @@ class ColumnWriter:
             body = write_struct(self._footer | groups | {_CREATED_BY: (BINARY, b"lo2dask")})
             self._file.write(body + struct.pack("<I", len(body)) + MAGIC)
         self._stack.__exit__(kind, error, trace)
+
+
+def write_columns(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+    """Write a whole part by rename, of columns as :class:`ColumnWriter` takes them."""
+    with ColumnWriter(path, schema) as writer:
+        writer.write(table)
+
+
+def columns_buffer(groups: Iterable[pa.Table], schema: pa.Schema) -> pa.Buffer:
+    """Write a part into memory, a row group for each table, of columns as :class:`ColumnWriter` takes them."""
+    sink = io.BytesIO()
+    with ColumnWriter(sink, schema) as writer:
+        for table in groups:
+            writer.write(table)
+    return pa.py_buffer(sink.getbuffer())
 
 
 @functools.cache

@@ -25,7 +25,11 @@ def test_stored_events_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch, size:
     whole = [line if thread is None else f"10:00:00.001 [{thread}]  {correlation} {line}"
              for (thread, correlation), line in zip(heads, lines, strict=True)]  # fmt: skip
     threads, correlations = (pa.array(column, pa.string()) for column in zip(*heads, strict=True))
-    columns = {"m_message": whole, "thread": threads.dictionary_encode(), "correlation_id": correlations.dictionary_encode()}
+    columns = {
+        "m_message": whole,
+        "thread": threads.dictionary_encode(),
+        "correlation_id": correlations.dictionary_encode(),
+    }
     events = pa.table(columns)
     assert with_statements(events)["_statement"].to_pylist() == lines
     assert with_statements(events.slice(7))["_statement"].to_pylist() == lines[7:]

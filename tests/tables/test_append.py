@@ -47,7 +47,7 @@ def test_all_readers_see_old_and_new_columns(tmp_path, sizes):
     path = tmp_path / "part-000000.parquet"
     make(path, sizes)
     old = pq.read_table(path)
-    add_columns(path, extra_groups(sizes), EXTRA, BASE.names)
+    add_columns(path, part_buffer(extra_groups(sizes), EXTRA), EXTRA.names, BASE.names)
     expected = old
     added = pa.concat_tables([EXTRA.empty_table(), *extra_groups(sizes)])
     for name in EXTRA.names:
@@ -66,9 +66,9 @@ def test_added_again_replaces_and_gives_the_same_bytes(tmp_path):
     once, twice = tmp_path / "once.parquet", tmp_path / "twice.parquet"
     for path in (once, twice):
         make(path, sizes)
-    add_columns(twice, extra_groups(sizes, "other"), EXTRA, BASE.names)
+    add_columns(twice, part_buffer(extra_groups(sizes, "other"), EXTRA), EXTRA.names, BASE.names)
     for path in (once, twice):
-        add_columns(path, extra_groups(sizes), EXTRA, BASE.names)
+        add_columns(path, part_buffer(extra_groups(sizes), EXTRA), EXTRA.names, BASE.names)
     assert once.read_bytes() == twice.read_bytes()
     assert read_part(twice)["e_event_drain_id"].to_pylist()[1] == "e1"
 
@@ -78,7 +78,7 @@ def test_other_row_groups_are_refused_and_the_part_stays(tmp_path):
     make(path, [5, 5])
     before = path.read_bytes()
     with pytest.raises(IntegrityError, match="row groups"):
-        add_columns(path, extra_groups([10]), EXTRA, BASE.names)
+        add_columns(path, part_buffer(extra_groups([10]), EXTRA), EXTRA.names, BASE.names)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 

@@ -15,7 +15,7 @@ from lo2dask import schema
 from lo2dask.parse.lines import as_words
 from lo2dask.tables import encodings, pages
 from lo2dask.tables.append import add_columns
-from lo2dask.tables.columns import ColumnWriter
+from lo2dask.tables.columns import ColumnWriter, columns_buffer
 from lo2dask.tables.parts import count_rows, read_part, write_part
 
 FLAT = pa.schema(
@@ -139,7 +139,7 @@ def test_a_column_is_added_to_such_a_part_without_writing_it_again(tmp_path):
     rows = [{**dict.fromkeys(KINDS), "seq_id": "s", "line_no": n, "m_message": f"text {n}"} for n in range(100)]
     path = write_columns(tmp_path / "part.parquet", [table_of(rows), table_of(rows)])
     ids = pa.table([pa.array([f"e{n % 3}" for n in range(100)])], schema=pa.schema([schema.DRAIN_ID]))
-    add_columns(path, [ids, ids], pa.schema([schema.DRAIN_ID]), FLAT.names)
+    add_columns(path, columns_buffer([ids, ids], ids.schema), ids.column_names, FLAT.names)
     assert pq.read_table(path)["m_message"].to_pylist() == 2 * [f"text {n}" for n in range(100)]
     assert duckdb.sql(f"select count(distinct e_event_drain_id) from '{path}'").fetchall() == [(3,)]
 
