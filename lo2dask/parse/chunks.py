@@ -3,18 +3,25 @@
 A chunk always ends with a whole line. What cannot be read becomes a reject, and the rest is read all the same.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
 
 from lo2dask.errors import IntegrityError
+from lo2dask.parse.lines import PADDING, Bytes, padded
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import open_at
+from lo2dask.storage import open_at, read_into
 
 CHUNK_BYTES = 8 << 20
 LONGEST_LINE = 1 << 20
 TOO_LONG = ("line too long", f"lines left out, of more than {LONGEST_LINE} bytes: {{}}")
 # A file whose head holds more control bytes than this is no text.
 BINARY_SHARE = 0.1
+_HEAD_BYTES = 8192
+_NEWLINE = 0x0A
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f\v\x1b\x00" + bytes(range(0x80, 0x100))
 
 
@@ -31,7 +38,7 @@ class Reject:
 
 @dataclass
 class Segment:
-    """A chunk's share of one file: ``data`` holds whole lines; ``index`` numbers the file within its batch.
+    """A chunk's share of one file: ``size`` bytes of whole lines; ``index`` numbers the file within its batch.
 
     ``first`` marks a file's first segment, ``whole`` its only one; ``lost`` counts the lines left out between the
     segment before and this one.
@@ -39,10 +46,28 @@ class Segment:
 
     index: int
     file: SourceFile
-    data: bytes
+    size: int
     first: bool
     whole: bool
     lost: int = 0
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Segments of files, one of a file at most, and the padded buffer (lines.padded) where they lie one by one."""
+
+    segments: list[Segment]
+    buffer: Bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return len(self.buffer) - PADDING
+
+    def texts(self) -> list[bytes]:
+        """Copy the segments."""
+        ends = np.cumsum([0, *(segment.size for segment in self.segments)]).tolist()
+        return [self.buffer[start:end].tobytes() for start, end in pairwise(ends)]
 
 
 @dataclass
@@ -108,50 +133,93 @@ class Reading:
         return lines + (end not in (b"", b"\n"))
 
 
-def read_chunks(files: Iterable[SourceFile], reading: Reading) -> Iterator[list[Segment]]:
-    """Read files in order into lists of segments of about CHUNK_BYTES together; rejects go into ``reading``."""
-    chunk: list[Segment] = []
-    size = 0
+def read_chunks(files: Iterable[SourceFile], reading: Reading) -> Iterator[Chunk]:
+    """Read files in order into chunks of about CHUNK_BYTES; rejects go into ``reading``."""
+    room = _Room()
     for index, file in enumerate(files):
-        for segment in _segments(index, file, reading):
-            # A chunk holds one segment of a file at most: what a later one needs is kept between chunks.
-            if chunk and (not segment.first or size + len(segment.data) > CHUNK_BYTES):
-                yield chunk
-                chunk, size = [], 0
-            chunk.append(segment)
-            size += len(segment.data)
-    if chunk:
-        yield chunk
+        if file.problem:
+            reading.reject(file, "unreadable", file.problem)
+        elif file.size == 0:
+            reading.reject(file, "empty", "0 bytes")
+        elif file.size <= CHUNK_BYTES:
+            if not room.takes(file.size):
+                yield room.chunk()
+                room = _Room()
+            with _rejecting(file, reading):
+                room.read(index, file, reading)
+        else:
+            if room.segments:
+                yield room.chunk()
+                room = _Room()
+            with _rejecting(file, reading):
+                yield from _read_blocks(index, file, reading)
+    if room.segments:
+        yield room.chunk()
 
 
-def _segments(index: int, file: SourceFile, reading: Reading) -> Iterator[Segment]:
-    if file.problem:
-        reading.reject(file, "unreadable", file.problem)
-        return
-    if file.size == 0:
-        reading.reject(file, "empty", "0 bytes")
-        return
+@contextlib.contextmanager
+def _rejecting(file: SourceFile, reading: Reading) -> Iterator[None]:
+    """Reject a file that cannot be read in the block."""
     try:
-        yield from _read_blocks(index, file, reading)
+        yield
     except FileNotFoundError:
         reading.reject(file, "vanished", "it was there when the tree was scanned")
     except OSError as error:
         reading.reject(file, "unreadable", error.strerror or str(error))
 
 
-def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Segment]:
+class _Room:
+    """The buffer of a chunk to come, which small files are read into."""
+
+    def __init__(self) -> None:
+        # A newline may be missing behind the last line.
+        self._buffer = np.empty(CHUNK_BYTES + 1 + PADDING, dtype=np.uint8)
+        self._size = 0
+        self.segments: list[Segment] = []
+
+    def takes(self, size: int) -> bool:
+        """Tell whether a file of ``size`` bytes goes into the chunk."""
+        return not self.segments or self._size + size < CHUNK_BYTES
+
+    def read(self, index: int, file: SourceFile, reading: Reading) -> None:
+        """Read a whole file."""
+        room = self._buffer[self._size : self._size + file.size].data
+        with open_at(file.path, file.offset) as raw:
+            size = read_into(raw, room)
+        reading.bytes_read += size
+        if _is_binary(bytes(room[: min(size, _HEAD_BYTES)])):
+            _reject_binary(file, reading)
+            return
+        if size < file.size:
+            _reject_truncated(file, file.size - size, reading)
+        if size:
+            start, self._size = self._size, self._size + size
+            if self._buffer[self._size - 1] != _NEWLINE:
+                self._buffer[self._size] = _NEWLINE
+                self._size += 1
+            self.segments.append(Segment(index, file, self._size - start, first=True, whole=True))
+
+    def chunk(self) -> Chunk:
+        """Give the chunk; nothing more is read into it."""
+        buffer = self._buffer[: self._size + PADDING]
+        buffer[self._size :] = 0
+        buffer.flags.writeable = False
+        return Chunk(self.segments, buffer)
+
+
+def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chunk]:
     """Read one file in blocks that end with a line; a line over LONGEST_LINE is left out and counted."""
     left, carry, first, skipping, lost = file.size, b"", True, False, 0
     with open_at(file.path, file.offset) as raw:
         while left > 0:
             block = raw.read(min(left, CHUNK_BYTES))
             if not block:
-                reading.reject(file, "truncated", f"{left} of {file.size} bytes are missing")
+                _reject_truncated(file, left, reading)
                 break
             left -= len(block)
             reading.bytes_read += len(block)
-            if first and _is_binary(block[:8192]):
-                reading.reject(file, "binary", "no text: control bytes in its first 8 KiB")
+            if first and _is_binary(block[:_HEAD_BYTES]):
+                _reject_binary(file, reading)
                 return
             if skipping:
                 block, skipping = _skip_line(block)
@@ -159,22 +227,31 @@ def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Seg
             data = carry + block[:cut] if cut else b""
             carry = block[cut:] if cut else carry + block
             if data:
-                yield Segment(index, file, _ended(data), first, first and left == 0, lost)
+                yield _one_segment(Segment(index, file, 0, first, first and left == 0, lost), data)
                 first, lost = False, 0
             if len(carry) > LONGEST_LINE:
                 _reject_line(file, reading)
                 carry, skipping, lost = b"", True, lost + 1
     if carry:
-        yield Segment(index, file, _ended(carry), first, first, lost)
+        yield _one_segment(Segment(index, file, 0, first, first, lost), carry)
 
 
-def _ended(data: bytes) -> bytes:
-    return data if data.endswith(b"\n") else data + b"\n"
+def _one_segment(segment: Segment, data: bytes) -> Chunk:
+    buffer = padded(data) if data.endswith(b"\n") else padded(data, b"\n")
+    return Chunk([replace(segment, size=len(buffer) - PADDING)], buffer)
 
 
 def _skip_line(block: bytes) -> tuple[bytes, bool]:
     end = block.find(b"\n") + 1
     return (block[end:], False) if end else (b"", True)
+
+
+def _reject_truncated(file: SourceFile, missing: int, reading: Reading) -> None:
+    reading.reject(file, "truncated", f"{missing} of {file.size} bytes are missing")
+
+
+def _reject_binary(file: SourceFile, reading: Reading) -> None:
+    reading.reject(file, "binary", "no text: control bytes in its first 8 KiB")
 
 
 def _reject_line(file: SourceFile, reading: Reading) -> None:

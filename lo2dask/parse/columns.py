@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +18,7 @@ from lo2dask.sources.tree import SourceFile
 EVENTS = schema.in_memory(schema.EVENTS).set(
     schema.EVENTS.get_field_index("m_message"), pa.field("m_message", pa.string_view())
 )
+Codes = npt.NDArray[np.int32]
 STATEMENT = pa.field("_statement", pa.dictionary(pa.int32(), pa.string()))
 
 
@@ -27,7 +29,7 @@ class FileKeys:
     files: Sequence[SourceFile]
     begin_ms: Ints
     normal: Bools
-    dictionaries: dict[str, tuple[pa.Array, Ints]]
+    dictionaries: dict[str, tuple[pa.Array, Codes]]
 
     @classmethod
     def of(cls, files: Sequence[SourceFile]) -> "FileKeys":
@@ -50,10 +52,10 @@ class FileKeys:
     def columns(self, file: Ints) -> dict[str, pa.Array]:
         """Give the key columns of rows that belong to the files with these numbers."""
         keys = {
-            name: pa.DictionaryArray.from_arrays(pa.array(codes[file].astype(np.int32)), values)
+            name: pa.DictionaryArray.from_arrays(pa.array(codes.take(file)), values)
             for name, (values, codes) in self.dictionaries.items()
         }
-        normal = self.normal[file]
+        normal = self.normal.take(file)
         return keys | {"normal": pa.array(normal), "anomaly": pa.array(~normal)}
 
 
@@ -94,7 +96,7 @@ def split_source(source: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:
     columns = {}
     for place, name in enumerate(("level", "logger", "method")):
         values, codes = _encode([part[place] if place < len(part) else "" for part in parts])
-        mapped = pa.array(codes.astype(np.int32)).take(source.indices)
+        mapped = pa.array(codes).take(source.indices)
         columns[name] = pa.DictionaryArray.from_arrays(mapped, values)
     return columns
 
@@ -148,9 +150,9 @@ def _who(buffer: Bytes, lines: KeptLines, formed: Bools) -> dict[str, pa.Array]:
     }
 
 
-def _encode(values: Sequence[str]) -> tuple[pa.Array, Ints]:
+def _encode(values: Sequence[str]) -> tuple[pa.Array, Codes]:
     encoded = pa.array(values, pa.string()).dictionary_encode()
-    return encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
+    return encoded.dictionary, encoded.indices.to_numpy()
 
 
 def _spread(values: pa.DictionaryArray, rows: Ints, filled: Bools) -> pa.DictionaryArray:

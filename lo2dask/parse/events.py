@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.options import LoadingOptions
-from lo2dask.parse.chunks import LONGEST_LINE, TOO_LONG, Counts, Reading, Segment, read_chunks
+from lo2dask.parse.chunks import LONGEST_LINE, TOO_LONG, Chunk, Counts, Reading, read_chunks
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
 from lo2dask.parse.columns import (
     STATEMENT,
@@ -26,7 +26,6 @@ from lo2dask.parse.lines import (
     Lines,
     encode_slices,
     find_lines,
-    padded,
     scan_headers,
 )
 from lo2dask.parse.text import repair_utf8
@@ -77,24 +76,21 @@ class EventParser:
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
 
-    def parse(self, chunk: list[Segment]) -> pa.Table:
+    def parse(self, chunk: Chunk) -> pa.Table:
         """Parse one chunk into event rows (columns.EVENTS), with ``_statement`` if asked for.
 
         Merged events have texts of their own; other texts are views of the chunk (columns.copy_messages).
         """
-        buffer = padded(*(segment.data for segment in chunk))
-        found = find_lines(buffer)
+        found = find_lines(chunk.buffer)
         if not found.is_ascii:
             repaired = repair_utf8(chunk, self.reading)
-            if any(new is not old for new, old in zip(repaired, chunk, strict=True)):
-                chunk = repaired
-                buffer = padded(*(segment.data for segment in chunk))
-                found = find_lines(buffer)
-        layout = _lay_out(found, chunk)
+            if repaired is not chunk:
+                chunk, found = repaired, find_lines(repaired.buffer)
+        buffer, layout = chunk.buffer, _lay_out(found, chunk)
         header = scan_headers(buffer, layout.starts, layout.ends)
         stamps = self._stamps(header, layout)
         keep = self._keep(buffer, header, layout)
-        self._remember(chunk, stamps, layout)
+        self._remember(chunk.segments[-1].index, stamps, layout)
         if self.heads:
             self._keep_heads(buffer, header, layout)
         if self.policy.continuation == "fill":
@@ -138,9 +134,8 @@ class EventParser:
         """Look ahead for a large file's first time, when a whole block at its head has none."""
         begin = self.keys.begin_ms[index : index + 1]
         for chunk in read_chunks([self.keys.files[index]], Reading()):
-            buffer = padded(*(segment.data for segment in chunk))
-            lines = find_lines(buffer)
-            times = scan_headers(buffer, lines.starts, lines.ends).time_ms
+            lines = find_lines(chunk.buffer)
+            times = scan_headers(chunk.buffer, lines.starts, lines.ends).time_ms
             if (times >= 0).any():
                 return int(to_timestamps(times[times >= 0][:1], begin, np.zeros(1, dtype=np.int64))[0])
         return NO_TIME
@@ -214,12 +209,12 @@ class EventParser:
         for index, count in zip(*np.unique(layout.file[bad], return_counts=True), strict=True):
             self.reading.reject(self.keys.files[index], reason, detail, int(count))
 
-    def _remember(self, chunk: list[Segment], stamps: Ints, layout: "_Layout") -> None:
+    def _remember(self, index: int, stamps: Ints, layout: "_Layout") -> None:
         """Keep what the next block of the last file will need."""
         tail = int(layout.heads[-1])
         timed = stamps[tail:][stamps[tail:] != NO_TIME]
         last = int(timed[-1]) if timed.size else int(layout.filled[-1])
-        self.state = FileState(chunk[-1].index, int(layout.number[-1]) + 1, last, layout.total)
+        self.state = FileState(index, int(layout.number[-1]) + 1, last, layout.total)
 
 
 @dataclass
@@ -249,23 +244,23 @@ class _Layout:
         return self.first_continues and int(self.file[0]) == index
 
 
-def _lay_out(lines: Lines, chunk: list[Segment]) -> _Layout:
-    borders = np.searchsorted(lines.raw_ends, np.cumsum([len(segment.data) for segment in chunk]))
+def _lay_out(lines: Lines, chunk: Chunk) -> _Layout:
+    segments = chunk.segments
+    borders = np.searchsorted(lines.raw_ends, np.cumsum([segment.size for segment in segments]))
     counts = np.diff(borders, prepend=0)
     heads = borders - counts
-    last = chunk[-1]
     return _Layout(
         lines.starts, lines.ends, lines.raw_ends, lines.words,
-        np.repeat(np.array([segment.index for segment in chunk], dtype=np.int64), counts),
+        np.repeat(np.array([segment.index for segment in segments], dtype=np.int64), counts),
         np.repeat(heads, counts), np.repeat(borders, counts),
-        np.repeat(np.array([segment.lost for segment in chunk], dtype=np.int64), counts),
-        sum(len(segment.data) for segment in chunk), not last.whole, not chunk[0].first,
-        lines.is_ascii, any(b"\0" in segment.data for segment in chunk),
+        np.repeat(np.array([segment.lost for segment in segments], dtype=np.int64), counts),
+        chunk.size, not segments[-1].whole, not segments[0].first, lines.is_ascii, lines.has_nul,
     )  # fmt: skip
 
 
 def _take(layout: _Layout, header: Header, stamps: Ints, keep: Bools) -> KeptLines:
+    kept = np.flatnonzero(keep)
     return KeptLines(
-        layout.starts[keep], layout.ends[keep], layout.words[keep], layout.file[keep], layout.number[keep],
-        stamps[keep], header.take(keep), layout.is_ascii,
+        layout.starts.take(kept), layout.ends.take(kept), layout.words.take(kept), layout.file.take(kept),
+        layout.number.take(kept), stamps.take(kept), header.take(keep), layout.is_ascii,
     )  # fmt: skip

@@ -30,6 +30,12 @@ def equal_bytes(word: np.uint64, pattern: np.uint64) -> np.uint64:
 
 
 @compiled
+def _borrows(word: np.uint64) -> np.uint64:
+    """Set the high bit of a byte if some byte of the word is NUL, and of none if there is none."""
+    return (word - _ONES) & ~word
+
+
+@compiled
 def _count(highs: np.uint64) -> np.uint64:
     """Count the bytes whose high bit is set; no other bit is."""
     return ((highs >> _TO_LOW_BIT) * _ONES) >> _TO_LOW_BYTE
@@ -54,7 +60,7 @@ def _byte(words: Words, at: np.uint64) -> np.uint8:
 
 
 @compiled
-def find_lines(words: Words, size: int, bounds: Ints, spaces: Ints) -> tuple[int, bool]:
+def find_lines(words: Words, size: int, bounds: Ints, spaces: Ints) -> tuple[int, bool, bool]:
     """Find the lines of a buffer of ``size`` bytes that ends with a newline; strip white space (ASCII) at their ends.
 
     The rows of ``bounds`` (3 x lines) take where each stripped line begins and ends, and where its newline is; a blank
@@ -62,20 +68,22 @@ def find_lines(words: Words, size: int, bounds: Ints, spaces: Ints) -> tuple[int
 
     Returns
     -------
-    how many lines there are, and whether they are ASCII.
+    how many lines there are, whether they are ASCII, and whether there is a NUL byte.
     """
-    at, seen, line, behind = _ZERO, _ZERO, 0, np.uint64(size)
+    at, seen, nul, line, behind = _ZERO, _ZERO, _ZERO, 0, np.uint64(size)
     while at < behind:
         low, inner = at, _ZERO
         found = equal_bytes(words[at], _NEWLINES)
         while found == _ZERO:
             seen |= words[at]
+            nul |= _borrows(words[at])
             inner += _count(equal_bytes(words[at], _SPACES))
             at += _EIGHT
             found = equal_bytes(words[at], _NEWLINES)
         place = first_byte(found)
         last = words[at] & BELOW[place]
         seen |= last
+        nul |= _borrows(words[at] | ~BELOW[place])
         inner += _count(equal_bytes(last, _SPACES))
         at += place
         high = end = at
@@ -90,7 +98,7 @@ def find_lines(words: Words, size: int, bounds: Ints, spaces: Ints) -> tuple[int
             end -= _ONE
             inner -= np.uint64(_byte(words, end) == _SPACE)
         bounds[0, line - 1], bounds[1, line - 1], bounds[2, line - 1], spaces[line - 1] = low, end, high, inner
-    return line, seen & _HIGHS == _ZERO
+    return line, seen & _HIGHS == _ZERO, nul & _HIGHS != _ZERO
 
 
 @compiled

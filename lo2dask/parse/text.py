@@ -2,28 +2,30 @@
 
 from dataclasses import replace
 
-from lo2dask.parse.chunks import Reading, Segment
+from lo2dask.parse.chunks import Chunk, Reading, Segment
+from lo2dask.parse.lines import padded
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
-def repair_utf8(chunk: list[Segment], reading: Reading) -> list[Segment]:
+def repair_utf8(chunk: Chunk, reading: Reading) -> Chunk:
     """Replace bytes that are no UTF-8 by U+FFFD, segment by segment, and record each file with their number."""
-    return [segment if _is_utf8(segment.data) else _repair(segment, reading) for segment in chunk]
+    texts = chunk.texts()
+    repaired = [_repaired(text, segment, reading) for text, segment in zip(texts, chunk.segments, strict=True)]
+    if all(new is old for new, old in zip(repaired, texts, strict=True)):
+        return chunk
+    sized = [replace(segment, size=len(text)) for text, segment in zip(repaired, chunk.segments, strict=True)]
+    return Chunk(sized, padded(*repaired))
 
 
-def _is_utf8(data: bytes) -> bool:
+def _repaired(data: bytes, segment: Segment, reading: Reading) -> bytes:
     if data.isascii():
-        return True
+        return data
     try:
         data.decode()
     except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _repair(segment: Segment, reading: Reading) -> Segment:
-    text = segment.data.decode(errors="replace")
-    count = text.count(REPLACEMENT) - segment.data.count(REPLACEMENT.encode())
-    reading.reject(segment.file, "invalid UTF-8", "places replaced by U+FFFD, the lines kept: {}", count)
-    return replace(segment, data=text.encode())
+        text = data.decode(errors="replace")
+        count = text.count(REPLACEMENT) - data.count(REPLACEMENT.encode())
+        reading.reject(segment.file, "invalid UTF-8", "places replaced by U+FFFD, the lines kept: {}", count)
+        return text.encode()
+    return data

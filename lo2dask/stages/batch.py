@@ -113,7 +113,7 @@ def read_slabs(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tabl
     size = 0
     for chunk in read_chunks(files, reading):
         waiting.append(parser.parse(chunk))
-        size += sum(len(segment.data) for segment in chunk)
+        size += chunk.size
         if size >= SLAB_BYTES:
             yield _joined(waiting)
             waiting, size = [], 0

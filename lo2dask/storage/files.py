@@ -76,6 +76,9 @@ class Reader(Protocol):
     def read(self, size: int, /) -> bytes:
         """Read up to ``size`` bytes; b"" at the end."""
 
+    def readinto(self, room: memoryview, /) -> int:
+        """Read up to the room's bytes into it; give their number, 0 at the end."""
+
     def __enter__(self) -> "Reader":
         """Enter the block that reads."""
 
@@ -202,6 +205,14 @@ def open_at(path: str, offset: int) -> Reader:
     raw = open(path, "rb", buffering=0)
     raw.seek(offset)
     return cast(Reader, raw)
+
+
+def read_into(reader: Reader, room: memoryview) -> int:
+    """Fill a room as far as there are bytes; give their number."""
+    filled = 0
+    while filled < len(room) and (size := reader.readinto(room[filled:])):
+        filled += size
+    return filled
 
 
 def source_of(path: Path) -> Path | BinaryIO:

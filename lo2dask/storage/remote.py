@@ -68,6 +68,12 @@ class RangeReader:
         self.position += len(data)
         return data
 
+    def readinto(self, room: memoryview) -> int:
+        """Read up to the room's bytes into it; give their number, 0 at the end."""
+        data = self.read(len(room))
+        room[: len(data)] = data
+        return len(data)
+
     def __enter__(self) -> "RangeReader":
         """Enter the block that reads; nothing is held open."""
         return self
