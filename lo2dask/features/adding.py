@@ -14,7 +14,7 @@ from lo2dask.parse.lines import PADDING, Ints, as_words, slices
 # Packed trigrams of ASCII: three times seven bits.
 _TRIGRAMS = 1 << 21
 # What a token takes beside its text: hash, end, two sums and at most four slots.
-_TOKEN_BYTES = 48
+TOKEN_BYTES = 48
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,16 @@ def list_places(tokens: pa.Array) -> npt.NDArray[np.uint64]:
 class TokenSums:
     """The sums of the tokens of a share."""
 
-    def __init__(self, share: Share) -> None:
-        """Begin without a token."""
+    def __init__(self, share: Share, room: int = 0) -> None:
+        """Begin without a token, but with room for so many, where that is known."""
         self.share = share
         self._cells = np.zeros((2, max(1, _TRIGRAMS // share.of)), dtype=np.int64)
         self._base = share.number * _TRIGRAMS // share.of
         self._found = self._size = 0
         self._text = np.zeros(PADDING, dtype=np.uint8)
-        self._hashes, self._ends = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
-        self._sums = np.zeros((0, 2), dtype=np.int64)
+        self._hashes, self._ends = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.int64)
+        self._sums = np.empty((room, 2), dtype=np.int64)
+        self._spread()
 
     def add(self, table: pa.Table) -> None:
         """Add counted tokens (columns: COUNTED, of numbers that may be narrow), all of the share."""
@@ -93,7 +94,7 @@ class TokenSums:
     @property
     def nbytes(self) -> int:
         """Bytes that the tokens beside trigrams take."""
-        return self._size + _TOKEN_BYTES * self._found
+        return self._size + TOKEN_BYTES * self._found
 
     def counts(self) -> Ints:
         """Give the sums, those of trigrams first (2 x tokens): document frequencies and totals."""

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.features.adding import Share, TokenSums, list_places
+from lo2dask.features.adding import TOKEN_BYTES, Share, TokenSums, list_places
 from lo2dask.features.tokens import padded_text
 from lo2dask.features.vocabulary import COUNTED
 from lo2dask.parse.lines import slices
@@ -75,22 +75,23 @@ def read_share(path: Path, table: int, share: Share) -> Iterator[pa.Table]:
             yield share.take(found) if share.of > of else found
 
 
-def add_shares(paths: Sequence[Path], table: int, share: Share, most: int = MOST_BYTES) -> Iterator[TokenSums]:
-    """Add up a share of the n-th table of all spilled parts.
+def add_shares(
+    paths: Sequence[Path], table: int, share: Share, most: int = MOST_BYTES, room: int = 0
+) -> Iterator[TokenSums]:
+    """Add up a share of the n-th table of all spilled parts; ``room`` is about how many tokens it has.
 
     Where its distinct tokens take more than ``most`` bytes, it comes in several shares, each a reading of its own.
     """
     waiting = [share]
     while waiting:
         wanted = waiting.pop()
-        sums = _add(paths, table, wanted, most)
+        sums = _add(paths, table, TokenSums(wanted, min(room, most // TOKEN_BYTES)), most)
         waiting += wanted.rest(sums.share)
         yield sums
 
 
-def _add(paths: Sequence[Path], table: int, share: Share, most: int) -> TokenSums:
-    """Add up a share of all parts; it is halved whenever it outgrows ``most``."""
-    sums = TokenSums(share)
+def _add(paths: Sequence[Path], table: int, sums: TokenSums, most: int) -> TokenSums:
+    """Add up the share of some sums of all parts; it is halved whenever it outgrows ``most``."""
     for path in paths:
         wanted = sums.share
         for counted in read_share(path, table, wanted):

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 MAPPING = pa.schema([pa.field("message", pa.string()), pa.field("e_event_drain_id", pa.string())])
 _MAPPING_FILE = "template_of_message.parquet"
+# So many distinct messages of parts are added up at once, or those of one part that has more.
+_MINED_AT_ONCE = 1 << 14
 
 
 def enhance(options: TrainOptions, session: Session) -> bool:
@@ -179,11 +181,10 @@ def _mine(layout: Layout) -> pa.Table:
     counted = pa.table({"message": pa.array([], pa.string()), "n_events": pa.array([], pa.int64())})
     first = pa.table({"message": pa.array([], pa.string()), "first_seen": pa.array([], pa.timestamp("ms"))})
     total = 0
-    for path in part_paths(layout.text / "lines"):
-        part = read_part(path, ["message", "n_events", "first_seen"])
-        counted = _sum(pa.concat_tables([counted, part.select(["message", "n_events"])]), "n_events", "sum")
-        first = _sum(pa.concat_tables([first, part.select(["message", "first_seen"])]), "first_seen", "min")
-        # Asked after every part, so that masks which do nothing never pile up a whole tree's messages here.
+    for parts in _gathered(layout.text / "lines", ["message", "n_events", "first_seen"]):
+        counted = _sum([counted, *parts], "n_events", "sum")
+        first = _sum([first, *parts], "first_seen", "min")
+        # Asked again and again, so that masks which do nothing never pile up a whole tree's messages here.
         total = int(pc.sum(counted["n_events"]).as_py() or 0)
         check_masks(counted.num_rows, total, counted["message"][:1000].to_pylist())
     logger.info("%d lines, %d distinct after masking", total, counted.num_rows)
@@ -204,6 +205,18 @@ def _mine(layout: Layout) -> pa.Table:
             "first_seen": by_id["first_seen_min"],
         }
     )
+
+
+def _gathered(folder: Path, columns: Sequence[str]) -> Iterator[list[pa.Table]]:
+    """Read a table's parts, as many at once as have about _MINED_AT_ONCE rows."""
+    parts: list[pa.Table] = []
+    for path in part_paths(folder):
+        parts.append(read_part(path, columns))
+        if sum(part.num_rows for part in parts) >= _MINED_AT_ONCE:
+            yield parts
+            parts = []
+    if parts:
+        yield parts
 
 
 def _line_ids(layout: Layout, name: str) -> pa.Array:
@@ -273,8 +286,9 @@ def _write_templates(layout: Layout, mined: pa.Table, templates: pa.Table) -> No
     write_part(layout.templates / "part-000000.parquet", table.take(pa.array(order, pa.int64())), schema.TEMPLATES)
 
 
-def _sum(table: pa.Table, column: str, how: str) -> pa.Table:
-    added = table.group_by("message").aggregate([(column, how)])
+def _sum(tables: Sequence[pa.Table], column: str, how: str) -> pa.Table:
+    whole = pa.concat_tables([table.select(["message", column]) for table in tables])
+    added = whole.group_by("message").aggregate([(column, how)])
     return added.select(["message", f"{column}_{how}"]).rename_columns(["message", column])
 
 

@@ -1,6 +1,7 @@
 """Token counts that the parts have spilled become vocabularies: one wave reduces the buckets, one pass merges them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,11 @@ class Spill:
         """List what the parts have spilled."""
         return list_paths(self.folder, ".arrow")
 
+    def remove(self) -> None:
+        """Remove what the parts have spilled."""
+        for path in self.parts():
+            path.unlink(missing_ok=True)
+
     def _path(self, part: str) -> Path:
         return self.folder / f"{part}.arrow"
 
@@ -75,14 +81,20 @@ def merge_spilled(
     """
     totals = dict(zip(spilled.names, np.sum([[0] * len(spilled.names), *work], axis=0).tolist(), strict=True))
     shares = [_shares(totals[counted.name]) for counted in wanted]
-    records = [(number, share) for number, own in enumerate(shares) for share in own]
+    records = [
+        (number, share, totals[counted.name] // len(own))
+        for number, (counted, own) in enumerate(zip(wanted, shares, strict=True))
+        for share in own
+    ]
     found = session.wave(add_bucket, records, "vocabulary", spilled=spilled, wanted=tuple(wanted))
     runs: list[list[Run]] = [[] for _ in wanted]
-    for (number, _), written in zip(records, found, strict=True):
+    for (number, _, _), written in zip(records, found, strict=True):
         runs[number] += written
     cuts = [Cut.of(own, counted.limits) for own, counted in zip(runs, wanted, strict=True)]
     groups = [(number, group) for number, cut in enumerate(cuts) for group in group_runs(runs[number], cut)]
-    ordered = session.wave(sort_bucket, [(group, cuts[number]) for number, group in groups], "vocabulary")
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(spilled.remove)  # a large tree's parts take seconds to go
+        ordered = session.wave(sort_bucket, [(group, cuts[number]) for number, group in groups], "vocabulary")
     paths: list[list[Path]] = [[] for _ in wanted]
     for (number, _), path in zip(groups, ordered, strict=True):
         paths[number].append(path)
@@ -95,12 +107,12 @@ def _shares(work: int) -> list[Share]:
     return [Share(number, buckets) for number in range(buckets)]
 
 
-def add_bucket(record: tuple[int, Share], spilled: Spill, wanted: Sequence[Counted]) -> list[Run]:
-    """Add up one bucket of one vocabulary; write what may be chosen of it as runs."""
-    number, bucket = record
+def add_bucket(record: tuple[int, Share, int], spilled: Spill, wanted: Sequence[Counted]) -> list[Run]:
+    """Add up one bucket, of about so many tokens, of one vocabulary; write what may be chosen of it as runs."""
+    number, bucket, room = record
     counted, folder = wanted[number], spilled.folder / "runs"
     runs: list[Run] = []
-    for sums in add_shares(spilled.parts(), spilled.names.index(counted.name), bucket):
+    for sums in add_shares(spilled.parts(), spilled.names.index(counted.name), bucket, room=room):
         chosen = sums.take(find_candidates(sums.counts(), counted.limits, counted.n_rows))
         path = folder / f"{number}-{bucket.number}-{len(runs)}.arrow"
         runs.append(write_run(path, chosen, counted.limits))
