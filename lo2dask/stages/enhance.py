@@ -95,7 +95,8 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         templates = _sum_templates(summaries)
         _write_templates(layout, mined, templates)
         limits = Limits(min_df=1, max_df=1.0, max_features=key.max_features, binary=False)
-        wanted = [Counted(kind, limits, count_rows(layout.enhanced)) for kind in spilled.names]
+        n_rows = count_rows(layout.enhanced)
+        wanted = [Counted(kind, limits, n_rows) for kind in spilled.names]
         merged = merge_spilled(spilled, (summary["spilled"] for summary in summaries), wanted, session)
         write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits)
     parts = finished - finishing
