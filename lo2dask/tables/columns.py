@@ -2,7 +2,8 @@
 
 Events are flat and bags are lists of (token, count) without nulls: neither needs a general writer's levels and choices,
 and a page that is compressed while it is still in the CPU's cache costs little more than its compression. What comes
-out is plain Parquet: data pages of version 2, values as PLAIN, RLE_DICTIONARY or DELTA_BINARY_PACKED, zstd.
+out is plain Parquet: data pages of version 2, values as PLAIN, RLE_DICTIONARY,
+DELTA_BINARY_PACKED or DELTA_BYTE_ARRAY, zstd.
 """
 
 import contextlib

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lo2dask.parse.compiled import compiled
+from lo2dask.parse.scan import equal_bytes, first_byte
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int32]
@@ -14,7 +15,14 @@ Words = npt.NDArray[np.uint64]
 _BLOCK, _MINIBLOCK = 128, 32
 _FOUR, _SEVEN, _EIGHT = (np.uint64(n) for n in (4, 7, 8))
 _INLINE, _HALF, _WORD, _LOW_HALF = (np.uint64(n) for n in (12, 32, 64, 0xFFFFFFFF))
+_HIGHS = np.uint64(0x8080808080808080)
 _LOW_SEVEN, _MORE, _ZERO, _ONE = (np.uint64(n) for n in (0x7F, 0x80, 0, 1))
+
+
+@compiled
+def _word(words: Words, at: np.uint64, last: np.uint64) -> np.uint64:
+    """Give the word that begins at a byte of a text; one that begins behind the last whole one is its upper bytes."""
+    return words[at] if at <= last else words[last] >> (_EIGHT * (at - last))
 
 
 @compiled
@@ -39,8 +47,7 @@ def put_text(words: Words, size: int, offsets: Codes, valid: Bools, row: int, pa
         at += _FOUR
         shift = at - start  # a negative one wraps round, and back
         for place in range(start, end, _EIGHT):
-            # What begins behind the last whole word of the text is that word's upper bytes.
-            page[place + shift] = words[place] if place <= last else words[last] >> (_EIGHT * (place - last))
+            page[place + shift] = _word(words, place, last)
         at += length
         row += 1
     return row, int(at)
@@ -66,10 +73,51 @@ def put_views(words: Words, size: int, views: Words, row: int, page: Words) -> t
             start = views[view + _EIGHT] >> _HALF
             shift = at - start
             for place in range(start, start + length, _EIGHT):
-                page[place + shift] = words[place] if place <= last else words[last] >> (_EIGHT * (place - last))
+                page[place + shift] = _word(words, place, last)
         at += length
         row += 1
     return row, int(at)
+
+
+@compiled
+def _common(words: Words, one: np.uint64, other: np.uint64, most: np.uint64, last: np.uint64) -> np.uint64:
+    """Count the bytes, at most so many, in which two slices of a text agree before the first one in which they do not.
+
+    ``last`` is the place of the text's last whole word.
+    """
+    at = _ZERO
+    if max(one, other) + most <= last:
+        while at < most:
+            others = equal_bytes(words[one + at], words[other + at]) ^ _HIGHS
+            if others != _ZERO:
+                return min(at + first_byte(others), most)
+            at += _EIGHT
+        return most
+    while at < most and np.uint8(_word(words, one + at, last)) == np.uint8(_word(words, other + at, last)):
+        at += _ONE
+    return at
+
+
+@compiled
+def put_suffixes(words: Words, size: int, offsets: Codes, lengths: Codes, page: Words) -> int:
+    """Fill a page with what strings do not share with the beginning of the one before; give the page's size.
+
+    The rows of ``lengths`` (2 x strings) take how many bytes each shares, and how many it does not. The rest is as in
+    :func:`put_text`.
+    """
+    at, last = _ZERO, np.uint64(max(size - 8, 0))
+    before = before_size = _ZERO
+    for row in range(len(offsets) - 1):
+        start, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
+        shared = _common(words, start, before, min(end - start, before_size), last)
+        lengths[0, row], lengths[1, row] = shared, end - start - shared
+        before, before_size = start, end - start
+        start += shared
+        shift = at - start
+        for place in range(start, end, _EIGHT):
+            page[place + shift] = _word(words, place, last)
+        at += end - start
+    return int(at)
 
 
 @compiled

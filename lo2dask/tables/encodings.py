@@ -88,6 +88,21 @@ def text(column: pa.StringArray) -> Bytes:
     return next(page for _, page in text_pages(column, size))
 
 
+def suffixes(column: pa.StringArray) -> Bytes:
+    """Encode the strings of a column without nulls by what each shares with the one before (DELTA_BYTE_ARRAY)."""
+    from lo2dask.tables.compiled import put_suffixes
+
+    if len(column) == 0:
+        return np.concatenate([differences(np.empty(0, dtype=np.int32))] * 2)
+    _, offsets, data = column.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+    text, lengths = _eight(data), np.empty((2, len(column)), dtype=np.int32)
+    # A string's last word may reach beyond it.
+    page = np.empty(int(bounds[-1] - bounds[0]) + 16, dtype=np.uint8)
+    size = put_suffixes(as_words(text), len(text), bounds, lengths, as_words(page, writeable=True))
+    return np.concatenate([differences(lengths[0]), differences(lengths[1]), page[:size]])
+
+
 def codes(column: pa.Array, most: int) -> bytes:
     """Encode codes below ``most`` (RLE_DICTIONARY): their width, then the codes."""
     width = max(1, (most - 1).bit_length())
@@ -131,11 +146,10 @@ def validity(column: pa.Array) -> bytes:
     return varint(len(bits) << 1 | 1) + bytes(bits)
 
 
-def differences(column: pa.Array) -> Bytes:
+def differences(values: npt.NDArray[np.int32 | np.int64]) -> Bytes:
     """Encode whole numbers by their differences (DELTA_BINARY_PACKED)."""
     from lo2dask.tables.compiled import put_differences
 
-    values = column.to_numpy()
     head = np.frombuffer(varint(_BLOCK) + varint(_MINIBLOCKS) + varint(len(values)), dtype=np.uint8)
     out = np.empty(len(head) + _VARINT_MOST + -(-len(values) // _BLOCK) * _BLOCK_MOST + 8, dtype=np.uint8)
     out[: len(head)] = head

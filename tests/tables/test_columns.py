@@ -1,6 +1,7 @@
 """Parts written column by column: every reader sees what Arrow's own writer would have written."""
 
 import datetime
+import os
 
 import duckdb
 import hypothesis.strategies as st
@@ -108,6 +109,26 @@ def test_nothing_is_written_behind_a_page(length):
             row, filled = put(strings)[1](0, as_words(room[:size], writeable=True))
             assert (room[size:] == 0xAA).all()
             assert bytes(room[:filled]) == (length.to_bytes(4, "little") + b"x" * length) * row
+
+
+TOKENS = st.lists(st.text(alphabet="abü ", max_size=30), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TOKENS, TOKENS)
+def test_a_token_is_written_without_what_it_shares_with_the_one_before(many, more):
+    tokens = sorted([*many, *(one + two for one, two in zip(many, more, strict=False))])
+    column = pa.array(["left out", *tokens], pa.string()).slice(1)
+    before, size, shared = b"", 0, []
+    for token in (token.encode() for token in tokens):
+        shared.append(len(os.path.commonprefix([before, token])))
+        size, before = size + len(token) - shared[-1], token
+    lengths = [len(token.encode()) - same for token, same in zip(tokens, shared, strict=True)]
+    heads = [bytes(encodings.differences(np.array(numbers, dtype=np.int32))) for numbers in (shared, lengths)]
+    found = bytes(encodings.suffixes(column))
+    assert found[: len(found) - size] == b"".join(heads)
+    rest = [token.encode()[same:] for token, same in zip(tokens, shared, strict=True)]
+    assert found[len(found) - size :] == b"".join(rest)
 
 
 @pytest.mark.parametrize("distinct", [1, 2, 3, 255, 256, 257, 70_000])
