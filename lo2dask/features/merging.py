@@ -16,24 +16,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lo2dask.features.adding import TokenSums
 from lo2dask.features.spilling import open_counts
-from lo2dask.features.vocabulary import COUNTED, Limits
+from lo2dask.features.vocabulary import COUNTED, Limits, find_candidates
 from lo2dask.parse.lines import Ints
 from lo2dask.storage import replacing
 
 # Rows that the merge holds of each run.
 BATCH_ROWS = 4096
+# A share's part of max_features times this is written of it: a hash parts tokens evenly.
+_SPARE = 2
 # Rows that are sorted at once, but for a single run that has more.
 SORTED_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
 class Run:
-    """A file of counted tokens; ``numbers`` of them have the ``ranks``."""
+    """A file of counted tokens; ``numbers`` of them have the ``ranks``; those below ``floor`` were left out of it."""
 
     path: Path
     ranks: Ints
     numbers: Ints
+    floor: int = 0
 
     def above(self, cut: "Cut") -> int:
         """Give the number of its tokens that are not below a cut."""
@@ -67,10 +71,20 @@ class Cut:
         return ordered.filter(pa.array((ranks > self.lowest) | (tied & (np.cumsum(tied) <= self.ties))))
 
 
-def write_run(path: Path, table: pa.Table, limits: Limits) -> Run:
-    """Write counted tokens as a run."""
-    _write(path, table)
-    return Run(path, *np.unique(table[limits.rank].to_numpy(), return_counts=True))
+def write_run(path: Path, sums: TokenSums, limits: Limits, n_rows: int, floor: int | None = None) -> Run:
+    """Write what may be chosen of a share's tokens as a run, which counts them all.
+
+    Those that rank below ``floor`` are left out. Not given, they are those that are too low if this share is as others:
+    if its twofold part of ``max_features`` ranks higher. A cut that is lower wants the run written again.
+    """
+    counts = sums.counts()
+    found = find_candidates(counts, limits, n_rows)
+    ranks = counts[COUNTED.names.index(limits.rank) - 1, found]
+    if floor is None:
+        expected = -(-_SPARE * limits.max_features // sums.share.of)
+        floor = int(np.partition(ranks, -expected)[-expected]) if 0 < expected < len(ranks) else 0
+    _write(path, sums.take(found[ranks >= floor]))
+    return Run(path, *np.unique(ranks, return_counts=True), floor)
 
 
 def group_runs(runs: Iterable[Run], cut: Cut) -> list[list[Path]]:

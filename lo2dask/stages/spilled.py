@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from lo2dask.execute.session import Session
 from lo2dask.features.adding import Share
 from lo2dask.features.merging import Cut, Run, group_runs, merge_runs, sort_runs, write_run
 from lo2dask.features.spilling import add_shares, read_work, spill
-from lo2dask.features.vocabulary import Limits, choose, find_candidates
+from lo2dask.features.vocabulary import Limits, choose
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.stages.forecast import spill_bytes
@@ -72,26 +73,37 @@ class Counted:
     n_rows: int
 
 
+@dataclass(frozen=True)
+class Bucket:
+    """A share of the tokens of the ``number``-th vocabulary, about ``room`` of them; ``floor`` is its known cut."""
+
+    number: int
+    share: Share
+    room: int
+    floor: int | None = None
+
+
 def merge_spilled(
     spilled: Spill, work: Iterable[Sequence[int]], wanted: Sequence[Counted], session: Session
 ) -> list[Iterator[pa.Table]]:
     """Give each vocabulary as a stream of tables, its tokens in byte order; ``work`` is what each part's spilling gave.
 
-    A wave adds up the buckets of each; they tell where it is cut, and a second wave sorts what is left.
+    A wave adds up the buckets of each; they tell where it is cut, and a last wave sorts what is left. Between the two,
+    a bucket of which too little was written, which is hardly ever, is added up again.
     """
     totals = dict(zip(spilled.names, np.sum([[0] * len(spilled.names), *work], axis=0).tolist(), strict=True))
     shares = [_shares(totals[counted.name]) for counted in wanted]
-    records = [
-        (number, share, totals[counted.name] // len(own))
+    buckets = [
+        Bucket(number, share, totals[counted.name] // len(own))
         for number, (counted, own) in enumerate(zip(wanted, shares, strict=True))
         for share in own
     ]
-    found = session.wave(add_bucket, records, "vocabulary", spilled=spilled, wanted=tuple(wanted))
-    runs: list[list[Run]] = [[] for _ in wanted]
-    for (number, _, _), written in zip(records, found, strict=True):
-        runs[number] += written
-    cuts = [Cut.of(own, counted.limits) for own, counted in zip(runs, wanted, strict=True)]
-    groups = [(number, group) for number, cut in enumerate(cuts) for group in group_runs(runs[number], cut)]
+    add = partial(session.wave, add_bucket, label="vocabulary", spilled=spilled, wanted=tuple(wanted))
+    runs: dict[Bucket, list[Run]] = dict(zip(buckets, add(buckets), strict=True))
+    cuts = [Cut.of(_of(number, runs), counted.limits) for number, counted in enumerate(wanted)]
+    low = [bucket for bucket, own in runs.items() if any(run.floor > cuts[bucket.number].lowest for run in own)]
+    runs |= zip(low, add([replace(bucket, floor=cuts[bucket.number].lowest) for bucket in low]), strict=True)
+    groups = [(number, group) for number, cut in enumerate(cuts) for group in group_runs(_of(number, runs), cut)]
     with ThreadPoolExecutor(1) as aside:
         aside.submit(spilled.remove)  # a large tree's parts take seconds to go
         ordered = session.wave(sort_bucket, [(group, cuts[number]) for number, group in groups], "vocabulary")
@@ -101,21 +113,25 @@ def merge_spilled(
     return [merge_runs(own, cut) for own, cut in zip(paths, cuts, strict=True)]
 
 
+def _of(number: int, runs: Mapping[Bucket, list[Run]]) -> list[Run]:
+    """Give the runs of one vocabulary."""
+    return [run for bucket, own in runs.items() if bucket.number == number for run in own]
+
+
 def _shares(work: int) -> list[Share]:
     """Cut spilled counts into buckets, by what adding them up takes."""
     buckets = 1 << (min(work // BUCKET_WORK, MOST_BUCKETS - 1)).bit_length()
     return [Share(number, buckets) for number in range(buckets)]
 
 
-def add_bucket(record: tuple[int, Share, int], spilled: Spill, wanted: Sequence[Counted]) -> list[Run]:
-    """Add up one bucket, of about so many tokens, of one vocabulary; write what may be chosen of it as runs."""
-    number, bucket, room = record
-    counted, folder = wanted[number], spilled.folder / "runs"
+def add_bucket(bucket: Bucket, spilled: Spill, wanted: Sequence[Counted]) -> list[Run]:
+    """Add up one bucket of one vocabulary; write what may be chosen of it as runs."""
+    counted, folder = wanted[bucket.number], spilled.folder / "runs"
+    table = spilled.names.index(counted.name)
     runs: list[Run] = []
-    for sums in add_shares(spilled.parts(), spilled.names.index(counted.name), bucket, room=room):
-        chosen = sums.take(find_candidates(sums.counts(), counted.limits, counted.n_rows))
-        path = folder / f"{number}-{bucket.number}-{len(runs)}.arrow"
-        runs.append(write_run(path, chosen, counted.limits))
+    for sums in add_shares(spilled.parts(), table, bucket.share, room=bucket.room):
+        path = folder / f"{bucket.number}-{bucket.share.number}-{len(runs)}.arrow"
+        runs.append(write_run(path, sums, counted.limits, counted.n_rows, bucket.floor))
     return runs
 
 

@@ -16,7 +16,7 @@ from lo2dask.features.adding import Share, TokenSums
 from lo2dask.features.bags import to_bags
 from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
 from lo2dask.features.merging import BATCH_ROWS, Cut, group_runs, merge_runs, sort_runs, write_run
-from lo2dask.features.spilling import add_shares, count_work, read_work, spill
+from lo2dask.features.spilling import add_shares, count_work, open_counts, read_work, spill
 from lo2dask.features.tokens import TokenCounts, order_texts
 from lo2dask.features.trigrams import count_trigrams
 from lo2dask.features.vocabulary import COUNTED, Limits, choose, count_bags, count_tokens, find_candidates
@@ -103,19 +103,39 @@ def test_spilled_in_buckets_or_at_once(
                 assert read_work(path) == [0, count_work(part)]
             for readers in (2, 16):
                 shares = [
-                    sums.take(find_candidates(sums.counts(), limits, len(many)))
-                    for number in range(readers)
-                    for sums in add_shares(paths, 1, Share(number, readers), most)
+                    sums for number in range(readers) for sums in add_shares(paths, 1, Share(number, readers), most)
                 ]
-                assert choose(pa.concat_tables(shares), limits, len(many)).equals(wanted)
-                assert merged(Path(folder), shares, limits).equals(wanted)
+                tables = [sums.take(find_candidates(sums.counts(), limits, len(many))) for sums in shares]
+                assert choose(pa.concat_tables(tables), limits, len(many)).equals(wanted)
+                for spare in (1, 1 << 20):
+                    patch.setattr(merging, "_SPARE", spare)
+                    assert merged(Path(folder), shares, limits, len(many)).equals(wanted)
 
 
-def merged(folder: Path, tables: list[pa.Table], limits: Limits) -> pa.Table:
-    runs = [write_run(folder / f"{number}.run", table, limits) for number, table in enumerate(tables)]
+def merged(folder: Path, shares: list[TokenSums], limits: Limits, n_rows: int) -> pa.Table:
+    runs = [write_run(folder / f"{number}.run", sums, limits, n_rows) for number, sums in enumerate(shares)]
     cut = Cut.of(runs, limits)
+    for run, sums in zip(runs, shares, strict=True):
+        if run.floor > cut.lowest:
+            again = write_run(run.path, sums, limits, n_rows, cut.lowest)
+            assert Cut.of([again], limits) == Cut.of([run], limits)
     ordered = [sort_runs(paths, cut) for paths in group_runs(runs, cut)]
     return pa.concat_tables([COUNTED.empty_table(), *merge_runs(ordered, cut)])
+
+
+def test_a_run_leaves_out_what_the_cut_will(tmp_path: Path) -> None:
+    """Of four equal shares, each writes half of what the vocabulary takes, twice its part; it tells of all."""
+    sums = TokenSums(Share(1, 4))
+    sums.add(numbered(0, 1000))
+    run = write_run(tmp_path / "run", sums, Limits(1, 1.0, 200, binary=False), 100)
+    with open_counts(run.path) as file:
+        written = file.read_all()
+    assert run.numbers.sum() == 272, "the 200 that rank highest and those that tie with the last"
+    assert 100 <= written.num_rows < 200
+    assert written["count"].to_numpy().min() == run.floor
+    whole = write_run(tmp_path / "whole", sums, Limits(1, 1.0, 200, binary=False), 100, floor=0)
+    with open_counts(whole.path) as file:
+        assert file.read_all().num_rows == 272
 
 
 def numbered(start: int, stop: int, step: int = 1) -> pa.Table:
@@ -130,7 +150,11 @@ def test_runs_of_many_batches_merge_in_byte_order(tmp_path: Path, cut: int, monk
     monkeypatch.setattr(merging, "SORTED_ROWS", 15_000)
     tables = [numbered(0, 20_000, 2), numbered(1, 20_000, 2), numbered(20_000, 40_000), COUNTED.empty_table()]
     limits = Limits(1, 1.0, cut, binary=False)
-    runs = [write_run(tmp_path / f"{n}.arrow", table, limits) for n, table in enumerate(tables)]
+    runs = []
+    for number, table in enumerate(tables):
+        sums = TokenSums(Share())
+        sums.add(table)
+        runs.append(write_run(tmp_path / f"{number}.arrow", sums, limits, 100))
     border = Cut.of(runs, limits)
     ordered = [sort_runs(paths, border) for paths in group_runs(runs, border)]
     found = list(merge_runs(ordered, border))

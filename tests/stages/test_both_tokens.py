@@ -10,8 +10,9 @@ import pytest
 from lo2dask import schema
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
+from lo2dask.features import merging
 from lo2dask.options import ExplainOptions, GridOptions, LoadOptions, RunOptions, ScoreOptions, VerifyOptions
-from lo2dask.stages import batch
+from lo2dask.stages import batch, spilled
 from lo2dask.stages.explain import explain
 from lo2dask.stages.forecast import spill_bytes
 from lo2dask.stages.grid import grid
@@ -199,3 +200,18 @@ def test_a_spill_of_both_needs_the_room_of_both(raw: Path) -> None:
     size, part = 1 << 30, 64_000_000
     both = tokens_need(LoadOptions(root=raw, tokens="both"), size)
     assert both == pytest.approx(spill_bytes(size, part, "masked") + spill_bytes(size, part, "raw"), abs=2)
+
+
+def test_a_bucket_of_which_too_little_was_written_is_added_up_again(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"tokens": "both", "partition_size": "600KB", "max_features": 60}
+    whole = load_tree(raw, tmp_path / "whole", **changes)
+    monkeypatch.setattr(spilled, "BUCKET_WORK", 100)
+    monkeypatch.setattr(merging, "_SPARE", 1)
+    added = []
+    real = spilled.add_bucket
+    monkeypatch.setattr(spilled, "add_bucket", lambda bucket, **shared: added.append(bucket) or real(bucket, **shared))
+    parts = load_tree(raw, tmp_path / "parts", **changes)
+    assert {bucket.floor is None for bucket in added} == {True, False}
+    assert table_of(Layout(parts).vocabulary).equals(table_of(Layout(whole).vocabulary))
