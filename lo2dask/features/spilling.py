@@ -26,6 +26,8 @@ MOST_BYTES = 64 << 20
 _MOST_SHARES = 1 << 10
 # A bucket of a part has about so many tokens.
 _BUCKET_ROWS = 1 << 12
+# Buckets of a part that are read, and added up, at once.
+_READ_AT_ONCE = 16
 _BUCKETS, _WORK = b"buckets", b"work"
 
 
@@ -63,15 +65,17 @@ def read_work(path: Path) -> list[int]:
         return _read_numbers(file, _WORK)
 
 
-def read_share(path: Path, table: int, share: Share) -> pa.Table:
-    """Read a share of the n-th table that a part has spilled; its numbers may be narrow ones."""
+def read_share(path: Path, table: int, share: Share) -> Iterator[pa.Table]:
+    """Read a share of the n-th table that a part has spilled, some buckets at once; its numbers may be narrow ones."""
     with open_counts(path) as file:
         buckets = _read_numbers(file, _BUCKETS)
         first, of = sum(buckets[:table]), buckets[table]
         # Either a bucket holds whole shares, or a share holds whole buckets.
         lowest, highest = share.number * of // share.of, (share.number * of + of - 1) // share.of
-        found = pa.Table.from_batches([file.get_batch(first + bucket) for bucket in range(lowest, highest + 1)])
-        return share.take(found) if share.of > of else found.combine_chunks()
+        for start in range(lowest, highest + 1, _READ_AT_ONCE):
+            some = range(start, min(start + _READ_AT_ONCE, highest + 1))
+            found = pa.Table.from_batches([file.get_batch(first + bucket) for bucket in some])
+            yield share.take(found) if share.of > of else found.combine_chunks()
 
 
 def add_shares(
@@ -92,11 +96,13 @@ def add_shares(
 def _add(paths: Sequence[Path], table: int, sums: TokenSums, most: int) -> TokenSums:
     """Add up the share of some sums of all parts; it is halved whenever it outgrows ``most``."""
     for path in paths:
-        sums.add(read_share(path, table, sums.share))
-        while sums.nbytes > most and len(sums) > 1 and sums.share.of < _MOST_SHARES:
-            half = TokenSums(sums.share.half())
-            half.add(half.share.take(sums.table()))
-            sums = half
+        wanted = sums.share
+        for counted in read_share(path, table, wanted):
+            sums.add(counted if sums.share == wanted else sums.share.take(counted))
+            while sums.nbytes > most and len(sums) > 1 and sums.share.of < _MOST_SHARES:
+                half = TokenSums(sums.share.half())
+                half.add(half.share.take(sums.table()))
+                sums = half
     return sums
 
 
