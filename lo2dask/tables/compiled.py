@@ -187,24 +187,27 @@ def put_differences(values: Ints | Codes, out: Bytes, words: Words, at: int) -> 
     steps = np.empty(_BLOCK, dtype=np.uint64)
     for first in range(1, len(values), _BLOCK):
         count = min(_BLOCK, len(values) - first)
-        least = np.int64(0x7FFFFFFFFFFFFFFF)
-        for place in range(count):
-            step = np.int64(values[first + place]) - np.int64(values[first + place - 1])
+        before, least, most = np.int64(values[first - 1]), np.int64(0x7FFFFFFFFFFFFFFF), np.int64(-0x8000000000000000)
+        for place in range(np.uint64(count)):
+            value = np.int64(values[np.uint64(first) + place])
+            step = value - before
             steps[place] = np.uint64(step)
-            least = min(least, step)
-        for place in range(count):
-            steps[place] -= np.uint64(least)
-        steps[count:] = 0
+            least, most, before = min(least, step), max(most, step), value
         at = put_varint(_zigzag(least), out, at)
         widths = at
         out[widths : widths + _BLOCK // _MINIBLOCK] = 0
         at += _BLOCK // _MINIBLOCK
+        if least == most:
+            continue
+        for place in range(np.uint64(count)):
+            steps[place] -= np.uint64(least)
+        steps[count:] = 0
         for mini in range(-(-count // _MINIBLOCK)):
             block = steps[mini * _MINIBLOCK : (mini + 1) * _MINIBLOCK]
-            most = _ZERO
+            bits = _ZERO
             for step in block:
-                most |= step
-            width = _bit_length(most)
+                bits |= step
+            width = _bit_length(bits)
             out[widths + mini] = width
             _put_bits(block, width, words, at)
             at += _MINIBLOCK // 8 * int(width)
