@@ -5,12 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from lo2dask.parse.compiled import BELOW, Codes, Ints, Words, compiled, copy_text, hash_text, same_text
-from lo2dask.parse.scan import equal_bytes, first_byte
+from lo2dask.parse.scan import common_bytes
 
 _ZERO, _ONE, _SEVEN, _EIGHT = (np.uint64(n) for n in (0, 1, 7, 8))
 _LOW_BYTE, _LOW_SEVEN, _THREE = (np.uint64(n) for n in (0xFF, 0x7F, 3))
 _NOT_ASCII = np.uint64(0x808080)
-_HIGHS = np.uint64(0x8080808080808080)
 # A packed trigram has 21 bits; they are the upper ones of its place.
 _PLACE_SHIFT = np.uint64(43)
 # So few texts are ordered by insertion.
@@ -132,23 +131,13 @@ def _order(prefixes: Words, order: Ints, low: int, high: int) -> None:
 
 
 @compiled
-def _common(words: Words, one: np.uint64, other: np.uint64, most: np.uint64) -> np.uint64:
-    """Count the bytes, at most so many, in which two texts agree before the first one in which they do not."""
-    for at in range(_ZERO, most, _EIGHT):
-        others = equal_bytes(words[one + at], words[other + at]) ^ _HIGHS
-        if others != _ZERO:
-            return min(at + first_byte(others), most)
-    return most
-
-
-@compiled
 def _agreement(words: Words, starts: Ints, ends: Ints, run: Ints, depth: int) -> int:
     """Count the bytes in which all slices of a run agree, which do so in the first ``depth``."""
     first = np.uint64(starts[run[0]] + depth)
     most = np.uint64(ends[run[0]]) - first
     for number in run[1:]:
         start = np.uint64(starts[number] + depth)
-        most = _common(words, first, start, min(most, np.uint64(ends[number]) - start))
+        most = common_bytes(words, first, start, min(most, np.uint64(ends[number]) - start))
         if most == _ZERO:
             break
     return depth + int(most)

@@ -24,8 +24,9 @@ from lo2dask.storage import replacing
 
 # Rows that the merge holds of each run.
 BATCH_ROWS = 4096
-# A share's part of max_features times this is written of it: a hash parts tokens evenly.
-_SPARE = 2
+# A share's part of max_features times this is written of it. A hash parts tokens evenly; but trigrams are parted by
+# their letters, and base64, the most varied text in logs, fills half of the shares, twice as high.
+_SPARE = 4
 # Rows that are sorted at once, but for a single run that has more.
 SORTED_ROWS = 1 << 18
 
@@ -75,7 +76,7 @@ def write_run(path: Path, sums: TokenSums, limits: Limits, n_rows: int, floor: i
     """Write what may be chosen of a share's tokens as a run, which counts them all.
 
     Those that rank below ``floor`` are left out. Not given, they are those that are too low if this share is as others:
-    if its twofold part of ``max_features`` ranks higher. A cut that is lower wants the run written again.
+    if _SPARE times its part of ``max_features`` ranks higher. A cut that is lower wants the run written again.
     """
     counts = sums.counts()
     found = find_candidates(counts, limits, n_rows)

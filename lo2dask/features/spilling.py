@@ -81,7 +81,7 @@ def read_share(path: Path, table: int, share: Share) -> Iterator[pa.Table]:
 def add_shares(
     paths: Sequence[Path], table: int, share: Share, most: int = MOST_BYTES, room: int = 0
 ) -> Iterator[TokenSums]:
-    """Add up a share of the n-th table of all spilled parts; ``room`` is about how many tokens it has.
+    """Add up a share of the n-th table of all spilled parts; ``room`` guesses how many tokens it has, from above.
 
     Where its distinct tokens take more than ``most`` bytes, it comes in several shares, each a reading of its own.
     """
@@ -109,7 +109,7 @@ def _add(paths: Sequence[Path], table: int, sums: TokenSums, most: int) -> Token
 @contextlib.contextmanager
 def open_counts(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
     """Open a file of counted tokens."""
-    # Not mapped: what is compressed is copied anyway, and a mapping's pages count as memory until it is closed.
+    # Not mapped: a mapping's pages count as memory until it is closed.
     with pa.OSFile(str(path)) if is_local(path) else pa.PythonFile(open_read(path), "r") as source:
         yield pa.ipc.open_file(source)
 

@@ -23,9 +23,8 @@ from lo2dask.features.tokens import (
     text_bytes,
     unpack_trigrams,
 )
-from lo2dask.parse.lines import Bytes, Ints
+from lo2dask.parse.lines import Bytes, Codes, Ints
 
-Codes = npt.NDArray[np.int32]
 NEWLINE = 0x0A
 # What parts words.
 _GAPS = (np.frombuffer(b" \n", dtype=np.uint8), np.array([0, 2]))

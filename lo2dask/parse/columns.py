@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.parse.lines import Bools, Bytes, Ints, KeptLines, encode_slices, views
+from lo2dask.parse.lines import Bools, Bytes, Codes, Ints, KeptLines, encode_slices, views
 from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
@@ -18,7 +17,6 @@ from lo2dask.sources.tree import SourceFile
 EVENTS = schema.in_memory(schema.EVENTS).set(
     schema.EVENTS.get_field_index("m_message"), pa.field("m_message", pa.string_view())
 )
-Codes = npt.NDArray[np.int32]
 STATEMENT = pa.field("_statement", pa.dictionary(pa.int32(), pa.string()))
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
+Codes = npt.NDArray[np.int32]
 
 # Bytes behind the buffer, so that no word that is read at one of its places leaves it.
 PADDING = 48

@@ -49,6 +49,16 @@ def first_byte(highs: np.uint64) -> np.uint64:
 
 
 @compiled
+def common_bytes(words: Words, one: np.uint64, other: np.uint64, most: np.uint64) -> np.uint64:
+    """Count the bytes, at most so many, in which two texts agree before the first one in which they do not."""
+    for at in range(_ZERO, most, _EIGHT):
+        others = equal_bytes(words[one + at], words[other + at]) ^ _HIGHS
+        if others != _ZERO:
+            return min(at + first_byte(others), most)
+    return most
+
+
+@compiled
 def _is_white(byte: np.uint8) -> np.bool:
     """Tell whether a byte is white space: space, or tab to carriage return."""
     return byte == _SPACE or (_TAB <= byte and byte <= _RETURN)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from lo2dask import schema
+from lo2dask.errors import IntegrityError
 from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.spilling import spill
@@ -73,7 +74,7 @@ def load_batch(batch: Batch, job: LoadJob) -> dict[str, Any]:
         return {**record, "skipped": True}
     path.unlink(missing_ok=True)
     record = {**_load(batch, files, job), "inputs": inputs, "options": job.options}
-    write_json(path, record, durable=False)  # a batch whose record is lost is loaded again
+    write_json(path, record, durable=False)  # it is flushed with the others, before they count as done
     return {**record, "skipped": False}
 
 
@@ -94,9 +95,16 @@ def outputs_hold(root: Path, record: dict[str, Any]) -> bool:
 
 
 def update_outputs(layout: Layout, name: str, path: Path) -> None:
-    """Record that a later stage wrote one of a batch's files again."""
+    """Record that a later stage wrote one of a batch's files again.
+
+    Raises
+    ------
+    IntegrityError : the batch has no record.
+    """
     place = layout.record("load", int(name.removeprefix("part-").removesuffix(".parquet")))
     record = read_json(place)
+    if record is None:
+        raise IntegrityError(f"{place}: missing or damaged; load again")
     record["outputs"] |= dict([output_entry(layout.root, path)])
     write_json(place, record, durable=False)
 
@@ -124,7 +132,7 @@ def read_slabs(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tabl
 
 
 def _joined(parts: list[pa.Table]) -> pa.Table:
-    """Join tables of event rows; all dictionaries are made one but that of the statements, the one that is large."""
+    """Join tables of event rows; all dictionaries are made one but that of the statements, by far the largest."""
     table = pa.concat_tables(parts)
     if STATEMENT.name not in table.column_names:
         return table.unify_dictionaries()

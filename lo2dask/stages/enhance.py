@@ -28,7 +28,7 @@ from lo2dask.stages.plan import clear_leftovers
 from lo2dask.stages.spilled import Counted, Spill, merge_spilled, spill_need, write_vocabulary
 from lo2dask.stages.text import EnhanceKey, load_fingerprint, run_text_pass, settled, text_is_current
 from lo2dask.stages.timings import note
-from lo2dask.storage import flushing_together, read_json, remove_tree, write_json
+from lo2dask.storage import flush_all, flushing_together, list_paths, read_json, remove_tree, write_json
 from lo2dask.tables.append import add_columns, splice
 from lo2dask.tables.columns import columns_buffer
 from lo2dask.tables.layout import Layout
@@ -129,6 +129,8 @@ def _finish_parts(
     names = [path.name for path in part_paths(layout.sequences)]
     summaries = session.frames(finish_part, names, "enhance", root=layout.root, key=key, spilled=spilled)
     prune_parts(layout.enhanced, names)
+    if part_paths(layout.events):  # whose records have been updated
+        flush_all(list_paths(layout.record("load", 0).parent, ".json"))
     remove_tree(layout.counts)  # what an earlier plan's parts left
     if count_rows(layout.enhanced) != count_rows(layout.sequences):
         raise IntegrityError(f"{layout.enhanced}: {count_rows(layout.enhanced)} rows, {layout.sequences} has others")

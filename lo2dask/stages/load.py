@@ -25,7 +25,7 @@ from lo2dask.stages.plan import LoadPlan, make_plan, manifest_rows, open_output
 from lo2dask.stages.spilled import tokens_need
 from lo2dask.stages.text import EnhanceKey, mark_text
 from lo2dask.stages.timings import note
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import flush_all, read_json, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import count_rows, ensure_part, part_paths, prune_parts, write_part
 
@@ -146,6 +146,7 @@ def _finish(layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], optio
         ensure_part(layout.text / "bags", bags_schema(options.tokens))
         ensure_part(layout.text / "lines", LINES)
     _check_totals(layout, records, options)
+    flush_all(layout.record("load", record["batch"]) for record in records if not record["skipped"])
     wanted = read_json(layout.marker("load"))
     write_json(
         layout.marker("load"), {**wanted, "done": True, "inputs": fingerprint([record["inputs"] for record in records])}

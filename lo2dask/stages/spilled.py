@@ -75,7 +75,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A share of the tokens of the ``number``-th vocabulary, about ``room`` of them; ``floor`` is its known cut."""
+    """A share of the tokens of the ``number``-th vocabulary, hardly more than ``room``; ``floor`` is its known cut."""
 
     number: int
     share: Share
@@ -105,7 +105,8 @@ def merge_spilled(
     runs |= zip(low, add([replace(bucket, floor=cuts[bucket.number].lowest) for bucket in low]), strict=True)
     groups = [(number, group) for number, cut in enumerate(cuts) for group in group_runs(_of(number, runs), cut)]
     with ThreadPoolExecutor(1) as aside:
-        aside.submit(spilled.remove)  # a large tree's parts take seconds to go
+        # A large tree's parts take seconds to go; what cannot be removed goes with the folder.
+        aside.submit(spilled.remove)
         ordered = session.wave(sort_bucket, [(group, cuts[number]) for number, group in groups], "vocabulary")
     paths: list[list[Path]] = [[] for _ in wanted]
     for (number, _), path in zip(groups, ordered, strict=True):
@@ -130,7 +131,9 @@ def add_bucket(bucket: Bucket, spilled: Spill, wanted: Sequence[Counted]) -> lis
     table = spilled.names.index(counted.name)
     runs: list[Run] = []
     for sums in add_shares(spilled.parts(), table, bucket.share, room=bucket.room):
-        path = folder / f"{bucket.number}-{bucket.share.number}-{len(runs)}.arrow"
+        # A copy of a task may end late: what is written again has another name.
+        again = "" if bucket.floor is None else "-again"
+        path = folder / f"{bucket.number}-{bucket.share.number}-{len(runs)}{again}.arrow"
         runs.append(write_run(path, sums, counted.limits, counted.n_rows, bucket.floor))
     return runs
 

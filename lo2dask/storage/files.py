@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from lo2dask.options.places import is_local, to_path
 
 _COPY_BYTES = 1 << 20
-# Files that wait to be flushed: each one's temporary place, and the place that it will take.
+# The files that are being flushed and wait for their places.
 _TOGETHER: ContextVar["_Together | None"] = ContextVar("together", default=None)
 # A disk takes no more at once.
 _FLUSHING_THREADS = 8
@@ -115,7 +115,7 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
 
 
 class _Together:
-    """Files that take their places at once; each is flushed in a thread of its own from when it is written."""
+    """Files that take their places at once; a thread of the pool flushes each as soon as it is written."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
@@ -153,6 +153,12 @@ def flushing_together() -> Iterator[None]:
         finally:
             _TOGETHER.reset(token)
             together.remove()
+
+
+def flush_all(paths: Iterable[Path]) -> None:
+    """Flush files that were written without being durable."""
+    with ThreadPoolExecutor(_FLUSHING_THREADS) as pool:
+        list(pool.map(_flush, filter(is_local, paths)))
 
 
 def _flush(path: Path) -> None:

@@ -60,12 +60,15 @@ class RangeReader:
 
     path: Any
     position: int
+    at_end: bool = False
 
     def read(self, size: int) -> bytes:
         """Read up to ``size`` bytes; b"" at the end."""
-        end = self.position + size
-        data: bytes = self.path.fs.cat_file(self.path.path, start=self.position, end=end) if size > 0 else b""
+        if size <= 0 or self.at_end:  # a store may refuse to be asked for what lies behind
+            return b""
+        data: bytes = self.path.fs.cat_file(self.path.path, start=self.position, end=self.position + size)
         self.position += len(data)
+        self.at_end = len(data) < size
         return data
 
     def readinto(self, room: memoryview) -> int:

@@ -1,9 +1,9 @@
 """Writes parts column by column: two fifths of the time of loading went into a general writer.
 
-Events are flat and bags are lists of (token, count) without nulls: neither needs a general writer's levels and choices,
-and a page that is compressed while it is still in the CPU's cache costs little more than its compression. What comes
-out is plain Parquet: data pages of version 2, values as PLAIN, RLE_DICTIONARY,
-DELTA_BINARY_PACKED or DELTA_BYTE_ARRAY, zstd.
+A row's columns are flat and bags are lists of (token, count) without nulls: neither needs a general writer's levels and
+choices, and a page that is compressed while it is still in the CPU's cache costs little more than its compression. What
+comes out is plain Parquet: data pages of version 2, values as PLAIN, RLE_DICTIONARY, DELTA_BINARY_PACKED or
+DELTA_BYTE_ARRAY, zstd.
 """
 
 import contextlib
@@ -36,8 +36,8 @@ class ColumnWriter:
     Columns are flat, or lists of structs of flat fields; a list and what it holds is never null.
     """
 
-    def __init__(self, where: Path | BinaryIO, schema: pa.Schema) -> None:
-        """Begin a part that holds the columns of ``schema``, in its order, or write it to an open file.
+    def __init__(self, where: Path | io.BytesIO, schema: pa.Schema) -> None:
+        """Begin a part, in a file or in memory, that holds the columns of ``schema`` in its order.
 
         Raises
         ------
@@ -50,9 +50,10 @@ class ColumnWriter:
         self._footer = _empty_footer(schema)
         self._groups: list[Struct] = []
         self._stack = contextlib.ExitStack()
-        if isinstance(where, Path):
-            where = self._stack.enter_context(open(self._stack.enter_context(replacing(where)), "wb"))
-        self._file = where
+        if isinstance(where, io.BytesIO):
+            self._file: BinaryIO = where
+        else:
+            self._file = self._stack.enter_context(open(self._stack.enter_context(replacing(where)), "wb"))
         self._file.write(MAGIC)
 
     def write(self, table: pa.Table) -> None:

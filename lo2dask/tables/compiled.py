@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lo2dask.parse.compiled import compiled
-from lo2dask.parse.scan import equal_bytes, first_byte
+from lo2dask.parse.scan import common_bytes
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int32]
@@ -15,7 +15,6 @@ Words = npt.NDArray[np.uint64]
 _BLOCK, _MINIBLOCK = 128, 32
 _FOUR, _SEVEN, _EIGHT = (np.uint64(n) for n in (4, 7, 8))
 _INLINE, _HALF, _WORD, _LOW_HALF = (np.uint64(n) for n in (12, 32, 64, 0xFFFFFFFF))
-_HIGHS = np.uint64(0x8080808080808080)
 _LOW_SEVEN, _MORE, _ZERO, _ONE = (np.uint64(n) for n in (0x7F, 0x80, 0, 1))
 
 
@@ -80,19 +79,11 @@ def put_views(words: Words, size: int, views: Words, row: int, page: Words) -> t
 
 
 @compiled
-def _common(words: Words, one: np.uint64, other: np.uint64, most: np.uint64, last: np.uint64) -> np.uint64:
-    """Count the bytes, at most so many, in which two slices of a text agree before the first one in which they do not.
-
-    ``last`` is the place of the text's last whole word.
-    """
-    at = _ZERO
+def _shared(words: Words, one: np.uint64, other: np.uint64, most: np.uint64, last: np.uint64) -> np.uint64:
+    """Do what :func:`common_bytes` does where ``last`` is the place of the text's last whole word."""
     if max(one, other) + most <= last:
-        while at < most:
-            others = equal_bytes(words[one + at], words[other + at]) ^ _HIGHS
-            if others != _ZERO:
-                return min(at + first_byte(others), most)
-            at += _EIGHT
-        return most
+        return common_bytes(words, one, other, most)
+    at = _ZERO
     while at < most and np.uint8(_word(words, one + at, last)) == np.uint8(_word(words, other + at, last)):
         at += _ONE
     return at
@@ -109,7 +100,7 @@ def put_suffixes(words: Words, size: int, offsets: Codes, lengths: Codes, page: 
     before = before_size = _ZERO
     for row in range(len(offsets) - 1):
         start, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
-        shared = _common(words, start, before, min(end - start, before_size), last)
+        shared = _shared(words, start, before, min(end - start, before_size), last)
         lengths[0, row], lengths[1, row] = shared, end - start - shared
         before, before_size = start, end - start
         start += shared

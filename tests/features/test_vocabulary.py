@@ -124,8 +124,8 @@ def merged(folder: Path, shares: list[TokenSums], limits: Limits, n_rows: int) -
 
 
 def test_a_run_leaves_out_what_the_cut_will(tmp_path: Path) -> None:
-    """Of four equal shares, each writes half of what the vocabulary takes, twice its part; it tells of all."""
-    sums = TokenSums(Share(1, 4))
+    """Of eight equal shares, each writes half of what the vocabulary takes, four times its part; it tells of all."""
+    sums = TokenSums(Share(1, 8))
     sums.add(numbered(0, 1000))
     run = write_run(tmp_path / "run", sums, Limits(1, 1.0, 200, binary=False), 100)
     with open_counts(run.path) as file:

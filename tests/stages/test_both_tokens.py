@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from lo2dask import schema
-from lo2dask.errors import InputError
+from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features import merging
 from lo2dask.options import ExplainOptions, GridOptions, LoadOptions, RunOptions, ScoreOptions, VerifyOptions
@@ -215,3 +215,10 @@ def test_a_bucket_of_which_too_little_was_written_is_added_up_again(
     parts = load_tree(raw, tmp_path / "parts", **changes)
     assert {bucket.floor is None for bucket in added} == {True, False}
     assert table_of(Layout(parts).vocabulary).equals(table_of(Layout(whole).vocabulary))
+
+
+def test_a_record_that_is_lost_is_named(raw: Path, tmp_path: Path) -> None:
+    root = load_tree(raw, tmp_path / "out", enhance=False, save_events=True)
+    Layout(root).record("load", 0).unlink()
+    with pytest.raises(IntegrityError, match=r"000000.json: missing or damaged; load again"):
+        train_root(root, phase="enhancers")

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 from lo2dask import schema
 from lo2dask.parse.lines import as_words
+from lo2dask.storage import to_path
 from lo2dask.tables import encodings, pages
 from lo2dask.tables.append import add_columns
 from lo2dask.tables.columns import ColumnWriter, columns_buffer
@@ -218,3 +219,10 @@ def test_a_failed_block_leaves_nothing_and_other_nested_columns_are_refused(tmp_
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(TypeError, match="e_words"):
         ColumnWriter(tmp_path / "part.parquet", pa.schema([pa.field("e_words", schema.TOKEN_LIST)]))
+
+
+def test_a_part_goes_to_an_object_store(tmp_path):
+    rows = table_of([{**dict.fromkeys(KINDS), "seq_id": "s", "line_no": n} for n in range(9)])
+    path = write_columns(to_path("memory://parts/part.parquet"), [rows])
+    assert path.read_bytes() == write_columns(tmp_path / "part.parquet", [rows]).read_bytes()
+    assert read_part(path)["line_no"].to_pylist() == list(range(9))
