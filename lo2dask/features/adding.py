@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lo2dask.features.tokens import padded_text, unpack_trigrams
+from lo2dask.features.tokens import unpack_trigrams
 from lo2dask.features.vocabulary import COUNTED
-from lo2dask.parse.lines import PADDING, Ints, as_words, slices
+from lo2dask.parse.lines import PADDING, Ints, as_words, padded_text, slices
 
 # Packed trigrams of ASCII: three times seven bits.
 _TRIGRAMS = 1 << 21

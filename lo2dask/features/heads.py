@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, row_texts, text_bytes, whole
+from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, row_texts, whole
 from lo2dask.features.words import count_words
-from lo2dask.parse.lines import Bools, Ints
+from lo2dask.parse.lines import Bools, Ints, text_bytes
 from lo2dask.sources.names import DAY_MS
 
 _CLOCK_SIZE = len("HH:MM:SS.mmm")

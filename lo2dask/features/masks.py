@@ -14,9 +14,8 @@ import pyarrow.compute as pc
 import yaml
 
 from lo2dask.errors import InputError
-from lo2dask.features.tokens import padded_text
 from lo2dask.options import fingerprint
-from lo2dask.parse.lines import as_words, encode_slices
+from lo2dask.parse.lines import as_words, encode_slices, padded_text
 
 # A mask of the user may not be longer: RE2 compiles it to a program whose size is bounded by this.
 LONGEST_PATTERN = 500

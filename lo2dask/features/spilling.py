@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.features.adding import TOKEN_BYTES, Share, TokenSums, list_places
-from lo2dask.features.tokens import padded_text
 from lo2dask.features.vocabulary import COUNTED
-from lo2dask.parse.lines import slices
+from lo2dask.parse.lines import padded_text, slices
 from lo2dask.storage import is_local, open_read, replacing
 
 # Distinct tokens beside trigrams that an adding task holds, as text and sums.

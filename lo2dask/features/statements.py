@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from lo2dask.features.tokens import text_bytes, text_sizes, whole
+from lo2dask.features.tokens import text_sizes, whole
 from lo2dask.parse.chunks import CHUNK_BYTES
 from lo2dask.parse.columns import STATEMENT
-from lo2dask.parse.lines import HEAD_BYTES, Ints, encode_slices, padded
+from lo2dask.parse.lines import HEAD_BYTES, Ints, encode_slices, padded, text_bytes
 
 
 def with_statements(events: pa.Table) -> pa.Table:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.parse.lines import Ints, as_words, encode_slices, padded, slices
+from lo2dask.parse.lines import Ints, as_words, encode_slices, padded_text, slices
 
 Keys = npt.NDArray[np.int32] | Ints
 
@@ -63,20 +63,6 @@ def in_order(counts: sparse.coo_matrix | sparse.csr_matrix) -> sparse.csr_matrix
     matrix = counts.tocsc().tocsr()
     matrix.sum_duplicates()
     return matrix
-
-
-def text_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
-    """View a string column's bytes and the offsets of its texts (one more than texts)."""
-    texts = texts.cast(pa.string())  # strings stay as they are, views are copied
-    _, offsets, data = texts.buffers()
-    borders = np.frombuffer(offsets, dtype=np.int32, count=len(texts) + 1, offset=4 * texts.offset).astype(np.int64)
-    return np.frombuffer(data, dtype=np.uint8) if data else np.zeros(0, np.uint8), borders
-
-
-def padded_text(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
-    """Copy a string column's bytes, padded as compiled code wants them, and give the offsets of its texts there."""
-    text, offsets = text_bytes(texts)
-    return padded(text[offsets[0] : offsets[-1]].data), offsets - offsets[0]
 
 
 def encode_texts(texts: pa.Array) -> pa.DictionaryArray:

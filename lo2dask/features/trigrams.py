@@ -14,16 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.features.tokens import (
-    TokenCounts,
-    count_pairs,
-    encode_texts,
-    in_order,
-    join_counts,
-    text_bytes,
-    unpack_trigrams,
-)
-from lo2dask.parse.lines import Bytes, Codes, Ints
+from lo2dask.features.tokens import TokenCounts, count_pairs, encode_texts, in_order, join_counts, unpack_trigrams
+from lo2dask.parse.lines import Bytes, Codes, Ints, text_bytes
 
 NEWLINE = 0x0A
 # What parts words.

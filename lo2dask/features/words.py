@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from lo2dask.features.tokens import TokenCounts, padded_text
-from lo2dask.parse.lines import as_words, encode_slices
+from lo2dask.features.tokens import TokenCounts
+from lo2dask.parse.lines import as_words, encode_slices, padded_text
 
 
 def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> TokenCounts:

@@ -5,7 +5,7 @@ A chunk always ends with a whole line. What cannot be read becomes a reject, and
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -227,18 +227,19 @@ def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chu
             data = carry + block[:cut] if cut else b""
             carry = block[cut:] if cut else carry + block
             if data:
-                yield _one_segment(Segment(index, file, 0, first, first and left == 0, lost), data)
+                data = _ended(data)
+                yield Chunk([Segment(index, file, len(data), first, first and left == 0, lost)], padded(data))
                 first, lost = False, 0
             if len(carry) > LONGEST_LINE:
                 _reject_line(file, reading)
                 carry, skipping, lost = b"", True, lost + 1
     if carry:
-        yield _one_segment(Segment(index, file, 0, first, first, lost), carry)
+        data = _ended(carry)
+        yield Chunk([Segment(index, file, len(data), first, first, lost)], padded(data))
 
 
-def _one_segment(segment: Segment, data: bytes) -> Chunk:
-    buffer = padded(data) if data.endswith(b"\n") else padded(data, b"\n")
-    return Chunk([replace(segment, size=len(buffer) - PADDING)], buffer)
+def _ended(data: bytes) -> bytes:
+    return data if data.endswith(b"\n") else data + b"\n"
 
 
 def _skip_line(block: bytes) -> tuple[bytes, bool]:

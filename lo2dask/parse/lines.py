@@ -59,7 +59,7 @@ class Header:
         """Give the headers of the lines to keep, numbered anew."""
         if keep.all():
             return self
-        # Numbers of rows: to look a truth up for each of them takes three times as long.
+        # Numbers of rows, found once: to take a column by them is a third faster than by truths.
         kept, chosen = np.flatnonzero(keep), np.flatnonzero(keep.take(self.rows))
         rows = (np.cumsum(keep) - 1).take(self.rows.take(chosen))
         thread, correlation, source = (
@@ -85,6 +85,20 @@ class KeptLines:
 def padded(*data: bytes | memoryview) -> Bytes:
     """Join bytes into one read-only array with PADDING zero bytes behind them."""
     return np.frombuffer(b"".join((*data, bytes(PADDING))), dtype=np.uint8)
+
+
+def text_bytes(texts: pa.Array) -> tuple[Bytes, Ints]:
+    """View a string column's bytes and the offsets of its texts (one more than texts)."""
+    texts = texts.cast(pa.string())  # strings stay as they are, views are copied
+    _, offsets, data = texts.buffers()
+    borders = np.frombuffer(offsets, dtype=np.int32, count=len(texts) + 1, offset=4 * texts.offset).astype(np.int64)
+    return np.frombuffer(data, dtype=np.uint8) if data else np.zeros(0, np.uint8), borders
+
+
+def padded_text(texts: pa.Array) -> tuple[Bytes, Ints]:
+    """Copy a string column's bytes, padded as compiled code wants them, and give the offsets of its texts there."""
+    text, offsets = text_bytes(texts)
+    return padded(text[offsets[0] : offsets[-1]].data), offsets - offsets[0]
 
 
 def find_lines(buffer: Bytes) -> Lines:

@@ -20,6 +20,7 @@ from lo2dask.features.adding import Share, TokenSums
 from lo2dask.features.bags import to_bags, to_token_lists
 from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
+from lo2dask.features.textpass import LINES
 from lo2dask.features.tokens import TokenCounts
 from lo2dask.features.vocabulary import Limits, count_bags
 from lo2dask.options import TrainOptions
@@ -37,6 +38,7 @@ from lo2dask.tables.parts import count_rows, group_rows, part_buffer, part_paths
 logger = logging.getLogger(__name__)
 
 MAPPING = pa.schema([pa.field("message", pa.string()), pa.field("e_event_drain_id", pa.string())])
+_MINED = pa.schema([LINES.field(name) for name in ("message", "n_events", "first_seen")])
 _MAPPING_FILE = "template_of_message.parquet"
 # So many distinct messages of parts are added up at once, or those of one part that has more.
 _MINED_AT_ONCE = 1 << 14
@@ -181,12 +183,10 @@ def _write_enhanced(layout: Layout, name: str, ids: pa.Array, key: EnhanceKey) -
 
 def _mine(layout: Layout) -> pa.Table:
     """Mine the union of all parts' distinct messages; write the state and the message table, give the templates."""
-    counted = pa.table({"message": pa.array([], pa.string()), "n_events": pa.array([], pa.int64())})
-    first = pa.table({"message": pa.array([], pa.string()), "first_seen": pa.array([], pa.timestamp("ms"))})
+    counted = _MINED.empty_table()
     total = 0
-    for parts in _gathered(layout.text / "lines", ["message", "n_events", "first_seen"]):
-        counted = _sum([counted, *parts], "n_events", "sum")
-        first = _sum([first, *parts], "first_seen", "min")
+    for parts in _gathered(layout.text / "lines", _MINED.names):
+        counted = _add_up([counted, *parts], "message")
         # Asked again and again, so that masks which do nothing never pile up a whole tree's messages here.
         total = int(pc.sum(counted["n_events"]).as_py() or 0)
         check_masks(counted.num_rows, total, counted["message"][:1000].to_pylist())
@@ -195,17 +195,15 @@ def _mine(layout: Layout) -> pa.Table:
     templates.save(layout.template_state)
     _write_mapping(layout, mapping)
     ids = pa.array([mapping[message] for message in counted["message"].to_pylist()], pa.string())
-    first_seen = first["first_seen"].take(pc.index_in(counted["message"], first["message"].combine_chunks()))
-    events = pa.table({"e_event_drain_id": ids, "n_events": counted["n_events"], "first_seen": first_seen})
-    by_id = events.group_by("e_event_drain_id").aggregate([("n_events", "sum"), ("first_seen", "min")])
+    by_id = _add_up([counted.set_column(0, "e_event_drain_id", ids)], "e_event_drain_id")
     texts = dict(zip(templates.ids, map(readable, templates.texts), strict=True))
     found = by_id["e_event_drain_id"].to_pylist()
     return pa.table(
         {
             "e_event_drain_id": found,
             "template": [texts[name] for name in found],
-            "n_events": by_id["n_events_sum"],
-            "first_seen": by_id["first_seen_min"],
+            "n_events": by_id["n_events"],
+            "first_seen": by_id["first_seen"],
         }
     )
 
@@ -289,10 +287,10 @@ def _write_templates(layout: Layout, mined: pa.Table, templates: pa.Table) -> No
     write_part(layout.templates / "part-000000.parquet", table.take(pa.array(order, pa.int64())), schema.TEMPLATES)
 
 
-def _sum(tables: Sequence[pa.Table], column: str, how: str) -> pa.Table:
-    whole = pa.concat_tables([table.select(["message", column]) for table in tables])
-    added = whole.group_by("message").aggregate([(column, how)])
-    return added.select(["message", f"{column}_{how}"]).rename_columns(["message", column])
+def _add_up(tables: Sequence[pa.Table], by: str) -> pa.Table:
+    """Add up the events of tables, and find the first time, by a column (columns: _MINED, ``by`` the first one)."""
+    added = pa.concat_tables(tables).group_by(by).aggregate([("n_events", "sum"), ("first_seen", "min")])
+    return added.select([by, "n_events_sum", "first_seen_min"]).rename_columns([by, *_MINED.names[1:]])
 
 
 def _lengths(bags: pa.ListArray) -> pa.Array:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import compiled
+from lo2dask.parse.compiled import compiled, copy_text
 from lo2dask.parse.scan import common_bytes
 
 Bytes = npt.NDArray[np.uint8]
@@ -79,35 +79,18 @@ def put_views(words: Words, size: int, views: Words, row: int, page: Words) -> t
 
 
 @compiled
-def _shared(words: Words, one: np.uint64, other: np.uint64, most: np.uint64, last: np.uint64) -> np.uint64:
-    """Do what :func:`common_bytes` does where ``last`` is the place of the text's last whole word."""
-    if max(one, other) + most <= last:
-        return common_bytes(words, one, other, most)
-    at = _ZERO
-    while at < most and np.uint8(_word(words, one + at, last)) == np.uint8(_word(words, other + at, last)):
-        at += _ONE
-    return at
+def put_suffixes(words: Words, offsets: Ints, lengths: Codes, page: Words) -> int:
+    """Fill a page with what strings of a padded text do not share with the one before; give the page's size.
 
-
-@compiled
-def put_suffixes(words: Words, size: int, offsets: Codes, lengths: Codes, page: Words) -> int:
-    """Fill a page with what strings do not share with the beginning of the one before; give the page's size.
-
-    The rows of ``lengths`` (2 x strings) take how many bytes each shares, and how many it does not. The rest is as in
-    :func:`put_text`.
+    The rows of ``lengths`` (2 x strings) take how many bytes each shares, and how many it does not.
     """
-    at, last = _ZERO, np.uint64(max(size - 8, 0))
-    before = before_size = _ZERO
+    at = before = before_size = _ZERO
     for row in range(len(offsets) - 1):
         start, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
-        shared = _shared(words, start, before, min(end - start, before_size), last)
+        shared = common_bytes(words, start, before, min(end - start, before_size))
         lengths[0, row], lengths[1, row] = shared, end - start - shared
+        at = copy_text(words, start + shared, end, page, at)
         before, before_size = start, end - start
-        start += shared
-        shift = at - start
-        for place in range(start, end, _EIGHT):
-            page[place + shift] = _word(words, place, last)
-        at += end - start
     return int(at)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lo2dask.parse.lines import as_words
+from lo2dask.parse.lines import as_words, padded_text
 from lo2dask.tables.thrift import varint
 
 Bytes = npt.NDArray[np.uint8]
@@ -92,14 +92,9 @@ def suffixes(column: pa.StringArray) -> Bytes:
     """Encode the strings of a column without nulls by what each shares with the one before (DELTA_BYTE_ARRAY)."""
     from lo2dask.tables.compiled import put_suffixes
 
-    if len(column) == 0:
-        return np.concatenate([differences(np.empty(0, dtype=np.int32))] * 2)
-    _, offsets, data = column.buffers()
-    bounds = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
-    text, lengths = _eight(data), np.empty((2, len(column)), dtype=np.int32)
-    # A string's last word may reach beyond it.
-    page = np.empty(int(bounds[-1] - bounds[0]) + 16, dtype=np.uint8)
-    size = put_suffixes(as_words(text), len(text), bounds, lengths, as_words(page, writeable=True))
+    text, offsets = padded_text(column)
+    lengths, page = np.empty((2, len(column)), dtype=np.int32), np.empty_like(text)
+    size = put_suffixes(as_words(text), offsets, lengths, as_words(page, writeable=True))
     return np.concatenate([differences(lengths[0]), differences(lengths[1]), page[:size]])
 
 

@@ -166,3 +166,15 @@ def test_a_second_name_in_the_same_folder_and_across_stores(folder: Path, tmp_pa
         assert target.read_bytes() == b"123"
     storage.link_file(tmp_path / "elsewhere" / "y", folder / "z")
     assert (folder / "z").read_bytes() == b"123"
+
+
+def test_files_that_were_not_durable_are_flushed_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    paths = [folder / "one.json", folder / "two.json"]
+    for path in paths:
+        storage.write_json(path, {"a": 1}, durable=False)
+    assert flushed == []
+    storage.flush_all(paths)
+    assert len(flushed) == (2 if storage.is_local(folder) else 0)
+    assert [storage.read_json(path) for path in paths] == [{"a": 1}] * 2
