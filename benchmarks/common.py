@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from lo2dask.commands.load import load
 from lo2dask.execute.session import Session
 from lo2dask.memory import format_bytes, parse_bytes, process_memory
 from lo2dask.options import LoadOptions, SynthOptions
-from lo2dask.stages.load import load
-from lo2dask.synth import write_tree
+from lo2dask.synthesis import write_tree
 
 # What one run of the published size holds: `correct` and four error cases.
 _RUN_BYTES = 32_400_000
@@ -56,7 +56,7 @@ def watch_memory(interval: float = 0.2) -> Iterator[Peak]:
 
 @contextlib.contextmanager
 def working_folder(keep: Path | None) -> Iterator[Path]:
-    """Give a folder for trees and outputs; a temporary one is removed at the end."""
+    """Return a folder for trees and outputs; a temporary one is removed at the end."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep
@@ -69,7 +69,7 @@ def working_folder(keep: Path | None) -> Iterator[Path]:
 
 
 def tree_of(folder: Path, size: str, **options: object) -> Path:
-    """Make a synth tree of about ``size`` at the published file sizes, unless it is there; give its root."""
+    """Make a synth tree of about ``size`` at the published file sizes, unless it is there; return its root."""
     wanted = parse_bytes(size)
     runs = max(1, round(wanted / _RUN_BYTES))
     names = "-".join(str(value) for value in options.values())
@@ -117,7 +117,7 @@ def yardstick(session: Session, root: Path, workers: int) -> float:
     rates = []
     for _ in range(3):
         started = time.perf_counter()
-        size = sum(session.wave(split_lines, shares, "yardstick"))
+        size = sum(session.map(split_lines, shares, "yardstick"))
         rates.append(size / (time.perf_counter() - started) / 1e6)
     return max(rates)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from common import drop, read_all, report, speed, tree_of, warm, watch_memory, working_folder, yardstick
 
+from lo2dask.commands.load import load
 from lo2dask.memory import format_bytes
 from lo2dask.options import LoadOptions, SynthOptions
-from lo2dask.stages.load import load
-from lo2dask.synth import write_tree
+from lo2dask.synthesis import write_tree
 
 
 def load_and_enhance(root: Path, tiny: Path, folder: Path, tokens: str) -> float:

@@ -3,7 +3,7 @@
 python benchmarks/explain.py            # 100,000 sequences x 40,000 words, 300 words a sequence, 2 workers
 python benchmarks/explain.py --quick    # a first look: 5,000 x 4,000
 
-The table is made directly and holds no logs, so the evidence wave finds no line and only its other half is measured.
+The table is made directly and holds no logs, so the evidence map finds no line and only its other half is measured.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from scipy import sparse
 from train import make_table
 
 from lo2dask import schema
+from lo2dask.commands.explain import ExplainSummary, explain
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.memory import format_bytes, measure
 from lo2dask.models import bundle, fit, registry, score
 from lo2dask.models.estimators import Rows
 from lo2dask.options import ExplainOptions
-from lo2dask.stages.explain import ExplainSummary, explain
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 
@@ -38,7 +38,7 @@ FLAGGED = 0.07
 
 
 def main() -> None:
-    """Measure and print, each figure beside its aim."""
+    """Measure and print, each figure next to its aim."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="work here and leave it; default: a temporary folder")
@@ -91,7 +91,7 @@ def write_scores(layout: Layout, key: str, tables: list[pa.Table], scores: np.nd
 
 
 def explain_all(root: Path, workers: int) -> ExplainSummary:
-    """Explain both models on a cluster that is up; print the seconds of each wave and the peak memory."""
+    """Explain both models on a cluster that is up; print the seconds of each map and the peak memory."""
     options = ExplainOptions(
         root=root, workers=workers, skip_if=True, nn_source=SOURCE, nn_top_k=NEIGHBOURS, resume=False
     )

@@ -15,14 +15,14 @@ from itertools import cycle, islice
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from lo2dask.domain import CORRECT, ERROR_CASES, SERVICES
 from lo2dask.models.evaluate import auc_roc
-from lo2dask.options import SERVICES
 from lo2dask.parse.events import CORRECT_CUT
-from lo2dask.synth.cases import CORRECT, error_case, error_names
-from lo2dask.synth.kinds import CLUSTER_EVENTS, MAP_STORE_FAILURE, MIXES
-from lo2dask.synth.service_log import CORRECT_S, ERROR_S, LogSpec, drawn_kinds
-from lo2dask.synth.streams import stream
-from lo2dask.synth.timeline import STEADY_SECONDS
+from lo2dask.synthesis.cases import error_case
+from lo2dask.synthesis.kinds import CLUSTER_EVENTS, MAP_STORE_FAILURE, MIXES
+from lo2dask.synthesis.service_log import CORRECT_S, ERROR_S, LogSpec, drawn_kinds
+from lo2dask.synthesis.streams import stream
+from lo2dask.synthesis.timeline import STEADY_SECONDS
 
 LOGS = 300
 """Logs of each class and service that the second reader learns from, and as many others that it is measured on."""
@@ -57,7 +57,7 @@ def ceilings(layout: str, scale: float, errors_per_run: int) -> list[Ceiling]:
 def _rows(
     normal: np.ndarray, untouched: np.ndarray, touched_share: float, knows_mix: bool, errors_per_run: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give truth and score of one service's logs."""
+    """Return truth and score of one service's logs."""
     error = untouched if knows_mix else np.zeros(len(untouched))
     error = np.where(np.arange(len(error)) < round(touched_share * len(error)), CERTAIN, error)
     scores = [normal if knows_mix else np.zeros(len(normal)), np.tile(error, errors_per_run)]
@@ -65,18 +65,18 @@ def _rows(
 
 
 def _scores(service: str, layout: str, scale: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Score logs of ``correct`` and of error cases that do not call the service; give the share of those that do."""
-    others = [name for name in error_names() if error_case(name).service != service]
+    """Score logs of ``correct`` and of error cases that do not call the service; return the share of those that do."""
+    others = [name for name in ERROR_CASES if error_case(name).service != service]
     normal = _proportions(service, [CORRECT] * 2 * LOGS, layout, scale)
     error = _proportions(service, islice(cycle(others), 2 * LOGS), layout, scale)
     model = LogisticRegression(max_iter=4000)
     model.fit(np.concatenate([normal[:LOGS], error[:LOGS]]), np.repeat([0, 1], LOGS))
     scored = (model.decision_function(rows[LOGS:]) for rows in (normal, error))
-    return *scored, 1 - len(others) / len(error_names())
+    return *scored, 1 - len(others) / len(ERROR_CASES)
 
 
 def _proportions(service: str, cases: Iterable[str], layout: str, scale: float) -> np.ndarray:
-    """Give centred log-ratios of the kinds in logs, each log drawn from its own seed: (logs, kinds)."""
+    """Return centred log-ratios of the kinds in logs, each log drawn from its own seed: (logs, kinds)."""
     kinds = [kind.name for kind in (*MIXES[service].kinds, *CLUSTER_EVENTS, MAP_STORE_FAILURE)]
     counts = [_counts(kinds, _drawn(seed, case, service, layout, scale)) for seed, case in enumerate(cases)]
     logs = np.log(np.array(counts) + 0.5)
@@ -99,7 +99,7 @@ def _drawn(seed: int, case: str, service: str, layout: str, scale: float) -> Seq
 
 
 def _best_f1(y: np.ndarray, score: np.ndarray) -> float:
-    """Give the highest F1 of any threshold."""
+    """Return the highest F1 of any threshold."""
     order = np.argsort(-score, kind="stable")
     last = np.append(np.diff(score[order]) != 0, True)
     hits, flagged = np.cumsum(y[order])[last], np.flatnonzero(last) + 1

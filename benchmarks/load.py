@@ -14,9 +14,9 @@ from pathlib import Path
 from common import drop, report, speed, tree_of, warm, watch_memory, working_folder, yardstick
 from many_files import metrics_tree, small_logs_tree, small_metrics_tree
 
+from lo2dask.commands.load import load
 from lo2dask.memory import format_bytes
 from lo2dask.options import LoadOptions
-from lo2dask.stages.load import load
 
 
 def load_alone(root: Path, logs: Path, tiny: Path, folder: Path, workers: int) -> tuple[float, int]:
@@ -64,7 +64,7 @@ def many_small_logs(tiny: Path, folder: Path) -> None:
 
 
 def metrics(root: Path, tiny: Path, folder: Path) -> None:
-    """Load metrics: the speed of their own step, without the scan of the tree and the logs beside them."""
+    """Load metrics: the speed of their own step, without the scan of the tree and the logs next to them."""
     options = LoadOptions(root=root, output_dir=folder / "out", enhance=False, load_metrics=True, workers=2)
     with warm(options, tiny, folder) as session, watch_memory(1.0) as peak:
         started = time.perf_counter()

@@ -7,7 +7,7 @@ from pathlib import Path
 from common import drop, report
 
 from lo2dask.options import SynthOptions
-from lo2dask.synth import write_tree
+from lo2dask.synthesis import write_tree
 
 _FIRST_RUN = 1_719_592_986
 
@@ -67,7 +67,7 @@ def _copies(root: Path, files: int, names: list[str], contents: list[bytes]) -> 
 
 
 def _half(root: Path) -> Path:
-    """Give an empty place beside a tree: a tree that was not finished is never taken for one."""
+    """Return an empty place next to a tree: a tree that was not finished is never taken for one."""
     half = root.with_name(f"{root.name}.half")
     drop(half)
     return half

@@ -5,7 +5,7 @@ python benchmarks/plan.py --sizes 100MB 250MB        # a first look
 python benchmarks/plan.py --models-up-to 8GB         # train and explain at every size
 
 The rates come from a run of their own (--from-size); the aim is an error of at most 20 % in the time of all stages, in
-the memory of the load and in the output folder's size. The stored rates are shown beside them: they are those of
+the memory of the load and in the output folder's size. The stored rates are shown next to them: they are those of
 another hour or machine, and have no aim.
 """
 
@@ -17,18 +17,18 @@ from pathlib import Path
 
 from common import drop, report, tree_of, working_folder
 
+from lo2dask.commands.plan import rates_of
 from lo2dask.memory import parse_bytes, tree_memory
 from lo2dask.options import LoadOptions, TrainOptions
-from lo2dask.stages.forecast import STORED, Rates, Wanted, forecast
-from lo2dask.stages.planning import rates_of
-from lo2dask.stages.timings import batch_seconds, read_timings, tree_bytes
+from lo2dask.sizing.forecast import STORED, Rates, Wanted, forecast
+from lo2dask.sizing.timings import batch_seconds, read_timings, tree_bytes
 from lo2dask.tables.layout import Layout
 
 AIM = 0.2
 
 
 def main() -> int:
-    """Measure the run that gives the rates, then each size beside its forecast; 1 if one is off by more than it may."""
+    """Measure the run that gives the rates, then each size; return 1 if a forecast is off by too much."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["500MB", "2GB", "8GB"])
     parser.add_argument("--from-size", default="1GB", help="the run that gives the rates")
@@ -67,7 +67,7 @@ def run_through(folder: Path, size: str, workers: int, models: bool) -> tuple[in
 
 
 def command(*words: str) -> int:
-    """Run the console program as a user does; give the most memory that it and its processes held."""
+    """Run the console program as a user does; return the most memory that it and its processes held."""
     process = subprocess.Popen([sys.executable, "-m", "lo2dask", *words, "--quiet"])
     peak = 0
     while process.poll() is None:
@@ -79,7 +79,7 @@ def command(*words: str) -> int:
 
 
 def compare(size: str, raw: int, out: Path, peak: int, rates: Rates, workers: int) -> float:
-    """Print what was measured beside what was forecast; give the largest error of what has an aim."""
+    """Print what was measured next to what was forecast; return the largest error of what has an aim."""
     wanted = Wanted(raw, workers, parse_bytes(LoadOptions.partition_size), parse_bytes(TrainOptions.memory_budget))
     needs, stored = forecast(rates, wanted), forecast(STORED, wanted)
     timings = read_timings(Layout(out))
@@ -96,7 +96,7 @@ def compare(size: str, raw: int, out: Path, peak: int, rates: Rates, workers: in
 
 
 def line(name: str, found: float, said: float, stored: float, unit: str) -> float:
-    """Print one figure, measured and forecast; give the error."""
+    """Print one figure, measured and forecast; return the error."""
     error = abs(said / found - 1)
     report(name, f"{found:9.1f} {unit}", f"forecast {said:9.1f} ({said / found - 1:+.0%})", f"stored {stored:9.1f}")
     return error

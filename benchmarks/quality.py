@@ -4,7 +4,7 @@ python benchmarks/quality.py                    # the real slice, and made-up ru
 python benchmarks/quality.py --parts real       # the real slice alone
 python benchmarks/quality.py --quick            # 6 made-up runs, few models: a first look
 
-The real slice (beside the repository, or --sample) has errors in one run alone, so unsupervised models are measured
+The real slice (next to the repository, or --sample) has errors in one run alone, so unsupervised models are measured
 there by leaving one run out, and supervised ones on made-up runs only, cut as the paper cuts them (--balance-correct):
 parts run and test-case, named for what is held out. The paper's cut makes the lines of a test case as many as those of
 ``correct``, all services together; of a single service they stay more or fewer, in the slice and in synth alike, so
@@ -19,10 +19,10 @@ from quality_made_up import THINNING, Tree, made_up
 from quality_real import real
 
 from lo2dask.models.registry import pairs, spec
-from lo2dask.schema import BESIDE
+from lo2dask.schema import RAW
 
-# The tables are loaded with masked tokens: representations of the raw bags beside them are not there.
-KEYS = tuple(key for key in pairs() if spec(key).representation not in BESIDE)
+# The tables are loaded with masked tokens: representations of the raw bags next to them are not there.
+KEYS = tuple(key for key in pairs() if spec(key).representation not in RAW)
 UNSUPERVISED = tuple(key for key in KEYS if not spec(key).supervised)
 SUPERVISED = tuple(key for key in KEYS if spec(key).supervised and spec(key).representation != "all")
 QUICK = ("if_words", "drift_words", "oov_templates", "lr_words", "dt_templates", "xgb_words")

@@ -58,12 +58,12 @@ class Logs:
         return ~self.held & ~self.anomaly
 
     def of_holdout(self) -> "Logs":
-        """Give the held-out rows."""
+        """Return the held-out rows."""
         return Logs(*(column[self.held] for column in vars(self).values()))
 
 
 def names_of(table: pa.Table, name: str) -> Any:
-    """Give a column of names as text."""
+    """Return a column of names as text."""
     return table[name].cast(pa.string())
 
 

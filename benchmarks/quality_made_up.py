@@ -1,4 +1,4 @@
-"""Models on made-up runs: every one at each level, beside the length of the logs and what an ideal reader reaches."""
+"""Models on made-up runs: every one at each level, next to the length of the logs and what an ideal reader reaches."""
 
 import shutil
 from collections.abc import Sequence
@@ -21,17 +21,18 @@ from quality_levels import (
     with_length,
 )
 
+from lo2dask.commands.load import load
+from lo2dask.commands.train import train
 from lo2dask.execute.session import Session
 from lo2dask.models.registry import spec
 from lo2dask.models.runs import calibrate
 from lo2dask.options import LoadOptions, SynthOptions, TrainOptions
-from lo2dask.stages.load import load
-from lo2dask.stages.sides import link_tables
-from lo2dask.stages.train import metrics_folder, train
-from lo2dask.stages.units import BASELINE
 from lo2dask.storage import read_json
-from lo2dask.synth import write_tree
+from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout
+from lo2dask.training.sides import link_tables
+from lo2dask.training.train import metrics_folder
+from lo2dask.training.units import BASELINE
 
 ERRORS_PER_RUN = 4
 KINDS = {False: "one", True: "per service"}
@@ -65,7 +66,7 @@ class _Aim:
 
 
 def made_up(folder: Path, tree: Tree, by: str, models: Sequence[str]) -> None:
-    """Train on made-up runs; print each model's hold-out at each level, then the best beside its baselines."""
+    """Train on made-up runs; print each model's hold-out at each level, then the best next to its baselines."""
     loaded = _loaded(folder, tree)
     cut = "--balance-correct" if tree.layout == "v1" else "not cut"
     print(f"\nmade-up runs: {tree.runs}, {tree.layout}, scale {tree.scale:g}, {cut}, hold-out by {by}")
@@ -99,7 +100,7 @@ def _loaded(folder: Path, tree: Tree) -> Path:
 
 
 def _baselines(side: Layout) -> dict[str, tuple[Logs, dict]]:
-    """Give what lengths alone say: by the model of the leakage line, and by how unusual they are."""
+    """Return what lengths alone say: by the model of the leakage line, and by how unusual they are."""
     (folder,) = sorted(side.predictions.glob(f"{BASELINE}_*"))
     logs = Logs.read(folder)
     trained = logs, calibrate(logs.as_run_rows, logs.training_normal)

@@ -14,6 +14,8 @@ from common import report
 from quality_levels import figure, unusual_length
 from quality_made_up import KINDS
 
+from lo2dask.commands.load import load
+from lo2dask.commands.train import train
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.models.evaluate import auc_roc
@@ -23,12 +25,10 @@ from lo2dask.models.split import Split
 from lo2dask.options import LoadOptions, TrainOptions
 from lo2dask.schema import KEYS, is_normal
 from lo2dask.sources.names import log_service
-from lo2dask.stages.load import load
-from lo2dask.stages.scoring import bundle_parts, score_part_rows
-from lo2dask.stages.sides import link_tables
-from lo2dask.stages.train import train
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
+from lo2dask.training.scoring import bundle_parts, score_part_rows
+from lo2dask.training.sides import link_tables
 
 TRIM = 100
 
@@ -95,7 +95,7 @@ def _measure_length(run: str, tables: Sequence[pa.Table], held: Held) -> None:
 
 
 def _keep(held: Held, scored: Sequence[tuple[pa.Table, np.ndarray]], calibration: Mapping[str, Any]) -> None:
-    """Keep the scores of a left-out run, the first as it is, and tell whether the second has another order."""
+    """Keep the scores of a left-out run, the first as it is, and return whether the second has another order."""
     orders = []
     for number, (part, scores) in enumerate(scored):
         known = ~np.isnan(scores)

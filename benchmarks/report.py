@@ -17,19 +17,20 @@ import pyarrow as pa
 from common import report, watch_memory, working_folder
 
 from lo2dask import schema
-from lo2dask.explain.explanations import FINISHED
+from lo2dask.commands.report import write_report
+from lo2dask.domain import SERVICES
+from lo2dask.explanation.artefacts import Artefacts, FeatureLine, top_features_text
+from lo2dask.explanation.explanations import FINISHED
+from lo2dask.explanation.plots import ShapRow, shap_bar, shap_summary
 from lo2dask.memory import format_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.evaluate import Scored, evaluate
 from lo2dask.models.score import dense_rank
-from lo2dask.options import SERVICES, TrainOptions
-from lo2dask.report.artefacts import Artefacts, FeatureLine, top_features_text
-from lo2dask.report.plots import ShapRow, shap_bar, shap_summary
-from lo2dask.stages.bundles import train_options
-from lo2dask.stages.report import write_report
+from lo2dask.options import TrainOptions
 from lo2dask.storage import write_json, write_text
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import write_part
+from lo2dask.training.bundles import train_options
 
 MOST = 15_000_000  # bytes
 RUNS, CASES = 1_740, 54
@@ -63,7 +64,7 @@ def main() -> int:
 
 
 def make_root(layout: Layout, runs: int) -> int:
-    """Write sequences, predictions, measures, plots and explanations; give the sequences."""
+    """Write sequences, predictions, measures, plots and explanations; return the sequences."""
     rng = np.random.default_rng(5)
     cases = ["correct", *(f"made_up_error_case_{number:02d}_400" for number in range(CASES - 1))]
     keys = [keys_of(range(start, min(start + RUNS_PER_PART, runs)), cases) for start in range(0, runs, RUNS_PER_PART)]
@@ -84,7 +85,7 @@ def make_root(layout: Layout, runs: int) -> int:
 
 
 def keys_of(runs: range, cases: list[str]) -> pa.Table:
-    """Give the keys of every test case and service of some runs."""
+    """Return the keys of every test case and service of some runs."""
     names = [
         (f"light-oauth2-data-{1_719_592_986 + 3_600 * run}", case, service)
         for run in runs
@@ -130,7 +131,7 @@ def make_model(layout: Layout, key: str, keys: list[pa.Table], rng: np.random.Ge
 
 
 def explanations(rows: pa.Table) -> pa.Table:
-    """Give flagged rows their features, their lines and what differs from the nearest normal: the same for all."""
+    """Return flagged rows their features, their lines and what differs from the nearest normal: the same for all."""
     line = {
         "path": "lo2/light-oauth2-data-1719592986/made_up_error_case_00_400/light-oauth2-oauth2-token-1.log",
         "line_no": 1_234, "m_timestamp": 1_719_592_986_000, "m_message": LINE, "e_event_drain_id": "e17", "alike": 3,

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from lo2dask.options import SynthOptions
-from lo2dask.synth import SynthSummary, write_tree
+from lo2dask.synthesis import SynthSummary, write_tree
 
 TARGET_MB_S = 100
 
@@ -21,7 +21,7 @@ def measure(runs: int, jobs: int, layout: str) -> tuple[SynthSummary, float]:
 
 
 def main() -> None:
-    """Measure, and print figures beside the target."""
+    """Measure, and print figures next to the target."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=40, help="runs of about 26 MB each")
     parser.add_argument("--jobs", type=int, default=2, help="processes")

@@ -18,19 +18,21 @@ import pyarrow as pa
 from common import drop, report, watch_memory, working_folder
 
 from lo2dask import schema
+from lo2dask.commands.load import load
+from lo2dask.commands.train import train
+from lo2dask.domain import CORRECT
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates
+from lo2dask.ingest.text import EnhanceKey, load_fingerprint
 from lo2dask.memory import format_bytes, measure
 from lo2dask.models.registry import names
 from lo2dask.options import DEFAULT_MODELS, LoadOptions, SynthOptions, TrainOptions
-from lo2dask.stages.load import load
-from lo2dask.stages.text import EnhanceKey, load_fingerprint
-from lo2dask.stages.train import TrainSummary, metrics_folder, train
 from lo2dask.storage import read_json, write_json
-from lo2dask.synth import write_tree
+from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import write_part
+from lo2dask.training.train import TrainSummary, metrics_folder
 
 PARTS = ("xgb", "forest", "all", "logs")
 CASES = ("correct", "get_token_400", "register_user_400")
@@ -41,7 +43,7 @@ LOGS_BYTES, LOGS_SEQUENCES = 6.07e9, 3_468
 
 
 def main() -> None:
-    """Measure and print, each figure beside its aim."""
+    """Measure and print, each figure next to its aim."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default=",".join(PARTS), help="what to measure, separated by comma")
     parser.add_argument("--workers", type=int, default=2)
@@ -155,7 +157,7 @@ def make_table(
 def _made_part(rng: np.random.Generator, numbers: range, tokens: pa.Array, words: int) -> pa.Table:
     """Make sequences of 200 runs; anomalies have more of the last hundred words than normal ones."""
     case = np.array([CASES[number % len(CASES)] for number in numbers])
-    anomaly = case != schema.NORMAL_CASE
+    anomaly = case != CORRECT
     shifted = rng.random((len(numbers), words)) < np.where(anomaly, 0.02, 0.005)[:, None]
     last = rng.integers(len(tokens) - 100, len(tokens), shifted.shape)
     drawn = np.sort(np.where(shifted, last, rng.integers(0, len(tokens), shifted.shape)), axis=1)

@@ -1,6 +1,6 @@
 """Runs the console program as ``python -m lo2dask``."""
 
-from lo2dask.cli import main
+from lo2dask.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ class Lo2Error(Exception):
 
 
 class InputError(Lo2Error):
-    """A path, option or file cannot be used; the message names it and the mend (exit code 2)."""
+    """A path, option or file cannot be used; the message names it and the way out (exit code 2)."""
 
 
 class RejectsError(Lo2Error):

@@ -41,7 +41,7 @@ def measure() -> str:
 
 
 def process_memory(process: psutil.Process) -> int:
-    """Give one process's memory in bytes: PSS on Linux, RSS elsewhere; 0 when it is gone."""
+    """Return one process's memory in bytes: PSS on Linux, RSS elsewhere; 0 when it is gone."""
     try:
         return process.memory_full_info().pss if psutil.LINUX else process.memory_info().rss
     except (psutil.NoSuchProcess, psutil.AccessDenied):

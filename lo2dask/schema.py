@@ -6,7 +6,7 @@ what keeps a 70-byte seq_id on every event cheap.
 
 import pyarrow as pa
 
-NORMAL_CASE = "correct"
+from lo2dask.domain import CORRECT
 
 KEY_FIELDS = [
     pa.field("seq_id", pa.string()),
@@ -74,10 +74,10 @@ FEATURES = pa.schema(
     ]
 )
 BAG_COLUMNS = ("e_words", "e_trigrams", "e_event_drain_id")
-# What every enhanced table has, and what stands beside it under ``--tokens both``: bags of the lines as they stand.
+# What every enhanced table has, and what stands next to it under ``--tokens both``: bags of the lines as they stand.
 MAIN = {"words": "e_words", "trigrams": "e_trigrams", "templates": "e_event_drain_id"}
-BESIDE = {"words_raw": "e_words_raw", "trigrams_raw": "e_trigrams_raw"}
-REPRESENTATIONS = MAIN | BESIDE
+RAW = {"words_raw": "e_words_raw", "trigrams_raw": "e_trigrams_raw"}
+REPRESENTATIONS = MAIN | RAW
 NUMERIC = ("seq_len", "duration", "duration_sec", *FEATURES.names)
 
 ENHANCED = pa.schema(
@@ -91,7 +91,7 @@ ENHANCED = pa.schema(
         *(pa.field(name, BAG) for name in BAG_COLUMNS),
     ]
 )
-ENHANCED_BOTH = pa.schema([*ENHANCED, *(pa.field(name, BAG) for name in BESIDE.values())])
+ENHANCED_BOTH = pa.schema([*ENHANCED, *(pa.field(name, BAG) for name in RAW.values())])
 
 TEMPLATES = pa.schema(
     [
@@ -186,17 +186,17 @@ def seq_id(run: str, test_case: str, log_name: str) -> str:
 
 
 def is_normal(test_case: str) -> bool:
-    """Tell whether a test case is normal: only ``correct`` is."""
-    return test_case == NORMAL_CASE
+    """Return whether a test case is normal: only ``correct`` is."""
+    return test_case == CORRECT
 
 
 def representations(tokens: str) -> dict[str, str]:
-    """Give the representations of tables made with ``--tokens``, each with its bag column."""
+    """Return the representations of tables made with ``--tokens``, each with its bag column."""
     return REPRESENTATIONS if tokens == "both" else MAIN
 
 
 def enhanced(tokens: str, lists: bool = False) -> pa.Schema:
-    """Give the enhanced table's schema under ``--tokens`` and ``--keep-token-lists``.
+    """Return the enhanced table's schema under ``--tokens`` and ``--keep-token-lists``.
 
     ``both`` adds e_words_raw and e_trigrams_raw; ``lists`` makes full token lists of all bags.
     """
@@ -206,7 +206,7 @@ def enhanced(tokens: str, lists: bool = False) -> pa.Schema:
 
 
 def in_memory(schema: pa.Schema) -> pa.Schema:
-    """Give the schema as tasks hold it: low-cardinality string columns dictionary-encoded."""
+    """Return the schema as tasks hold it: low-cardinality string columns dictionary-encoded."""
     encoded = pa.dictionary(pa.int32(), pa.string())
     return pa.schema(
         [pa.field(f.name, encoded) if f.name in DICTIONARY and f.type == pa.string() else f for f in schema]

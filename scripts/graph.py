@@ -22,10 +22,10 @@ from pathlib import Path
 
 import psutil
 
+from lo2dask.commands.load import LoadSummary, load
 from lo2dask.memory import format_bytes, measure, process_memory
 from lo2dask.options import LoadOptions
 from lo2dask.sources import manifest
-from lo2dask.stages.load import LoadSummary, load
 
 CASES, SERVICES = 54, ("client", "code", "key", "refresh-token", "service", "token", "user")
 MOST_OF_CLIENT, MOST_OF_SCHEDULER = 1_000_000_000, 1_500_000_000
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def make_tree(root: Path, files: int) -> tuple[Path, int]:
-    """Make whole runs of empty logs, at least so many; give the tree and the number of its logs."""
+    """Make whole runs of empty logs, at least so many; return the tree and the number of its logs."""
     runs = -(-files // (CASES * len(SERVICES)))
     with Pool() as pool:
         pool.map(make_run, [root / f"light-oauth2-data-{1_719_592_986 + 3_600 * run}" for run in range(runs)], 16)
@@ -95,7 +95,7 @@ def make_run(folder: Path) -> None:
 
 @contextlib.contextmanager
 def cluster(folder: Path) -> Iterator[tuple[str, int]]:
-    """Start a scheduler and two workers as processes of their own; give the scheduler's address and process id."""
+    """Start a scheduler and two workers as processes of their own; return the scheduler's address and process id."""
     note = folder / "scheduler.json"
     note.unlink(missing_ok=True)
     dask = [sys.executable, "-m", "dask"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from lo2dask.cli import all_commands
-from lo2dask.cli_options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
+from lo2dask.cli.main import all_commands
+from lo2dask.cli.options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
 from lo2dask.features.glossary import COLUMNS
 from lo2dask.schema import ENHANCED_BOTH, NUMERIC, REPRESENTATIONS
 
@@ -107,7 +107,7 @@ def cell(text: str) -> str:
 
 
 def updated(readme: str) -> str:
-    """Give the README with fresh tables between their markers."""
+    """Return the README with fresh tables between their markers."""
     readme = replaced(readme, FEATURES_BEGIN, FEATURES_END, features())
     return replaced(readme, BEGIN, END, reference())
 

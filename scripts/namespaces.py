@@ -32,7 +32,7 @@ from pathlib import Path
 from same_tables import differences, told
 
 from lo2dask.options import SynthOptions
-from lo2dask.synth import write_tree
+from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 
@@ -73,7 +73,7 @@ class Network:
         self.end()
 
     def address(self, host: str) -> str:
-        """Give a host's address."""
+        """Return a host's address."""
         return f"{self.subnet}.{HOSTS.index(host) + 1}"
 
     def start(self, host: str, words: Sequence[str], log: str) -> subprocess.Popen[bytes]:
@@ -153,12 +153,12 @@ class Cluster:
             self.network.cable(host, "up")
 
     def command(self, tree: Path, output: Path) -> list[str]:
-        """Give the command line of a run on it."""
+        """Return the command line of a run on it."""
         return [*run_words(tree, output), "--cluster", self.address, "--tls-folder", str(self.tls)]
 
 
 def run_words(tree: Path, output: Path) -> list[str]:
-    """Give what local and distributed runs have in common."""
+    """Return what local and distributed runs have in common."""
     words = ["lo2dask", "run", "--root", str(tree), "--output-dir", str(output), "--save-events"]
     return [*words, "--partition-size", "256KB", "--models", MODELS, "--memory-budget", "1GB"]
 

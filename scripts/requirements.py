@@ -22,7 +22,7 @@ def main() -> None:
     extras = project["optional-dependencies"]
     needed = [*project["dependencies"], *(line for name in arguments.extras for line in extras[name])]
     for line in dict.fromkeys(needed):
-        # The marker behind the semicolon, which may compare too, stays as it is.
+        # The marker after the semicolon, which may compare too, stays as it is.
         requirement, semicolon, marker = line.partition(";")
         print((requirement.replace(">=", "==") if arguments.lowest else requirement) + semicolon + marker)
 

@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def all_the_same(folder: Path) -> bool:
-    """Run the chain locally, on Slurm, and on Slurm with losses; tell whether all made the same tables."""
+    """Run the chain locally, on Slurm, and on Slurm with losses; return whether all made the same tables."""
     # Certificates and the jobs' output lie below the home folder: no file of an earlier command hides a mistake there.
     os.environ["HOME"] = str(folder / "home")
     for name in ("home", "scratch"):
@@ -155,7 +155,7 @@ def leftovers(folder: Path) -> list[str]:
     left = [str(path) for path in folder.glob("scratch/dask-scratch-space/worker-*/**/*") if path.is_file()]
     left += [str(path) for path in folder.glob("home/.lo2dask/tls/*")]
     for path in left:
-        print(f"left behind: {path}")
+        print(f"left after: {path}")
     return left
 
 
@@ -205,13 +205,13 @@ def daemon(command: list[str], folder: Path, ready: Callable[[], object]) -> Ite
 
 
 def said(*command: str) -> str:
-    """Give what a command says; nothing if it fails."""
+    """Return what a command says; nothing if it fails."""
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def wait_until(true: Callable[[], object], seconds: float = 300) -> bool:
-    """Wait until something holds; tell whether it came to that in time."""
+    """Wait until something holds; return whether it came to that in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if true():

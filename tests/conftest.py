@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="session")
 def tiny_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs with one error case each, some 0.9 MB; tests only read it."""
-    from lo2dask.synth import write_tree
+    from lo2dask.synthesis import write_tree
 
     out = tmp_path_factory.mktemp("tiny") / "tree"
     write_tree(SynthOptions(out=out, scale=0.02, runs=2, errors_per_run=1, jobs=1))
@@ -31,7 +31,7 @@ def tiny_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sample_root() -> Path:
-    """The real slice of LO2: beside the repository, or where LO2DASK_SAMPLE says."""
+    """The real slice of LO2: next to the repository, or where LO2DASK_SAMPLE says."""
     path = Path(os.environ.get("LO2DASK_SAMPLE", REPOSITORY.parent / "shared" / "lo2-sample"))
     if not path.is_dir():
         pytest.skip(f"the real LO2 slice is not at {path}; name its folder with LO2DASK_SAMPLE")
@@ -55,7 +55,7 @@ class Answer:
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Run a command line in this process: ``command("load", "--root", path)``."""
-    from lo2dask.cli import run
+    from lo2dask.cli.main import run
 
     def call(*arguments: object) -> Answer:
         capfd.readouterr()
@@ -70,7 +70,7 @@ def program() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command line in a process of its own, with nothing on standard input."""
 
     def call(*arguments: object, cwd: Path | None = None, **more: object) -> subprocess.CompletedProcess[str]:
-        line: Sequence[str] = [sys.executable, "-c", "from lo2dask.cli import main; main()", *map(str, arguments)]
+        line: Sequence[str] = [sys.executable, "-c", "from lo2dask.cli.main import main; main()", *map(str, arguments)]
         options: dict = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "timeout": 300, **more}
         return subprocess.run(line, cwd=cwd, **options)
 

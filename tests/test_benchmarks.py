@@ -7,9 +7,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lo2dask.domain import ERROR_CASES
 from lo2dask.models.registry import spec
 from lo2dask.schema import MAIN
-from lo2dask.synth.cases import error_case, error_names
+from lo2dask.synthesis.cases import error_case
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -40,7 +41,7 @@ def test_the_injected_error_shows_in_one_service_of_seven(ideal: ModuleType) -> 
 def test_without_a_shift_of_load_an_ideal_reader_knows_the_injected_error_alone(ideal: ModuleType) -> None:
     injected, with_load = ideal.ceilings("v2", 0.1, 4)
     assert with_load.auc == pytest.approx(injected.auc, abs=0.06)
-    called = {error_case(name).service for name in error_names()}
+    called = {error_case(name).service for name in ERROR_CASES}
     assert {service for service, auc in injected.services.items() if auc > 0.5} == called
 
 

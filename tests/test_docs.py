@@ -12,8 +12,8 @@ import click
 import pytest
 import yaml
 
-from lo2dask.cli import all_commands
-from lo2dask.cli_options import OptionsCommand, flags
+from lo2dask.cli.main import all_commands
+from lo2dask.cli.options import OptionsCommand, flags
 from lo2dask.features.glossary import COLUMNS
 from lo2dask.schema import ENHANCED_BOTH, NUMERIC, REPRESENTATIONS
 

@@ -1,1 +1,1 @@
-"""Runs waves of work on Dask, or serially; nothing below this floor knows that Dask exists."""
+"""Runs maps of work on Dask, or serially; nothing below this floor knows that Dask exists."""

@@ -42,7 +42,7 @@ _OPEN = "whoever reaches it can read the logs and run code as you"
 
 @contextlib.contextmanager
 def open_client(options: CommonOptions) -> Iterator[Client]:
-    """Give a client of the cluster that ``--cluster`` names; what was started here ends with the block.
+    """Return a client of the cluster that ``--cluster`` names; what was started here ends with the block.
 
     Workers that are not of this machine have passed the pre-flight when the block begins.
 
@@ -61,7 +61,7 @@ def open_client(options: CommonOptions) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def start_client(name: str, options: ClusterOptions, memory: int = 0) -> Iterator[Client]:
-    """Give a client of the cluster ``name``: local, an address or a file; each worker gets ``memory`` bytes at least.
+    """Return a client of the cluster ``name``: local, an address or a file; each worker gets ``memory`` bytes at least.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def _connected(address: str, options: ClusterOptions) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def _tls_folder(file: Any, options: ClusterOptions) -> Iterator[Path | None]:
-    """Give the folder of certificates for a cluster that crosses machines: the given one, or one of its own."""
+    """Return the folder of certificates for a cluster that crosses machines: the given one, or one of its own."""
     if not file.crosses_machines:
         yield None
     elif isinstance(file, SshFile | SlurmFile) and not file.tls:
@@ -147,9 +147,9 @@ def _tls_folder(file: Any, options: ClusterOptions) -> Iterator[Path | None]:
             yield folder
 
 
-def _warn_of_plain(what: str, mend: str, options: ClusterOptions) -> None:
+def _warn_of_plain(what: str, remedy: str, options: ClusterOptions) -> None:
     if not options.insecure:
-        raise InputError(f"{what} is not protected: {_OPEN}; {mend}, or say --insecure")
+        raise InputError(f"{what} is not protected: {_OPEN}; {remedy}, or say --insecure")
     logger.warning("%s is not protected: %s (--insecure)", what, _OPEN)
 
 

@@ -30,7 +30,7 @@ class ClusterFile:
 
     @property
     def crosses_machines(self) -> bool:
-        """Tell whether its traffic leaves this machine."""
+        """Return whether its traffic leaves this machine."""
         return True
 
     def check(self) -> None:
@@ -104,7 +104,7 @@ class SshFile(ClusterFile):
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmFile(ClusterFile):
-    """Jobs of a Slurm batch system, one worker each; the scheduler runs beside the command."""
+    """Jobs of a Slurm batch system, one worker each; the scheduler runs next to the command."""
 
     workers: int
     memory_limit: str
@@ -204,7 +204,7 @@ def seconds(text: str, where: str) -> int:
 
 
 def lifetime(file: SlurmFile) -> tuple[int, int]:
-    """Give a worker's life and its random spread, in seconds: both together end a tenth before the job does.
+    """Return a worker's life and its random spread, in seconds: both together end a tenth before the job does.
 
     Raises
     ------
@@ -217,7 +217,7 @@ def lifetime(file: SlurmFile) -> tuple[int, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address is this machine's own."""
+    """Return whether an address is this machine's own."""
     return host in ("localhost", "::1", "[::1]") or bool(re.fullmatch(r"127(\.\d+){1,3}", host))
 
 

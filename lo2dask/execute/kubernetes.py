@@ -18,9 +18,9 @@ from distributed import Client
 
 from lo2dask.errors import InputError
 from lo2dask.execute.clusterfile import KubernetesFile, seconds
-from lo2dask.execute.gathering import gather_workers
 from lo2dask.execute.kubernetes_objects import SCHEDULER_PORT, objects
 from lo2dask.execute.tls import security_of
+from lo2dask.execute.workers import gather_workers
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def _client(address: str, file: KubernetesFile, folder: Path) -> Client:
 
 @contextlib.contextmanager
 def _address(file: KubernetesFile) -> Iterator[str]:
-    """Give the scheduler's address: its service from a pod, a forwarded port of the loopback from elsewhere."""
+    """Return the scheduler's address: its service from a pod, a forwarded port of the loopback from elsewhere."""
     service = f"{file.name}-scheduler"
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         yield f"tls://{service}.{file.namespace}.svc:{SCHEDULER_PORT}"

@@ -18,7 +18,7 @@ _SCHEDULER_MEMORY = "2Gi"
 
 
 def objects(file: KubernetesFile, folder: Path) -> list[dict[str, Any]]:
-    """Give the objects, in the order in which they are created; ``folder`` holds the certificates."""
+    """Return the objects, in the order in which they are created; ``folder`` holds the certificates."""
     return [_secret(file, folder), _network_policy(file), _dask_cluster(file)]
 
 

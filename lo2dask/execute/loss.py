@@ -13,7 +13,7 @@ from lo2dask.errors import ClusterError
 
 
 @contextlib.contextmanager
-def losses_told(client: Callable[[], Any]) -> Iterator[None]:
+def translate_cluster_errors(client: Callable[[], Any]) -> Iterator[None]:
     """Turn the loss of the scheduler, or of one worker after another, into a ClusterError.
 
     Raises

@@ -17,7 +17,7 @@ def cores() -> int:
 
 
 def free_memory() -> int:
-    """Give the memory that can still be taken, in bytes: of the machine, or of the container where that is less."""
+    """Return the memory that can still be taken, in bytes: of the machine, or of the container where that is less."""
     machine = psutil.virtual_memory()
     limit = memory_limit()
     if limit >= machine.total:

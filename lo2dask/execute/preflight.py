@@ -48,7 +48,7 @@ class Needs:
 
     @classmethod
     def of(cls, options: CommonOptions) -> "Needs":
-        """Read them off a command's options: those that read a raw tree have ``root`` beside ``output_dir``."""
+        """Read them off a command's options: those that read a raw tree have ``root`` next to ``output_dir``."""
         root, output = getattr(options, "root", None), getattr(options, "output_dir", None)
         budget = getattr(options, "memory_budget", None)
         return cls(
@@ -203,7 +203,7 @@ def _unanswered(request: Request, address: str) -> list[str]:
 
 
 def _skew(now: float, began: float, ended: float) -> float:
-    """Say how far a clock lies outside the time in which it was read, in seconds; behind is negative."""
+    """Say how far a clock lies outside the time in which it was read, in seconds; after is negative."""
     return min(0.0, now - began) + max(0.0, now - ended)
 
 

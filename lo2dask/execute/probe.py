@@ -83,7 +83,7 @@ def examine(request: Request, dask_worker: Worker) -> Finding:
 
 
 def package_versions() -> dict[str, str]:
-    """Give the version of each key package; "" for one that is not installed."""
+    """Return the version of each key package; "" for one that is not installed."""
     return {name: next(filter(None, map(_version, _ALSO_NAMED.get(name, (name,)))), "") for name in PACKAGES}
 
 

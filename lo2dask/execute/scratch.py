@@ -14,7 +14,7 @@ _PREFIX = "lo2dask-"
 
 @contextlib.contextmanager
 def scratch_folder(parent: str | Path = "") -> Iterator[Path]:
-    """Give a new folder in ``parent``, or in the system's own for such things, until the block ends."""
+    """Return a new folder in ``parent``, or in the system's own for such things, until the block ends."""
     place = Path(parent or tempfile.gettempdir())
     clear_scratch(place)
     folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place)
@@ -25,7 +25,7 @@ def scratch_folder(parent: str | Path = "") -> Iterator[Path]:
 
 
 def clear_scratch(parent: Path) -> None:
-    """Remove the scratch folders of this machine's processes that are no more: a killed client cannot do it itself."""
+    """Remove the scratch folders of this machine's processes that have ended: a killed client cannot do it itself."""
     for folder in parent.glob(f"{_PREFIX}*-*"):
         owner = folder.name.removeprefix(_PREFIX).split("-")[0]
         if owner.isdigit() and not psutil.pid_exists(int(owner)):

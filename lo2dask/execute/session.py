@@ -1,4 +1,4 @@
-"""A session runs waves of small records through a function, on a Dask cluster that starts with the first wave."""
+"""A session runs maps of small records through a function, on a Dask cluster that starts with the first map."""
 
 import contextlib
 import functools
@@ -68,8 +68,8 @@ class Session:
         """Count the worker processes; 1 for a serial session."""
         return 1 if self._serial else max(1, len(self.client.nthreads()))
 
-    def wave(self, function: Callable[..., Any], records: Iterable[Any], label: str, **shared: Any) -> list[Any]:
-        """Apply ``function(record, **shared)`` to all records; give the results in the records' order.
+    def map(self, function: Callable[..., Any], records: Iterable[Any], label: str, **shared: Any) -> list[Any]:
+        """Apply ``function(record, **shared)`` to all records; return the results in the records' order.
 
         Each window of records is one Dask bag, one partition a record. Records and results are small: what is large
         lies in files. A failed task raises here; the files of finished ones stay, so that the work can be resumed.
@@ -79,7 +79,7 @@ class Session:
         finished = (
             self._run_serially(function, todo, shared) if self._serial else self._run_bags(function, todo, shared)
         )
-        with self.losses_told():
+        with self.translate_cluster_errors():
             for done, (place, result) in enumerate(finished, 1):
                 results[place] = result
                 for listener in self.listeners:
@@ -89,7 +89,7 @@ class Session:
     def call(self, function: Callable[..., Any], *arguments: Any, label: str = "") -> Any:
         """Run one function on a worker and give its result."""
         # Dask takes a tuple that begins with a function for a task of its own; a partial is plain data to it.
-        return self.wave(_apply, [functools.partial(function, *arguments)], label or function.__name__)[0]
+        return self.map(_apply, [functools.partial(function, *arguments)], label or function.__name__)[0]
 
     def frames(self, function: Callable[..., Any], records: Sequence[Any], label: str, **shared: Any) -> list[Any]:
         """Apply ``function(frame, **shared)`` to one Dask dataframe partition per record; results come in order.
@@ -98,12 +98,12 @@ class Session:
         the one column ``result``. The schema is explicit on both sides, so nothing is ever computed to guess it.
         """
         if self._serial:
-            return self.wave(_as_frame, records, label, inner=function, inner_shared=shared)
+            return self.map(_as_frame, records, label, inner=function, inner_shared=shared)
         window = WINDOW_PER_WORKER * self.workers()
         results: list[Any] = [None] * len(records)
         done = 0
         for start in range(0, len(records), window):
-            with self.losses_told():
+            with self.translate_cluster_errors():
                 for place, result in self._run_frames(function, records[start : start + window], shared):
                     results[start + place] = result
                     done += 1
@@ -112,14 +112,14 @@ class Session:
         return results
 
     @contextlib.contextmanager
-    def losses_told(self) -> Iterator[None]:
+    def translate_cluster_errors(self) -> Iterator[None]:
         """Turn the loss of the cluster in the block into a ClusterError."""
         if self._serial:
             yield
             return
-        from lo2dask.execute.loss import losses_told
+        from lo2dask.execute.loss import translate_cluster_errors
 
-        with losses_told(lambda: self.client):
+        with translate_cluster_errors(lambda: self.client):
             yield
 
     def settle(self, timeout: float = SETTLING_SECONDS) -> int:
@@ -186,7 +186,7 @@ class Session:
 
 @contextlib.contextmanager
 def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
-    """Give the caller's session, which stays open, or one of this command's own, which ends with the block.
+    """Return the caller's session, which stays open, or one of this command's own, which ends with the block.
 
     Raises
     ------

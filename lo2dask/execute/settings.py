@@ -5,7 +5,7 @@ from typing import Any
 import dask
 
 SETTINGS: dict[str, Any] = {
-    # Dask's own MALLOC_TRIM_THRESHOLD_ makes glibc map every large array anew: 15 to 30 % of the time in page faults.
+    # Dask's own MALLOC_TRIM_THRESHOLD_ makes glibc map every large array again: 15 to 30 % of the time in page faults.
     # Tasks run in a thread, whose own arena glibc grows and gives back in pieces: with the main one alone they run as
     # fast as in a process of their own, a sixth faster.
     "distributed.nanny.pre-spawn-environ": {
@@ -46,13 +46,13 @@ def apply_settings() -> None:
 
 
 def wanted_settings() -> dict[str, Any]:
-    """Give those settings that neither a file nor the environment of the user's Dask decides."""
+    """Return those settings that neither a file nor the environment of the user's Dask decides."""
     own = dask.config.collect()
     return {name: value for name, value in SETTINGS.items() if dask.config.get(name, None, config=own) is None}
 
 
 def settings_environ() -> dict[str, str]:
-    """Give the environment that hands the settings to processes started elsewhere.
+    """Return the environment that hands the settings to processes started elsewhere.
 
     It holds these settings alone: a user's whole configuration may name things that no command line should show.
     """

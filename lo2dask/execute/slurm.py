@@ -10,9 +10,9 @@ from distributed import Client
 
 from lo2dask.errors import InputError
 from lo2dask.execute.clusterfile import SlurmFile, lifetime
-from lo2dask.execute.gathering import gather_workers, kept_up
 from lo2dask.execute.settings import settings_environ
 from lo2dask.execute.tls import security_of
+from lo2dask.execute.workers import gather_workers, keep_workers
 from lo2dask.memory import parse_bytes
 
 
@@ -38,13 +38,13 @@ def started(file: SlurmFile, folder: Path | None) -> Iterator[Client]:
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(f"{file.path}: Slurm takes no job: {_reason(error)}") from error
         client = stack.enter_context(Client(cluster, security=security))
-        stack.enter_context(kept_up(lambda: _restore(cluster, file.workers)))
+        stack.enter_context(keep_workers(lambda: _restore(cluster, file.workers)))
         gather_workers(client, file.workers, file)
         yield client
 
 
 def arguments(file: SlurmFile, security: Any) -> dict[str, Any]:
-    """Give SLURMCluster's arguments; unset ones are left to the user's own jobqueue configuration."""
+    """Return SLURMCluster's arguments; unset ones are left to the user's own jobqueue configuration."""
     life, stagger = lifetime(file)
     given = {
         "queue": file.queue,
@@ -73,7 +73,7 @@ def arguments(file: SlurmFile, security: Any) -> dict[str, Any]:
 
 
 def _restore(cluster: Any, jobs: int) -> bool:
-    """Submit jobs for workers that have left; tell whether there was one."""
+    """Submit jobs for workers that have left; return whether there was one."""
     lost = len(cluster.workers) < jobs
     if lost:
         cluster.scale(jobs=jobs)
@@ -81,7 +81,7 @@ def _restore(cluster: Any, jobs: int) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Give the line that Slurm itself has said, out of dask-jobqueue's account of the whole call."""
+    """Return the line that Slurm itself has said, out of dask-jobqueue's account of the whole call."""
     lines = [line.strip() for line in str(error).splitlines()]
     said = [line for line in lines if line.startswith(("sbatch:", "Batch"))]
     return "; ".join(said) or " ".join(lines)

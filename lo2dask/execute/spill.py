@@ -23,7 +23,7 @@ _IN_MEMORY = ("tmpfs", "ramfs")
 
 @contextlib.contextmanager
 def spill_folder(session: Session, shared: Path, need: int) -> Iterator[Path]:
-    """Give an empty folder that all workers reach, with room for ``need`` bytes; it is gone when the block ends.
+    """Return an empty folder that all workers reach, with room for ``need`` bytes; it is gone when the block ends.
 
     ``shared`` is the place below the output folder. What an earlier run left there is removed in any case.
 
@@ -47,21 +47,21 @@ def check_room(session: Session, shared: Path, need: int) -> None:
 
     Raises
     ------
-    InputError : it has not; names the place and the mend.
+    InputError : it has not; names the place and the way out.
     """
     scratch = _scratch(session)
     free = free_bytes(scratch or shared)
     if free is None or free >= need:
         return
-    mend = "name a larger folder with TMPDIR, or as scratch in a cluster file" if scratch else "make room there"
+    remedy = "name a larger folder with TMPDIR, or as scratch in a cluster file" if scratch else "make room there"
     raise InputError(
         f"{scratch or shared}: {format_bytes(free)} free, but counting the tokens takes about {format_bytes(need)} "
-        f"of scratch there; {mend}, or give load a larger --partition-size"
+        f"of scratch there; {remedy}, or give load a larger --partition-size"
     )
 
 
 def _scratch(session: Session) -> Path | None:
-    """Give the scratch folder that all workers reach; None where there is none."""
+    """Return the scratch folder that all workers reach; None where there is none."""
     if session.is_serial:
         scratch = Path(tempfile.gettempdir())
     else:

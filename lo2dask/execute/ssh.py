@@ -9,8 +9,8 @@ from distributed import Client
 
 from lo2dask.errors import InputError
 from lo2dask.execute.clusterfile import SshFile
-from lo2dask.execute.gathering import gather_workers
 from lo2dask.execute.tls import security_of, tls_paths
+from lo2dask.execute.workers import gather_workers
 
 # A scheduler whose command is gone for good must not stay on its host for ever.
 _IDLE_TIMEOUT = "2 hours"
@@ -41,7 +41,7 @@ def started(file: SshFile, folder: Path | None) -> Iterator[Client]:
 
 
 def arguments(file: SshFile, folder: Path | None) -> dict[str, Any]:
-    """Give SSHCluster's arguments."""
+    """Return SSHCluster's arguments."""
     connect: dict[str, Any] = {"port": file.port}
     if file.user:
         connect["username"] = file.user

@@ -41,7 +41,7 @@ def make_certificates(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def temporary_certificates(parent: Path) -> Iterator[Path]:
-    """Give a folder of fresh certificates below ``parent``, which all machines see; it goes with the block."""
+    """Return a folder of fresh certificates below ``parent``, which all machines see; it goes with the block."""
     parent = parent.expanduser()
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
@@ -52,7 +52,7 @@ def temporary_certificates(parent: Path) -> Iterator[Path]:
 
 
 def security_of(folder: Path) -> Security:
-    """Give Dask's security from a folder of certificates.
+    """Return Dask's security from a folder of certificates.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def tls_paths(folder: Path) -> dict[str, str]:
         if not (folder / name).is_file():
             raise InputError(f"--tls-folder {folder}: {name} is missing; make one with: lo2dask cluster certificates")
     if (folder / "key.pem").stat().st_mode & 0o077:
-        raise InputError(f"{folder / 'key.pem'} can be read by others; mend it with: chmod 600 {folder / 'key.pem'}")
+        raise InputError(f"{folder / 'key.pem'} can be read by others; fix it with: chmod 600 {folder / 'key.pem'}")
     roles = ("client", "scheduler", "worker")
     paths = {"tls_ca_file": str(folder / "ca.pem")}
     paths |= {f"tls_{role}_cert": str(folder / "cert.pem") for role in roles}

@@ -51,7 +51,7 @@ class Shares:
 
 
 def fit_boosting(shares: Shares, boosting: Boosting, session: Session) -> Any:
-    """Train on all rows of the files; give the booster with its best rounds.
+    """Train on all rows of the files; return the booster with its best rounds.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def fit_boosting(shares: Shares, boosting: Boosting, session: Session) -> Any:
     from xgboost.core import XGBoostError
 
     for attempt in range(1, TRIES + 1):
-        with session.losses_told():
+        with session.translate_cluster_errors():
             session.settle()
             try:
                 return _train(shares, boosting, session.client)

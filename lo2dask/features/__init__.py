@@ -1,1 +1,1 @@
-"""Text to features: masks, tokens, templates, one row per sequence, vocabulary, matrix."""
+"""What a sequence is turned into: masks, templates, words, trigrams, bags, figures and matrices."""

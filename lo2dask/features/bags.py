@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask import schema
-from lo2dask.features.tokens import TokenCounts, encode_texts, in_order, join_counts, order_texts
-from lo2dask.parse.lines import Ints
+from lo2dask.buffers.arrays import Ints
+from lo2dask.vocabulary.tokens import TokenCounts, encode_texts, in_order, join_counts, order_texts
 
 
 def to_bags(counts: TokenCounts) -> pa.ListArray:
@@ -72,9 +72,9 @@ def read_counts(column: pa.Array | pa.ChunkedArray) -> TokenCounts:
     return from_bags(column) if pa.types.is_struct(column.type.value_type) else from_token_lists(column)
 
 
-def add_slabs(slabs: Sequence[tuple[Ints, TokenCounts]], n_rows: int) -> TokenCounts:
-    """Add the counts of several slabs of a batch; each comes with the row of the batch that its rows belong to."""
-    moved = [TokenCounts(_spread(part.counts, rows, n_rows), part.tokens) for rows, part in slabs]
+def add_blocks(blocks: Sequence[tuple[Ints, TokenCounts]], n_rows: int) -> TokenCounts:
+    """Add the counts of several blocks of a batch; each comes with the row of the batch that its rows belong to."""
+    moved = [TokenCounts(_spread(part.counts, rows, n_rows), part.tokens) for rows, part in blocks]
     if len(moved) == 1:
         return moved[0]
     return (

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import Codes, Ints, Words, compiled, copy_text, same_text
-from lo2dask.parse.scan import equal_bytes, first_byte
+from lo2dask.buffers.arrays import Codes, Ints, U64s
+from lo2dask.buffers.kernels import compiled, copy_text, equal_bytes, first_byte, same_text
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -20,7 +20,7 @@ _KINDS = np.zeros(256, dtype=np.int64)
 _KINDS[list(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")] = _WORD
 _KINDS[list(b"0123456789abcdefABCDEF")] |= _HEX
 _KINDS[list(b"0123456789abcdef")] |= _LOW_HEX
-# A UUID: 8, 4, 4 and 4 digits, each group with a dash behind it, then the tail of up to 12.
+# A UUID: 8, 4, 4 and 4 digits, each group with a dash after it, then the tail of up to 12.
 _DASHES, _TAIL, _LONGEST = (8, 13, 18, 23), 24, 36
 # The runs of digits that an identifier may begin with.
 _SHORTEST, _LONGEST_RUN = 5, 8
@@ -77,11 +77,11 @@ def count_gaps(text: Bytes) -> int:
 
 
 @compiled
-def split_words(words: Words, offsets: Ints, borders: Ints, places: Ints, bounds: Ints) -> int:
+def split_words(u64: U64s, offsets: Ints, borders: Ints, places: Ints, bounds: Ints) -> int:
     """Split texts on every space and newline; two of them hold an empty word between them.
 
     A word is the same slice as the word at its place of an earlier text with a like beginning, where the two agree:
-    what one statement of the code wrote differs in few words.
+    what one statement of the code wrote differs in few u64.
 
     Parameters
     ----------
@@ -101,22 +101,22 @@ def split_words(words: Words, offsets: Ints, borders: Ints, places: Ints, bounds
     borders[0] = 0
     for number in range(len(offsets) - 1):
         at, behind = np.uint64(offsets[number]), np.uint64(offsets[number + 1])
-        kind = (words[at + _EIGHT] ^ words[at + _EIGHT + _EIGHT]) * _MULTIPLIER >> _KIND_BITS
+        kind = (u64[at + _EIGHT] ^ u64[at + _EIGHT + _EIGHT]) * _MULTIPLIER >> _KIND_BITS
         like, likes[kind] = likes[kind], number
         before, last_before = (borders[like], borders[like + 1]) if like >= 0 else (0, 0)
         while True:
             begin = at
-            gaps = equal_bytes(words[at], _SPACES) | equal_bytes(words[at], _NEWLINES)
+            gaps = equal_bytes(u64[at], _SPACES) | equal_bytes(u64[at], _NEWLINES)
             while gaps == _ZERO and at < behind:
                 at += _EIGHT
-                gaps = equal_bytes(words[at], _SPACES) | equal_bytes(words[at], _NEWLINES)
+                gaps = equal_bytes(u64[at], _SPACES) | equal_bytes(u64[at], _NEWLINES)
             at = min(at + first_byte(gaps), behind) if gaps else behind
             same = False
             if before < last_before:
                 place = places[before]
                 other = np.uint64(bounds[0, place])
                 if np.uint64(bounds[1, place]) - other == at - begin:
-                    same = same_text(words, begin, at, words, other)
+                    same = same_text(u64, begin, at, u64, other)
                 before += 1
             if not same:
                 place = found
@@ -132,36 +132,36 @@ def split_words(words: Words, offsets: Ints, borders: Ints, places: Ints, bounds
 
 
 @compiled
-def _uuid_end(words: Words, at: int, end: int) -> int:
+def _uuid_end(u64: U64s, at: int, end: int) -> int:
     """Find where a UUID ends that begins at a place; the place itself if there is none."""
     if at + _TAIL >= end:
         return at
     for place in range(_TAIL):
-        byte = np.uint8(words[at + place])
+        byte = np.uint8(u64[at + place])
         if byte != _DASH if place in _DASHES else not _KINDS[byte] & _HEX:
             return at
     last = at + _TAIL
-    while last < end and last < at + _LONGEST and _KINDS[np.uint8(words[last])] & _HEX:
+    while last < end and last < at + _LONGEST and _KINDS[np.uint8(u64[last])] & _HEX:
         last += 1
     return last if last > at + _TAIL else at
 
 
 @compiled
-def _is(words: Words, at: int, kind: int) -> bool:
-    return _KINDS[np.uint8(words[at])] & kind != 0
+def _is(u64: U64s, at: int, kind: int) -> bool:
+    return _KINDS[np.uint8(u64[at])] & kind != 0
 
 
 @compiled
-def _identifier(words: Words, first: int, begin: int, behind: int, end: int) -> tuple[int, int]:
+def _identifier(u64: U64s, first: int, begin: int, behind: int, end: int) -> tuple[int, int]:
     """Tell what a run of hexadecimal digits in the text ``first`` to ``end`` begins: (placeholder or -1, its end)."""
     is_longest = behind - begin == _LONGEST_RUN
-    before = np.uint8(words[begin - 1]) if begin > first else _SPACE
-    if is_longest and behind < end and np.uint8(words[behind]) == _DASH and not _KINDS[before] & _WORD:
-        last = _uuid_end(words, begin, end)
+    before = np.uint8(u64[begin - 1]) if begin > first else _SPACE
+    if is_longest and behind < end and np.uint8(u64[behind]) == _DASH and not _KINDS[before] & _WORD:
+        last = _uuid_end(u64, begin, end)
         if last > begin:
             return 0, last
     for at in range(begin, behind):
-        if not _is(words, at, _LOW_HEX):
+        if not _is(u64, at, _LOW_HEX):
             return -1, behind
     if before == _AT:
         return 1, behind
@@ -169,8 +169,8 @@ def _identifier(words: Words, first: int, begin: int, behind: int, end: int) -> 
 
 
 @compiled
-def mask_identifiers(words: Words, offsets: Ints, placeholders: Words, copy: Words, ends: Ints) -> None:
-    r"""Copy texts one behind the other, UUIDs, object hashes and hexadecimal identifiers in them replaced, in order.
+def mask_identifiers(u64: U64s, offsets: Ints, placeholders: U64s, copy: U64s, ends: Ints) -> None:
+    r"""Copy texts consecutively, UUIDs, object hashes and hexadecimal identifiers in them replaced, in order.
 
     They are what these match: ``\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{1,12}``,
     ``@[0-9a-f]{5,8}\b`` and ``\b[0-9a-f]{8}\b``. Each begins with a run of five to eight digits that is no part of a
@@ -191,25 +191,25 @@ def mask_identifiers(words: Words, offsets: Ints, placeholders: Words, copy: Wor
         copied = first  # what stands before it is copied or replaced
         at = first + _SHORTEST - 1
         while at < end:
-            if not _is(words, at, _HEX):
+            if not _is(u64, at, _HEX):
                 at += _SHORTEST
                 continue
             begin, behind = at, at + 1
-            while begin > copied and _is(words, begin - 1, _HEX):
+            while begin > copied and _is(u64, begin - 1, _HEX):
                 begin -= 1
-            while behind < end and _is(words, behind, _HEX):
+            while behind < end and _is(u64, behind, _HEX):
                 behind += 1
             at = behind + _SHORTEST
             if behind - begin < _SHORTEST or behind - begin > _LONGEST_RUN:
                 continue
-            if behind < end and _is(words, behind, _WORD) or begin > copied and _is(words, begin - 1, _WORD):
+            if behind < end and _is(u64, behind, _WORD) or begin > copied and _is(u64, begin - 1, _WORD):
                 continue
-            found, last = _identifier(words, first, begin, behind, end)
+            found, last = _identifier(u64, first, begin, behind, end)
             if found >= 0:
-                to = copy_text(words, np.uint64(copied), np.uint64(begin), copy, to)
+                to = copy_text(u64, np.uint64(copied), np.uint64(begin), copy, to)
                 copy[to] = placeholders[found, 0]
                 to += placeholders[found, 1]
-                # The masks behind see a placeholder before what follows: it begins a word.
+                # The masks after see a placeholder before what follows: it begins a word.
                 copied, at = last, last + _SHORTEST - 1
-        to = copy_text(words, np.uint64(copied), np.uint64(end), copy, to)
+        to = copy_text(u64, np.uint64(copied), np.uint64(end), copy, to)
         ends[number] = to

@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import Ints, compiled
+from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.kernels import compiled
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -1,15 +1,15 @@
-"""The figures of each sequence of a batch, added up slab by slab."""
+"""The figures of each sequence of a batch, added up block by block."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
-from lo2dask.features.lines import Slab
-from lo2dask.features.tokens import count_pairs
+from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.features.lines import TextBlock
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
-from lo2dask.parse.lines import Bools, Ints
+from lo2dask.vocabulary.tokens import count_pairs
 
 # "java.lang.RuntimeException: null" or "Caused by: java.sql.SQLException: ...", the first line of a stack trace; an
 # event that continuation lines were merged into has it on a later line of its own.
@@ -44,7 +44,7 @@ class BaseFigures:
         return np.flatnonzero(self.lengths)
 
     def table(self, keys: FileKeys) -> pa.Table:
-        """Give lo2_sequences rows (schema.SEQUENCES) of the files of which a line was kept, in their order."""
+        """Return lo2_sequences rows (schema.SEQUENCES) of the files of which a line was kept, in their order."""
         kept = self.rows()
         timed = self.ends[kept] != NO_TIME
         starts, ends = np.where(timed, self.starts[kept], 0), np.where(timed, self.ends[kept], 0)
@@ -68,14 +68,14 @@ class TextFigures:
         self.threads: list[set[str]] = [set() for _ in range(n_sequences)]
         self.errors: list[dict[str, int]] = [{} for _ in range(n_sequences)]
 
-    def add(self, events: pa.Table, slab: Slab, rows: Ints) -> None:
-        """Add a slab's event rows; ``rows`` is the batch's row of each of the slab's sequences."""
-        of_line = rows[slab.sequence]
+    def add(self, events: pa.Table, block: TextBlock, rows: Ints) -> None:
+        """Add a block's event rows; ``rows`` is the batch's row of each of the block's sequences."""
+        of_line = rows[block.sequence]
         # A sequence's lines follow one another, so each run of them is summed at once.
         runs = np.flatnonzero(np.diff(of_line, prepend=-1))
         for name in ("e_words_len", "e_trigrams_len"):
             np.add.at(self.sums[name], of_line[runs], np.add.reduceat(events[name].to_numpy().astype(np.int64), runs))
-        self._add_exceptions(slab, of_line)
+        self._add_exceptions(block, of_line)
         for row, thread, _ in _pairs(events["thread"], of_line, None):
             self.threads[row].add(thread)
         is_error = _equals(events["level"], "ERROR")
@@ -84,7 +84,7 @@ class TextFigures:
             self.sums["n_error"][row] += count
 
     def columns(self, rows: Ints, sequences: pa.Table) -> dict[str, pa.Array]:
-        """Give the columns of schema.FEATURES (but n_templates), first_exception and errors_by_logger.
+        """Return the columns of schema.FEATURES (but n_templates), first_exception and errors_by_logger.
 
         ``rows`` are the batch's rows of the sequences in ``sequences`` (schema.SEQUENCES).
         """
@@ -104,15 +104,15 @@ class TextFigures:
             ),
         }
 
-    def _add_exceptions(self, slab: Slab, of_line: Ints) -> None:
-        names = pc.extract_regex(slab.bodies, _EXCEPTION).field("name")
-        thrown = pc.count_substring_regex(slab.bodies, _EXCEPTION).to_numpy()[slab.line]
+    def _add_exceptions(self, block: TextBlock, of_line: Ints) -> None:
+        names = pc.extract_regex(block.bodies, _EXCEPTION).field("name")
+        thrown = pc.count_substring_regex(block.bodies, _EXCEPTION).to_numpy()[block.line]
         at = np.flatnonzero(thrown)
         np.add.at(self.sums["n_exception"], of_line[at], thrown[at])
         found, first = np.unique(of_line[at], return_index=True)
         for row, place in zip(found.tolist(), at[first].tolist(), strict=True):
             if self.first_exception[row] is None:
-                self.first_exception[row] = names[int(slab.line[place])].as_py()
+                self.first_exception[row] = names[int(block.line[place])].as_py()
 
 
 _SUMS = ("e_words_len", "e_trigrams_len", "n_error", "n_exception")

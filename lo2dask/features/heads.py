@@ -1,6 +1,6 @@
-"""The heads of a slab's lines, ``HH:MM:SS.mmm [thread]  correlation-id``, field by field.
+"""The heads of a block's lines, ``HH:MM:SS.mmm [thread]  correlation-id``, field by field.
 
-A field's distinct values are few beside the lines: what a head holds is taken from them, and counts travel by sparse
+A field's distinct values are few next to the lines: what a head holds is taken from them, and counts travel by sparse
 products. No head is looked at line by line but where it meets the statement.
 """
 
@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, row_texts, whole
+from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.buffers.padded import text_bytes
 from lo2dask.features.words import count_words
-from lo2dask.parse.lines import Bools, Ints, text_bytes
 from lo2dask.sources.names import DAY_MS
+from lo2dask.vocabulary.tokens import TokenCounts, count_pairs, distinct, row_texts, whole
 
 _CLOCK_SIZE = len("HH:MM:SS.mmm")
 _SPACE = ord(" ")
@@ -52,14 +53,14 @@ class Heads:
 
     def words(self) -> list[TokenCounts]:
         """Count the words of the heads, field by field: (sequences x words)."""
-        # Of the two spaces behind a thread, the second ends an empty word.
+        # Of the two spaces after a thread, the second ends an empty word.
         framed = pc.binary_join_element_wise("[", self.threads.tokens, "] ", "")
         return [self.times, count_words(framed, self.threads.counts), self.ids]
 
     def texts(self, statements: pa.Array, statement: Ints) -> list[TokenCounts]:
         """Cut the heads into texts of which each window of three bytes belongs to just one: (sequences x texts).
 
-        ``statement`` numbers the text behind each head in ``statements``; the last windows reach into it.
+        ``statement`` numbers the text after each head in ``statements``; the last windows reach into it.
         """
         return [
             TokenCounts(self.times.counts, row_texts(self._framed_times())),

@@ -1,6 +1,6 @@
-"""One slab of event rows to what all features come from: its distinct statements, normalised lines and their counts.
+"""One block of event rows to what all features come from: its distinct statements, normalised lines and their counts.
 
-Identifiers stand almost all in a line's head (time, thread, correlation id) or are masked, so a slab of 64 MB has a
+Identifiers stand almost all in a line's head (time, thread, correlation id) or are masked, so a block of 64 MB has a
 few hundred distinct normalised lines: everything textual is done on those, and counts travel by sparse products.
 """
 
@@ -12,24 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.heads import Heads
 from lo2dask.features.masks import Mask, normalise
-from lo2dask.features.tokens import TokenCounts, count_pairs, distinct, join_counts, text_sizes, whole
 from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams, count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.parse.columns import copy_messages
-from lo2dask.parse.lines import Bools, Ints
+from lo2dask.vocabulary.tokens import TokenCounts, count_pairs, distinct, join_counts, text_sizes, whole
 
 TIME, CORRELATION = "<TIME>", "<CID>"
 
 
 @dataclass(frozen=True)
-class Slab:
+class TextBlock:
     """The text of some event rows.
 
     ``sequence`` is the row of each line's sequence (0 to ``n_sequences`` - 1). ``statement`` numbers each line's text
-    behind its head in ``statements``, which are distinct within a chunk; ``line`` its whole normalised text in
-    ``lines``, whose part behind the head is ``bodies``.
+    after its head in ``statements``, which are distinct within a chunk; ``line`` its whole normalised text in
+    ``lines``, whose part after the head is ``bodies``.
     """
 
     n_sequences: int
@@ -47,10 +47,10 @@ class Slab:
         return count_pairs(self.sequence, self.line, (self.n_sequences, len(self.lines)))
 
 
-def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
+def read_text(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, TextBlock]:
     """Take the text of event rows (columns seq_id, thread, correlation_id, _statement).
 
-    Returns the batch-wide seq_id codes of the slab's sequences, ascending, and the slab, whose rows follow them.
+    Returns the batch-wide seq_id codes of the block's sequences, ascending, and the block, whose rows follow them.
     """
     codes, sequence = distinct(_codes(events["seq_id"]))
     statement, statements = _statements(events["_statement"])
@@ -63,33 +63,33 @@ def read_slab(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, Slab]:
     line_kind, line_body = np.divmod(pairs, max(len(bodies.dictionary), 1))
     texts = bodies.dictionary.take(pa.array(line_body))
     lines = pc.binary_join_element_wise(kinds.take(pa.array(line_kind)), texts, "")
-    return codes, Slab(
+    return codes, TextBlock(
         len(codes), sequence, statement, statements, line, lines, texts, headed,
     )  # fmt: skip
 
 
-def masked_counts(slab: Slab) -> dict[str, TokenCounts]:
+def masked_counts(block: TextBlock) -> dict[str, TokenCounts]:
     """Count words and trigrams of the normalised lines by sequence."""
-    trigrams = count_text_trigrams([TokenCounts(slab.by_line, slab.lines)])
+    trigrams = count_text_trigrams([TokenCounts(block.by_line, block.lines)])
     if trigrams is None:
-        wide = count_trigrams(slab.lines)
-        trigrams = TokenCounts((slab.by_line @ wide.counts).tocsr(), wide.tokens)
-    return {"e_words": count_words(slab.lines, slab.by_line), "e_trigrams": trigrams}
+        wide = count_trigrams(block.lines)
+        trigrams = TokenCounts((block.by_line @ wide.counts).tocsr(), wide.tokens)
+    return {"e_words": count_words(block.lines, block.by_line), "e_trigrams": trigrams}
 
 
-def raw_counts(slab: Slab, events: pa.Table) -> dict[str, TokenCounts]:
+def raw_counts(block: TextBlock, events: pa.Table) -> dict[str, TokenCounts]:
     """Count words and trigrams of the lines as they stand, by sequence.
 
-    ``events`` are the slab's rows (columns m_message, m_timestamp, thread, correlation_id).
+    ``events`` are the block's rows (columns m_message, m_timestamp, thread, correlation_id).
     """
-    heads = Heads.of(events, slab.headed, slab.sequence, slab.n_sequences)
-    by_statement = count_pairs(slab.sequence, slab.statement, (slab.n_sequences, len(slab.statements)))
-    words = count_words(slab.statements, by_statement)
-    texts = [TokenCounts(by_statement, slab.statements), *heads.texts(slab.statements, slab.statement[slab.headed])]
+    heads = Heads.of(events, block.headed, block.sequence, block.n_sequences)
+    by_statement = count_pairs(block.sequence, block.statement, (block.n_sequences, len(block.statements)))
+    words = count_words(block.statements, by_statement)
+    texts = [TokenCounts(by_statement, block.statements), *heads.texts(block.statements, block.statement[block.headed])]
     trigrams = count_text_trigrams(texts, words.tokens)
     if trigrams is None:
         messages = whole(copy_messages(events)["m_message"])
-        trigrams = count_line_trigrams(messages, slab.sequence, slab.n_sequences)
+        trigrams = count_line_trigrams(messages, block.sequence, block.n_sequences)
     return {"e_words": join_counts([*heads.words(), words]), "e_trigrams": trigrams}
 
 
@@ -107,7 +107,7 @@ def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa
 
 
 def _statements(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
-    """Number the lines' statements in the statements of all chunks, one behind the other."""
+    """Number the lines' statements in the statements of all chunks, consecutively."""
     starts = np.cumsum([0, *(len(chunk.dictionary) for chunk in column.chunks)])
     codes = [start + chunk.indices.to_numpy() for start, chunk in zip(starts[:-1], column.chunks, strict=True)]
     texts = [pa.array([], pa.string()), *(chunk.dictionary for chunk in column.chunks)]

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from lo2dask.buffers.padded import as_u64, padded_text
+from lo2dask.buffers.slices import encode_slices
 from lo2dask.errors import InputError
 from lo2dask.options import fingerprint
-from lo2dask.parse.lines import as_words, encode_slices, padded_text
 
 # A mask of the user may not be longer: RE2 compiles it to a program whose size is bounded by this.
 LONGEST_PATTERN = 500
@@ -43,7 +44,7 @@ IDENTIFIERS = (
     Mask("object-hash", r"@[0-9a-f]{5,8}\b", "@<HASH>", "LightBasicAuthenticationMechanism@756fad98"),
     Mask("hex-id", r"\b[0-9a-f]{8}\b", "<HEX>", "Load:66c2c2bd"),
 )
-# The identifiers come first, the most frequent before the others: behind them a slab's texts are few.
+# The identifiers come first, the most frequent before the others: after them a block's texts are few.
 MASKS = (
     *IDENTIFIERS,
     Mask("code", r"(\bcode ?= ?)[A-Za-z0-9_-]{22}", r"\1<CODE>", "code = keNUio1dQP-rs6SyE15iUw"),
@@ -72,7 +73,7 @@ MASKS = (
 
 
 def load_masks(mask_file: Path | None) -> tuple[Mask, ...]:
-    """Give the masks to use: the built-in ones, with those of a YAML file added before the number mask or replaced.
+    """Return the masks to use: the built-in ones, with those of a YAML file added before the number mask or replaced.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def _mask_identifiers(texts: pa.Array) -> pa.DictionaryArray:
     ends = np.empty(len(texts), dtype=np.int64)
     names = [mask.replacement.removeprefix("@").encode() for mask in IDENTIFIERS]
     placeholders = np.array([[int.from_bytes(name, "little"), len(name)] for name in names], dtype=np.uint64)
-    mask_identifiers(as_words(text), offsets, placeholders, as_words(copy, writeable=True), ends)
+    mask_identifiers(as_u64(text), offsets, placeholders, as_u64(copy, writeable=True), ends)
     return encode_slices(copy, np.append(0, ends)[:-1], ends)
 
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask import schema
+from lo2dask.buffers.arrays import Ints
 from lo2dask.features.bags import read_counts
-from lo2dask.parse.lines import Ints
 
 Moments = list[tuple[int, int, int]]
 _FIXED = 1000
@@ -23,7 +23,7 @@ _FIXED = 1000
 class Columns:
     """The columns of a model's matrix.
 
-    ``tokens`` maps a representation (words, trigrams, templates) to its tokens in column order; behind them stand the
+    ``tokens`` maps a representation (words, trigrams, templates) to its tokens in column order; after them stand the
     ``numeric`` columns, each divided by its ``scale`` (its standard deviation over the training part) and not centred,
     so that zeros stay unstored.
     """
@@ -52,7 +52,7 @@ class Columns:
         return [*(schema.REPRESENTATIONS[kind] for kind in self.tokens), *self.numeric]
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the columns as plain types, for a bundle."""
+        """Return the columns as plain types, for a bundle."""
         tokens = {kind: values.to_pylist() for kind, values in self.tokens.items()}
         return {"tokens": tokens, "numeric": list(self.numeric), "scale": list(self.scale)}
 

@@ -8,30 +8,30 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from lo2dask import schema
-from lo2dask.features.bags import add_slabs, to_bags
-from lo2dask.features.lines import read_slab
+from lo2dask.buffers.arrays import Ints
+from lo2dask.features.bags import add_blocks, to_bags
+from lo2dask.features.lines import read_text
 from lo2dask.features.masks import Mask
-from lo2dask.features.tokens import TokenCounts
 from lo2dask.features.words import count_words
-from lo2dask.parse.lines import Ints
+from lo2dask.vocabulary.tokens import TokenCounts
 
 STARTUP = pa.schema([pa.field("seq_id", pa.string()), pa.field("e_words", schema.BAG)])
 
 
 class StartupWords:
-    """Counts the words of the first lines of each file of a batch, slab by slab."""
+    """Counts the words of the first lines of each file of a batch, block by block."""
 
     def __init__(self, n_files: int, masks: tuple[Mask, ...]) -> None:
         """Begin with no line of any of the batch's files."""
         self._n_files, self._masks = n_files, masks
-        self._slabs: list[tuple[Ints, TokenCounts]] = []
+        self._blocks: list[tuple[Ints, TokenCounts]] = []
 
     def add(self, heads: Sequence[pa.Table]) -> None:
         """Add first lines (parse.columns.text_columns), whose seq_id codes are the numbers of the batch's files."""
         if heads:
-            rows, slab = read_slab(pa.concat_tables(heads).unify_dictionaries(), self._masks)
-            self._slabs.append((rows, count_words(slab.lines, slab.by_line)))
+            rows, block = read_text(pa.concat_tables(heads).unify_dictionaries(), self._masks)
+            self._blocks.append((rows, count_words(block.lines, block.by_line)))
 
     def bags(self) -> pa.ListArray:
-        """Give one bag (schema.BAG) for each file."""
-        return to_bags(add_slabs(self._slabs, self._n_files))
+        """Return one bag (schema.BAG) for each file."""
+        return to_bags(add_blocks(self._blocks, self._n_files))

@@ -1,4 +1,4 @@
-"""The column ``_statement``: the text behind each line's head, encoded while its chunk lies in the CPU's cache.
+"""The column ``_statement``: the text after each line's head, encoded while its chunk lies in the CPU's cache.
 
 A statement is what the code wrote, "LEVEL logger method - message", or the whole line where there is no head.
 """
@@ -8,10 +8,13 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from lo2dask.features.tokens import text_sizes, whole
+from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.padded import padded, text_bytes
+from lo2dask.buffers.slices import encode_slices
+from lo2dask.formats.lo2 import HEAD_BYTES
 from lo2dask.parse.chunks import CHUNK_BYTES
 from lo2dask.parse.columns import STATEMENT
-from lo2dask.parse.lines import HEAD_BYTES, Ints, encode_slices, padded, text_bytes
+from lo2dask.vocabulary.tokens import text_sizes, whole
 
 
 def with_statements(events: pa.Table) -> pa.Table:
@@ -27,7 +30,7 @@ def with_statements(events: pa.Table) -> pa.Table:
 
 
 def _head_sizes(events: pa.Table) -> Ints:
-    """Give the bytes of each line's head: a line that has one has a thread and a correlation id, if only empty ones."""
+    """Return the bytes of each line's head: a line with one has a thread and a correlation id, if only empty ones."""
     thread = whole(events["thread"])
     sizes = text_sizes(thread) + text_sizes(whole(events["correlation_id"]))
     headed = thread.is_valid().to_numpy(zero_copy_only=False)
@@ -35,7 +38,7 @@ def _head_sizes(events: pa.Table) -> Ints:
 
 
 def _borders(offsets: Ints) -> list[int]:
-    """Cut messages, given by their offsets, into runs of about CHUNK_BYTES of text; give the rows between them."""
+    """Cut messages, given by their offsets, into runs of about CHUNK_BYTES of text; return the rows between them."""
     borders = [0]
     while borders[-1] < len(offsets) - 1:
         end = int(np.searchsorted(offsets, offsets[borders[-1]] + CHUNK_BYTES, side="right")) - 1

@@ -44,7 +44,7 @@ class Templates:
     exceptions: dict[str, str]
 
     def match(self, messages: Sequence[str]) -> list[str]:
-        """Give each normalised message the id of its template, or ``unseen``; nothing is learned."""
+        """Return each normalised message the id of its template, or ``unseen``; nothing is learned."""
         return [self.exceptions.get(message) or self._match_one(message) for message in messages]
 
     def save(self, path: Path) -> None:
@@ -52,7 +52,7 @@ class Templates:
         write_json(path, self.to_plain())
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the templates as plain types."""
+        """Return the templates as plain types."""
         ids, texts = list(self.ids), list(self.texts)
         return {"settings": SETTINGS, "ids": ids, "texts": texts, "exceptions": self.exceptions}
 
@@ -96,7 +96,7 @@ class Templates:
 
 
 def mine_templates(messages: Iterable[str]) -> tuple[Templates, dict[str, str]]:
-    """Mine the distinct messages in sorted order; give the frozen templates and each message's template id."""
+    """Mine the distinct messages in sorted order; return the frozen templates and each message's template id."""
     ordered = sorted(set(messages))
     drain = _new_drain()
     clusters = {message: drain.add_log_message(to_drain(message))[0].cluster_id for message in ordered}

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask import schema
-from lo2dask.features.bags import add_slabs, coded_bags
+from lo2dask.buffers.arrays import Ints
+from lo2dask.features.bags import add_blocks, coded_bags
 from lo2dask.features.figures import TextFigures
-from lo2dask.features.lines import Slab, masked_counts, raw_counts, read_slab
+from lo2dask.features.lines import TextBlock, masked_counts, raw_counts, read_text
 from lo2dask.features.masks import Mask
-from lo2dask.features.tokens import TokenCounts
-from lo2dask.features.vocabulary import count_tokens
-from lo2dask.parse.lines import Ints
+from lo2dask.vocabulary.limits import count_tokens
+from lo2dask.vocabulary.tokens import TokenCounts
 
-# Counts of so many slabs are added up as they come, so that one huge log does not pile them up.
-MOST_SLABS = 3
+# Counts of so many blocks are added up as they come, so that one huge log does not pile them up.
+MOST_BLOCKS = 3
 LINE_BAG = pa.list_(pa.struct([pa.field("line", pa.int32()), pa.field("count", pa.int32())]))
 LINES = pa.schema(
     [
@@ -47,7 +47,7 @@ _COUNTED = ("e_words", "e_trigrams")
 
 
 def bags_schema(tokens: str) -> pa.Schema:
-    """Give the schema of ``bags``; ``--tokens both`` adds e_words_raw and e_trigrams_raw."""
+    """Return the schema of ``bags``; ``--tokens both`` adds e_words_raw and e_trigrams_raw."""
     return pa.schema([*BAGS, *(schema.ENHANCED_BOTH.field(name) for name in _raw_names(tokens).values())])
 
 
@@ -66,7 +66,7 @@ class TextTables:
 
 @dataclass
 class TextPass:
-    """Takes the slabs of one batch in order.
+    """Takes the blocks of one batch in order.
 
     ``n_files`` bounds the seq_id codes that they may carry; ``tokens`` is masked, raw or both, as ``--tokens`` says.
     """
@@ -87,21 +87,21 @@ class TextPass:
         self.counts = {name: [] for name in (*_COUNTED, *_raw_names(self.tokens).values())}
 
     def add(self, events: pa.Table) -> None:
-        """Take a slab of event rows (schema.EVENTS with dictionary-encoded seq_id, and ``_statement``)."""
+        """Take a block of event rows (schema.EVENTS with dictionary-encoded seq_id, and ``_statement``)."""
         if events.num_rows == 0:
             return
-        rows, slab = read_slab(events, self.masks)
-        for name, counts in self._count(events, slab):
+        rows, block = read_text(events, self.masks)
+        for name, counts in self._count(events, block):
             self.counts[name].append((rows, counts))
-            if len(self.counts[name]) > MOST_SLABS:
-                self.counts[name] = [(np.arange(self.n_files), add_slabs(self.counts[name], self.n_files))]
-        self.figures.add(events, slab, rows)
-        self._add_lines(events, slab, rows)
+            if len(self.counts[name]) > MOST_BLOCKS:
+                self.counts[name] = [(np.arange(self.n_files), add_blocks(self.counts[name], self.n_files))]
+        self.figures.add(events, block, rows)
+        self._add_lines(events, block, rows)
 
     def tables(self, sequences: pa.Table, rows: Ints) -> TextTables:
-        """Give the batch's tables; ``rows`` are the file numbers of the rows of ``sequences`` (schema.SEQUENCES)."""
+        """Return the batch's tables; ``rows`` are the file numbers of the rows of ``sequences`` (schema.SEQUENCES)."""
         figures = self.figures.columns(rows, sequences)
-        added = {name: add_slabs(parts, self.n_files) for name, parts in self.counts.items()}
+        added = {name: add_blocks(parts, self.n_files) for name, parts in self.counts.items()}
         if len(rows) < self.n_files:
             added = {name: TokenCounts(found.counts[rows], found.tokens) for name, found in added.items()}
         bags = {name: coded_bags(found) for name, found in added.items()}
@@ -114,27 +114,27 @@ class TextPass:
             [count_tokens(found) for found in added.values()],
         )
 
-    def _count(self, events: pa.Table, slab: Slab) -> Iterator[tuple[str, TokenCounts]]:
-        """Count a slab's words and trigrams by bag column; one after the other, so that few are held at once."""
+    def _count(self, events: pa.Table, block: TextBlock) -> Iterator[tuple[str, TokenCounts]]:
+        """Count a block's words and trigrams by bag column; one after the other, so that few are held at once."""
         if self.tokens != "raw":
-            yield from masked_counts(slab).items()
+            yield from masked_counts(block).items()
         if self.tokens != "masked":
             names = _raw_names(self.tokens)
-            yield from ((names.get(name, name), counts) for name, counts in raw_counts(slab, events).items())
+            yield from ((names.get(name, name), counts) for name, counts in raw_counts(block, events).items())
 
-    def _add_lines(self, events: pa.Table, slab: Slab, rows: Ints) -> None:
-        """Number the slab's normalised lines within the batch and count them by sequence."""
-        texts = zip(slab.lines.to_pylist(), slab.bodies.to_pylist(), strict=True)
+    def _add_lines(self, events: pa.Table, block: TextBlock, rows: Ints) -> None:
+        """Number the block's normalised lines within the batch and count them by sequence."""
+        texts = zip(block.lines.to_pylist(), block.bodies.to_pylist(), strict=True)
         number = np.array([self.numbers.setdefault(pair, len(self.numbers)) for pair in texts], dtype=np.int64)
-        by_line = slab.by_line.tocoo()
+        by_line = block.by_line.tocoo()
         self.by_line.append((rows[by_line.row], number[by_line.col], by_line.data.astype(np.int64)))
         earliest = np.full(len(number), _LATEST)
         stamps = events["m_timestamp"].cast(pa.int64()).fill_null(_LATEST).to_numpy()
-        np.minimum.at(earliest, slab.line, stamps)
+        np.minimum.at(earliest, block.line, stamps)
         for line, stamp in zip(number.tolist(), earliest.tolist(), strict=True):
             self.first_seen[line] = min(stamp, self.first_seen.get(line, _LATEST))
         if self.keep_codes:
-            self.line_events.append(number[slab.line].astype(np.int32))
+            self.line_events.append(number[block.line].astype(np.int32))
 
     def _line_bags(self, rows: Ints) -> pa.Array:
         """Build the list column of (line number, count) of each sequence."""
@@ -164,8 +164,8 @@ class TextPass:
 
 
 def _raw_names(tokens: str) -> dict[str, str]:
-    """Give the columns of raw bags where masked ones have the main names: main column -> raw one."""
-    return dict(zip(_COUNTED, schema.BESIDE.values(), strict=True)) if tokens == "both" else {}
+    """Return the columns of raw bags where masked ones have the main names: main column -> raw one."""
+    return dict(zip(_COUNTED, schema.RAW.values(), strict=True)) if tokens == "both" else {}
 
 
 _LATEST = int(np.iinfo(np.int64).max)

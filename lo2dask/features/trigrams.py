@@ -1,6 +1,6 @@
 """Trigrams of texts, counted by sequence without one string a trigram.
 
-The bytes that occur in a slab are numbered (ASCII logs have some 85), so a trigram is a number below 85^3, and a
+The bytes that occur in a block are numbered (ASCII logs have some 85), so a trigram is a number below 85^3, and a
 sequence's trigrams are counted in a table that fits the CPU's cache. Lines that are not ASCII are counted by
 characters, one by one.
 """
@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from lo2dask.features.tokens import TokenCounts, count_pairs, encode_texts, in_order, join_counts, unpack_trigrams
-from lo2dask.parse.lines import Bytes, Codes, Ints, text_bytes
+from lo2dask.buffers.arrays import Bytes, Codes, Ints
+from lo2dask.buffers.padded import text_bytes
+from lo2dask.vocabulary.tokens import TokenCounts, count_pairs, encode_texts, in_order, join_counts, unpack_trigrams
 
 NEWLINE = 0x0A
 # What parts words.
@@ -27,7 +28,7 @@ class Alphabet:
     """The bytes that occur: ``letters`` maps a number to its byte.
 
     The window of the numbers a, b, c of n has the cell ``(a * n + b) * n + c``. ``numbers`` maps each of the 256 bytes
-    to its number, and has n behind them.
+    to its number, and has n after them.
     """
 
     numbers: npt.NDArray[np.uint64]
@@ -49,7 +50,7 @@ class Alphabet:
 
     @property
     def is_ascii(self) -> bool:
-        """Tell whether all bytes are ASCII."""
+        """Return whether all bytes are ASCII."""
         return self.letters.max(initial=0) < 0x80
 
     @property
@@ -73,7 +74,7 @@ class _Slices:
     indptr: npt.NDArray[np.int32]
 
     def row(self, number: int) -> Ints:
-        """Give the slices of a row."""
+        """Return the slices of a row."""
         return self.bounds[:, self.indptr[number] : self.indptr[number + 1]]
 
 
@@ -126,7 +127,7 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
     """Count the windows of all parts' slices by row: (rows x trigrams)."""
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import add_windows
-    from lo2dask.features.compiled_counts import take_counts
+    from lo2dask.vocabulary.compiled_counts import take_counts
 
     table, cells, seen = np.zeros((3, alphabet.size), dtype=np.int32)
     found, counts = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
@@ -145,7 +146,7 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
 
 def _gather(counts: sparse.csr_matrix, seen: Codes, alphabet: Alphabet) -> TokenCounts:
     """Leave those of an alphabet's trigrams that were seen: (rows x trigrams); both stand in the same order."""
-    from lo2dask.features.compiled_counts import renumber
+    from lo2dask.vocabulary.compiled_counts import renumber
 
     present = np.flatnonzero(seen)
     packed = alphabet.packed(present)

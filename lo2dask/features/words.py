@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from lo2dask.features.tokens import TokenCounts
-from lo2dask.parse.lines import as_words, encode_slices, padded_text
+from lo2dask.buffers.padded import as_u64, padded_text
+from lo2dask.buffers.slices import encode_slices
+from lo2dask.vocabulary.tokens import TokenCounts
 
 
 def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> TokenCounts:
@@ -15,13 +16,13 @@ def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> Tok
     """
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import count_gaps, split_words
-    from lo2dask.features.compiled_counts import count_codes
+    from lo2dask.vocabulary.compiled_counts import count_codes
 
     text, offsets = padded_text(texts)
     room = len(texts) + count_gaps(text)
     places, borders = np.empty(room, dtype=np.int64), np.empty(len(texts) + 1, dtype=np.int64)
     bounds = np.empty((2, room), dtype=np.int64)
-    encoded = encode_slices(text, *bounds[:, : split_words(as_words(text), offsets, borders, places, bounds)])
+    encoded = encode_slices(text, *bounds[:, : split_words(as_u64(text), offsets, borders, places, bounds)])
     codes, width = encoded.indices.to_numpy()[places], len(encoded.dictionary)
     rows = sparse.identity(len(texts), np.int32, format="csr") if by_row is None else by_row
     cells = np.empty((2, int(np.diff(borders)[rows.indices].sum())), dtype=np.int32)

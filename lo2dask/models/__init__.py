@@ -1,1 +1,1 @@
-"""Detectors: what they are, how they are fitted, scored, measured and kept; pure functions without Dask."""
+"""The model registry, estimators, fits, scores, splits, measures and bundles."""

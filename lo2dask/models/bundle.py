@@ -1,4 +1,4 @@
-"""A fitted model on disk: a joblib file of a plain dict, with its SHA-256 beside it.
+"""A fitted model on disk: a joblib file of a plain dict, with its SHA-256 next to it.
 
 ``content`` has ``model`` and ``vectorizer`` (objects that load without lo2dask) and what is needed to score: ``key``,
 ``spec`` (plain), ``scoring`` (plain, see score.py), ``columns``, ``options``, ``versions`` and whatever a caller adds.
@@ -45,7 +45,7 @@ def save(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> boo
         if _head(path.read_bytes()[:_HEAD_BYTES]) == {"layout": LAYOUT, "fingerprint": mark} and _intact(path):
             return False
         raise InputError(f"{path} holds another model; give --overwrite-model to replace it, or another path")
-    # joblib.load reads plain pickles; joblib.dump would write an array anew for each of a forest's trees that share it.
+    # joblib.load reads plain pickles; joblib.dump would write a shared array again for each of a forest's trees.
     data = pickle.dumps({"layout": LAYOUT, "fingerprint": mark, **content}, protocol=5)
     # Were it the other way round, a crash in between could leave a bundle whose hash fits the one before.
     hash_path(path).unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def load(path: Path, trust: bool = False) -> dict[str, Any]:
 
 
 def hash_path(path: Path) -> Path:
-    """Name the file beside a bundle that holds its SHA-256, in the form that ``sha256sum -c`` reads."""
+    """Name the file next to a bundle that holds its SHA-256, in the form that ``sha256sum -c`` reads."""
     return path.with_name(path.name + ".sha256")
 
 
@@ -86,12 +86,12 @@ def content_fingerprint(content: Mapping[str, Any]) -> str:
 
 
 def plain_content(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a loaded bundle's content without what ``save`` adds to it."""
+    """Return a loaded bundle's content without what ``save`` adds to it."""
     return {name: value for name, value in content.items() if name not in ("layout", "fingerprint")}
 
 
 def versions() -> dict[str, str | None]:
-    """Give the versions of the packages that a bundle depends on; None for one that is not installed."""
+    """Return the versions of the packages that a bundle depends on; None for one that is not installed."""
     return {name: _version(name) for name in _PACKAGES}
 
 
@@ -123,7 +123,7 @@ def write_model_yml(path: Path, content: Mapping[str, Any], bundle: Path | None 
 
 
 def thresholds(content: Mapping[str, Any]) -> Any:
-    """Give the score above which a bundle's model flags; with one model per service, by service."""
+    """Return the score above which a bundle's model flags; with one model per service, by service."""
     scoring = content["scoring"]
     if not content.get("per_service"):
         return scoring.get("threshold")
@@ -131,7 +131,7 @@ def thresholds(content: Mapping[str, Any]) -> Any:
 
 
 def git_commit() -> str | None:
-    """Give the commit of the working folder's git repository, or None where there is none."""
+    """Return the commit of the working folder's git repository, or None where there is none."""
     try:
         found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

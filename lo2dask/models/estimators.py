@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lo2dask.models.text import codes, strings
+from lo2dask.buffers.columns import codes, strings
 
 State = dict[str, Any]
 Statistics = dict[str, Any]
@@ -46,7 +46,7 @@ class Rows:
         return self.matrix.shape[0]
 
     def take(self, index: Any) -> "Rows":
-        """Give the rows of a slice, a bool mask or an index array."""
+        """Return the rows of a slice, a bool mask or an index array."""
         service = None if self.service is None else np.asarray(strings(self.service), dtype=object)[index]
         distinct = None if self.unknown_distinct is None else self.unknown_distinct[index]
         occurrences = None if self.unknown_occurrences is None else self.unknown_occurrences[index]
@@ -122,7 +122,7 @@ def _rarity(state: State, rows: Rows) -> np.ndarray:
 
 
 def _shares(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Give the share of each stored count in its row, and of each row's unknown tokens; an empty row has none."""
+    """Return the share of each stored count in its row, and of each row's unknown tokens; an empty row has none."""
     data = rows.matrix.data.astype(np.float64)
     total = np.maximum(_per_row(rows.matrix, data) + rows.unknown_occurrences, 1.0)
     return data / np.repeat(total, np.diff(rows.matrix.indptr)), rows.unknown_occurrences / total
@@ -144,7 +144,7 @@ def _shares_sum(rows: Rows) -> Statistics:
 
 
 def _spread(rows: Rows, state: State) -> Statistics:
-    """Give the largest leave-one-out distance of each service's rows: a row against the mean of the others."""
+    """Return the largest leave-one-out distance of each service's rows: a row against the mean of the others."""
     code, names = codes(rows.service)
     distances = _service_distances(state, rows, left_out=True)
     largest = {name: float(distances[code == index].max()) for index, name in enumerate(names)}
@@ -170,7 +170,7 @@ def _drift(state: State, rows: Rows, left_out: bool = False) -> np.ndarray:
 
 
 def _service_distances(state: State, rows: Rows, left_out: bool) -> np.ndarray:
-    """Give each row's distance from its service's mean, less the row itself when it is left out.
+    """Return each row's distance from its service's mean, less the row itself when it is left out.
 
     A service without training normals is compared with the mean of all services.
     """
@@ -196,7 +196,7 @@ def _without(n: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 def _distances(
     matrix: Any, shares: np.ndarray, outside: np.ndarray, rows: np.ndarray, reference: Callable[..., Any], mean: Any
 ) -> np.ndarray:
-    """Give the Jensen-Shannon distance (base 2) of chosen rows from a mean; 1, the most, for a row without tokens.
+    """Return the Jensen-Shannon distance (base 2) of chosen rows from a mean; 1, the most, for a row without tokens.
 
     Only the row's own tokens are touched: of the reference's mass, what lies on other tokens adds half a bit each,
     and so does the row's mass on unknown tokens.

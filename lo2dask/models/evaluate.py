@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lo2dask.models.text import among, strings
+from lo2dask.buffers.columns import among, strings
 
 Measures = dict[str, Any]
 PSI_BINS = 10
@@ -34,11 +34,11 @@ class Scored:
     split: Any
 
     def side(self, name: str) -> "Scored":
-        """Give the rows of one side of the split."""
+        """Return the rows of one side of the split."""
         return self.take(among(self.split, [name]))
 
     def take(self, keep: np.ndarray) -> "Scored":
-        """Give the rows of a bool mask."""
+        """Return the rows of a bool mask."""
         names = (self.service, self.test_case, self.split)
         text = (np.asarray(strings(column), dtype=object)[keep] for column in names)
         return Scored(self.y[keep], self.score[keep], self.label[keep], *text)
@@ -91,7 +91,7 @@ def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:
 
 
 def auc_roc(y: np.ndarray, score: np.ndarray) -> float:
-    """Give the area under the ROC curve: the share of (anomaly, normal) pairs in the right order, ties half."""
+    """Return the area under the ROC curve: the share of (anomaly, normal) pairs in the right order, ties half."""
     y = np.asarray(y, dtype=bool)
     values, place = np.unique(score, return_inverse=True)
     positive = np.bincount(place[y], minlength=len(values))
@@ -103,7 +103,7 @@ def auc_roc(y: np.ndarray, score: np.ndarray) -> float:
 
 
 def average_precision(y: np.ndarray, score: np.ndarray) -> float:
-    """Give the sum over thresholds of the gain in recall times the precision there (no interpolation)."""
+    """Return the sum over thresholds of the gain in recall times the precision there (no interpolation)."""
     values, place = np.unique(-np.asarray(score, dtype=np.float64), return_inverse=True)
     positive = np.bincount(place[np.asarray(y, dtype=bool)], minlength=len(values))
     flagged = np.cumsum(np.bincount(place, minlength=len(values)))
@@ -111,14 +111,14 @@ def average_precision(y: np.ndarray, score: np.ndarray) -> float:
 
 
 def precision_at_k(y: np.ndarray, score: np.ndarray, k: int) -> Measures:
-    """Give the share of anomalies among the k highest scores, ties in row order; k is cut to the number of rows."""
+    """Return the share of anomalies among the k highest scores, ties in row order; k is cut to the number of rows."""
     top = _top(score, k)
     hits = int(np.asarray(y, dtype=bool)[top].sum())
     return {"k": len(top), "anomalies": hits, "precision": _ratio(hits, len(top)) if len(top) else None}
 
 
 def false_positives_at(y: np.ndarray, score: np.ndarray, alpha: float) -> Measures:
-    """Give the normal rows among the highest ceil(alpha * n) scores, over all normal rows."""
+    """Return the normal rows among the highest ceil(alpha * n) scores, over all normal rows."""
     y = np.asarray(y, dtype=bool)
     top = _top(score, math.ceil(alpha * len(y) - 1e-9))
     wrong, normal = int((~y[top]).sum()), int((~y).sum())
@@ -128,7 +128,7 @@ def false_positives_at(y: np.ndarray, score: np.ndarray, alpha: float) -> Measur
 
 
 def stability_index(train: np.ndarray, other: np.ndarray) -> Measures:
-    """Give the population stability index of scores: 10 quantile bins of the training scores, empty ones as 1e-8.
+    """Return the population stability index of scores: 10 quantile bins of the training scores, empty ones as 1e-8.
 
     The sum over bins of (share in training - share in the other) * ln(share in training / share in the other).
     """
@@ -144,7 +144,7 @@ def stability_index(train: np.ndarray, other: np.ndarray) -> Measures:
 
 
 def percentile_threshold(train: np.ndarray, holdout: np.ndarray, percentile: float) -> Measures:
-    """Give the percentile of the hold-out's scores, or of the training's where nothing is held out."""
+    """Return the percentile of the hold-out's scores, or of the training's where nothing is held out."""
     scores, source = (holdout, "holdout") if len(holdout) else (train, "train")
     if not len(scores):
         return {"percentile": percentile, "threshold": None, "source": None, "reason": "no score"}
@@ -157,7 +157,7 @@ def percentile_threshold(train: np.ndarray, holdout: np.ndarray, percentile: flo
 
 
 def leakage_line(model: Measures, baseline: Measures, name: str = "sequence length alone") -> Measures:
-    """Set a model's measures beside a baseline's, with a warning in words when the model is no better.
+    """Set a model's measures next to a baseline's, with a warning in words when the model is no better.
 
     Compared is the mean of auc_roc, average_precision and f1, of those that both have.
     """

@@ -29,7 +29,7 @@ _THREADED = ("rf", "lof", "if")
 
 @dataclass(frozen=True)
 class Setup:
-    """What a fit needs beside its rows.
+    """What a fit needs next to its rows.
 
     ``changes`` are the guard's words. ``stopping_matrix`` and ``stopping_y`` are the rows of the newest training runs
     on which XGBoost's early stopping is decided; without them, or where either side lacks a class, it is off.
@@ -63,7 +63,7 @@ class FitRecord:
     warnings: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the record as plain JSON types."""
+        """Return the record as plain JSON types."""
         return asdict(self) | {"changes": list(self.changes), "warnings": list(self.warnings)}
 
 
@@ -168,7 +168,7 @@ def from_booster(spec: ModelSpec, booster: Any, record: Mapping[str, Any]) -> Fi
 
 
 def prepared(matrix: Any) -> Any:
-    """Give the matrix as csr_matrix, float32, int32 indices, without stored zeros (XGBoost takes those for values)."""
+    """Return a csr_matrix, float32, int32 indices, without stored zeros, which XGBoost takes for values."""
     from scipy.sparse import csr_matrix
 
     matrix = csr_matrix(matrix, dtype=np.float32)
@@ -182,7 +182,7 @@ def prepared(matrix: Any) -> Any:
 
 
 def distinct_rows(matrix: Any) -> np.ndarray:
-    """Give the index of the first of each set of equal rows, in order: int64 (distinct rows,)."""
+    """Return the index of the first of each set of equal rows, in order: int64 (distinct rows,)."""
     seen: dict[tuple[bytes, bytes], int] = {}
     for row in range(matrix.shape[0]):
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])
@@ -199,7 +199,7 @@ def boosting_params(spec: ModelSpec, seed: int) -> tuple[dict[str, Any], int, in
 
 
 def both_classes(y: np.ndarray | None) -> bool:
-    """Tell whether labels have both classes."""
+    """Return whether labels have both classes."""
     return y is not None and bool(np.any(y)) and not bool(np.all(y))
 
 

@@ -14,7 +14,7 @@ ROW_CAPS: Mapping[str, int] = {"lof": 10_000, "oneclass_svm": 10_000}
 
 # Bytes per stored cell and per row that a fit holds at its peak, the sample itself included, and copies of a dense
 # row of all features. CSR float32 with int32 indices is 8 bytes a cell; trees convert to CSC, liblinear and libsvm to
-# 16-byte nodes, L-BFGS keeps some 25 vectors, XGBoost a quantile matrix beside its own CSR.
+# 16-byte nodes, L-BFGS keeps some 25 vectors, XGBoost a quantile matrix next to its own CSR.
 _CELL = {"lr": 24, "dt": 40, "lsvm": 64, "rf": 40, "xgb": 48, "lof": 40, "kmeans": 32, "oneclass_svm": 64, "if": 40}
 _ROW = {"lr": 128, "dt": 256, "lsvm": 128, "rf": 512, "xgb": 256, "lof": 2048, "kmeans": 128, "oneclass_svm": 256}
 _DENSE = {"lr": 40, "kmeans": 12, "lsvm": 12, "xgb": 200}

@@ -141,12 +141,12 @@ REGISTRY: Mapping[str, ModelSpec] = MappingProxyType({**_ENTRIES, **_PAIRS})
 
 
 def names() -> tuple[str, ...]:
-    """Give the 13 named entries in their published order."""
+    """Return the 13 named entries in their published order."""
     return tuple(_ENTRIES)
 
 
 def pairs() -> tuple[str, ...]:
-    """Give every sensible ``<algorithm>_<representation>``."""
+    """Return every sensible ``<algorithm>_<representation>``."""
     return tuple(_PAIRS)
 
 
@@ -168,7 +168,7 @@ def spec(key: str) -> ModelSpec:
 
 
 def is_known(key: str) -> bool:
-    """Tell whether :func:`spec` knows a key; the forest of phase D is no entry."""
+    """Return whether :func:`spec` knows a key; the forest of phase D is no entry."""
     return key in REGISTRY or _of_columns(key) is not None
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lo2dask.buffers.columns import codes
 from lo2dask.models.score import dense_rank
-from lo2dask.models.text import codes
 from lo2dask.schema import is_normal
 
 QUANTILE = 0.95
@@ -108,7 +108,7 @@ def calibrated(score: np.ndarray, service: Any, calibration: Mapping[str, Any]) 
 def _combine(
     rows: RunRows, calibration: Mapping[str, Any]
 ) -> tuple[list[tuple[str, str]], np.ndarray, list[str], np.ndarray]:
-    """Give the keys (run, test case), their scores and top services, and each row's place among the keys."""
+    """Return the keys (run, test case), their scores and top services, and each row's place among the keys."""
     run, run_names = codes(rows.run)
     case, case_names = codes(rows.test_case)
     service, service_names = codes(rows.service)

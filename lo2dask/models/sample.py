@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.models.text import among, strings
+from lo2dask.buffers.columns import among, strings
 
 Candidates = dict[str, list[tuple[int, str]]]
 
@@ -70,7 +70,7 @@ def quotas(total: Mapping[str, int], n: int) -> dict[str, int]:
 
 
 def candidates(seq_ids: Sequence[str], strata: Sequence[str], quotas: Mapping[str, int], seed: int) -> Candidates:
-    """Give one part's smallest hashes of each stratum, at most its quota: {stratum: [(hash, seq_id)]}, sorted."""
+    """Return one part's smallest hashes of each stratum, at most its quota: {stratum: [(hash, seq_id)]}, sorted."""
     found: Candidates = {}
     for stratum, value, seq_id in zip(strata, hashes(seq_ids, seed).tolist(), seq_ids, strict=True):
         found.setdefault(stratum, []).append((value, seq_id))
@@ -102,7 +102,7 @@ class Chosen:
         return {"rows": len(self.seq_ids), "of": total, "seed": seed, "sha256": digest}
 
     def to_table(self) -> pa.Table:
-        """Give the sample as a table with the column seq_id."""
+        """Return the sample as a table with the column seq_id."""
         return pa.table({"seq_id": pa.array(self.seq_ids, pa.string())})
 
 

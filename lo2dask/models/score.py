@@ -19,7 +19,7 @@ drift          distance over the widest among training normals            1
 KMeans' clusters have no names. The anomalous one is that with the larger share of anomalies among the training rows;
 where the training rows are all of one class, the smaller one; at a tie, the second.
 
-``scoring`` is the plain dict that a fit gives beside its model and that a bundle keeps:
+``scoring`` is the plain dict that a fit gives next to its model and that a bundle keeps:
 ``{"algorithm", "threshold", "anomalous_cluster", "occurrences"}``.
 """
 
@@ -66,7 +66,7 @@ def dense_rank(scores: np.ndarray) -> np.ndarray:
 
 
 def natural_threshold(model: Any) -> float:
-    """Give the threshold that only the fitted model knows (lof, oneclass_svm)."""
+    """Return the threshold that only the fitted model knows (lof, oneclass_svm)."""
     return float(-np.ravel(model.offset_)[0])
 
 

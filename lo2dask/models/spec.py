@@ -66,7 +66,7 @@ class ModelSpec:
         return (self.representation,) if self.representation in REPRESENTATIONS else ()
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the entry as plain JSON types, for bundles and records."""
+        """Return the entry as plain JSON types, for bundles and records."""
         nested = {"vectorizer": asdict(self.vectorizer), "params": dict(self.params), "numeric": list(self.numeric)}
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | nested
 

@@ -17,7 +17,6 @@ from lo2dask.options.commands import (
     VerifyOptions,
 )
 from lo2dask.options.common import (
-    SERVICES,
     ClusterOptions,
     CommonOptions,
     EnhancingOptions,
@@ -28,7 +27,6 @@ from lo2dask.options.common import (
 
 __all__ = [
     "DEFAULT_MODELS",
-    "SERVICES",
     "CheckOptions",
     "ClusterOptions",
     "CommonOptions",

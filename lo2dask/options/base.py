@@ -22,7 +22,7 @@ def opt(default: Any, help: str, *, unit: str = "", **extra: Any) -> Any:
     ----------
     default : its only default; ``dataclasses.MISSING`` makes the option required.
     help : one line; the CLI and the README's reference show it.
-    unit : what a number counts ("lines", "rows"), shown behind the default.
+    unit : what a number counts ("lines", "rows"), shown after the default.
     extra : ``choices`` (tuple of str), ``off`` (the CLI's name for "no", where it is not ``--no-<name>``),
         ``minimum``/``maximum`` (numbers, inclusive), ``affects`` (the group of tables that change with this option:
         it goes into that group's fingerprint), ``argument`` (positional on the command line), ``fallback`` (what None
@@ -50,7 +50,7 @@ class Options:
             _check(field, value)
 
     def places(self) -> list[Path]:
-        """Give all paths and URLs among the values."""
+        """Return all paths and URLs among the values."""
         values = (getattr(self, field.name) for field in dataclasses.fields(self) if field.type in _PATHS)
         return [value for value in values if value is not None]
 
@@ -100,7 +100,7 @@ def plain(value: Any) -> Any:
 
 
 def flag_name(name: str) -> str:
-    """Give the command line's form of an option's name: ``if_item`` is ``--if-item``, ``from_`` is ``--from``."""
+    """Return the command line's form of an option's name: ``if_item`` is ``--if-item``, ``from_`` is ``--from``."""
     return "--" + name.rstrip("_").replace("_", "-")
 
 

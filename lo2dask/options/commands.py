@@ -4,9 +4,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from lo2dask.domain import SERVICES
 from lo2dask.options.base import Options, opt
 from lo2dask.options.common import (
-    SERVICES,
     ClusterOptions,
     CommonOptions,
     EnhancingOptions,
@@ -26,7 +26,7 @@ class SynthOptions(Options):
 
     out: Path = opt(REQUIRED, "folder to write; new, empty, or written by synth before", argument=True, local=True)
     runs: int = opt(5, "runs to write", unit="runs", minimum=1)
-    errors_per_run: int = opt(2, "error cases per run beside correct, drawn; negative = all 53", unit="cases")
+    errors_per_run: int = opt(2, "error cases per run in addition to correct, drawn; negative = all 53", unit="cases")
     test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones")
     services: tuple[str, ...] = opt((), "services to write; none given = all seven", choices=SERVICES)
     scale: float = opt(
@@ -68,7 +68,7 @@ class ExtractOptions(Options):
     split: int = opt(1, "chunks to cut the runs into", unit="chunks", minimum=1)
     chunk: int = opt(0, "unpack this chunk alone, from 1; 0 = all, one after another", minimum=0)
     count: int = opt(0, "the first N runs in the order of --mode; 0 = all", unit="runs", minimum=0)
-    errors_per_run: int = opt(-1, "error cases drawn per run beside correct; negative = all", unit="cases")
+    errors_per_run: int = opt(-1, "error cases drawn per run in addition to correct; negative = all", unit="cases")
     jobs: int = opt(0, "processes; 0 = one per core", unit="processes", minimum=0)
     seed: int = opt(42, "seed of every draw")
     dry_run: bool = opt(False, "print what would be unpacked, and how large it is; write nothing")
@@ -116,7 +116,7 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
     )
     report_psi: bool = opt(False, "report the population stability index of training against hold-out scores")
     metrics_dir: Path | None = opt(None, "folder of the measures", fallback="ROOT/metrics")
-    dump_metadata: bool = opt(False, "write model.yml beside the bundle, or in ROOT/models without one")
+    dump_metadata: bool = opt(False, "write model.yml next to the bundle, or in ROOT/models without one")
     save_enhancers: bool = opt(False, "make sure that lo2_sequences_enhanced.parquet is there and current")
     enhancers_output_dir: Path | None = opt(None, "folder of the enhanced table", fallback="ROOT")
     overwrite_enhancers: bool = opt(False, "replace an enhanced table whose content differs")

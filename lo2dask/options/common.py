@@ -8,7 +8,6 @@ from lo2dask.options.base import Options, opt
 
 CONTINUATION_POLICIES = ("fill", "drop", "merge", "keep")
 TOKEN_KINDS = ("masked", "raw", "both")
-SERVICES = ("client", "code", "key", "refresh-token", "service", "token", "user")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +62,14 @@ class LoadingOptions(CommonOptions):
     output_dir: Path = opt(Path("result/lo2"), "folder for all tables")
     runs: int = opt(0, "the first N runs by name; 0 or less = all", unit="runs", affects="load")
     errors_per_run: int = opt(
-        -1, "error cases drawn per run beside correct; negative = all", unit="cases", affects="load"
+        -1, "error cases drawn per run in addition to correct; negative = all", unit="cases", affects="load"
     )
     service_types: tuple[str, ...] = opt(
         (), "services to read, separated by space or comma; none given = all", affects="load"
     )
     single_service: str = opt("", "read this one service only", affects="load")
     single_error_type: str = opt(
-        "", "read one error type beside correct: its name, or random for a drawn one", affects="load"
+        "", "read one error type in addition to correct: its name, or random for a drawn one", affects="load"
     )
     allow_duplicates: bool = opt(
         True, "let several runs draw the same error case", off="--no-duplicates", affects="load"
@@ -107,7 +106,7 @@ class EnhancingOptions(CommonOptions):
     tokens: str = opt(
         "masked",
         "bags from normalised text, from the line as it stands, or both in one pass: e_words_raw and e_trigrams_raw "
-        "then stand beside the normalised ones",
+        "then stand next to the normalised ones",
         choices=TOKEN_KINDS,
         affects="enhance",
     )
@@ -132,7 +131,7 @@ class ForestOptions(CommonOptions):
         "column the forest reads: e_words, e_trigrams, e_event_drain_id, e_words_raw or e_trigrams_raw (of tables "
         "loaded with --tokens both), a numeric column, or none",
     )
-    if_numeric: tuple[str, ...] = opt((), "numeric columns the forest reads beside --if-item, separated by comma")
+    if_numeric: tuple[str, ...] = opt((), "numeric columns of the forest in addition to --if-item, separated by comma")
     if_contamination: float = opt(
         0.1, "share of training rows beyond the threshold", unit="of the rows", minimum=0.0, maximum=0.5
     )

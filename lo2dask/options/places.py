@@ -36,7 +36,7 @@ def to_path(place: str | PurePath) -> Path:
 
 
 def is_local(path: PurePath) -> bool:
-    """Tell whether a path is one of this machine's file system."""
+    """Return whether a path is one of this machine's file system."""
     return isinstance(path, Path)
 
 

@@ -1,1 +1,1 @@
-"""Raw bytes of logs to event rows; pure functions over one chunk, tested without Dask."""
+"""Chunks of bytes become event columns; metric and trace files become tables."""

@@ -10,12 +10,15 @@ from itertools import pairwise
 
 import numpy as np
 
+from lo2dask.buffers.arrays import Bytes
+from lo2dask.buffers.padded import PADDING, padded
 from lo2dask.errors import IntegrityError
-from lo2dask.parse.lines import PADDING, Bytes, padded
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import open_at, read_into
 
 CHUNK_BYTES = 8 << 20
+# Events are written, and their text is counted, in blocks of about so many bytes: it bounds a task's memory.
+BLOCK_BYTES = 64 << 20
 LONGEST_LINE = 1 << 20
 TOO_LONG = ("line too long", f"lines left out, of more than {LONGEST_LINE} bytes: {{}}")
 # A file whose head holds more control bytes than this is no text.
@@ -172,13 +175,13 @@ class _Room:
     """The buffer of a chunk to come, which small files are read into."""
 
     def __init__(self) -> None:
-        # A newline may be missing behind the last line.
+        # A newline may be missing after the last line.
         self._buffer = np.empty(CHUNK_BYTES + 1 + PADDING, dtype=np.uint8)
         self._size = 0
         self.segments: list[Segment] = []
 
     def takes(self, size: int) -> bool:
-        """Tell whether a file of ``size`` bytes goes into the chunk."""
+        """Return whether a file of ``size`` bytes goes into the chunk."""
         return not self.segments or self._size + size < CHUNK_BYTES
 
     def read(self, index: int, file: SourceFile, reading: Reading) -> None:
@@ -200,7 +203,7 @@ class _Room:
             self.segments.append(Segment(index, file, self._size - start, first=True, whole=True))
 
     def chunk(self) -> Chunk:
-        """Give the chunk; nothing more is read into it."""
+        """Return the chunk; nothing more is read into it."""
         buffer = self._buffer[: self._size + PADDING]
         buffer[self._size :] = 0
         buffer.flags.writeable = False

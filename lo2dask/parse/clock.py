@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lo2dask.parse.lines import Bools, Ints
+from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.sources.names import DAY_MS
 
 NO_TIME = int(np.iinfo(np.int64).min)
@@ -23,7 +23,7 @@ def to_timestamps(time_ms: Ints, begin_ms: Ints, heads: Ints) -> Ints:
     -------
     ms since 1970 (UTC), NO_TIME where a line has no time.
     """
-    from lo2dask.parse.compiled import place_times
+    from lo2dask.parse.kernels import place_times
 
     stamps = np.empty(len(time_ms), dtype=np.int64)
     if place_times(time_ms, begin_ms, DAY_MS, NO_TIME, stamps):
@@ -42,13 +42,13 @@ def continue_day(stamps: Ints, last: int) -> Ints:
 
 
 def fill_times(stamps: Ints, heads: Ints, tails: Ints, before: int) -> Ints:
-    """Give a line without a time that of the line above in its file, at a file's head that of the first one below.
+    """Return a line without a time that of the line above in its file, at a file's head that of the first one below.
 
-    ``heads`` and ``tails`` are the rows of the first line and behind the last line of each line's file; ``before`` is
+    ``heads`` and ``tails`` are the rows of the first line and after the last line of each line's file; ``before`` is
     the last time of an earlier block of the first file, NO_TIME if there was none.
     """
     # Compiled code is loaded by the workers that parse, and by no other process.
-    from lo2dask.parse.compiled import fill_gaps
+    from lo2dask.parse.kernels import fill_gaps
 
     filled = np.empty_like(stamps)
     fill_gaps(stamps, heads, tails, before, NO_TIME, filled)

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
+from lo2dask.buffers.arrays import Bools, Bytes, Codes, Ints
+from lo2dask.buffers.slices import encode_slices, views
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.parse.lines import Bools, Bytes, Codes, Ints, KeptLines, encode_slices, views
+from lo2dask.parse.lines import KeptLines
 from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
@@ -48,7 +50,7 @@ class FileKeys:
         )
 
     def columns(self, file: Ints) -> dict[str, pa.Array]:
-        """Give the key columns of rows that belong to the files with these numbers."""
+        """Return the key columns of rows that belong to the files with these numbers."""
         keys = {
             name: pa.DictionaryArray.from_arrays(pa.array(codes.take(file)), values)
             for name, (values, codes) in self.dictionaries.items()
@@ -83,7 +85,7 @@ def text_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
 
 
 def copy_messages(table: pa.Table) -> pa.Table:
-    """Give event rows whose text is their own, as most of Arrow's functions want it."""
+    """Return event rows whose text is their own, as most of Arrow's functions want it."""
     place = table.schema.get_field_index("m_message")
     return table.set_column(place, "m_message", table["m_message"].cast(pa.string()))
 
@@ -140,7 +142,7 @@ def _formed(lines: KeptLines) -> Bools:
 
 
 def _who(buffer: Bytes, lines: KeptLines, formed: Bools) -> dict[str, pa.Array]:
-    """Give thread and correlation id; both are null on a line without a well-formed header."""
+    """Return thread and correlation id; both are null on a line without a well-formed header."""
     header = lines.header
     return {
         "thread": _spread(encode_slices(buffer, *header.thread), header.rows, formed),

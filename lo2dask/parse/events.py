@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from lo2dask.buffers.arrays import Bools, Bytes, Ints
+from lo2dask.buffers.slices import encode_slices
+from lo2dask.formats.header import Header
+from lo2dask.formats.lo2 import scan_headers
 from lo2dask.options import LoadingOptions
 from lo2dask.parse.chunks import LONGEST_LINE, TOO_LONG, Chunk, Counts, Reading, read_chunks
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
@@ -17,17 +21,7 @@ from lo2dask.parse.columns import (
     merge_continuations,
     text_columns,
 )
-from lo2dask.parse.lines import (
-    Bools,
-    Bytes,
-    Header,
-    Ints,
-    KeptLines,
-    Lines,
-    encode_slices,
-    find_lines,
-    scan_headers,
-)
+from lo2dask.parse.lines import KeptLines, Lines, find_lines
 from lo2dask.parse.text import repair_utf8
 
 # The LO2 paper cuts `correct` logs (60 s) to the length of error cases: 1/7.05 of their lines (arXiv 2504.12067).
@@ -102,12 +96,12 @@ class EventParser:
         return self._merge(copy_messages(table)) if self.policy.continuation == "merge" else table
 
     def take_heads(self) -> list[pa.Table]:
-        """Give the heads that were kept since the last call (columns.text_columns), and keep them no longer."""
+        """Return the heads that were kept since the last call (columns.text_columns), and keep them no longer."""
         rows, self.head_rows = self.head_rows, []
         return rows
 
     def finish(self) -> list[pa.Table]:
-        """Give the event that was held back because the next chunk might have gone on with it."""
+        """Return the event that was held back because the next chunk might have gone on with it."""
         return [] if self.unfinished is None else [merge_continuations(self.unfinished)]
 
     def _merge(self, table: pa.Table) -> pa.Table:
@@ -240,7 +234,7 @@ class _Layout:
     total: int = 0
 
     def continues(self, index: int) -> bool:
-        """Tell whether the first line belongs to the file that the chunk before ended in."""
+        """Return whether the first line belongs to the file that the chunk before ended in."""
         return self.first_continues and int(self.file[0]) == index
 
 

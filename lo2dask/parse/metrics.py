@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from lo2dask import schema
-from lo2dask.parse.lines import Ints, as_words, padded, slices
+from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.padded import as_u64, padded
+from lo2dask.buffers.slices import slices
 
 _VALUES = b'"values"'
 _TIME_COLUMNS = ("timestamp", "time", "date", "datetime")
@@ -68,7 +70,7 @@ class MetricSamples:
             self.filled += len(numbers)
 
     def table(self) -> pa.Table:
-        """Give all samples (schema.METRICS, text dictionary-encoded) in the order in which they were added.
+        """Return all samples (schema.METRICS, text dictionary-encoded) in the order in which they were added.
 
         Raises
         ------
@@ -139,7 +141,7 @@ def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
     from lo2dask.parse.samples import read_samples
 
     buffer = padded(data)
-    words = as_words(buffer)
+    words = as_u64(buffer)
     # A sample takes six bytes at least.
     numbers, odd = np.empty(len(data) // 3 + 2), np.empty((3, len(data) // 3 + 2), dtype=np.int64)
     found: list[Found] = []
@@ -157,7 +159,7 @@ def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
             return None
         texts = (odd[0, :strange].copy(), slices(buffer, odd[1, :strange], odd[2, :strange])) if strange else None
         found.append((own, numbers[:count].copy(), texts))
-        # The next series begins behind a comma, or the list ends.
+        # The next series begins after a comma, or the list ends.
         at = close + 1
         mark = _behind_white(data, at)
         if data[mark : mark + 1] == b",":
@@ -215,7 +217,7 @@ def _plain_series(entry: Any) -> Found:
 
 
 def _own_columns(labels: dict[str, Any]) -> Own:
-    """Give name, job and instance, which have their own columns, and all other labels as canonical JSON."""
+    """Return name, job and instance, which have their own columns, and all other labels as canonical JSON."""
     others = {key: value for key, value in labels.items() if key not in _OWN_COLUMNS}
     text = orjson.dumps(others, option=orjson.OPT_SORT_KEYS).decode()
     return str(labels.get("__name__", "")), labels.get("job"), labels.get("instance"), text

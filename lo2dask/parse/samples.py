@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import Ints, Words, compiled
+from lo2dask.buffers.arrays import Ints, U64s
+from lo2dask.buffers.kernels import compiled
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,57 +21,57 @@ _POWERS = 10.0 ** np.arange(_TOP_POWER + 1)
 
 
 @compiled
-def _byte(words: Words, at: np.uint64) -> np.uint8:
-    return np.uint8(words[at])
+def _byte(u64: U64s, at: np.uint64) -> np.uint8:
+    return np.uint8(u64[at])
 
 
 @compiled
-def _skip_white(words: Words, at: np.uint64) -> np.uint64:
+def _skip_white(u64: U64s, at: np.uint64) -> np.uint64:
     """Find the first byte that is no white space; indentation is most of a file."""
     while True:
-        if words[at] == _SPACES:
+        if u64[at] == _SPACES:
             at += _EIGHT
-        elif _byte(words, at) == _SPACE or (_TAB <= _byte(words, at) and _byte(words, at) <= _RETURN):
+        elif _byte(u64, at) == _SPACE or (_TAB <= _byte(u64, at) and _byte(u64, at) <= _RETURN):
             at += _ONE
         else:
             return at
 
 
 @compiled
-def _digits(words: Words, at: np.uint64, number: int, count: int) -> tuple[np.uint64, int, int]:
-    """Read on in a number's digits: the place behind them, the number, and how many digits it has."""
-    byte = _byte(words, at)
+def _digits(u64: U64s, at: np.uint64, number: int, count: int) -> tuple[np.uint64, int, int]:
+    """Read on in a number's digits: the place after them, the number, and how many digits it has."""
+    byte = _byte(u64, at)
     while _ZERO <= byte and byte <= _NINE:
         if count < _MOST_DIGITS:
             number = number * 10 + int(byte - _ZERO)
         count += 1
         at += _ONE
-        byte = _byte(words, at)
+        byte = _byte(u64, at)
     return at, number, count
 
 
 @compiled
-def _read_number(words: Words, at: np.uint64) -> tuple[np.uint64, float, bool]:
-    """Read a number: the place behind it, its value, and whether that is exact."""
-    is_negative = _byte(words, at) == _MINUS
-    if is_negative or _byte(words, at) == _PLUS:
+def _read_number(u64: U64s, at: np.uint64) -> tuple[np.uint64, float, bool]:
+    """Read a number: the place after it, its value, and whether that is exact."""
+    is_negative = _byte(u64, at) == _MINUS
+    if is_negative or _byte(u64, at) == _PLUS:
         at += _ONE
-    at, number, count = _digits(words, at, 0, 0)
+    at, number, count = _digits(u64, at, 0, 0)
     power = 0
-    if _byte(words, at) == _POINT:
+    if _byte(u64, at) == _POINT:
         before = count
-        at, number, count = _digits(words, at + _ONE, number, count)
+        at, number, count = _digits(u64, at + _ONE, number, count)
         power = before - count
     is_exact = 0 < count and count <= _MOST_DIGITS
-    if _byte(words, at) in _EXPONENTS:
+    if _byte(u64, at) in _EXPONENTS:
         at += _ONE
-        is_down = _byte(words, at) == _MINUS
-        if is_down or _byte(words, at) == _PLUS:
+        is_down = _byte(u64, at) == _MINUS
+        if is_down or _byte(u64, at) == _PLUS:
             at += _ONE
-        at, exponent, places = _digits(words, at, 0, 0)
+        at, exponent, places = _digits(u64, at, 0, 0)
         power += -exponent if is_down else exponent
         is_exact = is_exact and 0 < places and places <= 3
-    while _IN_NUMBER[_byte(words, at)]:
+    while _IN_NUMBER[_byte(u64, at)]:
         at += _ONE
         is_exact = False
     if not is_exact or number > _LARGEST or power > _TOP_POWER or power < -_TOP_POWER:
@@ -80,54 +81,54 @@ def _read_number(words: Words, at: np.uint64) -> tuple[np.uint64, float, bool]:
 
 
 @compiled
-def read_samples(words: Words, at: int, numbers: Floats, odd: Ints) -> tuple[int, int, int]:
+def read_samples(u64: U64s, at: int, numbers: Floats, odd: Ints) -> tuple[int, int, int]:
     """Read ``: [[time, "value"], ...]`` from a place on, with white space anywhere.
 
-    The buffer has room for a word behind its end, of which no byte is white or in a number.
+    The buffer has room for a word after its end, of which no byte is white or in a number.
 
     Parameters
     ----------
-    numbers : takes time and value of each sample, one behind the other.
+    numbers : takes time and value of each sample, consecutively.
     odd : 3 x numbers, takes the place in ``numbers``, begin and end of each text that is not read exactly here.
 
     Returns
     -------
-    the place behind the list, -1 where the text is of another shape; how many numbers and how many odd ones there are.
+    the place after the list, -1 where the text is of another shape; how many numbers and how many odd ones there are.
     """
-    place, count, strange = _skip_white(words, np.uint64(at)), 0, 0
-    if _byte(words, place) != _COLON:
+    place, count, strange = _skip_white(u64, np.uint64(at)), 0, 0
+    if _byte(u64, place) != _COLON:
         return -1, 0, 0
-    place = _skip_white(words, place + _ONE)
-    if _byte(words, place) != _OPENING:
+    place = _skip_white(u64, place + _ONE)
+    if _byte(u64, place) != _OPENING:
         return -1, 0, 0
-    place = _skip_white(words, place + _ONE)
-    while _byte(words, place) != _CLOSING:
+    place = _skip_white(u64, place + _ONE)
+    while _byte(u64, place) != _CLOSING:
         if count:
-            if _byte(words, place) != _COMMA:
+            if _byte(u64, place) != _COMMA:
                 return -1, 0, 0
-            place = _skip_white(words, place + _ONE)
-        if _byte(words, place) != _OPENING:
+            place = _skip_white(u64, place + _ONE)
+        if _byte(u64, place) != _OPENING:
             return -1, 0, 0
-        place = _skip_white(words, place + _ONE)
+        place = _skip_white(u64, place + _ONE)
         for quoted in range(2):
             if quoted:
-                place = _skip_white(words, place)
-                if _byte(words, place) != _COMMA:
+                place = _skip_white(u64, place)
+                if _byte(u64, place) != _COMMA:
                     return -1, 0, 0
-                place = _skip_white(words, place + _ONE)
-                if _byte(words, place) != _QUOTE:
+                place = _skip_white(u64, place + _ONE)
+                if _byte(u64, place) != _QUOTE:
                     return -1, 0, 0
                 place += _ONE
             begin = place
-            place, numbers[count], is_exact = _read_number(words, begin)
+            place, numbers[count], is_exact = _read_number(u64, begin)
             if not is_exact:
                 odd[0, strange], odd[1, strange], odd[2, strange] = count, begin, place
                 strange += 1
             count += 1
-        if _byte(words, place) != _QUOTE:
+        if _byte(u64, place) != _QUOTE:
             return -1, 0, 0
-        place = _skip_white(words, place + _ONE)
-        if _byte(words, place) != _CLOSING:
+        place = _skip_white(u64, place + _ONE)
+        if _byte(u64, place) != _CLOSING:
             return -1, 0, 0
-        place = _skip_white(words, place + _ONE)
+        place = _skip_white(u64, place + _ONE)
     return int(np.int64(place)) + 1, count, strange  # signed, as the -1 is

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from lo2dask.buffers.padded import padded
 from lo2dask.parse.chunks import Chunk, Reading, Segment
-from lo2dask.parse.lines import padded
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 

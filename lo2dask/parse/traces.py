@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pc_csv
 
 from lo2dask import schema
-from lo2dask.options import SERVICES
+from lo2dask.domain import SERVICES
 from lo2dask.parse.metrics import MetricError, parse_iso
 
 COLUMNS = {

@@ -83,7 +83,7 @@ def list_cases(run: ArchivedRun) -> list[str]:
 def unpack(run: ArchivedRun, folder: Path, cases: frozenset[str] | None = None) -> Unpacked:
     """Unpack a run's files into a folder, without the archive's top folder; times of change are kept.
 
-    ``cases`` are the test cases to unpack beside what belongs to the whole run; None = all.
+    ``cases`` are the test cases to unpack in addition to what belongs to the whole run; None = all.
     """
     files, size = 0, 0
     refused: list[tuple[str, str]] = []
@@ -120,7 +120,7 @@ def _runs_of(path: Path) -> Iterator[ArchivedRun]:
 
 
 def _stem(name: str) -> str:
-    """Give an archive's name without its suffix; "" for what is no tar."""
+    """Return an archive's name without its suffix; "" for what is no tar."""
     return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), "")
 
 
@@ -171,7 +171,7 @@ def require_end(archive: tarfile.TarFile) -> None:
 
 
 def _place(run: str, name: str) -> tuple[str, ...]:
-    """Give a member's path within its run, as parts."""
+    """Return a member's path within its run, as parts."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     return parts[1:] if parts and parts[0] == run else parts
 

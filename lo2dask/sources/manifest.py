@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lo2dask import schema
+from lo2dask.domain import CORRECT
 from lo2dask.sources.select import Selection
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import is_local, open_read, to_path
@@ -110,7 +111,7 @@ def _chosen_cases(files: list[SourceFile], selection: Selection) -> tuple[str, .
     if not cases:
         cases = {file.test_case for file in files if file.kind in METRIC_KINDS and file.test_case}
     run = files[0].run if files else ""
-    return (schema.NORMAL_CASE, *selection.cases(run, cases))
+    return (CORRECT, *selection.cases(run, cases))
 
 
 def _judge(file: SourceFile, wanted: set[str], selection: Selection) -> tuple[bool, str]:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from lo2dask.options import SERVICES
+from lo2dask.domain import SERVICES
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -30,7 +30,7 @@ class Clock:
 
 
 def is_run_name(name: str) -> bool:
-    """Tell whether a folder's name is one of the published forms of a run's name."""
+    """Return whether a folder's name is one of the published forms of a run's name."""
     return _RUN_NAME.fullmatch(name) is not None
 
 
@@ -49,7 +49,7 @@ def run_clock(name: str) -> Clock:
 
 
 def run_order(name: str) -> tuple[int, str]:
-    """Give the key that sorts runs from oldest to newest: the epoch in the name, then the name."""
+    """Return the key that sorts runs from oldest to newest: the epoch in the name, then the name."""
     numbers = re.findall(r"\d+", name)
     return (int(numbers[-1]) if numbers else -1, name)
 

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from lo2dask.domain import SERVICES
 from lo2dask.errors import InputError
-from lo2dask.options import SERVICES, LoadingOptions
+from lo2dask.options import LoadingOptions
 from lo2dask.schema import is_normal
 
 
@@ -55,7 +56,7 @@ class Selection:
         return tuple(sorted(draw_order(self.seed, run, errors)[: self.errors_per_run]))
 
     def needs_all_runs(self, options: LoadingOptions) -> bool:
-        """Tell whether a run's draw depends on the other runs' draws."""
+        """Return whether a run's draw depends on the other runs' draws."""
         return not options.allow_duplicates and (self.errors_per_run >= 0 or self.error_type == "random")
 
 

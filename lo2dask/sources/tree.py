@@ -46,7 +46,7 @@ class SourceFile:
 
 
 def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
-    """List the runs below a root, sorted as their sequences' ids sort, and the names of what lies beside them.
+    """List the runs below a root, sorted as their sequences' ids sort, and the names of what lies next to them.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
     if not runs:
         raise InputError(_no_run(root, [entry.name for entry in entries]))
     folders = {run.name for run in runs if not run.is_tar}
-    runs = [run for run in runs if not run.is_tar or run.name not in folders]  # unpacked beside its tar
+    runs = [run for run in runs if not run.is_tar or run.name not in folders]  # unpacked next to its tar
     taken = {run.path for run in runs}
     return sorted(runs, key=lambda run: run.name + "__"), [entry.name for entry in entries if entry.path not in taken]
 
@@ -109,7 +109,7 @@ def _no_run(root: Path, names: list[str]) -> str:
 
 
 def _has_service_log(run: str) -> bool:
-    """Tell whether a folder has the shape of a run, whatever its name: a service log in a folder in it."""
+    """Return whether a folder has the shape of a run, whatever its name: a service log in a folder in it."""
     for case in sorted(scan(run), key=lambda entry: entry.name):
         if case.is_dir() and any(log_service(entry.name) for entry in scan(case.path)):
             return True
@@ -117,7 +117,7 @@ def _has_service_log(run: str) -> bool:
 
 
 def _metric_table(run: RunSource) -> list[SourceFile]:
-    """Find the run's table in the published sample's layout, ``metrics/<run>.csv`` beside ``logs/<run>``."""
+    """Find the run's table in the published sample's layout, ``metrics/<run>.csv`` next to ``logs/<run>``."""
     home = to_path(run.path).parent
     table = home.parent / "metrics" / f"{run.name}.csv"
     if home.name != "logs" or not table.is_file():

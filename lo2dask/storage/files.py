@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, flushed to disk, then renamed.
+"""Files that appear whole or not at all: written next to their place, flushed to disk, then renamed.
 
 In an object store there is no rename: there an object is put in one piece, which comes to the same. Local paths go
 the straight way through ``os`` and ``pathlib``; fsspec is not even imported for them.
@@ -58,16 +58,16 @@ class Entry(Protocol):
         """The whole path, or URL."""
 
     def is_dir(self) -> bool:
-        """Tell whether it is a folder."""
+        """Return whether it is a folder."""
 
     def is_file(self) -> bool:
-        """Tell whether it is a file."""
+        """Return whether it is a file."""
 
     def is_symlink(self) -> bool:
-        """Tell whether it is a link."""
+        """Return whether it is a link."""
 
     def stat(self) -> Status:
-        """Give size and time of change."""
+        """Return size and time of change."""
 
 
 class Reader(Protocol):
@@ -88,7 +88,7 @@ class Reader(Protocol):
 
 @contextlib.contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary local path; on success it takes the place of ``path``, on failure it is removed.
+    """Return a temporary local path; on success it takes the place of ``path``, on failure it is removed.
 
     The temporary name is unique, because two copies of a task may run at once. What need not outlive the machine's
     crash is not ``durable``: it is not flushed to disk. Within :func:`flushing_together` it takes its place at the end.
@@ -222,7 +222,7 @@ def read_into(reader: Reader, room: memoryview) -> int:
 
 
 def source_of(path: Path) -> Path | BinaryIO:
-    """Give what joblib and numpy load a file from: a local path as it is, an object as its bytes."""
+    """Return what joblib and numpy load a file from: a local path as it is, an object as its bytes."""
     return path if is_local(path) else io.BytesIO(path.read_bytes())
 
 
@@ -253,7 +253,7 @@ def list_paths(folder: Path, suffix: str) -> list[Path]:
 
 
 def status(path: Path) -> Status:
-    """Give a file's size and time of change.
+    """Return a file's size and time of change.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Give a file a second name, which costs no room where the file system allows it; else copy it."""
+    """Return a file a second name, which costs no room where the file system allows it; else copy it."""
     if is_local(source) != is_local(target):
         copy_file(source, target)
         return
@@ -290,7 +290,7 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def same_content(one: Path, other: Path) -> bool:
-    """Tell whether two files hold the same bytes."""
+    """Return whether two files hold the same bytes."""
     if is_local(one) and is_local(other):
         return filecmp.cmp(one, other, shallow=False)
     if status(one).st_size != status(other).st_size:
@@ -310,7 +310,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Give the free bytes of the disk on which a folder lies, or will lie; None for an object store."""
+    """Return the free bytes of the disk on which a folder lies, or will lie; None for an object store."""
     if not is_local(folder):
         return None
     place = folder.absolute()

@@ -21,7 +21,7 @@ def check_places(places: Iterable[Any]) -> None:
 
     Raises
     ------
-    InputError : a bucket is missing, cannot be reached, or refuses; names it and the mend, and no secret.
+    InputError : a bucket is missing, cannot be reached, or refuses; names it and the way out, and no secret.
     """
     for place in places:
         if place is not None and not is_local(place) and place.protocol in _HOW:
@@ -30,17 +30,17 @@ def check_places(places: Iterable[Any]) -> None:
 
 @functools.cache
 def _check_place(protocol: str, key: str) -> None:
-    name, mend = f"{protocol}://{key.split('/')[0]}", _HOW[protocol]
+    name, remedy = f"{protocol}://{key.split('/')[0]}", _HOW[protocol]
     fs: Any = to_path(name).fs  # type: ignore[attr-defined]
     try:
         _list(fs, key)
     except FileNotFoundError as error:
-        raise InputError(f"{name}: no such bucket; make it, or mend the name") from error
+        raise InputError(f"{name}: no such bucket; make it, or correct the name") from error
     except PermissionError as error:
-        raise InputError(f"{name}: refused ({redact(str(error))}); {mend}") from error
+        raise InputError(f"{name}: refused ({redact(str(error))}); {remedy}") from error
     except _failures(protocol) as error:
         if "credential" in type(error).__name__.lower():
-            raise InputError(f"{name}: no credentials found; {mend}") from error
+            raise InputError(f"{name}: no credentials found; {remedy}") from error
         raise InputError(f"{name}: cannot be reached ({type(error).__name__}: {redact(str(error))})") from error
 
 
@@ -61,7 +61,7 @@ def redact(text: str) -> str:
 
 
 def _failures(protocol: str) -> tuple[type[Exception], ...]:
-    """Name what a store's library raises beside OSError, without importing the others'."""
+    """Name what a store's library raises next to OSError, without importing the others'."""
     if protocol == "s3":
         from botocore.exceptions import BotoCoreError, ClientError
 

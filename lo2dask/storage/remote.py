@@ -28,11 +28,11 @@ class RemoteEntry:
     st_mtime_ns: int
 
     def is_dir(self) -> bool:
-        """Tell whether it is a folder: a common beginning of keys."""
+        """Return whether it is a folder: a common beginning of keys."""
         return self.folder
 
     def is_file(self) -> bool:
-        """Tell whether it is an object."""
+        """Return whether it is an object."""
         return not self.folder
 
     def is_symlink(self) -> bool:
@@ -40,7 +40,7 @@ class RemoteEntry:
         return False
 
     def stat(self) -> "RemoteEntry":
-        """Give size and time of change."""
+        """Return size and time of change."""
         return self
 
     @property
@@ -64,7 +64,7 @@ class RangeReader:
 
     def read(self, size: int) -> bytes:
         """Read up to ``size`` bytes; b"" at the end."""
-        if size <= 0 or self.at_end:  # a store may refuse to be asked for what lies behind
+        if size <= 0 or self.at_end:  # a store may refuse to be asked for what lies after
             return b""
         data: bytes = self.path.fs.cat_file(self.path.path, start=self.position, end=self.position + size)
         self.position += len(data)
@@ -120,7 +120,7 @@ def open_file(path: Any) -> BinaryIO:
 
 @contextmanager
 def uploading(path: Any) -> Iterator[Path]:
-    """Give a local temporary file; on success it is put in the object's place, in one piece."""
+    """Return a local temporary file; on success it is put in the object's place, in one piece."""
     with _scratch() as folder:
         temporary = folder / path.name
         yield temporary
@@ -156,7 +156,7 @@ def _entry(path: Any, info: dict[str, Any]) -> RemoteEntry:
 
 
 def _time_of(info: dict[str, Any]) -> int:
-    """Give an object's time of change in ns; a store that counts whole seconds gets the rest from the content's tag.
+    """Return an object's time of change in ns; a store that counts whole seconds gets the rest from the content's tag.
 
     So an object that is put twice in one second with other content is still noticed.
     """

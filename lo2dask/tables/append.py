@@ -2,7 +2,7 @@
 
 Enhancement learns the template id of each event when the whole tree has been read. To write a part again with one
 column more would cost as much as loading it. But the bytes of a column lie together and the footer says where: they are
-copied as they are, column by column, and a new footer goes behind them. Source of the field numbers:
+copied as they are, column by column, and a new footer goes after them. Source of the field numbers:
 https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
@@ -48,7 +48,7 @@ class Footer:
     data_end: int
 
     def groups(self) -> list[Struct]:
-        """Give the row groups."""
+        """Return the row groups."""
         return self.fields[_ROW_GROUPS][1][1]
 
     def rows(self) -> list[int]:
@@ -127,7 +127,7 @@ def _open(source: Path | pa.Buffer) -> BinaryIO:
 
 
 def _behind(elements: list[Struct], at: int) -> int:
-    """Give the place behind a schema element and all that is below it."""
+    """Return the place after a schema element and all that is below it."""
     end = at + 1
     for _ in range(elements[at][_CHILDREN][1] if _CHILDREN in elements[at] else 0):
         end = _behind(elements, end)

@@ -134,7 +134,7 @@ def columns_buffer(groups: Iterable[pa.Table], schema: pa.Schema) -> pa.Buffer:
 
 @functools.cache
 def _empty_footer(schema: pa.Schema) -> Struct:
-    """Give the footer of a file without rows; the schema's elements are those of Arrow's writer."""
+    """Return the footer of a file without rows; the schema's elements are those of Arrow's writer."""
     return read_footer(io.BytesIO(part_buffer([], schema))).fields
 
 
@@ -147,7 +147,7 @@ def _is_known(kind: pa.DataType) -> bool:
 
 
 def _statistics(column: pa.ChunkedArray) -> Struct | None:
-    """Give a column's null count, least and greatest value."""
+    """Return a column's null count, least and greatest value."""
     nulls: Struct = {3: (I64, column.null_count)}
     if pa.types.is_dictionary(column.type):
         found = column.unify_dictionaries().combine_chunks()

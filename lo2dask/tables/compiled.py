@@ -3,14 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
-from lo2dask.parse.compiled import compiled, copy_text
-from lo2dask.parse.scan import common_bytes
+from lo2dask.buffers.kernels import common_bytes, compiled, copy_text
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
+U64s = npt.NDArray[np.uint64]
 
 _BLOCK, _MINIBLOCK = 128, 32
 _FOUR, _SEVEN, _EIGHT = (np.uint64(n) for n in (4, 7, 8))
@@ -19,16 +18,16 @@ _LOW_SEVEN, _MORE, _ZERO, _ONE = (np.uint64(n) for n in (0x7F, 0x80, 0, 1))
 
 
 @compiled
-def _word(words: Words, at: np.uint64, last: np.uint64) -> np.uint64:
-    """Give the word that begins at a byte of a text; one that begins behind the last whole one is its upper bytes."""
-    return words[at] if at <= last else words[last] >> (_EIGHT * (at - last))
+def _word(u64: U64s, at: np.uint64, last: np.uint64) -> np.uint64:
+    """Return the word that begins at a byte of a text; one that begins after the last whole one is its upper bytes."""
+    return u64[at] if at <= last else u64[last] >> (_EIGHT * (at - last))
 
 
 @compiled
-def put_text(words: Words, size: int, offsets: Codes, valid: Bools, row: int, page: Words) -> tuple[int, int]:
-    """Fill a page with strings from a row on, each behind its length; give the first row left out and the page's size.
+def put_text(u64: U64s, size: int, offsets: Codes, valid: Bools, row: int, page: U64s) -> tuple[int, int]:
+    """Fill a page with strings from a row on, each after its length; return the first row left out and the page's size.
 
-    ``words`` and ``page`` are the words that begin at each byte; the text has ``size`` bytes. Text is copied by whole
+    ``u64`` and ``page`` are the words that begin at each byte; the text has ``size`` bytes. Text is copied by whole
     words where that does not read beyond it; what is written beyond a string the next one writes over. ``valid`` tells
     which strings are not null, and is empty where none is.
     """
@@ -46,14 +45,14 @@ def put_text(words: Words, size: int, offsets: Codes, valid: Bools, row: int, pa
         at += _FOUR
         shift = at - start  # a negative one wraps round, and back
         for place in range(start, end, _EIGHT):
-            page[place + shift] = _word(words, place, last)
+            page[place + shift] = _word(u64, place, last)
         at += length
         row += 1
     return row, int(at)
 
 
 @compiled
-def put_views(words: Words, size: int, views: Words, row: int, page: Words) -> tuple[int, int]:
+def put_views(u64: U64s, size: int, views: U64s, row: int, page: U64s) -> tuple[int, int]:
     """Do what :func:`put_text` does for Arrow's views, all of one buffer; ``views`` holds their words at each byte."""
     at, room, last = _ZERO, np.uint64(len(page) - 1), np.uint64(max(size - 8, 0))
     rows = (len(views) + 7) // 16
@@ -72,31 +71,31 @@ def put_views(words: Words, size: int, views: Words, row: int, page: Words) -> t
             start = views[view + _EIGHT] >> _HALF
             shift = at - start
             for place in range(start, start + length, _EIGHT):
-                page[place + shift] = _word(words, place, last)
+                page[place + shift] = _word(u64, place, last)
         at += length
         row += 1
     return row, int(at)
 
 
 @compiled
-def put_suffixes(words: Words, offsets: Ints, lengths: Codes, page: Words) -> int:
-    """Fill a page with what strings of a padded text do not share with the one before; give the page's size.
+def put_suffixes(u64: U64s, offsets: Ints, lengths: Codes, page: U64s) -> int:
+    """Fill a page with what strings of a padded text do not share with the one before; return the page's size.
 
     The rows of ``lengths`` (2 x strings) take how many bytes each shares, and how many it does not.
     """
     at = before = before_size = _ZERO
     for row in range(len(offsets) - 1):
         start, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
-        shared = common_bytes(words, start, before, min(end - start, before_size))
+        shared = common_bytes(u64, start, before, min(end - start, before_size))
         lengths[0, row], lengths[1, row] = shared, end - start - shared
-        at = copy_text(words, start + shared, end, page, at)
+        at = copy_text(u64, start + shared, end, page, at)
         before, before_size = start, end - start
     return int(at)
 
 
 @compiled
 def put_varint(value: np.uint64, out: Bytes, at: int) -> int:
-    """Write a number seven bits a byte, the lowest first; give the place behind it."""
+    """Write a number seven bits a byte, the lowest first; return the place after it."""
     while value > _LOW_SEVEN:
         out[at] = (value & _LOW_SEVEN) | _MORE
         value >>= _SEVEN
@@ -107,7 +106,7 @@ def put_varint(value: np.uint64, out: Bytes, at: int) -> int:
 
 @compiled
 def put_runs(codes: Codes, width_bytes: int, out: Bytes) -> int:
-    """Write codes as runs: twice the length, then the code in whole bytes; give the size."""
+    """Write codes as runs: twice the length, then the code in whole bytes; return the size."""
     at, row = 0, 0
     while row < len(codes):
         end = row + 1
@@ -152,10 +151,10 @@ def _bit_length(value: np.uint64) -> np.uint64:
 
 
 @compiled
-def put_differences(values: Ints | Codes, out: Bytes, words: Words, at: int) -> int:
-    """Write the first value, and the differences in blocks; give the place behind them.
+def put_differences(values: Ints | Codes, out: Bytes, u64: U64s, at: int) -> int:
+    """Write the first value, and the differences in blocks; return the place after them.
 
-    Differences wrap round at 64 bits, as the format has it. ``words`` are those that begin at each byte of ``out``.
+    Differences wrap round at 64 bits, as the format has it. ``u64`` are those that begin at each byte of ``out``.
     """
     at = put_varint(_zigzag(np.int64(values[0])) if len(values) else _ZERO, out, at)
     steps = np.empty(_BLOCK, dtype=np.uint64)
@@ -183,16 +182,16 @@ def put_differences(values: Ints | Codes, out: Bytes, words: Words, at: int) -> 
                 bits |= step
             width = _bit_length(bits)
             out[widths + mini] = width
-            _put_bits(block, width, words, at)
+            _put_bits(block, width, u64, at)
             at += _MINIBLOCK // 8 * int(width)
     return at
 
 
 @compiled
-def _put_bits(values: Words, width: np.uint64, words: Words, at: int) -> None:
+def _put_bits(values: U64s, width: np.uint64, u64: U64s, at: int) -> None:
     """Write 32 numbers of ``width`` bits from the lowest bit on.
 
-    ``words`` are those that begin at each byte of what is written.
+    ``u64`` are those that begin at each byte of what is written.
     """
     if width == _ZERO:
         return
@@ -201,9 +200,9 @@ def _put_bits(values: Words, width: np.uint64, words: Words, at: int) -> None:
         waiting |= value << bits
         bits += width
         if bits >= _WORD:
-            words[place] = waiting
+            u64[place] = waiting
             place += _EIGHT
             bits -= _WORD
             waiting = value >> (width - bits) if bits > _ZERO else _ZERO
     if bits > _ZERO:  # half a word
-        words[place] = waiting
+        u64[place] = waiting

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lo2dask.parse.lines import as_words, padded_text
+from lo2dask.buffers.padded import as_u64, padded_text
 from lo2dask.tables.thrift import varint
 
 Bytes = npt.NDArray[np.uint8]
@@ -46,20 +46,20 @@ def text_pages(column: pa.StringArray | pa.StringViewArray, size: int = PAGE_BYT
     page = np.empty(max(size, 4 + longest) + 16, dtype=np.uint8)
     row = 0
     while row < len(column):
-        end, size = put(row, as_words(page, writeable=True))
+        end, size = put(row, as_u64(page, writeable=True))
         yield end - row, page[:size]
         row = end
 
 
 def _from_offsets(column: pa.StringArray) -> tuple[int, PutPage]:
-    """Give the longest string's size and how a page is filled with strings that lie one behind the other."""
+    """Return the longest string's size and how a page is filled with strings that lie consecutively."""
     from lo2dask.tables.compiled import put_text
 
     _, offsets, data = column.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
     valid = _truths(column.is_valid()) if column.null_count else np.empty(0, dtype=bool)
     text = _eight(data)
-    return int(np.diff(bounds).max()), partial(put_text, as_words(text), len(text), bounds, valid)
+    return int(np.diff(bounds).max()), partial(put_text, as_u64(text), len(text), bounds, valid)
 
 
 def _from_views(column: pa.StringViewArray) -> tuple[int, PutPage]:
@@ -70,7 +70,7 @@ def _from_views(column: pa.StringViewArray) -> tuple[int, PutPage]:
     views = np.frombuffer(found, dtype=np.uint8)[16 * column.offset : 16 * (column.offset + len(column))]
     text = _eight(data)
     longest = int(views.view(np.int32)[::4].max())
-    return longest, partial(put_views, as_words(text), len(text), as_words(views))
+    return longest, partial(put_views, as_u64(text), len(text), as_u64(views))
 
 
 def _eight(data: pa.Buffer | None) -> Bytes:
@@ -94,7 +94,7 @@ def suffixes(column: pa.StringArray) -> Bytes:
 
     text, offsets = padded_text(column)
     lengths, page = np.empty((2, len(column)), dtype=np.int32), np.empty_like(text)
-    size = put_suffixes(as_words(text), offsets, lengths, as_words(page, writeable=True))
+    size = put_suffixes(as_u64(text), offsets, lengths, as_u64(page, writeable=True))
     return np.concatenate([differences(lengths[0]), differences(lengths[1]), page[:size]])
 
 
@@ -123,9 +123,9 @@ def repeated(value: int, count: int) -> bytes:
     return varint(count << 1) + bytes([value])
 
 
-def flags(truths: npt.NDArray[np.bool_]) -> bytes:
-    """Encode truths as numbers of one bit (RLE), all of them packed."""
-    bits = np.packbits(truths, bitorder="little")
+def flags(mask: npt.NDArray[np.bool_]) -> bytes:
+    """Encode mask as numbers of one bit (RLE), all of them packed."""
+    bits = np.packbits(mask, bitorder="little")
     return varint(len(bits) << 1 | 1) + bytes(bits)
 
 
@@ -135,7 +135,7 @@ def validity(column: pa.Array) -> bytes:
         return repeated(1, len(column))
     if column.offset:
         return flags(_truths(column.is_valid()))
-    # Arrow packs them as Parquet does, but for what lies behind the last one.
+    # Arrow packs them as Parquet does, but for what lies after the last one.
     bits = np.frombuffer(column.buffers()[0], dtype=np.uint8)[: -(-len(column) // 8)].copy()
     bits[-1] &= 0xFF >> -len(column) % 8
     return varint(len(bits) << 1 | 1) + bytes(bits)
@@ -148,11 +148,11 @@ def differences(values: npt.NDArray[np.int32 | np.int64]) -> Bytes:
     head = np.frombuffer(varint(_BLOCK) + varint(_MINIBLOCKS) + varint(len(values)), dtype=np.uint8)
     out = np.empty(len(head) + _VARINT_MOST + -(-len(values) // _BLOCK) * _BLOCK_MOST + 8, dtype=np.uint8)
     out[: len(head)] = head
-    return out[: put_differences(values, out, as_words(out, writeable=True), len(head))]
+    return out[: put_differences(values, out, as_u64(out, writeable=True), len(head))]
 
 
 def plain(column: pa.Array) -> npt.NDArray[Any]:
-    """Encode numbers or truths (PLAIN): a number as it lies in memory, a truth as one bit."""
+    """Encode numbers or mask (PLAIN): a number as it lies in memory, a truth as one bit."""
     return np.packbits(_truths(column), bitorder="little") if pa.types.is_boolean(column.type) else column.to_numpy()
 
 

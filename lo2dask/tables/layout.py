@@ -127,9 +127,9 @@ class Layout:
         return self.internal / "split.json"
 
     def record(self, stage: str, index: int) -> Path:
-        """Give the record of one batch of a stage."""
+        """Return the record of one batch of a stage."""
         return self.internal / "records" / stage / f"{index:06d}.json"
 
     def marker(self, stage: str) -> Path:
-        """Give the file that says that a stage is done, with which options."""
+        """Return the file that says that a stage is done, with which options."""
         return self.internal / f"{stage}.json"

@@ -42,7 +42,7 @@ _CODEC = pa.Codec("zstd", compression_level=1)
 
 @dataclass(frozen=True)
 class Levels:
-    """What a page says of its rows beside their values: levels are encoded, nulls (or empty lists) are no values."""
+    """What a page says of its rows next to their values: levels are encoded, nulls (or empty lists) are no values."""
 
     rows: int
     values: int
@@ -70,7 +70,7 @@ def list_pages(lists: pa.ListArray) -> list[tuple[Levels, slice]]:
 
 
 def _levels(lengths: npt.NDArray[np.int32]) -> Levels:
-    """Give the levels of lists: an item's repetition is 1 but for a list's first, an empty list stands as one value."""
+    """Return the levels of lists: repetition is 1 but for a list's first item, an empty list stands as one value."""
     places = np.maximum(lengths, 1)
     values = int(places.sum())
     begins = np.cumsum(places) - places
@@ -84,7 +84,7 @@ def _levels(lengths: npt.NDArray[np.int32]) -> Levels:
 
 @dataclass
 class ColumnChunk:
-    """The pages of one leaf column of a row group, written to a file one behind the other."""
+    """The pages of one leaf column of a row group, written to a file consecutively."""
 
     file: BinaryIO
     path: tuple[str, ...]
@@ -136,7 +136,7 @@ class ColumnChunk:
                 self._write_data(_PLAIN, levels, plain(items[place]))
 
     def entry(self) -> Struct:
-        """Give the footer's ColumnChunk."""
+        """Return the footer's ColumnChunk."""
         meta: Struct = {
             1: (I32, PHYSICAL[self.kind]),
             2: (LIST, (I32, sorted(self.encodings))),

@@ -57,7 +57,7 @@ class PartWriter:
 
 
 def write_part(path: Path, table: pa.Table, schema: pa.Schema) -> int:
-    """Write a whole part by rename; give its rows."""
+    """Write a whole part by rename; return its rows."""
     with PartWriter(path, schema) as writer:
         writer.write(table)
     return table.num_rows

@@ -12,7 +12,7 @@ Struct = dict[int, tuple[int, Any]]
 
 
 class Reader:
-    """Reads one struct from bytes; ``at`` is the place behind what has been read."""
+    """Reads one struct from bytes; ``at`` is the place after what has been read."""
 
     def __init__(self, data: bytes) -> None:
         """Begin at the first byte."""

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from lo2dask import cli_actions
+from lo2dask.cli import actions as cli_actions
 
 COMMANDS = ("synth", "load", "train", "explain", "extract", "report", "score", "grid", "run", "verify", "plan")
 
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the options object that a command line leads to."""
+    """Return the options object that a command line leads to."""
 
     def parse(*arguments: object) -> Any:
         seen: list[Any] = []

@@ -1,4 +1,4 @@
-"""Input that cannot be used: exit code 2 and one line with the path or option and the mend."""
+"""Input that cannot be used: exit code 2 and one line with the path or option and the way out."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def refused(command: Callable[..., Any]) -> Callable[..., str]:
-    """Run a command line that must be refused; give the one line that says why."""
+    """Run a command line that must be refused; return the one line that says why."""
 
     def call(*arguments: object) -> str:
         answer = command(*arguments)
@@ -23,9 +23,9 @@ def refused(command: Callable[..., Any]) -> Callable[..., str]:
 @pytest.fixture(scope="module")
 def loaded(tiny_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables of the tiny tree."""
+    from lo2dask.commands.load import load
     from lo2dask.execute.session import Session
     from lo2dask.options import LoadOptions
-    from lo2dask.stages.load import load
 
     out = tmp_path_factory.mktemp("loaded") / "out"
     options = LoadOptions(root=tiny_tree, output_dir=out)

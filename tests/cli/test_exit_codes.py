@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lo2dask import cli_actions
+from lo2dask.cli import actions as cli_actions
 from lo2dask.errors import InputError, IntegrityError, Lo2Error, RejectsError
 
 
@@ -52,7 +52,7 @@ def test_a_full_disk_is_named_with_the_mend(failing: Callable[..., Any]) -> None
     answer = failing(OSError(28, "No space left on device", "out/part"))
     assert answer.code == 1
     assert answer.err == (
-        "lo2dask: out/part: No space left on device; mend it and repeat the command: it goes on where it stopped\n"
+        "lo2dask: out/part: No space left on device; fix it and run the same command again; it resumes\n"
     )
 
 
@@ -77,7 +77,10 @@ def test_interrupted_names_the_line_that_goes_on(failing: Callable[..., Any]) ->
         (["load", "somewhere"], "unexpected extra argument (somewhere)"),
         (["load", "--root", "r", "--runs", "many"], "'--runs': 'many' is not a valid integer"),
         (["load", "--root", "r", "--init-lines-to-skip", "-1"], "--init-lines-to-skip: -1 is out of range"),
-        (["train", "--if-contamination", "0.9"], "--if-contamination: 0.9 is out of range; give a number from 0.0 to"),
+        (
+            ["train", "--if-contamination", "0.9"],
+            "--if-contamination: 0.9 is out of range; give a number from 0.0 to",
+        ),
         (["train", "--if-contamination", "nan"], "--if-contamination: nan"),
         (["load", "--root", "r", "--continuation-lines", "skip"], "'fill', 'drop', 'merge', 'keep'"),
         (["synth", "out", "--services", "tokn"], "known are client, code"),
@@ -107,9 +110,9 @@ def test_the_version(command: Callable[..., Any]) -> None:
 def test_an_unexpected_error_is_one_line() -> None:
     script = (
         "import sys; sys.argv = ['lo2dask', 'load', '--root', 'r', *sys.argv[1:]]\n"
-        "from lo2dask import cli, cli_actions\n"
+        "from lo2dask.cli import actions, main as cli\n"
         "def broken(options): raise ValueError('two\\nlines')\n"
-        "cli_actions.load = broken\n"
+        "actions.load = broken\n"
         "cli.main()\n"
     )
     plain = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
@@ -124,7 +127,7 @@ def test_a_reader_that_leaves_early_is_no_noise() -> None:
     """``lo2dask masks | head -1``: the pipe is closed before all is written."""
     reading, writing = os.pipe()
     os.close(reading)
-    line = [sys.executable, "-c", "from lo2dask.cli import main; main()", "masks"]
+    line = [sys.executable, "-c", "from lo2dask.cli.main import main; main()", "masks"]
     done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
@@ -133,7 +136,7 @@ def test_a_reader_that_leaves_early_is_no_noise() -> None:
 @pytest.mark.parametrize("seconds", [1.5, 3.0])
 def test_ctrl_c_in_the_middle(tiny_tree: Path, tmp_path: Path, seconds: float) -> None:
     """A terminal interrupts every process of the command; the same line goes on and ends well."""
-    line = [sys.executable, "-c", "from lo2dask.cli import main; main()", "load", "--root", str(tiny_tree)]
+    line = [sys.executable, "-c", "from lo2dask.cli.main import main; main()", "load", "--root", str(tiny_tree)]
     line += ["--output-dir", str(tmp_path / "out"), "--workers", "1", "--partition-size", "64KB"]
     running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     time.sleep(seconds)

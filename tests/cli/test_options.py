@@ -8,9 +8,10 @@ from typing import Any
 import click
 import pytest
 
-from lo2dask.cli import all_commands
-from lo2dask.cli_options import OptionsCommand, default_text, flags, spread_lists
-from lo2dask.options import SERVICES, Options
+from lo2dask.cli.main import all_commands
+from lo2dask.cli.options import OptionsCommand, default_text, flags, spread_lists
+from lo2dask.domain import SERVICES
+from lo2dask.options import Options
 
 COMMANDS = [command for command in all_commands().values() if isinstance(command, OptionsCommand)]
 

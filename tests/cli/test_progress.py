@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from lo2dask import cli_progress
-from lo2dask.cli_progress import Step, watching
-from lo2dask.cli_summary import figure, grid_text, speed, train_text
-from lo2dask.cli_text import count, megabytes, one_line, say, say_json, table
+from lo2dask.cli import progress as cli_progress
+from lo2dask.cli.progress import Step, watching
+from lo2dask.cli.summary import figure, grid_text, speed, train_text
+from lo2dask.cli.text import count, megabytes, one_line, say, say_json, table
 
 
 def lines_of(capfd: pytest.CaptureFixture[str]) -> list[str]:
@@ -162,7 +162,7 @@ def test_a_dry_run_writes_nothing(command: Callable[..., Any], tiny_tree: Path, 
 
 
 def test_the_summary_of_a_grid() -> None:
-    from lo2dask.stages.grid import GridSummary
+    from lo2dask.commands.grid import GridSummary
 
     row = {"models": "one for all services", "algorithm": "lr", "representation": "words", "reason": None}
     row |= {f"{name}_mean": 0.5 for name in ("f1", "auc_roc", "average_precision")}
@@ -176,7 +176,7 @@ def test_the_summary_of_a_grid() -> None:
 
 
 def test_the_summary_of_a_training() -> None:
-    from lo2dask.stages.train import ModelLine, TrainSummary
+    from lo2dask.training.train import ModelLine, TrainSummary
 
     models = (
         ModelLine("event_lr_words", True, 84, 438, 0.04, 0.5, None, 0.25, "one class", "no better than length"),

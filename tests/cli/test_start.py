@@ -16,7 +16,7 @@ def modules_after(*arguments: str) -> set[str]:
     """Names of the packages that a command line imports."""
     script = (
         "import sys, json\n"
-        "from lo2dask.cli import run\n"
+        "from lo2dask.cli.main import run\n"
         "code = run(sys.argv[1:])\n"
         "print('\\n' + json.dumps([code, sorted({name.split('.')[0] for name in sys.modules})]))\n"
     )

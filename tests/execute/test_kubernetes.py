@@ -44,7 +44,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(name: str, certificates: Path) -> list[dict[str, Any]]:
-    """Give a file's objects as kubectl gets them, by way of JSON."""
+    """Return a file's objects as kubectl gets them, by way of JSON."""
     file = FILES[name]
     found = objects(read_cluster_file(file) if isinstance(file, Path) else file, certificates)
     return json.loads(json.dumps(found))
@@ -52,7 +52,7 @@ def made(name: str, certificates: Path) -> list[dict[str, Any]]:
 
 @functools.cache
 def operator_schema() -> dict[str, Any]:
-    """Give the DaskCluster schema that the operator's chart installs, closed to fields that it does not name."""
+    """Return the DaskCluster schema that the operator's chart installs, closed to fields that it does not name."""
     ends = "helm/dask-kubernetes-operator/crds/daskcluster.yaml"
     path = next(file for file in metadata.files("dask-kubernetes") or () if str(file).endswith(ends))
     definition = yaml.safe_load(Path(str(path.locate())).read_text())

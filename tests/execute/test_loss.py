@@ -18,13 +18,14 @@ from distributed.client import ClosedClientError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker, WorkerState
 
-from lo2dask import cli, cli_actions
+from lo2dask.cli import actions as cli_actions
+from lo2dask.cli import main as cli
 from lo2dask.errors import ClusterError, InputError
-from lo2dask.execute import gathering, xgb
+from lo2dask.execute import workers, xgb
 from lo2dask.execute.clusterfile import LocalFile
-from lo2dask.execute.gathering import gather_workers, kept_up
-from lo2dask.execute.loss import losses_told
+from lo2dask.execute.loss import translate_cluster_errors
 from lo2dask.execute.session import Session
+from lo2dask.execute.workers import gather_workers, keep_workers
 from lo2dask.options import CommonOptions
 
 
@@ -67,14 +68,14 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
     started.end()
 
 
-@pytest.mark.parametrize("way", ["wave", "frames"])
+@pytest.mark.parametrize("way", ["map", "frames"])
 def test_a_lost_scheduler_ends_the_work_at_once(daemons: Daemons, way: str) -> None:
     with Session(CommonOptions(cluster=daemons.address)) as session:
         session.client.wait_for_workers(1, timeout=20)
         session.listeners.append(lambda *news: daemons.scheduler.kill())
         began = time.monotonic()
         with pytest.raises(ClusterError, match="the scheduler is lost .*; what is done stays"):
-            getattr(session, way)(doze if way == "wave" else doze_frame, [0.1] * 200, "w")
+            getattr(session, way)(doze if way == "map" else doze_frame, [0.1] * 200, "w")
         assert time.monotonic() - began < 15
         began = time.monotonic()
     assert time.monotonic() - began < 15, "and ending the session does not hang either"
@@ -112,7 +113,7 @@ def killed() -> KilledWorker:
     ],
 )
 def test_each_loss_is_one_line(error: Exception, said: str) -> None:
-    with pytest.raises(ClusterError) as caught, losses_told(lambda: SimpleNamespace(status="connecting")):
+    with pytest.raises(ClusterError) as caught, translate_cluster_errors(lambda: SimpleNamespace(status="connecting")):
         raise error
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
@@ -120,7 +121,7 @@ def test_each_loss_is_one_line(error: Exception, said: str) -> None:
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("no 7")])
 def test_an_error_of_the_work_itself_stays_what_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, losses_told(lambda: SimpleNamespace(status="running")):
+    with pytest.raises(type(error)) as caught, translate_cluster_errors(lambda: SimpleNamespace(status="running")):
         raise error
     assert caught.value is error
 
@@ -170,9 +171,9 @@ def test_lost_workers_are_replaced_with_growing_pauses(monkeypatch) -> None:
             return super().wait(timeout)
 
     answers = iter([False, True, True, True, False, True])
-    monkeypatch.setattr(gathering.threading, "Event", Event)
-    monkeypatch.setattr(gathering.threading, "Thread", AtOnce)
-    with kept_up(lambda: next(answers), interval=100.0):
+    monkeypatch.setattr(workers.threading, "Event", Event)
+    monkeypatch.setattr(workers.threading, "Thread", AtOnce)
+    with keep_workers(lambda: next(answers), interval=100.0):
         pass
     assert pauses == [100, 100, 200, 400, 600, 100, 200]
 

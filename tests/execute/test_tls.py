@@ -65,7 +65,7 @@ def test_a_peer_needs_a_certificate_of_the_same_cluster(tmp_path: Path, other: b
 
 
 def shake_hands(server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> str | None:
-    """Let a server and a client greet each other through memory; give the protocol."""
+    """Let a server and a client greet each other through memory; return the protocol."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = server_context.wrap_bio(to_server, to_client, server_side=True)
     client = client_context.wrap_bio(to_client, to_server)

@@ -1,4 +1,4 @@
-"""The compiled masks of identifiers do, one behind the other, what their patterns say."""
+"""The compiled masks of identifiers do, consecutively, what their patterns say."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 
 from lo2dask import schema
-from lo2dask.explain.background import Background, background_of
-from lo2dask.explain.differences import gained_and_lost
-from lo2dask.features.bags import add_slabs, from_bags, read_counts, to_bags, to_token_lists
+from lo2dask.explanation.background import Background, background_of
+from lo2dask.explanation.differences import gained_and_lost
+from lo2dask.features.bags import add_blocks, from_bags, read_counts, to_bags, to_token_lists
 from lo2dask.features.matrix import Columns, add_moments, numeric_moments, scales, to_matrix, to_sklearn, unknown
-from lo2dask.features.tokens import TokenCounts
 from lo2dask.features.words import count_words
+from lo2dask.vocabulary.tokens import TokenCounts
 
 TOKENS = ["", " ", "a", "ab", "é", "日本", "z" * 40, "<NUM>"]
 bags = st.lists(st.dictionaries(st.sampled_from(TOKENS), st.integers(1, 50), max_size=6), max_size=12)
@@ -51,11 +51,11 @@ def test_a_slice_of_a_column_is_read_alone(rows: list[dict[str, int]], offset: i
 
 @given(rows=st.lists(st.tuples(st.integers(0, 5), st.text("ab é\n", max_size=8)), max_size=10))
 def test_slabs_add_up_to_the_words_of_all(rows: list[tuple[int, str]]) -> None:
-    slabs, wanted = [], [Counter() for _ in range(6)]
+    blocks, wanted = [], [Counter() for _ in range(6)]
     for row, text in rows:
-        slabs.append((np.array([row]), count_words(pa.array([text]))))
+        blocks.append((np.array([row]), count_words(pa.array([text]))))
         wanted[row].update(text.replace("\n", " ").split(" "))
-    assert as_dicts(add_slabs(slabs, 6)) == wanted
+    assert as_dicts(add_blocks(blocks, 6)) == wanted
 
 
 @given(rows=bags, known=st.lists(st.sampled_from(TOKENS), unique=True, max_size=5), binary=st.booleans())

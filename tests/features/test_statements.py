@@ -3,9 +3,11 @@
 import pyarrow as pa
 import pytest
 
+from lo2dask.buffers.padded import padded
+from lo2dask.buffers.slices import encode_slices
 from lo2dask.features import statements
 from lo2dask.features.statements import with_statements
-from lo2dask.parse.lines import encode_slices, find_lines, padded
+from lo2dask.parse.lines import find_lines
 
 
 def test_equal_statements_are_held_once() -> None:

@@ -73,7 +73,7 @@ def fit_merged(algorithm: str, normals: Rows, parts: int) -> dict:
 
 
 def test_rows(spec: ModelSpec, made: Made) -> Rows:
-    """Give the test rows that a model of this spec scores."""
+    """Return the test rows that a model of this spec scores."""
     return made.test_counts if spec.fit == "merge" else Rows(made.test_matrix)
 
 

@@ -16,7 +16,7 @@ from .conftest import fit_entry, make
 
 
 class Trap:
-    """Leaves a file behind when it is unpickled."""
+    """Leaves a file after when it is unpickled."""
 
     def __init__(self, path):
         self.path = path

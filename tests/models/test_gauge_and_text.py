@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lo2dask.buffers.columns import among, codes, strings
 from lo2dask.models.gauge import Gauge, pickled_bytes
-from lo2dask.models.text import among, codes, strings
 
 
 def test_the_peak_is_seen_though_it_is_gone_at_the_end():

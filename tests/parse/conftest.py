@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lo2dask.ingest.batch import read_blocks
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.columns import FileKeys, copy_messages
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.tree import SourceFile
-from lo2dask.stages.batch import read_slabs
 
 V1, V2, NO_EPOCH = "light-oauth2-data-1719592986", "LO2_run_1719592986", "run_0001"
 LOG = "light-oauth2-oauth2-token-1.log"
@@ -23,12 +23,12 @@ def source(path: Path, run: str = V1, case: str = "correct") -> SourceFile:
 
 
 def parse_files(files: list[SourceFile], policy: LinePolicy) -> Parsed:
-    """Parse files as one batch; give the event rows of each file and what reading has seen."""
+    """Parse files as one batch; return the event rows of each file and what reading has seen."""
     reading, keys = Reading(), FileKeys.of(files)
-    slabs = list(read_slabs(EventParser(keys, policy, reading), files))
-    if not slabs:
+    blocks = list(read_blocks(EventParser(keys, policy, reading), files))
+    if not blocks:
         return [], reading
-    table = copy_messages(pa.concat_tables(slabs)).unify_dictionaries().combine_chunks()
+    table = copy_messages(pa.concat_tables(blocks)).unify_dictionaries().combine_chunks()
     codes = table["seq_id"].combine_chunks().indices
     return [table.filter(pa.compute.equal(codes, index)) for index in range(len(files))], reading
 

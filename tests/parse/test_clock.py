@@ -12,7 +12,7 @@ files = st.lists(st.lists(times, min_size=1, max_size=8), min_size=1, max_size=4
 
 
 def laid_out(parts: list[list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lines of several files behind one another: their times, the first row and the row behind each line's file."""
+    """Lines of several files after one another: their times, the first row and the row after each line's file."""
     sizes = [len(part) for part in parts]
     ends = np.cumsum(sizes)
     heads, tails = np.repeat(ends - sizes, sizes), np.repeat(ends, sizes)

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from lo2dask.options import SERVICES, LoadOptions
+from lo2dask.domain import SERVICES
+from lo2dask.options import LoadOptions
 from lo2dask.schema import MANIFEST
 from lo2dask.sources.manifest import batch_files, cut_batches, manifest_table
 from lo2dask.sources.names import DAY_MS, HOUR_MS, file_kind, is_run_name, log_service, run_clock, run_order

@@ -82,7 +82,7 @@ def test_runs_of_any_name_are_known_by_their_shape(tmp_path: Path) -> None:
     assert [run.name for run in find_runs(tmp_path)[0]] == ["monday"]
 
 
-@pytest.mark.parametrize("kind", ["missing", "file", "empty", "no run", "a run", "zip beside", "tar itself"])
+@pytest.mark.parametrize("kind", ["missing", "file", "empty", "no run", "a run", "zip next to", "tar itself"])
 def test_roots_that_cannot_be_used(tmp_path: Path, kind: str) -> None:
     root = tmp_path / "root"
     mend = {"missing": "no such folder; looked for", "file": "a file, not a folder", "empty": "is empty; looked for"}
@@ -90,7 +90,7 @@ def test_roots_that_cannot_be_used(tmp_path: Path, kind: str) -> None:
         "no run": "no run in it; looked for.*found notes",
         "a run": f"give the folder that holds it: --root {tmp_path}",
     }
-    mend |= {"zip beside": "unpacked first: lo2dask extract", "tar itself": "unpack it first: lo2dask extract"}
+    mend |= {"zip next to": "unpacked first: lo2dask extract", "tar itself": "unpack it first: lo2dask extract"}
     if kind == "file":
         root.write_text("")
     elif kind == "tar itself":
@@ -102,7 +102,7 @@ def test_roots_that_cannot_be_used(tmp_path: Path, kind: str) -> None:
         (root / "notes").mkdir()
     if kind == "a run":
         log(tmp_path, "root", "correct")
-    if kind == "zip beside":
+    if kind == "zip next to":
         (root / "LO2.zip").write_text("")
     with pytest.raises(InputError, match=mend[kind]):
         find_runs(root)

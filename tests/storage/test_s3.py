@@ -82,7 +82,7 @@ def load(root: object, out: object) -> str:
 
 @pytest.fixture(scope="module")
 def loaded(store: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Load and train one small tree twice, locally and in the store; give the local folder."""
+    """Load and train one small tree twice, locally and in the store; return the local folder."""
     folder = tmp_path_factory.mktemp("s3")
     done("synth", folder / "tree", "--runs", 3, "--quiet")
     store.put(f"{folder}/tree/", "lo2/tree/", recursive=True)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from lo2dask import schema
-from lo2dask.parse.lines import as_words
+from lo2dask.buffers.padded import as_u64
 from lo2dask.storage import to_path
 from lo2dask.tables import encodings, pages
 from lo2dask.tables.append import add_columns
@@ -107,7 +107,7 @@ def test_nothing_is_written_behind_a_page(length):
             strings = pa.Array.from_buffers(pa.string_view(), 40, [*strings.buffers(), pa.py_buffer(b"")])
         for size in range(48, 96):
             room = np.full(size + 32, 0xAA, dtype=np.uint8)
-            row, filled = put(strings)[1](0, as_words(room[:size], writeable=True))
+            row, filled = put(strings)[1](0, as_u64(room[:size], writeable=True))
             assert (room[size:] == 0xAA).all()
             assert bytes(room[:filled]) == (length.to_bytes(4, "little") + b"x" * length) * row
 

@@ -1,0 +1,33 @@
+"""Columns of names: whatever array a caller has becomes Arrow strings."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def strings(values: Any) -> pa.Array:
+    """Return lists, numpy arrays and Arrow arrays (dictionary-encoded, chunked) as one Arrow array of strings."""
+    if not len(values):
+        return pa.array([], pa.string())
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string())
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return array.cast(pa.string())
+
+
+def among(values: Any, names: Iterable[str]) -> np.ndarray:
+    """Tell which values are one of the names: bool (rows,)."""
+    known = pa.array(sorted(names), pa.string())
+    return pc.is_in(strings(values), known).to_numpy(zero_copy_only=False).astype(bool)
+
+
+def codes(values: Any) -> tuple[np.ndarray, list[str]]:
+    """Number the values by their sorted names: int64 codes (rows,) and the names."""
+    encoded = strings(values).dictionary_encode()
+    found = encoded.dictionary.to_pylist()
+    names = sorted(found)
+    place = {name: index for index, name in enumerate(names)}
+    order = np.array([place[name] for name in found], dtype=np.int64)
+    return order[encoded.indices.to_numpy(zero_copy_only=False)] if len(encoded) else np.empty(0, np.int64), names

@@ -1,0 +1,227 @@
+"""The console program: commands made from the options, exit codes, and the only place that prints."""
+
+import os
+import shlex
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import click
+
+from lo2dask.cli.options import FilePath, OptionsCommand
+from lo2dask.cli.text import one_line, say
+from lo2dask.errors import ClusterError, InputError, Lo2Error, RejectsError
+from lo2dask.options import (
+    CheckOptions,
+    ExplainOptions,
+    ExtractOptions,
+    GridOptions,
+    LoadOptions,
+    Options,
+    PlanOptions,
+    ReportOptions,
+    RunOptions,
+    ScoreOptions,
+    SynthOptions,
+    TrainOptions,
+    VerifyOptions,
+)
+
+FAILED, UNUSABLE, REJECTED, INTERRUPTED = 1, 2, 3, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="lo2dask")
+def cli() -> None:
+    """Find anomalies in large trees of microservice logs (LO2), from raw files to explanations, out of core on Dask.
+
+    The usual order is load, train, explain, report; run does all four. Each goes on where it was interrupted.
+
+    Exit codes: 0 done; 1 failed; 2 wrong usage or unusable input; 3 done, but --strict and something was rejected;
+    130 interrupted.
+    """
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Return every command by its full name; those of a group as ``cluster check``."""
+    found: dict[str, click.Command] = {}
+    for name, command in cli.commands.items():
+        inner = command.commands if isinstance(command, click.Group) else {}
+        found |= {f"{name} {part}": one for part, one in inner.items()} or {name: command}
+    return found
+
+
+def main() -> None:
+    """Run the program and end the process with its exit code."""
+    sys.excepthook = _unexpected
+    if "--debug" not in sys.argv:
+        _silence_libraries()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and give its exit code; what nobody expects is raised."""
+    arguments = list(arguments)
+    state: dict[str, Any] = {}
+    try:
+        return cli.main(arguments, prog_name="lo2dask", standalone_mode=False, obj=state) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message(), err=True)
+        return UNUSABLE
+    except click.UsageError as error:
+        say(_usage(error), err=True)
+        return UNUSABLE
+    except (click.Abort, KeyboardInterrupt) as error:
+        return _interrupted(error, arguments)
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`); Python must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (Lo2Error, OSError) as error:
+        if _debugging(arguments, state):
+            say(traceback.format_exc(), err=True)
+        say(f"lo2dask: {_message(error)}{_going_on(error, arguments)}", err=True)
+        return _exit_code(error)
+
+
+def _usage(error: click.UsageError) -> str:
+    """Write what is wrong with a command line, and where its help is, in one line."""
+    command = error.ctx.command_path if error.ctx else "lo2dask"
+    return f"{command}: {one_line(error.format_message())} (help: {command} --help)"
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}; fix it and run the same command again; it resumes"
+    return one_line(str(error))
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, InputError):
+        return UNUSABLE
+    return REJECTED if isinstance(error, RejectsError) else FAILED
+
+
+def _interrupted(error: BaseException, arguments: list[str]) -> int:
+    if isinstance(error.__cause__, EOFError):
+        say("lo2dask: the input ended too early", err=True)
+        return FAILED
+    say(f"lo2dask: interrupted; go on with: {_again(arguments)}", err=True)
+    return INTERRUPTED
+
+
+def _going_on(error: Exception, arguments: list[str]) -> str:
+    return f"; go on with: {_again(arguments)}" if isinstance(error, ClusterError) else ""
+
+
+def _again(arguments: list[str]) -> str:
+    """Write the command line that goes on where this one stopped."""
+    return shlex.join(["lo2dask", *(word for word in arguments if word != "--no-resume")])
+
+
+def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an error that nobody expected: one line, or with ``--debug`` the traceback; Python then exits with 1."""
+    if "--debug" in sys.argv:
+        say("".join(traceback.format_exception(kind, error, trace)), err=True)
+    say(f"lo2dask: failed: {kind.__name__}: {one_line(str(error))} (traceback: add --debug)", err=True)
+
+
+def _debugging(arguments: list[str], state: dict[str, Any]) -> bool:
+    return "--debug" in arguments or bool(getattr(state.get("options"), "debug", False))
+
+
+def _silence_libraries() -> None:
+    """Keep the chatter of Dask and the warnings of libraries from the user, here and in the workers.
+
+    It is set in the environment, because workers are new processes that inherit nothing else; Dask reads its logging
+    from there when it is first imported.
+    """
+    os.environ.setdefault("DASK_LOGGING__VERSION", "1")
+    os.environ.setdefault("DASK_LOGGING__DISABLE_EXISTING_LOGGERS", "False")
+    os.environ.setdefault("DASK_LOGGING__ROOT__LEVEL", "CRITICAL")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    warnings.simplefilter("ignore")
+
+
+def _add(name: str, kind: type[Options], action: str, help: str, group: click.Group = cli) -> None:
+    """Add a command; its action lives in cli_actions, which is imported when the command runs."""
+
+    def act(options: Any) -> None:
+        from lo2dask.cli import actions as cli_actions
+
+        function: Callable[[Any], None] = getattr(cli_actions, action)
+        function(options)
+
+    command = OptionsCommand(name, kind, act, help)
+    for param in command.params:
+        if param.name == "list_models":
+            param.is_eager, param.callback = True, _list_and_end
+    group.add_command(command)
+
+
+def _list_and_end(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """List the registry before other options are looked at: --root may be missing."""
+    if value:
+        models.main([], standalone_mode=False)
+        ctx.exit()
+    return value
+
+
+_add("synth", SynthOptions, "synth", "Write an LO2-shaped tree to OUT, deterministic from its seed.")
+_add("extract", ExtractOptions, "extract", "Unpack the archived runs of SRC into the raw tree OUT, resumably.")
+_add("load", LoadOptions, "load", "Turn a raw tree of runs, or of tars, into Parquet tables (phase B).")
+_add("train", TrainOptions, "train", "Fit the Isolation Forest and registry models, score and measure (phases C to E).")
+_add("explain", ExplainOptions, "explain", "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).")
+_add("report", ReportOptions, "report", "Say what is there and what is missing: report.md and one page, report.html.")
+_add("score", ScoreOptions, "score", "Apply a saved bundle to new runs; labels are not needed, nothing is learned.")
+_add("plan", PlanOptions, "plan", "Say what a size would need: time, memory, scratch and output disk.")
+_add("verify", VerifyOptions, "verify", "Say whether OUTPUT_DIR adds up: rows, records, checksums, bundles.")
+_add("grid", GridOptions, "grid", "Measure every service, representation and algorithm on several hold-outs.")
+_add(
+    "run", RunOptions, "run", "Load, train, explain and report in one go; a second run goes on where the first stopped."
+)
+
+
+@cli.group()
+def cluster() -> None:
+    """Check a cluster before work, and make certificates for one; cluster/README.md tells how to set one up."""
+
+
+_add(
+    "check",
+    CheckOptions,
+    "check_cluster",
+    "Start or reach the cluster of FILE, say what its workers have, end it.",
+    cluster,
+)
+
+
+@cluster.command()
+@click.argument("folder", type=FilePath())
+def certificates(folder: Path) -> None:
+    """Write certificates for --tls-folder into FOLDER: for a scheduler and workers that you start yourself."""
+    from lo2dask.cli.cluster import make_certificates
+
+    make_certificates(folder)
+
+
+@cli.command()
+def models() -> None:
+    """List the registry: every model with what it reads, what it learns from, and how it is fitted."""
+    from lo2dask.cli.actions import list_models
+
+    list_models()
+
+
+@cli.command()
+@click.option("--mask-file", help="YAML list of masks to show together with the built-in ones  [default: none]")
+def masks(mask_file: str | None) -> None:
+    """List the masks that normalise a line, each with an example and what becomes of it."""
+    from lo2dask.cli.actions import list_masks
+
+    list_masks(mask_file)

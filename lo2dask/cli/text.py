@@ -1,0 +1,57 @@
+"""What the CLI prints: every text is made safe for a terminal here, because names and rows come from the data."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from lo2dask.buffers.visible import visible
+from lo2dask.options import plain
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines; characters that would act on the terminal show as escapes."""
+    click.echo("\n".join(visible(line) for line in text.split("\n")), err=err)
+
+
+def say_json(event: str, values: Mapping[str, Any], *, err: bool = False) -> None:
+    """Print one JSON line: ``event`` and the values."""
+    click.echo(json.dumps({"event": event, **json_values(values)}), err=err)
+
+
+def json_values(values: Any) -> Any:
+    """Turn paths, tuples, mappings and dataclasses into what JSON knows."""
+    if dataclasses.is_dataclass(values) and not isinstance(values, type):
+        return {field.name: json_values(getattr(values, field.name)) for field in dataclasses.fields(values)}
+    if isinstance(values, Mapping):
+        return {str(key): json_values(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [json_values(value) for value in values]
+    if values is None or isinstance(values, bool | int | float | str):
+        return values
+    return plain(values) if hasattr(values, "__fspath__") else str(values)
+
+
+def one_line(text: str) -> str:
+    """Join the lines of a message."""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Lay rows out under the names of their columns."""
+    names = list(columns or (rows[0] if rows else ()))
+    lines = [names, *([visible(str(row[name])) for name in names] for row in rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(names))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def megabytes(count: float) -> str:
+    """Write bytes as MB (1e6), or GB from 1e9 on."""
+    return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun: ``1 run``, ``1,200 runs``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

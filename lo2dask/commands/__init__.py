@@ -1,0 +1,1 @@
+"""One file a command; its function is the Python API."""

@@ -1,0 +1,214 @@
+"""Unpacks archived runs into a raw tree, some at a time; can be stopped and gone on with at any moment.
+
+A run is unpacked into a hidden folder and renamed when it is whole, so the tree never shows half a run. A record of
+each run says from what and how it was unpacked, by which a rerun knows what is done.
+"""
+
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lo2dask.domain import CORRECT
+from lo2dask.errors import InputError, Lo2Error
+from lo2dask.options import ExtractOptions
+from lo2dask.processes import process_pool
+from lo2dask.schema import is_normal
+from lo2dask.sources.archives import DAMAGE, ArchivedRun, find_archives, list_cases, unpack
+from lo2dask.sources.names import run_order
+from lo2dask.sources.select import draw_order
+from lo2dask.storage import free_bytes, read_json, write_json
+
+logger = logging.getLogger(__name__)
+
+RECORDS = ".lo2dask-extract"
+_PART = re.compile(r"\..+\.(?P<pid>\d+)\.part")
+
+
+@dataclass(frozen=True)
+class ExtractedRun:
+    """One run that was unpacked; ``refused`` are (archive, member, reason). A damaged archive leaves no run."""
+
+    name: str
+    files: int
+    bytes: int
+    refused: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class ExtractSummary:
+    """What was done, or under ``--dry-run`` would be.
+
+    ``runs`` are the names chosen, chunk by chunk in their order; ``todo`` those that were not there yet; ``packed`` and
+    ``free`` are bytes, of the archives of ``todo`` and on the target's disk. ``rejects`` are (archive, member, reason).
+    """
+
+    out: Path
+    runs: tuple[str, ...]
+    todo: tuple[str, ...]
+    packed: int
+    free: int
+    files: int
+    bytes: int
+    seconds: float
+    rejects: tuple[tuple[str, str, str], ...]
+    dry_run: bool
+
+    @property
+    def skipped(self) -> int:
+        """Runs that were there already."""
+        return len(self.runs) - len(self.todo)
+
+
+# Called as progress(run, done, total) when a run is done.
+Progress = Callable[[ExtractedRun, int, int], None]
+
+
+@dataclass(frozen=True)
+class _Task:
+    run: ArchivedRun
+    out: Path
+    errors_per_run: int
+    seed: int
+
+    @property
+    def target(self) -> Path:
+        return self.out / self.run.name
+
+    @property
+    def record(self) -> Path:
+        return self.out / RECORDS / f"{self.run.name}.json"
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What a record says of a run that was unpacked from this archive in this way."""
+        run = self.run
+        drawn = {"errors_per_run": self.errors_per_run, "seed": self.seed if self.errors_per_run >= 0 else None}
+        return {"archive": os.path.basename(run.path), "member": run.member, "size": run.size,
+                "mtime_ns": run.mtime_ns, **drawn}  # fmt: skip
+
+
+def extract(options: ExtractOptions, progress: Progress | None = None) -> ExtractSummary:
+    """Unpack the chosen runs of ``options.src`` into ``options.out``.
+
+    Raises
+    ------
+    InputError : source or target cannot be used, or a run's folder is there that extract did not write.
+    Lo2Error : the target cannot be written.
+    """
+    started = time.perf_counter()
+    if options.chunk > options.split:
+        raise InputError(f"--chunk {options.chunk}: --split makes {options.split} chunks; give 1 to {options.split}")
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"{options.out} is a file: give extract a folder")
+    found, left = find_archives(options.src)
+    chosen = choose_runs(found, options)
+    tasks = [_Task(run, options.out, max(options.errors_per_run, -1), options.seed) for run in chosen]
+    todo = [task for task in tasks if not (options.resume and _is_done(task))]
+    _check_foreign(todo)
+    results: list[ExtractedRun] = []
+    if not options.dry_run:
+        remove_leftovers(options.out)
+        for result in _unpack_all(todo, options.jobs):
+            results.append(result)
+            if progress:
+                progress(result, len(results), len(todo))
+    rejects = [(path, "", reason) for path, reason in left] + [row for result in results for row in result.refused]
+    return ExtractSummary(
+        options.out, tuple(run.name for run in chosen), tuple(task.run.name for task in todo),
+        sum(task.run.size for task in todo), free_bytes(options.out) or 0, sum(result.files for result in results),
+        sum(result.bytes for result in results), time.perf_counter() - started, tuple(rejects), options.dry_run,
+    )  # fmt: skip
+
+
+def choose_runs(found: list[ArchivedRun], options: ExtractOptions) -> list[ArchivedRun]:
+    """Order the runs by ``--mode``, take the first ``--count``, and of those the chunk asked for."""
+    ordered = sorted(found, key=lambda run: run_order(run.name), reverse=options.mode == "newest")
+    if options.mode == "every2":
+        ordered = ordered[::2]
+    if options.mode == "random":
+        place = {name: number for number, name in enumerate(draw_order(options.seed, "", [run.name for run in found]))}
+        ordered = sorted(found, key=lambda run: place[run.name])
+    counted = ordered[: options.count] if options.count > 0 else ordered
+    if options.chunk == 0:
+        return counted
+    borders = [len(counted) * number // options.split for number in range(options.split + 1)]
+    return counted[borders[options.chunk - 1] : borders[options.chunk]]
+
+
+def remove_leftovers(out: Path) -> int:
+    """Remove the half-written runs of processes that have ended; give their number."""
+    parts = [(path, _PART.fullmatch(path.name)) for path in out.iterdir()] if out.is_dir() else []
+    dead = [path for path, match in parts if match and not psutil.pid_exists(int(match["pid"]))]
+    for path in dead:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(dead)
+
+
+def _is_done(task: _Task) -> bool:
+    return task.target.is_dir() and read_json(task.record) == task.wanted
+
+
+def _check_foreign(todo: list[_Task]) -> None:
+    for task in todo:
+        if task.target.exists() and not task.record.is_file():
+            raise InputError(f"{task.target} is there, and extract did not write it: move it away, or give another OUT")
+
+
+def _unpack_all(todo: list[_Task], jobs: int) -> Iterator[ExtractedRun]:
+    """Unpack runs in several processes; results come as they are ready."""
+    workers = min(jobs or os.cpu_count() or 1, len(todo))
+    if workers <= 1:
+        yield from map(unpack_run, todo)
+        return
+    with process_pool(workers) as pool:
+        try:
+            for future in as_completed([pool.submit(unpack_run, task) for task in todo]):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def unpack_run(task: _Task) -> ExtractedRun:
+    """Unpack one run next to its place and move it there.
+
+    Raises
+    ------
+    Lo2Error : the target cannot be written.
+    """
+    run = task.run
+    part = task.out / f".{run.name}.{os.getpid()}.part"
+    old = task.out / f".{run.name}-old.{os.getpid()}.part"
+    try:
+        part.mkdir(parents=True)
+        found = unpack(run, part, _chosen_cases(task))
+        if task.target.exists():
+            os.rename(task.target, old)
+        write_json(task.record, task.wanted)
+        os.rename(part, task.target)
+    except DAMAGE as error:
+        logger.warning("%s: damaged archive, left out: %s", run.path, error)
+        return ExtractedRun(run.name, 0, 0, ((run.path, run.member, f"damaged archive: {error}"),))
+    except OSError as error:
+        where = error.filename or task.target
+        raise Lo2Error(f"{where}: {error.strerror}; the same command goes on from here") from error
+    finally:
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
+    return ExtractedRun(run.name, found.files, found.bytes, tuple((run.path, *pair) for pair in found.refused))
+
+
+def _chosen_cases(task: _Task) -> frozenset[str] | None:
+    """Draw error cases as load does with the same seed; None = all."""
+    if task.errors_per_run < 0:
+        return None
+    errors = [case for case in list_cases(task.run) if not is_normal(case)]
+    return frozenset({CORRECT, *draw_order(task.seed, task.run.name, errors)[: task.errors_per_run]})

@@ -1,0 +1,214 @@
+"""The LO2 paper's experiment: every service, representation and algorithm, on several hold-outs, in one table.
+
+Each seed draws the runs (or groups, or error types) that are held out and seeds the models. A cell is one model of one
+seed, measured on its hold-out; the table gives the mean of the cells over the seeds and their standard deviation. Two
+kinds of models are compared: one model for all services, and one model for each service.
+"""
+
+import csv
+import io
+import itertools
+import logging
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session, using
+from lo2dask.ingest.enhance import enhance
+from lo2dask.ingest.text import has_raw_bags, loaded, need_bags
+from lo2dask.models import registry
+from lo2dask.options import GridOptions, TrainOptions, fingerprint, plain
+from lo2dask.storage import read_json, remove_tree, write_json, write_text
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import write_part
+from lo2dask.training.bundles import data_fingerprint, train_options
+from lo2dask.training.sides import link_tables
+from lo2dask.training.train import metrics_folder, train_models
+
+logger = logging.getLogger(__name__)
+
+MEASURES = ("f1", "auc_roc", "average_precision")
+ALL = "all"
+LENGTH = "seq_len alone"
+KINDS = {False: "one for all services", True: "one per service"}
+GRID = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("models", "service", "algorithm", "representation")),
+        pa.field("seeds", pa.int64()),
+        *(pa.field(f"{m}_{what}", pa.float64()) for m in MEASURES for what in ("mean", "sd")),
+        pa.field("measured", pa.int64()),
+        pa.field("reason", pa.string()),
+    ]
+)
+Cell = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class GridSummary:
+    """The table's rows, where it lies, and how many models were fitted now and taken from an earlier grid."""
+
+    root: Path
+    rows: tuple[Mapping[str, Any], ...]
+    fitted: int
+    kept: int
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cells of one seed and one kind of models; they share one training."""
+
+    seed: int
+    per_service: bool
+
+
+def grid(options: GridOptions, session: Session | None = None) -> GridSummary:
+    """Fit and measure the whole grid on the tables of ``options.root``; cells that are there are not fitted again.
+
+    Raises
+    ------
+    InputError : no loaded tables, or nothing sensible in the grid.
+    """
+    started = time.perf_counter()
+    layout = Layout(options.root)
+    keys, notes = grid_keys(options.algorithms, options.representations)
+    loaded(layout)
+    for kind in options.representations:
+        need_bags(f"--representations {kind}", (kind,), has_raw_bags(layout, options))
+    groups = [
+        Group(seed, per_service)
+        for seed in range(options.sample_seed, options.sample_seed + options.seeds)
+        for per_service in KINDS
+    ]
+    cells: list[Cell] = []
+    fitted = 0
+    with using(session, options) as own:
+        enhance(options.derive(TrainOptions), own)
+        for group in groups:
+            found, count = _cells(options, layout, group, keys, own)
+            cells += found
+            fitted += count
+    rows = summarise(cells)
+    files = _write(layout, rows)
+    kept = len(groups) * len(keys) - fitted
+    return GridSummary(options.root, tuple(rows), fitted, kept, files, tuple(notes), time.perf_counter() - started)
+
+
+def grid_keys(algorithms: Sequence[str], representations: Sequence[str]) -> tuple[list[str], list[str]]:
+    """List the models of a grid by key, and a note for each pair that makes no sense.
+
+    Raises
+    ------
+    InputError : an unknown algorithm, or no sensible pair at all.
+    """
+    unknown = [name for name in algorithms if name not in registry.ALGORITHMS]
+    if unknown:
+        raise InputError(f"--algorithms: {unknown[0]!r} is not known; known are {', '.join(registry.ALGORITHMS)}")
+    pairs = itertools.product(dict.fromkeys(representations), dict.fromkeys(algorithms))
+    wanted = [f"{algorithm}_{kind}" for kind, algorithm in pairs]
+    keys = [key for key in wanted if key in registry.pairs()]
+    if not keys:
+        raise InputError(f"--algorithms, --representations: none of {', '.join(wanted) or 'them'} is a sensible model")
+    return keys, [f"{key}: no such model, left out" for key in wanted if key not in keys]
+
+
+def summarise(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """Return one row of :data:`GRID` for cells that differ in their seed alone, whole tree first, in stable order."""
+    by_row: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        name = tuple(cell[column] for column in GRID.names[:4])
+        by_row.setdefault(name, []).append(cell)
+    rows = []
+    for name, members in by_row.items():
+        row: dict[str, Any] = dict(zip(GRID.names[:4], name, strict=True)) | {"seeds": len(members)}
+        for measure in MEASURES:
+            values = [cell[measure] for cell in members if cell[measure] is not None]
+            row[f"{measure}_mean"] = statistics.fmean(values) if values else None
+            row[f"{measure}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+        row["measured"] = sum(cell[MEASURES[1]] is not None for cell in members)
+        row["reason"] = next((cell["reason"] for cell in members if cell["reason"]), None)
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["models"], row["service"] != ALL, row["service"]))
+
+
+def _cells(
+    options: GridOptions, layout: Layout, group: Group, keys: Sequence[str], session: Session
+) -> tuple[list[Cell], int]:
+    """Return a group's cells and how many models were fitted for them; what is measured is kept by model."""
+    training = options.derive(
+        TrainOptions, models=tuple(keys), skip_if=True, per_service=group.per_service, sample_seed=group.seed,
+        sup_holdout_shuffle=True,
+    )  # fmt: skip
+    shaping = {name: value for name, value in train_options(training).items() if name not in ("models", "list_models")}
+    name = fingerprint([shaping, data_fingerprint(layout, training)])
+    path = layout.internal / "grid" / f"{name}.json"
+    record = (read_json(path) or {}) if options.resume else {}
+    missing = tuple(key for key in keys if key not in record)
+    if missing:
+        logger.info("grid: seed %d, %s: %d models", group.seed, KINDS[group.per_service], len(missing))
+        record |= _train(training.replace(models=missing, resume=False), layout, session)
+        write_json(path, record)
+    named = {"models": KINDS[group.per_service], "seed": group.seed}
+    return [cell | named for key in (*keys, LENGTH) for cell in record[key]], len(missing)
+
+
+def _train(training: TrainOptions, layout: Layout, session: Session) -> dict[str, list[Cell]]:
+    """Train in a side folder; return the cells of each model, and those of the model on the length alone."""
+    folder = layout.internal / "grid" / "work"
+    remove_tree(folder)
+    own = training.replace(root=link_tables(layout, folder).root)
+    train_models(own, session)
+    measures = {key: read_json(metrics_folder(own) / f"{key}.json") for key in own.models}
+    remove_tree(folder)
+    line = next(iter(measures.values()))["leakage"]["holdout"]
+    baseline = _cell(ALL, "lr", LENGTH, line)
+    return {key: _model_cells(key, found) for key, found in measures.items()} | {LENGTH: [baseline]}
+
+
+def _model_cells(key: str, measures: Mapping[str, Any]) -> list[Cell]:
+    spec, held = registry.spec(key), measures["holdout"]
+    sides = {ALL: held, **held["per_service"]}
+    return [_cell(service, spec.algorithm, spec.representation, found) for service, found in sides.items()]
+
+
+def _cell(service: str, algorithm: str, representation: str, found: Mapping[str, Any]) -> Cell:
+    names = {"service": service, "algorithm": algorithm, "representation": representation}
+    return names | {measure: plain(found.get(measure)) for measure in (*MEASURES, "reason")}
+
+
+def _write(layout: Layout, rows: Sequence[Mapping[str, Any]]) -> tuple[Path, ...]:
+    """Write the table as Parquet, CSV and Markdown."""
+    parquet, text, markdown = (layout.root / f"lo2_grid.{kind}" for kind in ("parquet", "csv", "md"))
+    write_part(parquet / "part-000000.parquet", pa.Table.from_pylist(list(rows), schema=GRID), GRID)
+    sheet = io.StringIO()
+    writer = csv.DictWriter(sheet, GRID.names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(text, sheet.getvalue())
+    write_text(markdown, to_markdown(rows))
+    return parquet, text, markdown
+
+
+def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Write the table's rows as Markdown, a measure as ``mean ± standard deviation``."""
+    head = ["models", "service", "algorithm", "representation", "F1", "AUC-ROC", "average precision", "seeds"]
+    lines = [f"| {' | '.join(head)} |", "| --- | --- | --- | --- | ---: | ---: | ---: | ---: |"]
+    for row in rows:
+        figures = [_figure(row[f"{measure}_mean"], row[f"{measure}_sd"]) for measure in MEASURES]
+        named = [str(row[name]) for name in GRID.names[:4]]
+        lines.append(f"| {' | '.join([*named, *figures, str(row['measured'])])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _figure(mean: float | None, spread: float | None) -> str:
+    if mean is None:
+        return "–"
+    return f"{mean:.3f}" if spread is None else f"{mean:.3f} ± {spread:.3f}"

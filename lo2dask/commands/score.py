@@ -1,0 +1,203 @@
+"""Applies a saved bundle to new runs: their text is read as at training, and nothing is learned from them."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.commands.load import read_tree
+from lo2dask.domain import CORRECT, ERROR_CASES
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session, using
+from lo2dask.features.masks import Mask
+from lo2dask.features.templates import Templates
+from lo2dask.ingest.enhance import enhance_with
+from lo2dask.ingest.text import EnhanceKey, load_fingerprint
+from lo2dask.models import bundle
+from lo2dask.models.runs import RUNS, RunRows, run_scores
+from lo2dask.models.split import Split
+from lo2dask.options import LoadOptions, ScoreOptions, fingerprint
+from lo2dask.sources.tree import find_runs
+from lo2dask.storage import copy_file, read_json, write_json
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
+from lo2dask.training.bundles import unfitted_reasons
+from lo2dask.training.measures import Rows
+from lo2dask.training.scoring import Target, read_scores, score_all, write_predictions
+
+logger = logging.getLogger(__name__)
+
+SIDE = "sup"
+_NEEDED = ("key", "spec", "load", "masks", "templates", "raw_tokens", "test_cases", "calibration")
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What was scored: ``unscored`` sequences have no model for their service; ``current``: it was there already."""
+
+    output: Path
+    model: str
+    runs: int
+    sequences: int
+    flagged: int
+    unscored: int
+    rejects: int
+    predictions: Path
+    run_scores: Path
+    current: bool
+    seconds: float
+
+
+def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary:
+    """Score the runs of a raw tree with a bundle; the working tables lie below the output folder's ``_lo2dask``.
+
+    Raises
+    ------
+    InputError : the bundle or the tree cannot be used, or the output folder belongs to load and train.
+    """
+    started = time.perf_counter()
+    content = _read_bundle(options)
+    output, key = options.output_dir, content["key"]
+    if Layout(output).marker("load").exists():
+        raise InputError(f"--output-dir {output}: a load is in it; choose another folder for the scores")
+    digest = fingerprint([content["fingerprint"], options.bundle.stem])
+    work = Layout(Layout(output).internal / "score" / digest)
+    predictions, runs = output / f"{options.bundle.stem}_predictions.parquet", output / f"{key}_runs.parquet"
+    with using(session, options) as own:
+        fitting = _fitting_session(options, own)
+        text = _text_key(content)
+        read_tree(_load_options(options, content, work.root), text, fitting)
+        enhance_with(work, text, Templates.from_plain(content["templates"]), fitting)
+        mark = {"load": load_fingerprint(work), "bundle": content["fingerprint"]}
+        marker = work.marker("score")
+        current = read_json(marker) == mark and all(_same_parts(work, folder) for folder in (predictions, runs))
+        if not current:
+            marker.unlink(missing_ok=True)
+            _score(options, content, work, (predictions, runs), fitting)
+            write_json(marker, mark)
+    return _summary(options, work, key, (predictions, runs), current, time.perf_counter() - started)
+
+
+def _read_bundle(options: ScoreOptions) -> dict[str, Any]:
+    content = bundle.load(options.bundle, options.trust)
+    missing = [name for name in _NEEDED if name not in content]
+    if missing:
+        raise InputError(f"--bundle {options.bundle}: it has no {', '.join(missing)}; fit it again with lo2dask train")
+    reasons = unfitted_reasons(content)
+    if len(reasons) == (len(content["model"]) if content["per_service"] else 1):
+        raise InputError(f"--bundle {options.bundle}: it has no model: {'; '.join(sorted(set(reasons.values())))}")
+    return content
+
+
+def _fitting_session(options: ScoreOptions, session: Session) -> Session:
+    """Score a single run in this process: a cluster would take longer to start than the work does."""
+    if session.is_serial or len(find_runs(options.root)[0]) > 1 or options.cluster != "local":
+        return session
+    alone = Session.serial(options)
+    alone.listeners = session.listeners
+    return alone
+
+
+def _load_options(options: ScoreOptions, content: Mapping[str, Any], work: Path) -> LoadOptions:
+    """Return the options of load that the model was trained with; all runs and test cases are read."""
+    trained = {name: tuple(v) if isinstance(v, list) else v for name, v in content["load"].items()}
+    everything = {"runs": 0, "errors_per_run": -1, "single_error_type": "", "allow_duplicates": True}
+    own = {"root": options.root, "output_dir": work, "save_events": False, "partition_size": options.partition_size}
+    own |= {"enhance": False}  # done here, with the model's own templates
+    known = {name: value for name, value in trained.items() if name in LoadOptions.__dataclass_fields__}
+    return options.derive(LoadOptions, **(known | everything | own))
+
+
+def _text_key(content: Mapping[str, Any]) -> EnhanceKey:
+    masks = tuple(Mask(name, pattern, to, "") for name, pattern, to in content["masks"])
+    main = "raw" if content["raw_tokens"] else "masked"
+    tokens = "both" if content["spec"]["representation"] in schema.RAW else main
+    return EnhanceKey(masks, tokens, token_lists=False, keep_normalized=False, max_features=1)
+
+
+def _score(
+    options: ScoreOptions, content: Mapping[str, Any], work: Layout, targets: tuple[Path, Path], session: Session
+) -> None:
+    """Score all parts and write predictions and run scores."""
+    predictions, runs = targets
+    key = content["key"]
+    # Nothing is held out, but the scoring of train asks which rows are; its copy of the bundle has a hash of its own.
+    write_json(work.split, {SIDE: Split("none").to_json()})
+    target = Target(key, work.models / f"{key}.joblib", SIDE, options.predict_batch_size)
+    bundle.save(target.path, bundle.plain_content(content), overwrite=True)
+    score_all(work, [target], session)
+    write_predictions(work, [target], session)
+    known = frozenset({*content["test_cases"], CORRECT, *ERROR_CASES})
+    names = [path.name for path in part_paths(work.enhanced)]
+    session.map(export_part, names, "predictions", root=work.root, key=key, target=predictions, known=known)
+    prune_parts(predictions, names)
+    _write_runs(work, content, runs, known)
+    _copy_rejects(work, Layout(options.output_dir).rejects)
+
+
+def export_part(name: str, root: Path, key: str, target: Path, known: frozenset[str]) -> int:
+    """Write one part of the predictions; a sequence that no model is for has no score, label or rank."""
+    part = read_part(Layout(root).predictions / key / name)
+    unscored = pc.equal(part["split"].cast(pa.string()), "unused")
+    values = {"pred_ano": "pred_ano", f"score_{key}": "score", f"rank_{key}": "rank"}
+    columns = {column: part[column] for column in schema.KEYS} | {
+        column: pc.if_else(unscored, pa.scalar(None, part[source].type), part[source])
+        for column, source in values.items()
+    }
+    types = [schema.PREDICTIONS.field(source).type for source in values.values()]
+    fields = [*schema.KEY_FIELDS, *map(pa.field, values, types)]
+    return write_part(target / name, _without_labels(pa.table(columns), known), pa.schema(fields))
+
+
+def _without_labels(table: pa.Table, known: frozenset[str]) -> pa.Table:
+    """Take the labels from rows whose folder is no test case that anyone knows: their truth is not known."""
+    told = pc.is_in(table["test_case"].cast(pa.string()), pa.array(sorted(known), pa.string()))
+    for column in ("normal", "anomaly"):
+        place = table.schema.get_field_index(column)
+        table = table.set_column(place, column, pc.if_else(told, table[column], pa.scalar(None, pa.bool_())))
+    return table
+
+
+def _write_runs(work: Layout, content: Mapping[str, Any], target: Path, known: frozenset[str]) -> None:
+    rows, (scores, _) = Rows.read(work), read_scores(work, content["key"])
+    scored = ~np.isnan(scores)
+    keep = pa.array(scored)
+    table = RunRows(rows.run.filter(keep), rows.test_case.filter(keep), rows.service.filter(keep), scores[scored])
+    runs = _without_labels(run_scores(table, content["calibration"]), known)
+    write_part(target / "part-000000.parquet", runs, RUNS)
+
+
+def _copy_rejects(work: Layout, target: Path) -> None:
+    paths = part_paths(work.rejects)
+    for path in paths:
+        copy_file(path, target / path.name)
+    prune_parts(target, [path.name for path in paths])
+
+
+def _same_parts(work: Layout, folder: Path) -> bool:
+    """Return whether a table is whole: predictions have a part for each enhanced one, run scores have one."""
+    there = [path.name for path in part_paths(folder)] if folder.exists() else []
+    return bool(there) and (folder.name.endswith("_runs.parquet") or len(there) == len(part_paths(work.enhanced)))
+
+
+def _summary(
+    options: ScoreOptions, work: Layout, key: str, targets: Sequence[Path], current: bool, seconds: float
+) -> ScoreSummary:
+    flagged = unscored = 0
+    for path in part_paths(targets[0]):
+        labels = read_part(path, ["pred_ano"])["pred_ano"]
+        flagged += pc.sum(labels).as_py() or 0
+        unscored += labels.null_count
+    if unscored:
+        logger.warning("%d sequences are of services that %s has no model for", unscored, options.bundle)
+    return ScoreSummary(
+        options.output_dir, key, len(find_runs(options.root)[0]), count_rows(targets[0]), flagged, unscored,
+        count_rows(work.rejects), targets[0], targets[1], current, seconds,
+    )  # fmt: skip

@@ -1,1 +1,0 @@
-"""Why a sequence is flagged: SHAP values, nearest normal sequences, false positives and negatives."""

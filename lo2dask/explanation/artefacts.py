@@ -1,0 +1,122 @@
+"""Names the files of phase F and writes their text."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lo2dask.buffers.visible import visible
+from lo2dask.explanation.neighbours import Matches
+from lo2dask.storage import write_bytes, write_text
+
+NN_HEADER = ("anomalous_id", "normal_id", "similarity")
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Paths of one model's files in the explainability folder; ``model`` is its key, ``if`` for the forest."""
+
+    folder: Path
+    model: str
+
+    def path(self, name: str) -> Path:
+        """Return ``<model>_<name>``."""
+        return self.folder / f"{self.model}_{name}"
+
+    @property
+    def metrics(self) -> Path:
+        """Measures and what was explained."""
+        return self.folder / f"metrics_{self.model}.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Table of one row per sequence."""
+        return self.path("predictions.parquet")
+
+    @property
+    def explanations(self) -> Path:
+        """Table of one row per flagged sequence."""
+        return self.path("explanations.parquet")
+
+    @property
+    def plots(self) -> tuple[Path, Path]:
+        """Summary and bar plot."""
+        return self.path("shap_summary.png"), self.path("shap_bar.png")
+
+    @property
+    def notes(self) -> tuple[Path, Path]:
+        """What stands for the plots when a guard fired, or when the model has no explainer."""
+        return self.path("shap_guard.txt"), self.path("shap_skipped.txt")
+
+    def write_shap(self, summary: bytes, bar: bytes, features: str) -> None:
+        """Write plots and feature list, and remove a note that an earlier run left in their place."""
+        for path, data in zip(self.plots, (summary, bar), strict=True):
+            write_bytes(path, data)
+        write_text(self.path("top_features.txt"), features)
+        for note in self.notes:
+            note.unlink(missing_ok=True)
+
+    def write_note(self, text: str, *, guarded: bool) -> None:
+        """Write why there is no plot, and remove what an earlier run left."""
+        chosen, other = self.notes if guarded else self.notes[::-1]
+        for stale in (*self.plots, self.path("top_features.txt"), other):
+            stale.unlink(missing_ok=True)
+        write_text(chosen, text)
+
+
+@dataclass(frozen=True)
+class FeatureLine:
+    """One feature of the list: its text, mean abs(phi) and mean phi."""
+
+    label: str
+    mean_absolute: float
+    mean_signed: float
+
+
+def top_features_text(model: str, meaning: str, rows: tuple[int, int], features: Sequence[FeatureLine]) -> str:
+    """Write the list of the features with the largest mean abs(SHAP value), largest first.
+
+    ``rows`` are the sequences explained and those that are not, because their values do not add up to the output.
+    """
+    lines = [
+        f"Features of {model} with the largest mean |SHAP value|",
+        f"SHAP value: {meaning}. Positive = more anomalous.",
+        f"{rows[0]} sequences explained, {rows[1]} not explained (their values do not add up to the output).",
+        "",
+        f"{'rank':>4}  {'mean |SHAP|':>12}  {'mean SHAP':>12}  feature",
+    ]
+    for rank, feature in enumerate(features, 1):
+        figures = f"{feature.mean_absolute:>12.6g}  {feature.mean_signed:>+12.6g}"
+        lines.append(f"{rank:>4}  {figures}  {feature.label}")
+    lines += [] if features else ["no feature has a share in any score"]
+    return "\n".join(lines) + "\n"
+
+
+def skip_note(model: str, algorithm: str) -> str:
+    """Write why a model has no SHAP values, and what to do instead."""
+    return (
+        f"SHAP left out: {model} ({algorithm}) has no explainer. TreeExplainer reads decision trees, random forests, "
+        "XGBoost and Isolation Forest, LinearExplainer logistic regression and linear SVM.\n"
+        f"Its flagged sequences can be compared with their nearest normal ones: --nn-source {model}.\n"
+    )
+
+
+def not_fitted_note(model: str, reason: str) -> str:
+    """Write why there is nothing to explain."""
+    return f"SHAP left out: {model} could not be fitted: {reason}.\nGive it other training data, or another hold-out.\n"
+
+
+def nn_mapping_csv(rows: Iterable[tuple[str, Matches]]) -> str:
+    """Write the nearest normal sequences of each flagged one, best first; the header alone where none is flagged.
+
+    Each row is a flagged seq_id with the matches of that one sequence.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(NN_HEADER)
+    for anomalous, matches in rows:
+        for place, (normal, similarity) in enumerate(zip(matches.ids[0], matches.similarity[0], strict=True)):
+            if normal or place == 0:
+                writer.writerow([visible(anomalous), visible(normal), f"{similarity:.12g}"])
+    return buffer.getvalue()

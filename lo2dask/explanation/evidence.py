@@ -1,0 +1,132 @@
+"""Evidence: the log lines that carry a flagged sequence's strongest features, or that normal sequences do not have.
+
+A line weighs ``share + novelty``. ``share`` is the part that its tokens have in all of the sequence's SHAP values that
+speak for an anomaly and that its lines carry; ``novelty`` is ``ln((N + 1) / (n + 1)) / ln(N + 1)``, where n of the N
+sequences of the service that the model takes for normal have the line's template: 1 for one that none has, 0 for one
+that all have. A model that has learned from normals alone knows no feature for what is new, so the second part finds
+what the first cannot. At equal weight errors come first, then the earlier line; each template is shown once.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.explanation.summary import Flags, Floats, Integers
+from lo2dask.features.trigrams import count_trigrams
+from lo2dask.features.words import count_words
+from lo2dask.schema import NUMERIC
+from lo2dask.vocabulary.tokens import TokenCounts
+
+LINES = 8  # of each sequence
+# How the tokens of a line are found again; those of a template are its id.
+_COUNTING = {
+    "words": count_words,
+    "trigrams": count_trigrams,
+    "words_raw": count_words,
+    "trigrams_raw": count_trigrams,
+}
+Carried = dict[str, dict[str, float]]  # representation -> token -> SHAP value that speaks for an anomaly
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """The distinct lines of one sequence.
+
+    Attributes
+    ----------
+    texts : (n,) what tokens are taken from: the normalised line or the raw one, as the model's representation says
+    templates : (n,) template ids
+    counts, first : (n,) lines of that text; the place of the first of them among all lines of the sequence
+    errors : (n,) whether it logs an error
+    """
+
+    texts: pa.Array
+    templates: list[str]
+    counts: Integers
+    first: Integers
+    errors: Flags
+
+
+@dataclass(frozen=True)
+class Normals:
+    """How many sequences of a service are taken for normal, and how many of them have each template."""
+
+    total: int
+    templates: Mapping[str, int]
+
+    def novelty(self, template: str) -> float:
+        """Tell how new a template is, from 0 (every normal sequence has it) to 1 (none has)."""
+        if self.total == 0:
+            return 0.0
+        return math.log((self.total + 1) / (self.templates.get(template, 0) + 1)) / math.log(self.total + 1)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One line of evidence: the place of its first occurrence, how many lines are alike, and what it weighs."""
+
+    place: int
+    template: str
+    alike: int
+    share: float
+    novelty: float
+
+
+def carried(features: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> Carried:
+    """Sort the features that a sequence has and that speak for an anomaly by representation.
+
+    Parameters
+    ----------
+    features : dicts of feature, value and shap
+    kinds : the token representations of the model; with several, a feature's name begins with its representation
+    """
+    found: Carried = {kind: {} for kind in kinds}
+    for entry in features:
+        name = entry["feature"]
+        # A column of numbers is on no line. (A word of that very name would be missed, which does no harm.)
+        if entry["shap"] <= 0 or entry["value"] == 0 or name in NUMERIC:
+            continue
+        kind, token = name.split(":", 1) if len(kinds) > 1 else (kinds[0] if kinds else "", name)
+        if kind in found:
+            found[kind][token] = entry["shap"]
+    return found
+
+
+def pick_lines(patterns: Patterns, strong: Carried, normals: Normals, limit: int = LINES) -> list[Pick]:
+    """Choose the lines that weigh most."""
+    shares = _shares(patterns, strong)
+    novelty = np.array([normals.novelty(template) for template in patterns.templates])
+    # Rounded, so that ties are ties whatever the order of summation.
+    weight = np.round(shares + novelty, 9)
+    order = np.lexsort((patterns.first, ~patterns.errors, -weight))
+    alike: dict[str, int] = {}
+    for template, count in zip(patterns.templates, patterns.counts.tolist(), strict=True):
+        alike[template] = alike.get(template, 0) + count
+    picked: dict[str, Pick] = {}
+    for place in order.tolist():
+        template = patterns.templates[place]
+        if len(picked) < limit and weight[place] > 0 and template not in picked:
+            picked[template] = Pick(
+                int(patterns.first[place]), template, alike[template], float(shares[place]), float(novelty[place])
+            )
+    return list(picked.values())
+
+
+def _shares(patterns: Patterns, strong: Carried) -> Floats:
+    weight = np.zeros(len(patterns.templates))
+    for kind, count in _COUNTING.items():
+        if strong.get(kind):
+            weight += _weigh(count(patterns.texts), strong[kind])
+    weight += np.array([strong.get("templates", {}).get(template, 0.0) for template in patterns.templates])
+    total = sum(value for tokens in strong.values() for value in tokens.values())
+    return weight / total if total > 0 else weight
+
+
+def _weigh(counts: TokenCounts, tokens: Mapping[str, float]) -> Floats:
+    values = np.array([tokens.get(token, 0.0) for token in counts.tokens.to_pylist()])
+    has = counts.counts.astype(bool).astype(np.float64)
+    return np.asarray(has @ values).ravel()

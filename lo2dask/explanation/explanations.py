@@ -1,0 +1,90 @@
+"""The table of explained sequences: one row per flagged sequence with its strongest features and its log lines.
+
+``lines`` are the lines that carry them (see evidence.py): path of the log, line number, time, text, template, how many
+lines of the sequence have that template, share and novelty. ``nearest_normal`` and what differs from it are filled for
+the model that neighbours are sought for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from lo2dask.buffers.columns import strings
+from lo2dask.explanation.summary import Flags, TopFeatures
+from lo2dask.schema import KEY_FIELDS
+
+FEATURE = pa.struct([pa.field("feature", pa.string()), pa.field("value", pa.float32()), pa.field("shap", pa.float64())])
+LINE = pa.struct(
+    [
+        pa.field("path", pa.string()),
+        pa.field("line_no", pa.int64()),
+        pa.field("m_timestamp", pa.timestamp("ms")),
+        pa.field("m_message", pa.string()),
+        pa.field("e_event_drain_id", pa.string()),
+        pa.field("alike", pa.int64()),
+        pa.field("share", pa.float64()),
+        pa.field("novelty", pa.float64()),
+    ]
+)
+TOKENS = pa.list_(pa.string())
+NEAREST = [
+    pa.field("nearest_normal", pa.string()),
+    pa.field("similarity", pa.float64()),
+    *(pa.field(f"{kind}_{way}", TOKENS) for kind in ("words", "templates") for way in ("gained", "lost")),
+]
+EXPLANATIONS = pa.schema(
+    [
+        *KEY_FIELDS,
+        pa.field("score", pa.float64()),
+        pa.field("rank", pa.int64()),
+        pa.field("split", pa.string()),
+        pa.field("explained", pa.bool_()),
+        pa.field("features", pa.list_(FEATURE)),
+    ]
+)
+FINISHED = pa.schema([*EXPLANATIONS, pa.field("lines", pa.list_(LINE)), *NEAREST])
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Strongest features of some rows as flat columns; row i has the entries from offsets[i] to offsets[i + 1]."""
+
+    offsets: np.ndarray
+    names: list[str]
+    values: np.ndarray
+    shap: np.ndarray
+
+    def to_arrow(self) -> pa.Array:
+        """Return the list column ``features``."""
+        arrays = [pa.array(self.names, pa.string()), pa.array(self.values, pa.float32()), pa.array(self.shap)]
+        entries = pa.StructArray.from_arrays(arrays, fields=list(FEATURE))
+        return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), entries, type=pa.list_(FEATURE))
+
+
+def shares_of(top: TopFeatures, rows: sparse.csr_matrix, names: Sequence[str]) -> Shares:
+    """Name the strongest features of rows and look up their values.
+
+    Parameters
+    ----------
+    rows : (n, n features) the rows that ``top`` is about
+    names : feature names in column order
+    """
+    filled = top.columns >= 0
+    place, columns = np.nonzero(filled)[0], top.columns[filled]
+    values = np.asarray(rows[place, columns]).ravel() if len(place) else np.zeros(0)
+    offsets = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
+    return Shares(offsets, [names[column] for column in columns.tolist()], values, top.values[filled])
+
+
+def explanation_table(predictions: pa.Table, explained: Flags, shares: Shares) -> pa.Table:
+    """Build the rows of flagged sequences (predictions: schema ``PREDICTIONS``): schema ``EXPLANATIONS``."""
+    kept = ("normal", "anomaly", "score", "rank")
+    columns: dict[str, Any] = {name: predictions[name] for name in kept}
+    columns |= {name: strings(predictions[name]) for name in ("seq_id", "run", "test_case", "service", "split")}
+    columns["explained"] = pa.array(explained)
+    columns["features"] = shares.to_arrow()
+    return pa.table([columns[name] for name in EXPLANATIONS.names], schema=EXPLANATIONS)

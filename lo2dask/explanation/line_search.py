@@ -1,0 +1,164 @@
+"""Finds the lines of chosen sequences again: in the events table, else in the raw tree that the manifest names."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask.explanation.evidence import Patterns
+from lo2dask.features.lines import TextBlock, read_text
+from lo2dask.features.masks import Mask
+from lo2dask.features.statements import with_statements
+from lo2dask.features.templates import Templates
+from lo2dask.ingest.batch import read_blocks
+from lo2dask.ingest.text import loaded
+from lo2dask.memory import parse_bytes
+from lo2dask.options import LoadOptions
+from lo2dask.parse.chunks import Reading
+from lo2dask.parse.columns import FileKeys, copy_messages
+from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.schema import seq_id
+from lo2dask.sources.manifest import Batch, batch_files, cut_batches
+from lo2dask.sources.tree import SourceFile
+from lo2dask.storage import to_path
+from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.parts import part_paths, read_row_groups
+
+_COLUMNS = ["seq_id", "line_no", "m_timestamp", "m_message", "thread", "correlation_id", "level"]
+
+
+@dataclass(frozen=True)
+class LineSource:
+    """Where lines are read from and how; ``policy`` is None where the events table is there.
+
+    ``raw_tokens``: the main bags are of the lines as they stand; ``has_raw_bags``: their patterns are wanted too.
+    """
+
+    root: Path
+    policy: LinePolicy | None
+    masks: tuple[Mask, ...]
+    raw_tokens: bool
+    has_raw_bags: bool = False
+
+
+@dataclass(frozen=True)
+class PartLines:
+    """One part of the sequence table and the batch of logs that it was made from; None where that is not known."""
+
+    name: str
+    batch: Batch | None
+
+
+@dataclass(frozen=True)
+class SequenceLines:
+    """The lines of one sequence: events in order (line_no, m_timestamp, m_message), their log, their patterns.
+
+    ``patterns`` are of the text that the main bags are of; ``raw_patterns`` of the lines as they stand, if asked for.
+    """
+
+    seq_id: str
+    path: str
+    events: pa.Table
+    patterns: Patterns
+    raw_patterns: Patterns | None = None
+
+
+def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
+    """Say where the lines of a folder's sequences are to be read."""
+    options = _load_options(layout)
+    policy = None if options.save_events else LinePolicy.from_options(options)
+    return LineSource(layout.root, policy, masks, raw_tokens)
+
+
+def part_records(layout: Layout) -> list[PartLines]:
+    """Pair each part of the sequence table with its batch of logs."""
+    size = parse_bytes(_load_options(layout).partition_size, "--partition-size")
+    batches = {part_name(batch.index): batch for batch in cut_batches(part_paths(layout.manifest), size)}
+    return [PartLines(path.name, batches.get(path.name)) for path in part_paths(layout.enhanced)]
+
+
+def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> Iterator[SequenceLines]:
+    """Read the lines of the wanted sequences of one part; a log that is gone gives none."""
+    ids = set(wanted)
+    if record.batch is None or not ids:
+        return
+    files = {name: file for file in batch_files(record.batch) if (name := _seq_id(file)) in ids}
+    templates = Templates.load(Layout(source.root).template_state)
+    known: dict[str, str] = {}
+    if source.policy is None:
+        found = _from_events(Layout(source.root).events / record.name, sorted(files))
+    else:
+        found = ((name, _from_raw(file, source.policy)) for name, file in sorted(files.items()))
+    for name, events in found:
+        if events.num_rows:
+            _, block = read_text(events, source.masks)
+            line_templates = _templates(block, templates, known)
+            patterns = _patterns(events, block, line_templates, source.raw_tokens)
+            raw = _patterns(events, block, line_templates, raw=True) if source.has_raw_bags else None
+            yield SequenceLines(name, _place(files[name]), events, patterns, raw)
+
+
+def _load_options(layout: Layout) -> LoadOptions:
+    marker = loaded(layout)
+    return LoadOptions(root=to_path(marker["root"]), **marker["options"])
+
+
+def _seq_id(file: SourceFile) -> str:
+    return seq_id(file.run, file.test_case, file.name)
+
+
+def _place(file: SourceFile) -> str:
+    return f"{file.path}:{file.member}" if file.member else file.path
+
+
+def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
+    blocks = read_blocks(EventParser(FileKeys.of([file]), policy, Reading()), [file])
+    tables = [copy_messages(block).select(_COLUMNS) for block in blocks]
+    events = pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else pa.table({})
+    return with_statements(events) if tables else events
+
+
+def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Read events of chosen sequences; a sequence's events lie after one another, perhaps over row groups."""
+    pieces: dict[str, list[pa.Table]] = {}
+    for group in read_row_groups(path, _COLUMNS):
+        chosen = group.filter(pc.is_in(group["seq_id"].cast(pa.string()), pa.array(ids, pa.string())))
+        for name in pc.unique(chosen["seq_id"].cast(pa.string())).to_pylist():
+            pieces.setdefault(name, []).append(chosen.filter(pc.equal(chosen["seq_id"].cast(pa.string()), name)))
+    for name, tables in sorted(pieces.items()):
+        yield name, with_statements(pa.concat_tables(tables).unify_dictionaries().combine_chunks())
+
+
+def _templates(block: TextBlock, templates: Templates, known: dict[str, str]) -> list[str]:
+    """Match the normalised lines of a block; ``known`` keeps the template of each message."""
+    bodies = block.bodies.to_pylist()
+    fresh = sorted({body for body in bodies if body not in known})
+    known.update(zip(fresh, templates.match(fresh), strict=True))
+    return [known[body] for body in bodies]
+
+
+def _patterns(events: pa.Table, block: TextBlock, line_templates: list[str], raw: bool) -> Patterns:
+    line, texts = block.line, block.lines
+    if raw:
+        encoded = events["m_message"].combine_chunks().dictionary_encode()
+        codes, texts = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+        first = _first_of(codes, len(texts))
+        line_templates = [line_templates[code] for code in line[first].tolist()]
+        line = codes
+    first = _first_of(line, len(texts))
+    level = events["level"].cast(pa.string()).combine_chunks()
+    is_error = pc.or_(
+        pc.equal(level, "ERROR").fill_null(False),
+        pc.match_substring_regex(events["m_message"], r"\bERR\d{5}\b|[a-z]Exception\b").combine_chunks(),
+    )
+    errors = is_error.to_numpy(zero_copy_only=False).astype(bool)
+    return Patterns(texts, line_templates, np.bincount(line, minlength=len(texts)), first, errors[first])
+
+
+def _first_of(codes: np.ndarray, count: int) -> np.ndarray:
+    first = np.full(count, len(codes), dtype=np.int64)
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    return first

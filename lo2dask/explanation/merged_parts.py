@@ -1,0 +1,182 @@
+"""One model and one part of its rows, as the tasks of phase F read them."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from lo2dask.buffers.columns import strings
+from lo2dask.errors import IntegrityError
+from lo2dask.explanation.artefacts import Artefacts
+from lo2dask.explanation.shap_values import Explainer, make_explainer
+from lo2dask.features.matrix import Columns, to_matrix
+from lo2dask.models import bundle
+from lo2dask.models.sample import hashes
+from lo2dask.storage import status
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part
+from lo2dask.training.units import of_service
+
+Group = tuple[str, ...]  # names of parts, in order
+Ids = npt.NDArray[np.object_]
+
+# Each group of parts gives one summary; so many are held at once when they are merged.
+GROUPS = 64
+# Parts are bundled up to this many bytes of the enhanced table, so that tiny parts make no map of tiny tasks.
+GROUP_BYTES = 2_000_000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One fitted model to explain, small enough to travel with every task.
+
+    ``service`` is the service of a model per service, else empty; ``kind`` is ``linear``, ``tree`` or None (no
+    explainer); ``predictions`` is the folder of the model's predictions, part for part those of the enhanced table.
+    """
+
+    root: Path
+    key: str
+    service: str
+    bundle: Path
+    predictions: Path
+    kind: str | None
+    binary: bool
+    seed: int
+
+    @property
+    def layout(self) -> Layout:
+        """Paths below the output folder."""
+        return Layout(self.root)
+
+    @property
+    def artefacts(self) -> Artefacts:
+        """Names of this model's files."""
+        return Artefacts(self.layout.explainability, self.key)
+
+    @property
+    def label(self) -> str:
+        """Name the model in progress and logs."""
+        return f"{self.key} ({self.service})" if self.service else self.key
+
+    def part_name(self, name: str) -> str:
+        """Name what a part of this model becomes, so that the models of several services do not meet."""
+        return f"{Path(name).stem}-{self.service}.parquet" if self.service else name
+
+    def scratch(self, name: str) -> Path:
+        """Return the place of what one map leaves for the next."""
+        return self.layout.internal / "explain" / self.key / (f"{self.service}-{name}" if self.service else name)
+
+    def read_predictions(self, name: str) -> pa.Table:
+        """Read one part of the predictions: the rows of this model's service."""
+        table = read_part(self.predictions / name)
+        return table.filter(pa.array(of_service(table, self.service))) if self.service else table
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part: predictions next to the rows of the feature matrix."""
+
+    name: str
+    predictions: pa.Table
+    matrix: sparse.csr_matrix
+    seed: int
+
+    @functools.cached_property
+    def ids(self) -> Ids:
+        """seq_id of each row."""
+        return np.asarray(strings(self.predictions["seq_id"]).to_pylist(), dtype=object)
+
+    @functools.cached_property
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """Seeded hash of each row's seq_id."""
+        return hashes(self.ids.tolist(), self.seed)
+
+    @property
+    def ranks(self) -> npt.NDArray[np.int64]:
+        """Rank of each row by score; 1 is the most anomalous."""
+        return self.predictions["rank"].to_numpy()
+
+    @property
+    def flagged(self) -> npt.NDArray[np.bool_]:
+        """Whether the model flags the row."""
+        return self.predictions["pred_ano"].to_numpy() == 1
+
+    @property
+    def training(self) -> npt.NDArray[np.bool_]:
+        """Whether the row is in the training part."""
+        return pc.equal(strings(self.predictions["split"]), "train").to_numpy(zero_copy_only=False).astype(bool)
+
+
+def read_parts_of(group: Group, subject: Subject) -> Iterator[Part]:
+    """Read predictions and feature rows of some parts, one at a time.
+
+    Raises
+    ------
+    IntegrityError : predictions and enhanced table have other sequences.
+    """
+    layout, columns = subject.layout, columns_of(subject)
+    for name in group:
+        predictions = subject.read_predictions(name)
+        enhanced = read_part(layout.enhanced / name, dict.fromkeys(["seq_id", "service", *columns.needed]))
+        enhanced = enhanced.filter(pa.array(of_service(enhanced, subject.service)))
+        if not strings(predictions["seq_id"]).equals(strings(enhanced["seq_id"])):
+            raise IntegrityError(
+                f"{subject.predictions / name} and {layout.enhanced / name} have other sequences; "
+                "run lo2dask train again"
+            )
+        yield Part(name, predictions, to_matrix(enhanced, columns, subject.binary), subject.seed)
+
+
+def group_parts(subject: Subject) -> list[Group]:
+    """Cut the parts of a model's predictions into at most :data:`GROUPS` groups of neighbours, about equal in bytes."""
+    names = [path.name for path in part_paths(subject.predictions)]
+    sizes = {path.name: status(path).st_size for path in part_paths(subject.layout.enhanced)}
+    return bundle_parts(names, [sizes.get(name, 0) for name in names], GROUPS, GROUP_BYTES)
+
+
+def bundle_parts(names: Sequence[str], sizes: Sequence[int], groups: int, least: int) -> list[Group]:
+    """Bundle neighbours: at most ``groups`` bundles, of at least ``least`` bytes where there are so many.
+
+    A part belongs to the bundle that its middle byte lies in, so that none but the largest part makes one large.
+    """
+    total = sum(sizes)
+    wanted = max(1, min(groups, total // max(least, 1)))
+    bundles: dict[int, list[str]] = {}
+    done = 0
+    for name, size in zip(names, sizes, strict=True):
+        middle = (2 * done + size) * wanted // (2 * total) if total else 0
+        bundles.setdefault(min(middle, wanted - 1), []).append(name)
+        done += size
+    return [tuple(found) for _, found in sorted(bundles.items())]
+
+
+def explainer_of(subject: Subject, mean: npt.NDArray[np.float64] | None) -> Explainer:
+    """Make the explainer of a model, against the mean background row."""
+    return make_explainer(subject.kind or "", _of_service(subject, "model"), mean)
+
+
+def columns_of(subject: Subject) -> Columns:
+    """Return the columns of a model's matrix."""
+    return _columns(subject, status(subject.bundle).st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _columns(subject: Subject, changed: int) -> Columns:
+    return Columns.from_plain(_of_service(subject, "columns"))
+
+
+def _of_service(subject: Subject, name: str) -> Any:
+    content = _content(subject.bundle, status(subject.bundle).st_mtime_ns)
+    return content[name][subject.service] if content["per_service"] else content[name]
+
+
+@functools.lru_cache(maxsize=1)
+def _content(path: Path, changed: int) -> dict[str, Any]:
+    return bundle.load(path)

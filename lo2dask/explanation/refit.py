@@ -1,0 +1,208 @@
+"""Where a model to explain comes from: train kept it, the user gives a bundle, or it is fitted here.
+
+A model is fitted here when train kept none of that name, or when an option that shapes it is given and differs from
+what it was trained with; an option left at its default means "as trained". Such models, and given bundles, are fitted
+and scored in a side folder by train's own code, so that nothing that train left is touched.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
+from lo2dask.ingest.text import need_bags, table_has_raw_bags
+from lo2dask.models import bundle
+from lo2dask.options import ExplainOptions, ForestOptions, HoldoutOptions, TrainOptions, fingerprint, flag_name, plain
+from lo2dask.options.common import CommonOptions
+from lo2dask.storage import copy_file, list_paths, read_json, remove_tree, write_json
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths
+from lo2dask.training.scoring import Target, score_all, write_predictions
+from lo2dask.training.sides import link_tables
+from lo2dask.training.train import train_models
+from lo2dask.training.units import FOREST
+
+logger = logging.getLogger(__name__)
+
+# Options that say how to run, not what is fitted.
+_RUNNING = {*CommonOptions.__dataclass_fields__, "predict_batch_size", "list_models", "skip_if"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's bundle, the folder of its predictions and the folder of its measures."""
+
+    key: str
+    bundle: Path
+    predictions: Path
+    measures: Path
+
+
+def kept_sources(layout: Layout) -> dict[str, Source]:
+    """List the models that train kept and scored, the forest first."""
+    keys = sorted((path.stem for path in list_paths(layout.models, ".joblib")), key=lambda key: (key != FOREST, key))
+    return {key: _source(layout, key) for key in keys if part_paths(layout.predictions / key)}
+
+
+def trained_models(layout: Layout) -> list[str]:
+    """List the models of the last training, the forest first; all that train kept if there is no record of it."""
+    kept = list(kept_sources(layout))
+    marker = read_json(layout.marker("train"))
+    last = [line["key"] for line in marker["models"]] if marker else kept
+    return [key for key in kept if key in last]
+
+
+def sources_of(keys: Sequence[str], options: ExplainOptions, layout: Layout, session: Session) -> list[Source]:
+    """Find or make the models to explain, in the order of their keys.
+
+    Raises
+    ------
+    InputError : a given bundle is not there or of another model.
+    """
+    kept, given = kept_sources(layout), _given(keys, options)
+    changed = _changed(keys, kept, given, options)
+    made = _fit(changed, options, layout, session) if changed else {}
+    made |= _score_given(given, kept, layout, session) if given else {}
+    _remove_others(layout, {source.bundle.parents[2].name for source in made.values()})
+    return [made.get(key) or kept[key] for key in keys]
+
+
+def differing(names: Sequence[str], options: ExplainOptions, trained: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that are not at their default and not what a model was trained with."""
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    values = {name: getattr(options, name) for name in names if name in trained}
+    return {name: v for name, v in values.items() if v != defaults[name] and plain(v) != trained[name]}
+
+
+def _source(layout: Layout, key: str) -> Source:
+    return Source(key, layout.models / f"{key}.joblib", layout.predictions / key, layout.measures)
+
+
+def _shaping(kind: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind) if field.name not in _RUNNING]
+
+
+def _changed(
+    keys: Sequence[str], kept: dict[str, Source], given: dict[str, Path], options: ExplainOptions
+) -> dict[str, dict[str, Any]]:
+    """Name the models to fit, each with the options that it shall have."""
+    trained = _trained_options(kept)
+    found = {}
+    for key in keys:
+        names = _shaping(ForestOptions if key == FOREST else HoldoutOptions)
+        changes = differing(names, options, trained)
+        if key in given or (key in kept and not changes):
+            continue
+        said = ", ".join(f"{flag_name(name)} {value}" for name, value in changes.items())
+        reason = f"trained with other options ({said})" if key in kept else "train kept no such model"
+        logger.warning("%s is fitted for this: %s", key, reason)
+        found[key] = changes
+    return found
+
+
+def _trained_options(kept: dict[str, Source]) -> dict[str, Any]:
+    """Read the options of the last training from any bundle that it kept, or what an earlier reading left."""
+    source = next(iter(kept.values()))
+    cache = source.bundle.parents[1] / "explain" / "options.json"
+    digest = bundle.hash_path(source.bundle).read_text(encoding="utf-8").split()[0]
+    earlier = read_json(cache)
+    if not earlier or earlier["sha256"] != digest:
+        earlier = {"sha256": digest, "options": plain(bundle.load(source.bundle)["options"])}
+        write_json(cache, earlier)
+    return dict(earlier["options"])
+
+
+def _fit(
+    changed: dict[str, dict[str, Any]], options: ExplainOptions, layout: Layout, session: Session
+) -> dict[str, Source]:
+    """Fit and score models in a side folder, as train would."""
+    trained = _trained_options(kept_sources(layout))
+    changes = {key: plain(value) for key, value in changed.items()}
+    side = link_tables(layout, _side_folders(layout) / fingerprint([trained, changes]))
+    values: dict[str, Any] = {}
+    for changes in changed.values():
+        values |= changes
+    fields = {field.name for field in dataclasses.fields(TrainOptions)}
+    base = {name: _typed(name, value) for name, value in (trained | values).items() if name in fields}
+    base |= {
+        "root": side.root,
+        "models": tuple(key for key in changed if key != FOREST),
+        "skip_if": FOREST not in changed,
+        "phase": "full",
+        "load_model": None,
+        "sample_seed": trained.get("sample_seed", options.sample_seed),
+    }
+    train_models(TrainOptions(**base), session)
+    return {key: _source(side, key) for key in changed}
+
+
+def _typed(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return Path(value) if name == "mask_file" and value is not None else value
+
+
+def _given(keys: Sequence[str], options: ExplainOptions) -> dict[str, Path]:
+    """Find the bundles that the user gives."""
+    found = {}
+    if options.load_model and FOREST in keys:
+        found[FOREST] = options.load_model
+    folder = options.load_sup_models
+    if folder:
+        if not folder.is_dir():
+            raise InputError(f"--load-sup-models {folder}: no such folder; train writes it with --save-sup-models")
+        found |= {key: folder / f"{key}.joblib" for key in keys if (folder / f"{key}.joblib").is_file()}
+    return found
+
+
+def _score_given(
+    given: dict[str, Path], kept: dict[str, Source], layout: Layout, session: Session
+) -> dict[str, Source]:
+    """Score with given bundles in a side folder; one that train kept as well is not scored again."""
+    todo = {key: path for key, path in given.items() if key not in kept or not _same(path, kept[key].bundle)}
+    for key, path in todo.items():
+        content = bundle.load(path)
+        if content["key"] != key:
+            raise InputError(f"{path}: a bundle of {content['key']}, not of {key}")
+        need_bags(str(path), (content["spec"]["representation"],), table_has_raw_bags(layout))
+    if not todo:
+        return {}
+    digests = {key: bundle.hash_path(path).read_text(encoding="utf-8") for key, path in todo.items()}
+    name = fingerprint([digests, read_json(layout.marker("enhance"))])
+    side = link_tables(layout, _side_folders(layout) / name)
+    copy_file(layout.split, side.split)
+    targets = [_copy_bundle(key, path, side) for key, path in todo.items()]
+    if any(_names(side.predictions / key) != _names(layout.enhanced) for key in todo):
+        score_all(side, targets, session)
+        write_predictions(side, targets, session)
+    return {key: _source(side, key) for key in todo}
+
+
+def _copy_bundle(key: str, path: Path, side: Layout) -> Target:
+    target = side.models / f"{key}.joblib"
+    copy_file(path, target)
+    copy_file(bundle.hash_path(path), bundle.hash_path(target))
+    return Target(key, target, "if" if key == FOREST else "sup", TrainOptions.predict_batch_size)
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in part_paths(folder)]
+
+
+def _same(path: Path, kept: Path) -> bool:
+    marks = [bundle.hash_path(path), bundle.hash_path(kept)]
+    return all(mark.is_file() for mark in marks) and len({mark.read_text().split()[0] for mark in marks}) == 1
+
+
+def _side_folders(layout: Layout) -> Path:
+    return layout.internal / "explain" / "fitted"
+
+
+def _remove_others(layout: Layout, used: set[str]) -> None:
+    for folder in _side_folders(layout).glob("*"):
+        if folder.name not in used:
+            remove_tree(folder)

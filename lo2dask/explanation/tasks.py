@@ -1,0 +1,248 @@
+"""What workers do in phase F: each function goes over a group of parts and gives one small mergeable summary."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy import sparse
+
+from lo2dask import schema
+from lo2dask.buffers.visible import token_label
+from lo2dask.explanation.background import Background, background_of
+from lo2dask.explanation.draw import Cut, Lowest, drawn
+from lo2dask.explanation.explanations import EXPLANATIONS, Shares, explanation_table, shares_of
+from lo2dask.explanation.lists import Outcome, outcome_of
+from lo2dask.explanation.merged_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
+from lo2dask.explanation.neighbours import Matches, nearest, unit_rows
+from lo2dask.explanation.plots import ShapRow, shap_bar, shap_summary
+from lo2dask.explanation.shap_values import Explainer, Sample, sample_of
+from lo2dask.explanation.summary import Floats, ShapSums
+from lo2dask.models.evaluate import Scored, evaluate
+from lo2dask.storage import source_of
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part, read_rows, write_part
+
+TOP_FEATURES = 10  # of each flagged sequence
+PLOT_ROWS = 500
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many rows are drawn for what; 0 = all."""
+
+    background: int = 0
+    shap: int = 0
+    flagged: int = 0
+    normals: int = 0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the predictions of some parts say.
+
+    ``background`` draws among training rows, ``shap`` among all, ``plot`` among all for the plots, ``flagged`` by rank
+    among those flagged, ``normals`` among those predicted normal.
+    """
+
+    background: Lowest
+    shap: Lowest
+    plot: Lowest
+    flagged: Lowest
+    normals: Lowest
+    outcome: Outcome
+
+    def merge(self, other: "Survey") -> "Survey":
+        """Join the survey of other parts."""
+        return Survey(*(getattr(self, name).merge(getattr(other, name)) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class ShapJob:
+    """How rows are explained: which are summed up, which are kept for the plots, against which mean (a file)."""
+
+    counted: Cut | None
+    plotted: Cut | None
+    mean: Path | None
+
+
+@dataclass(frozen=True)
+class ShapPiece:
+    """What the SHAP values of some parts leave."""
+
+    sums: ShapSums
+    sample: Sample
+    explained: int
+    unexplained: int
+
+    def merge(self, other: "ShapPiece") -> "ShapPiece":
+        """Join the values of other parts."""
+        return ShapPiece(
+            self.sums.merge(other.sums),
+            self.sample.merge(other.sample, PLOT_ROWS),
+            self.explained + other.explained,
+            self.unexplained + other.unexplained,
+        )
+
+
+@dataclass(frozen=True)
+class FlaggedRows:
+    """Flagged sequences to find neighbours for: their ids, ranks and feature rows."""
+
+    ids: Ids
+    ranks: npt.NDArray[np.int64]
+    rows: sparse.csr_matrix
+
+    def merge(self, other: "FlaggedRows") -> "FlaggedRows":
+        """Join those of other parts."""
+        rows = sparse.csr_matrix(sparse.vstack([self.rows, other.rows]))
+        return FlaggedRows(np.concatenate([self.ids, other.ids]), np.concatenate([self.ranks, other.ranks]), rows)
+
+
+@dataclass(frozen=True)
+class BeeswarmData:
+    """The rows kept for the plots, explained: phi and feature values of some features, (rows, features) each."""
+
+    phi: Floats
+    values: Floats
+    meaning: str
+
+
+def survey(group: Group, subject: Subject, limits: Limits) -> Survey:
+    """Look through the predictions of some parts, and copy them to the explainability folder."""
+    found = [_survey_part(name, subject, limits) for name in group]
+    return functools.reduce(Survey.merge, found)
+
+
+def sum_background(group: Group, subject: Subject, cut: Cut | None) -> Background:
+    """Sum up the training rows that are the background."""
+    total = Background.zero(columns_of(subject).width)
+    for part in read_parts_of(group, subject):
+        chosen = part.training & drawn(cut, part.hashes, part.ids)
+        total = total.merge(background_of(part.matrix, chosen))
+    return total
+
+
+def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
+    """Explain some parts; write the strongest features of their flagged sequences."""
+    explainer = explainer_of(subject, None if job.mean is None else np.load(source_of(job.mean)))
+    pieces = (_explain_part(part, subject, job, explainer) for part in read_parts_of(group, subject))
+    return functools.reduce(ShapPiece.merge, pieces)
+
+
+def flagged_rows(group: Group, subject: Subject, cut: Cut | None) -> FlaggedRows:
+    """Collect the flagged sequences that get a neighbour, as unit rows; ``cut`` is by rank."""
+    pieces = []
+    for part in read_parts_of(group, subject):
+        wanted = part.flagged
+        wanted[wanted] = drawn(cut, part.ranks[wanted].astype(np.uint64), part.ids[wanted])
+        pieces.append(FlaggedRows(part.ids[wanted], part.ranks[wanted], unit_rows(part.matrix[wanted])))
+    return functools.reduce(FlaggedRows.merge, pieces)
+
+
+def match_parts(group: Group, subject: Subject, flagged: Path, cut: Cut | None) -> Matches:
+    """Find the best match of each flagged row (a file of unit rows) among the predicted normals of some parts."""
+    rows = sparse.csr_matrix(sparse.load_npz(source_of(flagged)))
+    best = Matches.none(rows.shape[0], 1)
+    for part in read_parts_of(group, subject):
+        normal = ~part.flagged
+        normal[normal] = drawn(cut, part.hashes[normal], part.ids[normal])
+        best = best.merge(nearest(rows, unit_rows(part.matrix[normal]), part.ids[normal]))
+    return best
+
+
+def list_flagged(group: Group, subject: Subject) -> int:
+    """Write the flagged sequences of a model that has no SHAP values, without features; give their number."""
+    total = 0
+    for name in group:
+        table = subject.read_predictions(name)
+        flagged = table.filter(pa.array(table["pred_ano"].to_numpy() == 1))
+        nothing = Shares(np.zeros(flagged.num_rows + 1, np.int64), [], np.zeros(0), np.zeros(0))
+        table = explanation_table(flagged, np.zeros(flagged.num_rows, dtype=bool), nothing)
+        total += write_part(subject.scratch("features") / subject.part_name(name), table, EXPLANATIONS)
+    return total
+
+
+def explain_sample(subject: Subject, sample: Path, mean: Path | None, names: list[str]) -> BeeswarmData:
+    """Explain the rows kept for the plots (a file) by some features; those that the model does not know stay 0."""
+    rows = sparse.csr_matrix(sparse.load_npz(source_of(sample)))
+    explainer = explainer_of(subject, None if mean is None else np.load(source_of(mean)))
+    place = {name: column for column, name in enumerate(columns_of(subject).names)}
+    known = np.array([name in place for name in names], dtype=bool)
+    columns = np.array([place[name] for name in names if name in place], dtype=np.int64)
+    phi, values = np.zeros((2, rows.shape[0], len(names)))
+    phi[:, known], values[:, known] = explainer.values(rows, columns), rows[:, columns].toarray()
+    return BeeswarmData(phi, values, explainer.meaning)
+
+
+def draw_plots(model: str, rows: list[ShapRow], meaning: str) -> tuple[bytes, bytes]:
+    """Draw the summary and the bar plot: two PNGs."""
+    return shap_summary(model, rows, meaning), shap_bar(model, rows, meaning)
+
+
+def feature_labels(subject: Subject, names: list[str]) -> list[str]:
+    """Write features as people read them: a template's id stands with its text."""
+    tokens = columns_of(subject).tokens
+    if "templates" not in tokens:
+        return [token_label(name) for name in names]
+    prefix = "templates:" if len(tokens) > 1 else ""
+    texts = {f"{prefix}{name}": text for name, text in template_texts(subject.layout).items()}
+    return [token_label(f"{name}: {texts[name]}" if name in texts else name) for name in names]
+
+
+def template_texts(layout: Layout) -> dict[str, str]:
+    """Return the text of each template id."""
+    tables = [read_rows(path) for path in part_paths(layout.templates)]
+    rows = [row for table in tables for row in table.select(["e_event_drain_id", "template"]).to_pylist()]
+    return {row["e_event_drain_id"]: row["template"] for row in rows}
+
+
+def measure_predictions(folder: Path) -> dict[str, Any]:
+    """Measure a model from its predictions, where train wrote its measures to another folder."""
+    columns = ["anomaly", "score", "pred_ano", "service", "test_case", "split"]
+    table = pa.concat_tables([read_part(path, columns) for path in part_paths(folder)])
+    y, score, label = (table[name].to_numpy() for name in columns[:3])
+    return evaluate(Scored(y, score, label, table["service"], table["test_case"], table["split"]))
+
+
+def _survey_part(name: str, subject: Subject, limits: Limits) -> Survey:
+    table = subject.read_predictions(name)
+    _copy_predictions(table, name, subject)
+    part = Part(name, table, sparse.csr_matrix((0, 0)), subject.seed)
+    keys, ids = part.hashes, part.ids
+    pick = functools.partial(_lowest, ids=ids)
+    return Survey(
+        pick(limits.background, keys, part.training),
+        pick(limits.shap, keys, np.ones(len(ids), bool)),
+        pick(PLOT_ROWS, keys, np.ones(len(ids), bool)),
+        pick(limits.flagged, part.ranks, part.flagged),
+        pick(limits.normals, keys, ~part.flagged),
+        outcome_of(table),
+    )
+
+
+def _lowest(limit: int, keys: npt.NDArray[Any], rows: npt.NDArray[np.bool_], ids: Ids) -> Lowest:
+    return Lowest.of(limit, keys[rows].tolist(), ids[rows].tolist())
+
+
+def _copy_predictions(table: pa.Table, name: str, subject: Subject) -> None:
+    renamed = {"score": f"score_{subject.key}", "rank": f"rank_{subject.key}"}
+    fields = [pa.field(renamed.get(f.name, f.name), f.type) for f in schema.PREDICTIONS]
+    named = table.select(schema.PREDICTIONS.names).rename_columns([f.name for f in fields])
+    write_part(subject.artefacts.predictions / subject.part_name(name), named, pa.schema(fields))
+
+
+def _explain_part(part: Part, subject: Subject, job: ShapJob, explainer: Explainer) -> ShapPiece:
+    counted = drawn(job.counted, part.hashes, part.ids)
+    flagged = part.flagged
+    sums, top = explainer.explain(part.matrix, counted, flagged, TOP_FEATURES)
+    shares = shares_of(top, part.matrix[flagged], columns_of(subject).names)
+    table = explanation_table(part.predictions.filter(pa.array(flagged)), top.explained, shares)
+    write_part(subject.scratch("features") / subject.part_name(part.name), table, EXPLANATIONS)
+    plotted = counted & drawn(job.plotted, part.hashes, part.ids)
+    sample = sample_of(part.matrix[plotted], part.hashes[plotted], part.ids[plotted], PLOT_ROWS)
+    explained = int(top.explained.sum())
+    return ShapPiece(sums, sample, explained, len(top.explained) - explained)

@@ -1,0 +1,122 @@
+"""Finds the headers of LO2's lines in one pass over a buffer (buffers.kernels says how it comes)."""
+
+import numpy as np
+
+from lo2dask.buffers.arrays import Ints, U64s
+from lo2dask.buffers.kernels import compiled, equal_bytes, first_byte
+
+_SPACE, _OPENING, _CLOSING, _DASH, _A, _Z = (np.uint8(ord(c)) for c in " []-AZ")
+_ZERO, _ONE, _THREE, _EIGHT = (np.uint64(n) for n in (0, 1, 3, 8))
+_HIGHS, _SPACES = (np.uint64(0x0101010101010101 * byte) for byte in (0x80, 0x20))
+# A time of day as two overlapping u64, "HH:MM:SS" and "M:SS.mmm", and the least and the most that each of their bytes
+# may be.
+_TIME_SIZE, _TIME_TAIL = np.uint64(12), np.uint64(4)
+_LEAST, _MOST, _TAIL_LEAST, _TAIL_MOST = (
+    np.frombuffer(text, dtype="<u8")[0] for text in (b"00:00:00", b"29:59:59", b"0:00.000", b"9:59.999")
+)
+_DIGITS, _THOUSANDTHS = np.uint64(0x0F0F000F0F000F0F), np.uint64(40)
+_SHORTEST_LEVEL, _LONGEST_LEVEL = np.uint64(4), np.uint64(5)
+
+
+@compiled
+def _byte(u64: U64s, at: np.uint64) -> np.uint8:
+    return np.uint8(u64[at])
+
+
+@compiled
+def _time_of_day(u64: U64s, at: np.uint64) -> int:
+    """Read ``HH:MM:SS.mmm`` in ms; -1 if it is none.
+
+    All bytes of a word are checked at once: where one is below its least or above its most, the lowest such byte sets
+    its high bit in one of the two differences, and only then can a borrow touch the others.
+    """
+    head, tail = u64[at], u64[at + _TIME_TAIL]
+    apart = (head - _LEAST) | (_MOST - head) | (tail - _TAIL_LEAST) | (_TAIL_MOST - tail)
+    if apart & _HIGHS != _ZERO:
+        return -1
+    digits = int(head & _DIGITS)
+    pairs = digits * 10 + (digits >> 8)
+    hours, minutes, seconds = pairs & 0xFF, (pairs >> 24) & 0xFF, (pairs >> 48) & 0xFF
+    rest = int(tail >> _THOUSANDTHS)
+    ms = (rest & 0x0F) * 100 + ((rest >> 8) & 0x0F) * 10 + ((rest >> 16) & 0x0F)
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms if hours < 24 else -1
+
+
+@compiled
+def _next_space(u64: U64s, at: np.uint64, end: np.uint64) -> np.uint64:
+    """Find the first space from a place on, at most the end."""
+    while at < end:
+        found = equal_bytes(u64[at], _SPACES)
+        if found != _ZERO:
+            return min(at + first_byte(found), end)
+        at += _EIGHT
+    return end
+
+
+@compiled
+def _thread_end(u64: U64s, at: np.uint64, end: np.uint64) -> np.uint64:
+    """Find the first closing bracket with two spaces after it; the end if there is none."""
+    space = _next_space(u64, at, end)
+    while space + _ONE < end:
+        if space > at and _byte(u64, space - _ONE) == _CLOSING and _byte(u64, space + _ONE) == _SPACE:
+            return space - _ONE
+        space = _next_space(u64, space + _ONE, end)
+    return end
+
+
+@compiled
+def _method_end(u64: U64s, level: np.uint64, end: np.uint64) -> np.uint64:
+    """Find where the method of ``LEVEL logger method - message`` ends; the end if it is no such text."""
+    level_end = _next_space(u64, level, end)
+    if level_end < level + _SHORTEST_LEVEL or level_end > level + _LONGEST_LEVEL:
+        return end
+    for at in range(level, level_end):
+        if _byte(u64, at) < _A or _byte(u64, at) > _Z:
+            return end
+    logger = level_end + _ONE
+    if logger < end and _byte(u64, logger) == _SPACE:  # "INFO " and "WARN " are padded to five characters
+        logger += _ONE
+    logger_end = _next_space(u64, logger, end)
+    method_end = _next_space(u64, logger_end + _ONE, end)
+    if logger_end == logger or method_end <= logger_end + _ONE:
+        return end
+    # A line that ends after its dash has an empty message, stripped of the space before it.
+    dash = method_end + _ONE
+    if dash < end and _byte(u64, dash) == _DASH and (dash + _ONE == end or _byte(u64, dash + _ONE) == _SPACE):
+        return method_end
+    return end
+
+
+@compiled
+def find_headers(u64: U64s, starts: Ints, ends: Ints, time_ms: Ints, fields: Ints) -> int:
+    """Find ``HH:MM:SS.mmm [thread]  correlation-id LEVEL logger method - message`` in each slice of a buffer.
+
+    ``time_ms`` takes each slice's time of day, -1 without one. The rows of ``fields`` (4 x slices) take, for each slice
+    with a whole header: its number, and where thread, correlation id and method end.
+
+    Returns
+    -------
+    how many slices have a whole header.
+    """
+    found = 0
+    for line in range(len(starts)):
+        start, end = np.uint64(starts[line]), np.uint64(ends[line])
+        bracket = start + _TIME_SIZE + _ONE
+        time_ms[line] = _time_of_day(u64, start) if start + _TIME_SIZE <= end else -1
+        if time_ms[line] < 0 or bracket >= end:
+            continue
+        if _byte(u64, bracket - _ONE) != _SPACE or _byte(u64, bracket) != _OPENING:
+            continue
+        thread_end = _thread_end(u64, bracket + _ONE, end)
+        if thread_end == end:
+            continue
+        correlation_end = _next_space(u64, thread_end + _THREE, end)
+        if correlation_end == end:
+            continue
+        method_end = _method_end(u64, correlation_end + _ONE, end)
+        if method_end == end:
+            continue
+        fields[0, found], fields[1, found] = line, thread_end
+        fields[2, found], fields[3, found] = correlation_end, method_end
+        found += 1
+    return found

@@ -1,0 +1,231 @@
+"""Metrics and traces of a raw tree become lo2_metrics.parquet and lo2_traces.parquet: millions of files, few tasks."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.errors import IntegrityError
+from lo2dask.execute.session import Session
+from lo2dask.ingest.batch import inputs_fingerprint, output_entry, outputs_hold, write_rejects
+from lo2dask.memory import parse_bytes
+from lo2dask.options import LoadOptions
+from lo2dask.parse.chunks import Reading
+from lo2dask.parse.metrics import MetricError, MetricSamples, parse_wide_table
+from lo2dask.parse.traces import parse_spans
+from lo2dask.sources.manifest import READ_AS_METRIC, Batch, Pick, batch_files, cut_batches
+from lo2dask.sources.tree import SourceFile
+from lo2dask.storage import open_at, read_json, write_json
+from lo2dask.tables.columns import ColumnWriter
+from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.parts import count_rows, ensure_part, part_paths, prune_parts
+
+# Rejects of this stage lie next to those of the logs, under names of their own.
+METRICS_PREFIX = "metrics-"
+STAGE = "metrics"
+# Raw bytes whose numbers are cast, and written, at once: it bounds a task's memory.
+GROUP_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class MetricsSummary:
+    """What was read; ``bytes`` of the batches done now, everything else of the whole tree."""
+
+    files: int
+    bytes: int
+    samples: int
+    spans: int
+    rejects: int
+    batches: int
+    skipped: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MetricsJob:
+    """What is the same for every batch; no ``names`` = all metrics."""
+
+    root: Path
+    names: frozenset[str]
+    options: str
+
+    @property
+    def pick(self) -> Pick:
+        """Which files of the manifest are read."""
+        return partial(picked_files, names=self.names)
+
+
+def load_metrics(layout: Layout, options: LoadOptions, session: Session) -> MetricsSummary:
+    """Read the metric and trace files of the manifest, which a load with ``--load-metrics`` has written.
+
+    Raises
+    ------
+    IntegrityError : a table has not the rows that the batches wrote.
+    """
+    started = time.perf_counter()
+    job = MetricsJob(layout.root, frozenset(options.metric_names), options.fingerprint("metrics"))
+    target = parse_bytes(options.partition_size, "--partition-size")
+    batches = list(cut_batches(part_paths(layout.manifest), target, job.pick))
+    done = (
+        [read_current(batch, job) for batch in batches] if layout.record(STAGE, 0).exists() else [None] * len(batches)
+    )
+    waiting = [batch for batch, record in zip(batches, done, strict=True) if record is None]
+    fresh = iter(session.map(metrics_batch, waiting, STAGE, job=job) if waiting else [])
+    records = [record or next(fresh) for record in done]
+    _finish(layout, records)
+    read = [record for record, before in zip(records, done, strict=True) if before is None]
+    return MetricsSummary(
+        sum(record["files"] for record in records), sum(record["bytes"] for record in read),
+        sum(record["samples"] for record in records), sum(record["spans"] for record in records),
+        sum(record["rejects"] for record in records), len(records), len(records) - len(read),
+        time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def picked_files(rows: pa.Table, names: frozenset[str]) -> pa.ChunkedArray:
+    """Pick the metric and trace files of a manifest part; a file of another metric is not even opened."""
+    chosen = pc.equal(rows["why"], READ_AS_METRIC)
+    if not names:
+        return chosen
+    files = pa.array([f"{prefix}{name}.json" for name in sorted(names) for prefix in ("metric_", "")])
+    return pc.and_(chosen, pc.or_(pc.not_equal(rows["kind"], "metric"), pc.is_in(rows["name"], files)))
+
+
+def read_current(batch: Batch, job: MetricsJob) -> dict[str, Any] | None:
+    """Return a batch's record if it still holds, without reading its files."""
+    record = read_json(Layout(job.root).record(STAGE, batch.index))
+    if not record or record["options"] != job.options or not outputs_hold(job.root, record):
+        return None
+    return record if record["inputs"] == inputs_fingerprint(batch_files(batch, job.pick)) else None
+
+
+def metrics_batch(batch: Batch, job: MetricsJob) -> dict[str, Any]:
+    """Read one batch's files into its parts of the two tables; return its record."""
+    layout, files, name = Layout(job.root), batch_files(batch, job.pick), part_name(batch.index)
+    place = layout.record(STAGE, batch.index)
+    place.unlink(missing_ok=True)
+    reading = Reading(stage=STAGE)
+    (layout.traces / name).unlink(missing_ok=True)
+    with ExitStack() as stack:
+        metrics = stack.enter_context(ColumnWriter(layout.metrics / name, schema.METRICS))
+        for table in _sample_groups(files, job.names, reading):
+            metrics.write(table)
+    written = [layout.metrics / name]
+    spans = _span_tables(files, reading)
+    if spans:
+        with ColumnWriter(layout.traces / name, schema.TRACES) as traces:
+            traces.write(pa.concat_tables(spans))
+        written.append(layout.traces / name)
+    written += write_rejects(layout, METRICS_PREFIX + name, reading.rejects)
+    record = {
+        "batch": batch.index,
+        "files": len(files),
+        "bytes": reading.bytes_read,
+        "samples": metrics.rows,
+        "spans": sum(table.num_rows for table in spans),
+        "rejects": len(reading.rejects),
+        "inputs": inputs_fingerprint(files),
+        "options": job.options,
+        "outputs": dict(output_entry(job.root, path) for path in written),
+    }
+    write_json(place, record)
+    return record
+
+
+def _finish(layout: Layout, records: list[dict[str, Any]]) -> None:
+    """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
+    outputs = [layout.root / name for record in records for name in record["outputs"]]
+    for folder, row_schema, count in (
+        (layout.metrics, schema.METRICS, "samples"),
+        (layout.traces, schema.TRACES, "spans"),
+    ):
+        prune_parts(folder, [path.name for path in outputs if path.parent == folder])
+        ensure_part(folder, row_schema)
+        expected = sum(record[count] for record in records)
+        if count_rows(folder) != expected:
+            raise IntegrityError(f"{folder}: {count_rows(folder)} rows, the batches wrote {expected}")
+    logs = [path.name for path in part_paths(layout.rejects) if not path.name.startswith(METRICS_PREFIX)]
+    prune_parts(layout.rejects, [*logs, *(path.name for path in outputs if path.parent == layout.rejects)])
+
+
+def _sample_groups(files: Iterable[SourceFile], names: frozenset[str], reading: Reading) -> Iterator[pa.Table]:
+    """Read the metric files in order, some GROUP_BYTES at once."""
+    group: list[tuple[SourceFile, bytes]] = []
+    size = 0
+    for file in files:
+        if file.kind == "trace" or (data := _read(file, reading)) is None:
+            continue
+        if file.kind == "metric table":
+            yield from _parse_groups(group, reading)
+            group, size = [], 0
+            yield from _wide_table(file, data, names, reading)
+            continue
+        group.append((file, data))
+        size += len(data)
+        if size >= GROUP_BYTES:
+            yield from _parse_groups(group, reading)
+            group, size = [], 0
+    yield from _parse_groups(group, reading)
+
+
+def _parse_groups(group: list[tuple[SourceFile, bytes]], reading: Reading) -> Iterator[pa.Table]:
+    """Parse files together; where one of them has a number that is none, each by itself."""
+    samples = MetricSamples()
+    for file, data in group:
+        try:
+            samples.add(data, file.run, file.test_case or None)
+        except MetricError as error:
+            reading.reject(file, "invalid metric", str(error))
+    try:
+        yield samples.table()
+    except MetricError as error:
+        if len(group) > 1:
+            for one in group:
+                yield from _parse_groups([one], reading)
+        else:
+            reading.reject(group[0][0], "invalid metric", str(error))
+
+
+def _wide_table(file: SourceFile, data: bytes, names: frozenset[str], reading: Reading) -> Iterator[pa.Table]:
+    try:
+        yield parse_wide_table(data, file.run, names)
+    except MetricError as error:
+        reading.reject(file, "invalid metric", str(error))
+
+
+def _span_tables(files: Iterable[SourceFile], reading: Reading) -> list[pa.Table]:
+    tables = []
+    for file in files:
+        if file.kind != "trace" or (data := _read(file, reading)) is None:
+            continue
+        try:
+            tables.append(parse_spans(data, file.run, file.test_case or None, file.name))
+        except MetricError as error:
+            reading.reject(file, "invalid trace", str(error))
+    return [table for table in tables if table.num_rows]
+
+
+def _read(file: SourceFile, reading: Reading) -> bytes | None:
+    """Read a whole file, or a member of a tar; None if there is nothing to parse, which is recorded."""
+    if file.problem or file.size == 0:
+        reading.reject(file, "unreadable" if file.problem else "empty", file.problem or "0 bytes")
+        return None
+    try:
+        with open_at(file.path, file.offset) as raw:
+            data = raw.read(file.size)
+    except OSError as error:
+        vanished = isinstance(error, FileNotFoundError)
+        reading.reject(file, "vanished" if vanished else "unreadable", error.strerror or str(error))
+        return None
+    reading.bytes_read += len(data)
+    if len(data) < file.size:
+        reading.reject(file, "truncated", f"{file.size - len(data)} of {file.size} bytes are missing")
+        return None
+    return data

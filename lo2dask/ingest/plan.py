@@ -1,0 +1,164 @@
+"""The plan of a load: the manifest of the tree, the batches, and whether an output folder may be gone on with."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
+from lo2dask.memory import parse_bytes
+from lo2dask.options import LoadingOptions
+from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
+from lo2dask.sources.select import Selection, draw_without_duplicates
+from lo2dask.sources.tree import RunSource, find_runs, scan_run
+from lo2dask.storage import read_json, remove_leftovers, remove_tree, write_json
+from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.parts import prune_parts, read_part, write_part
+
+# Runs that one task scans; a run of LO2 has some 370 logs.
+RUNS_PER_SCAN = 16
+# Trees up to this many runs are scanned by the client, which saves the start of a cluster when nothing is to do.
+RUNS_SCANNED_HERE = 64
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """What a load will read; ``next to`` names what lies next to the runs, ``cases`` the test cases that occur."""
+
+    runs: tuple[RunSource, ...]
+    batches: tuple[Batch, ...]
+    beside: tuple[str, ...]
+    cases: tuple[str, ...]
+    ignored: dict[str, int]
+
+    @property
+    def files(self) -> int:
+        """Logs to read."""
+        return sum(batch.files for batch in self.batches)
+
+    @property
+    def bytes(self) -> int:
+        """Raw bytes to read."""
+        return sum(batch.bytes for batch in self.batches)
+
+
+def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Session) -> LoadPlan:
+    """Scan the tree into the manifest and cut the batches.
+
+    Raises
+    ------
+    InputError : the root or the selection cannot be used; the message lists what there is.
+    """
+    selection = Selection.from_options(options)
+    target = parse_bytes(options.partition_size, "--partition-size")
+    found, beside = find_runs(root)
+    runs = found[: options.runs] if options.runs > 0 else found
+    if selection.needs_all_runs(options):
+        selection = _draw_together(runs, selection)
+    groups = [runs[start : start + RUNS_PER_SCAN] for start in range(0, len(runs), RUNS_PER_SCAN)]
+    records = [(layout.manifest / part_name(index), group) for index, group in enumerate(groups)]
+    where = Session.serial() if len(runs) <= RUNS_SCANNED_HERE else session
+    summaries = where.map(scan_runs, records, "scan", selection=selection, with_metrics=options.load_metrics)
+    prune_parts(layout.manifest, [path.name for path, _ in records])
+    cases = sorted({case for summary in summaries for case in summary["cases"]})
+    _check_error_type(options, cases, root)
+    ignored: dict[str, int] = {}
+    for summary in summaries:
+        for reason, count in summary["ignored"].items():
+            ignored[reason] = ignored.get(reason, 0) + count
+    batches = tuple(cut_batches([path for path, _ in records], target))
+    if not batches and not ignored.pop(READ_AS_METRIC, 0):
+        raise InputError(f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}")
+    ignored.pop(READ_AS_METRIC, 0)
+    return LoadPlan(tuple(runs), batches, tuple(beside), tuple(cases), ignored)
+
+
+def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_metrics: bool) -> dict[str, Any]:
+    """Scan some runs into one manifest part; return the test cases found and what was left out, by reason."""
+    path, runs = record
+    tables = [manifest_table(scan_run(run, with_metrics), selection) for run in runs]
+    table = pa.concat_tables(tables)
+    if not _same_part(path, table):
+        write_part(path, table, schema.MANIFEST)
+    logs = table.filter(pc.equal(table["kind"], "log"))
+    left_out = table.filter(pc.invert(table["selected"]))["why"].value_counts().to_pylist()
+    return {
+        "cases": [case for case in logs["test_case"].unique().to_pylist() if case],
+        "ignored": {row["values"]: row["counts"] for row in left_out},
+    }
+
+
+def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
+    """Make sure that a folder's tables come from the same input and options; return whether there is work to resume.
+
+    Raises
+    ------
+    InputError : the folder holds a load with other options or of another tree; names them and the ways out.
+    """
+    wanted = {"root": str(root.resolve()), "options": options.affecting("load")}
+    earlier = read_json(layout.marker("load"))
+    if earlier is not None and not options.resume:
+        clear_output(layout)
+        earlier = None
+    if earlier is not None:
+        differing = _differences(earlier, wanted)
+        if differing and not earlier["done"] and not layout.record("load", 0).parent.is_dir():
+            # It ended before its first batch, perhaps on a mistyped root: there is nothing to mix with.
+            write_json(layout.marker("load"), {**wanted, "done": False})
+        elif differing:
+            raise InputError(
+                f"{layout.root} holds a load with other options ({'; '.join(differing)}): choose another --output-dir, "
+                "or start over there with --no-resume"
+            )
+        clear_leftovers(layout)
+        return True
+    write_json(layout.marker("load"), {**wanted, "done": False})
+    return False
+
+
+def clear_leftovers(layout: Layout) -> None:
+    """Remove the half-written markers and records that a killed process left; those of a table go with its parts."""
+    for folder in (layout.internal, *(layout.record(stage, 0).parent for stage in ("load", "metrics"))):
+        remove_leftovers(folder)
+
+
+def clear_output(layout: Layout) -> None:
+    """Remove what lo2dask wrote below an output folder, and nothing else."""
+    for path in (*layout.root.glob("lo2_*.parquet"), layout.internal, layout.explainability, layout.measures):
+        remove_tree(path)
+
+
+def _differences(earlier: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    old = {"root": earlier.get("root"), **earlier.get("options", {})}
+    new = {"root": wanted["root"], **wanted["options"]}
+    return [f"{name} was {old.get(name)!r}, now {value!r}" for name, value in new.items() if old.get(name) != value]
+
+
+def _same_part(path: Path, table: pa.Table) -> bool:
+    """Return whether a manifest part says already what it would say now; then it keeps its time of change."""
+    if not path.is_file():
+        return False
+    there = read_part(path)
+    return there.num_rows == table.num_rows and all(
+        there[name].cast(table[name].type).equals(table[name])
+        for name in table.column_names
+        if name in there.column_names
+    )
+
+
+def _draw_together(runs: Iterable[RunSource], selection: Selection) -> Selection:
+    cases = {run.name: sorted({file.test_case for file in scan_run(run, False) if file.kind == "log"}) for run in runs}
+    drawn = draw_without_duplicates(selection, cases)
+    return replace(selection, drawn=drawn)
+
+
+def _check_error_type(options: LoadingOptions, cases: list[str], root: Path) -> None:
+    wanted = options.single_error_type
+    errors = [case for case in cases if not schema.is_normal(case)]
+    if wanted and wanted != "random" and wanted not in errors:
+        raise InputError(f"unknown error type {wanted!r}; {root} has {', '.join(errors) or 'none'}")

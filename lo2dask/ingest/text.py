@@ -1,0 +1,184 @@
+"""The text pass as a map of its own, for tables that were loaded without it or with other masks or tokens."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask import schema
+from lo2dask.errors import InputError, IntegrityError
+from lo2dask.execute.session import Session
+from lo2dask.features.masks import Mask, load_masks, masks_fingerprint
+from lo2dask.features.statements import with_statements
+from lo2dask.ingest.batch import TextJob, read_blocks, write_text
+from lo2dask.memory import parse_bytes
+from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
+from lo2dask.parse.chunks import Reading
+from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.sources.manifest import Batch, batch_files, cut_batches
+from lo2dask.storage import read_json, to_path, write_json
+from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.parts import part_paths, read_metadata, read_part, read_row_groups
+
+_TEXT_COLUMNS = ["seq_id", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger"]
+_TEXT_COLUMNS += ["e_words_len", "e_trigrams_len"]
+
+
+@dataclass(frozen=True)
+class EnhanceKey:
+    """What the enhanced tables depend on, beyond the loaded ones."""
+
+    masks: tuple[Mask, ...]
+    tokens: str
+    token_lists: bool
+    keep_normalized: bool
+    max_features: int
+
+    @classmethod
+    def of(cls, options: EnhancingOptions, masks: tuple[Mask, ...]) -> "EnhanceKey":
+        """Take the key from a command's options."""
+        return cls(masks, options.tokens, options.keep_token_lists, options.keep_normalized, options.max_features)
+
+    @property
+    def text(self) -> str:
+        """Hash what the text pass depends on: 16 hex digits."""
+        # Masked and raw hash as they did before there was a third: tables of that time stay current.
+        tokens = {"masked": False, "raw": True}.get(self.tokens, self.tokens)
+        return fingerprint([masks_fingerprint(self.masks), tokens])
+
+    @property
+    def all(self) -> str:
+        """Hash the whole key: 16 hex digits."""
+        return fingerprint([self.text, self.token_lists, self.keep_normalized, self.max_features])
+
+
+def loaded(layout: Layout) -> dict[str, Any]:
+    """Read what the finished load of a folder says of itself: root, options, target (bytes a batch), inputs (a hash).
+
+    Raises
+    ------
+    InputError : there is no finished load.
+    """
+    marker = read_json(layout.marker("load"))
+    if not marker or not marker["done"]:
+        raise InputError(
+            f"--root {layout.root}: no finished load in it; first: lo2dask load --output-dir {layout.root}"
+        )
+    return marker
+
+
+def load_fingerprint(layout: Layout) -> str:
+    """Hash what the loaded tables were made from."""
+    marker = loaded(layout)
+    return fingerprint([marker["options"], marker["inputs"]])
+
+
+def text_is_current(layout: Layout, key: EnhanceKey) -> bool:
+    """Return whether the text pass of the loaded tables ran with these masks and tokens."""
+    return read_json(layout.marker("text")) == {"key": key.text, "load": load_fingerprint(layout)}
+
+
+def mark_text(layout: Layout, key: EnhanceKey) -> None:
+    """Record that the text pass is done."""
+    write_json(layout.marker("text"), {"key": key.text, "load": load_fingerprint(layout)})
+
+
+def resolve_token_kinds(layout: Layout, key: EnhanceKey) -> EnhanceKey:
+    """Take tables with masked and raw bags where masked ones are asked for: they hold these, and lose nothing."""
+    both = replace(key, tokens="both")
+    return both if key.tokens == "masked" and text_is_current(layout, both) else key
+
+
+def has_raw_bags(layout: Layout, options: EnhancingOptions) -> bool:
+    """Return whether a folder's tables have, or will get by enhancement, raw bags next to the masked ones."""
+    return resolve_token_kinds(layout, EnhanceKey.of(options, load_masks(options.mask_file))).tokens == "both"
+
+
+def table_has_raw_bags(layout: Layout) -> bool:
+    """Return whether the enhanced table (its first part, if readable) has raw bags next to the masked ones."""
+    for path in part_paths(layout.enhanced):
+        with contextlib.suppress(OSError, pa.ArrowException):
+            return set(schema.RAW.values()) <= set(read_metadata(path).schema.to_arrow_schema().names)
+    return False
+
+
+def need_bags(asked: str, kinds: Iterable[str], beside: bool) -> None:
+    """Check that tables have the bags that ``asked`` reads; ``next to`` says whether they have the raw ones.
+
+    Raises
+    ------
+    InputError : they have not.
+    """
+    missing = [schema.RAW[kind] for kind in kinds if kind in schema.RAW and not beside]
+    if missing:
+        raise InputError(f"{asked}: the tables have no {missing[0]}; load with --tokens both, which adds it")
+
+
+def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, session: Session) -> None:
+    """Take the text of every batch again: from lo2_events.parquet, else from the raw tree that the manifest names."""
+    marker = loaded(layout)
+    layout.marker("text").unlink(missing_ok=True)
+    options = LoadOptions(root=to_path(marker["root"]), **marker["options"])
+    job = TextJob(key.masks, key.tokens, options.save_events)
+    if options.save_events:
+        names = [path.name for path in part_paths(layout.sequences)]
+        session.map(text_from_events, names, "text", root=layout.root, job=job)
+    else:
+        batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
+        moved = (marker["root"], str(raw_root.resolve())) if raw_root else None
+        source = RawSource(LinePolicy.from_options(options), moved)
+        session.map(text_from_raw, batches, "text", root=layout.root, job=job, source=source)
+    mark_text(layout, key)
+
+
+@dataclass(frozen=True)
+class RawSource:
+    """How the raw logs are read again; ``moved`` is the tree's old and new place."""
+
+    policy: LinePolicy
+    moved: tuple[str, str] | None
+
+
+def text_from_events(name: str, root: Path, job: TextJob) -> int:
+    """Run the text pass of one part from its events; return its sequences."""
+    layout = Layout(root)
+    sequences = read_part(layout.sequences / name)
+    ids = sequences["seq_id"].cast("string").combine_chunks()
+    text = job.start(len(ids))
+    for events in read_row_groups(layout.events / name, _TEXT_COLUMNS, dictionary=ids):
+        text.add(with_statements(events))
+    write_text(layout, name, text.tables(sequences, np.arange(len(ids))), text)
+    return len(ids)
+
+
+def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> int:
+    """Run the text pass of one batch from its raw logs; return its sequences.
+
+    Raises
+    ------
+    IntegrityError : the logs are not those that were loaded.
+    """
+    layout, name = Layout(root), part_name(batch.index)
+    files = [replace(file, path=_moved(file.path, source.moved)) for file in batch_files(batch)]
+    sequences = read_part(layout.sequences / name)
+    keys = FileKeys.of(files)
+    text = job.start(len(files))
+    lengths = np.zeros(len(files), dtype=np.int64)
+    parser = EventParser(keys, source.policy, Reading(), with_statements=True)
+    for block in read_blocks(parser, files):
+        text.add(block)
+        lengths += np.bincount(block["seq_id"].combine_chunks().indices.to_numpy(), minlength=len(files))
+    rows = np.flatnonzero(lengths)
+    if lengths[rows].tolist() != sequences["seq_len"].to_pylist():
+        raise IntegrityError(f"{files[0].path} and the logs after it are not those that were loaded; load again")
+    write_text(layout, name, text.tables(sequences, rows), text)
+    return len(rows)
+
+
+def _moved(path: str, moved: tuple[str, str] | None) -> str:
+    return moved[1] + path.removeprefix(moved[0]) if moved and path.startswith(moved[0]) else path

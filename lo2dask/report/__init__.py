@@ -1,1 +1,0 @@
-"""What people read: plots, lists and the report."""

@@ -1,1 +1,0 @@
-"""The stages of the chain, one function per command: load, enhance, train, explain, run."""

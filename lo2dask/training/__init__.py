@@ -1,0 +1,1 @@
+"""The tasks of train, score and grid."""

@@ -1,0 +1,96 @@
+"""The model of the leakage line that sees the start-up lines alone, which trimming keeps from all other models.
+
+It is a logistic regression on the distinct words of each log's first lines, fitted on a seeded sample of the training
+part and applied to every sequence part by part.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pyarrow as pa
+
+from lo2dask import schema
+from lo2dask.execute.session import Session
+from lo2dask.features.bags import read_counts
+from lo2dask.features.matrix import Columns, to_matrix
+from lo2dask.models import registry, sample
+from lo2dask.models.fit import Setup, fit_model
+from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import count_rows, part_paths, read_part
+from lo2dask.training.scoring import Part, keep_scores, score_part_rows
+from lo2dask.training.units import KEY_COLUMNS, STARTUP, TrainingRows, read_splits, to_limits, working_folder
+from lo2dask.vocabulary.limits import choose, count_tokens
+
+_SAMPLED = pa.schema(
+    [pa.field("seq_id", pa.string()), pa.field("anomaly", pa.bool_()), pa.field("e_words", schema.BAG)]
+)
+# Start-up lines are few and alike: more rows would teach nothing more.
+SAMPLE_ROWS = 20_000
+
+
+def score_startup(layout: Layout, sides: Sequence[str], seed: int, session: Session) -> dict[str, str]:
+    """Fit and score the model on start-up lines for each split; return its key by side, none where it cannot be had."""
+    names = [path.name for path in part_paths(layout.enhanced)]
+    if [path.name for path in part_paths(layout.startup)] != names:
+        return {}
+    rate = min(1.0, SAMPLE_ROWS / max(count_rows(layout.enhanced), 1))
+    session.map(sample_startup, names, "start-up lines", root=layout.root, sides=sides, rate=rate, seed=seed)
+    fitted = session.map(fit_startup, list(sides), "start-up fit", root=layout.root, seed=seed)
+    found = {side: f"{STARTUP}_{side}" for side, is_fitted in zip(sides, fitted, strict=True) if is_fitted}
+    if found:
+        session.map(score_startup_part, names, "start-up scores", root=layout.root, keys=found)
+    return found
+
+
+def sample_startup(name: str, root: Path, sides: Sequence[str], rate: float, seed: int) -> int:
+    """Draw one part's training rows of each side by their seq_id, and keep their start-up words."""
+    layout = Layout(root)
+    splits, part = read_splits(layout), _read(layout, name)
+    ids = part["seq_id"].cast(pa.string()).to_pylist()
+    drawn = sample.keep(ids, [""] * len(ids), {"": rate}, seed)
+    for side in sides:
+        rows = TrainingRows(side, normal_only=False).mask(part, splits) & drawn
+        with replacing(_folder(layout, side) / f"{name}.joblib") as temporary:
+            joblib.dump(part.filter(pa.array(rows)).select(["seq_id", "anomaly", "e_words"]), temporary)
+    return part.num_rows
+
+
+def fit_startup(side: str, root: Path, seed: int) -> bool:
+    """Fit the model of one side on the sample; return whether that was possible."""
+    layout = Layout(root)
+    folder = _folder(layout, side)
+    tables = [joblib.load(source_of(path)) for path in list_paths(folder, ".joblib")]
+    rows = pa.concat_tables(table.cast(_SAMPLED) for table in tables).sort_by("seq_id")
+    spec = registry.startup_baseline()
+    vocabulary = choose(count_tokens(read_counts(rows["e_words"])), to_limits(spec.vectorizer), rows.num_rows)
+    columns = Columns({"words": vocabulary["token"].combine_chunks()})
+    fitted = fit_model(spec, to_matrix(rows, columns), rows["anomaly"].to_numpy(), Setup(seed=seed))
+    with replacing(folder / "model") as temporary:
+        joblib.dump((fitted.model, columns.to_plain(), fitted.scoring), temporary)
+    return fitted.model is not None
+
+
+def score_startup_part(name: str, root: Path, keys: dict[str, str]) -> int:
+    """Score one part with the model of each side."""
+    layout = Layout(root)
+    part = _read(layout, name)
+    for side, key in keys.items():
+        model, columns, scoring = joblib.load(source_of(_folder(layout, side) / "model"))
+        models = [Part("", model, Columns.from_plain(columns), scoring)]
+        scores, labels = score_part_rows(part, registry.startup_baseline(), models, part.num_rows + 1)
+        keep_scores(layout, key, name, (scores, labels, scores))
+    return part.num_rows
+
+
+def _read(layout: Layout, name: str) -> pa.Table:
+    """Read the keys of a part with the words of its start-up lines in place of its own."""
+    keys = read_part(layout.enhanced / name, KEY_COLUMNS)
+    startup: Any = read_part(layout.startup / name, ["e_words"])["e_words"]
+    return keys.append_column("e_words", startup)
+
+
+def _folder(layout: Layout, side: str) -> Path:
+    return working_folder(layout) / "startup" / side

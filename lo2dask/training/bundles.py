@@ -1,0 +1,139 @@
+"""The bundles that train keeps: all that scoring new runs needs, from the options of load to the run calibration."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
+from lo2dask.features.masks import load_masks
+from lo2dask.features.templates import Templates
+from lo2dask.ingest.text import EnhanceKey, load_fingerprint, loaded, need_bags, table_has_raw_bags
+from lo2dask.models import bundle
+from lo2dask.models.split import Split
+from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
+from lo2dask.storage import source_of
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import read_parts
+from lo2dask.training.fitting import unit_path
+from lo2dask.training.scoring import Target
+from lo2dask.training.units import FOREST, Unit
+
+# Options that shape a model beyond its spec, its data and its split.
+_SETUP = ("sample_seed", "memory_budget", "disable_memory_guard", "oov_counts")
+
+
+def data_fingerprint(layout: Layout, options: TrainOptions) -> str:
+    """Hash what the models learn from: the loaded tables and how their text was read."""
+    return fingerprint([load_fingerprint(layout), EnhanceKey.of(options, load_masks(options.mask_file)).text])
+
+
+def train_options(options: TrainOptions) -> dict[str, Any]:
+    """Return the options that the models and measures depend on, as plain types."""
+    common = set(CommonOptions.__dataclass_fields__)
+    places = {"root", "raw_root", "save_if", "save_model", "save_sup_models", "metrics_dir", "enhancers_output_dir"}
+    doing = {"overwrite_model", "overwrite_enhancers", "save_enhancers", "dump_metadata", "list_models"}
+    names = sorted(set(options.__dataclass_fields__) - common - places - doing)
+    return {name: plain(getattr(options, name)) for name in names}
+
+
+def keep_bundles(
+    options: TrainOptions, layout: Layout, units: Sequence[Unit], splits: Mapping[str, Split]
+) -> list[Target]:
+    """Join the units of each model into the bundle that train keeps."""
+    common = _common(options, layout)
+    targets = []
+    for key in dict.fromkeys(unit.spec.key for unit in units):
+        of_key = [unit for unit in units if unit.spec.key == key]
+        first, side = of_key[0], of_key[0].side
+        fitted = [joblib.load(source_of(unit_path(layout, unit.name))) for unit in of_key]
+        content = {**common, "key": key, "spec": first.spec.to_plain(), "split": splits[side].to_json()}
+        path = layout.models / f"{key}.joblib"
+        bundle.save(path, content | _joined(fitted, options.per_service), overwrite=True)
+        targets.append(Target(key, path, side, options.predict_batch_size))
+    return targets
+
+
+def given_forest(options: TrainOptions, layout: Layout) -> Target:
+    """Take a bundle that the user gives in place of a fitted forest.
+
+    Raises
+    ------
+    InputError : it is of another model, or reads text or templates that are not those of the tables.
+    """
+    assert options.load_model is not None
+    content = bundle.load(options.load_model)
+    if content["spec"]["algorithm"] != "if":
+        raise InputError(f"--load-model {options.load_model}: a bundle of {content['key']}, not of an Isolation Forest")
+    _check_text(options, layout, content)
+    path = layout.models / f"{FOREST}.joblib"
+    bundle.save(path, bundle.plain_content(content), overwrite=True)
+    return Target(FOREST, path, "if", options.predict_batch_size)
+
+
+def keep_calibration(record: tuple[Path, Mapping[str, Any]]) -> str:
+    """Add a model's run calibration to its bundle."""
+    path, calibration = record
+    content = bundle.plain_content(bundle.load(path))
+    bundle.save(path, content | {"calibration": dict(calibration)}, overwrite=True)
+    return path.name
+
+
+def keep_calibrations(targets: Sequence[Target], calibrations: Mapping[str, Any], session: Session) -> None:
+    """Add the run calibrations to the bundles, on the workers: a bundle may be large."""
+    records = [(target.path, calibrations[target.key]) for target in targets if target.key in calibrations]
+    session.map(keep_calibration, records, "bundles")
+
+
+def unfitted_reasons(content: Mapping[str, Any]) -> dict[str, str]:
+    """Say why models of a bundle are not fitted, by service ("" = all services)."""
+    models, records = _of_services(content, "model"), _of_services(content, "record")
+    return {service: records[service]["reason"] for service, model in models.items() if model is None}
+
+
+def _of_services(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return dict(content[name]) if content["per_service"] else {"": content[name]}
+
+
+def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
+    cases: set[str] = set()
+    for part in read_parts(layout.enhanced, ["test_case"]):
+        cases.update(pc.unique(part["test_case"]).to_pylist())
+    return {
+        "options": options.affecting("enhance") | train_options(options),
+        "setup": {name: plain(getattr(options, name)) for name in _SETUP},
+        "load": loaded(layout)["options"],
+        "test_cases": sorted(cases),
+        "data_fingerprint": data_fingerprint(layout, options),
+        "versions": bundle.versions(),
+        "masks": [[mask.name, mask.pattern, mask.replacement] for mask in load_masks(options.mask_file)],
+        "templates": Templates.load(layout.template_state).to_plain(),
+        "raw_tokens": options.tokens == "raw",
+    }
+
+
+def _joined(units: Sequence[dict[str, Any]], per_service: bool) -> dict[str, Any]:
+    names = ("model", "vectorizer", "columns", "scoring", "record")
+    if not per_service:
+        return {"per_service": False} | {name: units[0][name] for name in names}
+    return {"per_service": True} | {name: {unit["service"]: unit[name] for unit in units} for name in names}
+
+
+def _check_text(options: TrainOptions, layout: Layout, content: Mapping[str, Any]) -> None:
+    """Refuse a bundle whose tokens would not be found in the tables, whatever the logs say."""
+    common = _common(options, layout)
+    kind = content["spec"]["representation"]
+    need_bags(f"--load-model {options.load_model}", (kind,), table_has_raw_bags(layout))
+    textless = ("numeric", *schema.RAW)  # numbers, and bags of lines as they stand
+    wrong = [name for name in ("masks", "raw_tokens") if content[name] != common[name] and kind not in textless]
+    if kind in ("templates", "all") and content["templates"] != common["templates"]:
+        wrong.append("templates")
+    if wrong:
+        raise InputError(
+            f"--load-model {options.load_model}: it was fitted with other {' and '.join(wrong).replace('_', ' ')} than "
+            f"the tables of {layout.root} have; score the raw tree with it: lo2dask score"
+        )

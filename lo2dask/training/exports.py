@@ -1,0 +1,98 @@
+"""What train leaves for its users under the paths that they name: predictions, bundles, model.yml, enhanced tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
+from lo2dask.models import bundle
+from lo2dask.options import TrainOptions
+from lo2dask.storage import copy_file, read_json, same_content, write_json
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, prune_parts
+from lo2dask.training.bundles import unfitted_reasons
+from lo2dask.training.measures import forest_part
+from lo2dask.training.units import FOREST
+
+
+def export_forest(options: TrainOptions, layout: Layout, key: str, session: Session) -> Path | None:
+    """Write the forest's predictions, and its bundle and model.yml if asked for; return the bundle's path.
+
+    ``key`` names the training: predictions that were written for it are left as they are.
+    """
+    if options.skip_if:
+        return None
+    _write_predictions(options, layout, key, session)
+    saved = options.save_model
+    if not (saved or options.dump_metadata):
+        return None
+    kept = layout.models / f"{FOREST}.joblib"
+    content = bundle.load(kept)
+    if saved:
+        bundle.save(saved, bundle.plain_content(content), options.overwrite_model)
+    folder = saved.parent if saved else layout.root / "models"
+    bundle.write_model_yml(folder / "model.yml", content, saved or kept)
+    return saved
+
+
+def _write_predictions(options: TrainOptions, layout: Layout, key: str, session: Session) -> None:
+    """Write the forest's predictions, unless they are there.
+
+    Raises
+    ------
+    InputError : --save-if names a file, or a folder with Parquet files of someone else.
+    """
+    target = options.save_if or layout.if_predictions
+    names = [path.name for path in part_paths(layout.predictions / FOREST)]
+    there = [path.name for path in part_paths(target)] if target.exists() else []
+    marker = layout.internal / "if_predictions.json"
+    if there == names and read_json(marker) == {"key": key, "target": str(target.resolve())}:
+        return
+    if target.is_file() or any(not name.startswith("part-") for name in there):
+        raise InputError(f"--save-if {target}: something else is there; name a folder that does not exist yet")
+    threshold = _threshold(options, layout)
+    session.map(forest_part, names, "if predictions", root=layout.root, threshold=threshold, target=target)
+    prune_parts(target, names)
+    write_json(marker, {"key": key, "target": str(target.resolve())})
+
+
+def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) -> list[str]:
+    """Write the registry models' bundles to --save-sup-models; return a note for each that is not fitted."""
+    notes = []
+    for key in keys if options.save_sup_models and options.phase == "full" else ():
+        assert options.save_sup_models is not None
+        content = bundle.load(layout.models / f"{key}.joblib")
+        bundle.save(options.save_sup_models / f"{key}.joblib", bundle.plain_content(content), options.overwrite_model)
+        for service, reason in unfitted_reasons(content).items():
+            notes.append(f"{key}: saved without a model{f' for {service}' if service else ''}: {reason}")
+    return notes
+
+
+def export_enhanced(options: TrainOptions, layout: Layout, session: Session) -> None:
+    """Copy the enhanced table to --enhancers-output-dir; what is there with the same content stays.
+
+    Raises
+    ------
+    InputError : another table is there and --overwrite-enhancers is not given.
+    """
+    folder = options.enhancers_output_dir
+    if folder is None or folder.resolve() == layout.root.resolve():
+        return
+    target = Layout(folder).enhanced
+    parts = part_paths(layout.enhanced)
+    there = {path.name: path for path in part_paths(target)} if target.exists() else {}
+    same = set(there) == {path.name for path in parts} and all(same_content(path, there[path.name]) for path in parts)
+    if same:
+        return
+    if there and not options.overwrite_enhancers:
+        raise InputError(f"{target} holds another enhanced table; give --overwrite-enhancers to replace it")
+    for path in parts:
+        copy_file(path, target / path.name)
+    prune_parts(target, [path.name for path in parts])
+
+
+def _threshold(options: TrainOptions, layout: Layout) -> float | None:
+    """Return the alert threshold that was asked for as a percentile; None where none was: the label's own holds."""
+    measured = read_json((options.metrics_dir or layout.measures) / "if_metrics.json") or {}
+    asked = (measured.get("threshold") or {}).get("threshold")
+    return None if asked is None else float(asked)

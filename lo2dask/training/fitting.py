@@ -1,0 +1,278 @@
+"""Fits all units: samples are drawn, their rows gathered part by part, and each unit is one task."""
+
+import functools
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from scipy import sparse
+
+from lo2dask.buffers.columns import among
+from lo2dask.execute.session import Session
+from lo2dask.features.matrix import canonical, to_matrix, to_sklearn, unknown
+from lo2dask.models import estimators
+from lo2dask.models.estimators import Rows
+from lo2dask.models.fit import Fitted, Setup, fit_model, from_state
+from lo2dask.models.guard import bound_rows, cap
+from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, strata
+from lo2dask.models.split import stopping_runs
+from lo2dask.options import fingerprint
+from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part, write_part
+from lo2dask.training.boosting import fit_on_all_workers
+from lo2dask.training.units import KEY_COLUMNS, TrainingRows, Unit, read_columns, read_splits, working_folder
+from lo2dask.training.vocabularies import Chosen, RowCounts
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What the fits share."""
+
+    root: Path
+    seed: int
+    budget: int
+    guarded: bool
+    occurrences: bool
+
+
+@dataclass(frozen=True)
+class RowSelection:
+    """Rows to gather from every part: training rows, all of them or a sample (a file of seq_ids), as a matrix."""
+
+    rows: TrainingRows
+    columns: Path
+    binary: bool
+    sample: Path | None
+
+    @property
+    def name(self) -> str:
+        """Name the gathered rows by a hash."""
+        return fingerprint([asdict(self.rows), self.columns.name, self.binary, self.sample and self.sample.name])
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """One unit with its columns, its gathered rows ("" for a merged statistic), what the guard said, the sample."""
+
+    unit: Unit
+    columns: Path
+    gathered: str
+    changes: tuple[str, ...]
+    sample: dict[str, Any] | None = None
+    distributed: bool = False
+
+
+def fit_units(
+    plan: FitPlan, units: Sequence[Unit], columns: dict[str, Chosen], counts: dict[str, RowCounts], session: Session
+) -> dict[str, dict[str, Any]]:
+    """Fit every unit and keep it below the working folder; return the fit records by unit name."""
+    layout = Layout(plan.root)
+    merged = [unit for unit in units if unit.spec.fit == "merge"]
+    rest = [unit for unit in units if unit.spec.fit != "merge"]
+    jobs, selections = _plan_jobs(plan, rest, columns, counts, session)
+    names = [path.name for path in part_paths(layout.enhanced)]
+    if selections:
+        session.map(select_rows, names, "gather", root=plan.root, selections=selections)
+    alone = [job for job in jobs if not job.distributed]
+    spread = [job for job in jobs if job.distributed]
+    records = session.map(fit_unit, alone, "fit", plan=plan)
+    records += [_fit_spread(plan, job, names, session) for job in spread]
+    merges = [FitJob(unit, columns[unit.columns.name].path, "", ()) for unit in merged]
+    if merges:
+        records += _fit_merged(plan, merges, names, session)
+    return {job.unit.name: record for job, record in zip([*alone, *spread, *merges], records, strict=True)}
+
+
+def unit_path(layout: Layout, unit_name: str) -> Path:
+    """Return the file of a fitted unit between the maps."""
+    return working_folder(layout) / "units" / f"{unit_name}.joblib"
+
+
+def select_rows(name: str, root: Path, selections: Sequence[RowSelection]) -> int:
+    """Write the gathered rows of one part, one file per selection."""
+    layout = Layout(root)
+    splits = read_splits(layout)
+    for selection in selections:
+        columns = read_columns(selection.columns)
+        part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
+        keep = selection.rows.mask(part, splits)
+        if selection.sample:
+            keep &= among(part["seq_id"], read_part(selection.sample)["seq_id"].cast("string").to_pylist())
+        chosen = part.filter(keep)
+        gathered = {
+            "matrix": to_matrix(chosen, columns, selection.binary),
+            "anomaly": chosen["anomaly"].to_numpy(),
+            "run": chosen["run"].cast("string").to_pylist(),
+        }
+        with replacing(_gathered(layout, selection.name) / f"{name}.joblib") as temporary:
+            joblib.dump(gathered, temporary)
+    return len(selections)
+
+
+def fit_unit(job: FitJob, plan: FitPlan) -> dict[str, Any]:
+    """Fit one unit on its gathered rows; return its record."""
+    layout = Layout(plan.root)
+    parts = [joblib.load(source_of(path)) for path in list_paths(_gathered(layout, job.gathered), ".joblib")]
+    matrix = canonical(sparse.vstack([part["matrix"] for part in parts], format="csr"))
+    y = np.concatenate([part["anomaly"] for part in parts])
+    spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
+    setup = Setup(seed=plan.seed, changes=job.changes, occurrences=plan.occurrences)
+    if spec.algorithm == "xgb":
+        matrix, y, setup = _hold_stopping(matrix, y, [run for part in parts for run in part["run"]], setup)
+    return _keep(layout, job, fit_model(spec, matrix, y, setup))
+
+
+def _fit_spread(plan: FitPlan, job: FitJob, names: Sequence[str], session: Session) -> dict[str, Any]:
+    """Fit XGBoost on all workers at once, on rows that are too many for one fit's budget."""
+    layout = Layout(plan.root)
+    spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
+    files = [_gathered(layout, job.gathered) / f"{name}.joblib" for name in names]
+    fitted = fit_on_all_workers(spec, files, working_folder(layout) / "shares" / job.unit.name, plan.seed, session)
+    return _keep(layout, job, fitted)
+
+
+def _hold_stopping(matrix: Any, y: np.ndarray, runs: list[str], setup: Setup) -> tuple[Any, np.ndarray, Setup]:
+    """Hold the newest training runs out for early stopping, unless either side would lack a class."""
+    late = among(runs, stopping_runs(set(runs)))
+    sides = (y[late], y[~late])
+    if not all(side.any() and not side.all() for side in sides):
+        return matrix, y, setup
+    held = Setup(setup.seed, setup.changes, setup.occurrences, canonical(matrix[np.flatnonzero(late)]), y[late])
+    return canonical(matrix[np.flatnonzero(~late)]), y[~late], held
+
+
+def _plan_jobs(
+    plan: FitPlan, units: Sequence[Unit], columns: dict[str, Chosen], counts: dict[str, RowCounts], session: Session
+) -> tuple[list[FitJob], list[RowSelection]]:
+    """Bound each unit's rows by the budget and draw the samples that this needs."""
+    bounds, distributed = [], {}
+    for unit in units:
+        chosen, total = columns[unit.columns.name], counts[unit.rows.name].total
+        allowed, said = total, cap(unit.spec)[1] if plan.guarded else ()
+        spread = False
+        if plan.guarded:
+            allowed, bounded = bound_rows(unit.spec, total, plan.budget, chosen.width, chosen.cells_per_row)
+            spread = allowed < total and unit.spec.fit == "distributed" and not session.is_serial
+            allowed, said = (total, said) if spread else (allowed, (*said, *bounded))
+        bounds.append((unit, chosen, min(allowed, total), said))
+        distributed[unit.name] = spread
+    wanted = {(unit.rows, allowed) for unit, _, allowed, _ in bounds if allowed < counts[unit.rows.name].total}
+    samples = _draw_samples(plan, sorted(wanted, key=lambda pair: (pair[0].name, pair[1])), counts, session)
+    jobs, selections = [], {}
+    for unit, chosen, allowed, said in bounds:
+        path, described = samples.get((unit.rows, allowed), (None, None))
+        selection = RowSelection(unit.rows, chosen.path, unit.spec.vectorizer.binary, path)
+        selections[selection.name] = selection
+        jobs.append(FitJob(unit, chosen.path, selection.name, said, described, distributed[unit.name]))
+    return jobs, list(selections.values())
+
+
+def _draw_samples(
+    plan: FitPlan, wanted: Sequence[tuple[TrainingRows, int]], counts: dict[str, RowCounts], session: Session
+) -> dict[tuple[TrainingRows, int], tuple[Path, dict[str, Any]]]:
+    """Draw stratified samples by a hash of seq_id, so that they are the same for any partitioning."""
+    layout = Layout(plan.root)
+    shares = [(rows, quotas(counts[rows.name].strata, n)) for rows, n in wanted]
+    names = [path.name for path in part_paths(layout.enhanced)]
+    parts = session.map(sample_part, names, "sample", root=plan.root, shares=shares, seed=plan.seed) if shares else []
+    drawn = {}
+    for place, (rows, quota) in enumerate(shares):
+        sample = choose(merge_candidates([part[place] for part in parts], quota))
+        described = sample.describe(counts[rows.name].total, plan.seed)
+        path = layout.models / "samples" / f"{described['sha256'][:16]}.parquet"
+        write_part(path, sample.to_table(), sample.to_table().schema)
+        drawn[wanted[place]] = (path, described)
+    return drawn
+
+
+def sample_part(name: str, root: Path, shares: Sequence[tuple[TrainingRows, dict[str, int]]], seed: int) -> list[Any]:
+    """Return one part's candidates for each sample."""
+    layout = Layout(root)
+    splits = read_splits(layout)
+    part = read_part(layout.enhanced / name, KEY_COLUMNS)
+    found = []
+    for rows, quota in shares:
+        chosen = part.filter(rows.mask(part, splits))
+        ids = chosen["seq_id"].cast("string").to_pylist()
+        found.append(candidates(ids, strata(chosen["service"], chosen["test_case"]), quota, seed))
+    return found
+
+
+def _fit_merged(plan: FitPlan, jobs: Sequence[FitJob], names: Sequence[str], session: Session) -> list[dict[str, Any]]:
+    """Fit the merged statistics: each pass is a map over the parts and one merge per unit."""
+    started = time.perf_counter()
+    passes = max(estimators.passes(job.unit.spec.algorithm) for job in jobs)
+    for number in range(passes):
+        todo = [job for job in jobs if estimators.passes(job.unit.spec.algorithm) > number]
+        session.map(statistics_part, names, "statistics", root=plan.root, jobs=todo, number=number)
+        session.map(merge_statistics, todo, "merge", root=plan.root, number=number)
+    seconds = (time.perf_counter() - started) / len(jobs)
+    return session.map(keep_merged, jobs, "keep", plan=plan, seconds=seconds)
+
+
+def statistics_part(name: str, root: Path, jobs: Sequence[FitJob], number: int) -> int:
+    """Write the statistics of one part for one pass, one file per unit."""
+    layout = Layout(root)
+    splits = read_splits(layout)
+    for job in jobs:
+        columns = read_columns(job.columns)
+        part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
+        chosen = part.filter(job.unit.rows.mask(part, splits))
+        rows = Rows(to_matrix(chosen, columns, binary=False), *unknown(chosen, columns), chosen["service"])
+        state = joblib.load(source_of(_state(layout, job))) if number else None
+        with replacing(_statistics(layout, job, number) / f"{name}.joblib") as temporary:
+            joblib.dump(estimators.partial(job.unit.spec.algorithm, rows, state), temporary)
+    return len(jobs)
+
+
+def merge_statistics(job: FitJob, root: Path, number: int) -> str:
+    """Merge all parts' statistics of one unit, one by one, and keep the state."""
+    layout = Layout(root)
+    parts = (joblib.load(source_of(path)) for path in list_paths(_statistics(layout, job, number), ".joblib"))
+    before = joblib.load(source_of(_state(layout, job))) if number else None
+    state = estimators.finish(job.unit.spec.algorithm, functools.reduce(estimators.merge, parts), before)
+    with replacing(_state(layout, job)) as temporary:
+        joblib.dump(state, temporary)
+    return job.unit.name
+
+
+def keep_merged(job: FitJob, plan: FitPlan, seconds: float) -> dict[str, Any]:
+    """Close the fit of a merged statistic; return its record."""
+    layout = Layout(plan.root)
+    setup = Setup(seed=plan.seed, occurrences=plan.occurrences)
+    width = read_columns(job.columns).width
+    state = joblib.load(source_of(_state(layout, job)))
+    return _keep(layout, job, from_state(job.unit.spec, state, seconds, width, setup))
+
+
+def _keep(layout: Layout, job: FitJob, fitted: Fitted) -> dict[str, Any]:
+    columns = read_columns(job.columns)
+    record = {**fitted.record.to_plain(), "service": job.unit.service, "sample": job.sample}
+    unit = {
+        "service": job.unit.service,
+        "model": fitted.model,
+        "vectorizer": to_sklearn(columns),
+        "columns": columns.to_plain(),
+        "scoring": fitted.scoring,
+        "record": record,
+    }
+    with replacing(unit_path(layout, job.unit.name)) as temporary:
+        joblib.dump(unit, temporary)
+    return record
+
+
+def _gathered(layout: Layout, name: str) -> Path:
+    return working_folder(layout) / "rows" / name
+
+
+def _statistics(layout: Layout, job: FitJob, number: int) -> Path:
+    return working_folder(layout) / "statistics" / job.unit.name / str(number)
+
+
+def _state(layout: Layout, job: FitJob) -> Path:
+    return working_folder(layout) / "states" / f"{job.unit.name}.joblib"

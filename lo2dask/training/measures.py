@@ -1,0 +1,180 @@
+"""Measures of every model, written as JSON and CSV, with the leakage line next to each."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask import schema
+from lo2dask.models.evaluate import (
+    Scored,
+    evaluate,
+    false_positives_at,
+    leakage_line,
+    percentile_threshold,
+    precision_at_k,
+    stability_index,
+)
+from lo2dask.models.runs import RUNS, RunRows, calibrate, run_scores
+from lo2dask.models.split import Split
+from lo2dask.options import TrainOptions
+from lo2dask.storage import write_json, write_text
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part, write_part
+
+STARTUP_NAME = "the start-up lines alone"
+_NO_BASELINE = "no model on the sequence length could be fitted"
+_NO_STARTUP = "no model on the start-up lines could be fitted, or load kept none (--init-lines-to-skip 0)"
+HEADLINE = ("f1", "auc_roc", "average_precision", "precision", "recall", "accuracy")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The keys of all sequences in the order of the parts, dictionary-encoded: a few bytes a sequence."""
+
+    run: pa.ChunkedArray
+    test_case: pa.ChunkedArray
+    service: pa.ChunkedArray
+    anomaly: np.ndarray
+
+    @classmethod
+    def read(cls, layout: Layout) -> "Rows":
+        """Read the keys of the enhanced table."""
+        columns = ["run", "test_case", "service", "anomaly"]
+        table = pa.concat_tables(
+            [read_part(path, columns) for path in part_paths(layout.enhanced)]
+        ).unify_dictionaries()
+        return cls(table["run"], table["test_case"], table["service"], table["anomaly"].to_numpy())
+
+    def sides(self, split: Split, scores: np.ndarray) -> np.ndarray:
+        """Name the side of each row: train, holdout, or unused where it has no score."""
+        held = split.mask(self.run, self.test_case, self.service)
+        return np.where(np.isnan(scores), "unused", np.where(held, "holdout", "train")).astype(object)
+
+
+def measure(rows: Rows, split: Split, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Measure one model on training part and hold-out, whole, per service and per error type."""
+    side = rows.sides(split, scores)
+    return evaluate(Scored(rows.anomaly, scores, labels, rows.service, rows.test_case, side))
+
+
+def forest_measures(
+    options: TrainOptions, rows: Rows, split: Split, scores: np.ndarray, labels: np.ndarray
+) -> dict[str, Any]:
+    """Measure the Isolation Forest: as every model, and what the --report options ask for.
+
+    Precision at k and false positives at alpha are taken on the hold-out where there is one, else on all rows.
+    """
+    side = rows.sides(split, scores)
+    held = side == "holdout"
+    over = held if held.any() else np.ones(len(side), dtype=bool)
+    normal = ~rows.anomaly
+    result = measure(rows, split, scores, labels)
+    result["rows_reported"] = "holdout" if held.any() else "all"
+    if options.report_precision_at is not None:
+        result["precision_at_k"] = precision_at_k(rows.anomaly[over], scores[over], options.report_precision_at)
+    if options.report_fp_alpha is not None:
+        result["fp_rate_at_alpha"] = false_positives_at(rows.anomaly[over], scores[over], options.report_fp_alpha)
+    if options.report_psi or options.report_precision_at is not None:
+        result["psi"] = stability_index(scores[(side == "train") & normal], scores[held])
+    if options.if_threshold_percentile is not None:
+        train, other = scores[(side == "train") & normal], scores[held & normal]
+        result["threshold"] = percentile_threshold(train, other, options.if_threshold_percentile)
+    return result
+
+
+def with_leakage(
+    measures: dict[str, Any], length: Mapping[str, Any] | None, startup: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Set each side's measures next to those of a model on the sequence length alone, and one on start-up lines alone.
+
+    The second stands below ``startup_lines``; a baseline that could not be had has a reason in its place.
+    """
+    lines: dict[str, Any] = {}
+    for side in ("train", "holdout"):
+        lines[side] = leakage_line(measures[side], length[side] if length else {"reason": _NO_BASELINE})
+    startup_lines = {
+        side: leakage_line(measures[side], startup[side] if startup else {"reason": _NO_STARTUP}, STARTUP_NAME)
+        for side in ("train", "holdout")
+    }
+    return measures | {"leakage": lines | {"startup_lines": startup_lines}}
+
+
+def leakage_warning(measures: Mapping[str, Any]) -> str | None:
+    """Join what the leakage line says of the hold-out in words; None where the model is better than both baselines."""
+    leakage = measures.get("leakage") or {}
+    lines = [leakage.get("holdout"), leakage.get("startup_lines", {}).get("holdout")]
+    return "; ".join(line["warning"] for line in lines if line and line["warning"]) or None
+
+
+def write_measures(path: Path, measures: Mapping[str, Any]) -> None:
+    """Write one model's measures as JSON."""
+    write_json(path, _finite(measures))
+
+
+def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
+    """Write measures as rows of side, group, measure and value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["side", "group", "measure", "value"])
+    for side in ("train", "holdout"):
+        for group, values in _groups(measures[side]):
+            writer.writerows([side, group, key, values.get(key)] for key in HEADLINE)
+    for name in ("precision_at_k", "fp_rate_at_alpha", "psi", "threshold"):
+        for key, value in (measures.get(name) or {}).items():
+            writer.writerow([measures["rows_reported"], name, key, value])
+    write_text(path, text.getvalue())
+
+
+def write_runs(path: Path, rows: Rows, split: Split, scores: np.ndarray, calibrating: np.ndarray) -> dict[str, Any]:
+    """Write a model's run scores; return the calibration that they rest on, which ``calibrating`` scores give."""
+    known = ~np.isnan(scores)
+    keep = pa.array(known)
+    table = RunRows(rows.run.filter(keep), rows.test_case.filter(keep), rows.service.filter(keep), scores[known])
+    training = (rows.sides(split, scores) == "train")[known] & ~rows.anomaly[known]
+    calibration = calibrate(replace(table, score=calibrating[known]), training)
+    write_part(path / "part-000000.parquet", run_scores(table, calibration), RUNS)
+    return calibration
+
+
+def headline(measures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what one line says of a model: the hold-out's F1, AUC and average precision, or why there is none."""
+    held = measures["holdout"]
+    return {key: held.get(key) for key in HEADLINE[:3]} | {"reason": held.get("reason")}
+
+
+def forest_part(name: str, root: Path, threshold: float | None, target: Path) -> int:
+    """Write one part of the forest's predictions (schema.IF_PREDICTIONS); no threshold: alert as labelled."""
+    part = read_part(Layout(root).predictions / "if" / name)
+    above = part["pred_ano"] if threshold is None else pa.array((part["score"].to_numpy() > threshold).astype(np.int8))
+    columns = {column: part[column] for column in schema.KEYS} | {
+        "pred_ano": part["pred_ano"],
+        "score_if": part["score"],
+        "rank_if": part["rank"],
+        "pred_if_threshold": above,
+        "split": part["split"],
+    }
+    return write_part(target / name, pa.table(columns), schema.IF_PREDICTIONS)
+
+
+def _groups(measures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    named = [("all", measures)]
+    for kind in ("per_service", "per_error_type"):
+        named += [(f"{kind.removeprefix('per_')} {name}", values) for name, values in measures.get(kind, {}).items()]
+    return named
+
+
+def _finite(value: Any) -> Any:
+    """Turn what JSON does not know (numpy numbers, NaN) into what it knows."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

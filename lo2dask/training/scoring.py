@@ -1,0 +1,171 @@
+"""Scores every row with every model, part by part, and writes the predictions with their ranks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask import schema
+from lo2dask.execute.session import Session
+from lo2dask.features.matrix import Columns, to_matrix, unknown
+from lo2dask.models import bundle
+from lo2dask.models.estimators import Rows
+from lo2dask.models.registry import ModelSpec, from_plain
+from lo2dask.models.score import label, score, score_training_normals
+from lo2dask.models.split import Split
+from lo2dask.storage import replacing, source_of
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
+from lo2dask.training.units import KEY_COLUMNS, TrainingRows, file_stamp, of_service, read_splits, working_folder
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model of a bundle, for all services ("") or one."""
+
+    service: str
+    model: Any
+    columns: Columns
+    scoring: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model to score with: its bundle, and the split that its predictions name."""
+
+    key: str
+    path: Path
+    side: str
+    batch: int
+
+
+def bundle_parts(content: Mapping[str, Any]) -> Iterator[Part]:
+    """Return the models of a bundle; those that could not be fitted are left out."""
+    services = content["model"] if content["per_service"] else {"": content["model"]}
+    for service, model in services.items():
+        pick = (lambda name, s=service: content[name][s]) if content["per_service"] else content.__getitem__
+        if model is not None:
+            yield Part(service, model, Columns.from_plain(pick("columns")), pick("scoring"))
+
+
+@lru_cache(maxsize=32)
+def read_bundle(path: Path, stamp: tuple[int, int, int]) -> tuple[ModelSpec, tuple[Part, ...]]:
+    """Read a bundle once per worker; ``stamp`` is what ``file_stamp`` says of it."""
+    content = bundle.load(path)
+    return from_plain(content["spec"]), tuple(bundle_parts(content))
+
+
+def score_part_rows(
+    part: pa.Table, spec: ModelSpec, models: Sequence[Part], batch: int, calibrating: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score the rows of an enhanced part: (score float64, NaN where no model is for the row's service; label int8).
+
+    ``calibrating`` scores training normals as runs are calibrated on them (see ``score.score_training_normals``).
+    """
+    how = score_training_normals if calibrating else score
+    scores = np.full(part.num_rows, np.nan)
+    labels = np.zeros(part.num_rows, dtype=np.int8)
+    for model in models:
+        rows = np.flatnonzero(of_service(part, model.service))
+        chosen = part.take(pa.array(rows))
+        merged = spec.fit == "merge"
+        matrix = to_matrix(chosen, model.columns, spec.vectorizer.binary and not merged)
+        extra = (*unknown(chosen, model.columns), chosen["service"]) if merged else ()
+        scores[rows] = how(model.model, model.scoring, Rows(matrix, *extra), batch)
+        labels[rows] = label(scores[rows], model.scoring)
+    return scores, labels
+
+
+def score_all(layout: Layout, targets: Sequence[Target], session: Session) -> None:
+    """Score all parts with all models; scores and labels are kept below the working folder."""
+    names = [path.name for path in part_paths(layout.enhanced)]
+    session.map(score_part, names, "score", root=layout.root, targets=list(targets))
+
+
+def score_part(name: str, root: Path, targets: Sequence[Target]) -> int:
+    """Score one part with all models."""
+    layout = Layout(root)
+    loaded = [read_bundle(target.path, file_stamp(target.path)) for target in targets]
+    needed = {column for _, models in loaded for model in models for column in model.columns.needed}
+    part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *sorted(needed)])
+    splits = read_splits(layout)
+    for target, (spec, models) in zip(targets, loaded, strict=True):
+        scores, labels = score_part_rows(part, spec, models, target.batch)
+        normals = TrainingRows(target.side, normal_only=True)
+        calibrating = _calibrating(part, normals, splits, (spec, models, target.batch), scores)
+        keep_scores(layout, target.key, name, (scores, labels, calibrating))
+    return part.num_rows
+
+
+def keep_scores(layout: Layout, key: str, name: str, columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    """Keep a model's scores, labels and calibrating scores of one part below the working folder."""
+    with replacing(_scores(layout, key) / f"{name}.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, np.column_stack([column.astype(np.float64) for column in columns]))
+
+
+def _calibrating(
+    part: pa.Table, rows: TrainingRows, splits: Mapping[str, Split], scored: tuple[ModelSpec, Sequence[Part], int],
+    scores: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return the scores that runs are calibrated on: drift leaves each training normal out of the mean."""
+    spec, models, batch = scored
+    if spec.algorithm != "drift":
+        return scores
+    found, normal = scores.copy(), rows.mask(part, splits)
+    found[normal] = score_part_rows(part.filter(pa.array(normal)), spec, models, batch, calibrating=True)[0]
+    return found
+
+
+def read_scores(layout: Layout, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a model's scores and labels of all rows, in the order of the parts: 9 bytes a sequence."""
+    table = _read(layout, key)
+    return table[:, 0], table[:, 1].astype(np.int8)
+
+
+def read_calibrating(layout: Layout, key: str) -> np.ndarray:
+    """Read the scores of all rows that runs are calibrated on, in the order of the parts."""
+    return _read(layout, key)[:, 2]
+
+
+def _read(layout: Layout, key: str) -> np.ndarray:
+    files = [_scores(layout, key) / f"{path.name}.npy" for path in part_paths(layout.enhanced)]
+    return np.concatenate([np.load(source_of(file)) for file in files])
+
+
+def write_predictions(layout: Layout, targets: Sequence[Target], session: Session) -> None:
+    """Write each model's predictions, with the dense rank over all rows, highest score first."""
+    for target in targets:
+        values = np.unique(read_scores(layout, target.key)[0])
+        with replacing(_scores(layout, target.key) / "distinct.npy") as temporary, open(temporary, "wb") as file:
+            np.save(file, values[~np.isnan(values)])
+    names = [path.name for path in part_paths(layout.enhanced)]
+    session.map(predict_part, names, "predict", root=layout.root, targets=list(targets))
+    for target in targets:
+        prune_parts(layout.predictions / target.key, names)
+
+
+def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
+    """Write one part's predictions of all models (schema.PREDICTIONS)."""
+    layout = Layout(root)
+    keys = read_part(layout.enhanced / name, schema.KEYS)
+    splits = read_splits(layout)
+    for target in targets:
+        table = np.load(source_of(_scores(layout, target.key) / f"{name}.npy"))
+        distinct = np.load(source_of(_scores(layout, target.key) / "distinct.npy"))
+        held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
+        columns = {column: keys[column] for column in schema.KEYS} | {
+            "pred_ano": pa.array(table[:, 1].astype(np.int8)),
+            "score": pa.array(table[:, 0]),
+            "rank": pa.array((len(distinct) - np.searchsorted(distinct, table[:, 0])).astype(np.int64)),
+            "split": pa.array(np.where(np.isnan(table[:, 0]), "unused", np.where(held, "holdout", "train"))),
+        }
+        write_part(layout.predictions / target.key / name, pa.table(columns), schema.PREDICTIONS)
+    return keys.num_rows
+
+
+def _scores(layout: Layout, key: str) -> Path:
+    return working_folder(layout) / "scores" / key

@@ -1,0 +1,21 @@
+"""A side folder: the loaded and enhanced tables of another folder, by hard links, in which train can work freely."""
+
+from pathlib import Path
+
+from lo2dask.storage import link_file
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths
+
+
+def link_tables(layout: Layout, folder: Path) -> Layout:
+    """Return ``folder`` the tables, templates and markers of ``layout``, and nothing else."""
+    side = Layout(folder)
+    linked = [layout.template_state, *(layout.marker(stage) for stage in ("load", "text", "enhance"))]
+    for table in (layout.enhanced, layout.sequences, layout.templates, layout.vocabulary, layout.startup):
+        linked += part_paths(table)
+    for path in linked:
+        target = side.root / path.relative_to(layout.root)
+        target.unlink(missing_ok=True)
+        if path.is_file():
+            link_file(path, target)
+    return side

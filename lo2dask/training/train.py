@@ -1,0 +1,288 @@
+"""Phases C to E: enhancement, Isolation Forest, registry models, measures."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lo2dask import schema
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session, using
+from lo2dask.execute.spill import spill_folder
+from lo2dask.ingest.enhance import enhance
+from lo2dask.ingest.text import has_raw_bags, loaded, need_bags
+from lo2dask.memory import parse_bytes
+from lo2dask.models import bundle, registry
+from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
+from lo2dask.options import TrainOptions, fingerprint
+from lo2dask.sizing.spill import loaded_spill_bytes
+from lo2dask.sizing.timings import note, tree_bytes
+from lo2dask.storage import read_json, remove_tree, write_json
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
+from lo2dask.training import measures as measuring
+from lo2dask.training.baselines import score_startup
+from lo2dask.training.bundles import data_fingerprint, given_forest, keep_bundles, keep_calibrations, train_options
+from lo2dask.training.exports import export_enhanced, export_forest, export_models
+from lo2dask.training.fitting import FitPlan, fit_units
+from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
+from lo2dask.training.units import BASELINE, FOREST, Tokens, Unit, working_folder
+from lo2dask.training.vocabularies import choose_columns, count_parts
+from lo2dask.vocabulary.spilled import Spill
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """One model in a line: was it fitted, on what, and how it did on the hold-out (or why there is no figure)."""
+
+    key: str
+    fitted: bool
+    rows: int
+    features: int
+    seconds: float
+    f1: float | None
+    auc_roc: float | None
+    average_precision: float | None
+    reason: str | None
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a training did; ``current`` tells that all of it was there already."""
+
+    root: Path
+    enhanced: bool
+    models: tuple[ModelLine, ...] = ()
+    metrics: Path | None = None
+    saved: Path | None = None
+    current: bool = False
+    seconds: float = 0.0
+    notes: tuple[str, ...] = field(default=())
+
+
+def train_models(
+    options: TrainOptions, session: Session | None = None, splits: Mapping[str, Split] | None = None
+) -> TrainSummary:
+    """Enhance ``options.root`` if need be, fit the models, score every sequence, measure.
+
+    ``splits`` ("if" for the forest, "sup" for the registry models) hold out what the options would not choose.
+
+    Raises
+    ------
+    InputError : no loaded tables, an unknown model or column, a bundle in the way.
+    Lo2Error : the masks are too weak to mine templates.
+    """
+    started = time.perf_counter()
+    layout = Layout(options.root)
+    specs = choose_specs(options)
+    loaded(layout)
+    check_specs(options, specs, has_raw_bags(layout, options))
+    with using(session, options) as own:
+        enhanced = enhance(options, own)
+        if options.save_enhancers:
+            export_enhanced(options, layout, own)
+        if options.phase == "enhancers":
+            return TrainSummary(options.root, enhanced, seconds=time.perf_counter() - started)
+        given = {side: split.to_json() for side, split in (splits or {}).items()}
+        key = fingerprint([_train_fingerprint(options), data_fingerprint(layout, options), given])
+        marker = read_json(layout.marker("train"))
+        folder = metrics_folder(options)
+        current = options.resume and bool(marker) and marker["key"] == key and _is_whole(layout, folder, marker)
+        if not current:
+            layout.marker("train").unlink(missing_ok=True)
+            fresh = _train(options, layout, specs, splits or {}, own)
+            marker = {"key": key, "models": [line.__dict__ for line in fresh]}
+            write_json(layout.marker("train"), marker)
+        exported = export_forest(options, layout, key, own)
+        notes = export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        if options.skip_if and options.dump_metadata:
+            notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
+        lines = tuple(ModelLine(**line) for line in marker["models"])
+        return TrainSummary(
+            options.root, enhanced, lines, folder, exported, current, time.perf_counter() - started, tuple(notes)
+        )
+
+
+def metrics_folder(options: TrainOptions) -> Path:
+    """Return the folder of the measures."""
+    return options.metrics_dir or Layout(options.root).measures
+
+
+def runs_path(layout: Layout, key: str) -> Path:
+    """Return the table of a model's run scores."""
+    return layout.root / f"{key}_runs.parquet"
+
+
+def choose_specs(options: TrainOptions) -> list[registry.ModelSpec]:
+    """Resolve what is to be trained, before any work; a name that is not known ends here."""
+    specs = [] if options.skip_if else [registry.forest_spec(options)]
+    if options.phase == "full":
+        specs += [registry.spec(key) for key in dict.fromkeys(options.models)]
+    if options.phase == "if" and options.skip_if:
+        raise InputError("--phase if with --skip-if leaves nothing to train; leave one of them out")
+    return specs
+
+
+def check_specs(options: TrainOptions, specs: Sequence[registry.ModelSpec], beside: bool) -> None:
+    """Check, before any work, that the tables have the bags that models read; ``next to``: also the raw ones.
+
+    Raises
+    ------
+    InputError : they have not.
+    """
+    for spec in specs if options.phase != "enhancers" else ():
+        need_bags(f"--if-item {options.if_item}" if spec.key == FOREST else f"--models {spec.key}", spec.bags, beside)
+
+
+def _train(
+    options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given_splits: Mapping[str, Split],
+    session: Session,
+) -> list[ModelLine]:  # fmt: skip
+    started = time.perf_counter()
+    folder = working_folder(layout)
+    remove_tree(folder)
+    splits = make_splits(layout, options) | dict(given_splits)
+    write_json(layout.split, {side: split.to_json() for side, split in splits.items()})
+    units = _units(options, layout, specs)
+    given = options.load_model is not None and not options.skip_if
+    fitted = [unit for unit in units if not (given and unit.spec.key == FOREST)]
+    records = _fit(options, layout, fitted, session)
+    targets = keep_bundles(options, layout, fitted, splits)
+    if given:
+        targets.append(given_forest(options, layout))
+    score_all(layout, targets, session)
+    sides = sorted({target.side for target in targets})
+    startup = score_startup(layout, sides, options.sample_seed, session)
+    lines, calibrations = _measure(options, layout, targets, splits, records, startup)
+    keep_calibrations(targets, calibrations, session)
+    write_predictions(layout, targets, session)
+    figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
+    remove_tree(folder)
+    note(layout, "train", seconds=time.perf_counter() - started, workers=session.workers(), **figures)
+    return lines
+
+
+def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:
+    """Choose the hold-out of the registry models ("sup") and of the forest ("if")."""
+    columns = ["run", "test_case", "service"]
+    parts = read_parts(layout.enhanced, columns)
+    groups = Groups.merge(Groups.of(part["run"], part["test_case"], part["service"]) for part in parts)
+    return {
+        "sup": hold_out(groups, options, options.sample_seed),
+        "if": hold_out_newest_normal(groups, options.if_holdout_fraction),
+    }
+
+
+def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec]) -> list[Unit]:
+    """List what is to be fitted: each model, or each model of each service, and the baselines on length alone."""
+    services = [""]
+    if options.per_service:
+        found: set[str] = set()
+        for part in read_parts(layout.enhanced, ["service"]):
+            found.update(part["service"].unique().to_pylist())
+        services = sorted(found)
+    wanted = [(spec, "if" if spec.key == FOREST else "sup") for spec in specs]
+    baselines = [
+        (replace(registry.length_baseline(), key=f"{BASELINE}_{side}"), side)
+        for side in sorted({side for _, side in wanted})
+    ]
+    return [Unit(spec, side, service) for spec, side in (*wanted, *baselines) for service in services]
+
+
+def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: Session) -> dict[str, dict[str, Any]]:
+    tokens = list(dict.fromkeys(token for unit in units for token in unit.columns.tokens))
+    rows = [unit.rows for unit in units] + [unit.columns.rows for unit in units] + [token.rows for token in tokens]
+    need = _spill_need(layout, options.tokens, tokens)
+    with spill_folder(session, layout.spill, need) as folder:
+        spilled = Spill(folder, tuple(dict.fromkeys(token.counted for token in tokens)))
+        counts, spilled_work = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
+        columns = choose_columns(layout, [unit.columns for unit in units], counts, (spilled, spilled_work), session)
+    budget = parse_bytes(options.memory_budget, "--memory-budget")
+    plan = FitPlan(layout.root, options.sample_seed, budget, not options.disable_memory_guard, options.oov_counts)
+    return fit_units(plan, units, columns, counts, session)
+
+
+def _spill_need(layout: Layout, kind: str, tokens: Sequence[Tokens]) -> int:
+    """Project what counting tokens spills; ``kind`` is what the main bags hold, masked or raw."""
+    pairs = {(token.representation, token.rows.side) for token in tokens}
+    raw = sum(name in schema.RAW for name, _ in pairs)
+    main = loaded_spill_bytes(layout, "raw" if kind == "raw" else "masked") * (len(pairs) - raw)
+    return main + (loaded_spill_bytes(layout, "raw") * raw if raw else 0)
+
+
+def _measure(
+    options: TrainOptions, layout: Layout, targets: Sequence[Target], splits: dict[str, Split],
+    records: dict[str, dict[str, Any]], startup: dict[str, str],
+) -> tuple[list[ModelLine], dict[str, Any]]:  # fmt: skip
+    """Measure every model on what is held out, write it down; return a line and a run calibration for each."""
+    rows = measuring.Rows.read(layout)
+    length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
+    baselines = {
+        side: [
+            measuring.measure(rows, split, *read_scores(layout, keys[side])) if side in keys else None
+            for keys in (length, startup)
+        ]
+        for side, split in splits.items()
+    }
+    lines, calibrations = [], {}
+    for target in targets:
+        if target.key.startswith(BASELINE):
+            continue
+        scores, labels = read_scores(layout, target.key)
+        split = splits[target.side]
+        if target.key == FOREST:
+            found = measuring.forest_measures(options, rows, split, scores, labels)
+        else:
+            found = measuring.measure(rows, split, scores, labels)
+        found = measuring.with_leakage(found, *baselines[target.side])
+        calibrating = read_calibrating(layout, target.key)
+        calibrations[target.key] = measuring.write_runs(runs_path(layout, target.key), rows, split, scores, calibrating)
+        found["runs_calibration"] = calibrations[target.key]
+        found["fit"] = [record for name, record in records.items() if name.split("@")[0] == target.key]
+        _write(options, target.key, found)
+        lines.append(_line(target.key, found))
+    return lines, calibrations
+
+
+def _write(options: TrainOptions, key: str, found: dict[str, Any]) -> None:
+    path = _measures_path(metrics_folder(options), key)
+    measuring.write_measures(path, found)
+    if key == FOREST:
+        measuring.write_csv(path.with_suffix(".csv"), found)
+
+
+def _measures_path(folder: Path, key: str) -> Path:
+    return folder / f"{'if_metrics' if key == FOREST else key}.json"
+
+
+def _line(key: str, found: dict[str, Any]) -> ModelLine:
+    fits = found["fit"] or [{"fitted": True, "rows": 0, "features": 0, "seconds": 0.0, "reason": None}]
+    head = measuring.headline(found)
+    unfitted = next((fit["reason"] for fit in fits if not fit["fitted"]), None)
+    return ModelLine(
+        key, any(fit["fitted"] for fit in fits), sum(fit["rows"] for fit in fits),
+        max(fit["features"] for fit in fits), round(sum(fit["seconds"] for fit in fits), 3),
+        head["f1"], head["auc_roc"], head["average_precision"], unfitted or head["reason"],
+        measuring.leakage_warning(found),
+    )  # fmt: skip
+
+
+def _train_fingerprint(options: TrainOptions) -> str:
+    given = [checksum(options.load_model)] if options.load_model and options.load_model.is_file() else []
+    return fingerprint([train_options(options), bundle.versions(), str(options.metrics_dir or ""), *given])
+
+
+def _is_whole(layout: Layout, folder: Path, marker: dict[str, Any]) -> bool:
+    """Return whether what an earlier training wrote is still there."""
+    names = {path.name for path in part_paths(layout.enhanced)}
+    for key in (line["key"] for line in marker["models"]):
+        files = [layout.models / f"{key}.joblib", _measures_path(folder, key)]
+        there = {path.name for path in part_paths(layout.predictions / key)}
+        if there != names or not all(path.is_file() for path in files) or not part_paths(runs_path(layout, key)):
+            return False
+    return True

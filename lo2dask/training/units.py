@@ -1,0 +1,156 @@
+"""What a training trains: units (a model, or a model of one service), the rows they learn from, their columns.
+
+Everything here is small and frozen and names its files by a hash of itself, so that units which learn from the same
+rows, or read the same columns, share one vocabulary and one matrix.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask.errors import InputError
+from lo2dask.features.matrix import Columns
+from lo2dask.models.registry import ModelSpec, VectorizerSpec
+from lo2dask.models.split import Split
+from lo2dask.options import fingerprint
+from lo2dask.storage import read_json, source_of, status
+from lo2dask.tables.layout import Layout
+from lo2dask.vocabulary.limits import Limits
+
+KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly"]
+FOREST = "if"
+BASELINE = "baseline_seq_len"
+STARTUP = "baseline_startup"
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows learned from: the training part of the split ``side`` (if or sup), perhaps only normals, or one service."""
+
+    side: str
+    normal_only: bool
+    service: str = ""
+
+    def mask(self, part: pa.Table, splits: Mapping[str, Split]) -> np.ndarray:
+        """Tell which rows of a part these are: bool (rows,)."""
+        chosen = ~splits[self.side].mask(part["run"], part["test_case"], part["service"])
+        if self.normal_only:
+            chosen &= ~part["anomaly"].to_numpy()
+        return chosen & of_service(part, self.service)
+
+    @property
+    def name(self) -> str:
+        """Name the rows by a hash."""
+        return fingerprint(asdict(self))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A vocabulary: the tokens of one bag column over some rows, within a vectoriser's limits."""
+
+    representation: str
+    rows: TrainingRows
+    limits: Limits
+
+    @property
+    def counted(self) -> str:
+        """Name what is counted; vocabularies that differ in their limits alone share it."""
+        return fingerprint([self.representation, asdict(self.rows)])
+
+
+@dataclass(frozen=True)
+class ColumnsKey:
+    """The columns of a matrix: vocabularies by representation, and numeric columns scaled over ``rows``."""
+
+    tokens: tuple[Tokens, ...]
+    numeric: tuple[str, ...]
+    rows: TrainingRows
+
+    @property
+    def name(self) -> str:
+        """Name the columns by a hash."""
+        return fingerprint([[asdict(t) for t in self.tokens], self.numeric, asdict(self.rows) if self.numeric else ""])
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One thing to fit: a model on the split ``side``, for all services ("") or one."""
+
+    spec: ModelSpec
+    side: str
+    service: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name the unit's files."""
+        return f"{self.spec.key}@{self.service}" if self.service else self.spec.key
+
+    @property
+    def rows(self) -> TrainingRows:
+        """Return the rows that the model learns from."""
+        return TrainingRows(self.side, self.spec.normal_only, self.service)
+
+    @property
+    def columns(self) -> ColumnsKey:
+        """Return the columns that the model reads; they are learned from the training part too."""
+        seen = TrainingRows(self.side, self.spec.vectorizer.normal_only, self.service)
+        tokens = tuple(Tokens(kind, seen, to_limits(self.spec.vectorizer)) for kind in self.spec.bags)
+        return ColumnsKey(tokens, self.spec.numeric, TrainingRows(self.side, False, self.service))
+
+
+def to_limits(vectorizer: VectorizerSpec) -> Limits:
+    """Turn a vectoriser's spec into a vocabulary's limits."""
+    return Limits(vectorizer.min_df, vectorizer.max_df, vectorizer.max_features or 0, vectorizer.binary)
+
+
+def of_service(part: pa.Table, service: str) -> np.ndarray:
+    """Tell which rows belong to a service ("" = all): bool (rows,)."""
+    if not service:
+        return np.ones(part.num_rows, dtype=bool)
+    return pc.equal(part["service"].cast(pa.string()), service).to_numpy()
+
+
+def working_folder(layout: Layout) -> Path:
+    """Return the folder of what training leaves between its maps; it is removed at the end."""
+    return layout.internal / "train"
+
+
+def read_splits(layout: Layout) -> dict[str, Split]:
+    """Read the splits that train made.
+
+    Raises
+    ------
+    InputError : there are none.
+    """
+    plain = read_json(layout.split)
+    if plain is None:
+        raise InputError(
+            f"--root {layout.root}: no model has been trained in it; first: lo2dask train --root {layout.root}"
+        )
+    return {side: Split.from_json(split) for side, split in plain.items()}
+
+
+def read_columns(path: Path) -> Columns:
+    """Read the columns of a matrix; a worker keeps the last few.
+
+    A later training writes other columns under the same name, and a worker may live through several.
+    """
+    return _cached_columns(path, file_stamp(path))
+
+
+def file_stamp(path: Path) -> tuple[int, int, int]:
+    """Tell one writing of a file from the next: its inode, size and time of change in ns."""
+    found = status(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=8)
+def _cached_columns(path: Path, stamp: tuple[int, int, int]) -> Columns:
+    import joblib
+
+    return Columns.from_plain(joblib.load(source_of(path)))

@@ -1,0 +1,81 @@
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lo2dask.explanation.differences import gained_and_lost
+from lo2dask.explanation.evidence import Normals, Patterns, carried, pick_lines
+
+TEXTS = ["DEBUG say hello", "ERROR failed ERR11000", "DEBUG say bye", "at frame one", "at frame two"]
+
+
+def patterns(templates: list[str] | None = None, errors: tuple[int, ...] = (1,)) -> Patterns:
+    flags = np.isin(np.arange(len(TEXTS)), errors)
+    return Patterns(
+        pa.array(TEXTS),
+        templates or ["t0", "t1", "t0", "t3", "t4"],
+        np.array([5, 1, 2, 1, 1]),
+        np.arange(5) * 10,
+        flags,
+    )
+
+
+def feature(name: str, shap: float, value: float = 1.0) -> dict:
+    return {"feature": name, "shap": shap, "value": value}
+
+
+def test_only_features_that_lines_carry_and_that_speak_for_an_anomaly_count():
+    features = [
+        feature("ERR11000", 2.0),
+        feature("hello", -1.0),
+        feature("absent", 3.0, 0.0),
+        feature("seq_len", 4.0, 7.0),
+    ]
+    assert carried(features, ("words",)) == {"words": {"ERR11000": 2.0}}
+    many = [feature("words:ERR11000", 2.0), feature("templates:t3", 1.0), feature("trigrams: ER", 0.5)]
+    assert carried(many, ("words", "trigrams", "templates")) == {
+        "words": {"ERR11000": 2.0},
+        "templates": {"t3": 1.0},
+        "trigrams": {" ER": 0.5},
+    }
+    assert carried(features, ()) == {}
+
+
+@pytest.mark.parametrize(("kind", "token"), [("words", "ERR11000"), ("trigrams", "R11"), ("templates", "t1")], ids=str)
+def test_the_line_with_the_strongest_feature_comes_first(kind, token):
+    everywhere = Normals(9, dict.fromkeys(["t0", "t1", "t3", "t4"], 9))
+    picks = pick_lines(patterns(), {kind: {token: 1.5}}, everywhere)
+    assert [pick.place for pick in picks] == [10]
+    assert picks[0].share == 1.0
+    assert picks[0].novelty == 0.0
+
+
+def test_new_templates_are_evidence_without_any_feature_and_errors_lead():
+    known = Normals(9, {"t0": 9, "t4": 3})
+    picks = pick_lines(patterns(), {}, known)
+    assert [pick.template for pick in picks] == ["t1", "t3", "t4"]
+    assert picks[0].novelty == 1.0
+    assert picks[2].novelty == pytest.approx(math.log(10 / 4) / math.log(10))
+    assert [pick.place for pick in pick_lines(patterns(errors=()), {}, known)] == [10, 30, 40]
+
+
+def test_each_template_is_shown_once_with_all_lines_that_are_alike():
+    picks = pick_lines(patterns(), {"words": {"bye": 1.0}}, Normals(9, {"t1": 9, "t3": 9, "t4": 9, "t0": 9}))
+    assert [(pick.place, pick.alike) for pick in picks] == [(20, 7)]
+
+
+def test_without_normals_only_shares_count():
+    assert pick_lines(patterns(), {}, Normals(0, {})) == []
+    assert len(pick_lines(patterns(), {"words": {"say": 1.0}}, Normals(0, {}))) == 1
+
+
+def test_the_number_of_lines_is_bounded():
+    assert len(pick_lines(patterns(["a", "b", "c", "d", "e"]), {}, Normals(5, {}), limit=3)) == 3
+
+
+def test_differences_are_the_most_frequent_first():
+    gained, lost = gained_and_lost({"a": 1, "b": 5, "c": 5, "same": 2}, {"same": 9, "z": 1})
+    assert gained == ["b", "c", "a"]
+    assert lost == ["z"]
+    assert gained_and_lost({"a": 1, "b": 2}, {}, limit=1) == (["b"], [])

@@ -1,0 +1,81 @@
+import datetime as dt
+
+import pytest
+
+from lo2dask.explanation.story import tell
+
+TEMPLATES = {"e7": "ERROR failed <*>"}
+
+
+def row(**changes: object) -> dict:
+    line = {
+        "path": "/logs/run/case/oauth2-user.log",
+        "line_no": 12,
+        "m_timestamp": dt.datetime(2024, 6, 28, 16, 40, 12),
+        "m_message": "ERROR failed ERR12011 \x1b[2J",
+        "e_event_drain_id": "e7",
+        "alike": 3,
+        "share": 0.25,
+        "novelty": 1.0,
+    }
+    features = [{"feature": "ERR12011", "value": 1.0, "shap": 0.5}, {"feature": "e7", "value": 1.0, "shap": -0.25}]
+    made = {
+        "seq_id": "run__case__oauth2-user",
+        "run": "run",
+        "test_case": "case",
+        "service": "user",
+        "anomaly": True,
+        "score": 0.75,
+        "rank": 2,
+        "split": "holdout",
+        "explained": True,
+        "features": features,
+        "lines": [line],
+        "nearest_normal": "run__correct__oauth2-user",
+        "similarity": 0.5,
+        "words_gained": ["ERR12011", " x"],
+        "words_lost": [],
+        "templates_gained": ["e7"],
+        "templates_lost": [],
+    }
+    return made | changes
+
+
+def test_a_story_has_all_that_speaks_for_the_flag():
+    told = tell(row(), "event_lr_words", TEMPLATES)
+    for part in (
+        "event_lr_words flags it: score 0.75, rank 2, holdout; it is an anomaly",
+        "+0.5         1  ERR12011",
+        "e7: ERROR failed <*>",
+        "line 12 (share 25%, novelty 1.00, 3 alike)",
+        "/logs/run/case/oauth2-user.log",
+        "nearest normal (0.500 alike): run__correct__oauth2-user",
+        "only here, words: ERR12011  ␣x",
+        "only here, template e7: ERROR failed <*>",
+        "only there, words: none",
+    ):
+        assert part in told
+
+
+def test_terminal_codes_are_written_out():
+    hostile = row(run="\x1b]0;x\x07", test_case="a\rb", words_gained=["\x9b31m"], nearest_normal="\x1b[0m")
+    told = tell(hostile, "m", {"e7": "\x07"})
+    assert not [char for char in told if ord(char) < 32 and char != "\n"]
+    assert "\x9b" not in told
+    assert r"\x1b[2J" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"anomaly": False}, "a false positive"),
+        ({"explained": False}, "it has no SHAP values"),
+        ({"lines": []}, "no line of it was found again"),
+    ],
+)
+def test_what_is_missing_is_said(changes, said):
+    assert said in tell(row(**changes), "m", TEMPLATES)
+
+
+def test_without_a_neighbour_nothing_is_said_of_one():
+    assert "nearest normal" not in tell(row(nearest_normal=None), "m", TEMPLATES)

@@ -1,0 +1,197 @@
+"""Verify finds each way in which a folder can be damaged, and nothing in one that is whole."""
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from lo2dask import schema
+from lo2dask.cli import actions as cli_actions
+from lo2dask.commands.verify import verify
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
+from lo2dask.options import VerifyOptions
+from lo2dask.storage import read_json, write_json
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part, write_part
+from tests.trees import load_tree, make_tree, train_root
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tree(tmp_path_factory.mktemp("raw") / "tree", scale=0.02, runs=3, with_metrics=True)
+
+
+@pytest.fixture(scope="module")
+def whole(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Loaded in several parts, with events and metrics, and trained."""
+    out = load_tree(
+        raw, tmp_path_factory.mktemp("whole") / "out", save_events=True, load_metrics=True, partition_size="100KB"
+    )
+    train_root(out, models=("lr_words",), save_model=out / "models" / "lo2_if.joblib")
+    assert len(part_paths(Layout(out).sequences)) > 2
+    return out
+
+
+@pytest.fixture
+def root(whole: Path, tmp_path: Path) -> Layout:
+    return Layout(Path(shutil.copytree(whole, tmp_path / "out")))
+
+
+def found(root: Path, **changes: object) -> list[str]:
+    return list(verify(VerifyOptions(output_dir=root, **changes), Session.serial()).problems)
+
+
+def test_a_whole_folder_is_ok(whole: Path) -> None:
+    summary = verify(VerifyOptions(output_dir=whole), Session.serial())
+    assert summary.problems == ()
+    assert summary.sequences == sum(read_part(path).num_rows for path in part_paths(Layout(whole).sequences))
+    assert summary.bytes > 0
+    # lr_words, the forest and its own table; their bundles, those of two baselines, and the saved one.
+    assert (summary.models, summary.bundles) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    "loading",
+    [{"enhance": False}, {"continuation_lines": "merge", "save_events": True}, {"keep_token_lists": True}, {}],
+)
+def test_folders_that_are_loaded_otherwise_are_ok(raw: Path, tmp_path: Path, loading: dict) -> None:
+    assert found(load_tree(raw, tmp_path / "out", **loading)) == []
+
+
+def test_another_text_pass_is_no_damage(root: Layout) -> None:
+    train_root(root.root, phase="enhancers", tokens="raw")
+    assert found(root.root) == []
+
+
+def test_bad_input_adds_up_too(tmp_path: Path) -> None:
+    raw = make_tree(tmp_path / "tree", scale=0.01, runs=2, faults=True)
+    assert found(load_tree(raw, tmp_path / "out", save_events=True, partition_size="50KB")) == []
+
+
+def flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def rewrite(path: Path, row_schema: pa.Schema, change: Callable[[pa.Table], pa.Table]) -> None:
+    write_part(path, change(read_part(path)), row_schema)
+
+
+def record_of(layout: Layout, index: int, **changes: object) -> None:
+    path = layout.record("load", index)
+    write_json(path, read_json(path) | changes)
+
+
+def set_column(table: pa.Table, name: str, values: object) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, pa.array(values))
+
+
+PART = "part-000001.parquet"
+DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
+    "a part is gone": (lambda at: (at.sequences / PART).unlink(), "lo2_sequences.parquet/part-000001.parquet: missing"),
+    "a part is cut off": (
+        lambda at: (at.events / PART).write_bytes((at.events / PART).read_bytes()[:-100]), "bytes, its record says"
+    ),
+    "a byte differs": (lambda at: flip_a_byte(at.events / PART), "lo2_events.parquet/part-000001.parquet: its content"),
+    "a metric part differs": (
+        lambda at: flip_a_byte(part_paths(at.metrics)[0]), "lo2_metrics.parquet/part-000000.parquet: its content"
+    ),
+    "a record is gone": (lambda at: at.record("load", 1).unlink(), "no record"),
+    "lines went missing": (
+        lambda at: record_of(at, 1, lines=read_json(at.record("load", 1))["lines"] | {"kept": 1}), "lines came in"
+    ),
+    "a record of other logs": (lambda at: record_of(at, 1, inputs="0"), "made from other logs"),
+    "the enhanced table lost a row": (
+        lambda at: rewrite(at.enhanced / PART, schema.ENHANCED, lambda table: table.slice(1)), "rows for"
+    ),
+    "the enhanced table has another row": (
+        lambda at: rewrite(
+            at.enhanced / PART, schema.ENHANCED,
+            lambda table: set_column(table, "seq_id", ["x", *table["seq_id"].to_pylist()[1:]]),
+        ),
+        "not the sequences of the same part",
+    ),
+    "a column is gone": (
+        lambda at: write_part(at.enhanced / PART, read_part(at.enhanced / PART), schema.SEQUENCES), "its columns"
+    ),
+    "no Parquet at all": (lambda at: (at.enhanced / PART).write_text("nothing"), "cannot be read"),
+    "templates are gone": (
+        lambda at: rewrite(at.templates / "part-000000.parquet", schema.TEMPLATES, lambda table: table.slice(5)),
+        "is not in lo2_templates.parquet",
+    ),
+    "the vocabulary is of another tree": (
+        lambda at: rewrite(
+            at.vocabulary / "part-000000.parquet", schema.VOCABULARY,
+            lambda table: set_column(
+                table, "document_frequency", pc.add(table["document_frequency"], 1).combine_chunks()
+            ),
+        ),
+        "lo2_vocabulary.parquet: ",
+    ),
+    "a part too many": (
+        lambda at: shutil.copy(at.sequences / PART, at.sequences / "part-000099.parquet"), "belongs to no batch"
+    ),
+    "predictions are gone": (
+        lambda at: (at.predictions / "lr_words" / PART).unlink(), "_lo2dask/predictions/lr_words/part-000001.parquet"
+    ),
+    "predictions of the forest lost rows": (
+        lambda at: rewrite(at.if_predictions / PART, schema.IF_PREDICTIONS, lambda table: table.slice(0, 1)),
+        "lo2_if_predictions.parquet/part-000001.parquet: 1 rows",
+    ),
+    "a bundle differs": (lambda at: flip_a_byte(at.root / "models" / "lo2_if.joblib"), "is not what lo2_if.joblib"),
+    "a hash is gone": (lambda at: (at.models / "lr_words.joblib.sha256").unlink(), "lr_words.joblib.sha256 is missing"),
+    "the load did not end": (
+        lambda at: write_json(at.marker("load"), read_json(at.marker("load")) | {"done": False}), "load: it did not"
+    ),
+    "enhancement did not end": (lambda at: at.marker("enhance").unlink(), "enhancement did not come to its end"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_found(root: Layout, name: str) -> None:
+    damage, said = DAMAGE[name]
+    damage(root)
+    problems = found(root.root)
+    assert any(said in problem for problem in problems), problems
+    assert len(problems) == len(set(problems))
+
+
+def test_a_sequence_that_is_there_twice_is_named(root: Layout) -> None:
+    first = read_part(root.sequences / "part-000000.parquet")["seq_id"][0].as_py()
+    rewrite(
+        root.sequences / PART,
+        schema.SEQUENCES,
+        lambda table: set_column(table, "seq_id", [first, *table["seq_id"].to_pylist()[1:]]),
+    )
+    assert any(f"{first} is there 2 times: part-000000.parquet, part-000001" in line for line in found(root.root))
+
+
+def test_sizes_alone_do_not_see_a_byte(root: Layout) -> None:
+    flip_a_byte(part_paths(root.metrics)[0])
+    assert found(root.root, checksums=False) == []
+
+
+def test_the_command_ends_with_one_and_a_line_for_each_problem(
+    root: Layout, command: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_actions, "opened", lambda options: contextlib.nullcontext(Session.serial(options)))
+    good = command("verify", root.root)
+    assert good.code == 0, good.err
+    assert good.out.startswith("ok: ")
+    (root.models / "lr_words.joblib.sha256").unlink()
+    (root.rejects / "part-000007.parquet").write_text("strange")
+    bad = command("verify", root.root)
+    assert bad.code == 1
+    assert len(bad.out.splitlines()) == 2
+    assert bad.err.splitlines()[-1] == f"lo2dask: {root.root}: 2 problems"
+
+
+def test_a_folder_without_a_load_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing was loaded"):
+        found(tmp_path)
