@@ -1,12 +1,19 @@
 """Column names and Arrow schemas of every table; seq_id is built only here.
 
 Tables carry plain strings on disk. In memory the columns of :data:`DICTIONARY` are dictionary-encoded, which is
-what keeps a 70-byte seq_id on every event cheap.
+what keeps a 70-byte seq_id on every event cheap. Times are in UTC, to the microsecond.
 """
+
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from lo2dask.domain import CORRECT
+
+# Raised whenever a table or a state file changes in a way that an older folder does not have.
+LAYOUT_VERSION = 2
+
+TIME = pa.timestamp("us", "UTC")
 
 KEY_FIELDS = [
     pa.field("seq_id", pa.string()),
@@ -20,7 +27,7 @@ KEYS = [field.name for field in KEY_FIELDS]
 
 # Columns of few distinct values, or of values that repeat: dictionary-encoded in memory and in Parquet.
 DICTIONARY = (
-    *("seq_id", "run", "test_case", "service", "thread", "correlation_id", "level", "logger", "method"),
+    *("seq_id", "run", "test_case", "service", "thread", "correlation_id", "level", "logger", "method", "m_message"),
     "e_event_drain_id",
     *("metric_name", "job", "instance", "labels"),
 )
@@ -29,7 +36,7 @@ EVENTS = pa.schema(
     [
         *KEY_FIELDS,
         pa.field("line_no", pa.int64()),
-        pa.field("m_timestamp", pa.timestamp("ms")),
+        pa.field("m_timestamp", TIME),
         pa.field("m_message", pa.string()),
         pa.field("thread", pa.string()),
         pa.field("correlation_id", pa.string()),
@@ -49,8 +56,10 @@ NORMALIZED = pa.field("e_message_normalized", pa.string())
 SEQUENCES = pa.schema(
     [
         *KEY_FIELDS,
-        pa.field("start_time", pa.timestamp("ms")),
-        pa.field("end_time", pa.timestamp("ms")),
+        pa.field("start_time", TIME),
+        pa.field("end_time", TIME),
+        pa.field("duration_ms", pa.int64()),
+        # The same figure under its former name, for one version longer.
         pa.field("duration", pa.int64()),
         pa.field("duration_sec", pa.int64()),
         pa.field("seq_len", pa.int64()),
@@ -60,7 +69,7 @@ SEQUENCES = pa.schema(
 BAG = pa.list_(pa.struct([pa.field("token", pa.string()), pa.field("count", pa.int32())]))
 TOKEN_LIST = pa.list_(pa.string())
 
-# Numeric columns of the enhanced table, beyond seq_len, duration and duration_sec.
+# Numeric columns of the enhanced table, beyond seq_len and the durations.
 FEATURES = pa.schema(
     [
         pa.field("e_event_id_len", pa.int64()),
@@ -73,25 +82,25 @@ FEATURES = pa.schema(
         pa.field("rate", pa.float64()),
     ]
 )
-BAG_COLUMNS = ("e_words", "e_trigrams", "e_event_drain_id")
-# What every enhanced table has, and what stands next to it under ``--tokens both``: bags of the lines as they stand.
-MAIN = {"words": "e_words", "trigrams": "e_trigrams", "templates": "e_event_drain_id"}
+NUMERIC = ("seq_len", "duration_ms", "duration", "duration_sec", *FEATURES.names)
+
+# What a sequence is turned into, and the column that holds it. The raw ones are there under ``--tokens both`` alone.
+MAIN = {"words": "e_words", "trigrams": "e_trigrams", "templates": "e_templates"}
 RAW = {"words_raw": "e_words_raw", "trigrams_raw": "e_trigrams_raw"}
 REPRESENTATIONS = MAIN | RAW
-NUMERIC = ("seq_len", "duration", "duration_sec", *FEATURES.names)
+# Former names of bag columns, which options and model keys still take.
+FORMER_NAMES = {"e_event_drain_id": "e_templates"}
+STATEMENTS_BAG = "e_statements"
 
 ENHANCED = pa.schema(
     [
         *SEQUENCES,
         *FEATURES,
         pa.field("first_exception", pa.string()),
-        pa.field(
-            "errors_by_logger", pa.list_(pa.struct([pa.field("token", pa.string()), pa.field("count", pa.int32())]))
-        ),
-        *(pa.field(name, BAG) for name in BAG_COLUMNS),
+        pa.field("errors_by_logger", BAG),
+        *(pa.field(name, BAG) for name in (*MAIN.values(), STATEMENTS_BAG)),
     ]
 )
-ENHANCED_BOTH = pa.schema([*ENHANCED, *(pa.field(name, BAG) for name in RAW.values())])
 
 TEMPLATES = pa.schema(
     [
@@ -99,7 +108,19 @@ TEMPLATES = pa.schema(
         pa.field("template", pa.string()),
         pa.field("n_events", pa.int64()),
         pa.field("n_sequences", pa.int64()),
-        pa.field("first_seen", pa.timestamp("ms")),
+        pa.field("first_seen", TIME),
+    ]
+)
+STATEMENTS = pa.schema(
+    [
+        pa.field("statement_id", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("level", pa.string()),
+        pa.field("logger", pa.string()),
+        pa.field("method", pa.string()),
+        pa.field("is_continuation", pa.bool_()),
+        pa.field("e_event_drain_id", pa.string()),
+        pa.field("n_events", pa.int64()),
     ]
 )
 VOCABULARY = pa.schema(
@@ -140,7 +161,7 @@ METRICS = pa.schema(
         pa.field("job", pa.string()),
         pa.field("instance", pa.string()),
         pa.field("labels", pa.string()),
-        pa.field("timestamp", pa.timestamp("ms")),
+        pa.field("timestamp", TIME),
         pa.field("value", pa.float64()),
     ]
 )
@@ -154,8 +175,8 @@ TRACES = pa.schema(
         pa.field("trace_id", pa.string()),
         pa.field("span_id", pa.string()),
         pa.field("operation", pa.string()),
-        pa.field("start", pa.timestamp("us")),
-        pa.field("end", pa.timestamp("us")),
+        pa.field("start", TIME),
+        pa.field("end", TIME),
         pa.field("tags", pa.string()),
     ]
 )
@@ -180,6 +201,53 @@ IF_PREDICTIONS = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class TokenKinds:
+    """Which lines words and trigrams are counted of: normalised ones, lines as they stand, or both.
+
+    Where there are both, the normalised ones have the main columns and the others columns of their own.
+    """
+
+    masked: bool
+    raw: bool
+
+    @classmethod
+    def of(cls, option: str) -> "TokenKinds":
+        """Read ``--tokens``: masked, raw or both."""
+        return cls(option != "raw", option != "masked")
+
+    @property
+    def both(self) -> bool:
+        """Whether there are raw bags next to the masked ones."""
+        return self.masked and self.raw
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds by name: masked, raw."""
+        return tuple(name for name in ("masked", "raw") if getattr(self, name))
+
+    @property
+    def representations(self) -> dict[str, str]:
+        """The representations of the tables, each with its bag column."""
+        return REPRESENTATIONS if self.both else MAIN
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The representations whose tokens the text pass counts: words and trigrams."""
+        return tuple(name for name in self.representations if name != "templates")
+
+    @property
+    def raw_columns(self) -> dict[str, str]:
+        """Map each main bag column to the one of raw tokens, where both are there."""
+        return dict(zip(MAIN.values(), RAW.values(), strict=False)) if self.both else {}
+
+    def enhanced(self, lists: bool = False) -> pa.Schema:
+        """Return the enhanced table's schema; ``lists`` makes full token lists of all bags (``--keep-token-lists``)."""
+        fields = [*ENHANCED, *(pa.field(name, BAG) for name in self.raw_columns.values())]
+        bags = self.representations.values() if lists else ()
+        return pa.schema([pa.field(f.name, TOKEN_LIST if f.name in bags else f.type) for f in fields])
+
+
 def seq_id(run: str, test_case: str, log_name: str) -> str:
     """Build ``<run>__<test_case>__<log file without .log>``, the key of a sequence."""
     return f"{run}__{test_case}__{log_name.removesuffix('.log')}"
@@ -188,21 +256,6 @@ def seq_id(run: str, test_case: str, log_name: str) -> str:
 def is_normal(test_case: str) -> bool:
     """Return whether a test case is normal: only ``correct`` is."""
     return test_case == CORRECT
-
-
-def representations(tokens: str) -> dict[str, str]:
-    """Return the representations of tables made with ``--tokens``, each with its bag column."""
-    return REPRESENTATIONS if tokens == "both" else MAIN
-
-
-def enhanced(tokens: str, lists: bool = False) -> pa.Schema:
-    """Return the enhanced table's schema under ``--tokens`` and ``--keep-token-lists``.
-
-    ``both`` adds e_words_raw and e_trigrams_raw; ``lists`` makes full token lists of all bags.
-    """
-    fields = ENHANCED_BOTH if tokens == "both" else ENHANCED
-    bags = REPRESENTATIONS.values() if lists else ()
-    return pa.schema([pa.field(f.name, TOKEN_LIST if f.name in bags else f.type) for f in fields])
 
 
 def in_memory(schema: pa.Schema) -> pa.Schema:

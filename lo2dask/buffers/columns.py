@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from lo2dask.schema import TIME
 
 
 def strings(values: Any) -> pa.Array:
@@ -15,6 +18,17 @@ def strings(values: Any) -> pa.Array:
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string())
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     return array.cast(pa.string())
+
+
+def milliseconds(times: pa.ChunkedArray, missing: int) -> npt.NDArray[np.int64]:
+    """Return times (timestamp, us) as whole milliseconds since 1970, ``missing`` where they are null: int64 (rows,)."""
+    numbers = pc.divide(times.cast(pa.int64()), 1000)
+    return pc.fill_null(numbers, missing).to_numpy()
+
+
+def microseconds(times_ms: npt.NDArray[np.int64], is_null: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """Return milliseconds since 1970 as times (schema.TIME), null where ``is_null``."""
+    return pa.array(times_ms * 1000, mask=is_null).cast(TIME)
 
 
 def among(values: Any, names: Iterable[str]) -> np.ndarray:

@@ -88,7 +88,7 @@ def read_tree(options: LoadOptions, key: EnhanceKey | None, session: Session) ->
     plan = make_plan(options.root, options, layout, session)
     if resumed:
         logger.info("going on in %s", layout.root)
-    text = TextJob(key.masks, key.tokens, options.save_events) if key else None
+    text = TextJob(key.masks, key.kinds, options.save_events) if key else None
     job = LoadJob(
         layout.root, LinePolicy.from_options(options), options.save_events,
         fingerprint([options.fingerprint("load"), key.text if key else ""]), text, options.init_lines_to_skip,
@@ -143,7 +143,7 @@ def _finish(layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], optio
     ensure_part(layout.rejects, schema.REJECTS)
     if not names:  # metrics alone
         ensure_part(layout.sequences, schema.SEQUENCES)
-        ensure_part(layout.text / "bags", bags_schema(options.tokens))
+        ensure_part(layout.text / "bags", bags_schema(schema.TokenKinds.of(options.tokens)))
         ensure_part(layout.text / "lines", LINES)
     _check_totals(layout, records, options)
     flush_all(layout.record("load", record["batch"]) for record in records if not record["skipped"])

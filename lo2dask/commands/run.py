@@ -8,6 +8,7 @@ from lo2dask.commands.load import LoadSummary, load
 from lo2dask.commands.report import ReportSummary, write_report
 from lo2dask.execute.session import Session, using
 from lo2dask.options import ExplainOptions, LoadOptions, RunOptions, TrainOptions
+from lo2dask.schema import TokenKinds
 from lo2dask.training.train import TrainSummary, check_specs, choose_specs, train_models
 
 
@@ -32,7 +33,7 @@ def run(options: RunOptions, session: Session | None = None) -> RunSummary:
     """
     started = time.perf_counter()
     training = train_options(options)
-    check_specs(training, choose_specs(training), options.tokens == "both")
+    check_specs(training, choose_specs(training), TokenKinds.of(options.tokens).both)
     with using(session, options) as own:
         loaded = load(options.derive(LoadOptions), own)
         trained = train_models(training, own)

@@ -117,9 +117,9 @@ def _load_options(options: ScoreOptions, content: Mapping[str, Any], work: Path)
 
 def _text_key(content: Mapping[str, Any]) -> EnhanceKey:
     masks = tuple(Mask(name, pattern, to, "") for name, pattern, to in content["masks"])
-    main = "raw" if content["raw_tokens"] else "masked"
-    tokens = "both" if content["spec"]["representation"] in schema.RAW else main
-    return EnhanceKey(masks, tokens, token_lists=False, keep_normalized=False, max_features=1)
+    reads_raw = content["spec"]["representation"] in schema.RAW
+    kinds = schema.TokenKinds(masked=not content["raw_tokens"], raw=content["raw_tokens"] or reads_raw)
+    return EnhanceKey(masks, kinds, token_lists=False, keep_normalized=False, max_features=1)
 
 
 def _score(

@@ -172,7 +172,9 @@ def _totals(layout: Layout, found: Sequence[Found], checks: Checks) -> Iterator[
     counted = dict(
         zip(strings(templates["e_event_drain_id"]).to_pylist(), templates["n_sequences"].to_pylist(), strict=True)
     )
-    yield from _vocabulary(layout, counted, sequences, schema.representations("both" if checks.beside else "masked"))
+    yield from _vocabulary(
+        layout, counted, sequences, schema.TokenKinds(masked=True, raw=checks.beside).representations
+    )
 
 
 def _vocabulary(layout: Layout, templates: dict[str, int], sequences: int, known: Collection[str]) -> Iterator[Problem]:

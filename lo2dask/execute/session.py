@@ -1,4 +1,4 @@
-"""A session runs maps of small records through a function, on a Dask cluster that starts with the first map."""
+"""A session maps functions over small records and parts, on a Dask cluster that starts when it is first needed."""
 
 import contextlib
 import functools
@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Self
 
+import pyarrow as pa
+
+from lo2dask.execute.frames import FrameStep, run_frames, run_here
 from lo2dask.options import CommonOptions
 from lo2dask.storage import check_places
 
@@ -91,24 +94,33 @@ class Session:
         # Dask takes a tuple that begins with a function for a task of its own; a partial is plain data to it.
         return self.map(_apply, [functools.partial(function, *arguments)], label or function.__name__)[0]
 
-    def frames(self, function: Callable[..., Any], records: Sequence[Any], label: str, **shared: Any) -> list[Any]:
-        """Apply ``function(frame, **shared)`` to one Dask dataframe partition per record; results come in order.
+    def frames(self, read: FrameStep, steps: Sequence[FrameStep], parts: Sequence[str], label: str) -> list[pa.Table]:
+        """Read each part into a partition of a Dask dataframe, and take it through steps.
 
-        A partition starts as a frame of one row, the record as its column ``record``; what the function returns has
-        the one column ``result``. The schema is explicit on both sides, so nothing is ever computed to guess it.
+        The graph is bounded: some parts are read at once.
+
+        Parameters
+        ----------
+        read : makes the partition of a part, given its name.
+        steps : take a partition each; the last one also takes the part's name, and leaves a small frame.
+        parts : the names.
+
+        Returns
+        -------
+        one table per part, in their order.
         """
-        if self._serial:
-            return self.map(_as_frame, records, label, inner=function, inner_shared=shared)
-        window = WINDOW_PER_WORKER * self.workers()
-        results: list[Any] = [None] * len(records)
+        results: list[Any] = [None] * len(parts)
+        window = max(1, len(parts) if self._serial else WINDOW_PER_WORKER * self.workers())
         done = 0
-        for start in range(0, len(records), window):
+        for start in range(0, len(parts), window):
+            some = parts[start : start + window]
+            frames = run_here(read, steps, some) if self._serial else run_frames(self.client, read, steps, some)
             with self.translate_cluster_errors():
-                for place, result in self._run_frames(function, records[start : start + window], shared):
+                for place, result in frames:
                     results[start + place] = result
                     done += 1
                     for listener in self.listeners:
-                        listener(label, done, len(records), result)
+                        listener(label, done, len(parts), result)
         return results
 
     @contextlib.contextmanager
@@ -134,21 +146,6 @@ class Session:
         if there < self._most:
             logger.warning("%d of %d workers are there; going on with them", there, self._most)
         return there
-
-    def _run_frames(
-        self, function: Callable[..., Any], records: Sequence[Any], shared: dict[str, Any]
-    ) -> Iterator[tuple[int, Any]]:
-        import dask.dataframe as dd
-        import pandas as pd
-        from distributed import as_completed, futures_of
-
-        frame = dd.from_map(_record_frame, list(records), meta=pd.DataFrame({"record": pd.Series(dtype=object)}))
-        meta = pd.DataFrame({"result": pd.Series(dtype=object)})
-        mapped = frame.map_partitions(function, meta=meta, enforce_metadata=False, **shared)
-        futures = list(futures_of(self.client.persist(mapped)))
-        places = {future.key: place for place, future in enumerate(futures)}
-        for future in as_completed(futures):
-            yield places[future.key], future.result()["result"].iloc[0]
 
     def _run_serially(
         self, function: Callable[..., Any], todo: list[Any], shared: dict[str, Any]
@@ -207,13 +204,3 @@ def _numbered(record: tuple[int, Any], function: Callable[..., Any], shared: dic
 
 def _apply(work: Callable[[], Any]) -> Any:
     return work()
-
-
-def _record_frame(record: Any) -> Any:
-    import pandas as pd
-
-    return pd.DataFrame({"record": pd.Series([record], dtype=object)})
-
-
-def _as_frame(record: Any, inner: Callable[..., Any], inner_shared: dict[str, Any]) -> Any:
-    return inner(_record_frame(record), **inner_shared)["result"].iloc[0]

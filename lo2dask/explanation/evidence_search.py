@@ -34,7 +34,7 @@ NO_NORMALS = Normals(0, {})
 # The maps that find lines: tasks at the most, and raw bytes of each at the least.
 GROUPS = 1024
 GROUP_BYTES = 16_000_000
-BAGS = pa.schema([schema.ENHANCED.field(name) for name in ("seq_id", "e_words", "e_event_drain_id")])
+BAGS = pa.schema([schema.ENHANCED.field(name) for name in ("seq_id", "e_words", "e_templates")])
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ def count_normals(group: Group, subject: Subject) -> Counts:
     totals: Counter[str] = Counter()
     templates: dict[str, Counter[str]] = {}
     for name in group:
-        enhanced = read_part(subject.layout.enhanced / name, ["seq_id", "service", "e_event_drain_id"])
+        enhanced = read_part(subject.layout.enhanced / name, ["seq_id", "service", "e_templates"])
         predictions = subject.read_predictions(name)
         normal = predictions.filter(pa.array(predictions["pred_ano"].to_numpy() == 0))
         chosen = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), strings(normal["seq_id"])))
         services = strings(chosen["service"]).to_pylist()
         totals.update(services)
-        for service, bag in zip(services, row_bags(chosen, "e_event_drain_id"), strict=True):
+        for service, bag in zip(services, row_bags(chosen, "e_templates"), strict=True):
             templates.setdefault(service, Counter()).update(bag.keys())
     return {service: (total, dict(templates.get(service, {}))) for service, total in totals.items()}
 
@@ -107,7 +107,7 @@ def _gather_part(layout: Layout, name: str, wanted: pa.Array, nearest: Path) -> 
     table = read_part(layout.enhanced / name, BAGS.names)
     chosen = table.filter(pc.is_in(strings(table["seq_id"]), wanted))
     rows = {"seq_id": strings(chosen["seq_id"]).to_pylist()}
-    rows |= {kind: [list(bag.items()) for bag in row_bags(chosen, kind)] for kind in ("e_words", "e_event_drain_id")}
+    rows |= {kind: [list(bag.items()) for bag in row_bags(chosen, kind)] for kind in ("e_words", "e_templates")}
     return write_part(_bags(nearest) / name, pa.table(rows, schema=BAGS), BAGS)
 
 
@@ -189,8 +189,7 @@ def _evidence(row: Row, lines: SequenceLines, target: EvidenceTarget) -> list[di
     patterns = lines.raw_patterns if target.reads_raw and lines.raw_patterns else lines.patterns
     picks = pick_lines(patterns, carried(row["features"], target.kinds), normals.get(row["service"], NO_NORMALS))
     places = [pick.place for pick in picks]
-    events = lines.events.select(["line_no", "m_timestamp", "m_message"]).take(pa.array(places, pa.int64())).to_pylist()
-    return [_line(lines.path, event, pick) for event, pick in zip(events, picks, strict=True)]
+    return [_line(lines.path, event, pick) for event, pick in zip(lines.rows(places), picks, strict=True)]
 
 
 def _line(path: str, event: dict[str, Any], pick: Pick) -> dict[str, Any]:
@@ -205,7 +204,7 @@ def _add_nearest(rows: list[Row], name: str, target: EvidenceTarget, nearest: Pa
     enhanced = read_part(target.subject.layout.enhanced / name, BAGS.names)
     own = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), pa.array(ids, pa.string())))
     normals = read_rows(_bags(nearest), filters=[("seq_id", "in", sorted({pairs[i][0] for i in ids}))]) if ids else own
-    for kind, column in (("words", "e_words"), ("templates", "e_event_drain_id")):
+    for kind, column in (("words", "e_words"), ("templates", "e_templates")):
         mine = dict(zip(strings(own["seq_id"]).to_pylist(), row_bags(own, column), strict=True))
         theirs = dict(zip(strings(normals["seq_id"]).to_pylist(), row_bags(normals, column), strict=True))
         for row in rows:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
+from lo2dask import schema
 from lo2dask.buffers.columns import strings
 from lo2dask.explanation.summary import Flags, TopFeatures
 from lo2dask.schema import KEY_FIELDS
@@ -22,7 +23,7 @@ LINE = pa.struct(
     [
         pa.field("path", pa.string()),
         pa.field("line_no", pa.int64()),
-        pa.field("m_timestamp", pa.timestamp("ms")),
+        pa.field("m_timestamp", schema.TIME),
         pa.field("m_message", pa.string()),
         pa.field("e_event_drain_id", pa.string()),
         pa.field("alike", pa.int64()),

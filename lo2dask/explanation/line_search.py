@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,15 +12,15 @@ import pyarrow.compute as pc
 from lo2dask.explanation.evidence import Patterns
 from lo2dask.features.lines import TextBlock, read_text
 from lo2dask.features.masks import Mask
-from lo2dask.features.statements import with_statements
 from lo2dask.features.templates import Templates
 from lo2dask.ingest.batch import read_blocks
 from lo2dask.ingest.text import loaded
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.columns import FileKeys, copy_messages
+from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.parse.raw_lines import raw_line
 from lo2dask.schema import seq_id
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
@@ -27,7 +28,7 @@ from lo2dask.storage import to_path
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import part_paths, read_row_groups
 
-_COLUMNS = ["seq_id", "line_no", "m_timestamp", "m_message", "thread", "correlation_id", "level"]
+_COLUMNS = ["seq_id", "line_no", "m_timestamp", "m_message", "thread", "correlation_id", "level", "is_continuation"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class PartLines:
 
 @dataclass(frozen=True)
 class SequenceLines:
-    """The lines of one sequence: events in order (line_no, m_timestamp, m_message), their log, their patterns.
+    """The lines of one sequence: events in order (line_no, m_timestamp, line), their log, their patterns.
 
     ``patterns`` are of the text that the main bags are of; ``raw_patterns`` of the lines as they stand, if asked for.
     """
@@ -64,6 +65,11 @@ class SequenceLines:
     events: pa.Table
     patterns: Patterns
     raw_patterns: Patterns | None = None
+
+    def rows(self, indexes: list[int]) -> list[dict[str, Any]]:
+        """Return some lines: line_no, m_timestamp, and the whole line as m_message."""
+        shown = self.events.select(["line_no", "m_timestamp", "line"]).take(pa.array(indexes, pa.int64()))
+        return shown.rename_columns(["line_no", "m_timestamp", "m_message"]).to_pylist()
 
 
 def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
@@ -115,10 +121,15 @@ def _place(file: SourceFile) -> str:
 
 
 def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
-    blocks = read_blocks(EventParser(FileKeys.of([file]), policy, Reading()), [file])
-    tables = [copy_messages(block).select(_COLUMNS) for block in blocks]
-    events = pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else pa.table({})
-    return with_statements(events) if tables else events
+    blocks = read_blocks(EventParser(FileKeys.of([file]), policy, Reading(), with_messages=True), [file])
+    tables = [block.select(_COLUMNS) for block in blocks]
+    return _with_lines(tables) if tables else pa.table({})
+
+
+def _with_lines(tables: list[pa.Table]) -> pa.Table:
+    """Join the event rows of a sequence, with a further column ``line``: the raw lines."""
+    events = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    return events.append_column("line", raw_line(events))
 
 
 def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
@@ -129,7 +140,7 @@ def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
         for name in pc.unique(chosen["seq_id"].cast(pa.string())).to_pylist():
             pieces.setdefault(name, []).append(chosen.filter(pc.equal(chosen["seq_id"].cast(pa.string()), name)))
     for name, tables in sorted(pieces.items()):
-        yield name, with_statements(pa.concat_tables(tables).unify_dictionaries().combine_chunks())
+        yield name, _with_lines(tables)
 
 
 def _templates(block: TextBlock, templates: Templates, known: dict[str, str]) -> list[str]:
@@ -143,7 +154,7 @@ def _templates(block: TextBlock, templates: Templates, known: dict[str, str]) ->
 def _patterns(events: pa.Table, block: TextBlock, line_templates: list[str], raw: bool) -> Patterns:
     line, texts = block.line, block.lines
     if raw:
-        encoded = events["m_message"].combine_chunks().dictionary_encode()
+        encoded = events["line"].combine_chunks().dictionary_encode()
         codes, texts = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
         first = _first_of(codes, len(texts))
         line_templates = [line_templates[code] for code in line[first].tolist()]
@@ -152,7 +163,7 @@ def _patterns(events: pa.Table, block: TextBlock, line_templates: list[str], raw
     level = events["level"].cast(pa.string()).combine_chunks()
     is_error = pc.or_(
         pc.equal(level, "ERROR").fill_null(False),
-        pc.match_substring_regex(events["m_message"], r"\bERR\d{5}\b|[a-z]Exception\b").combine_chunks(),
+        pc.match_substring_regex(events["line"], r"\bERR\d{5}\b|[a-z]Exception\b").combine_chunks(),
     )
     errors = is_error.to_numpy(zero_copy_only=False).astype(bool)
     return Patterns(texts, line_templates, np.bincount(line, minlength=len(texts)), first, errors[first])

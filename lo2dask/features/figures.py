@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.buffers.columns import microseconds, milliseconds
 from lo2dask.features.lines import TextBlock
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
@@ -31,7 +32,7 @@ class BaseFigures:
         for codes, stamps in zip(events["seq_id"].chunks, events["m_timestamp"].chunks, strict=True):
             file = codes.indices.to_numpy()
             self.lengths += np.bincount(file, minlength=len(self.lengths))
-            times = stamps.cast(pa.int64()).fill_null(NO_TIME).to_numpy()
+            times = milliseconds(stamps, NO_TIME)
             # A file's lines follow one another, so each run of them is reduced at once.
             runs = np.flatnonzero(np.diff(file, prepend=-1))
             if len(runs):
@@ -49,8 +50,9 @@ class BaseFigures:
         timed = self.ends[kept] != NO_TIME
         starts, ends = np.where(timed, self.starts[kept], 0), np.where(timed, self.ends[kept], 0)
         columns = keys.columns(kept) | {
-            "start_time": pa.array(starts, mask=~timed).cast(pa.timestamp("ms")),
-            "end_time": pa.array(ends, mask=~timed).cast(pa.timestamp("ms")),
+            "start_time": microseconds(starts, ~timed),
+            "end_time": microseconds(ends, ~timed),
+            "duration_ms": pa.array(ends - starts),
             "duration": pa.array(ends - starts),
             "duration_sec": pa.array((ends - starts) // 1000),
             "seq_len": pa.array(self.lengths[kept]),
@@ -89,7 +91,7 @@ class TextFigures:
         ``rows`` are the batch's rows of the sequences in ``sequences`` (schema.SEQUENCES).
         """
         length = sequences["seq_len"].to_numpy()
-        duration = sequences["duration"].to_numpy()
+        duration = sequences["duration_ms"].to_numpy()
         chosen = rows.tolist()
         errors = [sorted(self.errors[row].items()) for row in chosen]
         errors_type = schema.ENHANCED.field("errors_by_logger").type

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.buffers.columns import milliseconds
 from lo2dask.buffers.padded import text_bytes
 from lo2dask.features.words import count_words
 from lo2dask.sources.names import DAY_MS
@@ -42,7 +43,7 @@ class Heads:
         thread, correlation = whole(events["thread"]), whole(events["correlation_id"])
         threads = thread.indices.fill_null(0).to_numpy()[headed]
         codes = correlation.indices.fill_null(0).to_numpy()[headed]
-        stamps = whole(events["m_timestamp"]).cast(pa.int64()).fill_null(0).to_numpy()
+        stamps = milliseconds(events["m_timestamp"], 0)
         return cls(
             rows,
             _count_times(rows, stamps[headed], n_sequences),

@@ -17,7 +17,7 @@ from lo2dask.features.heads import Heads
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams, count_trigrams
 from lo2dask.features.words import count_words
-from lo2dask.parse.columns import copy_messages
+from lo2dask.parse.raw_lines import raw_line
 from lo2dask.vocabulary.tokens import TokenCounts, count_pairs, distinct, join_counts, text_sizes, whole
 
 TIME, CORRELATION = "<TIME>", "<CID>"
@@ -28,7 +28,7 @@ class TextBlock:
     """The text of some event rows.
 
     ``sequence`` is the row of each line's sequence (0 to ``n_sequences`` - 1). ``statement`` numbers each line's text
-    after its head in ``statements``, which are distinct within a chunk; ``line`` its whole normalised text in
+    after its head in ``statements``, which are distinct; ``line`` its whole normalised text in
     ``lines``, whose part after the head is ``bodies``.
     """
 
@@ -48,12 +48,13 @@ class TextBlock:
 
 
 def read_text(events: pa.Table, masks: tuple[Mask, ...]) -> tuple[Ints, TextBlock]:
-    """Take the text of event rows (columns seq_id, thread, correlation_id, _statement).
+    """Take the text of event rows (parse.columns.TEXT).
 
     Returns the batch-wide seq_id codes of the block's sequences, ascending, and the block, whose rows follow them.
     """
     codes, sequence = distinct(_codes(events["seq_id"]))
-    statement, statements = _statements(events["_statement"])
+    messages = whole(events["m_message"])
+    statement, statements = messages.indices.to_numpy().astype(np.int64), messages.dictionary.cast(pa.string())
     # A line with a well-formed head has a thread, if only an empty one.
     headed = pc.is_valid(whole(events["thread"])).to_numpy(zero_copy_only=False)
     bodies = normalise(statements, masks)
@@ -88,8 +89,7 @@ def raw_counts(block: TextBlock, events: pa.Table) -> dict[str, TokenCounts]:
     texts = [TokenCounts(by_statement, block.statements), *heads.texts(block.statements, block.statement[block.headed])]
     trigrams = count_text_trigrams(texts, words.tokens)
     if trigrams is None:
-        messages = whole(copy_messages(events)["m_message"])
-        trigrams = count_line_trigrams(messages, block.sequence, block.n_sequences)
+        trigrams = count_line_trigrams(whole(raw_line(events)), block.sequence, block.n_sequences)
     return {"e_words": join_counts([*heads.words(), words]), "e_trigrams": trigrams}
 
 
@@ -104,14 +104,6 @@ def _heads(events: pa.Table, headed: Bools, masks: tuple[Mask, ...]) -> tuple[pa
         f"{TIME} {text}  {CORRELATION if cid else ''} " for text in distinct.dictionary.to_pylist() for cid in (0, 1)
     ]
     return pa.array([*kinds, ""], pa.string()), np.where(headed, kind, len(kinds))
-
-
-def _statements(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
-    """Number the lines' statements in the statements of all chunks, consecutively."""
-    starts = np.cumsum([0, *(len(chunk.dictionary) for chunk in column.chunks)])
-    codes = [start + chunk.indices.to_numpy() for start, chunk in zip(starts[:-1], column.chunks, strict=True)]
-    texts = [pa.array([], pa.string()), *(chunk.dictionary for chunk in column.chunks)]
-    return np.concatenate([np.zeros(0, np.int64), *codes]), pa.concat_arrays(texts)
 
 
 def _codes(column: pa.ChunkedArray) -> Ints:

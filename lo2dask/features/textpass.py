@@ -27,8 +27,9 @@ LINES = pa.schema(
     [
         pa.field("line", pa.string()),
         pa.field("message", pa.string()),
+        pa.field("is_continuation", pa.bool_()),
         pa.field("n_events", pa.int64()),
-        pa.field("first_seen", pa.timestamp("ms")),
+        pa.field("first_seen", schema.TIME),
     ]
 )
 CODES = pa.schema([pa.field("line", pa.int32())])
@@ -46,9 +47,9 @@ BAGS = pa.schema(
 _COUNTED = ("e_words", "e_trigrams")
 
 
-def bags_schema(tokens: str) -> pa.Schema:
-    """Return the schema of ``bags``; ``--tokens both`` adds e_words_raw and e_trigrams_raw."""
-    return pa.schema([*BAGS, *(schema.ENHANCED_BOTH.field(name) for name in _raw_names(tokens).values())])
+def bags_schema(kinds: schema.TokenKinds) -> pa.Schema:
+    """Return the schema of ``bags``; where there are both kinds, e_words_raw and e_trigrams_raw are added."""
+    return pa.schema([*BAGS, *(pa.field(name, schema.BAG) for name in kinds.raw_columns.values())])
 
 
 @dataclass(frozen=True)
@@ -68,26 +69,27 @@ class TextTables:
 class TextPass:
     """Takes the blocks of one batch in order.
 
-    ``n_files`` bounds the seq_id codes that they may carry; ``tokens`` is masked, raw or both, as ``--tokens`` says.
+    ``n_files`` bounds the seq_id codes that they may carry.
     """
 
     n_files: int
     masks: tuple[Mask, ...]
-    tokens: str
+    kinds: schema.TokenKinds
     keep_codes: bool
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)
     counts: dict[str, list[tuple[Ints, TokenCounts]]] = field(init=False)
     by_line: list[tuple[Ints, Ints, Ints]] = field(default_factory=list)
     line_events: list[Ints] = field(default_factory=list)
     first_seen: dict[int, int] = field(default_factory=dict)
+    timed: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Make the figures of all files; those without a line are left out at the end."""
         self.figures = TextFigures(self.n_files)
-        self.counts = {name: [] for name in (*_COUNTED, *_raw_names(self.tokens).values())}
+        self.counts = {name: [] for name in (*_COUNTED, *self.kinds.raw_columns.values())}
 
     def add(self, events: pa.Table) -> None:
-        """Take a block of event rows (schema.EVENTS with dictionary-encoded seq_id, and ``_statement``)."""
+        """Take a block of event rows (parse.columns.EVENTS, with m_message)."""
         if events.num_rows == 0:
             return
         rows, block = read_text(events, self.masks)
@@ -108,7 +110,7 @@ class TextPass:
         columns = {"seq_id": sequences["seq_id"], **figures, **bags, "lines": self._line_bags(rows)}
         codes = np.concatenate(self.line_events) if self.keep_codes and self.line_events else np.zeros(0, np.int32)
         return TextTables(
-            pa.table({name: columns[name] for name in bags_schema(self.tokens).names}),
+            pa.table({name: columns[name] for name in bags_schema(self.kinds).names}),
             self._line_table(),
             pa.table([pa.array(codes.astype(np.int32))], schema=CODES),
             [count_tokens(found) for found in added.values()],
@@ -116,10 +118,10 @@ class TextPass:
 
     def _count(self, events: pa.Table, block: TextBlock) -> Iterator[tuple[str, TokenCounts]]:
         """Count a block's words and trigrams by bag column; one after the other, so that few are held at once."""
-        if self.tokens != "raw":
+        if self.kinds.masked:
             yield from masked_counts(block).items()
-        if self.tokens != "masked":
-            names = _raw_names(self.tokens)
+        if self.kinds.raw:
+            names = self.kinds.raw_columns
             yield from ((names.get(name, name), counts) for name, counts in raw_counts(block, events).items())
 
     def _add_lines(self, events: pa.Table, block: TextBlock, rows: Ints) -> None:
@@ -133,6 +135,8 @@ class TextPass:
         np.minimum.at(earliest, block.line, stamps)
         for line, stamp in zip(number.tolist(), earliest.tolist(), strict=True):
             self.first_seen[line] = min(stamp, self.first_seen.get(line, _LATEST))
+        timed = block.line[~events["is_continuation"].to_numpy()]
+        self.timed.update(number[np.unique(timed)].tolist())
         if self.keep_codes:
             self.line_events.append(number[block.line].astype(np.int32))
 
@@ -157,15 +161,11 @@ class TextPass:
         columns = [
             pa.array([line for line, _ in self.numbers], pa.string()),
             pa.array([message for _, message in self.numbers], pa.string()),
+            pa.array([line not in self.timed for line in range(len(self.numbers))]),
             pa.array(events),
-            pa.array(stamps, mask=stamps == _LATEST).cast(pa.timestamp("ms")),
+            pa.array(stamps, mask=stamps == _LATEST).cast(schema.TIME),
         ]
         return pa.table(columns, schema=LINES)
-
-
-def _raw_names(tokens: str) -> dict[str, str]:
-    """Return the columns of raw bags where masked ones have the main names: main column -> raw one."""
-    return dict(zip(_COUNTED, schema.RAW.values(), strict=True)) if tokens == "both" else {}
 
 
 _LATEST = int(np.iinfo(np.int64).max)

@@ -17,14 +17,13 @@ from lo2dask.features.startup import STARTUP, StartupWords
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
 from lo2dask.options import fingerprint
 from lo2dask.parse.chunks import BLOCK_BYTES, Reading, Reject, read_chunks
-from lo2dask.parse.columns import STATEMENT, FileKeys
+from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import flushing_together, read_json, status, write_json
-from lo2dask.tables.columns import ColumnWriter, write_columns
 from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import checksum, write_part
+from lo2dask.tables.parts import checksum, open_part, write_part
 from lo2dask.vocabulary.spilling import spill
 
 
@@ -33,12 +32,12 @@ class TextJob:
     """How the text pass of every batch runs."""
 
     masks: tuple[Mask, ...]
-    tokens: str
+    kinds: schema.TokenKinds
     keep_codes: bool
 
     def start(self, n_files: int) -> TextPass:
         """Begin the text pass of a batch of so many files."""
-        return TextPass(n_files, self.masks, self.tokens, self.keep_codes)
+        return TextPass(n_files, self.masks, self.kinds, self.keep_codes)
 
 
 @dataclass(frozen=True)
@@ -120,21 +119,12 @@ def read_blocks(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tab
         waiting.append(parser.parse(chunk))
         size += chunk.size
         if size >= BLOCK_BYTES:
-            yield _joined(waiting)
+            yield pa.concat_tables(waiting).unify_dictionaries()
             waiting, size = [], 0
     waiting += parser.finish()
     if waiting:
-        yield _joined(waiting)
+        yield pa.concat_tables(waiting).unify_dictionaries()
     reading.counts.check(files[0].path)
-
-
-def _joined(parts: list[pa.Table]) -> pa.Table:
-    """Join tables of event rows; all dictionaries are made one but that of the statements, by far the largest."""
-    table = pa.concat_tables(parts)
-    if STATEMENT.name not in table.column_names:
-        return table.unify_dictionaries()
-    statements = table[STATEMENT.name]
-    return table.drop_columns([STATEMENT.name]).unify_dictionaries().append_column(STATEMENT, statements)
 
 
 def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]:
@@ -147,8 +137,10 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
             writer = None
             if job.save_events:
                 written.append(job.layout.events / name)
-                writer = stack.enter_context(ColumnWriter(written[-1], schema.EVENTS))
-            parser = EventParser(keys, job.policy, reading, with_statements=text is not None, heads=job.startup)
+                writer = stack.enter_context(open_part(written[-1], schema.EVENTS))
+            parser = EventParser(
+                keys, job.policy, reading, with_messages=text is not None or job.save_events, heads=job.startup
+            )
             for block in read_blocks(parser, files):
                 startup.add(parser.take_heads())
                 base.add(block)
@@ -159,13 +151,13 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
                     text.add(block)
         sequences = base.table(keys)
         written.append(job.layout.sequences / name)
-        write_columns(written[-1], sequences, schema.SEQUENCES)
+        write_part(written[-1], sequences, schema.SEQUENCES)
         if text:
             written += write_text(job.layout, name, text.tables(sequences, base.rows()), text)
         if job.startup:
             bags = startup.bags().take(pa.array(base.rows()))
             written.append(job.layout.startup / name)
-            write_columns(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
+            write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
         _reject_empty(files, base, reading)
         written += write_rejects(job.layout, name, reading.rejects)
     return {
@@ -184,12 +176,11 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
 def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:
     """Write what the text pass left of one batch; return the files, without the counts that enhancement consumes."""
     spill(layout.counted(name), tables.counted, durable=True)
-    with ColumnWriter(layout.text / "bags" / name, bags_schema(text.tokens)) as writer:
-        writer.write(tables.bags)
-    write_columns(layout.text / "lines" / name, tables.lines, LINES)
+    write_part(layout.text / "bags" / name, tables.bags, bags_schema(text.kinds))
+    write_part(layout.text / "lines" / name, tables.lines, LINES)
     written = [layout.text / "bags" / name, layout.text / "lines" / name]
     if text.keep_codes:
-        write_columns(layout.text / "codes" / name, tables.codes, CODES)
+        write_part(layout.text / "codes" / name, tables.codes, CODES)
         written.append(layout.text / "codes" / name)
     return written
 

@@ -23,9 +23,8 @@ from lo2dask.parse.traces import parse_spans
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, Pick, batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import open_at, read_json, write_json
-from lo2dask.tables.columns import ColumnWriter
 from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import count_rows, ensure_part, part_paths, prune_parts
+from lo2dask.tables.parts import count_rows, ensure_part, open_part, part_paths, prune_parts
 
 # Rejects of this stage lie next to those of the logs, under names of their own.
 METRICS_PREFIX = "metrics-"
@@ -114,13 +113,13 @@ def metrics_batch(batch: Batch, job: MetricsJob) -> dict[str, Any]:
     reading = Reading(stage=STAGE)
     (layout.traces / name).unlink(missing_ok=True)
     with ExitStack() as stack:
-        metrics = stack.enter_context(ColumnWriter(layout.metrics / name, schema.METRICS))
+        metrics = stack.enter_context(open_part(layout.metrics / name, schema.METRICS))
         for table in _sample_groups(files, job.names, reading):
             metrics.write(table)
     written = [layout.metrics / name]
     spans = _span_tables(files, reading)
     if spans:
-        with ColumnWriter(layout.traces / name, schema.TRACES) as traces:
+        with open_part(layout.traces / name, schema.TRACES) as traces:
             traces.write(pa.concat_tables(spans))
         written.append(layout.traces / name)
     written += write_rejects(layout, METRICS_PREFIX + name, reading.rejects)

@@ -13,19 +13,19 @@ from lo2dask import schema
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask, load_masks, masks_fingerprint
-from lo2dask.features.statements import with_statements
 from lo2dask.ingest.batch import TextJob, read_blocks, write_text
 from lo2dask.memory import parse_bytes
 from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.schema import TokenKinds
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
 from lo2dask.storage import read_json, to_path, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import part_paths, read_metadata, read_part, read_row_groups
 
-_TEXT_COLUMNS = ["seq_id", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger"]
+_TEXT_COLUMNS = ["seq_id", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger", "is_continuation"]
 _TEXT_COLUMNS += ["e_words_len", "e_trigrams_len"]
 
 
@@ -34,7 +34,7 @@ class EnhanceKey:
     """What the enhanced tables depend on, beyond the loaded ones."""
 
     masks: tuple[Mask, ...]
-    tokens: str
+    kinds: TokenKinds
     token_lists: bool
     keep_normalized: bool
     max_features: int
@@ -42,14 +42,13 @@ class EnhanceKey:
     @classmethod
     def of(cls, options: EnhancingOptions, masks: tuple[Mask, ...]) -> "EnhanceKey":
         """Take the key from a command's options."""
-        return cls(masks, options.tokens, options.keep_token_lists, options.keep_normalized, options.max_features)
+        kinds = TokenKinds.of(options.tokens)
+        return cls(masks, kinds, options.keep_token_lists, options.keep_normalized, options.max_features)
 
     @property
     def text(self) -> str:
         """Hash what the text pass depends on: 16 hex digits."""
-        # Masked and raw hash as they did before there was a third: tables of that time stay current.
-        tokens = {"masked": False, "raw": True}.get(self.tokens, self.tokens)
-        return fingerprint([masks_fingerprint(self.masks), tokens])
+        return fingerprint([masks_fingerprint(self.masks), self.kinds.names])
 
     @property
     def all(self) -> str:
@@ -90,13 +89,13 @@ def mark_text(layout: Layout, key: EnhanceKey) -> None:
 
 def resolve_token_kinds(layout: Layout, key: EnhanceKey) -> EnhanceKey:
     """Take tables with masked and raw bags where masked ones are asked for: they hold these, and lose nothing."""
-    both = replace(key, tokens="both")
-    return both if key.tokens == "masked" and text_is_current(layout, both) else key
+    both = replace(key, kinds=TokenKinds(masked=True, raw=True))
+    return both if not key.kinds.raw and text_is_current(layout, both) else key
 
 
 def has_raw_bags(layout: Layout, options: EnhancingOptions) -> bool:
     """Return whether a folder's tables have, or will get by enhancement, raw bags next to the masked ones."""
-    return resolve_token_kinds(layout, EnhanceKey.of(options, load_masks(options.mask_file))).tokens == "both"
+    return resolve_token_kinds(layout, EnhanceKey.of(options, load_masks(options.mask_file))).kinds.both
 
 
 def table_has_raw_bags(layout: Layout) -> bool:
@@ -124,7 +123,7 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
     marker = loaded(layout)
     layout.marker("text").unlink(missing_ok=True)
     options = LoadOptions(root=to_path(marker["root"]), **marker["options"])
-    job = TextJob(key.masks, key.tokens, options.save_events)
+    job = TextJob(key.masks, key.kinds, options.save_events)
     if options.save_events:
         names = [path.name for path in part_paths(layout.sequences)]
         session.map(text_from_events, names, "text", root=layout.root, job=job)
@@ -151,7 +150,7 @@ def text_from_events(name: str, root: Path, job: TextJob) -> int:
     ids = sequences["seq_id"].cast("string").combine_chunks()
     text = job.start(len(ids))
     for events in read_row_groups(layout.events / name, _TEXT_COLUMNS, dictionary=ids):
-        text.add(with_statements(events))
+        text.add(events)
     write_text(layout, name, text.tables(sequences, np.arange(len(ids))), text)
     return len(ids)
 
@@ -169,7 +168,7 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     keys = FileKeys.of(files)
     text = job.start(len(files))
     lengths = np.zeros(len(files), dtype=np.int64)
-    parser = EventParser(keys, source.policy, Reading(), with_statements=True)
+    parser = EventParser(keys, source.policy, Reading(), with_messages=True)
     for block in read_blocks(parser, files):
         text.add(block)
         lengths += np.bincount(block["seq_id"].combine_chunks().indices.to_numpy(), minlength=len(files))

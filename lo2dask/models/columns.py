@@ -1,9 +1,10 @@
 """Columns of the enhanced table by name, as model keys and the forest's options write them."""
 
-from lo2dask.schema import NUMERIC, REPRESENTATIONS
+from lo2dask.schema import FORMER_NAMES, NUMERIC, REPRESENTATIONS
 
 JOIN = "+"
 _TOKENS = {name: kind for kind, column in REPRESENTATIONS.items() for name in (kind, column)}
+_TOKENS |= {former: _TOKENS[column] for former, column in FORMER_NAMES.items()}
 
 
 def read_columns(text: str) -> tuple[str, tuple[str, ...]] | None:

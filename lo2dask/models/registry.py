@@ -13,7 +13,7 @@ from lo2dask.errors import InputError
 from lo2dask.models.columns import read_columns
 from lo2dask.models.spec import ModelSpec, VectorizerSpec, from_plain
 from lo2dask.options import ForestOptions
-from lo2dask.schema import NUMERIC, REPRESENTATIONS
+from lo2dask.schema import FORMER_NAMES, NUMERIC, REPRESENTATIONS
 
 SEQUENCE_NUMERIC = ("seq_len", "duration_sec")
 
@@ -188,7 +188,7 @@ def forest_spec(options: ForestOptions) -> ModelSpec:
     InputError : an unknown token column or numeric column, neither of them, or a bad ``--if-max-samples``.
     """
     items = (*REPRESENTATIONS.values(), *NUMERIC)
-    if options.if_item not in (*items, "none"):
+    if options.if_item not in (*items, *FORMER_NAMES, "none"):
         raise InputError(f"--if-item: {options.if_item!r} is not known; known are {', '.join(items)} and none")
     for name in options.if_numeric:
         if name not in NUMERIC:

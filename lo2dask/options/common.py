@@ -128,7 +128,7 @@ class ForestOptions(CommonOptions):
 
     if_item: str = opt(
         "e_words",
-        "column the forest reads: e_words, e_trigrams, e_event_drain_id, e_words_raw or e_trigrams_raw (of tables "
+        "column the forest reads: e_words, e_trigrams, e_templates, e_words_raw or e_trigrams_raw (of tables "
         "loaded with --tokens both), a numeric column, or none",
     )
     if_numeric: tuple[str, ...] = opt((), "numeric columns of the forest in addition to --if-item, separated by comma")

@@ -9,17 +9,17 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Bytes, Codes, Ints
-from lo2dask.buffers.slices import encode_slices, views
+from lo2dask.buffers.slices import encode_slices
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.lines import KeptLines
 from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
-# A line's text stays in the buffer that the files were read into, until it is written or its trigrams are counted.
-EVENTS = schema.in_memory(schema.EVENTS).set(
-    schema.EVENTS.get_field_index("m_message"), pa.field("m_message", pa.string_view())
+EVENTS = schema.in_memory(schema.EVENTS)
+# What text is counted of: the key and fields of an event row that its normalised line is made of.
+TEXT = pa.schema(
+    [EVENTS.field(name) for name in ("seq_id", "thread", "correlation_id", "m_message", "is_continuation")]
 )
-STATEMENT = pa.field("_statement", pa.dictionary(pa.int32(), pa.string()))
 
 
 @dataclass(frozen=True)
@@ -59,35 +59,25 @@ class FileKeys:
         return keys | {"normal": pa.array(normal), "anomaly": pa.array(~normal)}
 
 
-def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
-    """Build event rows (:data:`EVENTS`); their texts are views of the buffer."""
+def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys, with_messages: bool) -> pa.Table:
+    """Build event rows (:data:`EVENTS`); m_message stays null unless asked for."""
     header = lines.header
-    formed = _formed(lines)
-    columns = keys.columns(lines.file) | _who(buffer, lines, formed)
+    headed = _headed(lines)
+    columns = keys.columns(lines.file) | _text_columns(buffer, lines, headed, with_messages)
     columns |= {
         "line_no": pa.array(lines.number + 1),
-        "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")),  # NO_TIME is numpy's NaT, which is null
-        "m_message": views(buffer, lines.starts, lines.ends),
-        "is_continuation": pa.array(header.time_ms < 0),
+        # NO_TIME is numpy's NaT, which is null.
+        "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")).cast(pa.timestamp("us")).cast(schema.TIME),
     }
-    columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, formed))
+    columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, headed))
     columns |= _lengths(buffer, lines)
     return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
 
 
 def text_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
-    """Build the columns that the text of event rows comes from: seq_id, thread, correlation_id, ``_statement``."""
-    columns = _who(buffer, lines, _formed(lines)) | {
-        "seq_id": keys.columns(lines.file)["seq_id"],
-        STATEMENT.name: encode_slices(buffer, lines.header.statement, lines.ends),
-    }
-    return pa.table(columns)
-
-
-def copy_messages(table: pa.Table) -> pa.Table:
-    """Return event rows whose text is their own, as most of Arrow's functions want it."""
-    place = table.schema.get_field_index("m_message")
-    return table.set_column(place, "m_message", table["m_message"].cast(pa.string()))
+    """Build the columns of event rows that their text is counted of (:data:`TEXT`)."""
+    columns = keys.columns(lines.file) | _text_columns(buffer, lines, _headed(lines), with_messages=True)
+    return pa.table([columns[name] for name in TEXT.names], schema=TEXT)
 
 
 def split_source(source: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:
@@ -116,10 +106,8 @@ def merge_continuations(table: pa.Table) -> pa.Table:
         return table
     starts = np.append(event_starts(table), table.num_rows)
     merged = table.take(pa.array(starts[:-1]))
-    merged = _set(merged, "m_message", _joined(table["m_message"].combine_chunks(), starts))
-    if STATEMENT.name in table.column_names:
-        statements = table[STATEMENT.name].combine_chunks().dictionary_decode()
-        merged = _set(merged, STATEMENT.name, _joined(statements, starts).dictionary_encode())
+    messages = table["m_message"].cast(pa.string()).combine_chunks()
+    merged = _set(merged, "m_message", _joined(messages, starts).dictionary_encode())
     for name in ("e_words_len", "e_trigrams_len", "e_chars_len", "e_lines_len"):
         sums = np.add.reduceat(table[name].to_numpy().astype(np.int64), starts[:-1])
         merged = _set(merged, name, pa.array(sums.astype(np.int32)))
@@ -134,19 +122,25 @@ def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
 
 
-def _formed(lines: KeptLines) -> Bools:
-    """Tell which lines have a well-formed header."""
-    formed = np.zeros(len(lines.starts), dtype=bool)
-    formed[lines.header.rows] = True
-    return formed
+def _headed(lines: KeptLines) -> Bools:
+    """Return which lines have a whole header: bool (lines,)."""
+    headed = np.zeros(len(lines.starts), dtype=bool)
+    headed[lines.header.rows] = True
+    return headed
 
 
-def _who(buffer: Bytes, lines: KeptLines, formed: Bools) -> dict[str, pa.Array]:
-    """Return thread and correlation id; both are null on a line without a well-formed header."""
+def _text_columns(buffer: Bytes, lines: KeptLines, headed: Bools, with_messages: bool) -> dict[str, pa.Array]:
+    """Build thread and correlation id, null on a line without a whole header; m_message; is_continuation."""
     header = lines.header
+    if with_messages:
+        messages = encode_slices(buffer, header.statement, lines.ends)
+    else:
+        messages = pa.nulls(len(headed), EVENTS.field("m_message").type)
     return {
-        "thread": _spread(encode_slices(buffer, *header.thread), header.rows, formed),
-        "correlation_id": _spread(encode_slices(buffer, *header.correlation), header.rows, formed),
+        "thread": _spread(encode_slices(buffer, *header.thread), header.rows, headed),
+        "correlation_id": _spread(encode_slices(buffer, *header.correlation), header.rows, headed),
+        "m_message": messages,
+        "is_continuation": pa.array(header.time_ms < 0),
     }
 
 

@@ -6,16 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.arrays import Bools, Bytes, Ints
-from lo2dask.buffers.slices import encode_slices
 from lo2dask.formats.header import Header
 from lo2dask.formats.lo2 import scan_headers
 from lo2dask.options import LoadingOptions
 from lo2dask.parse.chunks import LONGEST_LINE, TOO_LONG, Chunk, Counts, Reading, read_chunks
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
 from lo2dask.parse.columns import (
-    STATEMENT,
     FileKeys,
-    copy_messages,
     event_columns,
     event_starts,
     merge_continuations,
@@ -58,23 +55,21 @@ class FileState:
 class EventParser:
     """Parses the chunks of one batch in order; only a file larger than a chunk leaves state between two of them.
 
-    The text of the first ``heads`` raw lines of each log is kept apart, whatever the policy does with them.
+    The text of the first ``heads`` raw lines of each log is kept apart, whatever the policy does with them. m_message
+    is null unless ``with_messages``.
     """
 
     keys: FileKeys
     policy: LinePolicy
     reading: Reading
-    with_statements: bool = False
+    with_messages: bool = False
     heads: int = 0
     head_rows: list[pa.Table] = field(default_factory=list)
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
 
     def parse(self, chunk: Chunk) -> pa.Table:
-        """Parse one chunk into event rows (columns.EVENTS), with ``_statement`` if asked for.
-
-        Merged events have texts of their own; other texts are views of the chunk (columns.copy_messages).
-        """
+        """Parse one chunk into event rows (columns.EVENTS)."""
         found = find_lines(chunk.buffer)
         if not found.is_ascii:
             repaired = repair_utf8(chunk, self.reading)
@@ -90,10 +85,8 @@ class EventParser:
         if self.policy.continuation == "fill":
             stamps = layout.filled
         lines = _take(layout, header, stamps, keep)
-        table = event_columns(buffer, lines, self.keys)
-        if self.with_statements:
-            table = table.append_column(STATEMENT, encode_slices(buffer, lines.header.statement, lines.ends))
-        return self._merge(copy_messages(table)) if self.policy.continuation == "merge" else table
+        table = event_columns(buffer, lines, self.keys, self.with_messages)
+        return self._merge(table) if self.policy.continuation == "merge" else table
 
     def take_heads(self) -> list[pa.Table]:
         """Return the heads that were kept since the last call (columns.text_columns), and keep them no longer."""

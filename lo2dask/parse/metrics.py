@@ -18,6 +18,7 @@ import pyarrow.csv as pc_csv
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.columns import microseconds
 from lo2dask.buffers.padded import as_u64, padded
 from lo2dask.buffers.slices import slices
 
@@ -125,7 +126,7 @@ def parse_wide_table(data: bytes, run: str, names: Iterable[str] = ()) -> pa.Tab
     rows = (np.arange(len(kept))[:, None] * len(known) + codes[None, :]).ravel()
     moments = np.tile(np.arange(table.num_rows), len(kept))
     filled = pc.is_valid(cells)
-    times = _times(table[clock].combine_chunks()) if clock else pa.nulls(table.num_rows, pa.timestamp("ms"))
+    times = _times(table[clock].combine_chunks()) if clock else pa.nulls(table.num_rows, schema.TIME)
     there = filled.to_numpy(zero_copy_only=False)
     return sample_table(
         series, rows[there].astype(np.int32), times.take(pa.array(moments[there])), cells.filter(filled)
@@ -224,7 +225,7 @@ def _own_columns(labels: dict[str, Any]) -> Own:
 
 
 def _from_seconds(seconds: np.ndarray) -> pa.Array:
-    return pa.array(np.round(seconds * 1000).astype(np.int64)).cast(pa.timestamp("ms"))
+    return microseconds(np.round(seconds * 1000).astype(np.int64))
 
 
 def _encoded(values: Iterable[str | None], rows: pa.Array) -> pa.DictionaryArray:
@@ -257,10 +258,10 @@ def _times(cells: pa.Array) -> pa.Array:
     try:
         return _from_seconds(cells.cast(pa.float64()).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
-        return parse_iso(cells, "ms")
+        return parse_iso(cells)
 
 
-def parse_iso(cells: pa.Array, unit: str) -> pa.Array:
+def parse_iso(cells: pa.Array) -> pa.Array:
     """Cast ISO 8601 text, with or without an offset, to UTC; an empty cell is null.
 
     Raises
@@ -274,7 +275,7 @@ def parse_iso(cells: pa.Array, unit: str) -> pa.Array:
         offset = pc.match_substring_regex(plain, r"(?:Z|[+-]\d{2}:?\d{2})$").fill_null(True)
         aware = pc.if_else(offset, plain, pc.binary_join_element_wise(plain, "Z", ""))
     try:
-        return aware.cast(pa.timestamp(unit, "UTC")).cast(pa.timestamp(unit))
+        return aware.cast(schema.TIME)
     except pa.ArrowInvalid as error:
         raise MetricError(f"no time: {error}") from error
 

@@ -40,7 +40,7 @@ def parse_spans(data: bytes, run: str, test_case: str | None, name: str) -> pa.T
     if missing:
         raise MetricError(f"no trace table: no column {missing[0]!r}")
     found = {ours: table[theirs].combine_chunks() for theirs, ours in COLUMNS.items()}
-    found |= {name: parse_iso(found[name], "us") for name in ("start", "end")}
+    found |= {name: parse_iso(found[name]) for name in ("start", "end")}
     normal = None if test_case is None else schema.is_normal(test_case)
     same: dict[str, str | bool | None] = {"run": run, "test_case": test_case, "service": traced_service(name)}
     same |= {"normal": normal, "anomaly": None if normal is None else not normal}

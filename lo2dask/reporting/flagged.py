@@ -59,10 +59,7 @@ def template_lines(sequence: SequenceLines, templates: Iterable[str], why: str) 
     for template, place in zip(patterns.templates, patterns.first.tolist(), strict=True):
         first[template] = min(place, first.get(template, place))
     wanted = [first[template] for template in templates if template in first]
-    rows = (
-        sequence.events.select(["line_no", "m_timestamp", "m_message"]).take(pa.array(wanted, pa.int64())).to_pylist()
-    )
-    return [_line({**row, "path": sequence.path, "alike": 1}, why) for row in rows]
+    return [_line({**row, "path": sequence.path, "alike": 1}, why) for row in sequence.rows(wanted)]
 
 
 def _choose(folder: Any, limit: int) -> list[Row]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lo2dask.parse.chunks import BLOCK_BYTES
+from lo2dask.schema import TokenKinds
 
 # Shares of train and explain that all workers have a part in.
 TRAIN_SHARED, EXPLAIN_SHARED = 0.5, 0.9
@@ -152,18 +153,14 @@ def forecast(rates: Rates, wanted: Wanted) -> Forecast:
         worker_memory=round(max(loading, fitting)),
         output=round(OUTPUT_FIXED + wanted.bytes * share + sequences * rates.sequence),
         scratch=round(sequences * rates.scratch),
-        spill=spill_bytes(wanted.bytes, wanted.batch, "masked"),
+        spill=spill_bytes(wanted.bytes, wanted.batch, TokenKinds.of("masked")),
     )
 
 
-def spill_bytes(size: int, batch: int, tokens: str) -> int:
-    """Project the bytes that the token counts of ``size`` raw bytes take in a spill, in batches of ``batch``.
-
-    ``tokens`` is masked, raw or both.
-    """
-    kinds = ("masked", "raw") if tokens == "both" else (tokens,)
+def spill_bytes(size: int, batch: int, kinds: TokenKinds) -> int:
+    """Project the bytes that the token counts of ``size`` raw bytes take in a spill, in batches of ``batch``."""
     smaller = SPILL_BATCH / min(batch, max(size, 1))
-    return round(sum(size * share * smaller**power for share, power in (SPILLS[kind] for kind in kinds)))
+    return round(sum(size * share * smaller**power for share, power in (SPILLS[kind] for kind in kinds.names)))
 
 
 def load_seconds(rates: Rates, wanted: Wanted, batches: int, workers: int) -> float:

@@ -4,6 +4,7 @@ import pyarrow.compute as pc
 
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
+from lo2dask.schema import TokenKinds
 from lo2dask.sizing.forecast import spill_bytes
 from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
@@ -16,12 +17,12 @@ def load_spill_bytes(options: LoadOptions, size: int) -> int:
     """Project the bytes of scratch that a load of ``size`` raw bytes takes to count their tokens; 0 = it does not."""
     if not (options.enhance and options.save_parquet):
         return 0
-    return spill_bytes(size, parse_bytes(options.partition_size, "--partition-size"), options.tokens)
+    return spill_bytes(size, parse_bytes(options.partition_size, "--partition-size"), TokenKinds.of(options.tokens))
 
 
-def loaded_spill_bytes(layout: Layout, tokens: str) -> int:
+def loaded_spill_bytes(layout: Layout, kinds: TokenKinds) -> int:
     """Project the bytes that the tokens of all loaded logs take in a spill, from the manifest."""
     size = sum(
         pc.sum(table.filter(table["selected"])["size"]).as_py() or 0 for table in read_parts(layout.manifest, _SIZES)
     )
-    return spill_bytes(size, parse_bytes(read_json(layout.marker("load"))["options"]["partition_size"]), tokens)
+    return spill_bytes(size, parse_bytes(read_json(layout.marker("load"))["options"]["partition_size"]), kinds)

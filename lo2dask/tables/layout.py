@@ -38,6 +38,11 @@ class Layout:
         return self.root / "lo2_templates.parquet"
 
     @property
+    def statements(self) -> Path:
+        """One row per distinct normalised line after its header."""
+        return self.root / "lo2_statements.parquet"
+
+    @property
     def vocabulary(self) -> Path:
         """One row per token of the whole tree."""
         return self.root / "lo2_vocabulary.parquet"

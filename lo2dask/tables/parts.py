@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,36 +13,52 @@ import pyarrow.parquet as pq
 
 from lo2dask import schema as schemas
 from lo2dask.storage import is_local, list_paths, open_read, remove_leftovers, replacing
-from lo2dask.tables.pages import DELTAS
 
 # Statistics cost a fifth of the writing time; only these columns are ever filtered by range.
-WITH_STATISTICS = ["seq_id", "m_timestamp", "start_time"]
-_DELTAS = dict.fromkeys(DELTAS, "DELTA_BINARY_PACKED")
+_WITH_STATISTICS = ("seq_id", "m_timestamp", "start_time")
+# Ascending numbers: their differences take a tenth of the space.
+_ASCENDING = ("line_no", "m_timestamp", "timestamp")
 _LOW_CARDINALITY = {
     *schemas.DICTIONARY,
-    "representation",
-    "metric_name",
-    "job",
-    "instance",
-    "split",
-    "labels",
-    "operation",
+    *("representation", "split", "operation"),
+    *("e_words_len", "e_trigrams_len", "e_chars_len", "e_lines_len"),
 }
+# A dictionary of tokens pays where each is repeated so often on average; others share prefixes with their neighbours.
+_REPEATED = 2
+_CODED_BAG = pa.list_(
+    pa.struct([pa.field("token", pa.dictionary(pa.int32(), pa.string())), schemas.BAG.value_type.field(1)])
+)
+# All of a block's distinct texts make one dictionary: beyond the limit Parquet falls back to plain text.
+_DICTIONARY_BYTES = 1 << 30
 
 
 class PartWriter:
-    """Writes one part, row group by row group; the part appears when the writer closes without an error."""
+    """Writes one part, row group by row group; the part appears when the writer closes without an error.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        """Begin a part that holds the columns of ``schema``, in its order."""
+    Pages carry checksums (CRC). The encodings of bags follow from the first rows.
+    """
+
+    def __init__(self, where: Path | pa.NativeFile, schema: pa.Schema) -> None:
+        """Begin a part, in a file or in memory, that holds the columns of ``schema`` in its order."""
         self.rows = 0
+        self._schema = schema
         self._stack = contextlib.ExitStack()
-        self._writer = _writer(self._stack.enter_context(replacing(path)), schema)
+        self._where = self._stack.enter_context(replacing(where)) if isinstance(where, Path) else where
+        self._writer: pq.ParquetWriter | None = None
 
     def write(self, table: pa.Table) -> None:
         """Add a table as one row group; further columns than the schema's are left out."""
-        _write_group(self._writer, table)
+        if table.num_rows == 0:
+            return
+        table = fit(table, self._schema)
+        writer = self._open(table)
+        writer.write_table(table.cast(writer.schema), row_group_size=table.num_rows)
         self.rows += table.num_rows
+
+    def _open(self, first: pa.Table) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._where, first.schema, **_encodings(first))
+        return self._writer
 
     def __enter__(self) -> Self:
         """Enter the block that fills the part."""
@@ -52,23 +68,33 @@ class PartWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file; it takes its place only if the block ended well."""
-        self._writer.close()
+        self._open(fit(self._schema.empty_table(), self._schema)).close()
         self._stack.__exit__(kind, error, trace)
+
+
+def open_part(path: Path, schema: pa.Schema) -> PartWriter:
+    """Open a part for writing: ``with open_part(path, schema) as part: part.write(rows)``.
+
+    Raises
+    ------
+    OSError : the folder cannot be written, or the disk is full.
+    """
+    return PartWriter(path, schema)
 
 
 def write_part(path: Path, table: pa.Table, schema: pa.Schema) -> int:
     """Write a whole part by rename; return its rows."""
-    with PartWriter(path, schema) as writer:
-        writer.write(table)
+    with open_part(path, schema) as part:
+        part.write(table)
     return table.num_rows
 
 
 def part_buffer(groups: Iterable[pa.Table], schema: pa.Schema) -> pa.Buffer:
     """Write a small part into memory, a row group for each table."""
     sink = pa.BufferOutputStream()
-    with _writer(sink, schema) as writer:
+    with PartWriter(sink, schema) as part:
         for table in groups:
-            _write_group(writer, table)
+            part.write(table)
     return sink.getvalue()
 
 
@@ -161,23 +187,39 @@ def read_rows(place: Path | Sequence[Path], columns: Sequence[str] | None = None
     return pa.concat_tables(tables)
 
 
-def _writer(where: Path | pa.NativeFile, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(
-        where,
-        # Dictionary-encoded columns go to Parquet as they are, which is the fast way; on disk they are plain strings.
-        schemas.in_memory(schema),
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=[field.name for field in schema if field.name in _LOW_CARDINALITY],
-        column_encoding={field.name: _DELTAS[field.name] for field in schema if field.name in _DELTAS} or None,
-        write_statistics=[field.name for field in schema if field.name in WITH_STATISTICS],
-        store_schema=False,
-    )
+def _encodings(table: pa.Table) -> dict[str, Any]:
+    """Return the options of Parquet's writer for a table: zstd, and the encoding of each leaf column."""
+    schema = table.schema
+    delta = {name: "DELTA_BINARY_PACKED" for name in _ASCENDING if name in schema.names}
+    encoded = [field.name for field in schema if field.name in _LOW_CARDINALITY]
+    for field in schema:
+        if pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
+            path = f"{field.name}.list.element."
+            for item in field.type.value_type:
+                if pa.types.is_integer(item.type):
+                    delta[path + item.name] = "DELTA_BINARY_PACKED"
+                elif _repeats(table[field.name], item.name):
+                    encoded.append(path + item.name)
+                elif pa.types.is_string(getattr(item.type, "value_type", item.type)):
+                    delta[path + item.name] = "DELTA_BYTE_ARRAY"
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": encoded,
+        "column_encoding": delta or None,
+        "dictionary_pagesize_limit": _DICTIONARY_BYTES,
+        "write_statistics": [name for name in _WITH_STATISTICS if name in schema.names],
+        "write_page_checksum": True,
+        "store_schema": False,
+    }
 
 
-def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:
-    if table.num_rows:
-        writer.write_table(fit(table, writer.schema), row_group_size=table.num_rows)
+def _repeats(bags: pa.ChunkedArray, name: str) -> bool:
+    """Return whether the dictionary-encoded tokens of bags are repeated often enough for a dictionary in the file."""
+    items = [chunk.flatten().field(name) for chunk in bags.chunks]
+    if not all(pa.types.is_dictionary(item.type) for item in items):
+        return False
+    return sum(len(item.dictionary) for item in items) * _REPEATED <= sum(len(item) for item in items)
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -193,11 +235,20 @@ def _open(path: Path) -> pq.ParquetFile:
 
 
 def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Bring a table to the schema's columns and types."""
-    columns = []
-    for field in schema:
-        column = table[field.name]
-        if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        columns.append(column if column.type == field.type else column.cast(field.type))
-    return pa.table(columns, schema=schema)
+    """Bring a table to the columns of a schema, as they are written.
+
+    Text of low cardinality comes as one dictionary, which Parquet takes as it is; on disk they are plain strings. The
+    tokens of bags stay dictionary-encoded where they are.
+    """
+    columns = [_fitted(table[field.name], field.type) for field in schemas.in_memory(schema)]
+    return pa.table(columns, names=schema.names)
+
+
+def _fitted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(kind):
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        return encoded.cast(kind).unify_dictionaries()
+    # Tokens of one block are one dictionary already.
+    if kind == schemas.BAG and column.num_chunks == 1 and column.type == _CODED_BAG:
+        return column
+    return column if column.type == kind else column.cast(kind)

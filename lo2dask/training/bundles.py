@@ -16,6 +16,7 @@ from lo2dask.ingest.text import EnhanceKey, load_fingerprint, loaded, need_bags,
 from lo2dask.models import bundle
 from lo2dask.models.split import Split
 from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
+from lo2dask.schema import TokenKinds
 from lo2dask.storage import source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
@@ -112,7 +113,7 @@ def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
         "versions": bundle.versions(),
         "masks": [[mask.name, mask.pattern, mask.replacement] for mask in load_masks(options.mask_file)],
         "templates": Templates.load(layout.template_state).to_plain(),
-        "raw_tokens": options.tokens == "raw",
+        "raw_tokens": not TokenKinds.of(options.tokens).masked,
     }
 
 

@@ -17,6 +17,7 @@ from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
+from lo2dask.schema import TokenKinds
 from lo2dask.sizing.spill import loaded_spill_bytes
 from lo2dask.sizing.timings import note, tree_bytes
 from lo2dask.storage import read_json, remove_tree, write_json
@@ -197,7 +198,7 @@ def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.Model
 def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: Session) -> dict[str, dict[str, Any]]:
     tokens = list(dict.fromkeys(token for unit in units for token in unit.columns.tokens))
     rows = [unit.rows for unit in units] + [unit.columns.rows for unit in units] + [token.rows for token in tokens]
-    need = _spill_need(layout, options.tokens, tokens)
+    need = _spill_need(layout, TokenKinds.of(options.tokens), tokens)
     with spill_folder(session, layout.spill, need) as folder:
         spilled = Spill(folder, tuple(dict.fromkeys(token.counted for token in tokens)))
         counts, spilled_work = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
@@ -207,12 +208,12 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
     return fit_units(plan, units, columns, counts, session)
 
 
-def _spill_need(layout: Layout, kind: str, tokens: Sequence[Tokens]) -> int:
-    """Project what counting tokens spills; ``kind`` is what the main bags hold, masked or raw."""
+def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> int:
+    """Project what counting tokens spills, of the main bags and of those of raw tokens next to them."""
     pairs = {(token.representation, token.rows.side) for token in tokens}
     raw = sum(name in schema.RAW for name, _ in pairs)
-    main = loaded_spill_bytes(layout, "raw" if kind == "raw" else "masked") * (len(pairs) - raw)
-    return main + (loaded_spill_bytes(layout, "raw") * raw if raw else 0)
+    main = loaded_spill_bytes(layout, TokenKinds(masked=kinds.masked, raw=not kinds.masked)) * (len(pairs) - raw)
+    return main + (loaded_spill_bytes(layout, TokenKinds.of("raw")) * raw if raw else 0)
 
 
 def _measure(

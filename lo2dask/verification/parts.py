@@ -181,15 +181,15 @@ def _events(name: str, record: dict[str, Any], checks: Checks, tables: dict[str,
 
 def _enhanced(name: str, checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
     path = checks.layout.enhanced / name
-    tokens = "both" if checks.beside else "masked"
-    wanted = (schema.enhanced(tokens), schema.enhanced(tokens, lists=True))
-    table = _read(path, wanted, ["seq_id", "e_event_id_len", "e_event_drain_id"])
+    kinds = schema.TokenKinds(masked=True, raw=checks.beside)
+    wanted = (kinds.enhanced(), kinds.enhanced(lists=True))
+    table = _read(path, wanted, ["seq_id", "e_event_id_len", "e_templates"])
     if "sequences" in tables:
         yield from _same_rows(table, path, checks, tables)
         lengths = tables["sequences"]["seq_len"].to_pylist()
         if table.num_rows == len(lengths) and table["e_event_id_len"].to_pylist() != lengths:
             yield _at(checks.layout, path, "e_event_id_len is not seq_len")
-    yield from _resolve(strings(read_counts(table["e_event_drain_id"]).tokens), checks, path)
+    yield from _resolve(strings(read_counts(table["e_templates"]).tokens), checks, path)
 
 
 def _rejects(name: str, record: dict[str, Any], layout: Layout) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ def test_only_the_wanted_sequences_are_read_whole_and_in_order(tree, tmp_path):
     (found,) = lines_of(loaded(tree, tmp_path), {WANTED, "unknown"})
     raw = Path(found.path).read_text().splitlines()
     assert found.seq_id == WANTED
-    assert found.events["m_message"].to_pylist() == raw
+    assert found.events["line"].to_pylist() == raw
     assert found.events["line_no"].to_pylist() == list(range(1, len(raw) + 1))
 
 
@@ -44,7 +44,7 @@ def test_patterns_count_every_line_once_and_mark_errors(tree, tmp_path):
     patterns = found.patterns
     assert patterns.counts.sum() == found.events.num_rows
     texts = patterns.texts.to_pylist()
-    messages = found.events["m_message"].to_pylist()
+    messages = found.events["line"].to_pylist()
     errors = {text for text, error in zip(texts, patterns.errors, strict=True) if error}
     assert len(errors) == 1
     assert TELLTALE in errors.pop()
@@ -56,7 +56,7 @@ def test_patterns_count_every_line_once_and_mark_errors(tree, tmp_path):
 
 def test_raw_tokens_keep_the_line_as_it_stands(tree, tmp_path):
     (found,) = lines_of(loaded(tree, tmp_path), {WANTED}, raw_tokens=True)
-    assert set(found.patterns.texts.to_pylist()) == set(found.events["m_message"].to_pylist())
+    assert set(found.patterns.texts.to_pylist()) == set(found.events["line"].to_pylist())
     assert len(found.patterns.templates) == len(found.patterns.texts)
 
 
@@ -70,7 +70,7 @@ def test_the_events_table_gives_the_same_as_the_raw_tree(tree, tmp_path, continu
     assert events.path == raw.path
     assert events.patterns.texts.to_pylist() == raw.patterns.texts.to_pylist()
     assert events.patterns.templates == raw.patterns.templates
-    for column in ("line_no", "m_timestamp", "m_message"):
+    for column in ("line_no", "m_timestamp", "line"):
         assert events.events[column].to_pylist() == raw.events[column].to_pylist()
     assert lines_of(Layout(tmp_path / "raw"), {WANTED}) == []
 
@@ -85,4 +85,4 @@ def test_a_line_of_an_archive_names_archive_and_member(tree, tmp_path):
     assert found.path.startswith(str(runs))
     assert found.path.endswith(".log")
     assert ".tar:" in found.path
-    assert TELLTALE in found.events["m_message"].to_pylist()[-1]
+    assert TELLTALE in found.events["line"].to_pylist()[-1]

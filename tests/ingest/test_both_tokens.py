@@ -17,6 +17,7 @@ from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.ingest import batch
 from lo2dask.options import ExplainOptions, GridOptions, LoadOptions, RunOptions, ScoreOptions, VerifyOptions
+from lo2dask.schema import TokenKinds
 from lo2dask.sizing.forecast import spill_bytes
 from lo2dask.sizing.spill import load_spill_bytes
 from lo2dask.tables.layout import Layout
@@ -80,7 +81,7 @@ def renamed(table: pa.Table) -> pa.Table:
 def test_both_are_the_bags_of_a_masked_and_of_a_raw_run(loaded: dict[str, Path]) -> None:
     both, masked, raw = (enhanced(loaded[tokens]) for tokens in ("both", "masked", "raw"))
     assert len(part_paths(Layout(loaded["both"]).enhanced)) > 2
-    assert both.schema.names == schema.enhanced("both").names == [*masked.schema.names, *RAW.values()]
+    assert both.schema.names == TokenKinds.of("both").enhanced().names == [*masked.schema.names, *RAW.values()]
     assert both.drop_columns(list(RAW.values())).equals(masked)
     assert both.select(["seq_id", *RAW.values()]).equals(renamed(raw))
     assert not both["e_words"].equals(both["e_words_raw"])
@@ -199,7 +200,7 @@ def test_what_tables_do_not_have_is_one_line_with_the_mend(
 def test_a_spill_of_both_needs_the_room_of_both(raw: Path) -> None:
     size, part = 1 << 30, 64_000_000
     both = load_spill_bytes(LoadOptions(root=raw, tokens="both"), size)
-    assert both == pytest.approx(spill_bytes(size, part, "masked") + spill_bytes(size, part, "raw"), abs=2)
+    assert both == pytest.approx(sum(spill_bytes(size, part, TokenKinds.of(kind)) for kind in ("masked", "raw")), abs=2)
 
 
 def test_a_bucket_of_which_too_little_was_written_is_added_up_again(

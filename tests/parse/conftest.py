@@ -8,8 +8,9 @@ import pytest
 
 from lo2dask.ingest.batch import read_blocks
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.columns import FileKeys, copy_messages
+from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.parse.raw_lines import raw_line
 from lo2dask.sources.tree import SourceFile
 
 V1, V2, NO_EPOCH = "light-oauth2-data-1719592986", "LO2_run_1719592986", "run_0001"
@@ -23,12 +24,13 @@ def source(path: Path, run: str = V1, case: str = "correct") -> SourceFile:
 
 
 def parse_files(files: list[SourceFile], policy: LinePolicy) -> Parsed:
-    """Parse files as one batch; return the event rows of each file and what reading has seen."""
+    """Parse files as one batch; return the event rows of each file, with the raw ``line``, and the reading."""
     reading, keys = Reading(), FileKeys.of(files)
-    blocks = list(read_blocks(EventParser(keys, policy, reading), files))
+    blocks = list(read_blocks(EventParser(keys, policy, reading, with_messages=True), files))
     if not blocks:
         return [], reading
-    table = copy_messages(pa.concat_tables(blocks)).unify_dictionaries().combine_chunks()
+    table = pa.concat_tables(blocks).unify_dictionaries().combine_chunks()
+    table = table.append_column("line", raw_line(table))
     codes = table["seq_id"].combine_chunks().indices
     return [table.filter(pa.compute.equal(codes, index)) for index in range(len(files))], reading
 

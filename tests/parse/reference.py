@@ -61,7 +61,9 @@ def _line(number: int, stamp: datetime | None, text: str, is_continuation: bool)
 
 def _stamps(lines: list[str], begin: datetime | None) -> list[datetime | None]:
     stamps: list[datetime | None] = []
-    midnight = datetime(1970, 1, 1) if begin is None else begin.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = (
+        datetime(1970, 1, 1, tzinfo=UTC) if begin is None else begin.replace(hour=0, minute=0, second=0, microsecond=0)
+    )
     last = None
     for line in lines:
         match = TIME.match(line)
@@ -102,4 +104,4 @@ def _merged(lines: list[Line]) -> list[Line]:
 
 
 def epoch(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return datetime.fromtimestamp(seconds, UTC)

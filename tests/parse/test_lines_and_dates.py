@@ -1,7 +1,7 @@
 """What a loader meets in LO2 logs: midnights, start-up lines, stack traces, odd bytes."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,9 +46,9 @@ def test_midnight(parse_log: Parse, monkeypatch: pytest.MonkeyPatch, run: str, e
 
 def test_a_file_after_midnight_alone_has_the_next_day(parse_log: Parse) -> None:
     table, _ = parse_log(event("00:01:00.000").encode(), run="light-oauth2-data-1719619500")
-    assert table["m_timestamp"].to_pylist() == [datetime(2024, 6, 29, 0, 1)]
+    assert table["m_timestamp"].to_pylist() == [datetime(2024, 6, 29, 0, 1, tzinfo=UTC)]
     table, _ = parse_log(event("23:58:00.000").encode(), run="light-oauth2-data-1719619500")
-    assert table["m_timestamp"].to_pylist() == [datetime(2024, 6, 28, 23, 58)]
+    assert table["m_timestamp"].to_pylist() == [datetime(2024, 6, 28, 23, 58, tzinfo=UTC)]
 
 
 STACK = "\tat a.B\njava.lang.RuntimeException: no\n" + event("10:00:01.000") + "\n\tat a.B.c(B.java:1)\n"
@@ -76,8 +76,8 @@ def test_continuation_policies(parse_log: Parse, policy: str, times: list[str], 
 def test_merge_joins_text_and_adds_lengths(parse_log: Parse) -> None:
     merged, _ = parse_log(STACK.encode(), continuation="merge")
     single, _ = parse_log(STACK.encode(), continuation="keep")
-    assert merged["m_message"][0].as_py() == "at a.B\njava.lang.RuntimeException: no"
-    assert merged["m_message"][2].as_py().endswith("doIt -\nCaused by: x")
+    assert merged["line"][0].as_py() == "at a.B\njava.lang.RuntimeException: no"
+    assert merged["line"][2].as_py().endswith("doIt -\nCaused by: x")
     assert merged["line_no"].to_pylist() == [1, 3, 6]
     for name in ("e_words_len", "e_trigrams_len", "e_chars_len"):
         assert sum(merged[name].to_pylist()) == sum(single[name].to_pylist())
@@ -89,7 +89,7 @@ def test_fields(parse_log: Parse) -> None:
     row = table.slice(1).to_pylist()[0]
     assert (row["thread"], row["correlation_id"]) == ("hz._hzInstance_1_dev.partition-operation.thread-8", "")
     assert (row["level"], row["logger"], row["method"]) == ("INFO", "c.n.Map", "load")
-    assert row["m_message"] == hazelcast.strip()
+    assert row["line"] == hazelcast.strip()
     assert table["correlation_id"][0].as_py() == "f3ZRcnoES_G80IVuBDezBA"
     assert (row["seq_id"], row["normal"], row["anomaly"]) == (
         "light-oauth2-data-1719592986__correct__light-oauth2-oauth2-token-1", True, False,
@@ -132,9 +132,9 @@ def test_crlf_and_no_last_newline(parse_log: Parse) -> None:
 
 def test_text_beyond_ascii(parse_log: Parse) -> None:
     table, reading = parse_log((event("10:00:00.000", "Größe 😀") + "日本\n").encode())
-    assert table["m_message"].to_pylist()[0].endswith("Größe 😀")
+    assert table["line"].to_pylist()[0].endswith("Größe 😀")
     assert table["e_chars_len"].to_pylist()[1] == 2
-    assert table["e_trigrams_len"].to_pylist() == [len(table["m_message"][0].as_py()) - 2, 0]
+    assert table["e_trigrams_len"].to_pylist() == [len(table["line"][0].as_py()) - 2, 0]
     assert reading.rejects == []
 
 
@@ -146,9 +146,7 @@ def test_invalid_utf8_is_kept_and_counted_in_one_row(
     data = event("10:00:00.000", "ä").encode("latin-1") * 3 + event("10:00:01.000").encode()
     table, reading = parse_log(data)
     assert table.num_rows == 4
-    assert [text.endswith("- \N{REPLACEMENT CHARACTER}") for text in table["m_message"].to_pylist()] == [True] * 3 + [
-        False
-    ]
+    assert [text.endswith("- \N{REPLACEMENT CHARACTER}") for text in table["line"].to_pylist()] == [True] * 3 + [False]
     assert [(r.reason, r.detail) for r in reading.rejects] == [
         ("invalid UTF-8", "places replaced by U+FFFD, the lines kept: 3")
     ]
@@ -216,5 +214,5 @@ def test_a_member_of_a_tar_is_read_at_its_offset(tmp_path: Path) -> None:
     path.write_bytes(b"\0" * 512 + log + b"after it\n")
     member = SourceFile(str(path), "correct/x.log", 512, len(log), 0, NO_EPOCH, "correct", "x.log", "log", "token")
     (table,), reading = parse_files([member], LinePolicy(0, "fill", False))
-    assert table["m_message"].to_pylist() == [log.decode().strip()]
+    assert table["line"].to_pylist() == [log.decode().strip()]
     assert reading.bytes_read == len(log)

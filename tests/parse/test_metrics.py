@@ -47,7 +47,7 @@ def parsed(*files: bytes, case: str | None = "correct") -> list[tuple]:
     table = samples.table()
     columns = [table[name].to_pylist() for name in names]
     columns[5] = [json.loads(text) for text in columns[5]]
-    stamps = [value / 1000 for value in table["timestamp"].cast("int64").to_pylist()]
+    stamps = [value / 1_000_000 for value in table["timestamp"].cast("int64").to_pylist()]
     return list(zip(*columns, stamps, table["value"].to_pylist(), strict=True))
 
 
@@ -130,7 +130,7 @@ def test_wide_table() -> None:
     ]  # fmt: skip
     assert [row["anomaly"] for row in found[:3]] == [False, True, None]
     assert [row["value"] for row in found if not math.isnan(row["value"])] == [1.5, 2, 7, 3, 8, math.inf, 9]
-    assert table["timestamp"].cast("int64").to_pylist()[:3] == [10_000, 20_500, 30_000]
+    assert table["timestamp"].cast("int64").to_pylist()[:3] == [10_000_000, 20_500_000, 30_000_000]
     assert table["labels"].to_pylist()[-1] == '{"column":"up{x}"}'
 
 
@@ -151,7 +151,7 @@ def test_wide_tables_that_are_none(data: bytes) -> None:
 
 def test_wide_table_with_dates() -> None:
     data = b"test_name,time,x\ncorrect,2024-06-28T16:43:06Z,1\ncorrect,2024-06-28T18:43:06+02:00,1\n"
-    assert set(parse_wide_table(data, "r")["timestamp"].cast("int64").to_pylist()) == {1_719_592_986_000}
+    assert set(parse_wide_table(data, "r")["timestamp"].cast("int64").to_pylist()) == {1_719_592_986_000_000}
 
 
 HEADER = b"Trace ID,Span ID,Operation Name,Start Time,End Time,Tags\n"

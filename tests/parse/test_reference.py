@@ -49,7 +49,7 @@ def chunk_bytes(size: int) -> Iterator[None]:
 
 
 def rows_of(table: pa.Table) -> list[Line]:
-    names = ["line_no", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger", "method"]
+    names = ["line_no", "m_timestamp", "line", "thread", "correlation_id", "level", "logger", "method"]
     names += ["is_continuation", "e_words_len", "e_trigrams_len", "e_lines_len"]
     columns = [table[name].to_pylist() for name in names]
     return [Line(r[0], r[1], r[2], tuple(r[3:8]), *r[8:]) for r in zip(*columns, strict=True)]

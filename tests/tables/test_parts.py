@@ -30,7 +30,8 @@ def rows(ids: list[str], start: int = 0) -> pa.Table:
     values = {
         "seq_id": ids, "run": ["r"] * len(ids), "test_case": ["correct"] * len(ids), "service": ["token"] * len(ids),
         "normal": [True] * len(ids), "anomaly": [False] * len(ids), "start_time": [None] * len(ids),
-        "end_time": [None] * len(ids), "duration": range(start, start + len(ids)), "duration_sec": [0] * len(ids),
+        "end_time": [None] * len(ids), "duration": range(start, start + len(ids)),
+        "duration_ms": range(start, start + len(ids)), "duration_sec": [0] * len(ids),
         "seq_len": [1] * len(ids),
     }  # fmt: skip
     columns = [pa.array(list(values[f.name]), f.type) for f in schema.SEQUENCES]

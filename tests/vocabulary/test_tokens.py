@@ -7,20 +7,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lo2dask.features.bags import add_blocks, from_bags, from_token_lists, to_bags, to_token_lists
 from lo2dask.features.lines import masked_counts, raw_counts, read_text
 from lo2dask.features.masks import MASKS, normalise
-from lo2dask.features.statements import with_statements
 from lo2dask.features.textpass import TextPass
 from lo2dask.features.trigrams import count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.ingest.batch import read_blocks
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.columns import FileKeys, copy_messages
+from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.parse.raw_lines import raw_line
+from lo2dask.schema import TokenKinds
 from lo2dask.sources.tree import SourceFile
 from lo2dask.vocabulary.tokens import TokenCounts
 
@@ -72,7 +73,7 @@ def events_of(contents: list[str], policy: str) -> list[pa.Table]:
             path.write_text(content, encoding="utf-8")
             size = path.stat().st_size
             files.append(SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token"))
-        parser = EventParser(FileKeys.of(files), LinePolicy(0, policy, False), Reading(), with_statements=True)
+        parser = EventParser(FileKeys.of(files), LinePolicy(0, policy, False), Reading(), with_messages=True)
         return list(read_blocks(parser, files))
 
 
@@ -81,7 +82,7 @@ def events_of(contents: list[str], policy: str) -> list[pa.Table]:
 def test_raw_bags(contents: list[str], policy: str) -> None:
     for events in events_of(contents, policy):
         codes, block = read_text(events, MASKS)
-        messages = events["m_message"].combine_chunks()
+        messages = raw_line(events).combine_chunks()
         counted = raw_counts(block, events)
         owner = events["seq_id"].combine_chunks().indices.to_pylist()
         for row, code in enumerate(codes.tolist()):
@@ -103,16 +104,6 @@ def test_masked_bags_are_raw_bags_of_normalised_lines(contents: list[str], polic
             assert count(counted["e_trigrams"], row) == sum(map(brute_trigrams, own), Counter())
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(logs, min_size=1, max_size=2), st.sampled_from(["fill", "merge"]))
-@example(["10:00:00.001 [XNIO-1 task-3]  f3ZRcnoES_G80IVuBDezBA ERROR c.n.Other run - \n\tat a b c d e"], "merge")
-def test_statements_found_again_in_stored_events(contents: list[str], policy: str) -> None:
-    """train takes the text from lo2_events.parquet: it must see what load saw."""
-    for events in events_of(contents, policy):
-        again = with_statements(copy_messages(events).drop(["_statement"]))
-        assert again["_statement"].to_pylist() == events["_statement"].to_pylist()
-
-
 def test_normalised_line_is_the_masked_line() -> None:
     """The head, masked by its position, reads like the masks would have left it."""
     line = "16:29:40.148 [XNIO-1 task-4]  f3ZRcnoES_G80IVuBDezBA DEBUG c.n.Handler doIt - code = 7 at 172.18.0.5"
@@ -124,11 +115,11 @@ def test_normalised_line_is_the_masked_line() -> None:
     assert block.lines.to_pylist() == normalise(pa.array([line]), MASKS).to_pylist()
 
 
-def test_slabs_add_up() -> None:
+def test_blocks_add_up() -> None:
     lines = [f"10:00:0{n % 7}.000 [main]  x{n % 3:021} DEBUG a.B c - take {n % 5} of ä{n}" for n in range(40)]
     (whole,) = events_of(["\n".join(lines), "\n".join(lines[:9])], "fill")
-    sequences = pa.table({"seq_id": ["a", "b"], "seq_len": [40, 9], "duration": [0, 0]})
-    together, apart = (TextPass(2, MASKS, tokens, False) for tokens in ("masked", "masked"))
+    sequences = pa.table({"seq_id": ["a", "b"], "seq_len": [40, 9], "duration_ms": [0, 0]})
+    together, apart = (TextPass(2, MASKS, TokenKinds.of(tokens), False) for tokens in ("masked", "masked"))
     together.add(whole)
     for start in range(0, whole.num_rows, 7):
         apart.add(whole.slice(start, 7).combine_chunks())

@@ -28,6 +28,8 @@ _COLUMNS, _BYTES, _ROWS, _GROUP_OFFSET, _COMPRESSED = 1, 2, 3, 5, 6
 _FILE_OFFSET, _META = 2, 3
 _UNCOMPRESSED_SIZE, _COMPRESSED_SIZE = 6, 7
 _OFFSETS = (9, 10, 11)
+# Where page indexes and Bloom filters lie, which are not copied: ColumnChunk 4 to 7, ColumnMetaData 14 and 15.
+_PAGE_INDEX, _BLOOM_FILTER = (4, 5, 6, 7), (14, 15)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def read_footer(file: BinaryIO) -> Footer:
 
 
 def add_columns(path: Path, added: pa.Buffer, names: list[str], base: list[str]) -> None:
-    """Add the columns ``names`` of another part (columns.columns_buffer) to a part, by rename.
+    """Add the columns ``names`` of another part (parts.part_buffer) to a part, by rename.
 
     Columns beyond ``base`` that an earlier call added are replaced.
 
@@ -160,6 +162,9 @@ def _write(new: BinaryIO, fields: Struct, columns: list[Column]) -> None:
 def _copy_chunk(file: BinaryIO, chunk: Struct, new: BinaryIO) -> None:
     """Copy a chunk's pages, and let its footer entry say where they now are."""
     meta = chunk[_META][1]
+    for fields, dropped in ((chunk, _PAGE_INDEX), (meta, _BLOOM_FILTER)):
+        for number in dropped:
+            fields.pop(number, None)
     places = [number for number in _OFFSETS if number in meta and meta[number][1] > 0]
     start = min(meta[number][1] for number in places)
     shift = new.tell() - start

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 
 from lo2dask import schema
 from lo2dask.errors import IntegrityError
-from lo2dask.tables.append import add_columns, read_footer, splice
 from lo2dask.tables.parts import PartWriter, part_buffer, read_part, write_part
+from lo2dask.tables.splice import add_columns, read_footer, splice
 from lo2dask.tables.thrift import Reader, write_struct
 
 BASE = pa.schema([pa.field("seq_id", pa.string()), pa.field("line_no", pa.int64()), pa.field("m_message", pa.string())])

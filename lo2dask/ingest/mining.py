@@ -1,0 +1,115 @@
+"""What is found once in the distinct messages of the whole tree: templates and statements.
+
+A message is a normalised line after its header. Its statement is the message itself, by a number in the order of the
+texts; its template is what Drain makes of all messages together.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
+from lo2dask.features.textpass import LINES
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part, write_part
+
+logger = logging.getLogger(__name__)
+
+# What each message belongs to.
+MAPPING = pa.schema([pa.field(name, pa.string()) for name in ("message", "e_event_drain_id", "statement_id")])
+_MAPPING_FILE = "template_of_message.parquet"
+_MESSAGES = pa.schema([LINES.field(name) for name in ("message", "is_continuation", "n_events", "first_seen")])
+# So many distinct messages of parts are added up at once, or those of one part that has more.
+_ROWS_AT_ONCE = 1 << 14
+_SOURCE = r"^(?P<level>TRACE|DEBUG|INFO|WARN|ERROR) +(?P<logger>\S+) (?P<method>\S+) -(?: |$)"
+
+
+def mine(layout: Layout) -> pa.Table:
+    """Mine the union of all parts' distinct messages; write templates, statements and what maps messages to them.
+
+    Returns
+    -------
+    the templates (schema.TEMPLATES without n_sequences), in no order.
+
+    Raises
+    ------
+    Lo2Error : the masks are too weak to mine templates.
+    """
+    messages = _add_up_messages(layout)
+    texts = messages["message"].to_pylist()
+    templates, ids = mine_templates(texts)
+    templates.save(layout.template_state)
+    _write_mapping(layout, messages, ids)
+    found = messages.append_column("e_event_drain_id", pa.array([ids[text] for text in texts], pa.string()))
+    sums = found.group_by("e_event_drain_id").aggregate([("n_events", "sum"), ("first_seen", "min")])
+    shown = dict(zip(templates.ids, map(readable, templates.texts), strict=True))
+    names = sums["e_event_drain_id"].to_pylist()
+    return pa.table(
+        {
+            "e_event_drain_id": names,
+            "template": [shown[name] for name in names],
+            "n_events": sums["n_events_sum"],
+            "first_seen": sums["first_seen_min"],
+        }
+    )
+
+
+def match(layout: Layout, templates: Templates) -> None:
+    """Match the distinct messages against given templates, learn nothing, and write what maps messages to them."""
+    messages = _add_up_messages(layout)
+    texts = messages["message"].to_pylist()
+    _write_mapping(layout, messages, dict(zip(texts, templates.match(texts), strict=True)))
+
+
+def read_mapping(layout: Layout, messages: pa.Array, column: str) -> pa.Array:
+    """Return the template id or the statement id (``column`` of :data:`MAPPING`) of each of some messages."""
+    mapping = read_part(layout.internal / _MAPPING_FILE, ["message", column])
+    known, ids = (mapping[name].cast(pa.string()).combine_chunks() for name in mapping.column_names)
+    return ids.take(pc.index_in(messages, known))
+
+
+def _write_mapping(layout: Layout, messages: pa.Table, templates: Mapping[str, str]) -> None:
+    """Write lo2_statements.parquet, and what maps each message to its template and statement."""
+    ordered = messages.sort_by("message")
+    texts = ordered["message"].combine_chunks()
+    ids = pa.array([templates[text] for text in texts.to_pylist()], pa.string())
+    numbers = pa.array([f"s{number}" for number in range(1, len(texts) + 1)], pa.string())
+    write_part(layout.internal / _MAPPING_FILE, pa.table([texts, ids, numbers], schema=MAPPING), MAPPING)
+    source = pc.if_else(ordered["is_continuation"], None, texts).combine_chunks()
+    fields = pc.extract_regex(source, _SOURCE)
+    columns = {name: pc.struct_field(fields, name) for name in ("level", "logger", "method")}
+    columns |= {"statement_id": numbers, "text": texts, "e_event_drain_id": ids}
+    columns |= {name: ordered[name] for name in ("is_continuation", "n_events")}
+    rows = pa.table({name: columns[name] for name in schema.STATEMENTS.names})
+    write_part(layout.statements / "part-000000.parquet", rows, schema.STATEMENTS)
+
+
+def _add_up_messages(layout: Layout) -> pa.Table:
+    """Add up the messages of all parts (columns: _MESSAGES); a continuation is one in all of its lines."""
+    counted = _MESSAGES.empty_table()
+    total = 0
+    for parts in _read_some(layout.text / "lines", _MESSAGES.names):
+        sums = pa.concat_tables([counted, *parts]).group_by("message")
+        counted = sums.aggregate([("is_continuation", "all"), ("n_events", "sum"), ("first_seen", "min")])
+        counted = counted.rename_columns(_MESSAGES.names)
+        # Asked again and again, so that masks which do nothing never pile up a whole tree's messages here.
+        total = int(pc.sum(counted["n_events"]).as_py() or 0)
+        check_masks(counted.num_rows, total, counted["message"][:1000].to_pylist())
+    logger.info("%d lines, %d distinct after masking", total, counted.num_rows)
+    return counted
+
+
+def _read_some(folder: Path, columns: Sequence[str]) -> Iterator[list[pa.Table]]:
+    """Read a table's parts, as many at once as have about _ROWS_AT_ONCE rows."""
+    parts: list[pa.Table] = []
+    for path in part_paths(folder):
+        parts.append(read_part(path, columns))
+        if sum(part.num_rows for part in parts) >= _ROWS_AT_ONCE:
+            yield parts
+            parts = []
+    if parts:
+        yield parts
