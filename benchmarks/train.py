@@ -130,7 +130,7 @@ def logs(folder: Path, workers: int, quick: bool) -> None:
 
 
 def make_table(
-    root: Path, rows: int, width: int, bags: tuple[str, ...] = schema.BAG_COLUMNS, words: int = 300,
+    root: Path, rows: int, width: int, bags: tuple[str, ...] = tuple(schema.MAIN.values()), words: int = 300,
     part_rows: int = 5_000,
 ) -> None:  # fmt: skip
     """Write an enhanced table with made-up ``bags``, and the markers that say that it is loaded and enhanced."""
@@ -138,12 +138,17 @@ def make_table(
     tokens = pa.array([f"w{number:05d}" for number in range(width)])
     for index, start in enumerate(range(0, rows, part_rows)):
         table = _made_part(rng, range(start, min(start + part_rows, rows)), tokens, words)
-        for name in set(schema.BAG_COLUMNS) - set(bags):
+        for name in {*schema.MAIN.values(), schema.STATEMENTS_BAG} - set(bags):
             empty = pa.array([[]] * table.num_rows, schema.BAG)
             table = table.set_column(table.schema.get_field_index(name), schema.ENHANCED.field(name), empty)
         write_part(layout.enhanced / part_name(index), table, schema.ENHANCED)
         write_part(layout.sequences / part_name(index), table, schema.SEQUENCES)
-    for folder, kind in ((layout.templates, schema.TEMPLATES), (layout.vocabulary, schema.VOCABULARY)):
+    made = (
+        (layout.templates, schema.TEMPLATES),
+        (layout.statements, schema.STATEMENTS),
+        (layout.vocabulary, schema.VOCABULARY),
+    )
+    for folder, kind in made:
         write_part(folder / part_name(0), kind.empty_table(), kind)
     Templates((), (), {}).save(layout.template_state)
     write_json(
@@ -173,7 +178,7 @@ def _made_part(rng: np.random.Generator, numbers: range, tokens: pa.Array, words
     columns: dict[str, object] = {name: rng.integers(1, 1_000, len(numbers)) for name in schema.NUMERIC}
     columns |= {name: pa.nulls(len(numbers), schema.ENHANCED.field(name).type)
                 for name in ("start_time", "end_time", "first_exception", "errors_by_logger")}  # fmt: skip
-    columns |= {name: bag for name in schema.BAG_COLUMNS} | {
+    columns |= {name: bag for name in (*schema.MAIN.values(), schema.STATEMENTS_BAG)} | {
         "seq_id": [f"{r}__{c}__{n:07d}" for r, c, n in zip(run, case, numbers, strict=True)],
         "run": run, "test_case": case, "service": [("token", "user")[number % 2] for number in numbers],
         "normal": ~anomaly, "anomaly": anomaly,

@@ -14,7 +14,7 @@ import click
 from lo2dask.cli.main import all_commands
 from lo2dask.cli.options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
 from lo2dask.features.glossary import COLUMNS
-from lo2dask.schema import ENHANCED_BOTH, NUMERIC, REPRESENTATIONS
+from lo2dask.schema import NUMERIC, REPRESENTATIONS, TokenKinds
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN = "<!-- reference: begin (made by scripts/make_reference.py) -->"
@@ -37,7 +37,7 @@ def reference() -> str:
 def features() -> str:
     """Write the columns of the enhanced table: unit, meaning, and which option a model reads it by."""
     lines = ["| column | unit | meaning | read by models |", "| --- | --- | --- | --- |"]
-    for name in ENHANCED_BOTH.names:
+    for name in TokenKinds.of("both").enhanced().names:
         option = (
             "`--if-item`"
             if name in REPRESENTATIONS.values()

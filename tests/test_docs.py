@@ -15,7 +15,7 @@ import yaml
 from lo2dask.cli.main import all_commands
 from lo2dask.cli.options import OptionsCommand, flags
 from lo2dask.features.glossary import COLUMNS
-from lo2dask.schema import ENHANCED_BOTH, NUMERIC, REPRESENTATIONS
+from lo2dask.schema import NUMERIC, REPRESENTATIONS, TokenKinds
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "ANLEITUNG.md", "cluster/README.md")
@@ -62,7 +62,7 @@ def test_a_stale_reference_would_be_seen(maker: ModuleType) -> None:
 
 
 def test_every_feature_is_documented_with_unit_and_meaning() -> None:
-    assert list(COLUMNS) == ENHANCED_BOTH.names
+    assert list(COLUMNS) == TokenKinds.of("both").enhanced().names
     for name, column in COLUMNS.items():
         assert column.meaning, name
         assert column.unit or name not in (*NUMERIC, *REPRESENTATIONS.values()), name

@@ -129,6 +129,9 @@ def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
 def _with_lines(tables: list[pa.Table]) -> pa.Table:
     """Join the event rows of a sequence, with a further column ``line``: the raw lines."""
     events = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    # In the order of their first lines, wherever the dictionary comes from.
+    messages = events["m_message"].cast(pa.string()).dictionary_encode()
+    events = events.set_column(events.schema.get_field_index("m_message"), "m_message", messages)
     return events.append_column("line", raw_line(events))
 
 

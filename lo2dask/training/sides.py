@@ -8,10 +8,17 @@ from lo2dask.tables.parts import part_paths
 
 
 def link_tables(layout: Layout, folder: Path) -> Layout:
-    """Return ``folder`` the tables, templates and markers of ``layout``, and nothing else."""
+    """Link the tables, templates and markers of ``layout``, and nothing else, into ``folder``; return its layout."""
     side = Layout(folder)
     linked = [layout.template_state, *(layout.marker(stage) for stage in ("load", "text", "enhance"))]
-    for table in (layout.enhanced, layout.sequences, layout.templates, layout.vocabulary, layout.startup):
+    for table in (
+        layout.enhanced,
+        layout.sequences,
+        layout.templates,
+        layout.statements,
+        layout.vocabulary,
+        layout.startup,
+    ):
         linked += part_paths(table)
     for path in linked:
         target = side.root / path.relative_to(layout.root)

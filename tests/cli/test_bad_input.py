@@ -91,7 +91,7 @@ def test_an_unknown_model(refused: Callable[..., str], loaded: Path) -> None:
     ("arguments", "known"),
     [
         (["--models", "lr_bigrams"], "words_raw, trigrams_raw, numeric"),
-        (["--if-item", "e_bigrams"], "e_words, e_trigrams, e_event_drain_id"),
+        (["--if-item", "e_bigrams"], "e_words, e_trigrams, e_templates"),
         (["--if-numeric", "seq_length"], "seq_len"),
     ],
 )

@@ -19,7 +19,7 @@ def test_equals_the_predecessor(sample_root: Path, tmp_path: Path, expected: str
         reference = {row["seq_id"]: row for row in csv.DictReader(file)}
     out = load_tree(sample_root / "v1", tmp_path, trim_init_lines=trim, continuation_lines="drop", tokens="raw")
     table = table_of(out / "lo2_sequences_enhanced.parquet")
-    lengths = {name: pc.list_value_length(table[name]).to_pylist() for name in schema.BAG_COLUMNS}
+    lengths = {name: pc.list_value_length(table[name]).to_pylist() for name in tuple(schema.MAIN.values())}
     assert len(reference) == table.num_rows == 49
     for place, row in enumerate(table.to_pylist()):
         wanted = reference[row["seq_id"]]
