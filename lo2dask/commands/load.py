@@ -22,7 +22,7 @@ from lo2dask.ingest.plan import LoadPlan, make_plan, open_output
 from lo2dask.ingest.text import EnhanceKey, mark_text
 from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
-from lo2dask.sizing.spill import load_spill_bytes
+from lo2dask.sizing.needs import load_needs
 from lo2dask.sizing.timings import note
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.storage import flush_all, read_json, write_json
@@ -93,7 +93,7 @@ def read_tree(options: LoadOptions, key: EnhanceKey | None, session: Session) ->
         layout.root, LinePolicy.from_options(options), options.save_events,
         fingerprint([options.fingerprint("load"), key.text if key else ""]), text, options.init_lines_to_skip,
     )  # fmt: skip
-    records = _load_batches(plan, job, session, load_spill_bytes(options, plan.bytes))
+    records = _load_batches(plan, job, session, load_needs(options, plan.bytes, plan.files, workers=1).spill)
     _finish(layout, plan, records, options)
     if key:
         mark_text(layout, key)

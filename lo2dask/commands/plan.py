@@ -95,7 +95,7 @@ def _kept(session: Session) -> Any:
 def _disk(layout: Layout) -> dict[str, int]:
     """Add up what lies on disk: events, what else grows with the raw bytes, and what grows with the sequences."""
     events = tree_bytes(layout.events)
-    by_bytes = [layout.text, layout.enhanced, layout.templates, layout.vocabulary]
+    by_bytes = [layout.text, layout.enhanced, layout.templates, layout.statements, layout.vocabulary]
     tables = sum(tree_bytes(folder) for folder in by_bytes)
     every = tree_bytes(layout.root)
     return {"events": events, "tables": tables, "sequence": every - events - tables}

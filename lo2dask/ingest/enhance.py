@@ -17,7 +17,7 @@ from lo2dask.ingest.mining import match, mine
 from lo2dask.ingest.plan import clear_leftovers
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint, resolve_token_kinds, run_text_pass, text_is_current
 from lo2dask.options import TrainOptions
-from lo2dask.sizing.spill import loaded_spill_bytes
+from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note
 from lo2dask.storage import flush_all, list_paths, read_json, remove_tree, write_json
 from lo2dask.tables.layout import Layout

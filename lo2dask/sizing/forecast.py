@@ -27,6 +27,10 @@ from lo2dask.schema import TokenKinds
 TRAIN_SHARED, EXPLAIN_SHARED = 0.5, 0.9
 # Plots, lists and bundles of the default models, however small the tree.
 OUTPUT_FIXED = 3_500_000
+# Bytes that a load without enhancement writes per log: manifest, record, start-up words, a row of the sequence table.
+LOADED_SEQUENCE = 2_500
+# Bytes written per raw byte for bags of raw tokens, most of which are identifiers that occur once.
+RAW_TABLES = 0.25
 
 # Bytes of scratch that counting tokens takes per raw byte at batches of SPILL_BATCH, and the power by which they grow
 # in smaller ones, whose parts each spill the tokens that they share. Measured on 500 MB at the published file sizes in
@@ -82,7 +86,7 @@ STORED = Rates(
     explain_fixed=8.0,
     explain_sequence=0.020,
     sequences=1.08e-6,
-    events=0.096,
+    events=0.048,
     tables=0.0102,
     sequence=3_300,
     scratch=18_000,
@@ -94,7 +98,10 @@ STORED = Rates(
 
 @dataclass(frozen=True)
 class Wanted:
-    """A size to forecast: ``bytes`` raw, ``workers``, ``batch`` raw bytes, ``budget`` bytes of one fit."""
+    """A size to forecast: ``bytes`` raw, ``workers``, ``batch`` raw bytes, ``budget`` bytes of one fit.
+
+    ``sequences`` 0 = as many as the rates say; ``kinds`` of tokens that enhancement counts, None = it is left out.
+    """
 
     bytes: int
     workers: int
@@ -102,6 +109,8 @@ class Wanted:
     budget: int
     save_events: bool = False
     models: int = 5
+    sequences: int = 0
+    kinds: TokenKinds | None = TokenKinds(masked=True, raw=False)
 
 
 @dataclass(frozen=True)
@@ -115,9 +124,11 @@ class Forecast:
     sequences: int
     seconds: dict[str, float]
     load_memory: int
+    load_worker_memory: int
     train_memory: int
     worker_memory: int
     output: int
+    load_output: int
     scratch: int
     spill: int
 
@@ -130,7 +141,7 @@ class Forecast:
 def forecast(rates: Rates, wanted: Wanted) -> Forecast:
     """Say what a size would need."""
     batches = max(1, math.ceil(wanted.bytes / wanted.batch))
-    sequences = round(wanted.bytes * rates.sequences)
+    sequences = wanted.sequences or round(wanted.bytes * rates.sequences)
     workers = min(wanted.workers, batches)
     loading = rates.worker + rates.block * min(wanted.batch, wanted.bytes, BLOCK_BYTES)
     fitting = rates.worker + wanted.budget
@@ -140,7 +151,9 @@ def forecast(rates: Rates, wanted: Wanted) -> Forecast:
         "train": rates.train_fixed + sequences * _shared(rates.train_sequence, TRAIN_SHARED, rates, workers),
         "explain": rates.explain_fixed + sequences * _shared(rates.explain_sequence, EXPLAIN_SHARED, rates, workers),
     }
-    share = rates.tables + rates.events * wanted.save_events
+    share = rates.tables * (wanted.kinds is not None) + rates.events * wanted.save_events
+    share += RAW_TABLES * (wanted.kinds is not None and wanted.kinds.raw)
+    spill = spill_bytes(wanted.bytes, wanted.batch, wanted.kinds) if wanted.kinds else 0
     return Forecast(
         source=rates.source,
         bytes=wanted.bytes,
@@ -149,11 +162,14 @@ def forecast(rates: Rates, wanted: Wanted) -> Forecast:
         sequences=sequences,
         seconds=seconds,
         load_memory=round(rates.client + workers * loading),
+        load_worker_memory=round(loading),
         train_memory=round(rates.client + workers * rates.worker + min(workers, wanted.models) * wanted.budget),
         worker_memory=round(max(loading, fitting)),
         output=round(OUTPUT_FIXED + wanted.bytes * share + sequences * rates.sequence),
+        # What the text pass has counted lies next to the tables until it is spilled.
+        load_output=round(wanted.bytes * share + sequences * LOADED_SEQUENCE) + spill,
         scratch=round(sequences * rates.scratch),
-        spill=spill_bytes(wanted.bytes, wanted.batch, TokenKinds.of("masked")),
+        spill=spill,
     )
 
 

@@ -18,7 +18,7 @@ from lo2dask.models import bundle, registry
 from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
-from lo2dask.sizing.spill import loaded_spill_bytes
+from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note, tree_bytes
 from lo2dask.storage import read_json, remove_tree, write_json
 from lo2dask.tables.layout import Layout

@@ -19,7 +19,7 @@ from lo2dask.ingest import batch
 from lo2dask.options import ExplainOptions, GridOptions, LoadOptions, RunOptions, ScoreOptions, VerifyOptions
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.forecast import spill_bytes
-from lo2dask.sizing.spill import load_spill_bytes
+from lo2dask.sizing.needs import load_needs
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.vocabulary import merging, spilled
@@ -199,7 +199,7 @@ def test_what_tables_do_not_have_is_one_line_with_the_mend(
 
 def test_a_spill_of_both_needs_the_room_of_both(raw: Path) -> None:
     size, part = 1 << 30, 64_000_000
-    both = load_spill_bytes(LoadOptions(root=raw, tokens="both"), size)
+    both = load_needs(LoadOptions(root=raw, tokens="both"), size, 1, 1).spill
     assert both == pytest.approx(sum(spill_bytes(size, part, TokenKinds.of(kind)) for kind in ("masked", "raw")), abs=2)
 
 
