@@ -73,7 +73,7 @@ def sample_of(rows: sparse.csr_matrix, hashes: Hashes, ids: npt.NDArray[np.objec
 
 
 def guard(width: int, rows: int, feature_threshold: int, cell_threshold: int) -> str:
-    """Say which of the user's thresholds forbids SHAP, and what to raise; empty when none does (0 = off)."""
+    """Return which of the user's thresholds forbids SHAP, and what to raise; empty when none does (0 = off)."""
     if feature_threshold and width > feature_threshold:
         return (
             f"SHAP left out: the model has {width} features, more than --shap-feature-threshold {feature_threshold}.\n"

@@ -21,7 +21,7 @@ from lo2dask.options import TrainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training import train as stage
-from lo2dask.training.scoring import bundle_parts, score_part_rows
+from lo2dask.training.scoring import list_fitted, score_part_rows
 from lo2dask.training.train import train_models as train
 from tests.trees import SERVICES, load_tree, make_tree, table_of, train_root
 
@@ -162,7 +162,7 @@ def test_saved_models_load_and_score_the_same(one, tmp_path):
             shutil.copy(path, tmp_path)
         content = bundle.load(tmp_path / kept.name)
         assert spec(key).representation == content["spec"]["representation"] if key != "if" else True
-        models = list(bundle_parts(content))
+        models = list(list_fitted(content))
         scores, labels = score_part_rows(part, stage.registry.from_plain(content["spec"]), models, 7)
         predictions = read_part(part_paths(layout.predictions / key)[0])
         assert np.array_equal(scores, predictions["score"].to_numpy()), key
