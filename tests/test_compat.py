@@ -24,7 +24,7 @@ def test_scikit_learn_scales_a_forests_score_by_the_mean_depth_of_a_random_tree(
 
 def test_shap_shows_the_nodes_of_a_tree_and_explains_by_the_columns_that_they_are_given(explainer):
     features = compat.tree_features(explainer)
-    assert features.tolist() == [[0, -1, -1]] or set(features.ravel().tolist()) == {0, -2}
+    assert (features.tolist()[0][0], features.max(), features.min() < 0) == (0, 0, True)
     assert compat.tree_values(explainer).shape == (*features.shape, compat.count_tree_outputs(explainer))
     rows = np.array([[0.0, 1.0, 0.0]])
     before = explainer.shap_values(rows, check_additivity=False)

@@ -37,6 +37,7 @@ from lo2dask.explanation.tasks import (
     sum_background,
     survey,
 )
+from lo2dask.models.spec import LINEAR
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.sizing.timings import note
 from lo2dask.storage import read_json, remove_tree, replacing, write_json, write_text
@@ -200,7 +201,7 @@ def _shap(
 
 def _explain_unit(unit: _Unit, session: Session) -> Explained:
     subject, found = unit.subject, unit.found
-    mean = _mean(unit, found.background.cut(), session) if subject.kind == "linear" else None
+    mean = _mean(unit, found.background.cut(), session) if subject.kind == LINEAR else None
     job = ShapJob(found.shap.cut(), found.plot.cut(), mean)
     pieces = session.map(explain_parts, unit.groups, f"{subject.label}: SHAP", subject=subject, job=job)
     piece = functools.reduce(ShapPiece.merge, pieces)

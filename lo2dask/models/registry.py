@@ -13,7 +13,7 @@ from typing import Any
 from lo2dask.errors import InputError
 from lo2dask.models import estimators, merged
 from lo2dask.models.columns import read_columns
-from lo2dask.models.spec import Behaviour, ModelSpec, VectorizerSpec
+from lo2dask.models.spec import LINEAR, TREE, Behaviour, ModelSpec, VectorizerSpec
 from lo2dask.options import ForestOptions
 from lo2dask.schema import NUMERIC, REPRESENTATIONS
 
@@ -47,7 +47,7 @@ _ALGORITHMS = {
             supervised=True,
             params={"max_iter": 4000, "tol": 3e-4},
             threshold=0.5,
-            explainer="linear",
+            explainer=LINEAR,
         ),
         _algorithm(
             "dt",
@@ -57,7 +57,7 @@ _ALGORITHMS = {
             vectorizer=_RARE,
             params={**_LEAVES, "max_depth": 8, "max_leaf_nodes": 256},
             threshold=0.5,
-            explainer="tree",
+            explainer=TREE,
         ),
         _algorithm(
             "lsvm",
@@ -66,7 +66,7 @@ _ALGORITHMS = {
             supervised=True,
             params={"penalty": "l1", "tol": 0.1, "dual": False},
             threshold=0.0,
-            explainer="linear",
+            explainer=LINEAR,
         ),
         _algorithm(
             "rf",
@@ -76,7 +76,7 @@ _ALGORITHMS = {
             vectorizer=_RARE,
             params={**_LEAVES, "n_estimators": 150, "max_depth": 12, "max_samples": 0.8},
             threshold=0.5,
-            explainer="tree",
+            explainer=TREE,
         ),
         _algorithm(
             "xgb",
@@ -96,7 +96,7 @@ _ALGORITHMS = {
                 "early_stopping_rounds": 30,
             },
             threshold=0.5,
-            explainer="tree",
+            explainer=TREE,
         ),
         _algorithm(
             "lof",
@@ -129,7 +129,7 @@ _ALGORITHMS = {
             normal_only=True,
             params={"n_estimators": 200, "max_samples": "auto"},
             contamination=0.1,
-            explainer="tree",
+            explainer=TREE,
         ),
     )
 }

@@ -19,6 +19,8 @@ UNEXPLAINED = (
     "TreeExplainer reads decision trees, random forests, XGBoost and Isolation Forest, LinearExplainer logistic "
     "regression and linear SVM."
 )
+# Explainers that a specification can name.
+LINEAR, TREE = "linear", "tree"
 Scoring = Mapping[str, Any]
 Statistics = dict[str, Any]
 State = dict[str, Any]
@@ -138,7 +140,7 @@ class ModelSpec:
 
     A row is labelled an anomaly when its score is above ``threshold``; where that is None the fit finds it: for a model
     with ``contamination`` as that quantile of the training scores, else by ``behaviour.threshold``. A supervised model
-    needs rows of both classes. ``explainer`` is linear, tree or None.
+    needs rows of both classes. ``explainer`` is :data:`LINEAR`, :data:`TREE` or None.
     """
 
     key: str
@@ -157,7 +159,9 @@ class ModelSpec:
     always_explained: bool = False
 
     def __post_init__(self) -> None:
-        """Make the parameters read-only."""
+        """Make the parameters read-only, and refuse an explainer that there is not."""
+        if self.explainer not in (None, LINEAR, TREE):
+            raise ValueError(f"{self.key}: there is no explainer {self.explainer!r}; there are {LINEAR} and {TREE}")
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
     def __reduce__(self) -> tuple[Any, ...]:

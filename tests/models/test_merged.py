@@ -3,6 +3,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from scipy.spatial.distance import jensenshannon
 
@@ -126,3 +128,33 @@ def test_no_normal_row_at_all_is_told_by_the_state():
     empty = _rows(np.zeros((0, 4)))
     for algorithm in ("rarity", "oov", "drift"):
         assert fit_merged(registry.spec(f"{algorithm}_words"), empty, 1)["rows"] == 0
+
+
+NAMES = st.sampled_from(["token", "user", "code"])
+SUMS = st.integers(0, 2**50).map(int)
+STATISTICS = st.fixed_dictionaries(
+    {"rows": SUMS, "sums": st.dictionaries(NAMES, SUMS), "max": st.dictionaries(NAMES.map("max {}".format), SUMS)}
+)
+
+
+@given(STATISTICS, STATISTICS, STATISTICS)
+def test_merging_is_associative_and_commutative_adds_sums_and_keeps_the_largest(a, b, c):
+    left = merged.merge(merged.merge(a, b), c)
+    assert left == merged.merge(a, merged.merge(b, c)) == merged.merge(c, merged.merge(b, a))
+    assert left["rows"] == a["rows"] + b["rows"] + c["rows"]
+    for name, value in left["sums"].items():
+        assert value == sum(part["sums"].get(name, 0) for part in (a, b, c))
+    for name, value in left["max"].items():
+        assert value == max(part["max"][name] for part in (a, b, c) if name in part["max"])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=2, max_size=12), st.integers(2, 5))
+def test_any_counts_give_finite_scores_that_do_not_depend_on_parts(counts, parts):
+    rows = _rows(np.array(counts), distinct=[sum(row) % 2 for row in counts])
+    for spec in (RARITY, OOV, DRIFT):
+        one, many = (fit_merged(spec, rows, n) for n in (1, min(parts, len(counts))))
+        scores = score.score(spec, one, {}, rows)
+        assert np.isfinite(scores).all()
+        assert (scores >= 0).all()
+        assert np.array_equal(scores, score.score(spec, many, {}, rows, batch=3))

@@ -1,4 +1,4 @@
-"""Every entry of the registry keeps one contract, so does every general <algorithm>_<representation>, and a toy."""
+"""Every entry of the registry, every general <algorithm>_<representation> and two toys keep one contract."""
 
 import ast
 import functools
@@ -11,50 +11,17 @@ import pytest
 import lo2dask
 from lo2dask.errors import InputError
 from lo2dask.models import bundle, registry, score
-from lo2dask.models.rows import Rows
-from lo2dask.models.spec import Behaviour, Cost, ModelSpec
+from lo2dask.models.spec import Behaviour, Cost
 
 from .conftest import fit_entry, make, spec_of, test_rows
+from .toys import MERGED_TOY, TOY, score_toy, train_toy
 
-
-def train_toy(spec, matrix, y, setup):
-    """Find the mean of the normal rows, each feature with a weight drawn by the seed."""
-    weights = np.random.default_rng(setup.seed).uniform(0.5, 1.5, matrix.shape[1])
-    model = {"mean": np.asarray(matrix.mean(axis=0)).ravel(), "weights": weights}
-    distances = score_toy(model, {}, Rows(matrix))
-    return model | {"widest": float(distances.max())}, (f"{matrix.shape[0]} rows",)
-
-
-def score_toy(model, scoring, rows):
-    # Each row by itself: a product of matrices adds up otherwise in a batch of another size.
-    return (np.abs(rows.matrix.toarray() - model["mean"]) * model["weights"]).sum(axis=1)
-
-
-def widest(model):
-    return model["widest"]
-
-
-TOY = ModelSpec(
-    key="toy",
-    algorithm="toy",
-    representation="words",
-    estimator="toy",
-    behaviour=Behaviour(
-        cost=Cost(cell=8, row=64, dense=1, fixed=0),
-        seed_parameter=None,
-        threads_parameter=None,
-        train=train_toy,
-        score=score_toy,
-        threshold=widest,
-    ),
-    normal_only=True,
-)
-CONTRACT = [*registry.names(), registry.FOREST, "drift_words", "toy_words"]
+CONTRACT = [*registry.names(), registry.FOREST, "drift_words", "toy_words", "merged_toy_words"]
 
 
 @pytest.fixture(autouse=True)
 def toy():
-    with registry.register(TOY):
+    with registry.register(TOY), registry.register(MERGED_TOY):
         yield
 
 
