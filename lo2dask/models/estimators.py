@@ -187,7 +187,7 @@ LOGISTIC = Behaviour(
     train=train_estimator,
     score=score_probability,
 )
-TREE = Behaviour(
+DECISION_TREE = Behaviour(
     cost=Cost(cell=40, row=256, dense=2, fixed=0),
     seed_parameter="random_state",
     threads_parameter=None,

@@ -12,7 +12,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.models import estimators, merged
-from lo2dask.models.columns import read_columns
+from lo2dask.models.columns import read_columns, read_max_samples
 from lo2dask.models.spec import LINEAR, TREE, Behaviour, ModelSpec, VectorizerSpec
 from lo2dask.options import ForestOptions
 from lo2dask.schema import NUMERIC, REPRESENTATIONS
@@ -25,7 +25,6 @@ _LEAVES = {"min_samples_leaf": 10, "min_samples_split": 20, "max_features": 0.3}
 _RARE = VectorizerSpec(min_df=5, max_features=40_000)
 # A word that all normals share is not unknown: the full vocabulary of the normal sequences, and counts.
 _FULL = VectorizerSpec(binary=False, min_df=1, max_df=1.0, max_features=None, normal_only=True)
-_HERE = "lo2dask.models.merged."
 
 
 def _algorithm(name: str, estimator: str, behaviour: Behaviour, **rest: Any) -> ModelSpec:
@@ -33,7 +32,7 @@ def _algorithm(name: str, estimator: str, behaviour: Behaviour, **rest: Any) -> 
 
 
 def _merged(name: str, behaviour: Behaviour, threshold: float) -> ModelSpec:
-    estimator = f"{_HERE}score_{name}"
+    estimator = f"lo2dask.models.merged.score_{name}"
     return _algorithm(name, estimator, behaviour, normal_only=True, vectorizer=_FULL, threshold=threshold)
 
 
@@ -52,7 +51,7 @@ _ALGORITHMS = {
         _algorithm(
             "dt",
             "sklearn.tree.DecisionTreeClassifier",
-            estimators.TREE,
+            estimators.DECISION_TREE,
             supervised=True,
             vectorizer=_RARE,
             params={**_LEAVES, "max_depth": 8, "max_leaf_nodes": 256},
@@ -113,11 +112,7 @@ _ALGORITHMS = {
             threshold=0.0,
         ),
         _algorithm(
-            "oneclass_svm",
-            "sklearn.svm.OneClassSVM",
-            estimators.ONE_CLASS_SVM,
-            normal_only=True,
-            params={"nu": 0.1},
+            "oneclass_svm", "sklearn.svm.OneClassSVM", estimators.ONE_CLASS_SVM, normal_only=True, params={"nu": 0.1}
         ),
         _merged("rarity", merged.RARITY, 250.0),
         _merged("oov", merged.OOV, 1.0),
@@ -265,7 +260,7 @@ def forest_spec(options: ForestOptions) -> ModelSpec:
         key=FOREST,
         representation=representation,
         numeric=tuple(dict.fromkeys([*first, *options.if_numeric])),
-        params={"n_estimators": options.if_n_estimators, "max_samples": _max_samples(options.if_max_samples)},
+        params={"n_estimators": options.if_n_estimators, "max_samples": read_max_samples(options.if_max_samples)},
         contamination=options.if_contamination,
     )
 
@@ -273,20 +268,6 @@ def forest_spec(options: ForestOptions) -> ModelSpec:
 def _join_merged() -> str:
     *most, last = [name for name, entry in _ALGORITHMS.items() if entry.is_merged]
     return f"{', '.join(most)} and {last}"
-
-
-def _max_samples(text: str) -> str | int | float:
-    if text == "auto":
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if 0 < value <= 1 and ("." in text or "e" in text.lower()):
-        return value
-    if value >= 1 and value == int(value):
-        return int(value)
-    raise InputError(f"--if-max-samples: {text!r} is no number of rows; give auto, a count (256) or a share (0.5)")
 
 
 def length_baseline() -> ModelSpec:

@@ -102,7 +102,7 @@ def choose_columns(
     spilled: tuple[Spill, list[list[int]]],
     session: Session,
 ) -> dict[str, ChosenColumns]:
-    """Reduce the spilled counts to vocabularies and write each matrix' columns; give them by name."""
+    """Reduce the spilled counts to vocabularies and write each matrix' columns; return them by name."""
     wanted = {key.name: key for key in keys}
     tokens = list(dict.fromkeys(token for key in wanted.values() for token in key.tokens))
     vocabularies = [Counted(token.counted, token.limits, counts[token.rows.name].total) for token in tokens]
