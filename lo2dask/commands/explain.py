@@ -13,7 +13,7 @@ import numpy as np
 from lo2dask.execute.session import Session, using
 from lo2dask.explanation.artefacts import nn_mapping_csv, not_fitted_note, skip_note
 from lo2dask.explanation.background import Background
-from lo2dask.explanation.draw import Cut
+from lo2dask.explanation.draw import RowCut
 from lo2dask.explanation.evidence_search import EvidenceTarget, add_evidence
 from lo2dask.explanation.evidence_text import story
 from lo2dask.explanation.lists import Outcome, false_negatives_text, false_positives_text
@@ -25,7 +25,7 @@ from lo2dask.explanation.stale import remove_stale
 from lo2dask.explanation.subjects import Described, choose_subjects
 from lo2dask.explanation.tasks import (
     FlaggedRows,
-    Limits,
+    RowLimits,
     ShapJob,
     ShapPiece,
     Survey,
@@ -37,6 +37,7 @@ from lo2dask.explanation.tasks import (
     sum_background,
     survey,
 )
+from lo2dask.models.spec import LINEAR
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.sizing.timings import note
 from lo2dask.storage import read_json, remove_tree, replacing, write_json, write_text
@@ -150,7 +151,7 @@ def _add_evidence(described: Sequence[Described], session: Session) -> None:
         nearest = replace(entry.first, service="").scratch("nearest.json")
         mapped = nearest if read_json(_marker(entry.first))["summary"]["neighbours"] is not None else None
         for subject in entry.subjects:
-            targets.append(EvidenceTarget(subject, entry.kinds, subject.scratch("normals.json"), mapped))
+            targets.append(EvidenceTarget(subject, entry.spec.bags, subject.scratch("normals.json"), mapped))
     if targets:
         add_evidence(targets, session)
     for entry in todo:
@@ -168,7 +169,7 @@ def _marker(subject: Subject) -> Path:
 
 
 def _survey(subject: Subject, options: ExplainOptions, session: Session) -> _Unit:
-    limits = Limits(options.shap_background, options.shap_sample, options.nn_top_k, options.nn_normal_sample)
+    limits = RowLimits(options.shap_background, options.shap_sample, options.nn_top_k, options.nn_normal_sample)
     groups = group_parts(subject)
     found = session.map(survey, groups, f"{subject.label}: survey", subject=subject, limits=limits)
     return _Unit(subject, groups, functools.reduce(Survey.merge, found))
@@ -183,7 +184,7 @@ def _shap(
     refusal = guard(entry.features, rows, options.shap_feature_threshold, options.shap_cell_threshold)
     note = not_fitted_note(entry.first.key, entry.unfitted) if entry.unfitted else refusal
     if entry.first.kind is None and not entry.unfitted:
-        note = skip_note(entry.first.key, entry.algorithm)
+        note = skip_note(entry.first.key, entry.spec.algorithm, entry.spec.behaviour.unexplained)
     if note:
         for unit in units:
             session.map(list_flagged, unit.groups, f"{unit.subject.label}: flagged", subject=unit.subject)
@@ -200,14 +201,14 @@ def _shap(
 
 def _explain_unit(unit: _Unit, session: Session) -> Explained:
     subject, found = unit.subject, unit.found
-    mean = _mean(unit, found.background.cut(), session) if subject.kind == "linear" else None
+    mean = _mean(unit, found.background.cut(), session) if subject.kind == LINEAR else None
     job = ShapJob(found.shap.cut(), found.plot.cut(), mean)
     pieces = session.map(explain_parts, unit.groups, f"{subject.label}: SHAP", subject=subject, job=job)
     piece = functools.reduce(ShapPiece.merge, pieces)
     return Explained(subject, piece, mean, _save_rows(subject.scratch("sample.npz"), piece.sample))
 
 
-def _mean(unit: _Unit, cut: Cut | None, session: Session) -> Path:
+def _mean(unit: _Unit, cut: RowCut | None, session: Session) -> Path:
     """Write the mean background row of a linear model."""
     label = f"{unit.subject.label}: background"
     sums = session.map(sum_background, unit.groups, label, subject=unit.subject, cut=cut)

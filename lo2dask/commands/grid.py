@@ -169,7 +169,7 @@ def _train(training: TrainOptions, layout: Layout, session: Session) -> dict[str
     measures = {key: read_json(metrics_folder(own) / f"{key}.json") for key in own.models}
     remove_tree(folder)
     line = next(iter(measures.values()))["leakage"]["holdout"]
-    baseline = _cell(ALL, "lr", LENGTH, line)
+    baseline = _cell(ALL, registry.length_baseline().algorithm, LENGTH, line)
     return {key: _model_cells(key, found) for key, found in measures.items()} | {LENGTH: [baseline]}
 
 

@@ -26,7 +26,7 @@ from lo2dask.reporting.markdown import render_markdown
 from lo2dask.storage import list_paths, read_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts, read_rows
-from lo2dask.training.units import FOREST
+from lo2dask.training.units import measures_path
 
 logger = logging.getLogger(__name__)
 
@@ -183,8 +183,7 @@ def _coverage(layout: Layout) -> Coverage | None:
 
 def _model(layout: Layout, key: str) -> ModelReport:
     files = Artefacts(layout.explainability, key)
-    name = "if_metrics" if key == FOREST else key
-    measures = read_json(layout.measures / f"{name}.json") or read_json(files.metrics) or {}
+    measures = read_json(measures_path(layout.measures, key)) or read_json(files.metrics) or {}
     columns = ["test_case", "service", "anomaly", "pred_ano", "score", "split"]
     table = pa.concat_tables([read_part(path, columns) for path in part_paths(layout.predictions / key)])
     side, over = _side(table)

@@ -29,7 +29,7 @@ from lo2dask.storage import copy_file, read_json, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
 from lo2dask.training.bundles import unfitted_reasons
-from lo2dask.training.measures import Rows
+from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import Target, read_scores, score_all, write_predictions
 
 logger = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ def _without_labels(table: pa.Table, known: frozenset[str]) -> pa.Table:
 
 
 def _write_runs(work: Layout, content: Mapping[str, Any], target: Path, known: frozenset[str]) -> None:
-    rows, (scores, _) = Rows.read(work), read_scores(work, content["key"])
+    rows, (scores, _) = SequenceKeys.read(work), read_scores(work, content["key"])
     scored = ~np.isnan(scores)
     keep = pa.array(scored)
     table = RunRows(rows.run.filter(keep), rows.test_case.filter(keep), rows.service.filter(keep), scores[scored])

@@ -19,6 +19,7 @@ from lo2dask.ingest.metrics import METRICS_PREFIX, STAGE
 from lo2dask.ingest.text import table_has_raw_bags
 from lo2dask.memory import parse_bytes
 from lo2dask.models.bundle import hash_path
+from lo2dask.models.registry import FOREST
 from lo2dask.options import LoadOptions, VerifyOptions, fingerprint
 from lo2dask.sources.manifest import Batch, cut_batches
 from lo2dask.storage import list_paths, open_read, read_json
@@ -109,7 +110,7 @@ def _checks(options: VerifyOptions, layout: Layout, marker: dict[str, Any]) -> C
     as_loaded = first.get("options") == fingerprint([loading.fingerprint("load"), text.get("key", "")])
     trained = read_json(layout.marker("train")) or {"models": []}
     models = [(layout.predictions / line["key"]).relative_to(layout.root).as_posix() for line in trained["models"]]
-    if part_paths(layout.if_predictions) and any(line["key"] == "if" for line in trained["models"]):
+    if part_paths(layout.if_predictions) and any(line["key"] == FOREST for line in trained["models"]):
         models.append(layout.if_predictions.name)
     return Checks(
         layout.root, options.checksums, loading.save_events, loading.continuation_lines == "merge", as_loaded,

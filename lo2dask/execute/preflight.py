@@ -10,12 +10,11 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from distributed import Client, Worker, WorkerPlugin
-from distributed.core import Status
-from distributed.utils import sync
 
+from lo2dask.compat import call_in_loop, retire_worker
 from lo2dask.errors import InputError
 from lo2dask.execute.probe import (
     NETWORK_FILE_SYSTEMS,
@@ -113,9 +112,8 @@ class Preflight(WorkerPlugin):
         lacking = self.lacking(found)
         if lacking:
             logger.error(_line(worker.address, found, lacking))
-            # In this state it is given no task. It cannot close before it has started, which waits for this.
-            worker.status = Status.closing_gracefully
-            worker.loop.add_callback(worker.close, nanny=True, reason=self.name)
+            # It cannot close before it has started, which waits for this.
+            retire_worker(worker, self.name)
 
     def lacking(self, found: Finding) -> list[str]:
         """List what a worker lacks, in words."""
@@ -147,7 +145,7 @@ def ask_all(client: Client, function: Any, *arguments: Any, timeout: float = ANS
         return await client.run(function, *arguments, on_error="return")
 
     try:
-        return dict(sync(cast(Any, client.loop), ask, callback_timeout=timeout))
+        return dict(call_in_loop(client, ask, timeout))
     except TimeoutError as error:
         raise InputError(f"a worker does not answer within {timeout:.0f} s; see `dask` logs of the workers") from error
 
@@ -160,7 +158,7 @@ def _release(client: Client) -> None:
 
     if client.status == "running":
         with contextlib.suppress(OSError):
-            sync(cast(Any, client.loop), release, callback_timeout=FAREWELL_TIMEOUT)
+            call_in_loop(client, release, FAREWELL_TIMEOUT)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 from distributed import Worker
 
+from lo2dask.compat import worker_memory_limit, worker_threads
+
 # A difference in one of these may change a figure, or fail at the first task.
 PACKAGES = (
     "lo2dask", "dask", "distributed", "cloudpickle", "msgpack", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn",
@@ -64,14 +66,14 @@ class Finding:
 def examine(request: Request, dask_worker: Worker) -> Finding:
     """Look around on a worker, and answer the client's token there."""
     scratch = Path(dask_worker.local_directory)
-    limit = getattr(dask_worker.memory_manager, "memory_limit", None) or psutil.virtual_memory().total
+    limit = worker_memory_limit(dask_worker) or psutil.virtual_memory().total
     return Finding(
         name=str(dask_worker.name),
         host=socket.gethostname(),
         python=platform.python_version(),
         packages=package_versions(),
         cores=len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1,
-        threads=dask_worker.state.nthreads,
+        threads=worker_threads(dask_worker),
         memory=int(limit),
         scratch=str(scratch),
         scratch_kind=file_system(scratch),

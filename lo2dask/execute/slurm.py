@@ -8,6 +8,7 @@ from typing import Any
 
 from distributed import Client
 
+from lo2dask.compat import count_cluster_workers, submit_jobs
 from lo2dask.errors import InputError
 from lo2dask.execute.clusterfile import SlurmFile, lifetime
 from lo2dask.execute.settings import settings_environ
@@ -34,7 +35,7 @@ def started(file: SlurmFile, folder: Path | None) -> Iterator[Client]:
             cluster = stack.enter_context(SLURMCluster(**arguments(file, security)))
             cluster.scale(jobs=file.workers)
             # Scaling goes on in the background, where a refusal would only be logged: wait for what sbatch says.
-            cluster.sync(cluster._correct_state)
+            submit_jobs(cluster)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(f"{file.path}: Slurm takes no job: {_reason(error)}") from error
         client = stack.enter_context(Client(cluster, security=security))
@@ -74,7 +75,7 @@ def arguments(file: SlurmFile, security: Any) -> dict[str, Any]:
 
 def _restore(cluster: Any, jobs: int) -> bool:
     """Submit jobs for workers that have left; return whether there was one."""
-    lost = len(cluster.workers) < jobs
+    lost = count_cluster_workers(cluster) < jobs
     if lost:
         cluster.scale(jobs=jobs)
     return lost

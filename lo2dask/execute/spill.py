@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lo2dask.compat import local_directory
 from lo2dask.errors import InputError
 from lo2dask.execute.clusterfile import is_loopback
 from lo2dask.execute.probe import file_system
@@ -72,5 +73,5 @@ def _scratch(session: Session) -> Path | None:
         # One that listens to other machines may have workers there.
         if not isinstance(cluster, LocalCluster) or not is_loopback(host):
             return None
-        scratch = Path(cluster.new_spec["options"]["local_directory"])
+        scratch = local_directory(cluster)
     return None if file_system(scratch) in _IN_MEMORY else scratch

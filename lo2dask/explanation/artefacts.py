@@ -15,7 +15,7 @@ NN_HEADER = ("anomalous_id", "normal_id", "similarity")
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Paths of one model's files in the explainability folder; ``model`` is its key, ``if`` for the forest."""
+    """Paths of one model's files in the explainability folder; ``model`` is its key."""
 
     folder: Path
     model: str
@@ -93,11 +93,10 @@ def top_features_text(model: str, meaning: str, rows: tuple[int, int], features:
     return "\n".join(lines) + "\n"
 
 
-def skip_note(model: str, algorithm: str) -> str:
+def skip_note(model: str, algorithm: str, reason: str) -> str:
     """Write why a model has no SHAP values, and what to do instead."""
     return (
-        f"SHAP left out: {model} ({algorithm}) has no explainer. TreeExplainer reads decision trees, random forests, "
-        "XGBoost and Isolation Forest, LinearExplainer logistic regression and linear SVM.\n"
+        f"SHAP left out: {model} ({algorithm}) has no explainer. {reason}\n"
         f"Its flagged sequences can be compared with their nearest normal ones: --nn-source {model}.\n"
     )
 

@@ -12,14 +12,14 @@ Ids = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
-class Cut:
+class RowCut:
     """The rows with the smallest hashes, up to and including this one; ties by seq_id."""
 
     last: int
     seq_id: str
 
     def mask(self, hashes: Hashes, ids: Ids) -> npt.NDArray[np.bool_]:
-        """Tell which rows are drawn."""
+        """Return which rows are drawn: bool (rows,)."""
         level = np.uint64(self.last)
         tied = (hashes == level) & (ids.astype(str) <= self.seq_id)
         return np.asarray((hashes < level) | tied)
@@ -44,13 +44,13 @@ class Lowest:
         pairs = heapq.nsmallest(self.limit, [*self.pairs, *other.pairs])
         return Lowest(self.limit, self.rows + other.rows, tuple(pairs))
 
-    def cut(self) -> Cut | None:
+    def cut(self) -> RowCut | None:
         """Return what draws these rows; None when that is all rows (limit 0, or no more rows than the limit)."""
         if not self.limit or self.rows <= self.limit:
             return None
-        return Cut(*self.pairs[-1])
+        return RowCut(*self.pairs[-1])
 
 
-def drawn(cut: Cut | None, hashes: Hashes, ids: Ids) -> npt.NDArray[np.bool_]:
-    """Tell which rows a cut draws; None draws all."""
+def mask_drawn(cut: RowCut | None, hashes: Hashes, ids: Ids) -> npt.NDArray[np.bool_]:
+    """Return which rows a cut draws: bool (rows,); None draws all."""
     return np.ones(len(hashes), dtype=bool) if cut is None else cut.mask(hashes, ids)

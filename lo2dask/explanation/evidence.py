@@ -59,7 +59,7 @@ class Normals:
     templates: Mapping[str, int]
 
     def novelty(self, template: str) -> float:
-        """Tell how new a template is, from 0 (every normal sequence has it) to 1 (none has)."""
+        """Return how new a template is, from 0 (every normal sequence has it) to 1 (none has)."""
         if self.total == 0:
             return 0.0
         return math.log((self.total + 1) / (self.templates.get(template, 0) + 1)) / math.log(self.total + 1)

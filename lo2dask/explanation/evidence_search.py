@@ -18,7 +18,7 @@ from lo2dask.explanation.differences import gained_and_lost
 from lo2dask.explanation.evidence import Normals, Pick, carried, pick_lines
 from lo2dask.explanation.explanations import EXPLANATIONS, FINISHED
 from lo2dask.explanation.line_search import LineSource, PartLines, SequenceLines, line_source, part_records, read_lines
-from lo2dask.explanation.merged_parts import Group, Subject, bundle_parts, group_parts
+from lo2dask.explanation.merged_parts import Group, Subject, group_neighbours, group_parts
 from lo2dask.features.bags import read_counts
 from lo2dask.features.masks import Mask
 from lo2dask.models import bundle
@@ -161,7 +161,7 @@ def _groups(records: Sequence[PartLines]) -> list[list[PartLines]]:
     """Bundle tiny parts by the raw bytes that their lines are found in; results are numbers, so bundles may be many."""
     by_name = {record.name: record for record in records}
     sizes = [record.batch.bytes if record.batch else 0 for record in records]
-    return [[by_name[name] for name in group] for group in bundle_parts(list(by_name), sizes, GROUPS, GROUP_BYTES)]
+    return [[by_name[name] for name in group] for group in group_neighbours(list(by_name), sizes, GROUPS, GROUP_BYTES)]
 
 
 def _count_normals(target: EvidenceTarget, session: Session) -> None:

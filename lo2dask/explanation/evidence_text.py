@@ -23,7 +23,7 @@ COMPARED = 5_000
 
 
 def story(root: Path, seq_id: str) -> str:
-    """Tell what each explained model says of one sequence.
+    """Write what each explained model finds of one sequence.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def story(root: Path, seq_id: str) -> str:
 
 
 def _of_model(key: str, files: Artefacts, seq_id: str, texts: Mapping[str, str]) -> str:
-    """Tell one model's view; a model per service may know nothing of this one's service."""
+    """Write one model's view; a model per service may know nothing of this one's service."""
     flagged = _rows(files.explanations, seq_id)
     if flagged:
         return tell(flagged[0], key, texts)

@@ -51,7 +51,7 @@ FINISHED = pa.schema([*EXPLANATIONS, pa.field("lines", pa.list_(LINE)), *NEAREST
 
 
 @dataclass(frozen=True)
-class Shares:
+class RowFeatures:
     """Strongest features of some rows as flat columns; row i has the entries from offsets[i] to offsets[i + 1]."""
 
     offsets: np.ndarray
@@ -66,7 +66,7 @@ class Shares:
         return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), entries, type=pa.list_(FEATURE))
 
 
-def shares_of(top: TopFeatures, rows: sparse.csr_matrix, names: Sequence[str]) -> Shares:
+def list_features(top: TopFeatures, rows: sparse.csr_matrix, names: Sequence[str]) -> RowFeatures:
     """Name the strongest features of rows and look up their values.
 
     Parameters
@@ -78,10 +78,10 @@ def shares_of(top: TopFeatures, rows: sparse.csr_matrix, names: Sequence[str]) -
     place, columns = np.nonzero(filled)[0], top.columns[filled]
     values = np.asarray(rows[place, columns]).ravel() if len(place) else np.zeros(0)
     offsets = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
-    return Shares(offsets, [names[column] for column in columns.tolist()], values, top.values[filled])
+    return RowFeatures(offsets, [names[column] for column in columns.tolist()], values, top.values[filled])
 
 
-def explanation_table(predictions: pa.Table, explained: Flags, shares: Shares) -> pa.Table:
+def explanation_table(predictions: pa.Table, explained: Flags, shares: RowFeatures) -> pa.Table:
     """Build the rows of flagged sequences (predictions: schema ``PREDICTIONS``): schema ``EXPLANATIONS``."""
     kept = ("normal", "anomaly", "score", "rank")
     columns: dict[str, Any] = {name: predictions[name] for name in kept}

@@ -73,7 +73,7 @@ class SequenceLines:
 
 
 def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
-    """Say where the lines of a folder's sequences are to be read."""
+    """Return where the lines of a folder's sequences are to be read."""
     options = _load_options(layout)
     policy = None if options.save_events else LinePolicy.from_options(options)
     return LineSource(layout.root, policy, masks, raw_tokens)

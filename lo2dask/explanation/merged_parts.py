@@ -138,10 +138,10 @@ def group_parts(subject: Subject) -> list[Group]:
     """Cut the parts of a model's predictions into at most :data:`GROUPS` groups of neighbours, about equal in bytes."""
     names = [path.name for path in part_paths(subject.predictions)]
     sizes = {path.name: status(path).st_size for path in part_paths(subject.layout.enhanced)}
-    return bundle_parts(names, [sizes.get(name, 0) for name in names], GROUPS, GROUP_BYTES)
+    return group_neighbours(names, [sizes.get(name, 0) for name in names], GROUPS, GROUP_BYTES)
 
 
-def bundle_parts(names: Sequence[str], sizes: Sequence[int], groups: int, least: int) -> list[Group]:
+def group_neighbours(names: Sequence[str], sizes: Sequence[int], groups: int, least: int) -> list[Group]:
     """Bundle neighbours: at most ``groups`` bundles, of at least ``least`` bytes where there are so many.
 
     A part belongs to the bundle that its middle byte lies in, so that none but the largest part makes one large.

@@ -16,6 +16,7 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.ingest.text import need_bags, table_has_raw_bags
 from lo2dask.models import bundle
+from lo2dask.models.registry import FOREST
 from lo2dask.options import ExplainOptions, ForestOptions, HoldoutOptions, TrainOptions, fingerprint, flag_name, plain
 from lo2dask.options.common import CommonOptions
 from lo2dask.storage import copy_file, list_paths, read_json, remove_tree, write_json
@@ -24,7 +25,7 @@ from lo2dask.tables.parts import part_paths
 from lo2dask.training.scoring import Target, score_all, write_predictions
 from lo2dask.training.sides import link_tables
 from lo2dask.training.train import train_models
-from lo2dask.training.units import FOREST
+from lo2dask.training.units import split_of
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +187,7 @@ def _copy_bundle(key: str, path: Path, side: Layout) -> Target:
     target = side.models / f"{key}.joblib"
     copy_file(path, target)
     copy_file(bundle.hash_path(path), bundle.hash_path(target))
-    return Target(key, target, "if" if key == FOREST else "sup", TrainOptions.predict_batch_size)
+    return Target(key, target, split_of(key), TrainOptions.predict_batch_size)
 
 
 def _names(folder: Path) -> list[str]:

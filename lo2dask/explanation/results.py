@@ -39,7 +39,7 @@ class FeatureFigure:
 def write_shap(explained: Sequence[Explained], session: Session) -> None:
     """Write both plots and the feature list of a model, its services taken together by the features' names."""
     subject = explained[0].subject
-    figures = session.call(rank_features, [Shares.of(one) for one in explained], label=f"{subject.key}: plots")
+    figures = session.call(rank_features, [ColumnSums.of(one) for one in explained], label=f"{subject.key}: plots")
     names = [figure.name for figure in figures]
     labels = session.call(feature_labels, subject, names, label=f"{subject.key}: plots")
     beeswarms = [_beeswarm(one, names[:PLOTTED_FEATURES], session) for one in explained]
@@ -51,7 +51,7 @@ def write_shap(explained: Sequence[Explained], session: Session) -> None:
 
 
 @dataclass(frozen=True)
-class Shares:
+class ColumnSums:
     """The columns of one fitted model that have any share, with their sums of abs(phi) and phi over its rows."""
 
     subject: Subject
@@ -61,7 +61,7 @@ class Shares:
     signed: Floats
 
     @classmethod
-    def of(cls, one: Explained) -> "Shares":
+    def of(cls, one: Explained) -> "ColumnSums":
         """Take them from the sums."""
         sums = one.piece.sums
         columns = np.flatnonzero(sums.absolute)
@@ -70,7 +70,7 @@ class Shares:
         )
 
 
-def rank_features(shares: Sequence[Shares]) -> list[FeatureFigure]:
+def rank_features(shares: Sequence[ColumnSums]) -> list[FeatureFigure]:
     """List the features with the largest mean abs(phi) over all rows, largest first, ties by name."""
     rows = max(1, sum(one.rows for one in shares))
     total: dict[str, tuple[float, float]] = {}

@@ -10,6 +10,7 @@ from scipy import sparse
 from lo2dask.explanation.linear import LinearShap
 from lo2dask.explanation.summary import Flags, Floats, Integers, ShapSums, TopFeatures
 from lo2dask.explanation.trees import CHUNK_BYTES, TreeShap
+from lo2dask.models.spec import LINEAR, TREE
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -57,12 +58,18 @@ def make_explainer(kind: str, model: Any, mean: Floats | None, chunk_bytes: int 
 
     Parameters
     ----------
-    kind : ``linear`` or ``tree``, as the registry says
+    kind : ``linear`` or ``tree``, as the model's specification says
     mean : (n features,) mean of the background rows, for linear models
     chunk_bytes : bound of the dense arrays of one chunk
+
+    Raises
+    ------
+    ValueError : there is no such explainer.
     """
-    if kind == "linear":
+    if kind == LINEAR:
         return LinearShap(model, np.zeros(model.coef_.size) if mean is None else mean)
+    if kind != TREE:
+        raise ValueError(f"there is no explainer {kind!r}; a specification names {LINEAR}, {TREE} or None")
     return TreeShap(model, chunk_bytes)
 
 
@@ -73,7 +80,7 @@ def sample_of(rows: sparse.csr_matrix, hashes: Hashes, ids: npt.NDArray[np.objec
 
 
 def guard(width: int, rows: int, feature_threshold: int, cell_threshold: int) -> str:
-    """Say which of the user's thresholds forbids SHAP, and what to raise; empty when none does (0 = off)."""
+    """Return which of the user's thresholds forbids SHAP, and what to raise; empty when none does (0 = off)."""
     if feature_threshold and width > feature_threshold:
         return (
             f"SHAP left out: the model has {width} features, more than --shap-feature-threshold {feature_threshold}.\n"

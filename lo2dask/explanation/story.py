@@ -10,7 +10,7 @@ TOKENS = 10
 
 
 def tell(row: Mapping[str, Any], model: str, templates: Mapping[str, str]) -> str:
-    """Tell one row of a model's explanations; every character of a log that would act on a terminal is written out.
+    """Write one row of a model's explanations; every character of a log that would act on a terminal is written out.
 
     ``templates`` gives the text of a template id.
     """

@@ -11,12 +11,13 @@ from lo2dask.explanation.merged_parts import Subject
 from lo2dask.explanation.refit import Source, sources_of, trained_models
 from lo2dask.ingest.text import need_bags, table_has_raw_bags
 from lo2dask.models import bundle, registry
-from lo2dask.models.registry import from_plain
+from lo2dask.models.registry import FOREST, from_plain
+from lo2dask.models.spec import ModelSpec
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.storage import read_json, status, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
-from lo2dask.training.units import FOREST
+from lo2dask.training.units import measures_path
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +26,13 @@ logger = logging.getLogger(__name__)
 class Described:
     """A model to explain.
 
-    ``subjects`` are its fitted models (one, or one per service); ``unfitted`` says why there is none; ``kinds`` are
-    its token representations; ``features`` is the width of the widest; ``measures`` are train's; ``state`` hashes all
-    that the explanation depends on.
+    ``subjects`` are its fitted models (one, or one per service); ``unfitted`` says why there is none; ``features`` is
+    the width of the widest; ``measures`` are train's; ``state`` hashes all that the explanation depends on.
     """
 
     subjects: tuple[Subject, ...]
     unfitted: str
-    algorithm: str
-    kinds: tuple[str, ...]
+    spec: ModelSpec
     features: int
     measures: dict[str, Any]
     state: str
@@ -93,14 +92,13 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 def _describe(source: Source, options: ExplainOptions, layout: Layout, session: Session) -> Described:
     said = _cached_spec(source, layout, session)
-    spec, models = said["spec"], said["models"]
-    need_bags(source.key, from_plain(spec).bags, table_has_raw_bags(layout))
+    spec, models = from_plain(said["spec"]), said["models"]
+    need_bags(source.key, spec.bags, table_has_raw_bags(layout))
     fitted = [name for name, model in models.items() if model["reason"] is None] or list(models)
     reasons = "; ".join(sorted({model["reason"] for model in models.values() if model["reason"]}))
-    binary = bool(spec["vectorizer"]["binary"]) and spec["fit"] != "merge"
     subjects = tuple(
         Subject(
-            layout.root, source.key, name, source.bundle, source.predictions, spec["explainer"], binary,
+            layout.root, source.key, name, source.bundle, source.predictions, spec.explainer, spec.is_binary,
             options.sample_seed,
         )
         for name in fitted
@@ -108,8 +106,7 @@ def _describe(source: Source, options: ExplainOptions, layout: Layout, session: 
     return Described(
         subjects,
         reasons if all(model["reason"] for model in models.values()) else "",
-        spec["algorithm"],
-        tuple(from_plain(spec).bags),
+        spec,
         max(model["features"] for model in models.values()),
         _measures(source),
         fingerprint([said["sha256"], _stamps(source.predictions), _stamps(layout.enhanced), _measures(source)]),
@@ -117,8 +114,7 @@ def _describe(source: Source, options: ExplainOptions, layout: Layout, session: 
 
 
 def _measures(source: Source) -> dict[str, Any]:
-    name = "if_metrics" if source.key == FOREST else source.key
-    return read_json(source.measures / f"{name}.json") or {}
+    return read_json(measures_path(source.measures, source.key)) or {}
 
 
 def _cached_spec(source: Source, layout: Layout, session: Session) -> dict[str, Any]:

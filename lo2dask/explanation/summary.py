@@ -96,7 +96,7 @@ def unit_for(largest: float) -> float:
 
 
 def adds_up(total: Floats, output: Floats) -> Flags:
-    """Tell for each row whether base value plus SHAP values are the model's output."""
+    """Return for each row whether base value plus SHAP values are the model's output."""
     gap = np.abs(total - output)
     return np.asarray(gap <= ADDITIVITY * np.maximum(1.0, np.abs(output)))  # False for NaN
 

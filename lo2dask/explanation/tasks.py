@@ -13,8 +13,8 @@ from scipy import sparse
 from lo2dask import schema
 from lo2dask.buffers.visible import token_label
 from lo2dask.explanation.background import Background, background_of
-from lo2dask.explanation.draw import Cut, Lowest, drawn
-from lo2dask.explanation.explanations import EXPLANATIONS, Shares, explanation_table, shares_of
+from lo2dask.explanation.draw import Lowest, RowCut, mask_drawn
+from lo2dask.explanation.explanations import EXPLANATIONS, RowFeatures, explanation_table, list_features
 from lo2dask.explanation.lists import Outcome, outcome_of
 from lo2dask.explanation.merged_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
 from lo2dask.explanation.neighbours import Matches, nearest, unit_rows
@@ -31,7 +31,7 @@ PLOT_ROWS = 500
 
 
 @dataclass(frozen=True)
-class Limits:
+class RowLimits:
     """How many rows are drawn for what; 0 = all."""
 
     background: int = 0
@@ -64,8 +64,8 @@ class Survey:
 class ShapJob:
     """How rows are explained: which are summed up, which are kept for the plots, against which mean (a file)."""
 
-    counted: Cut | None
-    plotted: Cut | None
+    counted: RowCut | None
+    plotted: RowCut | None
     mean: Path | None
 
 
@@ -111,17 +111,17 @@ class BeeswarmData:
     meaning: str
 
 
-def survey(group: Group, subject: Subject, limits: Limits) -> Survey:
+def survey(group: Group, subject: Subject, limits: RowLimits) -> Survey:
     """Look through the predictions of some parts, and copy them to the explainability folder."""
     found = [_survey_part(name, subject, limits) for name in group]
     return functools.reduce(Survey.merge, found)
 
 
-def sum_background(group: Group, subject: Subject, cut: Cut | None) -> Background:
+def sum_background(group: Group, subject: Subject, cut: RowCut | None) -> Background:
     """Sum up the training rows that are the background."""
     total = Background.zero(columns_of(subject).width)
     for part in read_parts_of(group, subject):
-        chosen = part.training & drawn(cut, part.hashes, part.ids)
+        chosen = part.training & mask_drawn(cut, part.hashes, part.ids)
         total = total.merge(background_of(part.matrix, chosen))
     return total
 
@@ -133,23 +133,23 @@ def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
     return functools.reduce(ShapPiece.merge, pieces)
 
 
-def flagged_rows(group: Group, subject: Subject, cut: Cut | None) -> FlaggedRows:
+def flagged_rows(group: Group, subject: Subject, cut: RowCut | None) -> FlaggedRows:
     """Collect the flagged sequences that get a neighbour, as unit rows; ``cut`` is by rank."""
     pieces = []
     for part in read_parts_of(group, subject):
         wanted = part.flagged
-        wanted[wanted] = drawn(cut, part.ranks[wanted].astype(np.uint64), part.ids[wanted])
+        wanted[wanted] = mask_drawn(cut, part.ranks[wanted].astype(np.uint64), part.ids[wanted])
         pieces.append(FlaggedRows(part.ids[wanted], part.ranks[wanted], unit_rows(part.matrix[wanted])))
     return functools.reduce(FlaggedRows.merge, pieces)
 
 
-def match_parts(group: Group, subject: Subject, flagged: Path, cut: Cut | None) -> Matches:
+def match_parts(group: Group, subject: Subject, flagged: Path, cut: RowCut | None) -> Matches:
     """Find the best match of each flagged row (a file of unit rows) among the predicted normals of some parts."""
     rows = sparse.csr_matrix(sparse.load_npz(source_of(flagged)))
     best = Matches.none(rows.shape[0], 1)
     for part in read_parts_of(group, subject):
         normal = ~part.flagged
-        normal[normal] = drawn(cut, part.hashes[normal], part.ids[normal])
+        normal[normal] = mask_drawn(cut, part.hashes[normal], part.ids[normal])
         best = best.merge(nearest(rows, unit_rows(part.matrix[normal]), part.ids[normal]))
     return best
 
@@ -160,7 +160,7 @@ def list_flagged(group: Group, subject: Subject) -> int:
     for name in group:
         table = subject.read_predictions(name)
         flagged = table.filter(pa.array(table["pred_ano"].to_numpy() == 1))
-        nothing = Shares(np.zeros(flagged.num_rows + 1, np.int64), [], np.zeros(0), np.zeros(0))
+        nothing = RowFeatures(np.zeros(flagged.num_rows + 1, np.int64), [], np.zeros(0), np.zeros(0))
         table = explanation_table(flagged, np.zeros(flagged.num_rows, dtype=bool), nothing)
         total += write_part(subject.scratch("features") / subject.part_name(name), table, EXPLANATIONS)
     return total
@@ -208,7 +208,7 @@ def measure_predictions(folder: Path) -> dict[str, Any]:
     return evaluate(Scored(y, score, label, table["service"], table["test_case"], table["split"]))
 
 
-def _survey_part(name: str, subject: Subject, limits: Limits) -> Survey:
+def _survey_part(name: str, subject: Subject, limits: RowLimits) -> Survey:
     table = subject.read_predictions(name)
     _copy_predictions(table, name, subject)
     part = Part(name, table, sparse.csr_matrix((0, 0)), subject.seed)
@@ -236,13 +236,13 @@ def _copy_predictions(table: pa.Table, name: str, subject: Subject) -> None:
 
 
 def _explain_part(part: Part, subject: Subject, job: ShapJob, explainer: Explainer) -> ShapPiece:
-    counted = drawn(job.counted, part.hashes, part.ids)
+    counted = mask_drawn(job.counted, part.hashes, part.ids)
     flagged = part.flagged
     sums, top = explainer.explain(part.matrix, counted, flagged, TOP_FEATURES)
-    shares = shares_of(top, part.matrix[flagged], columns_of(subject).names)
+    shares = list_features(top, part.matrix[flagged], columns_of(subject).names)
     table = explanation_table(part.predictions.filter(pa.array(flagged)), top.explained, shares)
     write_part(subject.scratch("features") / subject.part_name(part.name), table, EXPLANATIONS)
-    plotted = counted & drawn(job.plotted, part.hashes, part.ids)
+    plotted = counted & mask_drawn(job.plotted, part.hashes, part.ids)
     sample = sample_of(part.matrix[plotted], part.hashes[plotted], part.ids[plotted], PLOT_ROWS)
     explained = int(top.explained.sum())
     return ShapPiece(sums, sample, explained, len(top.explained) - explained)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from lo2dask import compat
 from lo2dask.explanation.summary import Flags, Floats, Integers, ShapSums, TopFeatures, adds_up, strongest_of, unit_for
 
 CHUNK_BYTES = 64 * 2**20
@@ -31,18 +32,18 @@ class TreeShap:
 
         self.model = model
         self.explainer = shap.TreeExplainer(model)
-        self.is_xgboost = self.explainer.model.model_type == "xgboost"
+        self.is_xgboost = compat.is_xgboost_explainer(self.explainer)
         self.is_forest = hasattr(model, "score_samples")
         # Isolation Forest: shap explains the path length, and a short path is what makes a row anomalous.
         self.sign = -1.0 if self.is_forest else 1.0
         self.meaning = self._meaning()
-        features = self.explainer.model.features
+        features = compat.tree_features(self.explainer)
         self.columns: Integers = np.unique(features[features >= 0]).astype(np.int64)
         self.width = int(model.n_features_in_) if hasattr(model, "n_features_in_") else int(model.num_features())
         if not self.is_xgboost:
             compact = np.where(features >= 0, np.searchsorted(self.columns, features), features)
-            self.explainer.model.features = compact.astype(features.dtype)
-        self.unit = unit_for(2 * float(np.abs(self.explainer.model.values).max(axis=(1, 2)).sum()))
+            compat.set_tree_features(self.explainer, compact)
+        self.unit = unit_for(2 * float(np.abs(compat.tree_values(self.explainer)).max(axis=(1, 2)).sum()))
         self.chunk_rows = max(1, chunk_bytes // self._row_bytes())
 
     def explain(self, rows: sparse.csr_matrix, counted: Flags, listed: Flags, k: int) -> tuple[ShapSums, TopFeatures]:
@@ -93,9 +94,7 @@ class TreeShap:
             return _margin(self.model, rows)
         if self.is_forest:
             # score_samples is -2^(-mean path length / c(max_samples)): turned back into the path length.
-            from sklearn.ensemble._iforest import _average_path_length
-
-            usual = _average_path_length(np.array([self.model.max_samples_]))[0]
+            usual = compat.average_path_length(self.model.max_samples_)
             return -np.log2(-self.model.score_samples(rows)) * usual
         return np.asarray(self.model.predict_proba(rows)[:, -1], dtype=np.float64)
 
@@ -112,7 +111,7 @@ class TreeShap:
         return TopFeatures(np.where(good[:, None], columns, -1), np.where(good[:, None], values, 0.0), good)
 
     def _row_bytes(self) -> int:
-        used, outputs = max(1, len(self.columns)), self.explainer.model.num_outputs
+        used, outputs = max(1, len(self.columns)), compat.count_tree_outputs(self.explainer)
         if self.is_xgboost:
             return 4 * (self.width + 1) + 8 * 8 * used
         return used * (4 + 8 + 1 + 2 * 8 * outputs + 8 * 8)

@@ -1,5 +1,6 @@
-"""Columns of the enhanced table by name, as model keys and the forest's options write them."""
+"""What model keys and the forest's options write: columns of the enhanced table by name, and sizes of samples."""
 
+from lo2dask.errors import InputError
 from lo2dask.schema import FORMER_NAMES, NUMERIC, REPRESENTATIONS
 
 JOIN = "+"
@@ -19,3 +20,23 @@ def read_columns(text: str) -> tuple[str, tuple[str, ...]] | None:
     if len(tokens) > 1 or len(set(numeric)) < len(numeric) or len(tokens) + len(numeric) < len(words):
         return None
     return (tokens[0] if tokens else "numeric"), numeric
+
+
+def read_max_samples(text: str) -> str | int | float:
+    """Read ``auto``, a count of rows (``256``) or a share of them (``0.5``).
+
+    Raises
+    ------
+    InputError : it is none of them.
+    """
+    if text == "auto":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if 0 < value <= 1 and ("." in text or "e" in text.lower()):
+        return value
+    if value >= 1 and value == int(value):
+        return int(value)
+    raise InputError(f"--if-max-samples: {text!r} is no number of rows; give auto, a count (256) or a share (0.5)")

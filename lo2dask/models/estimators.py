@@ -1,225 +1,253 @@
-"""Rarity, out-of-vocabulary and drift: statistics of all training normals, by map and associative merge.
+"""The algorithms of scikit-learn and XGBoost: how each is fitted, scored and seeded, and what it costs.
 
-They read :class:`Rows` made over the full vocabulary of the training part's normal sequences, with counts
-(``to_matrix(part, columns, binary=False)``), and what lies outside it (``unknown(part, columns)``). To fit::
-
-    state = None
-    for _ in range(passes(algorithm)):
-        parts = [partial(algorithm, rows_of_training_normals, state) for each part]
-        state = finish(algorithm, functools.reduce(merge, parts), state)
-
-A state is a plain dict of numpy arrays, numbers and names, and is the model itself: it loads without lo2dask. All
-sums are of whole numbers (shares in fixed point), so a state is the same, bit by bit, for any partitioning.
+KMeans' clusters have no names. The anomalous one is that with the larger share of anomalies among the training rows;
+where the training rows are all of one class, the smaller one; at a tie, the second.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from lo2dask.buffers.columns import codes, strings
+from lo2dask.models.rows import Rows, find_distinct_rows, keep_columns, prepare_matrix
+from lo2dask.models.spec import Behaviour, Cost, ModelSpec, Scoring, Setup
 
-State = dict[str, Any]
-Statistics = dict[str, Any]
-
-COMMON_SHARE = 0.01
-# Shares are summed in units of 2**-40, which leaves room for 4 million normal sequences of one service.
-_FIXED = 2.0**40
+WORKING_MEMORY_MB = 128
+Trained = tuple[Any, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows to learn from or to score.
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep scikit-learn and its numeric libraries to one thread and to bounded working memory."""
+    import sklearn
+    from threadpoolctl import threadpool_limits
 
-    ``matrix`` is csr_matrix (rows, features). The statistics here also need ``unknown_distinct`` and
-    ``unknown_occurrences``, int (rows,): tokens outside the vocabulary; drift needs ``service``, names (rows,).
-    """
-
-    matrix: Any
-    unknown_distinct: np.ndarray | None = None
-    unknown_occurrences: np.ndarray | None = None
-    service: Any = None
-
-    def __len__(self) -> int:
-        """Count the rows."""
-        return self.matrix.shape[0]
-
-    def take(self, index: Any) -> "Rows":
-        """Return the rows of a slice, a bool mask or an index array."""
-        service = None if self.service is None else np.asarray(strings(self.service), dtype=object)[index]
-        distinct = None if self.unknown_distinct is None else self.unknown_distinct[index]
-        occurrences = None if self.unknown_occurrences is None else self.unknown_occurrences[index]
-        return Rows(self.matrix[index], distinct, occurrences, service)
+    with threadpool_limits(1), sklearn.config_context(working_memory=WORKING_MEMORY_MB):
+        yield
 
 
-def passes(algorithm: str) -> int:
-    """Tell how often the parts are read to fit: drift needs the mean first, then the distances from it."""
-    return 2 if algorithm == "drift" else 1
+def build(spec: ModelSpec, seed: int = 42) -> Any:
+    """Make the unfitted scikit-learn estimator of a spec, seeded, in one thread."""
+    module, _, name = spec.estimator.rpartition(".")
+    own = {spec.behaviour.seed_parameter: seed, spec.behaviour.threads_parameter: 1}
+    params = dict(spec.params) | {parameter: value for parameter, value in own.items() if parameter}
+    return getattr(importlib.import_module(module), name)(**params)
 
 
-def partial(algorithm: str, rows: Rows, state: State | None = None) -> Statistics:
-    """Take the statistics of one part's training normals; ``state`` is what the pass before gave."""
-    if algorithm == "drift":
-        return _shares_sum(rows) if state is None else _spread(rows, state)
-    counts = np.asarray(rows.matrix.sum(axis=0, dtype=np.int64)).ravel()
-    return {"rows": len(rows), "counts": counts}
+def train_estimator(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup) -> Trained:
+    """Fit a scikit-learn estimator."""
+    return _fit(spec, build(spec, setup.seed), matrix, y), ()
 
 
-def merge(left: Statistics, right: Statistics) -> Statistics:
-    """Join the statistics of two parts; associative and commutative."""
-    merged = {}
-    for name in sorted({*left, *right}):
-        if name not in left or name not in right:
-            merged[name] = left.get(name, right.get(name))
-        elif isinstance(left[name], dict):
-            merged[name] = merge(left[name], right[name])
-        else:
-            merged[name] = max(left[name], right[name]) if name.startswith("max") else left[name] + right[name]
-    return merged
+def train_on_distinct_rows(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup) -> Trained:
+    """Fit a model of local density on distinct rows: equal ones make it infinite once they outnumber the neighbours."""
+    model, unique = build(spec, setup.seed), find_distinct_rows(matrix)
+    neighbours = min(model.n_neighbors, len(unique) - 1)
+    model.set_params(n_neighbors=neighbours)
+    note = f"{len(unique)} distinct of {matrix.shape[0]} rows, {neighbours} neighbours"
+    return _fit(spec, model, matrix[unique], y[unique]), (note,)
 
 
-def finish(algorithm: str, statistics: Statistics, state: State | None = None) -> State:
-    """Turn merged statistics into the model's state, or into what the next pass needs."""
-    return _FINISH[algorithm](statistics, state)
+def train_forest(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup) -> Trained:
+    """Fit an Isolation Forest, whose sample cannot be larger than the rows."""
+    model = build(spec, setup.seed)
+    if isinstance(model.max_samples, int):
+        model.set_params(max_samples=min(model.max_samples, matrix.shape[0]))
+    _share_features(_fit(spec, model, matrix, y))
+    return model, ()
 
 
-def score(state: State, rows: Rows, occurrences: bool = False) -> np.ndarray:
-    """Score rows by a state: float64 (rows,), higher = more anomalous.
+def train_booster(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup) -> Trained:
+    """Fit XGBoost in one thread; early stopping is on where the newest runs have both classes."""
+    import xgboost
 
-    ``occurrences`` makes oov count every unknown token, as the predecessor did, instead of the distinct ones.
-    """
-    if state["algorithm"] == "oov":
-        unknown = rows.unknown_occurrences if occurrences else rows.unknown_distinct
-        return np.asarray(unknown, dtype=np.float64)
-    return _rarity(state, rows) if state["algorithm"] == "rarity" else _drift(state, rows)
-
-
-def score_left_out(state: State, rows: Rows) -> np.ndarray:
-    """Score training normals by drift as if each had not been in the training part: float64 (rows,)."""
-    return _drift(state, rows, left_out=True)
-
-
-def _finish_rarity(statistics: Statistics, _: State | None) -> State:
-    # A token with more than 1 % of all counts scores 0, else (-ln share)^3; one never seen (ln N)^3.
-    counts = statistics["counts"]
-    total = int(counts.sum())
-    with np.errstate(divide="ignore"):
-        scores = np.where(counts > COMMON_SHARE * total, 0.0, (-np.log(counts / max(total, 1))) ** 3)
-    unseen = float(np.log(max(total, 1)) ** 3)
-    scores[counts == 0] = unseen
-    return {"algorithm": "rarity", "rows": statistics["rows"], "scores": scores, "unseen": unseen, "total": total}
+    params, rounds, patience = boosting_params(spec, setup.seed)
+    train = xgboost.DMatrix(matrix, label=y.astype(np.float32), nthread=1)
+    rest: dict[str, Any] = {}
+    notes: tuple[str, ...] = ("early stopping off: the newest training runs lack a class",)
+    if has_both_classes(setup.stopping_y):
+        held = xgboost.DMatrix(prepare_matrix(setup.stopping_matrix), label=np.float32(setup.stopping_y), nthread=1)
+        rest, notes = {"evals": [(held, "newest")], "early_stopping_rounds": patience, "verbose_eval": False}, ()
+    booster = best_rounds(xgboost.train(params | {"nthread": 1}, train, num_boost_round=rounds, **rest))
+    return booster, (*notes, f"{booster.num_boosted_rounds()} rounds")
 
 
-def _finish_oov(statistics: Statistics, _: State | None) -> State:
-    return {"algorithm": "oov", "rows": statistics["rows"], "known": int((statistics["counts"] > 0).sum())}
+def boosting_params(spec: ModelSpec, seed: int) -> tuple[dict[str, Any], int, int]:
+    """Split an XGBoost spec into training parameters, rounds and early-stopping rounds."""
+    params = dict(spec.params)
+    rounds, patience = params.pop("n_estimators"), params.pop("early_stopping_rounds")
+    fixed = {"objective": "binary:logistic", "eval_metric": "logloss", "seed": seed, "verbosity": 0}
+    return params | fixed, rounds, patience
 
 
-def _rarity(state: State, rows: Rows) -> np.ndarray:
-    seen = _per_row(rows.matrix, state["scores"][rows.matrix.indices])
-    distinct = np.diff(rows.matrix.indptr) + rows.unknown_distinct
-    return (seen + rows.unknown_distinct * state["unseen"]) / np.maximum(distinct, 1)
+def has_both_classes(y: np.ndarray | None) -> bool:
+    """Return whether labels have both classes."""
+    return y is not None and bool(np.any(y)) and not bool(np.all(y))
 
 
-def _shares(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share of each stored count in its row, and of each row's unknown tokens; an empty row has none."""
-    data = rows.matrix.data.astype(np.float64)
-    total = np.maximum(_per_row(rows.matrix, data) + rows.unknown_occurrences, 1.0)
-    return data / np.repeat(total, np.diff(rows.matrix.indptr)), rows.unknown_occurrences / total
+def best_rounds(booster: Any) -> Any:
+    """Cut a booster to the rounds that early stopping found best, so that all its users see the same model."""
+    best = booster.attr("best_iteration")
+    return booster if best is None else booster[: int(best) + 1]
 
 
-def _shares_sum(rows: Rows) -> Statistics:
-    shares, _ = _shares(rows)
-    code, names = codes(rows.service)
-    fixed = np.rint(shares * _FIXED).astype(np.int64)
-    row = np.repeat(np.arange(len(rows)), np.diff(rows.matrix.indptr))
-    filled = np.diff(rows.matrix.indptr) > 0
-    sums, count = {}, {}
-    for index, name in enumerate(names):
-        own = code[row] == index
-        sums[name] = np.zeros(rows.matrix.shape[1], np.int64)
-        np.add.at(sums[name], rows.matrix.indices[own], fixed[own])
-        count[name] = int((filled & (code == index)).sum())
-    return {"sums": sums, "count": count}
+def score_probability(model: Any, _: Scoring, rows: Rows) -> np.ndarray:
+    """Return the probability of an anomaly."""
+    with one_thread():
+        return model.predict_proba(rows.matrix)[:, list(model.classes_).index(1)]
 
 
-def _spread(rows: Rows, state: State) -> Statistics:
-    """Return the largest leave-one-out distance of each service's rows: a row against the mean of the others."""
-    code, names = codes(rows.service)
-    distances = _service_distances(state, rows, left_out=True)
-    largest = {name: float(distances[code == index].max()) for index, name in enumerate(names)}
-    return {"max": {f"max {name}": value for name, value in largest.items() if state["count"].get(name, 0) > 1}}
+def score_tree_probability(model: Any, scoring: Scoring, rows: Rows) -> np.ndarray:
+    """Return the probability of an anomaly by trees."""
+    return score_probability(model, scoring, _used_by_trees(model, rows))
 
 
-def _finish_drift(statistics: Statistics, state: State | None) -> State:
-    if state is None:
-        count, sums = statistics["count"], statistics["sums"]
-        means = {name: sums[name] / (_FIXED * max(count[name], 1)) for name in sorted(sums)}
-        pooled = sum(sums.values()) / (_FIXED * max(sum(count.values()), 1))
-        return {"algorithm": "drift", "count": count, "means": means, "pooled": pooled, "rows": sum(count.values())}
-    largest = {name.removeprefix("max "): value for name, value in statistics["max"].items() if value > 0}
-    return state | {"scale": dict(sorted(largest.items())), "widest": max(largest.values(), default=1.0)}
+def score_decision(model: Any, _: Scoring, rows: Rows) -> np.ndarray:
+    """Return the signed distance from the border."""
+    with one_thread():
+        return model.decision_function(rows.matrix)
 
 
-def _drift(state: State, rows: Rows, left_out: bool = False) -> np.ndarray:
-    # A service that has a single normal, or normals without any spread, is measured by the widest spread among the
-    # other services.
-    code, names = codes(rows.service)
-    scale = np.array([state["scale"].get(name, state["widest"]) for name in names])
-    return _service_distances(state, rows, left_out) / scale[code] if len(rows) else np.empty(0)
+def score_density(model: Any, _: Scoring, rows: Rows) -> np.ndarray:
+    """Return scikit-learn's score of an outlier detector, whose sign is the other way round."""
+    with one_thread():
+        return -model.score_samples(rows.matrix)
 
 
-def _service_distances(state: State, rows: Rows, left_out: bool) -> np.ndarray:
-    """Return each row's distance from its service's mean, less the row itself when it is left out.
-
-    A service without training normals is compared with the mean of all services.
-    """
-    shares, outside = _shares(rows)
-    code, names = codes(rows.service)
-    distances = np.zeros(len(rows))
-    for index, name in enumerate(names):
-        own, n = np.flatnonzero(code == index), state["count"].get(name, 0)
-        mean = state["means"].get(name, state["pooled"])
-        reference = _without(n) if left_out and n > 1 else _whole
-        distances[own] = _distances(rows.matrix, shares, outside, own, reference, mean)
-    return distances
+def score_forest(model: Any, scoring: Scoring, rows: Rows) -> np.ndarray:
+    """Return an Isolation Forest's score, from 0 to 1."""
+    return score_density(model, scoring, _used_by_trees(model, rows))
 
 
-def _whole(_: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    return mean
+def score_clusters(model: Any, scoring: Scoring, rows: Rows) -> np.ndarray:
+    """Return how much nearer a row is to the anomalous centre than to the other."""
+    with one_thread():
+        distances, anomalous = model.transform(rows.matrix), scoring["anomalous_cluster"]
+    return distances[:, 1 - anomalous] - distances[:, anomalous]
 
 
-def _without(n: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    return lambda own, mean: (n * mean - own) / (n - 1)
+def score_booster(model: Any, _: Scoring, rows: Rows) -> np.ndarray:
+    """Return XGBoost's probability of an anomaly."""
+    import xgboost
+
+    # Cells that are not stored are missing to XGBoost, in training and here alike: never densify.
+    return model.predict(xgboost.DMatrix(rows.matrix, nthread=1))
 
 
-def _distances(
-    matrix: Any, shares: np.ndarray, outside: np.ndarray, rows: np.ndarray, reference: Callable[..., Any], mean: Any
-) -> np.ndarray:
-    """Return the Jensen-Shannon distance (base 2) of chosen rows from a mean; 1, the most, for a row without tokens.
-
-    Only the row's own tokens are touched: of the reference's mass, what lies on other tokens adds half a bit each,
-    and so does the row's mass on unknown tokens.
-    """
-    indptr = matrix.indptr
-    distances = np.ones(len(rows))
-    for place, row in enumerate(rows):
-        part = slice(indptr[row], indptr[row + 1])
-        p = shares[part]
-        if not len(p) and not outside[row]:
-            continue
-        q = np.maximum(reference(p, mean[matrix.indices[part]]), 0.0)
-        middle = (p + q) / 2
-        inside = p * np.log2(p / middle) + q * np.log2(np.where(q > 0, q, 1.0) / middle)
-        elsewhere = max(1.0 - q.sum(), 0.0)
-        distances[place] = np.sqrt(max(inside.sum() + elsewhere + outside[row], 0.0) / 2)
-    return distances
+def natural_threshold(model: Any) -> float:
+    """Return the threshold that only the fitted model knows (local outlier factor, one-class SVM)."""
+    return float(-np.ravel(model.offset_)[0])
 
 
-def _per_row(matrix: Any, values: np.ndarray) -> np.ndarray:
-    """Sum one value per stored cell over each row: float64 (rows,)."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return np.bincount(row, weights=values, minlength=matrix.shape[0])
+def choose_cluster(model: Any, y: np.ndarray | None, _: Setup) -> dict[str, Any]:
+    """Return which of KMeans' two clusters is the anomalous one."""
+    assert y is not None
+    return {"anomalous_cluster": anomalous_cluster(model.labels_, y)}
 
 
-_FINISH = {"rarity": _finish_rarity, "oov": _finish_oov, "drift": _finish_drift}
+def anomalous_cluster(clusters: np.ndarray, y: np.ndarray) -> int:
+    """Choose KMeans' anomalous cluster of two from the training rows' clusters and labels (bool, True = anomaly)."""
+    sizes = [int((clusters == index).sum()) for index in (0, 1)]
+    if y.any() and not y.all():
+        shares = [float(y[clusters == index].mean()) if size else 0.0 for index, size in enumerate(sizes)]
+        if shares[0] != shares[1]:
+            return int(shares[1] > shares[0])
+    return int(sizes[1] <= sizes[0])
+
+
+def _fit(spec: ModelSpec, model: Any, matrix: Any, y: np.ndarray) -> Any:
+    with one_thread():
+        return model.fit(matrix, y.astype(np.int8)) if spec.supervised else model.fit(matrix)
+
+
+def _share_features(forest: Any) -> None:
+    """Let all trees that read all columns hold one list of them: 64 MB less for 200 trees on 40,000 columns."""
+    first = forest.estimators_features_[0]
+    if all(np.array_equal(features, first) for features in forest.estimators_features_):
+        forest.estimators_features_ = [first] * len(forest.estimators_)
+
+
+def _used_by_trees(model: Any, rows: Rows) -> Rows:
+    """Drop the cells that no tree looks at: scikit-learn walks through all of a row's cells for every tree."""
+    used = np.zeros(model.n_features_in_, dtype=bool)
+    for tree in getattr(model, "estimators_", [model]):
+        features = tree.tree_.feature
+        used[features[features >= 0]] = True
+    return Rows(keep_columns(rows.matrix, used))
+
+
+# CSR float32 with int32 indices is 8 bytes a cell; trees convert to CSC, liblinear and libsvm to 16-byte nodes, L-BFGS
+# keeps some 25 vectors, XGBoost a quantile matrix next to its own CSR. Neighbours need scikit-learn's working memory.
+LOGISTIC = Behaviour(
+    cost=Cost(cell=24, row=128, dense=40, fixed=0),
+    seed_parameter="random_state",
+    threads_parameter=None,
+    train=train_estimator,
+    score=score_probability,
+)
+DECISION_TREE = Behaviour(
+    cost=Cost(cell=40, row=256, dense=2, fixed=0),
+    seed_parameter="random_state",
+    threads_parameter=None,
+    train=train_estimator,
+    score=score_tree_probability,
+)
+LINEAR_SVM = Behaviour(
+    cost=Cost(cell=64, row=128, dense=12, fixed=0),
+    seed_parameter="random_state",
+    threads_parameter=None,
+    train=train_estimator,
+    score=score_decision,
+)
+RANDOM_FOREST = Behaviour(
+    cost=Cost(cell=40, row=512, dense=2, fixed=0),
+    seed_parameter="random_state",
+    threads_parameter="n_jobs",
+    train=train_estimator,
+    score=score_tree_probability,
+)
+BOOSTING = Behaviour(
+    cost=Cost(cell=48, row=256, dense=200, fixed=0),
+    seed_parameter="seed",
+    threads_parameter="nthread",
+    train=train_booster,
+    boosting=boosting_params,
+    score=score_booster,
+)
+NEIGHBOURS = Behaviour(
+    cost=Cost(cell=40, row=2048, dense=2, fixed=150_000_000),
+    seed_parameter=None,
+    threads_parameter="n_jobs",
+    train=train_on_distinct_rows,
+    score=score_density,
+    row_cap=10_000,
+    needs_distinct_rows=True,
+    threshold=natural_threshold,
+)
+CLUSTERS = Behaviour(
+    cost=Cost(cell=32, row=128, dense=12, fixed=0),
+    seed_parameter="random_state",
+    threads_parameter=None,
+    train=train_estimator,
+    score=score_clusters,
+    needs_distinct_rows=True,
+    facts=choose_cluster,
+)
+ONE_CLASS_SVM = Behaviour(
+    cost=Cost(cell=64, row=256, dense=2, fixed=0),
+    seed_parameter=None,
+    threads_parameter=None,
+    train=train_estimator,
+    score=score_density,
+    row_cap=10_000,
+    threshold=natural_threshold,
+)
+ISOLATION_FOREST = Behaviour(
+    cost=Cost(cell=40, row=256, dense=2, fixed=0),
+    seed_parameter="random_state",
+    threads_parameter="n_jobs",
+    train=train_forest,
+    score=score_forest,
+)

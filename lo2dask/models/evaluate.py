@@ -46,10 +46,10 @@ class Scored:
 
 def evaluate(scored: Scored) -> dict[str, Measures]:
     """Measure both sides of the split, whole, per service and per error type."""
-    return {name: broken_down(scored.side(name)) for name in ("train", "holdout")}
+    return {name: measure_groups(scored.side(name)) for name in ("train", "holdout")}
 
 
-def broken_down(scored: Scored) -> Measures:
+def measure_groups(scored: Scored) -> Measures:
     """Measure rows as a whole, per service, and each error type against all normal rows."""
     y = np.asarray(scored.y, dtype=bool)
     services = np.asarray(strings(scored.service), dtype=object)
@@ -58,8 +58,8 @@ def broken_down(scored: Scored) -> Measures:
         "per_service": {name: services == name for name in sorted(set(services))},
         "per_error_type": {name: ~y | (cases == name) for name in sorted(set(cases[y]))},
     }
-    broken = {kind: {name: _measured(scored, keep) for name, keep in masks.items()} for kind, masks in parts.items()}
-    return _measured(scored, np.ones(len(y), dtype=bool)) | broken
+    broken = {kind: {name: _measure(scored, keep) for name, keep in masks.items()} for kind, masks in parts.items()}
+    return _measure(scored, np.ones(len(y), dtype=bool)) | broken
 
 
 def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:
@@ -173,7 +173,7 @@ def leakage_line(model: Measures, baseline: Measures, name: str = "sequence leng
     return line
 
 
-def _measured(scored: Scored, keep: np.ndarray) -> Measures:
+def _measure(scored: Scored, keep: np.ndarray) -> Measures:
     return measures(scored.y[keep], scored.score[keep], scored.label[keep])
 
 

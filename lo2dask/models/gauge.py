@@ -63,7 +63,7 @@ class _Count(io.RawIOBase):
 
 
 def pickled_bytes(model: Any) -> int:
-    """Tell how large a model is when pickled, without holding a copy."""
+    """Return the size of a pickled model in bytes, without holding a copy."""
     sink = _Count()
     pickle.dump(model, sink, protocol=5)
     return sink.size

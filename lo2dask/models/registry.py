@@ -1,33 +1,39 @@
 """The models by name: one frozen entry each, every sensible ``<algorithm>_<representation>``, and columns by name.
 
-Adding a model is one entry here, plus functions in estimators.py where scikit-learn and XGBoost have none.
-Nothing heavy is imported: an estimator is a dotted path that :mod:`lo2dask.models.fit` resolves on first use.
+Adding a model is one entry here, plus its behaviour (see spec.py), made of functions that are there or of new ones.
+Nothing heavy is imported: an estimator is a dotted path that is resolved on first use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from lo2dask.errors import InputError
-from lo2dask.models.columns import read_columns
-from lo2dask.models.spec import ModelSpec, VectorizerSpec, from_plain
+from lo2dask.models import estimators, merged
+from lo2dask.models.columns import read_columns, read_max_samples
+from lo2dask.models.spec import LINEAR, TREE, Behaviour, ModelSpec, VectorizerSpec
 from lo2dask.options import ForestOptions
 from lo2dask.schema import FORMER_NAMES, NUMERIC, REPRESENTATIONS
 
 SEQUENCE_NUMERIC = ("seq_len", "duration_sec")
-
-__all__ = ["ModelSpec", "VectorizerSpec", "from_plain", "names", "pairs", "spec", "is_known", "forest_spec", "describe"]
+# Key of phase D's Isolation Forest, which is no entry: it is made from its options.
+FOREST = "if"
 
 _LEAVES = {"min_samples_leaf": 10, "min_samples_split": 20, "max_features": 0.3}
 _RARE = VectorizerSpec(min_df=5, max_features=40_000)
 # A word that all normals share is not unknown: the full vocabulary of the normal sequences, and counts.
 _FULL = VectorizerSpec(binary=False, min_df=1, max_df=1.0, max_features=None, normal_only=True)
-_HERE = "lo2dask.models.estimators."
 
 
-def _algorithm(name: str, estimator: str, **rest: Any) -> ModelSpec:
-    return ModelSpec(key=name, algorithm=name, representation="words", estimator=estimator, **rest)
+def _algorithm(name: str, estimator: str, behaviour: Behaviour, **rest: Any) -> ModelSpec:
+    return ModelSpec(name, name, "words", estimator, behaviour, **rest)
+
+
+def _merged(name: str, behaviour: Behaviour, threshold: float) -> ModelSpec:
+    estimator = f"lo2dask.models.merged.score_{name}"
+    return _algorithm(name, estimator, behaviour, normal_only=True, vectorizer=_FULL, threshold=threshold)
 
 
 _ALGORITHMS = {
@@ -36,42 +42,46 @@ _ALGORITHMS = {
         _algorithm(
             "lr",
             "sklearn.linear_model.LogisticRegression",
+            estimators.LOGISTIC,
             supervised=True,
             params={"max_iter": 4000, "tol": 3e-4},
             threshold=0.5,
-            explainer="linear",
+            explainer=LINEAR,
         ),
         _algorithm(
             "dt",
             "sklearn.tree.DecisionTreeClassifier",
+            estimators.DECISION_TREE,
             supervised=True,
             vectorizer=_RARE,
             params={**_LEAVES, "max_depth": 8, "max_leaf_nodes": 256},
             threshold=0.5,
-            explainer="tree",
+            explainer=TREE,
         ),
         _algorithm(
             "lsvm",
             "sklearn.svm.LinearSVC",
+            estimators.LINEAR_SVM,
             supervised=True,
             params={"penalty": "l1", "tol": 0.1, "dual": False},
             threshold=0.0,
-            explainer="linear",
+            explainer=LINEAR,
         ),
         _algorithm(
             "rf",
             "sklearn.ensemble.RandomForestClassifier",
+            estimators.RANDOM_FOREST,
             supervised=True,
             vectorizer=_RARE,
             params={**_LEAVES, "n_estimators": 150, "max_depth": 12, "max_samples": 0.8},
             threshold=0.5,
-            explainer="tree",
+            explainer=TREE,
         ),
         _algorithm(
             "xgb",
             "xgboost.train",
+            estimators.BOOSTING,
             supervised=True,
-            fit="distributed",
             params={
                 "tree_method": "hist",
                 "max_depth": 8,
@@ -85,21 +95,36 @@ _ALGORITHMS = {
                 "early_stopping_rounds": 30,
             },
             threshold=0.5,
-            explainer="tree",
+            explainer=TREE,
         ),
-        _algorithm("lof", "sklearn.neighbors.LocalOutlierFactor", normal_only=True, params={"novelty": True}),
-        _algorithm("kmeans", "sklearn.cluster.KMeans", params={"n_clusters": 2, "n_init": 10}, threshold=0.0),
-        _algorithm("oneclass_svm", "sklearn.svm.OneClassSVM", normal_only=True, params={"nu": 0.1}),
-        _algorithm("rarity", _HERE + "rarity", normal_only=True, fit="merge", vectorizer=_FULL, threshold=250.0),
-        _algorithm("oov", _HERE + "oov", normal_only=True, fit="merge", vectorizer=_FULL, threshold=1.0),
-        _algorithm("drift", _HERE + "drift", normal_only=True, fit="merge", vectorizer=_FULL, threshold=1.0),
         _algorithm(
-            "if",
+            "lof",
+            "sklearn.neighbors.LocalOutlierFactor",
+            estimators.NEIGHBOURS,
+            normal_only=True,
+            params={"novelty": True},
+        ),
+        _algorithm(
+            "kmeans",
+            "sklearn.cluster.KMeans",
+            estimators.CLUSTERS,
+            params={"n_clusters": 2, "n_init": 10},
+            threshold=0.0,
+        ),
+        _algorithm(
+            "oneclass_svm", "sklearn.svm.OneClassSVM", estimators.ONE_CLASS_SVM, normal_only=True, params={"nu": 0.1}
+        ),
+        _merged("rarity", merged.RARITY, 250.0),
+        _merged("oov", merged.OOV, 1.0),
+        _merged("drift", merged.DRIFT, 1.0),
+        _algorithm(
+            FOREST,
             "sklearn.ensemble.IsolationForest",
+            estimators.ISOLATION_FOREST,
             normal_only=True,
             params={"n_estimators": 200, "max_samples": "auto"},
             contamination=0.1,
-            explainer="tree",
+            explainer=TREE,
         ),
     )
 }
@@ -135,7 +160,7 @@ _ENTRIES = {
 _PAIRS = {
     spec.key: spec
     for spec in (_pair(a, kind) for a in ALGORITHMS for kind in _KINDS)
-    if spec.fit != "merge" or spec.representation in REPRESENTATIONS
+    if not spec.is_merged or spec.representation in REPRESENTATIONS
 }
 REGISTRY: Mapping[str, ModelSpec] = MappingProxyType({**_ENTRIES, **_PAIRS})
 
@@ -162,9 +187,43 @@ def spec(key: str) -> ModelSpec:
         return found
     raise InputError(
         f"--models: {key!r} is not known; known are {', '.join(names())}, and <algorithm>_<representation> of "
-        f"{', '.join(ALGORITHMS)} and {', '.join(_KINDS)} (rarity, oov and drift: {', '.join(REPRESENTATIONS)} only), "
+        f"{', '.join(_ALGORITHMS)} and {', '.join(_KINDS)} ({_join_merged()}: {', '.join(REPRESENTATIONS)} only), "
         f"or of columns joined by +: one of {', '.join(REPRESENTATIONS.values())}, and any of {', '.join(NUMERIC)}"
     )
+
+
+def from_plain(plain: Mapping[str, Any]) -> ModelSpec:
+    """Rebuild an entry from :meth:`ModelSpec.to_plain`, with the behaviour that its algorithm has here.
+
+    Raises
+    ------
+    InputError : the algorithm is not known.
+    """
+    entry = _ALGORITHMS.get(plain["algorithm"])
+    if entry is None:
+        raise InputError(
+            f"{plain['key']}: its algorithm {plain['algorithm']!r} is not known to this version; fit it again"
+        )
+    values = {name: value for name, value in plain.items() if name in ModelSpec.__dataclass_fields__}
+    nested = {"vectorizer": VectorizerSpec(**plain["vectorizer"]), "numeric": tuple(plain["numeric"])}
+    return replace(entry, **(values | nested))
+
+
+@contextmanager
+def register(entry: ModelSpec) -> Iterator[ModelSpec]:
+    """Register one more algorithm for the length of a block; its models are ``<algorithm>_<columns>``.
+
+    Raises
+    ------
+    ValueError : an algorithm of that name is there.
+    """
+    if entry.algorithm in _ALGORITHMS:
+        raise ValueError(f"the algorithm {entry.algorithm!r} is registered already")
+    _ALGORITHMS[entry.algorithm] = entry
+    try:
+        yield entry
+    finally:
+        del _ALGORITHMS[entry.algorithm]
 
 
 def is_known(key: str) -> bool:
@@ -175,13 +234,13 @@ def is_known(key: str) -> bool:
 def _of_columns(key: str) -> ModelSpec | None:
     for algorithm, entry in _ALGORITHMS.items():
         columns = read_columns(key.removeprefix(f"{algorithm}_")) if key.startswith(f"{algorithm}_") else None
-        if columns and not (entry.fit == "merge" and columns[1]):
+        if columns and not (entry.is_merged and columns[1]):
             return replace(entry, key=key, representation=columns[0], numeric=columns[1])
     return None
 
 
 def forest_spec(options: ForestOptions) -> ModelSpec:
-    """Make phase D's Isolation Forest (key "if") from its options.
+    """Make phase D's Isolation Forest from its options.
 
     Raises
     ------
@@ -197,27 +256,18 @@ def forest_spec(options: ForestOptions) -> ModelSpec:
         raise InputError("--if-item none leaves nothing to read; name columns with --if-numeric")
     representation, first = read_columns(options.if_item) or ("numeric", ())
     return replace(
-        _ALGORITHMS["if"],
-        key="if",
+        _ALGORITHMS[FOREST],
+        key=FOREST,
         representation=representation,
         numeric=tuple(dict.fromkeys([*first, *options.if_numeric])),
-        params={"n_estimators": options.if_n_estimators, "max_samples": _max_samples(options.if_max_samples)},
+        params={"n_estimators": options.if_n_estimators, "max_samples": read_max_samples(options.if_max_samples)},
         contamination=options.if_contamination,
     )
 
 
-def _max_samples(text: str) -> str | int | float:
-    if text == "auto":
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if 0 < value <= 1 and ("." in text or "e" in text.lower()):
-        return value
-    if value >= 1 and value == int(value):
-        return int(value)
-    raise InputError(f"--if-max-samples: {text!r} is no number of rows; give auto, a count (256) or a share (0.5)")
+def _join_merged() -> str:
+    *most, last = [name for name, entry in _ALGORITHMS.items() if entry.is_merged]
+    return f"{', '.join(most)} and {last}"
 
 
 def length_baseline() -> ModelSpec:

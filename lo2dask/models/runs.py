@@ -96,7 +96,7 @@ def run_scores(rows: RunRows, calibration: Mapping[str, Any]) -> pa.Table:
     return pa.table(columns, schema=RUNS)
 
 
-def calibrated(score: np.ndarray, service: Any, calibration: Mapping[str, Any]) -> np.ndarray:
+def calibrate_scores(score: np.ndarray, service: Any, calibration: Mapping[str, Any]) -> np.ndarray:
     """Put scores on their service's scale (see the formula above): float64 (rows,)."""
     code, names = codes(service)
     entries = [calibration["services"].get(name, calibration["pooled"]) for name in names]
@@ -114,7 +114,7 @@ def _combine(
     service, service_names = codes(rows.service)
     found, group = np.unique(run * max(len(case_names), 1) + case, return_inverse=True)
     keys = [(run_names[key // len(case_names)], case_names[key % len(case_names)]) for key in found]
-    value = calibrated(rows.score, rows.service, calibration)
+    value = calibrate_scores(rows.score, rows.service, calibration)
     # A fixed order of summation: the figures must not depend on the order of the rows.
     order = np.lexsort((service, -value, group))
     sums = np.bincount(group[order], weights=value[order], minlength=len(keys))

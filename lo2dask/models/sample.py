@@ -93,7 +93,7 @@ class Chosen:
     seq_ids: tuple[str, ...]
 
     def mask(self, seq_ids: Any) -> np.ndarray:
-        """Tell which rows of a part are in the sample: bool (rows,)."""
+        """Return which rows of a part are in the sample: bool (rows,)."""
         return among(seq_ids, self.seq_ids)
 
     def describe(self, total: int, seed: int) -> dict[str, Any]:

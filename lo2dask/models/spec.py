@@ -1,13 +1,29 @@
-"""What one entry of the registry says of a model, frozen."""
+"""A model as the registry has it: plain values, which a bundle keeps, and the behaviour of its algorithm.
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+All functions are found at the top level of a module, so that a specification pickles; none imports a heavy package
+before it is called.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
+from lo2dask.models.rows import Rows
 from lo2dask.schema import MAIN, REPRESENTATIONS
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+UNEXPLAINED = (
+    "TreeExplainer reads decision trees, random forests, XGBoost and Isolation Forest, LinearExplainer logistic "
+    "regression and linear SVM."
+)
+# Explainers that a specification can name.
+LINEAR, TREE = "linear", "tree"
+Scoring = Mapping[str, Any]
+Statistics = dict[str, Any]
+State = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,22 +42,114 @@ class VectorizerSpec:
 
 
 @dataclass(frozen=True)
+class Setup:
+    """What a fit needs next to its rows.
+
+    ``changes`` are the guard's words. ``stopping_matrix`` and ``stopping_y`` are the rows of the newest training runs
+    on which XGBoost's early stopping is decided; without them, or where either side lacks a class, it is off.
+    """
+
+    seed: int = 42
+    changes: tuple[str, ...] = ()
+    occurrences: bool = False
+    stopping_matrix: Any = None
+    stopping_y: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Bytes that a fit holds at its peak, the sample itself included, beyond what every process holds.
+
+    Attributes
+    ----------
+    cell, row : bytes per stored cell of the matrix and per row
+    dense : dense float64 rows of all features that are held at once
+    fixed : bytes whatever the rows
+    """
+
+    cell: int
+    row: int
+    dense: int
+    fixed: int
+
+    def __post_init__(self) -> None:
+        """Refuse a fit whose rows cost nothing: no budget could bound them."""
+        if min(self.cell, self.row) <= 0 or min(self.dense, self.fixed) < 0:
+            raise ValueError(f"{self}: cells and rows cost something, and nothing costs less than 0")
+
+
+@dataclass(frozen=True)
+class Merging:
+    """How statistics of all parts become a model: ``passes`` times partial, merge and finish.
+
+    ``partial(rows, state)`` returns the statistics of one part's training normals, ``state`` being the result of the
+    pass before (None in the first); ``merge(left, right)`` joins two, associative and commutative;
+    ``finish(statistics, state)`` returns the state, which after the last pass is the model. A state has ``rows``.
+    """
+
+    partial: Callable[[Rows, State | None], Statistics]
+    merge: Callable[[Statistics, Statistics], Statistics]
+    finish: Callable[[Statistics, State | None], State]
+    passes: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """What an algorithm does. How it is fitted, scored, seeded and what it costs has no default.
+
+    Attributes
+    ----------
+    cost : memory of a fit
+    seed_parameter, threads_parameter : parameters of the estimator for the seed and the number of threads; None: none
+    score : ``score(model, scoring, rows)`` returns the raw output as scores, float (rows,), higher = more anomalous
+    train : ``train(spec, matrix, y, setup)`` returns the fitted model and notes on the fit, in words
+    merging : in place of ``train``: how statistics are merged
+    boosting : ``boosting(spec, seed)`` returns parameters, rounds and early-stopping rounds for xgboost.dask; a model
+        that has it stops early on the newest runs, and is fitted on all workers where one has not enough memory
+    row_cap : most rows of a fit whose time grows with their square
+    needs_distinct_rows : whether a fit needs two different rows
+    threshold : ``threshold(model)`` returns the threshold that the fitted model knows
+    facts : ``facts(model, y, setup)`` returns what scoring needs to know of a fit: plain values
+    score_normals : ``score_normals(model, rows)`` scores training normals for calibration; None: as all rows
+    unexplained : why there are no SHAP values, where a model has no explainer
+    """
+
+    cost: Cost
+    seed_parameter: str | None
+    threads_parameter: str | None
+    score: Callable[[Any, Scoring, Rows], np.ndarray]
+    train: Callable[["ModelSpec", Any, np.ndarray, Setup], tuple[Any, tuple[str, ...]]] | None = None
+    merging: Merging | None = None
+    boosting: Callable[["ModelSpec", int], tuple[dict[str, Any], int, int]] | None = None
+    row_cap: int | None = None
+    needs_distinct_rows: bool = False
+    threshold: Callable[[Any], float] | None = None
+    facts: Callable[[Any, np.ndarray | None, Setup], dict[str, Any]] | None = None
+    score_normals: Callable[[Any, Rows], np.ndarray] | None = None
+    unexplained: str = UNEXPLAINED
+
+    def __post_init__(self) -> None:
+        """Refuse an algorithm that cannot be fitted, or could be in two ways."""
+        if (self.train is None) == (self.merging is None):
+            raise ValueError("an algorithm has one of train and merging")
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One model: what it reads, what it learns from, how it is fitted and where its label begins.
 
-    ``fit`` is "sample" (a bounded, stratified, seeded sample of rows), "distributed" (all rows by xgboost.dask, or one
-    process below a size limit) or "merge" (statistics of all parts, merged). A row is labelled an anomaly when its
-    score is above ``threshold``; where that is None the fit finds it: for a model with ``contamination`` as that
-    quantile of the training scores, else by the algorithm's own rule (see score.py).
+    A row is labelled an anomaly when its score is above ``threshold``; where that is None the fit finds it: for a model
+    with ``contamination`` as that quantile of the training scores, else by ``behaviour.threshold``. A supervised model
+    needs rows of both classes. ``explainer`` is :data:`LINEAR`, :data:`TREE` or None.
     """
 
     key: str
     algorithm: str
     representation: str
     estimator: str
+    behaviour: Behaviour
     supervised: bool = False
     normal_only: bool = False
-    fit: str = "sample"
     vectorizer: VectorizerSpec = VectorizerSpec()
     params: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     numeric: tuple[str, ...] = ()
@@ -51,12 +159,15 @@ class ModelSpec:
     always_explained: bool = False
 
     def __post_init__(self) -> None:
-        """Make the parameters read-only."""
+        """Make the parameters read-only, and refuse an explainer that there is not."""
+        if self.explainer not in (None, LINEAR, TREE):
+            raise ValueError(f"{self.key}: there is no explainer {self.explainer!r}; there are {LINEAR} and {TREE}")
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by plain values: a read-only mapping does not pickle."""
-        return from_plain, (self.to_plain(),)
+        """Pickle by the values of the fields: a read-only mapping does not pickle."""
+        values = {own.name: getattr(self, own.name) for own in fields(self)}
+        return _rebuild, (values | {"params": dict(self.params)},)
 
     @property
     def bags(self) -> tuple[str, ...]:
@@ -65,13 +176,34 @@ class ModelSpec:
             return tuple(MAIN)
         return (self.representation,) if self.representation in REPRESENTATIONS else ()
 
+    @property
+    def is_merged(self) -> bool:
+        """Whether statistics of all parts are merged, in place of a fit on rows."""
+        return self.behaviour.merging is not None
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the matrix holds 1 for a token that is there; merged statistics count."""
+        return self.vectorizer.binary and not self.is_merged
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether the model can be fitted on all workers at once."""
+        return self.behaviour.boosting is not None
+
+    @property
+    def fit(self) -> str:
+        """How it is fitted: merge (of statistics), distributed, or sample (bounded, stratified, seeded)."""
+        if self.is_merged:
+            return "merge"
+        return "distributed" if self.is_distributed else "sample"
+
     def to_plain(self) -> dict[str, Any]:
-        """Return the entry as plain JSON types, for bundles and records."""
+        """Return all but the behaviour as plain JSON types, for bundles and records."""
         nested = {"vectorizer": asdict(self.vectorizer), "params": dict(self.params), "numeric": list(self.numeric)}
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | nested
+        values = {own.name: getattr(self, own.name) for own in fields(self) if own.name != "behaviour"}
+        return values | {"fit": self.fit} | nested
 
 
-def from_plain(plain: Mapping[str, Any]) -> ModelSpec:
-    """Rebuild an entry from :meth:`ModelSpec.to_plain`."""
-    changed = {"vectorizer": VectorizerSpec(**plain["vectorizer"]), "numeric": tuple(plain["numeric"])}
-    return ModelSpec(**{**plain, **changed})
+def _rebuild(values: dict[str, Any]) -> ModelSpec:
+    return ModelSpec(**values)

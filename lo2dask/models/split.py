@@ -1,7 +1,7 @@
 """Training part and hold-out: rules made from names alone, applied to any part of the table.
 
 ``hold_out(groups, options, seed)`` makes a :class:`Split` from the distinct (run, test case, service) of the table;
-``split.mask(run, test_case, service)`` tells for each row of a part whether it is held out. Arrays may be numpy
+``split.mask(run, test_case, service)`` returns for each row of a part whether it is held out. Arrays may be numpy
 arrays of str, lists, or Arrow arrays (dictionary-encoded or not). "Newest" is by the epoch in the run's name, then by
 name. A fraction of 0 holds nothing out.
 """
@@ -57,7 +57,7 @@ class Split:
     buckets: frozenset[tuple[str, str, str]] = frozenset()
 
     def mask(self, run: Any, test_case: Any, service: Any) -> np.ndarray:
-        """Tell which rows are held out: bool (rows,)."""
+        """Return which rows are held out: bool (rows,)."""
         runs, cases, services = (strings(column) for column in (run, test_case, service))
         held = among(runs, self.runs) | among(cases, self.cases)
         if self.buckets:
@@ -93,7 +93,7 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
     IntegrityError : a run is on both sides although whole runs are held out.
     """
     fraction, least = options.sup_holdout_fraction, options.sup_holdout_min_groups
-    order = _drawn(seed) if options.sup_holdout_shuffle else run_order
+    order = _order_by_hash(seed) if options.sup_holdout_shuffle else run_order
 
     def take(values: Iterable[str], by: Order = order) -> frozenset[str]:
         return frozenset(_newest(values, fraction, least, by))
@@ -103,7 +103,7 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
     elif options.holdout_by == "group":
         split = Split("group", buckets=_of_buckets(groups, take))
     else:
-        cases = take((case for _, case, _ in groups.keys if case != CORRECT), _drawn(seed))
+        cases = take((case for _, case, _ in groups.keys if case != CORRECT), _order_by_hash(seed))
         split = Split("test-case", cases=cases, buckets=_of_normal(groups, take))
     check_runs(split, groups)
     return split
@@ -146,7 +146,7 @@ def _newest(values: Iterable[str], fraction: float, least: int, order: Order) ->
     return ordered[len(ordered) - min(wanted, len(ordered) - 1) :] if ordered else []
 
 
-def _drawn(seed: int) -> Order:
+def _order_by_hash(seed: int) -> Order:
     return lambda name: (hashlib.blake2b(f"{seed}{_UNIT}{name}".encode(), digest_size=8).digest(), name)
 
 

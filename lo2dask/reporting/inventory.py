@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lo2dask.explanation.artefacts import Artefacts
+from lo2dask.models.registry import FOREST
 from lo2dask.reporting.data import FileLine
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from lo2dask.training.units import measures_path
 
 
 def list_files(layout: Layout, models: Sequence[str], explained: Sequence[str]) -> list[FileLine]:
@@ -24,13 +26,13 @@ def list_files(layout: Layout, models: Sequence[str], explained: Sequence[str]) 
         _line(root, layout.metrics, "metric samples", f"{load} --load-metrics"),
         _line(root, layout.traces, "spans", f"{load} --load-metrics"),
         _line(root, layout.if_predictions, "the Isolation Forest's scores", train),
-        _line(root, layout.measures / "if_metrics.json", "the Isolation Forest's measures", train),
+        _line(root, measures_path(layout.measures, FOREST), "the Isolation Forest's measures", train),
         _line(root, layout.measures / "if_metrics.csv", "the same as rows", train),
         _line(root, bundle, "the forest's bundle", f"{train} --save-model {bundle}"),
         _line(root, root / "models" / "model.yml", "what the forest was fitted with", f"{train} --dump-metadata"),
     ]
     for key in models:
-        if key != "if":
+        if key != FOREST:
             lines.append(_line(root, layout.measures / f"{key}.json", f"measures of {key}", f"{train} --models {key}"))
         lines.append(_line(root, root / f"{key}_runs.parquet", f"scores of {key} by run and test case", train))
     for key in models:
@@ -41,7 +43,7 @@ def list_files(layout: Layout, models: Sequence[str], explained: Sequence[str]) 
 def _explained(layout: Layout, key: str, is_explained: bool) -> Iterable[FileLine]:
     """List phase F's files of one model; a note in place of its plots counts as what should be there."""
     files, root = Artefacts(layout.explainability, key), layout.root
-    command = f"lo2dask explain --root {root}" + ("" if key == "if" else f" --sup-models {key}")
+    command = f"lo2dask explain --root {root}" + ("" if key == FOREST else f" --sup-models {key}")
     found = [
         (files.metrics, "measures, and what was explained"),
         (files.predictions, "score, label and rank of each sequence"),

@@ -16,11 +16,12 @@ from lo2dask.execute.session import Session
 from lo2dask.features.bags import read_counts
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import registry, sample
-from lo2dask.models.fit import Setup, fit_model
+from lo2dask.models.fit import fit_model
+from lo2dask.models.spec import Setup
 from lo2dask.storage import list_paths, replacing, source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, read_part
-from lo2dask.training.scoring import Part, keep_scores, score_part_rows
+from lo2dask.training.scoring import FittedModel, keep_scores, score_part_rows
 from lo2dask.training.units import KEY_COLUMNS, STARTUP, TrainingRows, read_splits, to_limits, working_folder
 from lo2dask.vocabulary.limits import choose, count_tokens
 
@@ -79,7 +80,7 @@ def score_startup_part(name: str, root: Path, keys: dict[str, str]) -> int:
     part = _read(layout, name)
     for side, key in keys.items():
         model, columns, scoring = joblib.load(source_of(_folder(layout, side) / "model"))
-        models = [Part("", model, Columns.from_plain(columns), scoring)]
+        models = [FittedModel("", model, Columns.from_plain(columns), scoring)]
         scores, labels = score_part_rows(part, registry.startup_baseline(), models, part.num_rows + 1)
         keep_scores(layout, key, name, (scores, labels, scores))
     return part.num_rows

@@ -1,4 +1,4 @@
-"""Prepares the gathered rows of one unit for xgboost.dask, and closes its fit."""
+"""Prepare the gathered rows of one unit for xgboost.dask, and close its fit."""
 
 import time
 from collections.abc import Sequence
@@ -15,12 +15,13 @@ from lo2dask.execute.session import Session
 from lo2dask.execute.xgb import Boosting, ShareFile, Shares, fit_boosting
 from lo2dask.features.matrix import canonical
 from lo2dask.memory import measure, process_memory
-from lo2dask.models.fit import Fitted, best_rounds, boosting_params, from_booster, not_fitted
-from lo2dask.models.registry import ModelSpec
+from lo2dask.models.estimators import best_rounds
+from lo2dask.models.fit import Fitted, from_booster, not_fitted
+from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import stopping_runs
 from lo2dask.storage import replacing, source_of
 
-# Files that the rows are dealt into, whatever the number of workers; few, because every partition costs the fit.
+# Files that the rows are shared out to, whatever the number of workers; few, because every partition costs the fit.
 SHARES = 64
 
 
@@ -36,20 +37,21 @@ class TrainStopSplit:
 def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, seed: int, session: Session) -> Fitted:
     """Fit XGBoost over the rows of gathered files (joblib dicts of matrix, anomaly, run) on all workers."""
     started = time.perf_counter()
-    groups = [list(files[place::SHARES]) for place in range(min(SHARES, len(files)))]
+    groups = [list(files[first::SHARES]) for first in range(min(SHARES, len(files)))]
     runs = {run for found in session.map(runs_of, groups, "runs") for run in found}
-    records = [(folder / f"{place:03d}", group) for place, group in enumerate(groups)]
+    records = [(folder / f"{index:03d}", group) for index, group in enumerate(groups)]
     splits = session.map(split_rows, records, "shares", late=stopping_runs(runs))
-    totals = np.array([[deal.training.rows, deal.stopping.rows] for deal in splits]).sum(axis=0)
-    anomalies = np.array([deal.anomalies for deal in splits]).sum(axis=0)
+    totals = np.array([[one.training.rows, one.stopping.rows] for one in splits]).sum(axis=0)
+    anomalies = np.array([one.anomalies for one in splits]).sum(axis=0)
     width = joblib.load(source_of(files[0]))["matrix"].shape[1]
     if anomalies.sum() in (0, totals.sum()):
         return not_fitted(spec, "the training part has one class only; both are needed", (int(totals.sum()), width))
     watched = bool(((anomalies > 0) & (anomalies < totals)).all())
-    training = [deal.training for deal in splits] + ([] if watched else [deal.stopping for deal in splits])
-    stopping = [deal.stopping for deal in splits] if watched else []
+    training = [one.training for one in splits] + ([] if watched else [one.stopping for one in splits])
+    stopping = [one.stopping for one in splits] if watched else []
     shares = Shares(tuple(f for f in training if f.rows), tuple(f for f in stopping if f.rows), width)
-    params, rounds, patience = boosting_params(spec, seed)
+    assert spec.behaviour.boosting, spec.key
+    params, rounds, patience = spec.behaviour.boosting(spec, seed)
     booster = best_rounds(fit_boosting(shares, Boosting(params, rounds, patience), session))
     with session.translate_cluster_errors():
         peak = max(session.client.run(_worker_memory).values())
@@ -71,7 +73,7 @@ def runs_of(files: Sequence[Path]) -> list[str]:
 
 
 def split_rows(record: tuple[Path, Sequence[Path]], late: frozenset[str]) -> TrainStopSplit:
-    """Join some gathered files and part their rows into training rows and those of the runs ``late``."""
+    """Join some gathered files and split their rows into training rows and those of the runs ``late``."""
     path, files = record
     parts = [joblib.load(source_of(file)) for file in files]
     matrix = sparse.vstack([part["matrix"] for part in parts], format="csr")

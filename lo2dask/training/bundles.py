@@ -14,6 +14,7 @@ from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint, loaded, need_bags, table_has_raw_bags
 from lo2dask.models import bundle
+from lo2dask.models.registry import FOREST
 from lo2dask.models.split import Split
 from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
 from lo2dask.schema import TokenKinds
@@ -22,7 +23,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
 from lo2dask.training.fitting import unit_path
 from lo2dask.training.scoring import Target
-from lo2dask.training.units import FOREST, Unit
+from lo2dask.training.units import Unit, split_of
 
 # Options that shape a model beyond its spec, its data and its split.
 _SETUP = ("sample_seed", "memory_budget", "disable_memory_guard", "oov_counts")
@@ -54,13 +55,13 @@ def keep_bundles(
         fitted = [joblib.load(source_of(unit_path(layout, unit.name))) for unit in of_key]
         content = {**common, "key": key, "spec": first.spec.to_plain(), "split": splits[side].to_json()}
         path = layout.models / f"{key}.joblib"
-        bundle.save(path, content | _joined(fitted, options.per_service), overwrite=True)
+        bundle.save(path, content | _join_units(fitted, options.per_service), overwrite=True)
         targets.append(Target(key, path, side, options.predict_batch_size))
     return targets
 
 
-def given_forest(options: TrainOptions, layout: Layout) -> Target:
-    """Take a bundle that the user gives in place of a fitted forest.
+def keep_given_forest(options: TrainOptions, layout: Layout) -> Target:
+    """Keep a bundle that the user gives in place of a fitted forest.
 
     Raises
     ------
@@ -68,12 +69,12 @@ def given_forest(options: TrainOptions, layout: Layout) -> Target:
     """
     assert options.load_model is not None
     content = bundle.load(options.load_model)
-    if content["spec"]["algorithm"] != "if":
+    if content["spec"]["algorithm"] != FOREST:
         raise InputError(f"--load-model {options.load_model}: a bundle of {content['key']}, not of an Isolation Forest")
     _check_text(options, layout, content)
     path = layout.models / f"{FOREST}.joblib"
     bundle.save(path, bundle.plain_content(content), overwrite=True)
-    return Target(FOREST, path, "if", options.predict_batch_size)
+    return Target(FOREST, path, split_of(FOREST), options.predict_batch_size)
 
 
 def keep_calibration(record: tuple[Path, Mapping[str, Any]]) -> str:
@@ -91,7 +92,7 @@ def keep_calibrations(targets: Sequence[Target], calibrations: Mapping[str, Any]
 
 
 def unfitted_reasons(content: Mapping[str, Any]) -> dict[str, str]:
-    """Say why models of a bundle are not fitted, by service ("" = all services)."""
+    """Return why models of a bundle are not fitted, by service ("" = all services)."""
     models, records = _of_services(content, "model"), _of_services(content, "record")
     return {service: records[service]["reason"] for service, model in models.items() if model is None}
 
@@ -117,7 +118,7 @@ def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
     }
 
 
-def _joined(units: Sequence[dict[str, Any]], per_service: bool) -> dict[str, Any]:
+def _join_units(units: Sequence[dict[str, Any]], per_service: bool) -> dict[str, Any]:
     names = ("model", "vectorizer", "columns", "scoring", "record")
     if not per_service:
         return {"per_service": False} | {name: units[0][name] for name in names}

@@ -6,13 +6,14 @@ from pathlib import Path
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
+from lo2dask.models.registry import FOREST
 from lo2dask.options import TrainOptions
 from lo2dask.storage import copy_file, read_json, same_content, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts
 from lo2dask.training.bundles import unfitted_reasons
 from lo2dask.training.measures import forest_part
-from lo2dask.training.units import FOREST
+from lo2dask.training.units import measures_path
 
 
 def export_forest(options: TrainOptions, layout: Layout, key: str, session: Session) -> Path | None:
@@ -93,6 +94,6 @@ def export_enhanced(options: TrainOptions, layout: Layout, session: Session) -> 
 
 def _threshold(options: TrainOptions, layout: Layout) -> float | None:
     """Return the alert threshold that was asked for as a percentile; None where none was: the label's own holds."""
-    measured = read_json((options.metrics_dir or layout.measures) / "if_metrics.json") or {}
+    measured = read_json(measures_path(options.metrics_dir or layout.measures, FOREST)) or {}
     asked = (measured.get("threshold") or {}).get("threshold")
     return None if asked is None else float(asked)

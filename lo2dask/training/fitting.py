@@ -1,4 +1,4 @@
-"""Fits all units: samples are drawn, their rows gathered part by part, and each unit is one task."""
+"""Fit all units: samples are drawn, their rows gathered part by part, and each unit is one task."""
 
 import functools
 import time
@@ -14,11 +14,11 @@ from scipy import sparse
 from lo2dask.buffers.columns import among
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import canonical, to_matrix, to_sklearn, unknown
-from lo2dask.models import estimators
-from lo2dask.models.estimators import Rows
-from lo2dask.models.fit import Fitted, Setup, fit_model, from_state
+from lo2dask.models.fit import Fitted, fit_model, from_state
 from lo2dask.models.guard import bound_rows, cap
+from lo2dask.models.rows import Rows
 from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, strata
+from lo2dask.models.spec import Merging, Setup
 from lo2dask.models.split import stopping_runs
 from lo2dask.options import fingerprint
 from lo2dask.storage import list_paths, replacing, source_of
@@ -26,7 +26,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 from lo2dask.training.boosting import fit_on_all_workers
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, Unit, read_columns, read_splits, working_folder
-from lo2dask.training.vocabularies import Chosen, RowCounts
+from lo2dask.training.vocabularies import ChosenColumns, RowCounts
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,25 @@ class FitJob:
     sample: dict[str, Any] | None = None
     distributed: bool = False
 
+    @property
+    def merging(self) -> Merging:
+        """How the statistics of a merged model become one."""
+        merging = self.unit.spec.behaviour.merging
+        assert merging, self.unit.name
+        return merging
+
 
 def fit_units(
-    plan: FitPlan, units: Sequence[Unit], columns: dict[str, Chosen], counts: dict[str, RowCounts], session: Session
+    plan: FitPlan,
+    units: Sequence[Unit],
+    columns: dict[str, ChosenColumns],
+    counts: dict[str, RowCounts],
+    session: Session,
 ) -> dict[str, dict[str, Any]]:
     """Fit every unit and keep it below the working folder; return the fit records by unit name."""
     layout = Layout(plan.root)
-    merged = [unit for unit in units if unit.spec.fit == "merge"]
-    rest = [unit for unit in units if unit.spec.fit != "merge"]
+    merged = [unit for unit in units if unit.spec.is_merged]
+    rest = [unit for unit in units if not unit.spec.is_merged]
     jobs, selections = _plan_jobs(plan, rest, columns, counts, session)
     names = [path.name for path in part_paths(layout.enhanced)]
     if selections:
@@ -122,13 +133,13 @@ def fit_unit(job: FitJob, plan: FitPlan) -> dict[str, Any]:
     y = np.concatenate([part["anomaly"] for part in parts])
     spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
     setup = Setup(seed=plan.seed, changes=job.changes, occurrences=plan.occurrences)
-    if spec.algorithm == "xgb":
+    if spec.is_distributed:
         matrix, y, setup = _hold_stopping(matrix, y, [run for part in parts for run in part["run"]], setup)
     return _keep(layout, job, fit_model(spec, matrix, y, setup))
 
 
 def _fit_spread(plan: FitPlan, job: FitJob, names: Sequence[str], session: Session) -> dict[str, Any]:
-    """Fit XGBoost on all workers at once, on rows that are too many for one fit's budget."""
+    """Fit on all workers at once, on rows that are too many for one fit's budget."""
     layout = Layout(plan.root)
     spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
     files = [_gathered(layout, job.gathered) / f"{name}.joblib" for name in names]
@@ -147,7 +158,11 @@ def _hold_stopping(matrix: Any, y: np.ndarray, runs: list[str], setup: Setup) ->
 
 
 def _plan_jobs(
-    plan: FitPlan, units: Sequence[Unit], columns: dict[str, Chosen], counts: dict[str, RowCounts], session: Session
+    plan: FitPlan,
+    units: Sequence[Unit],
+    columns: dict[str, ChosenColumns],
+    counts: dict[str, RowCounts],
+    session: Session,
 ) -> tuple[list[FitJob], list[RowSelection]]:
     """Bound each unit's rows by the budget and draw the samples that this needs."""
     bounds, distributed = [], {}
@@ -157,7 +172,7 @@ def _plan_jobs(
         spread = False
         if plan.guarded:
             allowed, bounded = bound_rows(unit.spec, total, plan.budget, chosen.width, chosen.cells_per_row)
-            spread = allowed < total and unit.spec.fit == "distributed" and not session.is_serial
+            spread = allowed < total and unit.spec.is_distributed and not session.is_serial
             allowed, said = (total, said) if spread else (allowed, (*said, *bounded))
         bounds.append((unit, chosen, min(allowed, total), said))
         distributed[unit.name] = spread
@@ -206,9 +221,8 @@ def sample_part(name: str, root: Path, shares: Sequence[tuple[TrainingRows, dict
 def _fit_merged(plan: FitPlan, jobs: Sequence[FitJob], names: Sequence[str], session: Session) -> list[dict[str, Any]]:
     """Fit the merged statistics: each pass is a map over the parts and one merge per unit."""
     started = time.perf_counter()
-    passes = max(estimators.passes(job.unit.spec.algorithm) for job in jobs)
-    for number in range(passes):
-        todo = [job for job in jobs if estimators.passes(job.unit.spec.algorithm) > number]
+    for number in range(max(job.merging.passes for job in jobs)):
+        todo = [job for job in jobs if job.merging.passes > number]
         session.map(statistics_part, names, "statistics", root=plan.root, jobs=todo, number=number)
         session.map(merge_statistics, todo, "merge", root=plan.root, number=number)
     seconds = (time.perf_counter() - started) / len(jobs)
@@ -226,7 +240,7 @@ def statistics_part(name: str, root: Path, jobs: Sequence[FitJob], number: int) 
         rows = Rows(to_matrix(chosen, columns, binary=False), *unknown(chosen, columns), chosen["service"])
         state = joblib.load(source_of(_state(layout, job))) if number else None
         with replacing(_statistics(layout, job, number) / f"{name}.joblib") as temporary:
-            joblib.dump(estimators.partial(job.unit.spec.algorithm, rows, state), temporary)
+            joblib.dump(job.merging.partial(rows, state), temporary)
     return len(jobs)
 
 
@@ -235,7 +249,7 @@ def merge_statistics(job: FitJob, root: Path, number: int) -> str:
     layout = Layout(root)
     parts = (joblib.load(source_of(path)) for path in list_paths(_statistics(layout, job, number), ".joblib"))
     before = joblib.load(source_of(_state(layout, job))) if number else None
-    state = estimators.finish(job.unit.spec.algorithm, functools.reduce(estimators.merge, parts), before)
+    state = job.merging.finish(functools.reduce(job.merging.merge, parts), before)
     with replacing(_state(layout, job)) as temporary:
         joblib.dump(state, temporary)
     return job.unit.name

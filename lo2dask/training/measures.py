@@ -20,6 +20,7 @@ from lo2dask.models.evaluate import (
     precision_at_k,
     stability_index,
 )
+from lo2dask.models.registry import FOREST
 from lo2dask.models.runs import RUNS, RunRows, calibrate, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
@@ -34,7 +35,7 @@ HEADLINE = ("f1", "auc_roc", "average_precision", "precision", "recall", "accura
 
 
 @dataclass(frozen=True)
-class Rows:
+class SequenceKeys:
     """The keys of all sequences in the order of the parts, dictionary-encoded: a few bytes a sequence."""
 
     run: pa.ChunkedArray
@@ -43,7 +44,7 @@ class Rows:
     anomaly: np.ndarray
 
     @classmethod
-    def read(cls, layout: Layout) -> "Rows":
+    def read(cls, layout: Layout) -> "SequenceKeys":
         """Read the keys of the enhanced table."""
         columns = ["run", "test_case", "service", "anomaly"]
         table = pa.concat_tables(
@@ -57,14 +58,14 @@ class Rows:
         return np.where(np.isnan(scores), "unused", np.where(held, "holdout", "train")).astype(object)
 
 
-def measure(rows: Rows, split: Split, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def measure(rows: SequenceKeys, split: Split, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Measure one model on training part and hold-out, whole, per service and per error type."""
     side = rows.sides(split, scores)
     return evaluate(Scored(rows.anomaly, scores, labels, rows.service, rows.test_case, side))
 
 
 def forest_measures(
-    options: TrainOptions, rows: Rows, split: Split, scores: np.ndarray, labels: np.ndarray
+    options: TrainOptions, rows: SequenceKeys, split: Split, scores: np.ndarray, labels: np.ndarray
 ) -> dict[str, Any]:
     """Measure the Isolation Forest: as every model, and what the --report options ask for.
 
@@ -88,7 +89,7 @@ def forest_measures(
     return result
 
 
-def with_leakage(
+def add_leakage(
     measures: dict[str, Any], length: Mapping[str, Any] | None, startup: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Set each side's measures next to those of a model on the sequence length alone, and one on start-up lines alone.
@@ -114,7 +115,7 @@ def leakage_warning(measures: Mapping[str, Any]) -> str | None:
 
 def write_measures(path: Path, measures: Mapping[str, Any]) -> None:
     """Write one model's measures as JSON."""
-    write_json(path, _finite(measures))
+    write_json(path, _make_finite(measures))
 
 
 def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
@@ -131,7 +132,9 @@ def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
     write_text(path, text.getvalue())
 
 
-def write_runs(path: Path, rows: Rows, split: Split, scores: np.ndarray, calibrating: np.ndarray) -> dict[str, Any]:
+def write_runs(
+    path: Path, rows: SequenceKeys, split: Split, scores: np.ndarray, calibrating: np.ndarray
+) -> dict[str, Any]:
     """Write a model's run scores; return the calibration that they rest on, which ``calibrating`` scores give."""
     known = ~np.isnan(scores)
     keep = pa.array(known)
@@ -150,7 +153,7 @@ def headline(measures: Mapping[str, Any]) -> dict[str, Any]:
 
 def forest_part(name: str, root: Path, threshold: float | None, target: Path) -> int:
     """Write one part of the forest's predictions (schema.IF_PREDICTIONS); no threshold: alert as labelled."""
-    part = read_part(Layout(root).predictions / "if" / name)
+    part = read_part(Layout(root).predictions / FOREST / name)
     above = part["pred_ano"] if threshold is None else pa.array((part["score"].to_numpy() > threshold).astype(np.int8))
     columns = {column: part[column] for column in schema.KEYS} | {
         "pred_ano": part["pred_ano"],
@@ -164,17 +167,17 @@ def forest_part(name: str, root: Path, threshold: float | None, target: Path) ->
 
 def _groups(measures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     named = [("all", measures)]
-    for kind in ("per_service", "per_error_type"):
-        named += [(f"{kind.removeprefix('per_')} {name}", values) for name, values in measures.get(kind, {}).items()]
+    for group in ("per_service", "per_error_type"):
+        named += [(f"{group.removeprefix('per_')} {name}", values) for name, values in measures.get(group, {}).items()]
     return named
 
 
-def _finite(value: Any) -> Any:
+def _make_finite(value: Any) -> Any:
     """Turn what JSON does not know (numpy numbers, NaN) into what it knows."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): _make_finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_make_finite(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value

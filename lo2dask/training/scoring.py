@@ -1,6 +1,6 @@
 """Scores every row with every model, part by part, and writes the predictions with their ranks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +13,10 @@ from lo2dask import schema
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import Columns, to_matrix, unknown
 from lo2dask.models import bundle
-from lo2dask.models.estimators import Rows
-from lo2dask.models.registry import ModelSpec, from_plain
+from lo2dask.models.registry import from_plain
+from lo2dask.models.rows import Rows
 from lo2dask.models.score import label, score, score_training_normals
+from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
 from lo2dask.storage import replacing, source_of
 from lo2dask.tables.layout import Layout
@@ -24,7 +25,7 @@ from lo2dask.training.units import KEY_COLUMNS, TrainingRows, file_stamp, of_ser
 
 
 @dataclass(frozen=True)
-class Part:
+class FittedModel:
     """One model of a bundle, for all services ("") or one."""
 
     service: str
@@ -43,24 +44,26 @@ class Target:
     batch: int
 
 
-def bundle_parts(content: Mapping[str, Any]) -> Iterator[Part]:
-    """Return the models of a bundle; those that could not be fitted are left out."""
+def list_fitted(content: Mapping[str, Any]) -> list[FittedModel]:
+    """List the models of a bundle; those that could not be fitted are left out."""
+    found = []
     services = content["model"] if content["per_service"] else {"": content["model"]}
     for service, model in services.items():
         pick = (lambda name, s=service: content[name][s]) if content["per_service"] else content.__getitem__
         if model is not None:
-            yield Part(service, model, Columns.from_plain(pick("columns")), pick("scoring"))
+            found.append(FittedModel(service, model, Columns.from_plain(pick("columns")), pick("scoring")))
+    return found
 
 
 @lru_cache(maxsize=32)
-def read_bundle(path: Path, stamp: tuple[int, int, int]) -> tuple[ModelSpec, tuple[Part, ...]]:
+def read_bundle(path: Path, stamp: tuple[int, int, int]) -> tuple[ModelSpec, tuple[FittedModel, ...]]:
     """Read a bundle once per worker; ``stamp`` is what ``file_stamp`` says of it."""
     content = bundle.load(path)
-    return from_plain(content["spec"]), tuple(bundle_parts(content))
+    return from_plain(content["spec"]), tuple(list_fitted(content))
 
 
 def score_part_rows(
-    part: pa.Table, spec: ModelSpec, models: Sequence[Part], batch: int, calibrating: bool = False
+    part: pa.Table, spec: ModelSpec, models: Sequence[FittedModel], batch: int, calibrating: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score the rows of an enhanced part: (score float64, NaN where no model is for the row's service; label int8).
 
@@ -72,10 +75,9 @@ def score_part_rows(
     for model in models:
         rows = np.flatnonzero(of_service(part, model.service))
         chosen = part.take(pa.array(rows))
-        merged = spec.fit == "merge"
-        matrix = to_matrix(chosen, model.columns, spec.vectorizer.binary and not merged)
-        extra = (*unknown(chosen, model.columns), chosen["service"]) if merged else ()
-        scores[rows] = how(model.model, model.scoring, Rows(matrix, *extra), batch)
+        matrix = to_matrix(chosen, model.columns, spec.is_binary)
+        extra = (*unknown(chosen, model.columns), chosen["service"]) if spec.is_merged else ()
+        scores[rows] = how(spec, model.model, model.scoring, Rows(matrix, *extra), batch)
         labels[rows] = label(scores[rows], model.scoring)
     return scores, labels
 
@@ -108,12 +110,15 @@ def keep_scores(layout: Layout, key: str, name: str, columns: tuple[np.ndarray, 
 
 
 def _calibrating(
-    part: pa.Table, rows: TrainingRows, splits: Mapping[str, Split], scored: tuple[ModelSpec, Sequence[Part], int],
+    part: pa.Table,
+    rows: TrainingRows,
+    splits: Mapping[str, Split],
+    scored: tuple[ModelSpec, Sequence[FittedModel], int],
     scores: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """Return the scores that runs are calibrated on: drift leaves each training normal out of the mean."""
+) -> np.ndarray:
+    """Return the scores that runs are calibrated on: those of training normals may differ from their scores."""
     spec, models, batch = scored
-    if spec.algorithm != "drift":
+    if spec.behaviour.score_normals is None:
         return scores
     found, normal = scores.copy(), rows.mask(part, splits)
     found[normal] = score_part_rows(part.filter(pa.array(normal)), spec, models, batch, calibrating=True)[0]

@@ -15,6 +15,7 @@ from lo2dask.ingest.enhance import enhance
 from lo2dask.ingest.text import has_raw_bags, loaded, need_bags
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
+from lo2dask.models.registry import FOREST
 from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
@@ -25,11 +26,11 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
 from lo2dask.training import measures as measuring
 from lo2dask.training.baselines import score_startup
-from lo2dask.training.bundles import data_fingerprint, given_forest, keep_bundles, keep_calibrations, train_options
+from lo2dask.training.bundles import data_fingerprint, keep_bundles, keep_calibrations, keep_given_forest, train_options
 from lo2dask.training.exports import export_enhanced, export_forest, export_models
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
-from lo2dask.training.units import BASELINE, FOREST, Tokens, Unit, working_folder
+from lo2dask.training.units import BASELINE, SUPERVISED, Tokens, Unit, measures_path, split_of, working_folder
 from lo2dask.training.vocabularies import choose_columns, count_parts
 from lo2dask.vocabulary.spilled import Spill
 
@@ -124,7 +125,7 @@ def choose_specs(options: TrainOptions) -> list[registry.ModelSpec]:
     specs = [] if options.skip_if else [registry.forest_spec(options)]
     if options.phase == "full":
         specs += [registry.spec(key) for key in dict.fromkeys(options.models)]
-    if options.phase == "if" and options.skip_if:
+    if options.phase == FOREST and options.skip_if:
         raise InputError("--phase if with --skip-if leaves nothing to train; leave one of them out")
     return specs
 
@@ -155,7 +156,7 @@ def _train(
     records = _fit(options, layout, fitted, session)
     targets = keep_bundles(options, layout, fitted, splits)
     if given:
-        targets.append(given_forest(options, layout))
+        targets.append(keep_given_forest(options, layout))
     score_all(layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
@@ -174,8 +175,8 @@ def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:
     parts = read_parts(layout.enhanced, columns)
     groups = Groups.merge(Groups.of(part["run"], part["test_case"], part["service"]) for part in parts)
     return {
-        "sup": hold_out(groups, options, options.sample_seed),
-        "if": hold_out_newest_normal(groups, options.if_holdout_fraction),
+        SUPERVISED: hold_out(groups, options, options.sample_seed),
+        FOREST: hold_out_newest_normal(groups, options.if_holdout_fraction),
     }
 
 
@@ -187,7 +188,7 @@ def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.Model
         for part in read_parts(layout.enhanced, ["service"]):
             found.update(part["service"].unique().to_pylist())
         services = sorted(found)
-    wanted = [(spec, "if" if spec.key == FOREST else "sup") for spec in specs]
+    wanted = [(spec, split_of(spec.key)) for spec in specs]
     baselines = [
         (replace(registry.length_baseline(), key=f"{BASELINE}_{side}"), side)
         for side in sorted({side for _, side in wanted})
@@ -221,7 +222,7 @@ def _measure(
     records: dict[str, dict[str, Any]], startup: dict[str, str],
 ) -> tuple[list[ModelLine], dict[str, Any]]:  # fmt: skip
     """Measure every model on what is held out, write it down; return a line and a run calibration for each."""
-    rows = measuring.Rows.read(layout)
+    rows = measuring.SequenceKeys.read(layout)
     length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
     baselines = {
         side: [
@@ -240,7 +241,7 @@ def _measure(
             found = measuring.forest_measures(options, rows, split, scores, labels)
         else:
             found = measuring.measure(rows, split, scores, labels)
-        found = measuring.with_leakage(found, *baselines[target.side])
+        found = measuring.add_leakage(found, *baselines[target.side])
         calibrating = read_calibrating(layout, target.key)
         calibrations[target.key] = measuring.write_runs(runs_path(layout, target.key), rows, split, scores, calibrating)
         found["runs_calibration"] = calibrations[target.key]
@@ -251,14 +252,10 @@ def _measure(
 
 
 def _write(options: TrainOptions, key: str, found: dict[str, Any]) -> None:
-    path = _measures_path(metrics_folder(options), key)
+    path = measures_path(metrics_folder(options), key)
     measuring.write_measures(path, found)
     if key == FOREST:
         measuring.write_csv(path.with_suffix(".csv"), found)
-
-
-def _measures_path(folder: Path, key: str) -> Path:
-    return folder / f"{'if_metrics' if key == FOREST else key}.json"
 
 
 def _line(key: str, found: dict[str, Any]) -> ModelLine:
@@ -282,7 +279,7 @@ def _is_whole(layout: Layout, folder: Path, marker: dict[str, Any]) -> bool:
     """Return whether what an earlier training wrote is still there."""
     names = {path.name for path in part_paths(layout.enhanced)}
     for key in (line["key"] for line in marker["models"]):
-        files = [layout.models / f"{key}.joblib", _measures_path(folder, key)]
+        files = [layout.models / f"{key}.joblib", measures_path(folder, key)]
         there = {path.name for path in part_paths(layout.predictions / key)}
         if there != names or not all(path.is_file() for path in files) or not part_paths(runs_path(layout, key)):
             return False

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from lo2dask.errors import InputError
 from lo2dask.features.matrix import Columns
-from lo2dask.models.registry import ModelSpec, VectorizerSpec
+from lo2dask.models.registry import FOREST
+from lo2dask.models.spec import ModelSpec, VectorizerSpec
 from lo2dask.models.split import Split
 from lo2dask.options import fingerprint
 from lo2dask.storage import read_json, source_of, status
@@ -23,7 +24,8 @@ from lo2dask.tables.layout import Layout
 from lo2dask.vocabulary.limits import Limits
 
 KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly"]
-FOREST = "if"
+# Name of the registry models' split; the forest has one of its own, by its key.
+SUPERVISED = "sup"
 BASELINE = "baseline_seq_len"
 STARTUP = "baseline_startup"
 
@@ -37,7 +39,7 @@ class TrainingRows:
     service: str = ""
 
     def mask(self, part: pa.Table, splits: Mapping[str, Split]) -> np.ndarray:
-        """Tell which rows of a part these are: bool (rows,)."""
+        """Return which rows of a part these are: bool (rows,)."""
         chosen = ~splits[self.side].mask(part["run"], part["test_case"], part["service"])
         if self.normal_only:
             chosen &= ~part["anomaly"].to_numpy()
@@ -103,13 +105,23 @@ class Unit:
         return ColumnsKey(tokens, self.spec.numeric, TrainingRows(self.side, False, self.service))
 
 
+def split_of(key: str) -> str:
+    """Return the name of the split that a model is trained and measured on."""
+    return FOREST if key == FOREST else SUPERVISED
+
+
+def measures_path(folder: Path, key: str) -> Path:
+    """Return the file of a model's measures."""
+    return folder / f"{'if_metrics' if key == FOREST else key}.json"
+
+
 def to_limits(vectorizer: VectorizerSpec) -> Limits:
     """Turn a vectoriser's spec into a vocabulary's limits."""
     return Limits(vectorizer.min_df, vectorizer.max_df, vectorizer.max_features or 0, vectorizer.binary)
 
 
 def of_service(part: pa.Table, service: str) -> np.ndarray:
-    """Tell which rows belong to a service ("" = all): bool (rows,)."""
+    """Return which rows belong to a service ("" = all): bool (rows,)."""
     if not service:
         return np.ones(part.num_rows, dtype=bool)
     return pc.equal(part["service"].cast(pa.string()), service).to_numpy()
@@ -144,7 +156,7 @@ def read_columns(path: Path) -> Columns:
 
 
 def file_stamp(path: Path) -> tuple[int, int, int]:
-    """Tell one writing of a file from the next: its inode, size and time of change in ns."""
+    """Return what tells one writing of a file from the next: its inode, size and time of change in ns."""
     found = status(path)
     return found.st_ino, found.st_size, found.st_mtime_ns
 

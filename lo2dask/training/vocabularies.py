@@ -35,7 +35,7 @@ class RowCounts:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenColumns:
     """The columns of a matrix on disk; ``cells_per_row`` is the mean number of stored cells of a training row."""
 
     path: Path
@@ -101,8 +101,8 @@ def choose_columns(
     counts: dict[str, RowCounts],
     spilled: tuple[Spill, list[list[int]]],
     session: Session,
-) -> dict[str, Chosen]:
-    """Reduce the spilled counts to vocabularies and write each matrix' columns; give them by name."""
+) -> dict[str, ChosenColumns]:
+    """Reduce the spilled counts to vocabularies and write each matrix' columns; return them by name."""
     wanted = {key.name: key for key in keys}
     tokens = list(dict.fromkeys(token for key in wanted.values() for token in key.tokens))
     vocabularies = [Counted(token.counted, token.limits, counts[token.rows.name].total) for token in tokens]
@@ -115,7 +115,7 @@ def choose_columns(
 
 def _write_columns(
     layout: Layout, key: ColumnsKey, vocabularies: dict[Tokens, pa.Table], counts: dict[str, RowCounts]
-) -> Chosen:
+) -> ChosenColumns:
     tokens = {token.representation: vocabularies[token]["token"].combine_chunks() for token in key.tokens}
     moments = counts[key.rows.name].moments
     scale = scales([moments[schema.NUMERIC.index(name)] for name in key.numeric])
@@ -127,4 +127,4 @@ def _write_columns(
         sum(vocabularies[token]["document_frequency"].to_pylist()) / max(counts[token.rows.name].total, 1)
         for token in key.tokens
     )
-    return Chosen(path, columns.width, cells + len(key.numeric))
+    return ChosenColumns(path, columns.width, cells + len(key.numeric))

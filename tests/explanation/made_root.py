@@ -9,7 +9,7 @@ from lo2dask.commands.load import load
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import Columns, to_matrix, to_sklearn
 from lo2dask.models import bundle, fit, registry, score
-from lo2dask.models.estimators import Rows
+from lo2dask.models.rows import Rows
 from lo2dask.options import ForestOptions, LoadOptions
 from lo2dask.schema import KEYS, PREDICTIONS
 from lo2dask.storage import write_json
@@ -83,7 +83,7 @@ def add_model(layout: Layout, key: str) -> None:
         "raw_tokens": False,
     }
     bundle.save(layout.models / f"{key}.joblib", content)
-    scores = score.score(fitted.model, fitted.scoring, Rows(matrix))
+    scores = score.score(spec, fitted.model, fitted.scoring, Rows(matrix))
     made = {
         "pred_ano": pa.array(score.label(scores, fitted.scoring)),
         "score": pa.array(scores),

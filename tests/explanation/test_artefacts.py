@@ -59,4 +59,4 @@ def test_mapping_has_a_row_for_each_flagged_sequence_even_without_a_neighbour():
 
 
 def test_skip_note_says_what_to_do():
-    assert "--nn-source event_lof_words" in skip_note("event_lof_words", "lof")
+    assert "--nn-source event_lof_words" in skip_note("event_lof_words", "lof", "It compares neighbours.")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lo2dask.explanation.draw import Cut, Lowest, drawn
+from lo2dask.explanation.draw import Lowest, RowCut, mask_drawn
 
 
 def rows(count: int, spread: int) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +18,7 @@ def rows(count: int, spread: int) -> tuple[np.ndarray, np.ndarray]:
 def test_exactly_the_limit_is_drawn_ties_and_all(limit, spread):
     keys, ids = rows(40, spread)
     cut = Lowest.of(limit, keys.tolist(), ids.tolist()).cut()
-    mask = drawn(cut, keys, ids)
+    mask = mask_drawn(cut, keys, ids)
     assert mask.sum() == limit
     expected = sorted(zip(keys.tolist(), ids.tolist(), strict=True))[:limit]
     assert {(key, name) for key, name in zip(keys[mask].tolist(), ids[mask].tolist(), strict=True)} == set(expected)
@@ -29,7 +29,7 @@ def test_no_limit_or_more_than_there_is_draws_all(limit):
     keys, ids = rows(40, 5)
     cut = Lowest.of(limit, keys.tolist(), ids.tolist()).cut()
     assert cut is None
-    assert drawn(cut, keys, ids).all()
+    assert mask_drawn(cut, keys, ids).all()
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 20), st.integers(1, 6))
@@ -43,7 +43,7 @@ def test_a_draw_does_not_depend_on_the_parts(keys, limit, parts):
     assert merged.cut() == whole.cut()
 
 
-def test_the_last_row_itself_is_drawn():
-    cut = Cut(5, "b")
+def test_the_last_row_itself_is_mask_drawn():
+    cut = RowCut(5, "b")
     mask = cut.mask(np.array([4, 5, 5, 5, 6], dtype=np.uint64), np.array(["z", "a", "b", "c", "a"], dtype=object))
     assert mask.tolist() == [True, True, True, False, False]

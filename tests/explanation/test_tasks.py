@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from explanation.made_root import make_root
 from lo2dask.errors import InputError
 from lo2dask.explanation.evidence_search import row_bags
-from lo2dask.explanation.explanations import EXPLANATIONS, explanation_table, shares_of
-from lo2dask.explanation.merged_parts import Subject, bundle_parts, group_parts
-from lo2dask.explanation.results import Shares, rank_features
+from lo2dask.explanation.explanations import EXPLANATIONS, explanation_table, list_features
+from lo2dask.explanation.merged_parts import Subject, group_neighbours, group_parts
+from lo2dask.explanation.results import ColumnSums, rank_features
 from lo2dask.explanation.subjects import choose_keys
 from lo2dask.explanation.summary import TopFeatures
 from lo2dask.explanation.tasks import feature_labels
@@ -51,8 +51,8 @@ def test_features_of_several_services_are_ranked_together_by_name(tmp_path):
     columns = {"token": Columns({"words": pa.array(["a", "b"])}), "user": Columns({"words": pa.array(["b", "c"])})}
     save_columns(layout, "m", columns)
     shares = [
-        Shares(subject(layout, "m", "token"), 3, np.array([0, 1]), np.array([3.0, 1.0]), np.array([-3.0, 1.0])),
-        Shares(subject(layout, "m", "user"), 1, np.array([0, 1]), np.array([2.0, 3.0]), np.array([2.0, 3.0])),
+        ColumnSums(subject(layout, "m", "token"), 3, np.array([0, 1]), np.array([3.0, 1.0]), np.array([-3.0, 1.0])),
+        ColumnSums(subject(layout, "m", "user"), 1, np.array([0, 1]), np.array([2.0, 3.0]), np.array([2.0, 3.0])),
     ]
     ranked = [(f.name, f.mean_absolute, f.mean_signed) for f in rank_features(shares)]
     assert ranked == [("a", 0.75, -0.75), ("b", 0.75, 0.75), ("c", 0.75, 0.75)]
@@ -77,7 +77,7 @@ def test_parts_are_bundled_without_loss(tmp_path, monkeypatch):
 @given(sizes=st.lists(st.integers(0, 10**9), max_size=300), groups=st.integers(1, 64), least=st.integers(0, 10**8))
 def test_bundles_are_bounded_in_number_and_in_bytes(sizes, groups, least):
     names = [f"part-{number}" for number in range(len(sizes))]
-    bundles = bundle_parts(names, sizes, groups, least)
+    bundles = group_neighbours(names, sizes, groups, least)
     assert [name for bundle in bundles for name in bundle] == names
     assert len(bundles) <= groups
     assert all(bundles)
@@ -107,7 +107,7 @@ def test_explanations_name_features_and_their_values():
         for i in range(2)
     ]
     predictions = pa.Table.from_pylist(made, PREDICTIONS)
-    table = explanation_table(predictions, top.explained, shares_of(top, rows, ["a", "b", "c"]))
+    table = explanation_table(predictions, top.explained, list_features(top, rows, ["a", "b", "c"]))
     assert table.schema == EXPLANATIONS
     first, second = table.to_pylist()
     assert first["features"] == [

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from lo2dask.models import estimators, fit
-from lo2dask.models.estimators import Rows
-from lo2dask.models.registry import ModelSpec
+from lo2dask.models import fit, registry
+from lo2dask.models.rows import Rows
+from lo2dask.models.spec import ModelSpec, Setup
+from lo2dask.options import ForestOptions
 
 SERVICES = ("client", "token")
 
@@ -55,26 +56,31 @@ def make(spec: ModelSpec, seed: int = 7) -> Made:
 
 def fit_entry(spec: ModelSpec, made: Made, seed: int = 42, parts: int = 1) -> fit.Fitted:
     """Fit as train does: statistics merged over parts, or one fit on the whole matrix."""
-    if spec.fit != "merge":
-        return fit.fit_model(spec, made.matrix, made.y, fit.Setup(seed=seed))
-    return fit.from_state(spec, fit_merged(spec.algorithm, made.counts.take(~made.y), parts), 0.0, 40)
+    if not spec.is_merged:
+        return fit.fit_model(spec, made.matrix, made.y, Setup(seed=seed))
+    return fit.from_state(spec, fit_merged(spec, made.counts.take(~made.y), parts), 0.0, 40)
 
 
-def fit_merged(algorithm: str, normals: Rows, parts: int) -> dict:
+def fit_merged(spec: ModelSpec, normals: Rows, parts: int) -> dict:
     """Fit a merged statistic over rows cut into parts."""
-    state = None
-    for _ in range(estimators.passes(algorithm)):
+    merging, state = spec.behaviour.merging, None
+    for _ in range(merging.passes):
         merged = None
         for index in np.array_split(np.arange(len(normals)), parts):
-            statistics = estimators.partial(algorithm, normals.take(index), state)
-            merged = statistics if merged is None else estimators.merge(statistics, merged)
-        state = estimators.finish(algorithm, merged, state)
+            statistics = merging.partial(normals.take(index), state)
+            merged = statistics if merged is None else merging.merge(statistics, merged)
+        state = merging.finish(merged, state)
     return state
+
+
+def spec_of(key: str) -> ModelSpec:
+    """Look up an entry of the registry, or the forest by its key."""
+    return registry.forest_spec(ForestOptions()) if key == registry.FOREST else registry.spec(key)
 
 
 def test_rows(spec: ModelSpec, made: Made) -> Rows:
     """Return the test rows that a model of this spec scores."""
-    return made.test_counts if spec.fit == "merge" else Rows(made.test_matrix)
+    return made.test_counts if spec.is_merged else Rows(made.test_matrix)
 
 
 test_rows.__test__ = False

@@ -1,119 +1,114 @@
-import math
-import pickle
+"""What a specification says of an algorithm is what the library does."""
+
+import importlib
+import inspect
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from scipy.spatial.distance import jensenshannon
 
-from lo2dask.models import estimators, registry, score
-from lo2dask.models.estimators import Rows
+from lo2dask.models import estimators, fit, guard, registry, score
+from lo2dask.models.rows import Rows, find_distinct_rows
+from lo2dask.models.spec import Setup
 
-from .conftest import fit_merged, make
+from .conftest import fit_entry, make, spec_of
 
-COUNTS = np.array([[900, 3, 0, 1], [400, 0, 2, 0], [0, 0, 0, 0]], dtype=np.float32)
-
-
-def _rows(counts, distinct=None, occurrences=None, service="token"):
-    rows = len(counts)
-    distinct = np.zeros(rows, int) if distinct is None else np.array(distinct)
-    occurrences = distinct if occurrences is None else np.array(occurrences)
-    return Rows(csr_matrix(np.asarray(counts, dtype=np.float32)), distinct, occurrences, np.array([service] * rows))
+FITTED = [name for name in registry.ALGORITHMS if not spec_of(f"{name}_words").is_merged]
+SKLEARN = [name for name in FITTED if spec_of(f"{name}_words").estimator.startswith("sklearn")]
 
 
-def test_rarity_follows_the_formula_token_by_token():
-    state = fit_merged("rarity", _rows(COUNTS), 1)
-    n = COUNTS.sum()
-    rare = [(-math.log(count / n)) ** 3 for count in (3, 2, 1)]
-    unseen = math.log(n) ** 3
-    test = _rows([[5, 1, 0, 0], [7, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], distinct=[0, 2, 1, 0])
-    expected = [rare[0] / 2, 2 * unseen / 3, (sum(rare) + unseen) / 5, 0.0]
-    assert estimators.score(state, test) == pytest.approx(expected)
+def _class(spec):
+    module, _, name = spec.estimator.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
-def test_rarity_gives_nothing_to_a_token_above_one_percent_and_something_at_one_percent():
-    state = fit_merged("rarity", _rows([[98, 1, 1]]), 1)
-    assert state["scores"].tolist() == pytest.approx([0.0, math.log(100) ** 3, math.log(100) ** 3])
+@pytest.mark.parametrize("name", SKLEARN)
+def test_an_estimator_that_draws_is_seeded_and_one_that_starts_threads_has_one(name):
+    spec = spec_of(f"{name}_words")
+    known = set(inspect.signature(_class(spec)).parameters)
+    assert spec.behaviour.seed_parameter == ("random_state" if "random_state" in known else None)
+    model = estimators.build(spec, seed=7)
+    assert model.get_params().get("random_state", 7) == 7
+    # LogisticRegression reads n_jobs with several binary problems alone, and warns of it.
+    assert getattr(model, "n_jobs", None) in ((1,) if spec.behaviour.threads_parameter else (None,))
+    assert dict(spec.params).items() <= model.get_params().items()
 
 
-def test_oov_counts_distinct_words_or_occurrences():
-    test = _rows([[1, 0, 0, 0]] * 3, distinct=[0, 1, 2], occurrences=[0, 9, 2])
-    state = fit_merged("oov", _rows(COUNTS), 1)
-    assert estimators.score(state, test).tolist() == [0, 1, 2]
-    assert estimators.score(state, test, occurrences=True).tolist() == [0, 9, 2]
-    threshold = {"threshold": registry.spec("oov_words").threshold}
-    assert score.label(estimators.score(state, test), threshold).tolist() == [0, 0, 1]
+def _raw(name, model, matrix, scoring):
+    """Score by the library's own methods, all columns given."""
+    if name in ("lr", "dt", "rf"):
+        return model.predict_proba(matrix)[:, 1]
+    if name == "lsvm":
+        return model.decision_function(matrix)
+    if name == "kmeans":
+        nearest = scoring["anomalous_cluster"]
+        distances = model.transform(matrix)
+        return distances[:, 1 - nearest] - distances[:, nearest]
+    return -model.score_samples(matrix)
 
 
-def _reference_drift(train, test, unknown):
-    """Jensen-Shannon distance to the mean shares by scipy, over the largest leave-one-out distance."""
-    shares = train / train.sum(axis=1, keepdims=True)
-    others = [(shares.sum(axis=0) - own) / (len(shares) - 1) for own in shares]
-    widest = max(jensenshannon(own, other, 2) for own, other in zip(shares, others, strict=True))
-    wide = np.column_stack([test, unknown])
-    wide = wide / wide.sum(axis=1, keepdims=True)
-    mean = np.append(shares.mean(axis=0), 0.0)
-    return np.array([jensenshannon(row, mean, 2) for row in wide]) / widest
+@pytest.mark.parametrize("name", SKLEARN)
+def test_scores_are_the_librarys(name):
+    spec = spec_of(f"{name}_words")
+    made = make(spec)
+    fitted = fit_entry(spec, made)
+    expected = _raw(name, fitted.model, made.matrix, fitted.scoring)
+    scores = score.score(spec, fitted.model, fitted.scoring, Rows(made.matrix))
+    assert scores.dtype == np.float64
+    assert np.array_equal(scores, expected)
 
 
-def test_drift_equals_scipys_distances():
-    generator = np.random.default_rng(5)
-    train, test = generator.poisson(3, (9, 20)) + 0.0, generator.poisson(2, (6, 20)) + 0.0
-    unknown = np.array([0, 0, 3, 1, 0, 40])
-    state = fit_merged("drift", _rows(train), 3)
-    scores = estimators.score(state, _rows(test, distinct=unknown > 0, occurrences=unknown))
-    assert scores == pytest.approx(_reference_drift(train, test, unknown), rel=1e-6)
+@pytest.mark.parametrize("name", ["lr", "dt", "rf", "lsvm", "kmeans", "oneclass_svm"])
+def test_labels_are_the_librarys_predictions(name):
+    """kmeans by the nearer cluster, a one-class SVM by its own border, the others at one half."""
+    spec = spec_of(f"{name}_words")
+    made = make(spec)
+    fitted = fit_entry(spec, made)
+    labels = score.label(score.score(spec, fitted.model, fitted.scoring, Rows(made.matrix)), fitted.scoring)
+    predicted = fitted.model.predict(made.matrix)
+    anomalous = fitted.scoring.get("anomalous_cluster", -1 if name == "oneclass_svm" else 1)
+    assert np.array_equal(labels == 1, predicted == anomalous)
 
 
-def test_drift_leaves_a_training_normal_out_of_its_own_mean():
-    train = np.random.default_rng(5).poisson(3, (9, 20)) + 0.0
-    state = fit_merged("drift", _rows(train), 2)
-    left_out = estimators.score_left_out(state, _rows(train))
-    assert left_out.max() == 1.0, "the widest of them is the unit"
-    shares = train / train.sum(axis=1, keepdims=True)
-    first = jensenshannon(shares[0], shares[1:].mean(axis=0), 2) / state["scale"]["token"]
-    assert left_out[0] == pytest.approx(first, rel=1e-6)
-    assert (left_out > estimators.score(state, _rows(train))).all()
-    scoring = {"algorithm": "drift"}
-    assert np.array_equal(score.score_training_normals(state, scoring, _rows(train)), left_out)
+def test_xgboost_is_given_the_seed_and_what_it_trains_with():
+    spec = spec_of("xgb_words")
+    params, rounds, patience = spec.behaviour.boosting(spec, 9)
+    assert params[spec.behaviour.seed_parameter] == 9
+    assert (rounds, patience) == (120, 30)
+    assert not {"n_estimators", "early_stopping_rounds"} & set(params)
+    made = make(spec)
+    trees = [fit.fit_model(spec, made.matrix, made.y, Setup(seed=seed)).model.get_dump() for seed in (1, 1, 2)]
+    assert trees[0] == trees[1] != trees[2]
 
 
-def test_drift_does_not_depend_on_a_logs_length():
-    made = make(registry.spec("drift_words"))
-    state = fit_merged("drift", made.counts.take(~made.y), 2)
-    rows = made.test_counts
-    long = Rows(rows.matrix * 8, rows.unknown_distinct, rows.unknown_occurrences * 8, rows.service)
-    assert np.array_equal(estimators.score(state, long), estimators.score(state, rows))
+@pytest.mark.parametrize("name", FITTED)
+def test_a_specification_that_needs_distinct_rows_says_so_in_place_of_failing(name):
+    spec = spec_of(f"{name}_words")
+    alike = csr_matrix(np.ones((12, 3), dtype=np.float32))
+    fitted = fit.fit_model(spec, alike, np.arange(12) % 2 == 1)
+    assert fitted.record.fitted != spec.behaviour.needs_distinct_rows
+    assert (fitted.record.reason is None) == fitted.record.fitted
+    assert len(find_distinct_rows(alike)) == 1
 
 
-def test_drift_knows_each_service_by_itself():
-    a, b = [[8, 2, 0, 0], [8, 3, 0, 0], [9, 2, 0, 0]], [[0, 0, 8, 2], [0, 0, 9, 2], [0, 0, 8, 3]]
-    service = np.array(["a"] * 3 + ["b"] * 3)
-    both = Rows(csr_matrix(np.array(a + b, dtype=np.float32)), np.zeros(6, int), np.zeros(6, int), service)
-    state = fit_merged("drift", both, 2)
-    rows = np.array([[8, 2, 0, 0], [0, 0, 8, 2]], dtype=np.float32)
-    own = estimators.score(state, Rows(csr_matrix(rows), np.zeros(2, int), np.zeros(2, int), np.array(["a", "b"])))
-    swapped = estimators.score(state, Rows(csr_matrix(rows), np.zeros(2, int), np.zeros(2, int), np.array(["b", "a"])))
-    new = estimators.score(state, Rows(csr_matrix(rows), np.zeros(2, int), np.zeros(2, int), np.array(["c", "c"])))
-    assert own.max() <= 1.0 < new.min() < swapped.min()
+@pytest.mark.parametrize("name", FITTED)
+def test_costs_grow_with_rows_cells_and_features_and_bound_the_sample(name):
+    spec = spec_of(f"{name}_words")
+    least = guard.fit_bytes(spec, 1000, 1000, 10)
+    assert least < guard.fit_bytes(spec, 2000, 1000, 10)
+    assert least < guard.fit_bytes(spec, 1000, 2000, 10)
+    assert least < guard.fit_bytes(spec, 1000, 1000, 20)
+    # CSR of float32 and int32 is 8 bytes a cell: nothing is cheaper than the sample itself.
+    assert spec.behaviour.cost.cell >= 8
+    allowed, said = guard.bound_rows(spec, 10**9, 10**9, 1000, 10)
+    assert guard.fit_bytes(spec, allowed, 1000, 10) <= 10**9
+    capped = allowed == spec.behaviour.row_cap
+    assert ("square" in said[0]) == capped
+    if not capped:
+        assert guard.fit_bytes(spec, allowed + 1, 1000, 10) > 10**9 - spec.behaviour.cost.row
 
 
-def test_drift_of_an_empty_sequence_and_of_a_single_normal_is_finite():
-    state = fit_merged("drift", _rows([[4, 1, 0, 0]]), 1)
-    scores = estimators.score(state, _rows([[4, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]))
-    assert scores.tolist() == pytest.approx([0.0, 1.0, 1.0])
-
-
-@pytest.mark.parametrize("algorithm", ["rarity", "oov", "drift"])
-def test_states_are_equal_to_the_bit_for_any_partitioning_and_plain(algorithm):
-    made = make(registry.spec(f"{algorithm}_words"))
-    normals = made.counts.take(~made.y)
-    one = pickle.dumps(fit_merged(algorithm, normals, 1))
-    assert all(pickle.dumps(fit_merged(algorithm, normals, parts)) == one for parts in (2, 31, len(normals)))
-    assert b"lo2dask" not in one
-
-
-def test_no_normal_row_at_all_is_told_by_the_state():
-    empty = _rows(np.zeros((0, 4)))
-    for algorithm in ("rarity", "oov", "drift"):
-        assert fit_merged(algorithm, empty, 1)["rows"] == 0
+def test_only_the_distributed_model_has_parameters_for_all_workers():
+    assert [name for name in registry.ALGORITHMS if spec_of(f"{name}_words").is_distributed] == ["xgb"]
+    assert {spec_of(f"{name}_words").fit for name in FITTED} == {"sample", "distributed"}
+    assert {spec_of(f"{name}_words").fit for name in set(registry.ALGORITHMS) - set(FITTED)} == {"merge"}

@@ -58,7 +58,7 @@ def test_both_sides_are_measured_whole_per_service_and_per_error_type():
 
 
 def test_an_empty_side_is_null_with_a_reason():
-    found = evaluate.broken_down(_scored().side("unused"))
+    found = evaluate.measure_groups(_scored().side("unused"))
     assert found["accuracy"] is None
     assert found["reason"] == "no sequence"
     assert found["per_service"] == {} == found["per_error_type"]

@@ -3,7 +3,9 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from lo2dask.models import bundle, fit, registry, score
-from lo2dask.models.estimators import Rows
+from lo2dask.models.estimators import anomalous_cluster
+from lo2dask.models.rows import Rows, prepare_matrix
+from lo2dask.models.spec import Setup
 from lo2dask.options import ForestOptions
 
 from .conftest import fit_entry, make
@@ -12,14 +14,14 @@ from .conftest import fit_entry, make
 def _fit(key, seed=42):
     spec = registry.spec(key)
     made = make(spec)
-    return spec, made, fit.fit_model(spec, made.matrix, made.y, fit.Setup(seed=seed))
+    return spec, made, fit.fit_model(spec, made.matrix, made.y, Setup(seed=seed))
 
 
 @pytest.mark.parametrize("key", ["event_rf_words", "if_words", "event_kmeans_words", "event_xgb_words"])
 def test_the_seed_decides_what_is_drawn(key):
-    _, made, first = _fit(key, 1)
+    spec, made, first = _fit(key, 1)
     again, other = _fit(key, 1)[2], _fit(key, 2)[2]
-    scores = [score.score(f.model, f.scoring, Rows(made.matrix)) for f in (first, again, other)]
+    scores = [score.score(spec, f.model, f.scoring, Rows(made.matrix)) for f in (first, again, other)]
     assert np.array_equal(scores[0], scores[1])
     if key != "event_kmeans_words":
         assert not np.array_equal(scores[0], scores[2])
@@ -44,18 +46,18 @@ def test_xgboost_sees_sparse_rows_as_sparse_whatever_zeros_are_stored():
     cells = (np.append(rows, free[0]), np.append(columns, free[1]))
     stored = csr_matrix((np.append(stored.data, np.float32(0)), cells), shape=stored.shape)
     assert (stored.data == 0).sum() == 1
-    clean = fit.prepared(stored)
+    clean = prepare_matrix(stored)
     assert clean.nnz == made.test_matrix.nnz
     assert (stored.data == 0).sum() == 1, "the caller's matrix is left alone"
-    expected = score.score(fitted.model, fitted.scoring, Rows(made.test_matrix))
-    assert np.array_equal(score.score(fitted.model, fitted.scoring, Rows(clean)), expected)
+    expected = score.score(spec, fitted.model, fitted.scoring, Rows(made.test_matrix))
+    assert np.array_equal(score.score(spec, fitted.model, fitted.scoring, Rows(clean)), expected)
 
 
 def test_int64_indices_become_int32_for_the_libraries_that_refuse_them():
     spec, made, _ = _fit("event_lsvm_words")
     wide = made.matrix.copy()
     wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
-    assert fit.prepared(wide).indices.dtype == np.int32
+    assert prepare_matrix(wide).indices.dtype == np.int32
     assert fit.fit_model(spec, wide, made.y).record.fitted
 
 
@@ -63,9 +65,9 @@ def test_early_stopping_is_on_with_both_classes_and_off_without():
     spec = registry.spec("event_xgb_words")
     made = make(spec)
     shuffled = np.random.default_rng(0).permutation(made.y)
-    on = fit.fit_model(spec, made.matrix, shuffled, fit.Setup(stopping_matrix=made.matrix[:60], stopping_y=made.y[:60]))
+    on = fit.fit_model(spec, made.matrix, shuffled, Setup(stopping_matrix=made.matrix[:60], stopping_y=made.y[:60]))
     assert on.model.num_boosted_rounds() < 120
-    off = fit.fit_model(spec, made.matrix, made.y, fit.Setup(stopping_matrix=made.matrix[:3], stopping_y=made.y[:3]))
+    off = fit.fit_model(spec, made.matrix, made.y, Setup(stopping_matrix=made.matrix[:3], stopping_y=made.y[:3]))
     assert off.model.num_boosted_rounds() == 120
     assert any("early stopping off" in change for change in off.record.changes)
 
@@ -76,7 +78,7 @@ def test_lof_counts_equal_rows_once_and_stays_finite(small):
     assert "6 distinct of 30 rows, 5 neighbours" in fitted.record.changes
     stranger = 1 - small[:1].toarray()
     rows = Rows(csr_matrix(np.vstack([small.toarray(), stranger])))
-    scores = score.score(fitted.model, fitted.scoring, rows)
+    scores = score.score(spec, fitted.model, fitted.scoring, rows)
     assert np.isfinite(scores).all()
     assert scores.max() < 1e3
 
@@ -92,7 +94,7 @@ def test_the_forest_flags_its_contamination_of_the_training_normals(contaminatio
     spec = registry.forest_spec(ForestOptions(if_contamination=contamination, if_n_estimators=20))
     made = make(spec)
     fitted = fit_entry(spec, made)
-    scores = score.score(fitted.model, fitted.scoring, Rows(made.matrix[~made.y]))
+    scores = score.score(spec, fitted.model, fitted.scoring, Rows(made.matrix[~made.y]))
     assert score.label(scores, fitted.scoring).mean() == pytest.approx(contamination, abs=0.02)
 
 
@@ -112,7 +114,7 @@ def test_scores_of_trees_are_the_librarys_though_only_their_columns_are_given(ke
     spec = registry.forest_spec(ForestOptions()) if key == "if" else registry.spec(key)
     made = make(spec)
     fitted = fit_entry(spec, made)
-    scores = score.score(fitted.model, fitted.scoring, Rows(made.matrix))
+    scores = score.score(spec, fitted.model, fitted.scoring, Rows(made.matrix))
     model = fitted.model
     raw = -model.score_samples(made.matrix) if key == "if" else model.predict_proba(made.matrix)[:, 1]
     assert np.array_equal(scores, raw)
@@ -121,11 +123,11 @@ def test_scores_of_trees_are_the_librarys_though_only_their_columns_are_given(ke
 
 def test_kmeans_names_its_anomalous_cluster_by_labels_or_else_by_size():
     clusters = np.array([0, 0, 0, 1, 1])
-    assert score.anomalous_cluster(clusters, np.array([1, 1, 1, 0, 0], bool)) == 0
-    assert score.anomalous_cluster(clusters, np.zeros(5, bool)) == 1
-    assert score.anomalous_cluster(1 - clusters, np.zeros(5, bool)) == 0
-    assert score.anomalous_cluster(np.array([0, 1]), np.zeros(2, bool)) == 1
-    assert score.anomalous_cluster(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1], bool)) == 1
+    assert anomalous_cluster(clusters, np.array([1, 1, 1, 0, 0], bool)) == 0
+    assert anomalous_cluster(clusters, np.zeros(5, bool)) == 1
+    assert anomalous_cluster(1 - clusters, np.zeros(5, bool)) == 0
+    assert anomalous_cluster(np.array([0, 1]), np.zeros(2, bool)) == 1
+    assert anomalous_cluster(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1], bool)) == 1
 
 
 def test_rank_is_dense_and_descending():
@@ -138,7 +140,7 @@ def test_scores_do_not_depend_on_the_batch():
         spec = registry.spec(key)
         made = make(spec)
         fitted = fit_entry(spec, made)
-        rows = made.counts if spec.fit == "merge" else Rows(made.matrix)
-        whole = score.score(fitted.model, fitted.scoring, rows)
-        assert np.array_equal(score.score(fitted.model, fitted.scoring, rows, batch=17), whole)
-        assert len(score.score(fitted.model, fitted.scoring, rows.take(slice(0, 0)))) == 0
+        rows = made.counts if spec.is_merged else Rows(made.matrix)
+        whole = score.score(spec, fitted.model, fitted.scoring, rows)
+        assert np.array_equal(score.score(spec, fitted.model, fitted.scoring, rows, batch=17), whole)
+        assert len(score.score(spec, fitted.model, fitted.scoring, rows.take(slice(0, 0)))) == 0

@@ -1,3 +1,4 @@
+import json
 import pickle
 import subprocess
 import sys
@@ -147,3 +148,20 @@ def test_a_cut_sample_is_said_and_a_hopeless_budget_refused():
     assert guard.bound_rows(registry.spec("event_lof_words"), 10**7, 2 * 10**9, 1000, 10)[0] == 10_000
     with pytest.raises(InputError, match="--memory-budget.*at least"):
         guard.rows_within(spec, 10**8, 40_000, 300)
+
+
+@pytest.mark.parametrize("key", [*registry.REGISTRY, "lr_e_words+seq_len"])
+def test_every_entry_is_rebuilt_from_plain_types_as_a_bundle_keeps_them(key):
+    spec = registry.spec(key)
+    plain = json.loads(json.dumps(spec.to_plain()))
+    assert "behaviour" not in plain
+    assert registry.from_plain(plain) == spec
+    # A bundle of a version that wrote more fields, or had other parameters, is read with what it was fitted with.
+    other = registry.from_plain(plain | {"params": {"tol": 1}, "of_another_version": 1})
+    assert (dict(other.params), other.behaviour) == ({"tol": 1}, spec.behaviour)
+
+
+def test_an_explainer_that_there_is_not_is_refused_when_a_specification_is_made():
+    with pytest.raises(ValueError, match="deep.*linear and tree"):
+        registry.replace(registry.spec("lr_words"), explainer="deep")
+    assert {spec.explainer for spec in registry.REGISTRY.values()} == {"linear", "tree", None}

@@ -15,14 +15,14 @@ from lo2dask.domain import CORRECT
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
-from lo2dask.models.registry import names, spec
+from lo2dask.models.registry import from_plain, names, register, spec
 from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
-from lo2dask.training import train as stage
-from lo2dask.training.scoring import bundle_parts, score_part_rows
+from lo2dask.training.scoring import list_fitted, score_part_rows
 from lo2dask.training.train import train_models as train
+from tests.models.toys import MERGED_TOY, TOY
 from tests.trees import SERVICES, load_tree, make_tree, table_of, train_root
 
 PAIRS = ("drift_words", "drift_trigrams", "oov_templates", "xgb_templates", "lr_all", "dt_numeric", "if_templates")
@@ -162,11 +162,27 @@ def test_saved_models_load_and_score_the_same(one, tmp_path):
             shutil.copy(path, tmp_path)
         content = bundle.load(tmp_path / kept.name)
         assert spec(key).representation == content["spec"]["representation"] if key != "if" else True
-        models = list(bundle_parts(content))
-        scores, labels = score_part_rows(part, stage.registry.from_plain(content["spec"]), models, 7)
+        scores, labels = score_part_rows(part, from_plain(content["spec"]), list_fitted(content), 7)
         predictions = read_part(part_paths(layout.predictions / key)[0])
         assert np.array_equal(scores, predictions["score"].to_numpy()), key
         assert np.array_equal(labels, predictions["pred_ano"].to_numpy()), key
+
+
+def test_a_model_of_one_specification_trains_and_scores_like_any_other(fresh):
+    with register(TOY), register(MERGED_TOY):
+        keys = ("toy_words", "toy_e_event_drain_id+seq_len", "merged_toy_words")
+        summary = train_root(fresh, models=keys, skip_if=True, memory_budget="400MB")
+        assert [(line.key, line.fitted) for line in summary.models] == [(key, True) for key in keys]
+        part = read_part(part_paths(Layout(fresh).enhanced)[0])
+        for key in keys:
+            content = bundle.load(Layout(fresh).models / f"{key}.joblib")
+            scores, labels = score_part_rows(part, from_plain(content["spec"]), list_fitted(content), 7)
+            predictions = read_part(part_paths(Layout(fresh).predictions / key)[0])
+            assert np.array_equal(scores, predictions["score"].to_numpy())
+            assert np.array_equal(labels, predictions["pred_ano"].to_numpy())
+            assert len(set(scores)) > 1
+    with pytest.raises(InputError, match="toy_words"):
+        train_root(fresh, models=keys)
 
 
 def test_a_vectorizer_makes_the_matrix_from_plain_dicts(one):

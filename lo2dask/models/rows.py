@@ -1,0 +1,65 @@
+"""Rows to learn from or to score, and sparse matrices as the libraries want them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lo2dask.buffers.columns import strings
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to learn from or to score.
+
+    ``matrix`` is csr_matrix (rows, features). Merged statistics also need ``unknown_distinct`` and
+    ``unknown_occurrences``, int (rows,): tokens outside the vocabulary; and ``service``, names (rows,).
+    """
+
+    matrix: Any
+    unknown_distinct: np.ndarray | None = None
+    unknown_occurrences: np.ndarray | None = None
+    service: Any = None
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return self.matrix.shape[0]
+
+    def take(self, index: Any) -> "Rows":
+        """Return the rows of a slice, a bool mask or an index array."""
+        service = None if self.service is None else np.asarray(strings(self.service), dtype=object)[index]
+        distinct = None if self.unknown_distinct is None else self.unknown_distinct[index]
+        occurrences = None if self.unknown_occurrences is None else self.unknown_occurrences[index]
+        return Rows(self.matrix[index], distinct, occurrences, service)
+
+
+def prepare_matrix(matrix: Any) -> Any:
+    """Return a csr_matrix, float32, int32 indices, without stored zeros, which XGBoost takes for values."""
+    from scipy.sparse import csr_matrix
+
+    matrix = csr_matrix(matrix, dtype=np.float32)
+    if matrix.nnz and not matrix.data.all():
+        matrix = matrix.copy()
+        matrix.eliminate_zeros()
+    if matrix.indices.dtype != np.int32:
+        parts = (matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32))
+        matrix = csr_matrix(parts, shape=matrix.shape)
+    return matrix
+
+
+def find_distinct_rows(matrix: Any) -> np.ndarray:
+    """Return the index of the first of each set of equal rows, in order: int64 (distinct rows,)."""
+    seen: dict[tuple[bytes, bytes], int] = {}
+    for row in range(matrix.shape[0]):
+        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        seen.setdefault((matrix.indices[part].tobytes(), matrix.data[part].tobytes()), row)
+    return np.array(list(seen.values()), dtype=np.int64)
+
+
+def keep_columns(matrix: Any, used: np.ndarray) -> Any:
+    """Drop the cells outside the columns of a bool mask (features,); the shape stays."""
+    from scipy.sparse import csr_matrix
+
+    keep = used[matrix.indices]
+    indptr = np.concatenate(([0], np.cumsum(keep)))[matrix.indptr].astype(matrix.indptr.dtype)
+    return csr_matrix((matrix.data[keep], matrix.indices[keep], indptr), matrix.shape)
