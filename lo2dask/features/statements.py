@@ -14,7 +14,7 @@ from lo2dask.buffers.slices import encode_slices
 from lo2dask.formats.lo2 import HEAD_BYTES
 from lo2dask.parse.chunks import CHUNK_BYTES
 from lo2dask.parse.columns import STATEMENT
-from lo2dask.vocabulary.tokens import text_sizes, whole
+from lo2dask.vocabulary.texts import text_sizes, whole
 
 
 def with_statements(events: pa.Table) -> pa.Table:

@@ -25,7 +25,7 @@ from lo2dask.storage import flushing_together, read_json, status, write_json
 from lo2dask.tables.columns import ColumnWriter, write_columns
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import checksum, write_part
-from lo2dask.vocabulary.spilling import spill
+from lo2dask.vocabulary.spill import write_counts
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
 
 def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:
     """Write what the text pass left of one batch; return the files, without the counts that enhancement consumes."""
-    spill(layout.counted(name), tables.counted, durable=True)
+    write_counts(layout.counted(name), tables.counted, durable=True)
     with ColumnWriter(layout.text / "bags" / name, bags_schema(text.tokens)) as writer:
         writer.write(tables.bags)
     write_columns(layout.text / "lines" / name, tables.lines, LINES)

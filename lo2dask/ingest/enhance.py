@@ -31,10 +31,11 @@ from lo2dask.tables.append import add_columns, splice
 from lo2dask.tables.columns import columns_buffer
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, group_rows, part_buffer, part_paths, prune_parts, read_part, write_part
-from lo2dask.vocabulary.adding import Share, TokenSums
-from lo2dask.vocabulary.limits import Limits, count_bags
-from lo2dask.vocabulary.spilled import Counted, Spill, merge_spilled, write_vocabulary
-from lo2dask.vocabulary.tokens import TokenCounts
+from lo2dask.vocabulary.counts import TokenCounts, count_bags
+from lo2dask.vocabulary.limits import VocabularyLimits
+from lo2dask.vocabulary.reduce import VocabularyPlan, merge_spilled, sum_counts
+from lo2dask.vocabulary.spill import Spill
+from lo2dask.vocabulary.write import write_vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -95,11 +96,11 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         finishing = time.perf_counter()
         summaries = _finish_parts(layout, key, session, spilled)
         finished = time.perf_counter()
-        templates = _sum_templates(summaries)
+        templates = sum_counts(summary["templates"] for summary in summaries)
         _write_templates(layout, mined, templates)
-        limits = Limits(min_df=1, max_df=1.0, max_features=key.max_features, binary=False)
+        limits = VocabularyLimits(min_df=1, max_df=1.0, max_features=key.max_features, binary=False)
         n_rows = count_rows(layout.enhanced)
-        wanted = [Counted(kind, limits, n_rows) for kind in spilled.names]
+        wanted = [VocabularyPlan(kind, limits, n_rows) for kind in spilled.names]
         merged = merge_spilled(spilled, (summary["spilled"] for summary in summaries), wanted, session)
         write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits)
     parts = finished - finishing
@@ -155,9 +156,9 @@ def finish_part(frame: pd.DataFrame, root: Path, key: EnhanceKey, spilled: Spill
         templates = _write_enhanced(layout, name, ids, key)
     if has_events:
         update_outputs(layout, name, layout.events / name)
-    work = _spill_counts(layout, name, spilled) if spilled else []
+    rows = _spill_counts(layout, name, spilled) if spilled else []
     layout.counted(name).unlink(missing_ok=True)
-    summary = {"templates": count_bags(templates), "spilled": work}
+    summary = {"templates": count_bags(templates), "spilled": rows}
     return pd.DataFrame({"result": pd.Series([summary], dtype=object)})
 
 
@@ -270,14 +271,6 @@ def _spill_counts(layout: Layout, name: str, spilled: Spill) -> list[int]:
         return spilled.take(name, layout.counted(name))
     bags = [schema.REPRESENTATIONS[kind] for kind in spilled.names]
     return spilled.add(name, (count_bags(read_part(layout.text / "bags" / name, [bag])[bag]) for bag in bags))
-
-
-def _sum_templates(summaries: list[dict[str, Any]]) -> pa.Table:
-    """Add up how many sequences have each template, and how often (columns: COUNTED)."""
-    sums = TokenSums(Share())
-    for summary in summaries:
-        sums.add(summary["templates"])
-    return sums.table()
 
 
 def _write_templates(layout: Layout, mined: pa.Table, templates: pa.Table) -> None:
