@@ -40,11 +40,13 @@ def select(table: pa.Table, limits: VocabularyLimits, n_rows: int) -> pa.Table:
     What is kept of a whole is kept of each of its parts: parts may be selected from first, and then all together.
     """
     frequency = table["document_frequency"].to_numpy()
-    kept = table.filter(pa.array((frequency >= limits.min_df) & (frequency <= limits.max_df * n_rows)))
+    within = (frequency >= limits.min_df) & (frequency <= limits.max_df * n_rows)
+    kept = table if within.all() else table.filter(pa.array(within))
     if not limits.max_features or kept.num_rows <= limits.max_features:
         return kept
     rank = kept[limits.rank].to_numpy()
     lowest = np.partition(rank, -limits.max_features)[-limits.max_features]
-    above, tied = (kept.filter(pa.array(rows)) for rows in (rank > lowest, rank == lowest))
-    first = pc.select_k_unstable(tied, limits.max_features - above.num_rows, sort_keys=[("token", "ascending")])
-    return pa.concat_tables([above, tied.take(first)])
+    above, tied = np.flatnonzero(rank > lowest), np.flatnonzero(rank == lowest)
+    tokens = kept.select(["token"]).take(pa.array(tied))
+    first = pc.select_k_unstable(tokens, limits.max_features - len(above), sort_keys=[("token", "ascending")])
+    return kept.take(pa.array(np.concatenate([above, tied[first.to_numpy()]])))

@@ -18,11 +18,11 @@ def encode_texts(texts: pa.Array) -> pa.DictionaryArray:
 
 def order_texts(texts: pa.Array) -> pa.DictionaryArray:
     """Encode a string column without nulls as a dictionary one, its values in byte order."""
-    encoded = texts.cast(pa.string()).dictionary_encode()
-    order = pc.sort_indices(encoded.dictionary)
-    numbers = np.empty(len(order), dtype=np.int32)
-    numbers[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(numbers[encoded.indices.to_numpy()]), encoded.dictionary.take(order))
+    texts = texts.cast(pa.string())
+    codes = pc.rank(texts, tiebreaker="dense").to_numpy().astype(np.int32) - np.int32(1)
+    chosen = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
+    chosen[codes] = np.arange(len(codes))
+    return pa.DictionaryArray.from_arrays(pa.array(codes), texts.take(pa.array(chosen)))
 
 
 def hash_texts(texts: pa.Array) -> U64s:
