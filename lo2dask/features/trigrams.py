@@ -137,8 +137,9 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
         for part in parts:
             filled = add_windows(part.text, part.row(row), alphabet.numbers, table, cells, filled)
         found.append(np.sort(cells[:filled]))
-        counts.append(table[found[-1]])
-        table[found[-1]], seen[found[-1]] = 0, 1
+        at = found[-1].astype(np.intp)  # once, not at each indexing
+        counts.append(table[at])
+        table[at], seen[at] = 0, 1
     indptr = np.cumsum([len(part) for part in found], dtype=np.int32)
     shape = (n_rows, alphabet.size)
     return _gather(sparse.csr_matrix((np.concatenate(counts), np.concatenate(found), indptr), shape), seen, alphabet)

@@ -83,8 +83,9 @@ def count_bags(bags: pa.Array | pa.ChunkedArray) -> pa.Table:
     return _sum_cells(encoded.dictionary, encoded.indices.to_numpy(), pairs.field("count").to_numpy())
 
 
-def _sum_cells(tokens: pa.Array, columns: npt.NDArray[np.int32], counts: npt.NDArray[np.int32]) -> pa.Table:
+def _sum_cells(tokens: pa.Array, columns: npt.NDArray[np.integer], counts: npt.NDArray[np.int32]) -> pa.Table:
     """Sum cells by column (columns: COUNTED); each row has a column once, so its cells are the rows that have it."""
+    columns = columns.astype(np.intp)  # once, not in each of the sums
     frequency = np.bincount(columns, minlength=len(tokens))
     # Doubles are exact up to 2^53.
     total = np.bincount(columns, weights=counts, minlength=len(tokens)).astype(np.int64)
