@@ -19,7 +19,7 @@ from lo2dask.explanation.summary import Flags, Floats, Integers
 from lo2dask.features.trigrams import count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.schema import NUMERIC
-from lo2dask.vocabulary.tokens import TokenCounts
+from lo2dask.vocabulary.counts import TokenCounts
 
 LINES = 8  # of each sequence
 # How the tokens of a line are found again; those of a template are its id.

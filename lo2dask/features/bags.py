@@ -9,7 +9,8 @@ from scipy import sparse
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Ints
-from lo2dask.vocabulary.tokens import TokenCounts, encode_texts, in_order, join_counts, order_texts
+from lo2dask.vocabulary.counts import TokenCounts, in_order, join_counts
+from lo2dask.vocabulary.texts import encode_texts, order_texts
 
 
 def to_bags(counts: TokenCounts) -> pa.ListArray:

@@ -10,7 +10,7 @@ from lo2dask.buffers.columns import microseconds, milliseconds
 from lo2dask.features.lines import TextBlock
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
-from lo2dask.vocabulary.tokens import count_pairs
+from lo2dask.vocabulary.counts import count_pairs
 
 # "java.lang.RuntimeException: null" or "Caused by: java.sql.SQLException: ...", the first line of a stack trace; an
 # event that continuation lines were merged into has it on a later line of its own.

@@ -17,7 +17,8 @@ from lo2dask.buffers.columns import milliseconds
 from lo2dask.buffers.padded import text_bytes
 from lo2dask.features.words import count_words
 from lo2dask.sources.names import DAY_MS
-from lo2dask.vocabulary.tokens import TokenCounts, count_pairs, distinct, row_texts, whole
+from lo2dask.vocabulary.counts import TokenCounts, count_pairs, distinct
+from lo2dask.vocabulary.texts import row_texts, whole
 
 _CLOCK_SIZE = len("HH:MM:SS.mmm")
 _SPACE = ord(" ")

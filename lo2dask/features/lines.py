@@ -18,7 +18,8 @@ from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams, count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.parse.raw_lines import raw_line
-from lo2dask.vocabulary.tokens import TokenCounts, count_pairs, distinct, join_counts, text_sizes, whole
+from lo2dask.vocabulary.counts import TokenCounts, count_pairs, distinct, join_counts
+from lo2dask.vocabulary.texts import text_sizes, whole
 
 TIME, CORRELATION = "<TIME>", "<CID>"
 

@@ -13,7 +13,7 @@ from lo2dask.features.bags import add_blocks, to_bags
 from lo2dask.features.lines import read_text
 from lo2dask.features.masks import Mask
 from lo2dask.features.words import count_words
-from lo2dask.vocabulary.tokens import TokenCounts
+from lo2dask.vocabulary.counts import TokenCounts
 
 STARTUP = pa.schema([pa.field("seq_id", pa.string()), pa.field("e_words", schema.BAG)])
 

@@ -17,8 +17,7 @@ from lo2dask.features.bags import add_blocks, coded_bags
 from lo2dask.features.figures import TextFigures
 from lo2dask.features.lines import TextBlock, masked_counts, raw_counts, read_text
 from lo2dask.features.masks import Mask
-from lo2dask.vocabulary.limits import count_tokens
-from lo2dask.vocabulary.tokens import TokenCounts
+from lo2dask.vocabulary.counts import TokenCounts, count_tokens
 
 # Counts of so many blocks are added up as they come, so that one huge log does not pile them up.
 MOST_BLOCKS = 3

@@ -16,7 +16,8 @@ from scipy import sparse
 
 from lo2dask.buffers.arrays import Bytes, Codes, Ints
 from lo2dask.buffers.padded import text_bytes
-from lo2dask.vocabulary.tokens import TokenCounts, count_pairs, encode_texts, in_order, join_counts, unpack_trigrams
+from lo2dask.vocabulary.counts import TokenCounts, count_pairs, in_order, join_counts
+from lo2dask.vocabulary.texts import encode_texts, unpack_trigrams
 
 NEWLINE = 0x0A
 # What parts words.
@@ -127,7 +128,6 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
     """Count the windows of all parts' slices by row: (rows x trigrams)."""
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import add_windows
-    from lo2dask.vocabulary.compiled_counts import take_counts
 
     table, cells, seen = np.zeros((3, alphabet.size), dtype=np.int32)
     found, counts = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
@@ -137,8 +137,9 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
         for part in parts:
             filled = add_windows(part.text, part.row(row), alphabet.numbers, table, cells, filled)
         found.append(np.sort(cells[:filled]))
-        counts.append(np.empty(filled, dtype=np.int32))
-        take_counts(table, found[-1], counts[-1], seen)
+        at = found[-1].astype(np.intp)  # once, not at each indexing
+        counts.append(table[at])
+        table[at], seen[at] = 0, 1
     indptr = np.cumsum([len(part) for part in found], dtype=np.int32)
     shape = (n_rows, alphabet.size)
     return _gather(sparse.csr_matrix((np.concatenate(counts), np.concatenate(found), indptr), shape), seen, alphabet)
@@ -146,8 +147,6 @@ def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
 
 def _gather(counts: sparse.csr_matrix, seen: Codes, alphabet: Alphabet) -> TokenCounts:
     """Leave those of an alphabet's trigrams that were seen: (rows x trigrams); both stand in the same order."""
-    from lo2dask.vocabulary.compiled_counts import renumber
-
     present = np.flatnonzero(seen)
     packed = alphabet.packed(present)
     # A window with a newline, in an event that continuation lines were merged into, is of no line.
@@ -158,8 +157,8 @@ def _gather(counts: sparse.csr_matrix, seen: Codes, alphabet: Alphabet) -> Token
         indptr = np.append(0, np.cumsum(kept))[counts.indptr]
         counts = sparse.csr_matrix((counts.data[kept], counts.indices[kept], indptr), counts.shape)
     seen[present[whole]] = np.arange(whole.sum())
-    renumber(counts.indices, seen)
-    matrix = sparse.csr_matrix((counts.data, counts.indices, counts.indptr), (counts.shape[0], int(whole.sum())))
+    shape = (counts.shape[0], int(whole.sum()))
+    matrix = sparse.csr_matrix((counts.data, seen[counts.indices], counts.indptr), shape)
     return TokenCounts(matrix, unpack_trigrams(packed[whole]))
 
 

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from lo2dask.buffers.padded import as_u64, padded_text
 from lo2dask.buffers.slices import encode_slices
-from lo2dask.vocabulary.tokens import TokenCounts
+from lo2dask.vocabulary.counts import TokenCounts
 
 
 def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> TokenCounts:
@@ -16,7 +16,7 @@ def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> Tok
     """
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.compiled import count_gaps, split_words
-    from lo2dask.vocabulary.compiled_counts import count_codes
+    from lo2dask.vocabulary.kernels import count_codes
 
     text, offsets = padded_text(texts)
     room = len(texts) + count_gaps(text)

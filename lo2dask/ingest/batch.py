@@ -24,7 +24,7 @@ from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import flushing_together, read_json, status, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import checksum, open_part, write_part
-from lo2dask.vocabulary.spilling import spill
+from lo2dask.vocabulary.spill import write_counts
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
 
 def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:
     """Write what the text pass left of one batch; return the files, without the counts that enhancement consumes."""
-    spill(layout.counted(name), tables.counted, durable=True)
+    write_counts(layout.counted(name), tables.counted, durable=True)
     write_part(layout.text / "bags" / name, tables.bags, bags_schema(text.kinds))
     write_part(layout.text / "lines" / name, tables.lines, LINES)
     written = [layout.text / "bags" / name, layout.text / "lines" / name]

@@ -22,8 +22,11 @@ from lo2dask.sizing.timings import note
 from lo2dask.storage import flush_all, list_paths, read_json, remove_tree, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, write_part
-from lo2dask.vocabulary.limits import COUNTED, Limits
-from lo2dask.vocabulary.spilled import Counted, Spill, merge_spilled, write_vocabulary
+from lo2dask.vocabulary.counts import COUNTED
+from lo2dask.vocabulary.limits import VocabularyLimits
+from lo2dask.vocabulary.reduce import VocabularyPlan, merge_spilled, sum_counts
+from lo2dask.vocabulary.spill import Spill
+from lo2dask.vocabulary.write import write_vocabulary
 
 
 def enhance(options: TrainOptions, session: Session) -> bool:
@@ -75,12 +78,13 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         finishing = time.perf_counter()
         summaries = _finish_parts(layout, key, session, spilled)
         parts_seconds = time.perf_counter() - finishing
-        templates = _sum_templates(summaries)
+        templates = sum_counts(pa.Table.from_pylist(s["templates"][0].as_py(), schema=COUNTED) for s in summaries)
         _write_templates(layout, mined, templates)
-        work = [summary["spilled"][0].as_py() for summary in summaries]
-        limits = Limits(min_df=1, max_df=1.0, max_features=key.max_features, binary=False)
-        wanted = [Counted(representation, limits, count_rows(layout.enhanced)) for representation in spilled.names]
-        merged = merge_spilled(spilled, work, wanted, session)
+        rows = [summary["spilled"][0].as_py() for summary in summaries]
+        limits = VocabularyLimits(min_df=1, max_df=1.0, max_features=key.max_features, binary=False)
+        n_rows = count_rows(layout.enhanced)
+        plans = [VocabularyPlan(representation, limits, n_rows) for representation in spilled.names]
+        merged = merge_spilled(spilled, rows, plans, session)
         write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits)
     seconds = time.perf_counter() - started
     note(layout, "enhance", seconds=seconds, parts_seconds=parts_seconds, workers=session.workers())
@@ -118,13 +122,6 @@ def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Sp
     if count_rows(layout.enhanced) != count_rows(layout.sequences):
         raise IntegrityError(f"{layout.enhanced}: {count_rows(layout.enhanced)} rows, {layout.sequences} has others")
     return summaries
-
-
-def _sum_templates(summaries: list[pa.Table]) -> pa.Table:
-    """Add up how many sequences have each template, and how often (columns: COUNTED)."""
-    counted = [pa.Table.from_pylist(summary["templates"][0].as_py(), schema=COUNTED) for summary in summaries]
-    sums = pa.concat_tables([COUNTED.empty_table(), *counted]).group_by("token")
-    return sums.aggregate([(name, "sum") for name in COUNTED.names[1:]]).rename_columns(COUNTED.names)
 
 
 def _write_templates(layout: Layout, mined: pa.Table, templates: pa.Table) -> None:

@@ -19,9 +19,8 @@ from lo2dask.storage import flushing_together
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import group_rows, part_buffer, read_part
 from lo2dask.tables.splice import add_columns, splice
-from lo2dask.vocabulary.limits import COUNTED, count_bags
-from lo2dask.vocabulary.spilled import Spill
-from lo2dask.vocabulary.tokens import TokenCounts
+from lo2dask.vocabulary.counts import COUNTED, TokenCounts, count_bags
+from lo2dask.vocabulary.spill import Spill
 
 if TYPE_CHECKING:
     import pandas as pd

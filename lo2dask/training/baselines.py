@@ -23,7 +23,8 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, read_part
 from lo2dask.training.scoring import FittedModel, keep_scores, score_part_rows
 from lo2dask.training.units import KEY_COLUMNS, STARTUP, TrainingRows, read_splits, to_limits, working_folder
-from lo2dask.vocabulary.limits import choose, count_tokens
+from lo2dask.vocabulary.counts import count_tokens
+from lo2dask.vocabulary.limits import choose
 
 _SAMPLED = pa.schema(
     [pa.field("seq_id", pa.string()), pa.field("anomaly", pa.bool_()), pa.field("e_words", schema.BAG)]

@@ -32,7 +32,7 @@ from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
 from lo2dask.training.units import BASELINE, SUPERVISED, Tokens, Unit, measures_path, split_of, working_folder
 from lo2dask.training.vocabularies import choose_columns, count_parts
-from lo2dask.vocabulary.spilled import Spill
+from lo2dask.vocabulary.spill import Spill
 
 logger = logging.getLogger(__name__)
 
@@ -202,8 +202,8 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
     need = _spill_need(layout, TokenKinds.of(options.tokens), tokens)
     with spill_folder(session, layout.spill, need) as folder:
         spilled = Spill(folder, tuple(dict.fromkeys(token.counted for token in tokens)))
-        counts, spilled_work = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
-        columns = choose_columns(layout, [unit.columns for unit in units], counts, (spilled, spilled_work), session)
+        counts, spilled_rows = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
+        columns = choose_columns(layout, [unit.columns for unit in units], counts, (spilled, spilled_rows), session)
     budget = parse_bytes(options.memory_budget, "--memory-budget")
     plan = FitPlan(layout.root, options.sample_seed, budget, not options.disable_memory_guard, options.oov_counts)
     return fit_units(plan, units, columns, counts, session)

@@ -21,7 +21,7 @@ from lo2dask.models.split import Split
 from lo2dask.options import fingerprint
 from lo2dask.storage import read_json, source_of, status
 from lo2dask.tables.layout import Layout
-from lo2dask.vocabulary.limits import Limits
+from lo2dask.vocabulary.limits import VocabularyLimits
 
 KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly"]
 # Name of the registry models' split; the forest has one of its own, by its key.
@@ -57,7 +57,7 @@ class Tokens:
 
     representation: str
     rows: TrainingRows
-    limits: Limits
+    limits: VocabularyLimits
 
     @property
     def counted(self) -> str:
@@ -115,9 +115,9 @@ def measures_path(folder: Path, key: str) -> Path:
     return folder / f"{'if_metrics' if key == FOREST else key}.json"
 
 
-def to_limits(vectorizer: VectorizerSpec) -> Limits:
+def to_limits(vectorizer: VectorizerSpec) -> VocabularyLimits:
     """Turn a vectoriser's spec into a vocabulary's limits."""
-    return Limits(vectorizer.min_df, vectorizer.max_df, vectorizer.max_features or 0, vectorizer.binary)
+    return VocabularyLimits(vectorizer.min_df, vectorizer.max_df, vectorizer.max_features or 0, vectorizer.binary)
 
 
 def of_service(part: pa.Table, service: str) -> np.ndarray:

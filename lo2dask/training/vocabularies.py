@@ -18,11 +18,12 @@ from lo2dask.storage import replacing
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.units import KEY_COLUMNS, ColumnsKey, Tokens, TrainingRows, read_splits, working_folder
-from lo2dask.vocabulary.limits import COUNTED, count_tokens
-from lo2dask.vocabulary.spilled import Counted, Spill, merge_spilled
+from lo2dask.vocabulary.counts import COUNTED, count_tokens
+from lo2dask.vocabulary.reduce import VocabularyPlan, merge_spilled
+from lo2dask.vocabulary.spill import Spill
 
 # What a counted part has spilled, next to the names of rows.
-SPILLED = "spilled work"
+SPILLED = "spilled rows"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def count_parts(
 
     Returns
     -------
-    the rows' counts by name, and what adding up each table takes that a part has spilled.
+    the rows' counts by name, and the rows of each table that a part has spilled.
     """
     counted = {token.counted: token for token in tokens}
     ordered = tuple(counted[name] for name in spilled.names)
@@ -105,7 +106,7 @@ def choose_columns(
     """Reduce the spilled counts to vocabularies and write each matrix' columns; return them by name."""
     wanted = {key.name: key for key in keys}
     tokens = list(dict.fromkeys(token for key in wanted.values() for token in key.tokens))
-    vocabularies = [Counted(token.counted, token.limits, counts[token.rows.name].total) for token in tokens]
+    vocabularies = [VocabularyPlan(token.counted, token.limits, counts[token.rows.name].total) for token in tokens]
     merged = merge_spilled(*spilled, vocabularies, session)
     chosen = {
         token: pa.concat_tables([COUNTED.empty_table(), *tables]) for token, tables in zip(tokens, merged, strict=True)

@@ -15,7 +15,7 @@ from lo2dask.explanation.differences import gained_and_lost
 from lo2dask.features.bags import add_blocks, from_bags, read_counts, to_bags, to_token_lists
 from lo2dask.features.matrix import Columns, add_moments, numeric_moments, scales, to_matrix, to_sklearn, unknown
 from lo2dask.features.words import count_words
-from lo2dask.vocabulary.tokens import TokenCounts
+from lo2dask.vocabulary.counts import TokenCounts
 
 TOKENS = ["", " ", "a", "ab", "é", "日本", "z" * 40, "<NUM>"]
 bags = st.lists(st.dictionaries(st.sampled_from(TOKENS), st.integers(1, 50), max_size=6), max_size=12)

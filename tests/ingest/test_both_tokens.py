@@ -22,7 +22,7 @@ from lo2dask.sizing.forecast import spill_bytes
 from lo2dask.sizing.needs import load_needs
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
-from lo2dask.vocabulary import merging, spilled
+from lo2dask.vocabulary import reduce, spill
 from tests.trees import load_tree, make_tree, table_of, train_root
 
 RAW = {"e_words": "e_words_raw", "e_trigrams": "e_trigrams_raw"}
@@ -203,19 +203,19 @@ def test_a_spill_of_both_needs_the_room_of_both(raw: Path) -> None:
     assert both == pytest.approx(sum(spill_bytes(size, part, TokenKinds.of(kind)) for kind in ("masked", "raw")), abs=2)
 
 
-def test_a_bucket_of_which_too_little_was_written_is_added_up_again(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("max_features", [60, 1_000_000])
+def test_the_vocabulary_is_the_same_file_for_any_parts_and_buckets(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_features: int
 ) -> None:
-    changes = {"tokens": "both", "partition_size": "600KB", "max_features": 60}
-    whole = load_tree(raw, tmp_path / "whole", **changes)
-    monkeypatch.setattr(spilled, "BUCKET_WORK", 100)
-    monkeypatch.setattr(merging, "_SPARE", 1)
-    added = []
-    real = spilled.add_bucket
-    monkeypatch.setattr(spilled, "add_bucket", lambda bucket, **shared: added.append(bucket) or real(bucket, **shared))
-    parts = load_tree(raw, tmp_path / "parts", **changes)
-    assert {bucket.floor is None for bucket in added} == {True, False}
-    assert table_of(Layout(parts).vocabulary).equals(table_of(Layout(whole).vocabulary))
+    changes = {"tokens": "both", "max_features": max_features}
+    whole = Layout(load_tree(raw, tmp_path / "whole", partition_size="600KB", **changes))
+    monkeypatch.setattr(spill, "_BUCKET_ROWS", 50)
+    for name, value in {"BUCKET_ROWS": 500, "MOST_BYTES": 5000, "MERGE_ROWS": 200, "BATCH_ROWS": 30}.items():
+        monkeypatch.setattr(reduce, name, value)
+    parts = Layout(load_tree(raw, tmp_path / "parts", partition_size="300KB", **changes))
+    assert len(part_paths(parts.sequences)) > len(part_paths(whole.sequences))
+    (one,), (other,) = part_paths(whole.vocabulary), part_paths(parts.vocabulary)
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_a_record_that_is_lost_is_named(raw: Path, tmp_path: Path) -> None:

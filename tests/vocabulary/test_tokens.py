@@ -23,7 +23,7 @@ from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.parse.raw_lines import raw_line
 from lo2dask.schema import TokenKinds
 from lo2dask.sources.tree import SourceFile
-from lo2dask.vocabulary.tokens import TokenCounts
+from lo2dask.vocabulary.counts import TokenCounts
 
 words = st.text(st.sampled_from("aB0.=ä€😀\t"), max_size=5)
 texts = st.lists(words, min_size=1, max_size=5).map(" ".join)
