@@ -22,7 +22,14 @@ from lo2dask.features.templates import Templates, check_masks, mine_templates, r
 from lo2dask.features.textpass import LINES
 from lo2dask.ingest.batch import update_outputs
 from lo2dask.ingest.plan import clear_leftovers
-from lo2dask.ingest.text import EnhanceKey, load_fingerprint, resolve_token_kinds, run_text_pass, text_is_current
+from lo2dask.ingest.text import (
+    EnhanceKey,
+    load_fingerprint,
+    read_format,
+    resolve_token_kinds,
+    run_text_pass,
+    text_is_current,
+)
 from lo2dask.options import TrainOptions
 from lo2dask.sizing.spill import loaded_spill_bytes
 from lo2dask.sizing.timings import note
@@ -192,7 +199,7 @@ def _mine(layout: Layout) -> pa.Table:
         total = int(pc.sum(counted["n_events"]).as_py() or 0)
         check_masks(counted.num_rows, total, counted["message"][:1000].to_pylist())
     logger.info("%d lines, %d distinct after masking", total, counted.num_rows)
-    templates, mapping = mine_templates(counted["message"].to_pylist())
+    templates, mapping = mine_templates(counted["message"].to_pylist(), read_format(layout))
     templates.save(layout.template_state)
     _write_mapping(layout, mapping)
     ids = pa.array([mapping[message] for message in counted["message"].to_pylist()], pa.string())

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Bytes, Codes, Ints
 from lo2dask.buffers.slices import encode_slices, views
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.lines import KeptLines
 from lo2dask.sources.names import run_clock
@@ -59,7 +61,7 @@ class FileKeys:
         return keys | {"normal": pa.array(normal), "anomaly": pa.array(~normal)}
 
 
-def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
+def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys, line_format: LineFormat = LO2) -> pa.Table:
     """Build event rows (:data:`EVENTS`); their texts are views of the buffer."""
     header = lines.header
     formed = _formed(lines)
@@ -68,9 +70,9 @@ def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
         "line_no": pa.array(lines.number + 1),
         "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")),  # NO_TIME is numpy's NaT, which is null
         "m_message": views(buffer, lines.starts, lines.ends),
-        "is_continuation": pa.array(header.time_ms < 0),
+        "is_continuation": pa.array(header.continues),
     }
-    columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, formed))
+    columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, formed), line_format)
     columns |= _lengths(buffer, lines)
     return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
 
@@ -90,12 +92,12 @@ def copy_messages(table: pa.Table) -> pa.Table:
     return table.set_column(place, "m_message", table["m_message"].cast(pa.string()))
 
 
-def split_source(source: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:
+def split_source(source: pa.DictionaryArray, line_format: LineFormat) -> dict[str, pa.DictionaryArray]:
     """Split ``LEVEL logger method`` into its three columns; only the few distinct values are split."""
-    parts = [value.split() for value in source.dictionary.to_pylist()]
+    parts = [line_format.split_source(value) for value in source.dictionary.to_pylist()]
     columns = {}
-    for place, name in enumerate(("level", "logger", "method")):
-        values, codes = _encode([part[place] if place < len(part) else "" for part in parts])
+    for index, name in enumerate(("level", "logger", "method")):
+        values, codes = _encode([part[index] for part in parts])
         mapped = pa.array(codes).take(source.indices)
         columns[name] = pa.DictionaryArray.from_arrays(mapped, values)
     return columns
