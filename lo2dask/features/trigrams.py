@@ -122,7 +122,8 @@ def count_line_trigrams(lines: pa.Array, sequence: Ints, n_sequences: int) -> To
 
 def _of_texts(part: TokenCounts, text: Bytes, borders: Ints) -> _Slices:
     cells = part.counts.indices
-    return _Slices(text, np.stack([borders[:-1][cells], borders[1:][cells], part.counts.data], axis=1), part.counts.indptr)
+    bounds = np.stack([borders[:-1][cells], borders[1:][cells], part.counts.data], axis=1)
+    return _Slices(text, bounds, part.counts.indptr)
 
 
 def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
