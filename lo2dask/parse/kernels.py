@@ -102,7 +102,7 @@ def _digits(u64: U64s, at: np.uint64, number: int, count: int) -> tuple[np.uint6
     byte = byte_at(u64, at)
     while _NOUGHT <= byte and byte <= _NINE:
         if count < _MOST_DIGITS:
-            number = number * 10 + int(byte - _NOUGHT)
+            number = number * 10 + np.int64(byte - _NOUGHT)
         count += 1
         at += _ONE
         byte = byte_at(u64, at)
