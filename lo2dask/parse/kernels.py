@@ -115,7 +115,7 @@ def _read_number(u64: U64s, at: np.uint64) -> tuple[np.uint64, float, bool]:
     is_negative = byte_at(u64, at) == _MINUS
     if is_negative or byte_at(u64, at) == _PLUS:
         at += _ONE
-    at, number, count = _digits(u64, at, 0, 0)
+    at, number, count = _digits(u64, at, np.int64(0), np.int64(0))
     power = 0
     if byte_at(u64, at) == _POINT:
         before = count
@@ -127,7 +127,7 @@ def _read_number(u64: U64s, at: np.uint64) -> tuple[np.uint64, float, bool]:
         is_down = byte_at(u64, at) == _MINUS
         if is_down or byte_at(u64, at) == _PLUS:
             at += _ONE
-        at, exponent, digits = _digits(u64, at, 0, 0)
+        at, exponent, digits = _digits(u64, at, np.int64(0), np.int64(0))
         power += -exponent if is_down else exponent
         is_exact = is_exact and 0 < digits and digits <= 3
     while _IN_NUMBER[byte_at(u64, at)]:
