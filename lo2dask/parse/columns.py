@@ -137,7 +137,7 @@ def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
 
 
 def _formed(lines: KeptLines) -> Bools:
-    """Tell which lines have a well-formed header."""
+    """Return which lines have a well-formed header."""
     formed = np.zeros(len(lines.starts), dtype=bool)
     formed[lines.header.rows] = True
     return formed

@@ -132,3 +132,19 @@ def test_chunks_of_a_batch_share_their_keys(name: str) -> None:
     shared = keys()
     one, two = (shared.columns(np.array(rows))[name] for rows in ([0, 1], [2]))
     assert one.dictionary.equals(two.dictionary)
+
+
+@settings(max_examples=60)
+@given(rows)
+def test_statements_begin_at_the_level(pairs: list[tuple[int, str]]) -> None:
+    """A statement and the fields before it are the line again."""
+    buffer, lines = kept_lines(pairs)
+    table = event_columns(buffer, lines, keys())
+    statements = text_columns(buffer, lines, keys())[STATEMENT.name].cast(pa.string())
+    formed = table["thread"].is_valid()
+    whole = LO2.join_lines(table["m_timestamp"], table["thread"], table["correlation_id"], statements)
+    messages = table["m_message"].cast(pa.string())
+    assert whole.filter(formed.combine_chunks()).to_pylist() == messages.filter(formed).to_pylist()
+    assert whole.null_count == len(pairs) - sum(formed.to_pylist())
+    unformed = pa.compute.invert(formed)
+    assert statements.filter(unformed).to_pylist() == messages.filter(unformed).to_pylist()
