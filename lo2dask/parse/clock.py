@@ -46,18 +46,19 @@ def fill_times(stamps: Ints, heads: Ints, tails: Ints, before: int) -> Ints:
     ``heads`` and ``tails`` are the rows of the first line and after the last line of each line's file; ``before`` is
     the last time of an earlier block of the first file, NO_TIME if there was none.
     """
-    timed = stamps != NO_TIME
-    if timed.all():
+    missing = np.flatnonzero(stamps == NO_TIME)
+    if not len(missing):
         return stamps
-    rows = np.arange(len(stamps))
-    above = np.maximum.accumulate(np.where(timed, rows, -1))
-    below = np.minimum.accumulate(np.where(timed, rows, len(rows))[::-1])[::-1]
+    # Only the few lines without a time are looked at: so many with one stand above each of them.
+    timed = np.concatenate([[-1], np.flatnonzero(stamps != NO_TIME), [len(stamps)]])
+    rank = missing - np.arange(len(missing))
+    above, below = timed[rank], timed[rank + 1]
+    first = heads[missing]
     # Where no line above has a time, the earlier block has one, or else a line below.
-    filled = np.where((heads == 0) & (above < 0), before, NO_TIME)
-    has_above, has_below = above >= heads, below < tails
-    filled[has_above] = stamps[above[has_above]]
-    has_below &= filled == NO_TIME
-    filled[has_below] = stamps[below[has_below]]
+    at_start = np.where(first == 0, before, NO_TIME)
+    at_start = np.where((at_start == NO_TIME) & (below < tails[missing]), stamps.take(below, mode="clip"), at_start)
+    filled = stamps.copy()
+    filled[missing] = np.where(above >= first, stamps.take(above, mode="clip"), at_start)
     return filled
 
 

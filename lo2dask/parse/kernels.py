@@ -97,9 +97,7 @@ def _skip_white(u64: U64s, at: np.uint64) -> np.uint64:
 
 
 @compiled
-def _digits(
-    u64: U64s, at: np.uint64, number: np.int64, count: np.int64
-) -> tuple[np.uint64, np.int64, np.int64]:
+def _digits(u64: U64s, at: np.uint64, number: np.int64, count: np.int64) -> tuple[np.uint64, np.int64, np.int64]:
     """Read on in a number's digits; return the offset after them, the number, and how many digits it has."""
     byte = byte_at(u64, at)
     while _NOUGHT <= byte and byte <= _NINE:
