@@ -165,6 +165,12 @@ def _grown(slots: Codes, hashes: U64s) -> tuple[Codes, U64s]:
 
 
 @compiled
+def byte_at(u64: U64s, at: np.uint64) -> np.uint8:
+    """Return one byte of a buffer."""
+    return np.uint8(u64[at])
+
+
+@compiled
 def equal_bytes(word: np.uint64, pattern: np.uint64) -> np.uint64:
     """Set the high bit of each byte of a word that equals the pattern's."""
     apart = word ^ pattern

@@ -19,7 +19,10 @@ def text_bytes(texts: pa.Array) -> tuple[Bytes, Ints]:
     texts = texts.cast(pa.string())  # strings stay as they are, views are copied
     _, offsets, data = texts.buffers()
     borders = np.frombuffer(offsets, dtype=np.int32, count=len(texts) + 1, offset=4 * texts.offset).astype(np.int64)
-    return np.frombuffer(data, dtype=np.uint8) if data else np.zeros(0, np.uint8), borders
+    text = np.frombuffer(data, dtype=np.uint8) if data else np.zeros(0, np.uint8)
+    # What is only read is always read-only: to Numba that is a type, and each has code of its own.
+    text.flags.writeable = False
+    return text, borders
 
 
 def padded_text(texts: pa.Array) -> tuple[Bytes, Ints]:
@@ -31,6 +34,6 @@ def padded_text(texts: pa.Array) -> tuple[Bytes, Ints]:
 def as_u64(buffer: Bytes, writeable: bool = False) -> U64s:
     """View a buffer as the 64-bit numbers (little-endian) that begin at each of its bytes: (bytes - 7,)."""
     numbers: U64s = np.ndarray((len(buffer) - 7,), "<u8", buffer.data, strides=(1,))
-    # What is only read is always read-only: to Numba that is a type, and each has code of its own.
+    # See text_bytes.
     numbers.flags.writeable = writeable
     return numbers

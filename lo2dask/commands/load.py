@@ -15,6 +15,8 @@ from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import check_room
 from lo2dask.features.masks import load_masks
 from lo2dask.features.textpass import LINES, bags_schema
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
 from lo2dask.ingest.batch import LoadJob, TextJob, inputs_fingerprint, load_batch, outputs_hold
 from lo2dask.ingest.enhance import enhance_tables
 from lo2dask.ingest.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
@@ -57,8 +59,8 @@ class LoadSummary:
     metrics: MetricsSummary | None = None
 
 
-def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
-    """Load a raw tree into ``options.output_dir``.
+def load(options: LoadOptions, session: Session | None = None, line_format: LineFormat = LO2) -> LoadSummary:
+    """Load a raw tree of logs of one line format into ``options.output_dir``.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
     with using(session, options) as own:
         enhancing = options.enhance and options.save_parquet
         key = EnhanceKey.of(options, load_masks(options.mask_file))
-        plan, records = read_tree(options, key if enhancing else None, own)
+        plan, records = read_tree(options, key if enhancing else None, own, line_format)
         if records and not any(record["skipped"] for record in records):
             seconds = time.perf_counter() - started
             note(layout, "load", seconds=seconds, workers=own.workers(), bytes=plan.bytes, files=plan.files)
@@ -81,20 +83,23 @@ def load(options: LoadOptions, session: Session | None = None) -> LoadSummary:
         return replace(summary, metrics=metrics)
 
 
-def read_tree(options: LoadOptions, key: EnhanceKey | None, session: Session) -> tuple[LoadPlan, list[dict[str, Any]]]:
+def read_tree(
+    options: LoadOptions, key: EnhanceKey | None, session: Session, line_format: LineFormat = LO2
+) -> tuple[LoadPlan, list[dict[str, Any]]]:
     """Read a raw tree into tables, and with ``key`` its text too; return the plan and the batches' records."""
     layout = Layout(options.output_dir)
     resumed = open_output(layout, options, options.root)
     plan = make_plan(options.root, options, layout, session)
     if resumed:
         logger.info("going on in %s", layout.root)
-    text = TextJob(key.masks, key.kinds, options.save_events) if key else None
+    text = TextJob(key.masks, key.kinds, options.save_events, line_format) if key else None
+    told = [options.fingerprint("load"), key.text if key else "", *([line_format.name] if line_format != LO2 else [])]
     job = LoadJob(
-        layout.root, LinePolicy.from_options(options), options.save_events,
-        fingerprint([options.fingerprint("load"), key.text if key else ""]), text, options.init_lines_to_skip,
+        layout.root, LinePolicy.from_options(options, line_format), options.save_events,
+        fingerprint(told), text, options.init_lines_to_skip,
     )  # fmt: skip
     records = _load_batches(plan, job, session, load_needs(options, plan.bytes, plan.files, workers=1).spill)
-    _finish(layout, plan, records, options)
+    _finish(layout, plan, records, options, line_format)
     if key:
         mark_text(layout, key)
     return plan, records
@@ -131,7 +136,9 @@ def _current_record(batch: Batch, job: LoadJob) -> dict[str, Any] | None:
     return {**record, "skipped": True} if record["inputs"] == inputs_fingerprint(batch_files(batch)) else None
 
 
-def _finish(layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions) -> None:
+def _finish(
+    layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions, line_format: LineFormat
+) -> None:
     """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
     names = [part_name(batch.index) for batch in plan.batches]
     text_folders = [layout.text / kind for kind in ("bags", "lines", "codes")]
@@ -147,10 +154,9 @@ def _finish(layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], optio
         ensure_part(layout.text / "lines", LINES)
     _check_totals(layout, records, options)
     flush_all(layout.record("load", record["batch"]) for record in records if not record["skipped"])
-    wanted = read_json(layout.marker("load"))
-    write_json(
-        layout.marker("load"), {**wanted, "done": True, "inputs": fingerprint([record["inputs"] for record in records])}
-    )
+    inputs = fingerprint([record["inputs"] for record in records])
+    marker = {**read_json(layout.marker("load")), "done": True, "inputs": inputs, "format": line_format.name}
+    write_json(layout.marker("load"), marker)
 
 
 def _write_scan_rejects(layout: Layout) -> None:

@@ -73,8 +73,9 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
     with using(session, options) as own:
         fitting = _fitting_session(options, own)
         text = _text_key(content)
-        read_tree(_load_options(options, content, work.root), text, fitting)
-        enhance_with(work, text, Templates.from_plain(content["templates"]), fitting)
+        templates = Templates.from_plain(content["templates"])
+        read_tree(_load_options(options, content, work.root), text, fitting, templates.line_format)
+        enhance_with(work, text, templates, fitting)
         mark = {"load": load_fingerprint(work), "bundle": content["fingerprint"]}
         marker = work.marker("score")
         current = read_json(marker) == mark and all(_same_parts(work, folder) for folder in (predictions, runs))

@@ -14,7 +14,7 @@ from lo2dask.features.lines import TextBlock, read_text
 from lo2dask.features.masks import Mask
 from lo2dask.features.templates import Templates
 from lo2dask.ingest.batch import read_blocks
-from lo2dask.ingest.text import loaded
+from lo2dask.ingest.text import loaded, read_format
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.parse.chunks import Reading
@@ -75,7 +75,7 @@ class SequenceLines:
 def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
     """Return where the lines of a folder's sequences are to be read."""
     options = _load_options(layout)
-    policy = None if options.save_events else LinePolicy.from_options(options)
+    policy = None if options.save_events else LinePolicy.from_options(options, read_format(layout))
     return LineSource(layout.root, policy, masks, raw_tokens)
 
 
@@ -100,7 +100,7 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
         found = ((name, _from_raw(file, source.policy)) for name, file in sorted(files.items()))
     for name, events in found:
         if events.num_rows:
-            _, block = read_text(events, source.masks)
+            _, block = read_text(events, source.masks, templates.line_format)
             line_templates = _templates(block, templates, known)
             patterns = _patterns(events, block, line_templates, source.raw_tokens)
             raw = _patterns(events, block, line_templates, raw=True) if source.has_raw_bags else None
@@ -165,7 +165,7 @@ def _patterns(events: pa.Table, block: TextBlock, line_templates: list[str], raw
     first = _first_of(line, len(texts))
     level = events["level"].cast(pa.string()).combine_chunks()
     is_error = pc.or_(
-        pc.equal(level, "ERROR").fill_null(False),
+        pc.is_in(level, pa.array(block.line_format.error_levels, pa.string())),
         pc.match_substring_regex(events["line"], r"\bERR\d{5}\b|[a-z]Exception\b").combine_chunks(),
     )
     errors = is_error.to_numpy(zero_copy_only=False).astype(bool)

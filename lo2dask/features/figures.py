@@ -1,12 +1,14 @@
 """The figures of each sequence of a batch, added up block by block."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Ints
-from lo2dask.buffers.columns import microseconds, milliseconds
+from lo2dask.buffers.columns import among, microseconds, milliseconds
 from lo2dask.features.lines import TextBlock
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
@@ -80,7 +82,7 @@ class TextFigures:
         self._add_exceptions(block, of_line)
         for row, thread, _ in _pairs(events["thread"], of_line, None):
             self.threads[row].add(thread)
-        is_error = _equals(events["level"], "ERROR")
+        is_error = _is_among(events["level"], block.line_format.error_levels)
         for row, logger, count in _pairs(events["logger"], of_line, is_error):
             self.errors[row][logger] = self.errors[row].get(logger, 0) + count
             self.sums["n_error"][row] += count
@@ -120,11 +122,11 @@ class TextFigures:
 _SUMS = ("e_words_len", "e_trigrams_len", "n_error", "n_exception")
 
 
-def _equals(column: pa.ChunkedArray, value: str) -> Bools:
-    """Tell which rows of a dictionary column have a value; only the few distinct ones are compared."""
+def _is_among(column: pa.ChunkedArray, values: Sequence[str]) -> Bools:
+    """Return which rows of a dictionary column have one of the values; only the few distinct ones are compared."""
     whole = column.combine_chunks()
-    place = pc.index(whole.dictionary, value).as_py()
-    return np.asarray(whole.indices.fill_null(-1)) == (place if place >= 0 else -2)
+    is_value = np.append(among(whole.dictionary, values), False)  # the last one is that of a null
+    return is_value[whole.indices.fill_null(len(is_value) - 1).to_numpy()]
 
 
 def _pairs(column: pa.ChunkedArray, rows: Ints, keep: np.ndarray | None) -> list[tuple[int, str, int]]:

@@ -112,7 +112,7 @@ def _rules(masks: Sequence[Mask]) -> list[tuple[str, str]]:
 def _mask_identifiers(texts: pa.Array) -> pa.DictionaryArray:
     """Do what the masks of identifiers do in a tenth of the time: they see all texts, the others what they leave."""
     # Compiled code is loaded by the workers that mask many texts, and by no other process.
-    from lo2dask.features.compiled import mask_identifiers
+    from lo2dask.features.kernels import mask_identifiers
 
     text, offsets = padded_text(texts)
     # A placeholder is at most one byte longer than the six bytes, "@" and five digits, that it may stand for.

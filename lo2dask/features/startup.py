@@ -13,6 +13,8 @@ from lo2dask.features.bags import add_blocks, to_bags
 from lo2dask.features.lines import read_text
 from lo2dask.features.masks import Mask
 from lo2dask.features.words import count_words
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
 from lo2dask.vocabulary.counts import TokenCounts
 
 STARTUP = pa.schema([pa.field("seq_id", pa.string()), pa.field("e_words", schema.BAG)])
@@ -21,15 +23,15 @@ STARTUP = pa.schema([pa.field("seq_id", pa.string()), pa.field("e_words", schema
 class StartupWords:
     """Counts the words of the first lines of each file of a batch, block by block."""
 
-    def __init__(self, n_files: int, masks: tuple[Mask, ...]) -> None:
+    def __init__(self, n_files: int, masks: tuple[Mask, ...], line_format: LineFormat = LO2) -> None:
         """Begin with no line of any of the batch's files."""
-        self._n_files, self._masks = n_files, masks
+        self._n_files, self._masks, self._line_format = n_files, masks, line_format
         self._blocks: list[tuple[Ints, TokenCounts]] = []
 
     def add(self, heads: Sequence[pa.Table]) -> None:
         """Add first lines (parse.columns.text_columns), whose seq_id codes are the numbers of the batch's files."""
         if heads:
-            rows, block = read_text(pa.concat_tables(heads).unify_dictionaries(), self._masks)
+            rows, block = read_text(pa.concat_tables(heads).unify_dictionaries(), self._masks, self._line_format)
             self._blocks.append((rows, count_words(block.lines, block.by_line)))
 
     def bags(self) -> pa.ListArray:

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from lo2dask.errors import InputError, Lo2Error
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
+from lo2dask.formats.registry import find_format
 from lo2dask.storage import read_json, write_json
 
 # Numbers are masked before; a class name with a digit in it is no parameter.
@@ -27,9 +30,7 @@ SETTINGS: dict[str, Any] = {
 PARAMETER = "<*>"
 UNSEEN = "unseen"
 # Control characters that str.split() does not take for white space.
-_JOINT, _ERROR = "\x01", "\x02"
-_SOURCE = re.compile(r"(?:TRACE|DEBUG|INFO|WARN|ERROR) +\S+ \S+ -(?: |$)")
-_ERROR_CODE = re.compile(r"\bERR\d{5}\b")
+_JOINT, _ERROR, _GLUE = "\x01", "\x02", "\x03"
 # Beyond this many distinct messages, and this share of all lines, the masks do not do their work.
 MOST_MESSAGES = 200_000
 MOST_SHARE = 0.2
@@ -37,11 +38,15 @@ MOST_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Templates:
-    """Frozen templates: ``ids`` and ``texts`` in order; ``exceptions`` are messages that no template matches."""
+    """Frozen templates: ``ids`` and ``texts`` in order; ``exceptions`` are messages that no template matches.
+
+    ``line_format`` is that of the lines that they were mined from.
+    """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
     exceptions: dict[str, str]
+    line_format: LineFormat = LO2
 
     def match(self, messages: Sequence[str]) -> list[str]:
         """Return each normalised message the id of its template, or ``unseen``; nothing is learned."""
@@ -54,7 +59,8 @@ class Templates:
     def to_plain(self) -> dict[str, Any]:
         """Return the templates as plain types."""
         ids, texts = list(self.ids), list(self.texts)
-        return {"settings": SETTINGS, "ids": ids, "texts": texts, "exceptions": self.exceptions}
+        name = self.line_format.name
+        return {"settings": SETTINGS, "format": name, "ids": ids, "texts": texts, "exceptions": self.exceptions}
 
     @classmethod
     def load(cls, path: Path) -> "Templates":
@@ -71,8 +77,14 @@ class Templates:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Templates":
-        """Read back what ``to_plain`` gave."""
-        return cls(tuple(plain["ids"]), tuple(plain["texts"]), dict(plain["exceptions"]))
+        """Read back what ``to_plain`` returned.
+
+        Raises
+        ------
+        InputError : the line format is not known here.
+        """
+        line_format = find_format(plain.get("format", LO2.name))
+        return cls(tuple(plain["ids"]), tuple(plain["texts"]), dict(plain["exceptions"]), line_format)
 
     @cached_property
     def _by_text(self) -> dict[str, str]:
@@ -91,46 +103,48 @@ class Templates:
         return drain
 
     def _match_one(self, message: str) -> str:
-        cluster = self._drain.match(to_drain(message), full_search_strategy="fallback")
+        cluster = self._drain.match(to_drain(message, self.line_format), full_search_strategy="fallback")
         return self._by_text[cluster.get_template()] if cluster else UNSEEN
 
 
-def mine_templates(messages: Iterable[str]) -> tuple[Templates, dict[str, str]]:
+def mine_templates(messages: Iterable[str], line_format: LineFormat = LO2) -> tuple[Templates, dict[str, str]]:
     """Mine the distinct messages in sorted order; return the frozen templates and each message's template id."""
     ordered = sorted(set(messages))
     drain = _new_drain()
-    clusters = {message: drain.add_log_message(to_drain(message))[0].cluster_id for message in ordered}
+    clusters = {message: drain.add_log_message(to_drain(message, line_format))[0].cluster_id for message in ordered}
     final = {number: cluster.get_template() for number, cluster in drain.id_to_cluster.items()}
     texts = sorted(set(final.values()))
     ids = tuple(f"e{number}" for number in range(1, len(texts) + 1))
     by_text = dict(zip(texts, ids, strict=True))
-    frozen = Templates(ids, tuple(texts), {})
+    frozen = Templates(ids, tuple(texts), {}, line_format)
     matched = dict(zip(ordered, frozen.match(ordered), strict=True))
     # Drain may fail to match a line that it was trained on (its wildcards grew later): those keep their cluster.
     exceptions = {m: by_text[final[clusters[m]]] for m, found in matched.items() if found == UNSEEN}
-    return Templates(ids, tuple(texts), exceptions), matched | exceptions
+    return Templates(ids, tuple(texts), exceptions, line_format), matched | exceptions
 
 
-def to_drain(message: str) -> str:
-    """Join what names the place in the code, and an error's code, into the first token that Drain sees.
+def to_drain(message: str, line_format: LineFormat = LO2) -> str:
+    """Join what names the statement in the code, and an error's code, into the first token that Drain sees.
 
     Drain branches on a message's first tokens. As "LEVEL", "logger", "method" and "-" they would be four equal tokens
     in statements that have nothing else in common, and sim_th 0.4 would merge them; as one token they keep apart what
-    different statements wrote. A stack frame is one such place as a whole.
+    different statements wrote. A stack frame is one such token as a whole.
     """
     if message.startswith("at "):
         return message.replace(" ", _JOINT)
-    source = _SOURCE.match(message)
-    if not source:
+    end = line_format.find_source_end(message)
+    if not end:
         return message
-    error = _ERROR_CODE.search(message)
-    key = re.sub(" +", _JOINT, source[0].rstrip())
-    return f"{key}{_ERROR + error[0] if error else ''} {message[source.end() :]}"
+    error = line_format.find_error_code(message)
+    source = message[:end]
+    key = re.sub(" +", _JOINT, source.rstrip()) + (_ERROR + error if error else "")
+    # Drain sees a space after the source; where there is none in the log, a mark says so.
+    return f"{key}{'' if end == len(message) or source.endswith(' ') else _GLUE} {message[end:]}"
 
 
 def readable(text: str) -> str:
     """Turn a template of ``to_drain`` form back into the form of the log."""
-    return re.sub(f"{_ERROR}[^ ]*", "", text).replace(_JOINT, " ")
+    return re.sub(f"{_GLUE} ?", "", re.sub(f"{_ERROR}[^ {_GLUE}]*", "", text)).replace(_JOINT, " ")
 
 
 def check_masks(distinct: int, lines: int, examples: Iterable[str]) -> None:

@@ -17,6 +17,8 @@ from lo2dask.features.bags import add_blocks, coded_bags
 from lo2dask.features.figures import TextFigures
 from lo2dask.features.lines import TextBlock, masked_counts, raw_counts, read_text
 from lo2dask.features.masks import Mask
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
 from lo2dask.vocabulary.counts import TokenCounts, count_tokens
 
 # Counts of so many blocks are added up as they come, so that one huge log does not pile them up.
@@ -75,6 +77,7 @@ class TextPass:
     masks: tuple[Mask, ...]
     kinds: schema.TokenKinds
     keep_codes: bool
+    line_format: LineFormat = LO2
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)
     counts: dict[str, list[tuple[Ints, TokenCounts]]] = field(init=False)
     by_line: list[tuple[Ints, Ints, Ints]] = field(default_factory=list)
@@ -91,7 +94,7 @@ class TextPass:
         """Take a block of event rows (parse.columns.EVENTS, with m_message)."""
         if events.num_rows == 0:
             return
-        rows, block = read_text(events, self.masks)
+        rows, block = read_text(events, self.masks, self.line_format)
         for name, counts in self._count(events, block):
             self.counts[name].append((rows, counts))
             if len(self.counts[name]) > MOST_BLOCKS:

@@ -21,7 +21,9 @@ from lo2dask.vocabulary.texts import encode_texts, unpack_trigrams
 
 NEWLINE = 0x0A
 # What parts words.
-_GAPS = (np.frombuffer(b" \n", dtype=np.uint8), np.array([0, 2]))
+_GAPS = np.frombuffer(b" \n", dtype=np.uint8)
+# So many bytes are looked at at once, as numpy makes eight bytes of each.
+_BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,13 @@ class Alphabet:
     letters: Ints
 
     @classmethod
-    def of(cls, *texts: tuple[Bytes, Ints]) -> "Alphabet":
-        """Number the bytes of slices of texts."""
-        from lo2dask.features.compiled import mark_bytes
-
-        seen = np.zeros(256, dtype=np.bool_)
-        for text, slices in texts:
-            mark_bytes(text, slices, seen)
-        letters = np.flatnonzero(seen)
+    def number(cls, *texts: Bytes) -> "Alphabet":
+        """Number the bytes of texts."""
+        counts = np.zeros(256, dtype=np.int64)
+        for text in texts:
+            for start in range(0, len(text), _BYTES_AT_ONCE):
+                counts += np.bincount(text[start : start + _BYTES_AT_ONCE], minlength=256)
+        letters = np.flatnonzero(counts)
         numbers = np.zeros(257, dtype=np.uint64)
         numbers[letters] = np.arange(len(letters))
         numbers[256] = len(letters)
@@ -68,7 +69,7 @@ class Alphabet:
 
 @dataclass(frozen=True)
 class _Slices:
-    """Slices of a text by row: where each begins and ends, how often it counts (3 x slices), and the rows' borders."""
+    """Slices of a text by row: where each begins and ends, how often it counts (slices x 3), and the rows' borders."""
 
     text: Bytes
     bounds: Ints
@@ -76,7 +77,7 @@ class _Slices:
 
     def row(self, number: int) -> Ints:
         """Return the slices of a row."""
-        return self.bounds[:, self.indptr[number] : self.indptr[number + 1]]
+        return self.bounds[self.indptr[number] : self.indptr[number + 1]]
 
 
 def count_trigrams(texts: pa.Array) -> TokenCounts:
@@ -93,8 +94,9 @@ def count_text_trigrams(parts: Sequence[TokenCounts], words: pa.Array | None = N
     they are shorter, and tell which bytes there are.
     """
     texts = [text_bytes(part.tokens) for part in parts]
-    lettered = texts if words is None else [_GAPS, text_bytes(words), *texts[1:]]
-    alphabet = Alphabet.of(*((text, borders[[0, -1]][:, None]) for text, borders in lettered))
+    lettered = texts if words is None else [text_bytes(words), *texts[1:]]
+    letters = [text[borders[0] : borders[-1]] for text, borders in lettered]
+    alphabet = Alphabet.number(*letters, *([] if words is None else [_GAPS]))
     if not alphabet.is_ascii:
         return None
     return _count_rows([_of_texts(part, *text) for part, text in zip(parts, texts, strict=True)], alphabet)
@@ -113,21 +115,22 @@ def count_line_trigrams(lines: pa.Array, sequence: Ints, n_sequences: int) -> To
     text, borders = text_bytes(lines.filter(plain))
     owners = sequence[plain.to_numpy(zero_copy_only=False)]
     order = np.argsort(owners, kind="stable")
-    bounds = np.stack([borders[:-1][order], borders[1:][order], np.ones_like(order)])
+    bounds = np.stack([borders[:-1][order], borders[1:][order], np.ones_like(order)], axis=1)
     indptr = np.searchsorted(owners[order], np.arange(n_sequences + 1)).astype(np.int32)
-    found = _count_rows([_Slices(text, bounds, indptr)], Alphabet.of((text, bounds)))
+    found = _count_rows([_Slices(text, bounds, indptr)], Alphabet.number(text[borders[0] : borders[-1]]))
     return join_counts([found, TokenCounts(in_order(summed), rest.tokens)])
 
 
 def _of_texts(part: TokenCounts, text: Bytes, borders: Ints) -> _Slices:
     cells = part.counts.indices
-    return _Slices(text, np.stack([borders[:-1][cells], borders[1:][cells], part.counts.data]), part.counts.indptr)
+    bounds = np.stack([borders[:-1][cells], borders[1:][cells], part.counts.data], axis=1)
+    return _Slices(text, bounds, part.counts.indptr)
 
 
 def _count_rows(parts: Sequence[_Slices], alphabet: Alphabet) -> TokenCounts:
     """Count the windows of all parts' slices by row: (rows x trigrams)."""
     # Compiled code is loaded by the workers that count, and by no other process.
-    from lo2dask.features.compiled import add_windows
+    from lo2dask.features.kernels import add_windows
 
     table, cells, seen = np.zeros((3, alphabet.size), dtype=np.int32)
     found, counts = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]

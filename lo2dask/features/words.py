@@ -8,6 +8,8 @@ from lo2dask.buffers.padded import as_u64, padded_text
 from lo2dask.buffers.slices import encode_slices
 from lo2dask.vocabulary.counts import TokenCounts
 
+_SPACE, _NEWLINE = ord(" "), ord("\n")
+
 
 def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> TokenCounts:
     """Split each text on one space, the lines of a merged event one by one: (rows x words).
@@ -15,11 +17,11 @@ def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> Tok
     ``by_row`` (rows x texts) says how often a row has which texts; not given, each text is a row.
     """
     # Compiled code is loaded by the workers that count, and by no other process.
-    from lo2dask.features.compiled import count_gaps, split_words
+    from lo2dask.features.kernels import split_words
     from lo2dask.vocabulary.kernels import count_codes
 
     text, offsets = padded_text(texts)
-    room = len(texts) + count_gaps(text)
+    room = len(texts) + int(np.count_nonzero(text == _SPACE) + np.count_nonzero(text == _NEWLINE))
     places, borders = np.empty(room, dtype=np.int64), np.empty(len(texts) + 1, dtype=np.int64)
     bounds = np.empty((2, room), dtype=np.int64)
     encoded = encode_slices(text, *bounds[:, : split_words(as_u64(text), offsets, borders, places, bounds)])

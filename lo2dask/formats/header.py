@@ -11,10 +11,11 @@ from lo2dask.buffers.arrays import Bools, Ints
 class Header:
     """Where the fields of a chunk's headers lie.
 
-    ``time_ms`` is the time of day of each line, -1 on a line without one. ``statement`` is where the text begins that
-    a statement of the code wrote ("LEVEL logger method - message"): the line's start where there is no well-formed
-    header. ``rows`` are the lines with such a header, ascending; ``thread``, ``correlation`` and ``source`` are the
-    (start, end) offsets of those lines' fields.
+    ``time_ms`` is the time of each line, -1 on a line without one: ms since midnight or, in a format with dates, since
+    1970-01-01 (UTC). ``statement`` is where the text begins that a statement of the code wrote ("LEVEL logger method -
+    message"): the line's start where there is no well-formed header. ``rows`` are the lines with such a header,
+    ascending; ``thread``, ``correlation`` and ``source`` (level, logger, method) are the (start, end) offsets of those
+    lines' fields; a field that a format does not have is empty.
     """
 
     time_ms: Ints
@@ -23,6 +24,11 @@ class Header:
     thread: tuple[Ints, Ints]
     correlation: tuple[Ints, Ints]
     source: tuple[Ints, Ints]
+
+    @property
+    def continues(self) -> Bools:
+        """Return which lines continue the event above: those without a time."""
+        return self.time_ms < 0
 
     def take(self, keep: Bools) -> "Header":
         """Return the headers of the lines to keep, numbered again."""

@@ -1,9 +1,9 @@
-"""Finds the headers of LO2's lines in one pass over a buffer (buffers.kernels says how it comes)."""
+"""Kernels that find the headers of LO2's lines (buffers.kernels says how buffers come)."""
 
 import numpy as np
 
 from lo2dask.buffers.arrays import Ints, U64s
-from lo2dask.buffers.kernels import compiled, equal_bytes, first_byte
+from lo2dask.buffers.kernels import byte_at, compiled, equal_bytes, first_byte
 
 _SPACE, _OPENING, _CLOSING, _DASH, _A, _Z = (np.uint8(ord(c)) for c in " []-AZ")
 _ZERO, _ONE, _THREE, _EIGHT = (np.uint64(n) for n in (0, 1, 3, 8))
@@ -19,15 +19,10 @@ _SHORTEST_LEVEL, _LONGEST_LEVEL = np.uint64(4), np.uint64(5)
 
 
 @compiled
-def _byte(u64: U64s, at: np.uint64) -> np.uint8:
-    return np.uint8(u64[at])
-
-
-@compiled
 def _time_of_day(u64: U64s, at: np.uint64) -> int:
     """Read ``HH:MM:SS.mmm`` in ms; -1 if it is none.
 
-    All bytes of a word are checked at once: where one is below its least or above its most, the lowest such byte sets
+    All eight bytes are checked at once: where one is below its least or above its most, the lowest such byte sets
     its high bit in one of the two differences, and only then can a borrow touch the others.
     """
     head, tail = u64[at], u64[at + _TIME_TAIL]
@@ -44,7 +39,7 @@ def _time_of_day(u64: U64s, at: np.uint64) -> int:
 
 @compiled
 def _next_space(u64: U64s, at: np.uint64, end: np.uint64) -> np.uint64:
-    """Find the first space from a place on, at most the end."""
+    """Find the first space from an offset on, at most the end."""
     while at < end:
         found = equal_bytes(u64[at], _SPACES)
         if found != _ZERO:
@@ -58,7 +53,7 @@ def _thread_end(u64: U64s, at: np.uint64, end: np.uint64) -> np.uint64:
     """Find the first closing bracket with two spaces after it; the end if there is none."""
     space = _next_space(u64, at, end)
     while space + _ONE < end:
-        if space > at and _byte(u64, space - _ONE) == _CLOSING and _byte(u64, space + _ONE) == _SPACE:
+        if space > at and byte_at(u64, space - _ONE) == _CLOSING and byte_at(u64, space + _ONE) == _SPACE:
             return space - _ONE
         space = _next_space(u64, space + _ONE, end)
     return end
@@ -71,10 +66,10 @@ def _method_end(u64: U64s, level: np.uint64, end: np.uint64) -> np.uint64:
     if level_end < level + _SHORTEST_LEVEL or level_end > level + _LONGEST_LEVEL:
         return end
     for at in range(level, level_end):
-        if _byte(u64, at) < _A or _byte(u64, at) > _Z:
+        if byte_at(u64, at) < _A or byte_at(u64, at) > _Z:
             return end
     logger = level_end + _ONE
-    if logger < end and _byte(u64, logger) == _SPACE:  # "INFO " and "WARN " are padded to five characters
+    if logger < end and byte_at(u64, logger) == _SPACE:  # "INFO " and "WARN " are padded to five characters
         logger += _ONE
     logger_end = _next_space(u64, logger, end)
     method_end = _next_space(u64, logger_end + _ONE, end)
@@ -82,7 +77,7 @@ def _method_end(u64: U64s, level: np.uint64, end: np.uint64) -> np.uint64:
         return end
     # A line that ends after its dash has an empty message, stripped of the space before it.
     dash = method_end + _ONE
-    if dash < end and _byte(u64, dash) == _DASH and (dash + _ONE == end or _byte(u64, dash + _ONE) == _SPACE):
+    if dash < end and byte_at(u64, dash) == _DASH and (dash + _ONE == end or byte_at(u64, dash + _ONE) == _SPACE):
         return method_end
     return end
 
@@ -98,14 +93,14 @@ def find_headers(u64: U64s, starts: Ints, ends: Ints, time_ms: Ints, fields: Int
     -------
     how many slices have a whole header.
     """
-    found = 0
+    count = 0
     for line in range(len(starts)):
         start, end = np.uint64(starts[line]), np.uint64(ends[line])
         bracket = start + _TIME_SIZE + _ONE
         time_ms[line] = _time_of_day(u64, start) if start + _TIME_SIZE <= end else -1
         if time_ms[line] < 0 or bracket >= end:
             continue
-        if _byte(u64, bracket - _ONE) != _SPACE or _byte(u64, bracket) != _OPENING:
+        if byte_at(u64, bracket - _ONE) != _SPACE or byte_at(u64, bracket) != _OPENING:
             continue
         thread_end = _thread_end(u64, bracket + _ONE, end)
         if thread_end == end:
@@ -116,7 +111,7 @@ def find_headers(u64: U64s, starts: Ints, ends: Ints, time_ms: Ints, fields: Int
         method_end = _method_end(u64, correlation_end + _ONE, end)
         if method_end == end:
             continue
-        fields[0, found], fields[1, found] = line, thread_end
-        fields[2, found], fields[3, found] = correlation_end, method_end
-        found += 1
-    return found
+        fields[0, count], fields[1, count] = line, thread_end
+        fields[2, count], fields[3, count] = correlation_end, method_end
+        count += 1
+    return count

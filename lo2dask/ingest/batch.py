@@ -15,6 +15,8 @@ from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.startup import STARTUP, StartupWords
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
 from lo2dask.options import fingerprint
 from lo2dask.parse.chunks import BLOCK_BYTES, Reading, Reject, read_chunks
 from lo2dask.parse.columns import FileKeys
@@ -34,10 +36,11 @@ class TextJob:
     masks: tuple[Mask, ...]
     kinds: schema.TokenKinds
     keep_codes: bool
+    line_format: LineFormat = LO2
 
     def start(self, n_files: int) -> TextPass:
         """Begin the text pass of a batch of so many files."""
-        return TextPass(n_files, self.masks, self.kinds, self.keep_codes)
+        return TextPass(n_files, self.masks, self.kinds, self.keep_codes, self.line_format)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def read_blocks(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tab
 def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]:
     started = time.perf_counter()
     keys, reading, base = FileKeys.of(files), Reading(), BaseFigures(len(files))
-    text, startup = job.text.start(len(files)) if job.text else None, StartupWords(len(files), MASKS)
+    text = job.text.start(len(files)) if job.text else None
+    startup = StartupWords(len(files), MASKS, job.policy.line_format)
     name, written, events = part_name(batch.index), [], 0
     with flushing_together():
         with ExitStack() as stack:

@@ -15,7 +15,13 @@ from lo2dask.features.templates import Templates
 from lo2dask.ingest.finishing import COLUMNS, MESSAGES, SUMMARY, count_templates, finish_part, read_messages
 from lo2dask.ingest.mining import match, mine
 from lo2dask.ingest.plan import clear_leftovers
-from lo2dask.ingest.text import EnhanceKey, load_fingerprint, resolve_token_kinds, run_text_pass, text_is_current
+from lo2dask.ingest.text import (
+    EnhanceKey,
+    load_fingerprint,
+    resolve_token_kinds,
+    run_text_pass,
+    text_is_current,
+)
 from lo2dask.options import TrainOptions
 from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
 from lo2dask.features.textpass import LINES
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.ingest.text import read_format
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 
@@ -25,7 +27,6 @@ _MAPPING_FILE = "template_of_message.parquet"
 _MESSAGES = pa.schema([LINES.field(name) for name in ("message", "is_continuation", "n_events", "first_seen")])
 # So many distinct messages of parts are added up at once, or those of one part that has more.
 _ROWS_AT_ONCE = 1 << 14
-_SOURCE = r"^(?P<level>TRACE|DEBUG|INFO|WARN|ERROR) +(?P<logger>\S+) (?P<method>\S+) -(?: |$)"
 
 
 def mine(layout: Layout) -> pa.Table:
@@ -41,7 +42,7 @@ def mine(layout: Layout) -> pa.Table:
     """
     messages = _add_up_messages(layout)
     texts = messages["message"].to_pylist()
-    templates, ids = mine_templates(texts)
+    templates, ids = mine_templates(texts, read_format(layout))
     templates.save(layout.template_state)
     _write_mapping(layout, messages, ids)
     found = messages.append_column("e_event_drain_id", pa.array([ids[text] for text in texts], pa.string()))
@@ -79,13 +80,20 @@ def _write_mapping(layout: Layout, messages: pa.Table, templates: Mapping[str, s
     ids = pa.array([templates[text] for text in texts.to_pylist()], pa.string())
     numbers = pa.array([f"s{number}" for number in range(1, len(texts) + 1)], pa.string())
     write_part(layout.internal / _MAPPING_FILE, pa.table([texts, ids, numbers], schema=MAPPING), MAPPING)
-    source = pc.if_else(ordered["is_continuation"], None, texts).combine_chunks()
-    fields = pc.extract_regex(source, _SOURCE)
-    columns = {name: pc.struct_field(fields, name) for name in ("level", "logger", "method")}
+    columns = _split_sources(texts, read_format(layout))
     columns |= {"statement_id": numbers, "text": texts, "e_event_drain_id": ids}
     columns |= {name: ordered[name] for name in ("is_continuation", "n_events")}
     rows = pa.table({name: columns[name] for name in schema.STATEMENTS.names})
     write_part(layout.statements / "part-000000.parquet", rows, schema.STATEMENTS)
+
+
+def _split_sources(texts: pa.Array, line_format: LineFormat) -> dict[str, pa.Array]:
+    """Return level, logger and method of messages, null where one does not begin with them."""
+    ends = map(line_format.find_source_end, texts.to_pylist())
+    sources = [text[:end] for text, end in zip(texts.to_pylist(), ends, strict=True)]
+    fields = [line_format.split_source(source) if source else (None,) * 3 for source in sources]
+    names = ("level", "logger", "method")
+    return {name: pa.array([row[index] for row in fields], pa.string()) for index, name in enumerate(names)}
 
 
 def _add_up_messages(layout: Layout) -> pa.Table:

@@ -13,6 +13,9 @@ from lo2dask import schema
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask, load_masks, masks_fingerprint
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
+from lo2dask.formats.registry import find_format
 from lo2dask.ingest.batch import TextJob, read_blocks, write_text
 from lo2dask.memory import parse_bytes
 from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
@@ -71,6 +74,16 @@ def loaded(layout: Layout) -> dict[str, Any]:
     return marker
 
 
+def read_format(layout: Layout) -> LineFormat:
+    """Return the line format that a folder was loaded with.
+
+    Raises
+    ------
+    InputError : there is no finished load, or its format is not known here.
+    """
+    return find_format(loaded(layout).get("format", LO2.name))
+
+
 def load_fingerprint(layout: Layout) -> str:
     """Hash what the loaded tables were made from."""
     marker = loaded(layout)
@@ -123,14 +136,15 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
     marker = loaded(layout)
     layout.marker("text").unlink(missing_ok=True)
     options = LoadOptions(root=to_path(marker["root"]), **marker["options"])
-    job = TextJob(key.masks, key.kinds, options.save_events)
+    line_format = read_format(layout)
+    job = TextJob(key.masks, key.kinds, options.save_events, line_format)
     if options.save_events:
         names = [path.name for path in part_paths(layout.sequences)]
         session.map(text_from_events, names, "text", root=layout.root, job=job)
     else:
         batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
         moved = (marker["root"], str(raw_root.resolve())) if raw_root else None
-        source = RawSource(LinePolicy.from_options(options), moved)
+        source = RawSource(LinePolicy.from_options(options, line_format), moved)
         session.map(text_from_raw, batches, "text", root=layout.root, job=job, source=source)
     mark_text(layout, key)
 

@@ -1,4 +1,4 @@
-"""Turns times of day into timestamps: the date comes from the run's name, midnight from the run's clock."""
+"""Turns times into timestamps: where a line has no date, it comes from the run's name, midnight from its clock."""
 
 import numpy as np
 
@@ -23,11 +23,10 @@ def to_timestamps(time_ms: Ints, begin_ms: Ints, heads: Ints) -> Ints:
     -------
     ms since 1970 (UTC), NO_TIME where a line has no time.
     """
-    from lo2dask.parse.kernels import place_times
-
-    stamps = np.empty(len(time_ms), dtype=np.int64)
-    if place_times(time_ms, begin_ms, DAY_MS, NO_TIME, stamps):
-        unknown = (time_ms >= 0) & (begin_ms == NO_TIME)
+    timed = time_ms >= 0
+    stamps = np.where(timed, begin_ms + (time_ms - begin_ms) % DAY_MS, NO_TIME)
+    unknown = timed & (begin_ms == NO_TIME)
+    if unknown.any():
         stamps[unknown] = time_ms[unknown] + DAY_MS * _midnights(time_ms[unknown], heads[unknown])
     return stamps
 
@@ -47,11 +46,19 @@ def fill_times(stamps: Ints, heads: Ints, tails: Ints, before: int) -> Ints:
     ``heads`` and ``tails`` are the rows of the first line and after the last line of each line's file; ``before`` is
     the last time of an earlier block of the first file, NO_TIME if there was none.
     """
-    # Compiled code is loaded by the workers that parse, and by no other process.
-    from lo2dask.parse.kernels import fill_gaps
-
-    filled = np.empty_like(stamps)
-    fill_gaps(stamps, heads, tails, before, NO_TIME, filled)
+    missing = np.flatnonzero(stamps == NO_TIME)
+    if not len(missing):
+        return stamps
+    # Only the few lines without a time are looked at: so many with one stand above each of them.
+    timed = np.concatenate([[-1], np.flatnonzero(stamps != NO_TIME), [len(stamps)]])
+    rank = missing - np.arange(len(missing))
+    above, below = timed[rank], timed[rank + 1]
+    first = heads[missing]
+    # Where no line above has a time, the earlier block has one, or else a line below.
+    at_start = np.where(first == 0, before, NO_TIME)
+    at_start = np.where((at_start == NO_TIME) & (below < tails[missing]), stamps.take(below, mode="clip"), at_start)
+    filled = stamps.copy()
+    filled[missing] = np.where(above >= first, stamps.take(above, mode="clip"), at_start)
     return filled
 
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Bytes, Codes, Ints
 from lo2dask.buffers.slices import encode_slices
+from lo2dask.formats.line_format import LineFormat
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.lines import KeptLines
 from lo2dask.sources.names import run_clock
@@ -59,7 +60,9 @@ class FileKeys:
         return keys | {"normal": pa.array(normal), "anomaly": pa.array(~normal)}
 
 
-def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys, with_messages: bool) -> pa.Table:
+def event_columns(
+    buffer: Bytes, lines: KeptLines, keys: FileKeys, line_format: LineFormat, with_messages: bool
+) -> pa.Table:
     """Build event rows (:data:`EVENTS`); m_message stays null unless asked for."""
     header = lines.header
     headed = _headed(lines)
@@ -69,7 +72,7 @@ def event_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys, with_messages
         # NO_TIME is numpy's NaT, which is null.
         "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")).cast(pa.timestamp("us")).cast(schema.TIME),
     }
-    columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, headed))
+    columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, headed), line_format)
     columns |= _lengths(buffer, lines)
     return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
 
@@ -80,12 +83,12 @@ def text_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
     return pa.table([columns[name] for name in TEXT.names], schema=TEXT)
 
 
-def split_source(source: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:
+def split_source(source: pa.DictionaryArray, line_format: LineFormat) -> dict[str, pa.DictionaryArray]:
     """Split ``LEVEL logger method`` into its three columns; only the few distinct values are split."""
-    parts = [value.split() for value in source.dictionary.to_pylist()]
+    parts = [line_format.split_source(value) for value in source.dictionary.to_pylist()]
     columns = {}
-    for place, name in enumerate(("level", "logger", "method")):
-        values, codes = _encode([part[place] if place < len(part) else "" for part in parts])
+    for index, name in enumerate(("level", "logger", "method")):
+        values, codes = _encode([part[index] for part in parts])
         mapped = pa.array(codes).take(source.indices)
         columns[name] = pa.DictionaryArray.from_arrays(mapped, values)
     return columns
@@ -140,7 +143,7 @@ def _text_columns(buffer: Bytes, lines: KeptLines, headed: Bools, with_messages:
         "thread": _spread(encode_slices(buffer, *header.thread), header.rows, headed),
         "correlation_id": _spread(encode_slices(buffer, *header.correlation), header.rows, headed),
         "m_message": messages,
-        "is_continuation": pa.array(header.time_ms < 0),
+        "is_continuation": pa.array(header.continues),
     }
 
 

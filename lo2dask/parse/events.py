@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from lo2dask.buffers.arrays import Bools, Bytes, Ints
 from lo2dask.formats.header import Header
-from lo2dask.formats.lo2 import scan_headers
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
 from lo2dask.options import LoadingOptions
 from lo2dask.parse.chunks import LONGEST_LINE, TOO_LONG, Chunk, Counts, Reading, read_chunks
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
@@ -28,17 +29,22 @@ _UNCOUNTED = int(np.iinfo(np.int64).max)
 
 @dataclass(frozen=True)
 class LinePolicy:
-    """Which lines are kept: ``skip`` start-up lines dropped, the continuation policy, whether `correct` is cut."""
+    """How lines are read, and which are kept.
+
+    ``skip`` start-up lines are dropped; ``continuation`` is the policy for lines that continue an event; ``balance``
+    says whether `correct` is cut; ``line_format`` what a line looks like.
+    """
 
     skip: int
     continuation: str
     balance: bool
+    line_format: LineFormat = LO2
 
     @classmethod
-    def from_options(cls, options: LoadingOptions) -> "LinePolicy":
+    def from_options(cls, options: LoadingOptions, line_format: LineFormat = LO2) -> "LinePolicy":
         """Take the policy from load's options."""
         skip = options.init_lines_to_skip if options.trim_init_lines else 0
-        return cls(skip, options.continuation_lines, options.balance_correct)
+        return cls(skip, options.continuation_lines, options.balance_correct, line_format)
 
 
 @dataclass
@@ -76,7 +82,7 @@ class EventParser:
             if repaired is not chunk:
                 chunk, found = repaired, find_lines(repaired.buffer)
         buffer, layout = chunk.buffer, _lay_out(found, chunk)
-        header = scan_headers(buffer, layout.starts, layout.ends)
+        header = self.policy.line_format.find_headers(buffer, layout.starts, layout.ends)
         stamps = self._stamps(header, layout)
         keep = self._keep(buffer, header, layout)
         self._remember(chunk.segments[-1].index, stamps, layout)
@@ -85,7 +91,7 @@ class EventParser:
         if self.policy.continuation == "fill":
             stamps = layout.filled
         lines = _take(layout, header, stamps, keep)
-        table = event_columns(buffer, lines, self.keys, self.with_messages)
+        table = event_columns(buffer, lines, self.keys, self.policy.line_format, self.with_messages)
         return self._merge(table) if self.policy.continuation == "merge" else table
 
     def take_heads(self) -> list[pa.Table]:
@@ -106,9 +112,10 @@ class EventParser:
         return merge_continuations(table.slice(0, whole))
 
     def _stamps(self, header: Header, layout: "_Layout") -> Ints:
-        stamps = to_timestamps(header.time_ms, self.keys.begin_ms[layout.file], layout.heads)
+        stamps = self._timestamps(header.time_ms, layout.file, layout.heads)
         before = self.state.last if layout.continues(self.state.index) else NO_TIME
-        if before != NO_TIME and self.keys.begin_ms[self.state.index] == NO_TIME:
+        needs_day = not self.policy.line_format.has_date and self.keys.begin_ms[self.state.index] == NO_TIME
+        if before != NO_TIME and needs_day:
             first = slice(0, int(layout.tails[0]))
             stamps[first] = continue_day(stamps[first], before)
         layout.filled = fill_times(stamps, layout.heads, layout.tails, before)
@@ -117,14 +124,20 @@ class EventParser:
             layout.filled[layout.file == last] = self._first_time(last)
         return stamps
 
+    def _timestamps(self, time_ms: Ints, file: Ints, heads: Ints) -> Ints:
+        """Return the time of each line in ms since 1970, NO_TIME for none."""
+        if self.policy.line_format.has_date:
+            return np.where(time_ms >= 0, time_ms, NO_TIME)
+        return to_timestamps(time_ms, self.keys.begin_ms[file], heads)
+
     def _first_time(self, index: int) -> int:
-        """Look ahead for a large file's first time, when a whole block at its head has none."""
-        begin = self.keys.begin_ms[index : index + 1]
+        """Look ahead for a large file's first time, when a whole block at its start has none."""
         for chunk in read_chunks([self.keys.files[index]], Reading()):
             lines = find_lines(chunk.buffer)
-            times = scan_headers(chunk.buffer, lines.starts, lines.ends).time_ms
-            if (times >= 0).any():
-                return int(to_timestamps(times[times >= 0][:1], begin, np.zeros(1, dtype=np.int64))[0])
+            header = self.policy.line_format.find_headers(chunk.buffer, lines.starts, lines.ends)
+            if not header.continues.all():
+                first = header.time_ms[~header.continues][:1]
+                return int(self._timestamps(first, np.array([index]), np.zeros(1, dtype=np.int64))[0])
         return NO_TIME
 
     def _keep(self, buffer: Bytes, header: Header, layout: "_Layout") -> Bools:
@@ -148,7 +161,7 @@ class EventParser:
             counts.balanced = drop(self.keys.normal[layout.file] & (number >= cut))
         counts.blank = drop(layout.starts == layout.ends)
         if self.policy.continuation == "drop":
-            counts.continuation = drop(header.time_ms < 0)
+            counts.continuation = drop(header.continues)
         counts.kept = int(left.sum())
         self.reading.counts.add(counts)
         return left

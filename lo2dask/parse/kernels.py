@@ -1,62 +1,33 @@
-"""Loops over lines, compiled by Numba on first use (buffers.kernels says how and when)."""
+"""Kernels that find lines and read the numbers of metrics (buffers.kernels says how buffers come)."""
 
 import numpy as np
+import numpy.typing as npt
 
 from lo2dask.buffers.arrays import Ints, U64s
-from lo2dask.buffers.kernels import BELOW, compiled, equal_bytes, first_byte
+from lo2dask.buffers.kernels import BELOW, byte_at, compiled, equal_bytes, first_byte
+
+Floats = npt.NDArray[np.float64]
 
 _NEWLINE, _TAB, _RETURN, _SPACE = (np.uint8(ord(c)) for c in "\n\t\r ")
 _ZERO, _ONE, _EIGHT = (np.uint64(n) for n in (0, 1, 8))
 _TO_LOW_BIT, _TO_LOW_BYTE = np.uint64(7), np.uint64(56)
 _ONES, _HIGHS = (np.uint64(0x0101010101010101 * byte) for byte in (0x01, 0x80))
 _NEWLINES, _SPACES = (np.uint64(0x0101010101010101 * byte) for byte in (0x0A, 0x20))
+_QUOTE, _COMMA, _COLON = (np.uint8(ord(c)) for c in '",:')
+_OPENING, _CLOSING, _PLUS, _MINUS, _POINT, _NOUGHT, _NINE = (np.uint8(ord(c)) for c in "[]+-.09")
+_EXPONENTS = (np.uint8(ord("e")), np.uint8(ord("E")))
+_IN_NUMBER = np.zeros(256, dtype=np.bool_)
+_IN_NUMBER[list(b"0123456789.eE-+NaInf")] = True
+# A number is exact where its digits and its power of ten are doubles: one division or multiplication rounds once.
+# Source: W. D. Clinger, How to Read Floating Point Numbers Accurately, PLDI 1990.
+_MOST_DIGITS, _LARGEST, _TOP_POWER = 18, 1 << 53, 22
+_POWERS = 10.0 ** np.arange(_TOP_POWER + 1)
 
 
 @compiled
-def place_times(time_ms: Ints, begin_ms: Ints, day: int, none: int, stamps: Ints) -> int:
-    """Place times of day (-1 = no time) in the day-long window that begins at each line's ``begin_ms``.
-
-    ``stamps`` takes the times, ``none`` where a line has none or its file tells no window.
-
-    Returns
-    -------
-    how many lines have a time and no window.
-    """
-    lost = 0
-    for line in range(len(time_ms)):
-        stamps[line] = none
-        if time_ms[line] >= 0:
-            if begin_ms[line] == none:
-                lost += 1
-            else:
-                stamps[line] = begin_ms[line] + (time_ms[line] - begin_ms[line]) % day
-    return lost
-
-
-@compiled
-def fill_gaps(stamps: Ints, heads: Ints, tails: Ints, before: int, none: int, filled: Ints) -> None:
-    """Fill a file's gaps with the time above, at its head with the first one below; clock.fill_times says more."""
-    last = before
-    for line in range(len(stamps)):
-        if line > 0 and heads[line] == line:
-            last = none
-        if stamps[line] != none:
-            last = stamps[line]
-        filled[line] = last
-    below = none
-    for line in range(len(stamps) - 1, -1, -1):
-        if tails[line] == line + 1:
-            below = none
-        if stamps[line] != none:
-            below = stamps[line]
-        if filled[line] == none:
-            filled[line] = below
-
-
-@compiled
-def _borrows(word: np.uint64) -> np.uint64:
-    """Set the high bit of a byte if some byte of the word is NUL, and of none if there is none."""
-    return (word - _ONES) & ~word
+def _borrows(bytes8: np.uint64) -> np.uint64:
+    """Set the high bit of a byte if some of the eight bytes is NUL, and of none if there is none."""
+    return (bytes8 - _ONES) & ~bytes8
 
 
 @compiled
@@ -72,11 +43,6 @@ def _is_white(byte: np.uint8) -> np.bool:
 
 
 @compiled
-def _byte(u64: U64s, at: np.uint64) -> np.uint8:
-    return np.uint8(u64[at])
-
-
-@compiled
 def find_lines(u64: U64s, size: int, bounds: Ints, spaces: Ints) -> tuple[int, bool, bool]:
     """Find the lines of a buffer of ``size`` bytes that ends with a newline; strip white space (ASCII) at their ends.
 
@@ -87,32 +53,141 @@ def find_lines(u64: U64s, size: int, bounds: Ints, spaces: Ints) -> tuple[int, b
     -------
     how many lines there are, whether they are ASCII, and whether there is a NUL byte.
     """
-    at, seen, nul, line, behind = _ZERO, _ZERO, _ZERO, 0, np.uint64(size)
-    while at < behind:
+    at, seen, nul, line, stop = _ZERO, _ZERO, _ZERO, 0, np.uint64(size)
+    while at < stop:
         low, inner = at, _ZERO
-        found = equal_bytes(u64[at], _NEWLINES)
-        while found == _ZERO:
+        newlines = equal_bytes(u64[at], _NEWLINES)
+        while newlines == _ZERO:
             seen |= u64[at]
             nul |= _borrows(u64[at])
             inner += _count(equal_bytes(u64[at], _SPACES))
             at += _EIGHT
-            found = equal_bytes(u64[at], _NEWLINES)
-        place = first_byte(found)
-        last = u64[at] & BELOW[place]
+            newlines = equal_bytes(u64[at], _NEWLINES)
+        rest = first_byte(newlines)
+        last = u64[at] & BELOW[rest]
         seen |= last
-        nul |= _borrows(u64[at] | ~BELOW[place])
+        nul |= _borrows(u64[at] | ~BELOW[rest])
         inner += _count(equal_bytes(last, _SPACES))
-        at += place
+        at += rest
         high = end = at
         at += _ONE
         line += 1
         if line > len(spaces):
             continue
-        while low < end and _is_white(_byte(u64, low)):
-            inner -= np.uint64(_byte(u64, low) == _SPACE)
+        while low < end and _is_white(byte_at(u64, low)):
+            inner -= np.uint64(byte_at(u64, low) == _SPACE)
             low += _ONE
-        while low < end and _is_white(_byte(u64, end - _ONE)):
+        while low < end and _is_white(byte_at(u64, end - _ONE)):
             end -= _ONE
-            inner -= np.uint64(_byte(u64, end) == _SPACE)
+            inner -= np.uint64(byte_at(u64, end) == _SPACE)
         bounds[0, line - 1], bounds[1, line - 1], bounds[2, line - 1], spaces[line - 1] = low, end, high, inner
     return line, seen & _HIGHS == _ZERO, nul & _HIGHS != _ZERO
+
+
+@compiled
+def _skip_white(u64: U64s, at: np.uint64) -> np.uint64:
+    """Find the first byte that is no white space; indentation is most of a file."""
+    while True:
+        if u64[at] == _SPACES:
+            at += _EIGHT
+        elif _is_white(byte_at(u64, at)):
+            at += _ONE
+        else:
+            return at
+
+
+@compiled
+def _digits(u64: U64s, at: np.uint64, number: np.int64, count: np.int64) -> tuple[np.uint64, np.int64, np.int64]:
+    """Read on in a number's digits; return the offset after them, the number, and how many digits it has."""
+    byte = byte_at(u64, at)
+    while _NOUGHT <= byte and byte <= _NINE:
+        if count < _MOST_DIGITS:
+            number = number * 10 + np.int64(byte - _NOUGHT)
+        count += 1
+        at += _ONE
+        byte = byte_at(u64, at)
+    return at, number, count
+
+
+@compiled
+def _read_number(u64: U64s, at: np.uint64) -> tuple[np.uint64, float, bool]:
+    """Read a number; return the offset after it, its value, and whether that is exact."""
+    is_negative = byte_at(u64, at) == _MINUS
+    if is_negative or byte_at(u64, at) == _PLUS:
+        at += _ONE
+    at, number, count = _digits(u64, at, np.int64(0), np.int64(0))
+    power = 0
+    if byte_at(u64, at) == _POINT:
+        before = count
+        at, number, count = _digits(u64, at + _ONE, number, count)
+        power = before - count
+    is_exact = 0 < count and count <= _MOST_DIGITS
+    if byte_at(u64, at) in _EXPONENTS:
+        at += _ONE
+        is_down = byte_at(u64, at) == _MINUS
+        if is_down or byte_at(u64, at) == _PLUS:
+            at += _ONE
+        at, exponent, digits = _digits(u64, at, np.int64(0), np.int64(0))
+        power += -exponent if is_down else exponent
+        is_exact = is_exact and 0 < digits and digits <= 3
+    while _IN_NUMBER[byte_at(u64, at)]:
+        at += _ONE
+        is_exact = False
+    if not is_exact or number > _LARGEST or power > _TOP_POWER or power < -_TOP_POWER:
+        return at, 0.0, False
+    value = number / _POWERS[-power] if power < 0 else number * _POWERS[power]
+    return at, -value if is_negative else value, True
+
+
+@compiled
+def read_samples(u64: U64s, start: int, numbers: Floats, inexact: Ints) -> tuple[int, int, int]:
+    """Read ``: [[time, "value"], ...]`` from an offset on, with white space anywhere.
+
+    The buffer has eight bytes after its end, of which none is white or in a number.
+
+    Parameters
+    ----------
+    numbers : takes time and value of each sample, consecutively.
+    inexact : 3 x numbers, takes the index in ``numbers``, begin and end of each text that is not read exactly here.
+
+    Returns
+    -------
+    the offset after the list, -1 where the text is of another shape; how many numbers and inexact ones there are.
+    """
+    at, count, n_inexact = _skip_white(u64, np.uint64(start)), 0, 0
+    if byte_at(u64, at) != _COLON:
+        return -1, 0, 0
+    at = _skip_white(u64, at + _ONE)
+    if byte_at(u64, at) != _OPENING:
+        return -1, 0, 0
+    at = _skip_white(u64, at + _ONE)
+    while byte_at(u64, at) != _CLOSING:
+        if count:
+            if byte_at(u64, at) != _COMMA:
+                return -1, 0, 0
+            at = _skip_white(u64, at + _ONE)
+        if byte_at(u64, at) != _OPENING:
+            return -1, 0, 0
+        at = _skip_white(u64, at + _ONE)
+        for quoted in range(2):
+            if quoted:
+                at = _skip_white(u64, at)
+                if byte_at(u64, at) != _COMMA:
+                    return -1, 0, 0
+                at = _skip_white(u64, at + _ONE)
+                if byte_at(u64, at) != _QUOTE:
+                    return -1, 0, 0
+                at += _ONE
+            begin = at
+            at, numbers[count], is_exact = _read_number(u64, begin)
+            if not is_exact:
+                inexact[0, n_inexact], inexact[1, n_inexact], inexact[2, n_inexact] = count, begin, at
+                n_inexact += 1
+            count += 1
+        if byte_at(u64, at) != _QUOTE:
+            return -1, 0, 0
+        at = _skip_white(u64, at + _ONE)
+        if byte_at(u64, at) != _CLOSING:
+            return -1, 0, 0
+        at = _skip_white(u64, at + _ONE)
+    return int(np.int64(at)) + 1, count, n_inexact  # signed, as the -1 is

@@ -46,8 +46,8 @@ class MetricSamples:
     series: list[tuple[Any, ...]] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     numbers: list[Floats] = field(default_factory=list)
-    odd_places: list[Ints] = field(default_factory=list)
-    odd_texts: list[pa.StringArray] = field(default_factory=list)
+    inexact_rows: list[Ints] = field(default_factory=list)
+    inexact_texts: list[pa.StringArray] = field(default_factory=list)
     filled: int = 0
     known: dict[bytes, Own] = field(default_factory=dict)
 
@@ -61,13 +61,13 @@ class MetricSamples:
         found = _split_series(data, self.known)
         if found is None:
             found = _parse_series(data)
-        for own, numbers, odd in found:
+        for own, numbers, inexact in found:
             self.series.append((run, test_case, *own))
             self.counts.append(len(numbers) // 2)
             self.numbers.append(numbers)
-            if odd is not None:
-                self.odd_places.append(odd[0] + self.filled)
-                self.odd_texts.append(odd[1])
+            if inexact is not None:
+                self.inexact_rows.append(inexact[0] + self.filled)
+                self.inexact_texts.append(inexact[1])
             self.filled += len(numbers)
 
     def table(self) -> pa.Table:
@@ -78,10 +78,10 @@ class MetricSamples:
         MetricError : a text is no number.
         """
         cells = np.concatenate([np.zeros(0), *self.numbers])
-        if self.odd_texts:
-            texts = pc.replace_substring(pa.concat_arrays(self.odd_texts), "+", "")  # Arrow reads no plus sign
+        if self.inexact_texts:
+            texts = pc.replace_substring(pa.concat_arrays(self.inexact_texts), "+", "")  # Arrow reads no plus sign
             try:
-                cells[np.concatenate(self.odd_places)] = texts.cast(pa.float64()).to_numpy()
+                cells[np.concatenate(self.inexact_rows)] = texts.cast(pa.float64()).to_numpy()
             except pa.ArrowInvalid as error:
                 raise MetricError(f"no number: {error}") from error
         rows = np.repeat(np.arange(len(self.series), dtype=np.int32), self.counts)
@@ -139,12 +139,12 @@ def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
     ``known`` keeps what the text before ``"values"`` said: most series are asked for again in the next test case.
     """
     # Compiled code is loaded by the workers that parse, and by no other process.
-    from lo2dask.parse.samples import read_samples
+    from lo2dask.parse.kernels import read_samples
 
     buffer = padded(data)
-    words = as_u64(buffer)
+    u64 = as_u64(buffer)
     # A sample takes six bytes at least.
-    numbers, odd = np.empty(len(data) // 3 + 2), np.empty((3, len(data) // 3 + 2), dtype=np.int64)
+    numbers, inexact = np.empty(len(data) // 3 + 2), np.empty((3, len(data) // 3 + 2), dtype=np.int64)
     found: list[Found] = []
     at = data.find(b"[") + 1
     if at == 0 or data[: at - 1].strip():
@@ -154,15 +154,16 @@ def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
         if own is None and (own := _read_head(head)) is None:
             return None
         known[head] = own
-        behind, count, strange = read_samples(words, end + len(_VALUES), numbers, odd)
-        close = data.find(b"}", behind)
-        if behind < 0 or close < 0 or data[behind:close].strip():
+        after, count, n_inexact = read_samples(u64, end + len(_VALUES), numbers, inexact)
+        close = data.find(b"}", after)
+        if after < 0 or close < 0 or data[after:close].strip():
             return None
-        texts = (odd[0, :strange].copy(), slices(buffer, odd[1, :strange], odd[2, :strange])) if strange else None
+        rows, begins, stops = inexact[:, :n_inexact]
+        texts = (rows.copy(), slices(buffer, begins, stops)) if n_inexact else None
         found.append((own, numbers[:count].copy(), texts))
         # The next series begins after a comma, or the list ends.
         at = close + 1
-        mark = _behind_white(data, at)
+        mark = _skip_white(data, at)
         if data[mark : mark + 1] == b",":
             at = mark + 1
         elif data[mark:].strip() == b"]":
@@ -172,7 +173,7 @@ def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
     return None
 
 
-def _behind_white(data: bytes, at: int) -> int:
+def _skip_white(data: bytes, at: int) -> int:
     while data[at : at + 1].isspace():
         at += 1
     return at

@@ -6,29 +6,33 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lo2dask.buffers.columns import strings
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
+
 # The columns that a line is made of.
 COLUMNS = ("m_timestamp", "thread", "correlation_id", "m_message")
 
 
 @overload
-def raw_line(events: Mapping[str, Any]) -> str: ...
+def raw_line(events: Mapping[str, Any], line_format: LineFormat = LO2) -> str: ...
 @overload
-def raw_line(events: pa.Table) -> pa.ChunkedArray: ...
-def raw_line(events: Mapping[str, Any] | pa.Table) -> str | pa.ChunkedArray:
+def raw_line(events: pa.Table, line_format: LineFormat = LO2) -> pa.ChunkedArray: ...
+def raw_line(events: Mapping[str, Any] | pa.Table, line_format: LineFormat = LO2) -> str | pa.ChunkedArray:
     """Return the line of an event, stripped of white space at its ends, or the lines of a table of events.
 
     Parameters
     ----------
     events : a row as a mapping, or an Arrow table, with the columns m_timestamp, thread, correlation_id and m_message.
+    line_format : what the lines look like.
 
     Notes
     -----
     A line with a whole header has a thread, if only an empty one; of any other line m_message is all.
     """
     if not isinstance(events, pa.Table):
-        return str(raw_line(pa.Table.from_pylist([{name: events[name] for name in COLUMNS}]))[0].as_py())
-    thread, correlation, message = (events[name].cast(pa.string()) for name in COLUMNS[1:])
-    # With a resolution of milliseconds, %S writes them too.
-    clock = pc.strftime(events["m_timestamp"].cast(pa.timestamp("us")).cast(pa.timestamp("ms")), "%H:%M:%S")
-    lines = pc.binary_join_element_wise(clock, " [", thread, "]  ", correlation, " ", message, "")
-    return pc.if_else(pc.is_valid(thread), lines, message)
+        table = pa.Table.from_pylist([{name: events[name] for name in COLUMNS}])
+        return str(raw_line(table, line_format)[0].as_py())
+    time, thread, correlation, message = (events[name] for name in COLUMNS)
+    lines = line_format.join_lines(time, thread, correlation, message)
+    return pa.chunked_array([pc.if_else(pc.is_valid(thread).combine_chunks(), lines, strings(message))])

@@ -10,6 +10,8 @@ from hypothesis import given
 from lo2dask.errors import InputError
 from lo2dask.features.masks import MASKS, Mask, load_masks, masks_fingerprint, normalise
 
+from .plain import plain_mask
+
 
 def masked(text: str, masks: tuple[Mask, ...] = MASKS) -> str:
     return normalise(pa.array([text]), masks)[0].as_py()
@@ -113,3 +115,24 @@ def test_a_line_is_masked_alike_among_any_others(texts: list[str], cut: int) -> 
     whole = normalise(pa.array(texts, pa.string()), MASKS).to_pylist()
     parts = [normalise(pa.array(piece, pa.string()), MASKS).to_pylist() for piece in (texts[:cut], texts[cut:])]
     assert whole == parts[0] + parts[1] == [masked(text) for text in texts]
+
+
+@given(texts=lines)
+def test_masks_equal_those_of_pythons_own_patterns(texts: list[str]) -> None:
+    assert normalise(pa.array(texts, pa.string()), MASKS).to_pylist() == [plain_mask(text) for text in texts]
+
+
+@given(texts=lines)
+def test_masked_texts_are_held_once(texts: list[str]) -> None:
+    found = normalise(pa.array(texts, pa.string()), MASKS)
+    values = found.dictionary.to_pylist()
+    assert len(set(values)) == len(values)
+    assert set(values) == {plain_mask(text) for text in texts}
+
+
+@given(texts=lines)
+def test_masks_of_a_user_see_what_the_others_leave(texts: list[str]) -> None:
+    own = (*MASKS[:-1], Mask("digit", r"[0-9]", "#", "1"))
+    found = normalise(pa.array(texts, pa.string()), own).to_pylist()
+    assert found == [plain_mask(text, own) for text in texts]
+    assert not any(char.isdigit() for text in found for char in text)

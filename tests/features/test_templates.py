@@ -4,10 +4,15 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lo2dask.errors import InputError, Lo2Error
 from lo2dask.features import templates as module
-from lo2dask.features.templates import UNSEEN, Templates, check_masks, mine_templates, readable
+from lo2dask.features.templates import UNSEEN, Templates, check_masks, mine_templates, readable, to_drain
+from lo2dask.formats.lo2 import LO2
+from lo2dask.formats.registry import FORMATS
+from tests.formats.toys import TOY
 
 HEAD = "DEBUG com.networknt.oauth.Handler doIt - "
 MESSAGES = [
@@ -80,3 +85,77 @@ def test_no_message_at_all() -> None:
     found, ids = mine_templates([])
     assert (found.ids, ids) == ((), {})
     assert found.match(["x"]) == [UNSEEN]
+
+
+words = st.sampled_from(["user", "anna", "bert", "<NUM>", "ERR12029", "a_b", "é", "-", "code:"])
+bodies = st.lists(words, min_size=1, max_size=6).map(" ".join)
+sources = st.sampled_from(
+    ["INFO  a.B c - ", "ERROR a.B c - ", "INFO  a.C <init> - ", "WARN a.B -", "at a.B.c(B.java:", ""]
+)
+statements = st.builds("{}{}".format, sources, bodies)
+
+
+@settings(max_examples=60)
+@given(st.lists(statements, min_size=1, max_size=25))
+def test_mining_does_not_depend_on_the_order(many: list[str]) -> None:
+    found, ids = mine_templates(many)
+    again, same = mine_templates(reversed(many))
+    assert (found, ids) == (again, same)
+    assert set(ids) == set(many)
+    assert found.match(many) == [ids[message] for message in many]
+    assert list(found.texts) == sorted(found.texts)
+    assert found.ids == tuple(f"e{number}" for number in range(1, len(found.ids) + 1))
+
+
+@settings(max_examples=60)
+@given(st.lists(statements, min_size=1, max_size=25))
+def test_templates_never_join_two_statements_of_the_code(many: list[str]) -> None:
+    _, ids = mine_templates(many)
+    sources: dict[str, set[str]] = {}
+    for message, name in ids.items():
+        sources.setdefault(name, set()).add(" ".join(message[: LO2.find_source_end(message)].split()))
+    assert all(len(own) == 1 for own in sources.values())
+
+
+@settings(max_examples=80)
+@given(statements)
+def test_a_message_alone_is_its_own_template(message: str) -> None:
+    found, _ = mine_templates([message])
+    assert readable(found.texts[0]).split() == message.replace("_", " ").split()
+
+
+@given(bodies, st.sampled_from(["INFO", "FAIL"]))
+def test_a_source_that_no_space_ends_reads_like_the_log(body: str, level: str) -> None:
+    message = f"{level}|a.B|{body}"
+    key, _, rest = to_drain(message, TOY).partition(" ")
+    assert (key, rest) == (f"{level}|a.B|\x03", body)
+    found, _ = mine_templates([message], TOY)
+    assert readable(found.texts[0]) == message.replace("_", " ")
+    assert to_drain(message) == message  # no source of LO2
+
+
+@pytest.mark.parametrize(
+    ("message", "wanted"),
+    [
+        ("INFO  a.B c - x y", "INFO\x01a.B\x01c\x01- x y"),
+        ("INFO  a.B c -", "INFO\x01a.B\x01c\x01- "),
+        ("ERROR a.B c - ERR12029 x", "ERROR\x01a.B\x01c\x01-\x02ERR12029 ERR12029 x"),
+        ("at a.B(B.java 1)", "at\x01a.B(B.java\x011)"),
+        ("FATAL a.B c - x", "FATAL a.B c - x"),
+    ],
+)
+def test_what_drain_sees(message: str, wanted: str) -> None:
+    assert to_drain(message) == wanted
+    assert readable(wanted).split() == message.split()
+
+
+def test_a_state_keeps_the_format_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = mine_templates(["INFO|a.B|x"], TOY)
+    found.save(tmp_path / "templates.json")
+    with pytest.raises(InputError, match="no line format is called 'toy'"):
+        Templates.load(tmp_path / "templates.json")
+    monkeypatch.setitem(FORMATS, TOY.name, TOY)
+    assert Templates.load(tmp_path / "templates.json") == found
+    plain = found.to_plain()
+    del plain["format"]  # as states were written before there were formats
+    assert Templates.from_plain(plain).line_format == LO2

@@ -69,3 +69,33 @@ def test_nothing_is_filled_or_moved_where_there_is_nothing() -> None:
     assert len(fill_times(empty, empty, empty, NO_TIME)) == 0
     assert continue_day(np.array([NO_TIME]), 5).tolist() == [NO_TIME]
     assert continue_day(np.array([5]), NO_TIME).tolist() == [5]
+
+
+@given(parts=files, begin=st.integers(10**12, 2 * 10**12))
+def test_files_with_and_without_a_window_lie_side_by_side(parts: list[list[int]], begin: int) -> None:
+    """Every second file has no epoch: each is placed as if it were alone."""
+    lines, heads, _ = laid_out(parts)
+    file = np.unique(heads, return_inverse=True)[1]
+    begins = np.where(file % 2 == 0, begin, NO_TIME)
+    together = to_timestamps(lines, begins, heads)
+    for number in range(len(parts)):
+        own = np.flatnonzero(file == number)
+        alone = to_timestamps(lines[own], begins[own], np.zeros(len(own), np.int64))
+        assert together[own].tolist() == alone.tolist()
+
+
+@given(parts=files)
+def test_where_every_line_has_a_time_nothing_is_filled(parts: list[list[int]]) -> None:
+    lines, heads, tails = laid_out([[abs(time) for time in part] for part in parts])
+    assert fill_times(lines, heads, tails, NO_TIME).tolist() == lines.tolist()
+    assert fill_times(lines, heads, tails, 7).tolist() == lines.tolist()
+
+
+@given(parts=files, before=st.one_of(st.just(NO_TIME), st.integers(0, 10**9)))
+def test_what_is_filled_stays_filled(parts: list[list[int]], before: int) -> None:
+    lines, heads, tails = laid_out(parts)
+    once = fill_times(np.where(lines >= 0, lines, NO_TIME), heads, tails, before)
+    assert fill_times(once, heads, tails, before).tolist() == once.tolist()
+    for head in np.unique(heads).tolist():
+        own = once[heads == head]
+        assert (own == NO_TIME).all() or (own != NO_TIME).all()

@@ -12,6 +12,7 @@ from lo2dask.parse import chunks, events
 from lo2dask.parse.chunks import Counts, Reading
 from lo2dask.parse.events import LinePolicy
 from lo2dask.sources.tree import SourceFile
+from tests.formats.toys import TOY
 
 from .conftest import NO_EPOCH, parse_files, source
 
@@ -216,3 +217,20 @@ def test_a_member_of_a_tar_is_read_at_its_offset(tmp_path: Path) -> None:
     (table,), reading = parse_files([member], LinePolicy(0, "fill", False))
     assert table["line"].to_pylist() == [log.decode().strip()]
     assert reading.bytes_read == len(log)
+
+
+DATED = "2026-01-0{} 03:04:05.678|INFO|a.B|x\n"
+
+
+@pytest.mark.parametrize("block", [1 << 22, 60])
+@pytest.mark.parametrize("run", ["light-oauth2-data-1719619500", NO_EPOCH])
+def test_a_format_with_dates_needs_no_clock_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: str, block: int
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", block)
+    path = tmp_path / "light-oauth2-oauth2-token-1.log"
+    path.write_text("above\n" * 20 + DATED.format(5) + "below\n" + DATED.format(2) + DATED.format(9))
+    (table,), _ = parse_files([source(path, run)], LinePolicy(0, "fill", False, TOY))
+    assert days(table) == ["05 03:04:05"] * 22 + ["02 03:04:05", "09 03:04:05"]
+    (kept,), _ = parse_files([source(path, run)], LinePolicy(0, "keep", False, TOY))
+    assert days(kept) == ["-"] * 20 + ["05 03:04:05", "-", "02 03:04:05", "09 03:04:05"]

@@ -92,3 +92,17 @@ def test_wrong_reference_would_be_noticed(tmp_path: Path) -> None:
     path.write_bytes(b"10:00:00.000 a\n  more\n")
     tables, _ = parse_files([source(path)], LinePolicy(0, "keep", False))
     assert rows_of(tables[0]) != parse(path.read_bytes(), Rules(continuation="fill", begin=BEGINS[V1]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=logs, run=st.sampled_from([V1, NO_EPOCH]), size=st.sampled_from([40, 1 << 22]))
+def test_large_files_in_blocks_equal_whole_ones(text: str, run: str, size: int) -> None:
+    """A log many times over, with text that is not ASCII at its end."""
+    content = text * 3 + "\n10:00:00.000 [main]  x INFO  a.B c - ä€😀"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "light-oauth2-oauth2-token-1.log"
+        path.write_text(content, encoding="utf-8", newline="")
+        with chunk_bytes(size):
+            (table,), _ = parse_files([source(path, run)], LinePolicy(0, "fill", False))
+    assert rows_of(table) == parse(content.encode(), Rules(begin=BEGINS[run]))
+    assert table["line"][-1].as_py().endswith("ä€😀")
