@@ -18,7 +18,7 @@ from lo2dask.models.runs import RunRows, calibrate, calibrate_scores, run_scores
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
-SEQUENCES, SERVICES, SCALED, RUNS = "sequences", "each service", "calibrate_scores", "whole runs"
+SEQUENCES, SERVICES, SCALED, RUNS = "sequences", "each service", "calibrated", "whole runs"
 LEVELS = (SEQUENCES, SERVICES, SCALED, RUNS)
 KEYS = ("f1", "auc_roc", "average_precision")
 Levels = dict[str, dict[str, float | None]]
