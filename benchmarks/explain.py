@@ -23,7 +23,7 @@ from lo2dask.execute.session import Session
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.memory import format_bytes, measure
 from lo2dask.models import bundle, fit, registry, score
-from lo2dask.models.estimators import Rows
+from lo2dask.models.rows import Rows
 from lo2dask.options import ExplainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
@@ -72,7 +72,7 @@ def make_models(layout: Layout, width: int) -> None:
             "options": {}, "masks": [], "raw_tokens": False,
         }  # fmt: skip
         bundle.save(layout.models / f"{key}.joblib", content)
-        write_scores(layout, key, keys, score.score(fitted.model, fitted.scoring, Rows(matrix)))
+        write_scores(layout, key, keys, score.score(spec, fitted.model, fitted.scoring, Rows(matrix)))
 
 
 def write_scores(layout: Layout, key: str, tables: list[pa.Table], scores: np.ndarray) -> None:

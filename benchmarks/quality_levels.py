@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.models.evaluate import measures
-from lo2dask.models.runs import RunRows, calibrate, calibrated, run_scores
+from lo2dask.models.runs import RunRows, calibrate, calibrate_scores, run_scores
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
@@ -70,7 +70,7 @@ def names_of(table: pa.Table, name: str) -> Any:
 def levels_of(logs: Logs, calibration: Mapping[str, Any]) -> Levels:
     """Measure the held-out logs at each level."""
     held = logs.of_holdout()
-    scaled = calibrated(held.score, pa.array(held.service), calibration)
+    scaled = calibrate_scores(held.score, pa.array(held.service), calibration)
     runs = run_scores(held.as_run_rows, calibration)
     by_service = per_service(held)
     found = {

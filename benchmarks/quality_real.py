@@ -20,14 +20,14 @@ from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.models.evaluate import auc_roc
 from lo2dask.models.registry import from_plain
-from lo2dask.models.runs import RunRows, calibrate, calibrated, run_scores
+from lo2dask.models.runs import RunRows, calibrate, calibrate_scores, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import LoadOptions, TrainOptions
 from lo2dask.schema import KEYS, is_normal
 from lo2dask.sources.names import log_service
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
-from lo2dask.training.scoring import bundle_parts, score_part_rows
+from lo2dask.training.scoring import list_fitted, score_part_rows
 from lo2dask.training.sides import link_tables
 
 TRIM = 100
@@ -68,7 +68,7 @@ def real(sample: Path, folder: Path, models: Sequence[str]) -> None:
 def _measure_fold(path: Path, run: str, tables: Sequence[pa.Table], held: Held) -> None:
     """Score the left-out run with the fold's bundle, as it is and with every line twice."""
     content = bundle.load(path)
-    models = list(bundle_parts(content))
+    models = list_fitted(content)
     scored = []
     for table in tables:
         part = table.filter(pa.compute.equal(table["run"], run))
@@ -103,7 +103,7 @@ def _keep(held: Held, scored: Sequence[tuple[pa.Table, np.ndarray]], calibration
         combined = run_scores(RunRows(part["run"], part["test_case"], part["service"], scores), calibration)
         orders.append(combined.sort_by("test_case")["score_run"].to_pylist())
         if number == 0:
-            own = calibrated(scores, part["service"], calibration)
+            own = calibrate_scores(scores, part["service"], calibration)
             truth = zip(part["service"].to_pylist(), part["anomaly"].to_pylist(), own.tolist(), strict=True)
             for service, is_error, value in truth:
                 held.services[service].append((is_error, value))

@@ -95,7 +95,7 @@ def plain_boosting(root: Path) -> None:
     from scipy import sparse
 
     from lo2dask.features.matrix import Columns, to_matrix
-    from lo2dask.models.fit import boosting_params
+    from lo2dask.models.estimators import boosting_params
     from lo2dask.models.registry import spec
     from lo2dask.tables.parts import read_parts
 
