@@ -16,9 +16,11 @@ from lo2dask.options import LoadingOptions
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource, find_runs, scan_run
-from lo2dask.storage import read_json, remove_leftovers, remove_tree, write_json
+from lo2dask.storage import remove_leftovers, remove_tree
 from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.loads import LOAD, read_load
 from lo2dask.tables.parts import prune_parts, read_part, write_part
+from lo2dask.tables.records import Key, Stage
 
 # Runs that one task scans; a run of LO2 has some 370 logs.
 RUNS_PER_SCAN = 16
@@ -98,18 +100,17 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
 
     Raises
     ------
-    InputError : the folder holds a load with other options or of another tree; names them and the ways out.
+    InputError : the folder holds a load with other options, of another tree or of another version; names the ways out.
     """
     wanted = {"root": str(root.resolve()), "options": options.affecting("load")}
-    earlier = read_json(layout.marker("load"))
-    if earlier is not None and not options.resume:
+    if not options.resume and layout.marker("load").is_file():
         clear_output(layout)
-        earlier = None
+    earlier = read_load(layout)
     if earlier is not None:
         differing = _differences(earlier, wanted)
         if differing and not earlier["done"] and not layout.record("load", 0).parent.is_dir():
             # It ended before its first batch, perhaps on a mistyped root: there is nothing to mix with.
-            write_json(layout.marker("load"), {**wanted, "done": False})
+            begin_load(layout, options, root)
         elif differing:
             raise InputError(
                 f"{layout.root} holds a load with other options ({'; '.join(differing)}): choose another --output-dir, "
@@ -117,8 +118,15 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
             )
         clear_leftovers(layout)
         return True
-    write_json(layout.marker("load"), {**wanted, "done": False})
+    clear_leftovers(layout)
+    begin_load(layout, options, root)
     return False
+
+
+def begin_load(layout: Layout, options: LoadingOptions, root: Path) -> None:
+    """Record that a load is under way, and with which options."""
+    summary = {"root": str(root.resolve()), "options": options.affecting("load"), "done": False}
+    Stage(layout, LOAD).commit(Key("", options.fingerprint("load")), [], summary)
 
 
 def clear_leftovers(layout: Layout) -> None:

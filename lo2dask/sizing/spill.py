@@ -5,8 +5,8 @@ import pyarrow.compute as pc
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.sizing.forecast import spill_bytes
-from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import read_load
 from lo2dask.tables.parts import read_parts
 
 _SIZES = ["size", "selected"]
@@ -24,4 +24,6 @@ def loaded_spill_bytes(layout: Layout, tokens: str) -> int:
     size = sum(
         pc.sum(table.filter(table["selected"])["size"]).as_py() or 0 for table in read_parts(layout.manifest, _SIZES)
     )
-    return spill_bytes(size, parse_bytes(read_json(layout.marker("load"))["options"]["partition_size"]), tokens)
+    marker = read_load(layout)
+    assert marker is not None, f"{layout.root}: no load in it"
+    return spill_bytes(size, parse_bytes(marker["options"]["partition_size"]), tokens)

@@ -11,6 +11,11 @@ def part_name(index: int) -> str:
     return PART.format(index)
 
 
+def part_index(name: str) -> int:
+    """Return the batch of a part from its name."""
+    return int(name.removeprefix("part-").removesuffix(".parquet"))
+
+
 @dataclass(frozen=True)
 class Layout:
     """All paths below one output folder; a table is a folder of parts."""
