@@ -44,6 +44,7 @@ from lo2dask.storage import remove_tree, replacing, write_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts
 from lo2dask.tables.records import Key, Record, Stage
+from lo2dask.tables.state import check_layout
 
 logger = logging.getLogger(__name__)
 
@@ -90,11 +91,13 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
 
     Raises
     ------
-    InputError : there is no such model or sequence, or nothing to explain; says what to run first.
+    InputError : there is no such model or sequence, nothing to explain, or the folder is of another layout version; says
+        what to run first.
     IntegrityError : predictions and sequences are not of one another.
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    check_layout(layout)
     if options.seq_id:
         told = story(options.root, options.seq_id)
         return ExplainSummary(layout.explainability, (), time.perf_counter() - started, told)

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ from lo2dask.sizing.timings import TIMINGS
 from lo2dask.sources.manifest import Batch, cut_batches
 from lo2dask.storage import list_paths, open_read
 from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.loads import LOAD, read_load
+from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
 from lo2dask.tables.records import Stage, output_path
-from lo2dask.tables.state import inspect_state
+from lo2dask.tables.state import check_layout, inspect_state
 from lo2dask.training.exports import IF_PREDICTIONS
 from lo2dask.training.units import SPLIT, TRAIN
 from lo2dask.verification.parts import Checks, Found, Problem, check_batch, check_stage, named_ids
@@ -62,13 +62,16 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     """
     started = time.perf_counter()
     layout = Layout(options.output_dir)
-    marker = read_load(layout)
-    if not marker:
-        raise InputError(f"{layout.root}: nothing was loaded into it; lo2dask load --output-dir {layout.root}")
+    check_layout(layout)
+    loaded, problem = Stage(layout, LOAD).inspect()
+    if loaded is None:
+        reason = f"_lo2dask/load.json is {problem}" if problem else "nothing was loaded into it"
+        raise InputError(f"{layout.root}: {reason}; lo2dask load --output-dir {layout.root}")
+    marker = loaded.summary
     batches = _batches(layout, marker)
     bundles = [*list_paths(layout.models, ".joblib"), *list_paths(layout.root / "models", ".joblib")]
     checks = _checks(options, layout, marker)
-    trained = Stage(layout, TRAIN).read()
+    trained = Stage(layout, TRAIN).inspect()[0]
     recorded = {output_path(layout.root, name) for name in trained.outputs} if trained else set()
     with using(session, options) as own:
         found = own.map(check_batch, batches, "verify", checks=checks)
@@ -106,14 +109,14 @@ def _stages(layout: Layout) -> list[Stage]:
     return [*whole, *(part for of in (METRICS, TEXT, EXPLAIN, GRID_STAGE) for part in Stage(layout, of).parts())]
 
 
-def _batches(layout: Layout, marker: dict[str, Any]) -> list[Batch]:
+def _batches(layout: Layout, marker: Mapping[str, Any]) -> list[Batch]:
     options = LoadOptions(root=Path(marker["root"]), **marker["options"])
     return list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
 
 
-def _checks(options: VerifyOptions, layout: Layout, marker: dict[str, Any]) -> Checks:
+def _checks(options: VerifyOptions, layout: Layout, marker: Mapping[str, Any]) -> Checks:
     loading = LoadOptions(root=Path(marker["root"]), **marker["options"])
-    trained = Stage(layout, TRAIN).read()
+    trained = Stage(layout, TRAIN).inspect()[0]
     keys = [line["key"] for line in trained.summary["models"]] if trained else []
     models = [(layout.predictions / key).relative_to(layout.root).as_posix() for key in keys]
     if part_paths(layout.if_predictions) and "if" in keys:
@@ -124,7 +127,7 @@ def _checks(options: VerifyOptions, layout: Layout, marker: dict[str, Any]) -> C
     )  # fmt: skip
 
 
-def _of_stages(layout: Layout, marker: dict[str, Any], checks: Checks) -> Iterator[Problem]:
+def _of_stages(layout: Layout, marker: Mapping[str, Any], checks: Checks) -> Iterator[Problem]:
     """Say which stage did not come to its end."""
     if not marker["done"]:
         yield Problem("load", "it did not come to its end; the same command goes on")

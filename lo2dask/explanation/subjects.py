@@ -16,7 +16,7 @@ from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.storage import read_json, status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
-from lo2dask.tables.state import StateType, check_layout, read_state, write_state
+from lo2dask.tables.state import StateType, read_state, write_state
 from lo2dask.training.units import FOREST
 
 logger = logging.getLogger(__name__)
@@ -77,13 +77,7 @@ def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> lis
 
 
 def choose_subjects(options: ExplainOptions, layout: Layout, session: Session) -> list[Described]:
-    """Describe the models to explain; the one that neighbours are sought for comes first.
-
-    Raises
-    ------
-    InputError : there is no such model, or another version of lo2dask has written the folder.
-    """
-    check_layout(layout)
+    """Describe the models to explain; the one that neighbours are sought for comes first."""
     keys = choose_keys(options, trained_models(layout), layout)
     sources = sources_of(keys, options, layout, session)
     return [_describe(source, options, layout, session) for source in sources]

@@ -1,5 +1,6 @@
 """The plan of a load: the manifest of the tree, the batches, and whether an output folder may be gone on with."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD, read_load
 from lo2dask.tables.parts import prune_parts, read_part, write_part
 from lo2dask.tables.records import Key, Stage
+from lo2dask.tables.state import short_name
+
+logger = logging.getLogger(__name__)
 
 # Runs that one task scans; a run of LO2 has some 370 logs.
 RUNS_PER_SCAN = 16
@@ -151,7 +155,11 @@ def _same_part(path: Path, table: pa.Table) -> bool:
     """Return whether a manifest part says already what it would say now; then it keeps its time of change."""
     if not path.is_file():
         return False
-    there = read_part(path)
+    try:
+        there = read_part(path)
+    except (OSError, pa.ArrowException):
+        logger.warning("%s is damaged: its runs are scanned again", short_name(path))
+        return False
     return there.num_rows == table.num_rows and all(
         there[name].cast(table[name].type).equals(table[name])
         for name in table.column_names

@@ -104,9 +104,10 @@ class Stage:
         """Read the record; None where there is none, or where it is damaged, which is told."""
         return self._record(read_state(self.path, self._state))
 
-    def problem(self) -> str:
-        """Return what is wrong with the record's file, "" if nothing is or there is none; nothing is told."""
-        return inspect_state(self.path, self._state)[1]
+    def inspect(self) -> tuple[Record | None, str]:
+        """Read the record, if it is there and whole, and what is wrong with its file, "" if nothing; no warning."""
+        content, problem = inspect_state(self.path, self._state)
+        return self._record(content), problem
 
     def read_current(self, key: Key) -> Record | None:
         """Read the record if it has this key and all its outputs are there with their sizes."""

@@ -48,7 +48,9 @@ def _write_predictions(options: TrainOptions, layout: Layout, key: str, session:
     target = options.save_if or layout.if_predictions
     names = [path.name for path in part_paths(layout.predictions / FOREST)]
     there = [path.name for path in part_paths(target)] if target.exists() else []
-    stage, own = Stage(layout, IF_PREDICTIONS), Key(key, fingerprint(str(target.resolve())))
+    # A folder that was moved or copied keeps its own table.
+    where = target.relative_to(layout.root) if target.is_relative_to(layout.root) else target.resolve()
+    stage, own = Stage(layout, IF_PREDICTIONS), Key(key, fingerprint(str(where)))
     if there == names and stage.is_current(own):
         return
     if target.is_file() or any(not name.startswith("part-") for name in there):

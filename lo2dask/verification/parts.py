@@ -87,10 +87,9 @@ def check_batch(batch: Batch, checks: Checks) -> Found:
     """Check everything of one batch."""
     name, layout = part_name(batch.index), checks.layout
     part = Stage(layout, LOAD).part(batch.index)
-    problem = part.problem() or "missing"
-    loaded = None if part.problem() else part.read()
+    loaded, problem = part.inspect()
     if loaded is None:
-        return Found((_at(layout, part.path, f"no record: the batch is not loaded (it is {problem})"),))
+        return Found((_at(layout, part.path, f"no record ({problem or 'missing'}): the batch is not loaded"),))
     record = loaded.summary
     problems = [*check_record(batch, loaded, layout), *check_files(loaded, checks)]
     tables: dict[str, pa.Table] = {}
@@ -128,10 +127,9 @@ def check_record(batch: Batch, loaded: Record, layout: Layout) -> Iterator[Probl
 
 def check_stage(stage: Stage, checks: Checks) -> list[Problem]:
     """Check the record of a stage, or of a part of it, and the files that it names."""
-    problem = stage.problem()
+    record, problem = stage.inspect()
     if problem:
         return [_at(stage.layout, stage.path, f"the record is {problem}: {stage.again}")]
-    record = stage.read()
     return list(check_files(record, checks)) if record else []
 
 
