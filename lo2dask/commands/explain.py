@@ -91,8 +91,7 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
 
     Raises
     ------
-    InputError : there is no such model or sequence, nothing to explain, or the folder is of another layout version; says
-        what to run first.
+    InputError : no such model or sequence, nothing to explain, or another layout version; says what to run first.
     IntegrityError : predictions and sequences are not of one another.
     """
     started = time.perf_counter()
@@ -142,7 +141,7 @@ def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, s
     measures = entry.measures or session.call(measure_predictions, subject.predictions, label=label)
     write_json(subject.artefacts.metrics, {**measures, "explanation": asdict(summary)})
     done = {"model": asdict(summary), "evidence": False, "fitted_here": subject.bundle.parent != subject.layout.models}
-    stage.commit(key, [*_files(subject, kind, is_source), *_left_for_evidence(entry, is_source)], done)
+    stage.commit(key, [*subject.artefacts.written(kind, is_source), *_left_for_evidence(entry, is_source)], done)
     return summary
 
 
@@ -161,7 +160,7 @@ def _add_evidence(described: Sequence[Described], session: Session) -> None:
     for entry in todo:
         record, subject = records[entry.first.key], entry.first
         kind, is_source = record.summary["model"]["shap"], record.summary["model"]["neighbours"] is not None
-        outputs = [*_files(subject, kind, is_source), *part_paths(subject.artefacts.explanations)]
+        outputs = [*subject.artefacts.written(kind, is_source), *part_paths(subject.artefacts.explanations)]
         _stage(subject).commit(record.key, outputs, {**record.summary, "evidence": True})
         for folder in subject.scratch("features").parent.glob("*features"):
             remove_tree(folder)
@@ -292,12 +291,3 @@ def _left_for_evidence(entry: Described, is_source: bool) -> list[Path]:
     """List what the explanation of a model leaves for the search of its evidence lines."""
     files = [path for subject in entry.subjects for path in part_paths(subject.scratch("features"))]
     return [*files, _nearest(entry.first)] if is_source else files
-
-
-def _files(subject: Subject, kind: str, is_source: bool) -> list[Path]:
-    """List the files of a model for its users, without the explanations that get evidence lines."""
-    names = subject.artefacts
-    files = [names.metrics, *part_paths(names.predictions)]
-    files += [names.path("false_positives.txt"), names.path("false_negatives.txt")]
-    files += [*names.plots, names.path("top_features.txt")] if kind == "done" else [names.notes[kind == "skipped"]]
-    return [*files, names.path("nn_mapping.csv")] if is_source else files
