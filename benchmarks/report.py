@@ -10,6 +10,7 @@ Ends with 1 if the page is larger than it may be.
 import argparse
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,12 @@ from lo2dask.models.score import dense_rank
 from lo2dask.options import TrainOptions
 from lo2dask.storage import write_json, write_text
 from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import write_part
+from lo2dask.tables.records import Key, Stage
 from lo2dask.training.bundles import train_options
+from lo2dask.training.train import ModelLine
+from lo2dask.training.units import TRAIN
 
 MOST = 15_000_000  # bytes
 RUNS, CASES = 1_740, 54
@@ -68,7 +73,7 @@ def make_root(layout: Layout, runs: int) -> int:
     rng = np.random.default_rng(5)
     cases = ["correct", *(f"made_up_error_case_{number:02d}_400" for number in range(CASES - 1))]
     keys = [keys_of(range(start, min(start + RUNS_PER_PART, runs)), cases) for start in range(0, runs, RUNS_PER_PART)]
-    write_json(layout.marker("load"), {"root": "made-up", "options": {}, "inputs": "made up", "done": True})
+    Stage(layout, LOAD).commit(Key("made up", ""), [], {"root": "made-up", "options": {}, "done": True})
     for index, table in enumerate(keys):
         rest = {f.name: pa.nulls(table.num_rows, f.type) for f in schema.SEQUENCES if f.name not in schema.KEYS}
         columns = {name: table[name] for name in schema.KEYS} | rest
@@ -77,7 +82,8 @@ def make_root(layout: Layout, runs: int) -> int:
     options = train_options(TrainOptions(root=layout.root))
     content = {"masks": [], "raw_tokens": False, "options": options, "model": None, "spec": {}, "key": "if"}
     bundle.save(layout.models / "if.joblib", content)
-    write_json(layout.marker("train"), {"key": "made up", "models": [{"key": key} for key in MODELS]})
+    lines = [ModelLine(key, True, 1, 1, 0.0, None, None, None, None, None) for key in MODELS]
+    Stage(layout, TRAIN).commit(Key("made up", ""), [], {"models": [asdict(line) for line in lines]})
     for key in MODELS:
         (layout.models / f"{key}.joblib").touch()
         make_model(layout, key, keys, rng)

@@ -31,7 +31,9 @@ from lo2dask.options import DEFAULT_MODELS, LoadOptions, SynthOptions, TrainOpti
 from lo2dask.storage import read_json, write_json
 from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import write_part
+from lo2dask.tables.records import Key, Stage
 from lo2dask.training.train import TrainSummary, metrics_folder
 
 PARTS = ("xgb", "forest", "all", "logs")
@@ -151,10 +153,8 @@ def make_table(
     for folder, kind in made:
         write_part(folder / part_name(0), kind.empty_table(), kind)
     Templates((), (), {}).save(layout.template_state)
-    write_json(
-        layout.marker("load"),
-        {"root": str(root), "options": {"partition_size": "128MB"}, "inputs": "made up", "done": True},
-    )
+    load = {"root": str(root), "options": {"partition_size": "128MB"}, "done": True}
+    Stage(layout, LOAD).commit(Key("made up", ""), [], load)
     key = EnhanceKey.of(TrainOptions(root=root), load_masks(None))
     write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lo2dask.domain import CORRECT
 
-# Raised whenever a table or a state file changes in a way that an older folder does not have.
+# The version of everything in an output folder, raised with a table's or a state file's form. Folders without it: 1.
 LAYOUT_VERSION = 2
 
 TIME = pa.timestamp("us", "UTC")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session, using
 from lo2dask.explanation.artefacts import nn_mapping_csv, not_fitted_note, skip_note
 from lo2dask.explanation.background import Background
@@ -21,7 +22,7 @@ from lo2dask.explanation.merged_parts import Group, Subject, group_parts
 from lo2dask.explanation.neighbours import Matches
 from lo2dask.explanation.results import Explained, write_shap
 from lo2dask.explanation.shap_values import Sample, guard
-from lo2dask.explanation.stale import remove_stale
+from lo2dask.explanation.stale import EXPLAIN, remove_stale
 from lo2dask.explanation.subjects import Described, choose_subjects
 from lo2dask.explanation.tasks import (
     FlaggedRows,
@@ -40,9 +41,11 @@ from lo2dask.explanation.tasks import (
 from lo2dask.models.spec import LINEAR
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.sizing.timings import note
-from lo2dask.storage import read_json, remove_tree, replacing, write_json, write_text
+from lo2dask.storage import remove_tree, replacing, write_json, write_text
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import count_rows, prune_parts
+from lo2dask.tables.parts import count_rows, part_paths, prune_parts
+from lo2dask.tables.records import Key, Record, Stage
+from lo2dask.tables.state import check_layout
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +92,12 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
 
     Raises
     ------
-    InputError : there is no such model or sequence, or nothing to explain; says what to run first.
+    InputError : no such model or sequence, nothing to explain, or another layout version; says what to run first.
     IntegrityError : predictions and sequences are not of one another.
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    check_layout(layout)
     if options.seq_id:
         told = story(options.root, options.seq_id)
         return ExplainSummary(layout.explainability, (), time.perf_counter() - started, told)
@@ -110,13 +114,12 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
 
 def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, session: Session) -> ModelSummary:
     subject = entry.first
-    marker = _marker(subject)
-    state = fingerprint([entry.state, _relevant(options), is_source])
-    earlier = read_json(marker)
-    if options.resume and earlier and earlier["state"] == state:
-        if all((subject.layout.root / name).exists() for name in earlier["files"]):
-            return ModelSummary(**{**earlier["summary"], "current": True})
-    marker.unlink(missing_ok=True)
+    stage = _stage(subject)
+    key = Key(entry.state, fingerprint([_relevant(options), is_source]))
+    earlier = stage.read_current(key) if options.resume else None
+    if earlier:
+        return ModelSummary(**{**earlier.summary["model"], "current": True})
+    stage.invalidate()
     units = [_survey(subject, options, session) for subject in entry.subjects]
     kind, explained = _shap(entry, units, options, session)
     neighbours = _neighbours(units, options, session) if is_source else None
@@ -138,34 +141,47 @@ def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, s
     label = f"{subject.key}: measures"
     measures = entry.measures or session.call(measure_predictions, subject.predictions, label=label)
     write_json(subject.artefacts.metrics, {**measures, "explanation": asdict(summary)})
-    done = {"state": state, "summary": asdict(summary), "files": _files(subject, kind, is_source), "evidence": False}
-    write_json(marker, {**done, "fitted_here": subject.bundle.parent != subject.layout.models})
+    done = {"model": asdict(summary), "evidence": False, "fitted_here": subject.bundle.parent != subject.layout.models}
+    stage.commit(key, [*subject.artefacts.written(kind, is_source), *_left_for_evidence(entry, is_source)], done)
     return summary
 
 
 def _add_evidence(described: Sequence[Described], session: Session) -> None:
     """Find the log lines of all models whose explanations are still without, in one pass over the logs."""
-    todo = [entry for entry in described if not _has_evidence(entry.first)]
+    records = {entry.first.key: _read(entry.first) for entry in described}
+    todo = [entry for entry in described if not records[entry.first.key].summary["evidence"]]
     targets = []
     for entry in todo:
-        nearest = replace(entry.first, service="").scratch("nearest.json")
-        mapped = nearest if read_json(_marker(entry.first))["summary"]["neighbours"] is not None else None
+        has_nearest = records[entry.first.key].summary["model"]["neighbours"] is not None
+        mapped = _nearest(entry.first) if has_nearest else None
         for subject in entry.subjects:
             targets.append(EvidenceTarget(subject, entry.spec.bags, subject.scratch("normals.json"), mapped))
     if targets:
         add_evidence(targets, session)
     for entry in todo:
-        for folder in entry.first.scratch("features").parent.glob("*features"):
+        record, subject = records[entry.first.key], entry.first
+        kind, is_source = record.summary["model"]["shap"], record.summary["model"]["neighbours"] is not None
+        outputs = [*subject.artefacts.written(kind, is_source), *part_paths(subject.artefacts.explanations)]
+        _stage(subject).commit(record.key, outputs, {**record.summary, "evidence": True})
+        for folder in subject.scratch("features").parent.glob("*features"):
             remove_tree(folder)
-        write_json(_marker(entry.first), {**read_json(_marker(entry.first)), "evidence": True})
 
 
-def _has_evidence(subject: Subject) -> bool:
-    return bool(read_json(_marker(subject))["evidence"]) and subject.artefacts.explanations.is_dir()
+def _stage(subject: Subject) -> Stage:
+    return Stage(subject.layout, EXPLAIN).part(subject.key)
 
 
-def _marker(subject: Subject) -> Path:
-    return subject.layout.internal / "explain" / f"{subject.key}.json"
+def _read(subject: Subject) -> Record:
+    """Read the record of a model that has just been explained, or found current."""
+    record = _stage(subject).read()
+    if record is None:
+        raise IntegrityError(f"{_stage(subject).path}: gone since the model was explained; is another explain running?")
+    return record
+
+
+def _nearest(subject: Subject) -> Path:
+    """Return the file that maps flagged sequences to their nearest normal ones."""
+    return replace(subject, service="").scratch("nearest.json")
 
 
 def _survey(subject: Subject, options: ExplainOptions, session: Session) -> _Unit:
@@ -229,7 +245,7 @@ def _neighbours(units: Sequence[_Unit], options: ExplainOptions, session: Sessio
     subject = units[0].subject
     write_text(subject.artefacts.path("nn_mapping.csv"), nn_mapping_csv([(name, match) for _, name, match in rows]))
     pairs = [(name, str(match.ids[0, 0]), float(match.similarity[0, 0])) for _, name, match in rows]
-    write_json(replace(subject, service="").scratch("nearest.json"), pairs)
+    write_json(_nearest(subject), pairs)
     return len(rows)
 
 
@@ -272,10 +288,7 @@ def _relevant(options: ExplainOptions) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
-def _files(subject: Subject, kind: str, is_source: bool) -> list[str]:
-    names = subject.artefacts
-    files = [names.metrics, names.predictions]
-    files += [names.path("false_positives.txt"), names.path("false_negatives.txt")]
-    files += [*names.plots, names.path("top_features.txt")] if kind == "done" else [names.notes[kind == "skipped"]]
-    files += [names.path("nn_mapping.csv")] if is_source else []
-    return [str(path.relative_to(subject.layout.root)) for path in files]
+def _left_for_evidence(entry: Described, is_source: bool) -> list[Path]:
+    """List what the explanation of a model leaves for the search of its evidence lines."""
+    files = [path for subject in entry.subjects for path in part_paths(subject.scratch("features"))]
+    return [*files, _nearest(entry.first)] if is_source else files

@@ -24,9 +24,10 @@ from lo2dask.ingest.enhance import enhance
 from lo2dask.ingest.text import has_raw_bags, loaded, need_bags
 from lo2dask.models import registry
 from lo2dask.options import GridOptions, TrainOptions, fingerprint, plain
-from lo2dask.storage import read_json, remove_tree, write_json, write_text
+from lo2dask.storage import read_json, remove_tree, write_text
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import write_part
+from lo2dask.tables.parts import part_paths, write_part
+from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import data_fingerprint, train_options
 from lo2dask.training.sides import link_tables
 from lo2dask.training.train import metrics_folder, train_models
@@ -47,6 +48,15 @@ GRID = pa.schema(
     ]
 )
 Cell = dict[str, Any]
+_CELL = {
+    **dict.fromkeys(("service", "algorithm", "representation"), str),
+    **dict.fromkeys(MEASURES, (float, type(None))),
+    "reason": (str, type(None)),
+}
+# One named part for each seed and kind of models; the whole is the table that they make.
+GRID_STAGE = StageType(
+    "grid", "the table is written again", part={"cells": {str: [_CELL]}}, part_again="its models are fitted again"
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ def grid(options: GridOptions, session: Session | None = None) -> GridSummary:
             fitted += count
     rows = summarise(cells)
     files = _write(layout, rows)
+    key = Key(data_fingerprint(layout, options.derive(TrainOptions)), fingerprint(rows))
+    Stage(layout, GRID_STAGE).commit(key, [*part_paths(files[0]), *files[1:]], {})
     kept = len(groups) * len(keys) - fitted
     return GridSummary(options.root, tuple(rows), fitted, kept, files, tuple(notes), time.perf_counter() - started)
 
@@ -149,13 +161,14 @@ def _cells(
     )  # fmt: skip
     shaping = {name: value for name, value in train_options(training).items() if name not in ("models", "list_models")}
     name = fingerprint([shaping, data_fingerprint(layout, training)])
-    path = layout.internal / "grid" / f"{name}.json"
-    record = (read_json(path) or {}) if options.resume else {}
+    part, own = Stage(layout, GRID_STAGE).part(name), Key(data_fingerprint(layout, training), fingerprint(shaping))
+    kept = part.read_current(own) if options.resume else None
+    record = dict(kept.summary["cells"]) if kept else {}
     missing = tuple(key for key in keys if key not in record)
     if missing:
         logger.info("grid: seed %d, %s: %d models", group.seed, KINDS[group.per_service], len(missing))
         record |= _train(training.replace(models=missing, resume=False), layout, session)
-        write_json(path, record)
+        part.commit(own, [], {"cells": record})
     named = {"models": KINDS[group.per_service], "seed": group.seed}
     return [cell | named for key in (*keys, LENGTH) for cell in record[key]], len(missing)
 

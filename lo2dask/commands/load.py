@@ -17,19 +17,19 @@ from lo2dask.features.masks import load_masks
 from lo2dask.features.textpass import LINES, bags_schema
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
-from lo2dask.ingest.batch import LoadJob, TextJob, inputs_fingerprint, load_batch, outputs_hold
+from lo2dask.ingest.batch import TEXT, LoadJob, TextJob, current_batch, load_batch
 from lo2dask.ingest.enhance import enhance_tables
 from lo2dask.ingest.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
-from lo2dask.ingest.plan import LoadPlan, make_plan, open_output
+from lo2dask.ingest.plan import LoadPlan, begin_load, make_plan, open_output
 from lo2dask.ingest.text import EnhanceKey, mark_text
 from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
 from lo2dask.sizing.needs import load_needs
 from lo2dask.sizing.timings import note
-from lo2dask.sources.manifest import Batch, batch_files
-from lo2dask.storage import flush_all, read_json, write_json
-from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import count_rows, ensure_part, part_paths, prune_parts, read_parts, write_part
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import LOAD
+from lo2dask.tables.parts import count_rows, ensure_part, part_paths, read_parts, write_part
+from lo2dask.tables.records import Key, Record, Stage, prune_outputs, unnamed_parts
 
 logger = logging.getLogger(__name__)
 
@@ -92,71 +92,74 @@ def read_tree(
     plan = make_plan(options.root, options, layout, session)
     if resumed:
         logger.info("going on in %s", layout.root)
-    text = TextJob(key.masks, key.kinds, options.save_events, line_format) if key else None
-    told = [options.fingerprint("load"), key.text if key else "", *([line_format.name] if line_format != LO2 else [])]
+    text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format) if key else None
     job = LoadJob(
         layout.root, LinePolicy.from_options(options, line_format), options.save_events,
-        fingerprint(told), text, options.init_lines_to_skip,
+        fingerprint([options.fingerprint("load"), line_format.name]), text, options.init_lines_to_skip,
     )  # fmt: skip
-    records = _load_batches(plan, job, session, load_needs(options, plan.bytes, plan.files, workers=1).spill)
+    records = _load_batches(plan, job, options, session)
     _finish(layout, plan, records, options, line_format)
     if key:
         mark_text(layout, key)
     return plan, records
 
 
-def _load_batches(plan: LoadPlan, job: LoadJob, session: Session, need: int) -> list[dict[str, Any]]:
-    """Run the map of batches; those that are done and hold are taken from their records without a cluster.
+def _load_batches(plan: LoadPlan, job: LoadJob, options: LoadOptions, session: Session) -> list[dict[str, Any]]:
+    """Run the map of batches; those that are done and current are taken from their records without a cluster.
 
-    The enhancement that follows spills ``need`` bytes: better told now than after hours that there is no room.
+    The room for what the enhancement that follows spills is checked now: hours later would be too late.
     """
-    waiting = list(plan.batches)
-    records: dict[int, dict[str, Any]] = {}
-    if job.layout.record("load", 0).exists():
-        current = [(batch, _current_record(batch, job)) for batch in plan.batches]
-        records = {batch.index: record for batch, record in current if record}
-        waiting = [batch for batch, record in current if not record]
+    need = load_needs(options, plan.bytes, plan.files, workers=1).spill
+    records = {batch.index: done for batch in plan.batches if (done := current_batch(batch, job))}
+    waiting = [batch for batch in plan.batches if batch.index not in records]
     if waiting:
         check_room(session, job.layout.spill, need)
         # What enhancement made of the earlier batches no longer fits.
         for stage in ("text", "enhance"):
             job.layout.marker(stage).unlink(missing_ok=True)
-        marker = job.layout.marker("load")
-        write_json(marker, {**read_json(marker), "done": False})
+        for batch in waiting:
+            Stage(job.layout, LOAD).part(batch.index).invalidate()
+        begin_load(job.layout, options, options.root)
         for record in session.map(load_batch, waiting, "load", job=job):
             records[record["batch"]] = record
     return [records[batch.index] for batch in plan.batches]
-
-
-def _current_record(batch: Batch, job: LoadJob) -> dict[str, Any] | None:
-    """Return a batch's record if it still holds, without reading the logs."""
-    record = read_json(job.layout.record("load", batch.index))
-    if not record or record["options"] != job.options or not outputs_hold(job.root, record):
-        return None
-    return {**record, "skipped": True} if record["inputs"] == inputs_fingerprint(batch_files(batch)) else None
 
 
 def _finish(
     layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions, line_format: LineFormat
 ) -> None:
     """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
-    names = [part_name(batch.index) for batch in plan.batches]
-    text_folders = [layout.text / kind for kind in ("bags", "lines", "codes")]
-    for folder in (layout.startup, layout.events, layout.sequences, *text_folders):
-        prune_parts(folder, names)
-    others = [path.name for path in part_paths(layout.rejects) if path.name.startswith(METRICS_PREFIX)]
-    prune_parts(layout.rejects, [*names, *others, _SCAN_PART])
+    named = _prune(layout, [batch.index for batch in plan.batches])
     _write_scan_rejects(layout)
     ensure_part(layout.rejects, schema.REJECTS)
-    if not names:  # metrics alone
+    if not plan.batches:  # metrics alone
         ensure_part(layout.sequences, schema.SEQUENCES)
         ensure_part(layout.text / "bags", bags_schema(schema.TokenKinds.of(options.tokens)))
         ensure_part(layout.text / "lines", LINES)
     _check_totals(layout, records, options)
-    flush_all(layout.record("load", record["batch"]) for record in records if not record["skipped"])
-    inputs = fingerprint([record["inputs"] for record in records])
-    marker = {**read_json(layout.marker("load")), "done": True, "inputs": inputs, "format": line_format.name}
-    write_json(layout.marker("load"), marker)
+    fresh = [record["batch"] for record in records if not record["skipped"]]
+    for stage in (Stage(layout, LOAD), Stage(layout, TEXT)):
+        stage.flush(index for index in fresh if stage.part(index).path.is_file())
+    # What no batch has written: the manifest, the rejects of the scan and parts without a row.
+    tables = (layout.rejects, layout.sequences, layout.text / "bags", layout.text / "lines")
+    others = [path for path in unnamed_parts(tables, layout.root, named) if not path.name.startswith(METRICS_PREFIX)]
+    key = Key(fingerprint([record["inputs"] for record in records]), options.fingerprint("load"))
+    summary = {"root": str(options.root.resolve()), "options": options.affecting("load"), "done": True}
+    summary["format"] = line_format.name
+    Stage(layout, LOAD).commit(key, [*part_paths(layout.manifest), *others], summary)
+
+
+def _prune(layout: Layout, batches: list[int]) -> list[Record]:
+    """Remove the parts and records that an earlier plan left; return the records of the batches."""
+    records: list[Record] = []
+    for stage in (Stage(layout, LOAD), Stage(layout, TEXT)):
+        stage.keep_parts(batches)
+        records += stage.records()
+    text_folders = [layout.text / kind for kind in ("bags", "lines", "codes")]
+    kept = [path for path in part_paths(layout.rejects) if path.name.startswith(METRICS_PREFIX)]
+    folders = (layout.startup, layout.events, layout.sequences, layout.rejects, *text_folders)
+    prune_outputs(folders, layout.root, records, [*kept, layout.rejects / _SCAN_PART])
+    return records
 
 
 def _write_scan_rejects(layout: Layout) -> None:

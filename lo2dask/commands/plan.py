@@ -12,9 +12,9 @@ from lo2dask.memory import format_bytes, parse_bytes
 from lo2dask.options import ExplainOptions, LoadOptions, PlanOptions, SynthOptions, TrainOptions
 from lo2dask.sizing.forecast import STORED, Forecast, Rates, Wanted, forecast, measured
 from lo2dask.sizing.timings import batch_seconds, read_timings, tree_bytes
-from lo2dask.storage import read_json
 from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import read_load
 from lo2dask.tables.parts import count_rows
 from lo2dask.training.train import train_models
 
@@ -62,7 +62,7 @@ def rates_of(root: Path) -> Rates:
     InputError : no load came to its end there.
     """
     layout = Layout(root)
-    marker = read_json(layout.marker("load"))
+    marker = read_load(layout)
     batches = batch_seconds(layout)
     if not marker or not marker["done"] or not batches[1]:
         raise InputError(f"--from {root}: no finished load in it; give the output folder of an earlier run")

@@ -23,8 +23,9 @@ from lo2dask.reporting.flagged import Shown, show_flagged
 from lo2dask.reporting.html import MOST_COLUMNS, render_html
 from lo2dask.reporting.inventory import list_files
 from lo2dask.reporting.markdown import render_markdown
-from lo2dask.storage import list_paths, read_json, write_text
+from lo2dask.storage import read_json, write_text
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import batch_summaries, read_load
 from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts, read_rows
 from lo2dask.training.units import measures_path
 
@@ -70,7 +71,7 @@ def write_report(root: Path) -> ReportSummary:
     InputError : nothing was loaded into the folder.
     """
     layout = Layout(root)
-    marker = read_json(layout.marker("load"))
+    marker = read_load(layout)
     if not marker:
         raise InputError(f"--root {root}: nothing was loaded into it; first: lo2dask load --output-dir {root}")
     data = collect(layout, marker)
@@ -109,10 +110,8 @@ def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
 def _records(layout: Layout) -> dict[str, int]:
     """Add up the records of the load's batches."""
     total: dict[str, int] = {}
-    for path in list_paths(layout.record("load", 0).parent, ".json"):
-        record = read_json(path) or {}
-        sizes = {name: record.get(name, 0) for name in ("bytes", "files")}
-        for name, count in (record.get("lines", {}) | sizes).items():
+    for batch in batch_summaries(layout):
+        for name, count in (batch["lines"] | {name: batch[name] for name in ("bytes", "files")}).items():
             total[name] = total.get(name, 0) + count
     return total
 

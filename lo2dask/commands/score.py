@@ -25,16 +25,20 @@ from lo2dask.models.runs import RUNS, RunRows, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import LoadOptions, ScoreOptions, fingerprint
 from lo2dask.sources.tree import find_runs
-from lo2dask.storage import copy_file, read_json, write_json
+from lo2dask.storage import copy_file
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
+from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import unfitted_reasons
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import Target, read_scores, score_all, write_predictions
+from lo2dask.training.units import write_splits
 
 logger = logging.getLogger(__name__)
 
 SIDE = "sup"
+# One named part for each bundle.
+SCORE = StageType("score", "the runs are scored again")
 _NEEDED = ("key", "spec", "load", "masks", "templates", "raw_tokens", "test_cases", "calibration")
 
 
@@ -76,13 +80,14 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         templates = Templates.from_plain(content["templates"])
         read_tree(_load_options(options, content, work.root), text, fitting, templates.line_format)
         enhance_with(work, text, templates, fitting)
-        mark = {"load": load_fingerprint(work), "bundle": content["fingerprint"]}
-        marker = work.marker("score")
-        current = read_json(marker) == mark and all(_same_parts(work, folder) for folder in (predictions, runs))
+        mark = Key(load_fingerprint(work), content["fingerprint"])
+        stage = Stage(Layout(output), SCORE).part(digest)
+        current = stage.is_current(mark)
         if not current:
-            marker.unlink(missing_ok=True)
+            stage.invalidate()
             _score(options, content, work, (predictions, runs), fitting)
-            write_json(marker, mark)
+            tables = (predictions, runs, Layout(output).rejects)
+            stage.commit(mark, [path for folder in tables for path in part_paths(folder)], {})
     return _summary(options, work, key, (predictions, runs), current, time.perf_counter() - started)
 
 
@@ -130,7 +135,7 @@ def _score(
     predictions, runs = targets
     key = content["key"]
     # Nothing is held out, but the scoring of train asks which rows are; its copy of the bundle has a hash of its own.
-    write_json(work.split, {SIDE: Split("none").to_json()})
+    write_splits(work, {SIDE: Split("none")})
     target = Target(key, work.models / f"{key}.joblib", SIDE, options.predict_batch_size)
     bundle.save(target.path, bundle.plain_content(content), overwrite=True)
     score_all(work, [target], session)
@@ -180,12 +185,6 @@ def _copy_rejects(work: Layout, target: Path) -> None:
     for path in paths:
         copy_file(path, target / path.name)
     prune_parts(target, [path.name for path in paths])
-
-
-def _same_parts(work: Layout, folder: Path) -> bool:
-    """Return whether a table is whole: predictions have a part for each enhanced one, run scores have one."""
-    there = [path.name for path in part_paths(folder)] if folder.exists() else []
-    return bool(there) and (folder.name.endswith("_runs.parquet") or len(there) == len(part_paths(work.enhanced)))
 
 
 def _summary(

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,28 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.columns import strings
+from lo2dask.commands.grid import GRID_STAGE
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
-from lo2dask.ingest.metrics import METRICS_PREFIX, STAGE
-from lo2dask.ingest.text import table_has_raw_bags
+from lo2dask.explanation.stale import EXPLAIN
+from lo2dask.ingest.batch import TEXT
+from lo2dask.ingest.metrics import METRICS, METRICS_PREFIX
+from lo2dask.ingest.text import ENHANCE, table_has_raw_bags
 from lo2dask.memory import parse_bytes
 from lo2dask.models.bundle import hash_path
 from lo2dask.models.registry import FOREST
-from lo2dask.options import LoadOptions, VerifyOptions, fingerprint
+from lo2dask.options import LoadOptions, VerifyOptions
+from lo2dask.sizing.timings import TIMINGS
 from lo2dask.sources.manifest import Batch, cut_batches
-from lo2dask.storage import list_paths, open_read, read_json
+from lo2dask.storage import list_paths, open_read
 from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
-from lo2dask.verification.parts import Checks, Found, Problem, check_batch, check_files, named_ids
+from lo2dask.tables.records import Stage, output_path
+from lo2dask.tables.state import check_layout, inspect_state
+from lo2dask.training.exports import IF_PREDICTIONS
+from lo2dask.training.units import SPLIT, TRAIN
+from lo2dask.verification.parts import Checks, Found, Problem, check_batch, check_stage, named_ids
 
 
 @dataclass(frozen=True)
@@ -54,20 +63,25 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     """
     started = time.perf_counter()
     layout = Layout(options.output_dir)
-    marker = read_json(layout.marker("load"))
-    if not marker:
-        raise InputError(f"{layout.root}: nothing was loaded into it; lo2dask load --output-dir {layout.root}")
+    check_layout(layout)
+    loaded, problem = Stage(layout, LOAD).inspect()
+    if loaded is None:
+        reason = f"_lo2dask/load.json is {problem}" if problem else "nothing was loaded into it"
+        raise InputError(f"{layout.root}: {reason}; lo2dask load --output-dir {layout.root}")
+    marker = loaded.summary
     batches = _batches(layout, marker)
     bundles = [*list_paths(layout.models, ".joblib"), *list_paths(layout.root / "models", ".joblib")]
     checks = _checks(options, layout, marker)
+    trained = Stage(layout, TRAIN).inspect()[0]
+    recorded = {output_path(layout.root, name) for name in trained.outputs} if trained else set()
     with using(session, options) as own:
         found = own.map(check_batch, batches, "verify", checks=checks)
         problems = [*_of_stages(layout, marker, checks), *(problem for one in found for problem in one.problems)]
         problems += _twice(layout, found, batches, own)
-        problems += own.map(check_bundle, bundles, "bundles", root=layout.root)
-        metrics = list_paths(layout.record(STAGE, 0).parent, ".json")
-        problems += [p for some in own.map(check_metrics, metrics, "metrics", checks=checks) for p in some]
-    problems += [*_strangers(layout, batches, checks), *_totals(layout, found, checks), *_explained(layout)]
+        others = [path for path in bundles if path not in recorded]
+        problems += own.map(check_bundle, others, "bundles", root=layout.root)
+        problems += [p for some in own.map(check_stage, _stages(layout), "records", checks=checks) for p in some]
+    problems += [*_strangers(layout, batches, checks), *_totals(layout, found, checks), *_states(layout)]
     told = tuple(dict.fromkeys(str(problem) for problem in problems if problem))
     names = ("files", "events", "sequences", "rejects", "bytes")
     counts = {name: sum(getattr(one, name) for one in found) for name in names}
@@ -90,35 +104,34 @@ def check_bundle(path: Path, root: Path) -> Problem | None:
     return None if words[:1] == [digest.hexdigest()] else Problem(place, f"is not what {beside.name} says")
 
 
-def check_metrics(path: Path, checks: Checks) -> list[Problem]:
-    """Check the files of one record of the metrics."""
-    record = read_json(path)
-    if not record:
-        return [Problem(path.relative_to(checks.root).as_posix(), "the record is damaged")]
-    return list(check_files(record["outputs"], checks))
+def _stages(layout: Layout) -> list[Stage]:
+    """List the records of all stages but those of the load's batches, which are checked against their logs."""
+    whole = [Stage(layout, of) for of in (LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, GRID_STAGE)]
+    return [
+        *whole,
+        *(part for of in (METRICS, TEXT, ENHANCE, EXPLAIN, GRID_STAGE) for part in Stage(layout, of).parts()),
+    ]
 
 
-def _batches(layout: Layout, marker: dict[str, Any]) -> list[Batch]:
+def _batches(layout: Layout, marker: Mapping[str, Any]) -> list[Batch]:
     options = LoadOptions(root=Path(marker["root"]), **marker["options"])
     return list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
 
 
-def _checks(options: VerifyOptions, layout: Layout, marker: dict[str, Any]) -> Checks:
+def _checks(options: VerifyOptions, layout: Layout, marker: Mapping[str, Any]) -> Checks:
     loading = LoadOptions(root=Path(marker["root"]), **marker["options"])
-    text = read_json(layout.marker("text")) or {}
-    first = read_json(layout.record("load", 0)) or {}
-    as_loaded = first.get("options") == fingerprint([loading.fingerprint("load"), text.get("key", "")])
-    trained = read_json(layout.marker("train")) or {"models": []}
-    models = [(layout.predictions / line["key"]).relative_to(layout.root).as_posix() for line in trained["models"]]
-    if part_paths(layout.if_predictions) and any(line["key"] == FOREST for line in trained["models"]):
+    trained = Stage(layout, TRAIN).inspect()[0]
+    keys = [line["key"] for line in trained.summary["models"]] if trained else []
+    models = [(layout.predictions / key).relative_to(layout.root).as_posix() for key in keys]
+    if part_paths(layout.if_predictions) and FOREST in keys:
         models.append(layout.if_predictions.name)
     return Checks(
-        layout.root, options.checksums, loading.save_events, loading.continuation_lines == "merge", as_loaded,
+        layout.root, options.checksums, loading.save_events, loading.continuation_lines == "merge",
         layout.marker("enhance").is_file(), table_has_raw_bags(layout), tuple(models),
     )  # fmt: skip
 
 
-def _of_stages(layout: Layout, marker: dict[str, Any], checks: Checks) -> Iterator[Problem]:
+def _of_stages(layout: Layout, marker: Mapping[str, Any], checks: Checks) -> Iterator[Problem]:
     """Say which stage did not come to its end."""
     if not marker["done"]:
         yield Problem("load", "it did not come to its end; the same command goes on")
@@ -198,10 +211,9 @@ def _vocabulary(layout: Layout, templates: dict[str, int], sequences: int, known
                 break
 
 
-def _explained(layout: Layout) -> Iterable[Problem]:
-    """Name files of phase F that are listed as written and are gone."""
-    for path in list_paths(layout.internal / "explain", ".json"):
-        marker = read_json(path)
-        for name in marker.get("files", ()) if isinstance(marker, dict) else ():
-            if not (layout.root / name).exists():
-                yield Problem(name, "missing, though it was explained; repeat lo2dask explain")
+def _states(layout: Layout) -> Iterable[Problem]:
+    """Name state files that are damaged."""
+    for path, of in ((layout.split, SPLIT), (layout.marker(TIMINGS.name), TIMINGS)):
+        problem = inspect_state(path, of)[1]
+        if problem:
+            yield Problem(path.relative_to(layout.root).as_posix(), f"it is {problem}: {of.again}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from lo2dask.buffers.visible import visible
 from lo2dask.explanation.neighbours import Matches
 from lo2dask.storage import write_bytes, write_text
+from lo2dask.tables.parts import part_paths
 
 NN_HEADER = ("anomalous_id", "normal_id", "similarity")
 
@@ -48,6 +49,13 @@ class Artefacts:
     def notes(self) -> tuple[Path, Path]:
         """What stands for the plots when a guard fired, or when the model has no explainer."""
         return self.path("shap_guard.txt"), self.path("shap_skipped.txt")
+
+    def written(self, shap: str, has_neighbours: bool) -> list[Path]:
+        """List the files of an explained model but its explanations; ``shap`` is done, guarded or skipped."""
+        texts = [self.path("false_positives.txt"), self.path("false_negatives.txt")]
+        texts += [*self.plots, self.path("top_features.txt")] if shap == "done" else [self.notes[shap == "skipped"]]
+        texts += [self.path("nn_mapping.csv")] if has_neighbours else []
+        return [self.metrics, *part_paths(self.predictions), *texts]
 
     def write_shap(self, summary: bytes, bar: bytes, features: str) -> None:
         """Write plots and feature list, and remove a note that an earlier run left in their place."""

@@ -19,16 +19,19 @@ from lo2dask.models import bundle
 from lo2dask.models.registry import FOREST
 from lo2dask.options import ExplainOptions, ForestOptions, HoldoutOptions, TrainOptions, fingerprint, flag_name, plain
 from lo2dask.options.common import CommonOptions
-from lo2dask.storage import copy_file, list_paths, read_json, remove_tree, write_json
+from lo2dask.storage import copy_file, list_paths, read_json, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from lo2dask.tables.records import Stage
+from lo2dask.tables.state import StateType, read_state, write_state
 from lo2dask.training.scoring import Target, score_all, write_predictions
 from lo2dask.training.sides import link_tables
 from lo2dask.training.train import train_models
-from lo2dask.training.units import split_of
+from lo2dask.training.units import TRAIN, split_of
 
 logger = logging.getLogger(__name__)
 
+_OPTIONS = StateType("trained_options", {"sha256": str, "options": dict}, "it is read from a bundle again")
 # Options that say how to run, not what is fitted.
 _RUNNING = {*CommonOptions.__dataclass_fields__, "predict_batch_size", "list_models", "skip_if"}
 
@@ -52,8 +55,8 @@ def kept_sources(layout: Layout) -> dict[str, Source]:
 def trained_models(layout: Layout) -> list[str]:
     """List the models of the last training, the forest first; all that train kept if there is no record of it."""
     kept = list(kept_sources(layout))
-    marker = read_json(layout.marker("train"))
-    last = [line["key"] for line in marker["models"]] if marker else kept
+    record = Stage(layout, TRAIN).read()
+    last = [line["key"] for line in record.summary["models"]] if record else kept
     return [key for key in kept if key in last]
 
 
@@ -108,12 +111,12 @@ def _changed(
 def _trained_options(kept: dict[str, Source]) -> dict[str, Any]:
     """Read the options of the last training from any bundle that it kept, or what an earlier reading left."""
     source = next(iter(kept.values()))
-    cache = source.bundle.parents[1] / "explain" / "options.json"
+    cache = source.bundle.parents[1] / "trained_options.json"
     digest = bundle.hash_path(source.bundle).read_text(encoding="utf-8").split()[0]
-    earlier = read_json(cache)
+    earlier = read_state(cache, _OPTIONS)
     if not earlier or earlier["sha256"] != digest:
         earlier = {"sha256": digest, "options": plain(bundle.load(source.bundle)["options"])}
-        write_json(cache, earlier)
+        write_state(cache, _OPTIONS, earlier)
     return dict(earlier["options"])
 
 

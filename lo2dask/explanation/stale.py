@@ -6,11 +6,24 @@ from pathlib import Path
 
 from lo2dask.explanation.artefacts import Artefacts
 from lo2dask.explanation.refit import trained_models
-from lo2dask.storage import list_paths, read_json, remove_tree
+from lo2dask.storage import remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from lo2dask.tables.records import Stage, StageType
 
 logger = logging.getLogger(__name__)
+
+_MODEL = {
+    **{"model": str, "shap": str, "neighbours": (int, type(None)), "current": bool},
+    **dict.fromkeys(("rows", "features", "flagged", "not_explained", "false_positives", "false_negatives"), int),
+}
+# One named part for each model; ``fitted_here``: train kept no such model, it was fitted for the explanation alone.
+EXPLAIN = StageType(
+    "explain",
+    "what was explained is done again",
+    part={"model": _MODEL, "evidence": bool, "fitted_here": bool},
+    part_again="its model is explained again",
+)
 
 
 def remove_stale(layout: Layout, explained: Collection[str]) -> list[str]:
@@ -19,9 +32,9 @@ def remove_stale(layout: Layout, explained: Collection[str]) -> list[str]:
     A model is known by the marker that phase F left of it. Those that were fitted for an explanation alone stay, and
     so does every file that phase F does not write.
     """
-    markers = {path.stem: path for path in list_paths(layout.internal / "explain", ".json")}
     current = {*explained, *trained_models(layout)}
-    stale = [key for key, path in markers.items() if key not in current and _of_training(path)]
+    others = {str(part.index): part for part in Stage(layout, EXPLAIN).parts() if part.index not in current}
+    stale = [key for key, part in others.items() if (record := part.read()) and not record.summary["fitted_here"]]
     for key in stale:
         for path in _files(Artefacts(layout.explainability, key)):
             path.unlink(missing_ok=True)
@@ -29,15 +42,9 @@ def remove_stale(layout: Layout, explained: Collection[str]) -> list[str]:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         remove_tree(layout.internal / "explain" / key)
-        markers[key].unlink()
+        others[key].invalidate()
         logger.warning("%s is no longer trained: what was explained of it is removed", key)
     return stale
-
-
-def _of_training(marker: Path) -> bool:
-    """Return whether a marker is one of a model that train kept; other notes lie next to the markers."""
-    found = read_json(marker)
-    return isinstance(found, dict) and "evidence" in found and not found.get("fitted_here", False)
 
 
 def _tables(files: Artefacts) -> tuple[Path, Path]:

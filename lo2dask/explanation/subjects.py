@@ -14,12 +14,16 @@ from lo2dask.models import bundle, registry
 from lo2dask.models.registry import FOREST, from_plain
 from lo2dask.models.spec import ModelSpec
 from lo2dask.options import ExplainOptions, fingerprint
-from lo2dask.storage import read_json, status, write_json
+from lo2dask.storage import read_json, status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from lo2dask.tables.state import StateType, read_state, write_state
 from lo2dask.training.units import measures_path
 
 logger = logging.getLogger(__name__)
+
+_MODEL = {"features": int, "reason": (str, type(None))}
+_SPEC = StateType("spec", {"sha256": str, "spec": dict, "models": {str: _MODEL}}, "it is read from the bundle again")
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,11 @@ def _cached_spec(source: Source, layout: Layout, session: Session) -> dict[str, 
     """Read a bundle's description on a worker, or what an earlier reading of the same file left."""
     cache = layout.internal / "explain" / source.key / "spec.json"
     digest = bundle_digest(source.bundle)
-    earlier = read_json(cache)
+    earlier = read_state(cache, _SPEC)
     if earlier and digest and earlier["sha256"] == digest:
         return dict(earlier)
     said = {**session.call(read_spec, source.bundle, label=f"{source.key}: bundle"), "sha256": digest}
-    write_json(cache, said)
+    write_state(cache, _SPEC, said)
     return said
 
 

@@ -23,19 +23,24 @@ from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import flushing_together, read_json, status, write_json
-from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import checksum, open_part, write_part
+from lo2dask.storage import flushing_together
+from lo2dask.tables.layout import Layout, part_index, part_name
+from lo2dask.tables.loads import LOAD
+from lo2dask.tables.parts import open_part, write_part
+from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.vocabulary.spill import write_counts
+
+TEXT = StageType("text", "the text pass is done again", part_again="the text pass of its batch is done again")
 
 
 @dataclass(frozen=True)
 class TextJob:
-    """How the text pass of every batch runs."""
+    """How the text pass of every batch runs; ``key`` hashes what it depends on beyond the loaded tables."""
 
     masks: tuple[Mask, ...]
     kinds: schema.TokenKinds
     keep_codes: bool
+    key: str
     line_format: LineFormat = LO2
 
     def start(self, n_files: int) -> TextPass:
@@ -64,33 +69,43 @@ class LoadJob:
 
 
 def load_batch(batch: Batch, job: LoadJob) -> dict[str, Any]:
-    """Load one batch, or verify that it is loaded; return its record."""
+    """Load one batch, or verify that it is loaded; return its summary, "inputs" (a hash) and "skipped"."""
+    done = current_batch(batch, job)
+    if done:
+        return done
     files = batch_files(batch)
-    inputs = inputs_fingerprint(files)
-    path = job.layout.record("load", batch.index)
-    record = read_json(path)
-    if record and record["inputs"] == inputs and record["options"] == job.options and outputs_hold(job.root, record):
-        return {**record, "skipped": True}
-    path.unlink(missing_ok=True)
-    record = {**_load(batch, files, job), "inputs": inputs, "options": job.options}
-    write_json(path, record, durable=False)  # it is flushed with the others, before they count as done
-    return {**record, "skipped": False}
+    key = Key(inputs_fingerprint(files), job.options)
+    loading, reading_text = (Stage(job.layout, of).part(batch.index) for of in (LOAD, TEXT))
+    loading.invalidate()
+    reading_text.invalidate()
+    summary, written, of_text = _load(batch, files, job)
+    # Records are flushed with the others, before they count as done.
+    loading.commit(key, written, summary, durable=False)
+    if job.text:
+        reading_text.commit(text_key(key, job.text), of_text, {}, durable=False)
+    return {**summary, "inputs": key.inputs, "skipped": False}
+
+
+def current_batch(batch: Batch, job: LoadJob) -> dict[str, Any] | None:
+    """Return what :func:`load_batch` would of a batch that is loaded and current; the logs are not read."""
+    record = Stage(job.layout, LOAD).part(batch.index).read()
+    if not record or record.key.options != job.options or not record.has_outputs(job.root):
+        return None
+    if record.key.inputs != inputs_fingerprint(batch_files(batch)):
+        return None
+    if job.text and not Stage(job.layout, TEXT).part(batch.index).is_current(text_key(record.key, job.text)):
+        return None
+    return {**record.summary, "inputs": record.key.inputs, "skipped": True}
+
+
+def text_key(loaded: Key, job: TextJob) -> Key:
+    """Return the key of a batch's text pass from that of its load."""
+    return Key(loaded.inputs, fingerprint([loaded.options, job.key]))
 
 
 def inputs_fingerprint(files: list[SourceFile]) -> str:
     """Hash what says whether a file changed: its place, size and time of change."""
     return fingerprint([[f.path, f.member, f.offset, f.size, f.mtime_ns] for f in files])
-
-
-def outputs_hold(root: Path, record: dict[str, Any]) -> bool:
-    """Return whether all files of a record are there with the size they were written with."""
-    for name, (size, _) in record["outputs"].items():
-        try:
-            if status(root / name).st_size != size:
-                return False
-        except FileNotFoundError:
-            return False
-    return True
 
 
 def update_outputs(layout: Layout, name: str, path: Path) -> None:
@@ -100,17 +115,9 @@ def update_outputs(layout: Layout, name: str, path: Path) -> None:
     ------
     IntegrityError : the batch has no record.
     """
-    place = layout.record("load", int(name.removeprefix("part-").removesuffix(".parquet")))
-    record = read_json(place)
-    if record is None:
-        raise IntegrityError(f"{place}: missing or damaged; load again")
-    record["outputs"] |= dict([output_entry(layout.root, path)])
-    write_json(place, record, durable=False)
-
-
-def output_entry(root: Path, path: Path) -> tuple[str, list[Any]]:
-    """Return what a record says of one file: its place, and size and checksum."""
-    return path.relative_to(root).as_posix(), [status(path).st_size, checksum(path)]
+    batch = Stage(layout, LOAD).part(part_index(name))
+    if not batch.update([path], durable=False):
+        raise IntegrityError(f"{batch.path}: missing or damaged; load again")
 
 
 def read_blocks(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Table]:
@@ -130,12 +137,13 @@ def read_blocks(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tab
     reading.counts.check(files[0].path)
 
 
-def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]:
+def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str, Any], list[Path], list[Path]]:
+    """Write the parts of a batch; return its summary, and the files of its load and of its text pass."""
     started = time.perf_counter()
     keys, reading, base = FileKeys.of(files), Reading(), BaseFigures(len(files))
     text = job.text.start(len(files)) if job.text else None
     startup = StartupWords(len(files), MASKS, job.policy.line_format)
-    name, written, events = part_name(batch.index), [], 0
+    name, written, of_text, events = part_name(batch.index), [], [], 0
     with flushing_together():
         with ExitStack() as stack:
             writer = None
@@ -157,14 +165,14 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         written.append(job.layout.sequences / name)
         write_part(written[-1], sequences, schema.SEQUENCES)
         if text:
-            written += write_text(job.layout, name, text.tables(sequences, base.rows()), text)
+            of_text = write_text(job.layout, name, text.tables(sequences, base.rows()), text)
         if job.startup:
             bags = startup.bags().take(pa.array(base.rows()))
             written.append(job.layout.startup / name)
             write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
         _reject_empty(files, base, reading)
         written += write_rejects(job.layout, name, reading.rejects)
-    return {
+    summary = {
         "batch": batch.index,
         "files": len(files),
         "bytes": reading.bytes_read,
@@ -172,9 +180,9 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> dict[str, Any]
         "sequences": sequences.num_rows,
         "rejects": len(reading.rejects),
         "lines": asdict(reading.counts),
-        "outputs": dict(output_entry(job.root, path) for path in written),
         "seconds": round(time.perf_counter() - started, 3),
     }
+    return summary, written, of_text
 
 
 def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) -> list[Path]:

@@ -16,6 +16,7 @@ from lo2dask.ingest.finishing import COLUMNS, MESSAGES, SUMMARY, count_templates
 from lo2dask.ingest.mining import match, mine
 from lo2dask.ingest.plan import clear_leftovers
 from lo2dask.ingest.text import (
+    ENHANCE,
     EnhanceKey,
     load_fingerprint,
     resolve_token_kinds,
@@ -25,9 +26,11 @@ from lo2dask.ingest.text import (
 from lo2dask.options import TrainOptions
 from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note
-from lo2dask.storage import flush_all, list_paths, read_json, remove_tree, write_json
-from lo2dask.tables.layout import Layout
+from lo2dask.storage import remove_tree
+from lo2dask.tables.layout import Layout, part_index
+from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, write_part
+from lo2dask.tables.records import Key, Stage
 from lo2dask.vocabulary.counts import COUNTED
 from lo2dask.vocabulary.limits import VocabularyLimits
 from lo2dask.vocabulary.reduce import VocabularyPlan, merge_spilled, sum_counts
@@ -52,16 +55,19 @@ def enhance(options: TrainOptions, session: Session) -> bool:
 
 def is_enhanced(layout: Layout, key: EnhanceKey) -> bool:
     """Return whether the enhanced table, templates, statements and vocabulary are there and current."""
-    complete = all(part_paths(folder) for folder in (layout.templates, layout.statements, layout.vocabulary))
-    return _has_parts(layout, key) and complete and layout.template_state.is_file()
+    return Stage(layout, ENHANCE).is_current(_stage_key(layout, key)) and _has_parts(layout, key)
 
 
 def _has_parts(layout: Layout, key: EnhanceKey) -> bool:
     """Return whether all parts of the enhanced table are there and current."""
     wanted = [path.name for path in part_paths(layout.sequences)]
-    there = [path.name for path in part_paths(layout.enhanced)]
-    marked = read_json(layout.marker("enhance")) == {"key": key.all, "load": load_fingerprint(layout)}
-    return marked and wanted == there
+    stage, own = Stage(layout, ENHANCE), _stage_key(layout, key)
+    is_whole = all(stage.part(part_index(name)).is_current(own) for name in wanted)
+    return is_whole and wanted == [path.name for path in part_paths(layout.enhanced)]
+
+
+def _stage_key(layout: Layout, key: EnhanceKey) -> Key:
+    return Key(load_fingerprint(layout), key.all)
 
 
 def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
@@ -75,7 +81,7 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     """
     if is_enhanced(layout, key):
         return
-    layout.marker("enhance").unlink(missing_ok=True)
+    Stage(layout, ENHANCE).invalidate()
     clear_leftovers(layout)
     started = time.perf_counter()
     with spill_folder(session, layout.spill, loaded_spill_bytes(layout, key.kinds)) as folder:
@@ -94,7 +100,10 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits)
     seconds = time.perf_counter() - started
     note(layout, "enhance", seconds=seconds, parts_seconds=parts_seconds, workers=session.workers())
-    write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
+    tables = (layout.templates, layout.statements, layout.vocabulary)
+    outputs = [path for table in tables for path in part_paths(table)]
+    outputs += [layout.template_state, layout.template_mapping]
+    Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})
 
 
 def enhance_with(layout: Layout, key: EnhanceKey, templates: Templates, session: Session) -> None:
@@ -104,26 +113,31 @@ def enhance_with(layout: Layout, key: EnhanceKey, templates: Templates, session:
     ------
     IntegrityError : a part's rows are not those of the loaded sequences.
     """
-    if _has_parts(layout, key):
+    if is_enhanced(layout, key):
         return
-    layout.marker("enhance").unlink(missing_ok=True)
+    Stage(layout, ENHANCE).invalidate()
     match(layout, templates)
     _finish_parts(layout, key, session)
-    write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})
+    outputs = [*part_paths(layout.statements), layout.template_mapping]
+    Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})
 
 
 def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Spill | None = None) -> list[pa.Table]:
     """Finish all parts; return the summary row of each (finishing.SUMMARY)."""
     names = [path.name for path in part_paths(layout.sequences)]
+    stage = Stage(layout, ENHANCE)
+    stage.keep_parts([part_index(name) for name in names])
+    own = _stage_key(layout, key)
     read = FrameStep(partial(read_messages, layout=layout), MESSAGES)
     steps = [
         FrameStep(partial(count_templates, layout=layout), COLUMNS),
-        FrameStep(partial(finish_part, layout=layout, key=key, spilled=spilled), SUMMARY),
+        FrameStep(partial(finish_part, layout=layout, key=key, record=own, spilled=spilled), SUMMARY),
     ]
     summaries = session.frames(read, steps, names, "enhance")
     prune_parts(layout.enhanced, names)
+    stage.flush(part_index(name) for name in names)
     if part_paths(layout.events):  # whose records have been updated
-        flush_all(list_paths(layout.record("load", 0).parent, ".json"))
+        Stage(layout, LOAD).flush(part_index(name) for name in names)
     remove_tree(layout.counts)  # what an earlier plan's parts left
     if count_rows(layout.enhanced) != count_rows(layout.sequences):
         raise IntegrityError(f"{layout.enhanced}: {count_rows(layout.enhanced)} rows, {layout.sequences} has others")

@@ -14,10 +14,11 @@ from lo2dask.execute.frames import to_frame, to_table
 from lo2dask.features.bags import coded_bags, to_token_lists
 from lo2dask.ingest.batch import update_outputs
 from lo2dask.ingest.mining import read_mapping
-from lo2dask.ingest.text import EnhanceKey
+from lo2dask.ingest.text import ENHANCE, EnhanceKey
 from lo2dask.storage import flushing_together
-from lo2dask.tables.layout import Layout
+from lo2dask.tables.layout import Layout, part_index
 from lo2dask.tables.parts import group_rows, part_buffer, read_part
+from lo2dask.tables.records import Key, Stage
 from lo2dask.tables.splice import add_columns, splice
 from lo2dask.vocabulary.counts import COUNTED, TokenCounts, count_bags
 from lo2dask.vocabulary.spill import Spill
@@ -71,10 +72,15 @@ def count_templates(frame: "pd.DataFrame", layout: Layout) -> "pd.DataFrame":
 
 
 def finish_part(
-    frame: "pd.DataFrame", name: str, layout: Layout, key: EnhanceKey, spilled: Spill | None
+    frame: "pd.DataFrame", name: str, layout: Layout, key: EnhanceKey, record: Key, spilled: Spill | None
 ) -> "pd.DataFrame":
-    """Splice the columns of a part into its tables, and spill its token counts; return its :data:`SUMMARY`."""
+    """Splice the columns of a part into its tables, and spill its token counts; return its :data:`SUMMARY`.
+
+    ``record`` is the key under which the part is recorded.
+    """
     own = to_table(frame)
+    stage = Stage(layout, ENHANCE).part(part_index(name))
+    stage.invalidate()
     has_events = (layout.events / name).is_file()
     with flushing_together():
         if has_events:
@@ -82,6 +88,7 @@ def finish_part(
         _write_enhanced(layout, name, own, key)
     if has_events:
         update_outputs(layout, name, layout.events / name)
+    stage.commit(record, [layout.enhanced / name], {}, durable=False)
     work = _spill_counts(layout, name, spilled) if spilled else []
     layout.counted(name).unlink(missing_ok=True)
     counted = count_bags(own["e_templates"].cast(schema.BAG)).to_pylist()

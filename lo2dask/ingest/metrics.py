@@ -14,21 +14,28 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session
-from lo2dask.ingest.batch import inputs_fingerprint, output_entry, outputs_hold, write_rejects
+from lo2dask.ingest.batch import inputs_fingerprint, write_rejects
 from lo2dask.memory import parse_bytes
-from lo2dask.options import LoadOptions
+from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.metrics import MetricError, MetricSamples, parse_wide_table
 from lo2dask.parse.traces import parse_spans
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, Pick, batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import open_at, read_json, write_json
+from lo2dask.storage import open_at
 from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import count_rows, ensure_part, open_part, part_paths, prune_parts
+from lo2dask.tables.parts import count_rows, ensure_part, open_part, part_paths
+from lo2dask.tables.records import Key, Stage, StageType, prune_outputs, unnamed_parts
 
 # Rejects of this stage lie next to those of the logs, under names of their own.
 METRICS_PREFIX = "metrics-"
 STAGE = "metrics"
+METRICS = StageType(
+    STAGE,
+    "the metrics are checked against their batches again",
+    part=dict.fromkeys(("batch", "files", "bytes", "samples", "spans", "rejects"), int),
+    part_again="its metrics are read again",
+)
 # Raw bytes whose numbers are cast, and written, at once: it bounds a task's memory.
 GROUP_BYTES = 16 << 20
 
@@ -72,13 +79,17 @@ def load_metrics(layout: Layout, options: LoadOptions, session: Session) -> Metr
     job = MetricsJob(layout.root, frozenset(options.metric_names), options.fingerprint("metrics"))
     target = parse_bytes(options.partition_size, "--partition-size")
     batches = list(cut_batches(part_paths(layout.manifest), target, job.pick))
-    done = (
-        [read_current(batch, job) for batch in batches] if layout.record(STAGE, 0).exists() else [None] * len(batches)
-    )
+    done = [read_current(batch, job) for batch in batches]
     waiting = [batch for batch, record in zip(batches, done, strict=True) if record is None]
+    stage = Stage(layout, METRICS)
+    if waiting:
+        stage.invalidate()
+        for batch in waiting:
+            stage.part(batch.index).invalidate()
     fresh = iter(session.map(metrics_batch, waiting, STAGE, job=job) if waiting else [])
     records = [record or next(fresh) for record in done]
-    _finish(layout, records)
+    stage.keep_parts([batch.index for batch in batches])
+    _finish(stage, job)
     read = [record for record, before in zip(records, done, strict=True) if before is None]
     return MetricsSummary(
         sum(record["files"] for record in records), sum(record["bytes"] for record in read),
@@ -98,18 +109,19 @@ def picked_files(rows: pa.Table, names: frozenset[str]) -> pa.ChunkedArray:
 
 
 def read_current(batch: Batch, job: MetricsJob) -> dict[str, Any] | None:
-    """Return a batch's record if it still holds, without reading its files."""
-    record = read_json(Layout(job.root).record(STAGE, batch.index))
-    if not record or record["options"] != job.options or not outputs_hold(job.root, record):
+    """Return the summary of a batch that is read and current, without reading its files."""
+    record = Stage(Layout(job.root), METRICS).part(batch.index).read()
+    if not record or record.key.options != job.options or not record.has_outputs(job.root):
         return None
-    return record if record["inputs"] == inputs_fingerprint(batch_files(batch, job.pick)) else None
+    same = record.key.inputs == inputs_fingerprint(batch_files(batch, job.pick))
+    return dict(record.summary) if same else None
 
 
 def metrics_batch(batch: Batch, job: MetricsJob) -> dict[str, Any]:
-    """Read one batch's files into its parts of the two tables; return its record."""
+    """Read one batch's files into its parts of the two tables; return its summary."""
     layout, files, name = Layout(job.root), batch_files(batch, job.pick), part_name(batch.index)
-    place = layout.record(STAGE, batch.index)
-    place.unlink(missing_ok=True)
+    part = Stage(layout, METRICS).part(batch.index)
+    part.invalidate()
     reading = Reading(stage=STAGE)
     (layout.traces / name).unlink(missing_ok=True)
     with ExitStack() as stack:
@@ -123,35 +135,33 @@ def metrics_batch(batch: Batch, job: MetricsJob) -> dict[str, Any]:
             traces.write(pa.concat_tables(spans))
         written.append(layout.traces / name)
     written += write_rejects(layout, METRICS_PREFIX + name, reading.rejects)
-    record = {
+    summary = {
         "batch": batch.index,
         "files": len(files),
         "bytes": reading.bytes_read,
         "samples": metrics.rows,
         "spans": sum(table.num_rows for table in spans),
         "rejects": len(reading.rejects),
-        "inputs": inputs_fingerprint(files),
-        "options": job.options,
-        "outputs": dict(output_entry(job.root, path) for path in written),
     }
-    write_json(place, record)
-    return record
+    part.commit(Key(inputs_fingerprint(files), job.options), written, summary)
+    return summary
 
 
-def _finish(layout: Layout, records: list[dict[str, Any]]) -> None:
+def _finish(stage: Stage, job: MetricsJob) -> None:
     """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
-    outputs = [layout.root / name for record in records for name in record["outputs"]]
+    layout, records = stage.layout, list(stage.records())
+    logs = [path for path in part_paths(layout.rejects) if not path.name.startswith(METRICS_PREFIX)]
+    prune_outputs((layout.metrics, layout.traces, layout.rejects), layout.root, records, logs)
     for folder, row_schema, count in (
         (layout.metrics, schema.METRICS, "samples"),
         (layout.traces, schema.TRACES, "spans"),
     ):
-        prune_parts(folder, [path.name for path in outputs if path.parent == folder])
         ensure_part(folder, row_schema)
-        expected = sum(record[count] for record in records)
+        expected = sum(record.summary[count] for record in records)
         if count_rows(folder) != expected:
             raise IntegrityError(f"{folder}: {count_rows(folder)} rows, the batches wrote {expected}")
-    logs = [path.name for path in part_paths(layout.rejects) if not path.name.startswith(METRICS_PREFIX)]
-    prune_parts(layout.rejects, [*logs, *(path.name for path in outputs if path.parent == layout.rejects)])
+    key = Key(fingerprint([record.key.inputs for record in records]), job.options)
+    stage.commit(key, unnamed_parts((layout.metrics, layout.traces), layout.root, records), {})
 
 
 def _sample_groups(files: Iterable[SourceFile], names: frozenset[str], reading: Reading) -> Iterator[pa.Table]:

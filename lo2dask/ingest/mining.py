@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 # What each message belongs to.
 MAPPING = pa.schema([pa.field(name, pa.string()) for name in ("message", "e_event_drain_id", "statement_id")])
-_MAPPING_FILE = "template_of_message.parquet"
 _MESSAGES = pa.schema([LINES.field(name) for name in ("message", "is_continuation", "n_events", "first_seen")])
 # So many distinct messages of parts are added up at once, or those of one part that has more.
 _ROWS_AT_ONCE = 1 << 14
@@ -68,7 +67,7 @@ def match(layout: Layout, templates: Templates) -> None:
 
 def read_mapping(layout: Layout, messages: pa.Array, column: str) -> pa.Array:
     """Return the template id or the statement id (``column`` of :data:`MAPPING`) of each of some messages."""
-    mapping = read_part(layout.internal / _MAPPING_FILE, ["message", column])
+    mapping = read_part(layout.template_mapping, ["message", column])
     known, ids = (mapping[name].cast(pa.string()).combine_chunks() for name in mapping.column_names)
     return ids.take(pc.index_in(messages, known))
 
@@ -79,7 +78,7 @@ def _write_mapping(layout: Layout, messages: pa.Table, templates: Mapping[str, s
     texts = ordered["message"].combine_chunks()
     ids = pa.array([templates[text] for text in texts.to_pylist()], pa.string())
     numbers = pa.array([f"s{number}" for number in range(1, len(texts) + 1)], pa.string())
-    write_part(layout.internal / _MAPPING_FILE, pa.table([texts, ids, numbers], schema=MAPPING), MAPPING)
+    write_part(layout.template_mapping, pa.table([texts, ids, numbers], schema=MAPPING), MAPPING)
     columns = _split_sources(texts, read_format(layout))
     columns |= {"statement_id": numbers, "text": texts, "e_event_drain_id": ids}
     columns |= {name: ordered[name] for name in ("is_continuation", "n_events")}

@@ -1,5 +1,6 @@
 """The plan of a load: the manifest of the tree, the batches, and whether an output folder may be gone on with."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +17,14 @@ from lo2dask.options import LoadingOptions
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource, find_runs, scan_run
-from lo2dask.storage import read_json, remove_leftovers, remove_tree, write_json
+from lo2dask.storage import remove_leftovers, remove_tree
 from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.loads import LOAD, read_load
 from lo2dask.tables.parts import prune_parts, read_part, write_part
+from lo2dask.tables.records import Key, Stage
+from lo2dask.tables.state import short_name
+
+logger = logging.getLogger(__name__)
 
 # Runs that one task scans; a run of LO2 has some 370 logs.
 RUNS_PER_SCAN = 16
@@ -98,18 +104,17 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
 
     Raises
     ------
-    InputError : the folder holds a load with other options or of another tree; names them and the ways out.
+    InputError : the folder holds a load with other options, of another tree or of another version; names the ways out.
     """
     wanted = {"root": str(root.resolve()), "options": options.affecting("load")}
-    earlier = read_json(layout.marker("load"))
-    if earlier is not None and not options.resume:
+    if not options.resume and layout.marker("load").is_file():
         clear_output(layout)
-        earlier = None
+    earlier = read_load(layout)
     if earlier is not None:
         differing = _differences(earlier, wanted)
         if differing and not earlier["done"] and not layout.record("load", 0).parent.is_dir():
             # It ended before its first batch, perhaps on a mistyped root: there is nothing to mix with.
-            write_json(layout.marker("load"), {**wanted, "done": False})
+            begin_load(layout, options, root)
         elif differing:
             raise InputError(
                 f"{layout.root} holds a load with other options ({'; '.join(differing)}): choose another --output-dir, "
@@ -117,8 +122,15 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
             )
         clear_leftovers(layout)
         return True
-    write_json(layout.marker("load"), {**wanted, "done": False})
+    clear_leftovers(layout)
+    begin_load(layout, options, root)
     return False
+
+
+def begin_load(layout: Layout, options: LoadingOptions, root: Path) -> None:
+    """Record that a load is under way, and with which options."""
+    summary = {"root": str(root.resolve()), "options": options.affecting("load"), "done": False, "format": ""}
+    Stage(layout, LOAD).commit(Key("", options.fingerprint("load")), [], summary)
 
 
 def clear_leftovers(layout: Layout) -> None:
@@ -143,7 +155,11 @@ def _same_part(path: Path, table: pa.Table) -> bool:
     """Return whether a manifest part says already what it would say now; then it keeps its time of change."""
     if not path.is_file():
         return False
-    there = read_part(path)
+    try:
+        there = read_part(path)
+    except (OSError, pa.ArrowException):
+        logger.warning("%s is damaged: its runs are scanned again", short_name(path))
+        return False
     return there.num_rows == table.num_rows and all(
         there[name].cast(table[name].type).equals(table[name])
         for name in table.column_names

@@ -13,10 +13,10 @@ from lo2dask import schema
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask, load_masks, masks_fingerprint
+from lo2dask.features.textpass import TextPass, TextTables
 from lo2dask.formats.line_format import LineFormat
-from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.registry import find_format
-from lo2dask.ingest.batch import TextJob, read_blocks, write_text
+from lo2dask.ingest.batch import TEXT, TextJob, read_blocks, text_key, write_text
 from lo2dask.memory import parse_bytes
 from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
 from lo2dask.parse.chunks import Reading
@@ -24,10 +24,13 @@ from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.schema import TokenKinds
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
-from lo2dask.storage import read_json, to_path, write_json
-from lo2dask.tables.layout import Layout, part_name
+from lo2dask.storage import to_path
+from lo2dask.tables.layout import Layout, part_index, part_name
+from lo2dask.tables.loads import LOAD, read_load
 from lo2dask.tables.parts import part_paths, read_metadata, read_part, read_row_groups
+from lo2dask.tables.records import Key, Stage, StageType
 
+ENHANCE = StageType("enhance", "the enhancement is done again")
 _TEXT_COLUMNS = ["seq_id", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger", "is_continuation"]
 _TEXT_COLUMNS += ["e_words_len", "e_trigrams_len"]
 
@@ -60,13 +63,13 @@ class EnhanceKey:
 
 
 def loaded(layout: Layout) -> dict[str, Any]:
-    """Read what the finished load of a folder says of itself: root, options, target (bytes a batch), inputs (a hash).
+    """Read what the finished load of a folder says of itself: root, options, inputs (a hash).
 
     Raises
     ------
-    InputError : there is no finished load.
+    InputError : there is no finished load, or it is one of another version.
     """
-    marker = read_json(layout.marker("load"))
+    marker = read_load(layout)
     if not marker or not marker["done"]:
         raise InputError(
             f"--root {layout.root}: no finished load in it; first: lo2dask load --output-dir {layout.root}"
@@ -81,7 +84,7 @@ def read_format(layout: Layout) -> LineFormat:
     ------
     InputError : there is no finished load, or its format is not known here.
     """
-    return find_format(loaded(layout).get("format", LO2.name))
+    return find_format(loaded(layout)["format"])
 
 
 def load_fingerprint(layout: Layout) -> str:
@@ -90,20 +93,26 @@ def load_fingerprint(layout: Layout) -> str:
     return fingerprint([marker["options"], marker["inputs"]])
 
 
+def has_text(layout: Layout, key: EnhanceKey) -> bool:
+    """Return whether the text pass of the loaded tables ran with these masks and tokens; files are not looked at."""
+    return Stage(layout, TEXT).is_current(Key(load_fingerprint(layout), key.text))
+
+
 def text_is_current(layout: Layout, key: EnhanceKey) -> bool:
-    """Return whether the text pass of the loaded tables ran with these masks and tokens."""
-    return read_json(layout.marker("text")) == {"key": key.text, "load": load_fingerprint(layout)}
+    """Return whether the text pass ran with these masks and tokens, and all that it has written is there."""
+    parts = (part.read() for part in Stage(layout, TEXT).parts())
+    return has_text(layout, key) and all(record and record.has_outputs(layout.root) for record in parts)
 
 
 def mark_text(layout: Layout, key: EnhanceKey) -> None:
     """Record that the text pass is done."""
-    write_json(layout.marker("text"), {"key": key.text, "load": load_fingerprint(layout)})
+    Stage(layout, TEXT).commit(Key(load_fingerprint(layout), key.text), [], {})
 
 
 def resolve_token_kinds(layout: Layout, key: EnhanceKey) -> EnhanceKey:
     """Take tables with masked and raw bags where masked ones are asked for: they hold these, and lose nothing."""
     both = replace(key, kinds=TokenKinds(masked=True, raw=True))
-    return both if not key.kinds.raw and text_is_current(layout, both) else key
+    return both if not key.kinds.raw and has_text(layout, both) else key
 
 
 def has_raw_bags(layout: Layout, options: EnhancingOptions) -> bool:
@@ -132,20 +141,25 @@ def need_bags(asked: str, kinds: Iterable[str], beside: bool) -> None:
 
 
 def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, session: Session) -> None:
-    """Take the text of every batch again: from lo2_events.parquet, else from the raw tree that the manifest names."""
+    """Take the text of every batch again: from lo2_events.parquet, else from the raw tree that the manifest names.
+
+    Batches whose text pass is current are left as they are.
+    """
     marker = loaded(layout)
-    layout.marker("text").unlink(missing_ok=True)
+    Stage(layout, TEXT).invalidate()
     options = LoadOptions(root=to_path(marker["root"]), **marker["options"])
     line_format = read_format(layout)
-    job = TextJob(key.masks, key.kinds, options.save_events, line_format)
+    job = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format)
     if options.save_events:
         names = [path.name for path in part_paths(layout.sequences)]
-        session.map(text_from_events, names, "text", root=layout.root, job=job)
+        waiting: list[Any] = [name for name in names if not _is_current(layout, part_index(name), job)]
+        session.map(text_from_events, waiting, "text", root=layout.root, job=job)
     else:
         batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
         moved = (marker["root"], str(raw_root.resolve())) if raw_root else None
         source = RawSource(LinePolicy.from_options(options, line_format), moved)
-        session.map(text_from_raw, batches, "text", root=layout.root, job=job, source=source)
+        waiting = [batch for batch in batches if not _is_current(layout, batch.index, job)]
+        session.map(text_from_raw, waiting, "text", root=layout.root, job=job, source=source)
     mark_text(layout, key)
 
 
@@ -165,7 +179,7 @@ def text_from_events(name: str, root: Path, job: TextJob) -> int:
     text = job.start(len(ids))
     for events in read_row_groups(layout.events / name, _TEXT_COLUMNS, dictionary=ids):
         text.add(events)
-    write_text(layout, name, text.tables(sequences, np.arange(len(ids))), text)
+    _write(layout, name, text.tables(sequences, np.arange(len(ids))), text, job)
     return len(ids)
 
 
@@ -189,8 +203,34 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     rows = np.flatnonzero(lengths)
     if lengths[rows].tolist() != sequences["seq_len"].to_pylist():
         raise IntegrityError(f"{files[0].path} and the logs after it are not those that were loaded; load again")
-    write_text(layout, name, text.tables(sequences, rows), text)
+    _write(layout, name, text.tables(sequences, rows), text, job)
     return len(rows)
+
+
+def _write(layout: Layout, name: str, tables: TextTables, text: TextPass, job: TextJob) -> None:
+    """Write and record what the text pass of a batch leaves."""
+    part = Stage(layout, TEXT).part(part_index(name))
+    part.invalidate()
+    written = write_text(layout, name, tables, text)
+    part.commit(_part_key(layout, part_index(name), job), written, {})
+
+
+def _is_current(layout: Layout, index: int, job: TextJob) -> bool:
+    return Stage(layout, TEXT).part(index).is_current(_part_key(layout, index, job))
+
+
+def _part_key(layout: Layout, index: int, job: TextJob) -> Key:
+    """Return the key of a batch's text pass.
+
+    Raises
+    ------
+    IntegrityError : the batch has no record.
+    """
+    part = Stage(layout, LOAD).part(index)
+    record = part.read()
+    if record is None:
+        raise IntegrityError(f"{part.path}: missing or damaged; load again")
+    return text_key(record.key, job)
 
 
 def _moved(path: str, moved: tuple[str, str] | None) -> str:

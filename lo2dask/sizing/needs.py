@@ -6,8 +6,8 @@ from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.forecast import STORED, Forecast, Wanted, forecast, spill_bytes
-from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import read_load
 from lo2dask.tables.parts import read_parts
 
 
@@ -34,4 +34,6 @@ def loaded_spill_bytes(layout: Layout, kinds: TokenKinds) -> int:
     """Project the bytes that the tokens of all loaded logs take in a spill, from the manifest."""
     tables = (table.filter(table["selected"]) for table in read_parts(layout.manifest, ["size", "selected"]))
     size = sum(pc.sum(table["size"]).as_py() or 0 for table in tables)
-    return spill_bytes(size, parse_bytes(read_json(layout.marker("load"))["options"]["partition_size"]), kinds)
+    load = read_load(layout)
+    assert load is not None, f"{layout.root}: no load in it"
+    return spill_bytes(size, parse_bytes(load["options"]["partition_size"]), kinds)

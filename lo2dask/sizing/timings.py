@@ -7,27 +7,32 @@ was resumed in the middle writes none: it would look faster than it is.
 from pathlib import Path
 from typing import Any
 
-from lo2dask.storage import entries, list_paths, read_json, write_json
+from lo2dask.storage import entries
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import batch_summaries
+from lo2dask.tables.state import StateType, read_state, write_state
 
 NAME = "timings"
+TIMINGS = StateType(NAME, {"stages": {str: {str: float}}}, "each stage is timed when it is next done from nothing")
 
 
 def note(layout: Layout, stage: str, **figures: float) -> None:
     """Keep the figures of a finished stage: ``seconds`` and ``workers``, and what else it counts."""
     earlier = read_timings(layout)
-    write_json(layout.marker(NAME), {**earlier, stage: {name: round(value, 3) for name, value in figures.items()}})
+    stages = {**earlier, stage: {name: round(value, 3) for name, value in figures.items()}}
+    write_state(layout.marker(NAME), TIMINGS, {"stages": stages})
 
 
 def read_timings(layout: Layout) -> dict[str, dict[str, Any]]:
     """Return the figures of the stages by name."""
-    return dict(read_json(layout.marker(NAME)) or {})
+    found = read_state(layout.marker(NAME), TIMINGS)
+    return found["stages"] if found else {}
 
 
 def batch_seconds(layout: Layout) -> tuple[float, int, int]:
     """Add up the records of the load's batches: (worker seconds, raw bytes, batches)."""
-    records = [read_json(path) or {} for path in list_paths(layout.record("load", 0).parent, ".json")]
-    return sum(r.get("seconds", 0.0) for r in records), sum(r.get("bytes", 0) for r in records), len(records)
+    records = batch_summaries(layout)
+    return sum(record["seconds"] for record in records), sum(record["bytes"] for record in records), len(records)
 
 
 def tree_bytes(folder: Path) -> int:

@@ -11,6 +11,11 @@ def part_name(index: int) -> str:
     return PART.format(index)
 
 
+def part_index(name: str) -> int:
+    """Return the batch of a part from its name."""
+    return int(name.removeprefix("part-").removesuffix(".parquet"))
+
+
 @dataclass(frozen=True)
 class Layout:
     """All paths below one output folder; a table is a folder of parts."""
@@ -125,6 +130,11 @@ class Layout:
     def template_state(self) -> Path:
         """The frozen Drain templates."""
         return self.internal / "templates.json"
+
+    @property
+    def template_mapping(self) -> Path:
+        """The template and the statement of each distinct message."""
+        return self.internal / "template_of_message.parquet"
 
     @property
     def split(self) -> Path:

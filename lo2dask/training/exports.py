@@ -7,13 +7,16 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.models.registry import FOREST
-from lo2dask.options import TrainOptions
-from lo2dask.storage import copy_file, read_json, same_content, write_json
+from lo2dask.options import TrainOptions, fingerprint
+from lo2dask.storage import copy_file, read_json, same_content
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts
+from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import unfitted_reasons
 from lo2dask.training.measures import forest_part
 from lo2dask.training.units import measures_path
+
+IF_PREDICTIONS = StageType("if_predictions", "the forest's predictions are written again")
 
 
 def export_forest(options: TrainOptions, layout: Layout, key: str, session: Session) -> Path | None:
@@ -46,15 +49,18 @@ def _write_predictions(options: TrainOptions, layout: Layout, key: str, session:
     target = options.save_if or layout.if_predictions
     names = [path.name for path in part_paths(layout.predictions / FOREST)]
     there = [path.name for path in part_paths(target)] if target.exists() else []
-    marker = layout.internal / "if_predictions.json"
-    if there == names and read_json(marker) == {"key": key, "target": str(target.resolve())}:
+    # A folder that was moved or copied keeps its own table.
+    where = target.relative_to(layout.root) if target.is_relative_to(layout.root) else target.resolve()
+    stage, own = Stage(layout, IF_PREDICTIONS), Key(key, fingerprint(str(where)))
+    if there == names and stage.is_current(own):
         return
     if target.is_file() or any(not name.startswith("part-") for name in there):
         raise InputError(f"--save-if {target}: something else is there; name a folder that does not exist yet")
     threshold = _threshold(options, layout)
+    stage.invalidate()
     session.map(forest_part, names, "if predictions", root=layout.root, threshold=threshold, target=target)
     prune_parts(target, names)
-    write_json(marker, {"key": key, "target": str(target.resolve())})
+    stage.commit(own, part_paths(target), {})
 
 
 def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) -> list[str]:

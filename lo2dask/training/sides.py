@@ -2,23 +2,21 @@
 
 from pathlib import Path
 
+from lo2dask.ingest.text import ENHANCE
 from lo2dask.storage import link_file
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from lo2dask.tables.records import Stage
 
 
 def link_tables(layout: Layout, folder: Path) -> Layout:
-    """Link the tables, templates and markers of ``layout``, and nothing else, into ``folder``; return its layout."""
+    """Link the tables, templates and records of ``layout``, and nothing else, into ``folder``; return its layout."""
     side = Layout(folder)
-    linked = [layout.template_state, *(layout.marker(stage) for stage in ("load", "text", "enhance"))]
-    for table in (
-        layout.enhanced,
-        layout.sequences,
-        layout.templates,
-        layout.statements,
-        layout.vocabulary,
-        layout.startup,
-    ):
+    linked = [layout.template_state, layout.template_mapping]
+    linked += [layout.marker(stage) for stage in ("load", "text", "enhance")]
+    linked += [part.path for part in Stage(layout, ENHANCE).parts()]
+    tables = (layout.enhanced, layout.sequences, layout.templates, layout.statements, layout.vocabulary, layout.startup)
+    for table in tables:
         linked += part_paths(table)
     for path in linked:
         target = side.root / path.relative_to(layout.root)

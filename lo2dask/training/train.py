@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,27 @@ from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note, tree_bytes
-from lo2dask.storage import read_json, remove_tree, write_json
+from lo2dask.storage import list_paths, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
+from lo2dask.tables.records import Key, Stage
 from lo2dask.training import measures as measuring
 from lo2dask.training.baselines import score_startup
 from lo2dask.training.bundles import data_fingerprint, keep_bundles, keep_calibrations, keep_given_forest, train_options
 from lo2dask.training.exports import export_enhanced, export_forest, export_models
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
-from lo2dask.training.units import BASELINE, SUPERVISED, Tokens, Unit, measures_path, split_of, working_folder
+from lo2dask.training.units import (
+    BASELINE,
+    SUPERVISED,
+    TRAIN,
+    Tokens,
+    Unit,
+    measures_path,
+    split_of,
+    working_folder,
+    write_splits,
+)
 from lo2dask.training.vocabularies import choose_columns, count_parts
 from lo2dask.vocabulary.spill import Spill
 
@@ -90,24 +101,24 @@ def train_models(
             export_enhanced(options, layout, own)
         if options.phase == "enhancers":
             return TrainSummary(options.root, enhanced, seconds=time.perf_counter() - started)
-        given = {side: split.to_json() for side, split in (splits or {}).items()}
-        key = fingerprint([_train_fingerprint(options), data_fingerprint(layout, options), given])
-        marker = read_json(layout.marker("train"))
-        folder = metrics_folder(options)
-        current = options.resume and bool(marker) and marker["key"] == key and _is_whole(layout, folder, marker)
-        if not current:
-            layout.marker("train").unlink(missing_ok=True)
+        key = _train_key(options, layout, splits or {})
+        stage = Stage(layout, TRAIN)
+        record = stage.read_current(key) if options.resume else None
+        current = record is not None
+        if record is None:
+            stage.invalidate()
             fresh = _train(options, layout, specs, splits or {}, own)
-            marker = {"key": key, "models": [line.__dict__ for line in fresh]}
-            write_json(layout.marker("train"), marker)
-        exported = export_forest(options, layout, key, own)
+            outputs = _outputs(layout, metrics_folder(options), [line.key for line in fresh])
+            record = stage.commit(key, outputs, {"models": [asdict(line) for line in fresh]})
+        exported = export_forest(options, layout, key.digest, own)
         notes = export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
         if options.skip_if and options.dump_metadata:
             notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
-        lines = tuple(ModelLine(**line) for line in marker["models"])
+        lines = tuple(ModelLine(**line) for line in record.summary["models"])
         return TrainSummary(
-            options.root, enhanced, lines, folder, exported, current, time.perf_counter() - started, tuple(notes)
-        )
+            options.root, enhanced, lines, metrics_folder(options), exported, current, time.perf_counter() - started,
+            tuple(notes),
+        )  # fmt: skip
 
 
 def metrics_folder(options: TrainOptions) -> Path:
@@ -149,7 +160,7 @@ def _train(
     folder = working_folder(layout)
     remove_tree(folder)
     splits = make_splits(layout, options) | dict(given_splits)
-    write_json(layout.split, {side: split.to_json() for side, split in splits.items()})
+    write_splits(layout, splits)
     units = _units(options, layout, specs)
     given = options.load_model is not None and not options.skip_if
     fitted = [unit for unit in units if not (given and unit.spec.key == FOREST)]
@@ -270,17 +281,22 @@ def _line(key: str, found: dict[str, Any]) -> ModelLine:
     )  # fmt: skip
 
 
-def _train_fingerprint(options: TrainOptions) -> str:
+def _train_key(options: TrainOptions, layout: Layout, splits: Mapping[str, Split]) -> Key:
     given = [checksum(options.load_model)] if options.load_model and options.load_model.is_file() else []
-    return fingerprint([train_options(options), bundle.versions(), str(options.metrics_dir or ""), *given])
+    chosen = {side: split.to_json() for side, split in splits.items()}
+    settings = [train_options(options), bundle.versions(), str(options.metrics_dir or ""), chosen, *given]
+    return Key(data_fingerprint(layout, options), fingerprint(settings))
 
 
-def _is_whole(layout: Layout, folder: Path, marker: dict[str, Any]) -> bool:
-    """Return whether what an earlier training wrote is still there."""
-    names = {path.name for path in part_paths(layout.enhanced)}
-    for key in (line["key"] for line in marker["models"]):
-        files = [layout.models / f"{key}.joblib", measures_path(folder, key)]
-        there = {path.name for path in part_paths(layout.predictions / key)}
-        if there != names or not all(path.is_file() for path in files) or not part_paths(runs_path(layout, key)):
-            return False
-    return True
+def _outputs(layout: Layout, folder: Path, keys: Sequence[str]) -> list[Path]:
+    """List the files that a training writes: split, bundles with their hashes, measures, predictions, run scores."""
+    files = [layout.split]
+    for key in keys:
+        measured = measures_path(folder, key)
+        files += [measured, *([measured.with_suffix(".csv")] if key == FOREST else [])]
+        files += part_paths(runs_path(layout, key))
+    baselines = [path.stem for path in list_paths(layout.models, ".joblib") if path.stem.startswith(BASELINE)]
+    for key in (*keys, *baselines):
+        kept = layout.models / f"{key}.joblib"
+        files += [kept, bundle.hash_path(kept), *part_paths(layout.predictions / key)]
+    return files

@@ -19,8 +19,10 @@ from lo2dask.models.registry import FOREST
 from lo2dask.models.spec import ModelSpec, VectorizerSpec
 from lo2dask.models.split import Split
 from lo2dask.options import fingerprint
-from lo2dask.storage import read_json, source_of, status
+from lo2dask.storage import source_of, status
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.records import StageType
+from lo2dask.tables.state import StateType, read_state, write_state
 from lo2dask.vocabulary.limits import VocabularyLimits
 
 KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly"]
@@ -28,6 +30,13 @@ KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly"]
 SUPERVISED = "sup"
 BASELINE = "baseline_seq_len"
 STARTUP = "baseline_startup"
+_FIGURE, _TEXT = (float, type(None)), (str, type(None))
+_LINE = {
+    **{"key": str, "fitted": bool, "rows": int, "features": int, "seconds": float, "reason": _TEXT, "warning": _TEXT},
+    **dict.fromkeys(("f1", "auc_roc", "average_precision"), _FIGURE),
+}
+TRAIN = StageType("train", "the training is done again", {"models": [_LINE]})
+SPLIT = StateType("split", {"sides": {str: dict}}, "lo2dask train makes it again")
 
 
 @dataclass(frozen=True)
@@ -139,12 +148,17 @@ def read_splits(layout: Layout) -> dict[str, Split]:
     ------
     InputError : there are none.
     """
-    plain = read_json(layout.split)
-    if plain is None:
+    found = read_state(layout.split, SPLIT)
+    if found is None:
         raise InputError(
             f"--root {layout.root}: no model has been trained in it; first: lo2dask train --root {layout.root}"
         )
-    return {side: Split.from_json(split) for side, split in plain.items()}
+    return {side: Split.from_json(split) for side, split in found["sides"].items()}
+
+
+def write_splits(layout: Layout, splits: Mapping[str, Split]) -> None:
+    """Write what is held out, by side ("sup", "if"), for the workers and for later commands."""
+    write_state(layout.split, SPLIT, {"sides": {side: split.to_json() for side, split in splits.items()}})
 
 
 def read_columns(path: Path) -> Columns:

@@ -1,7 +1,7 @@
 """What workers do for ``lo2dask verify``: each batch's record against its parts, and its parts against one another."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from lo2dask.features.bags import read_counts
 from lo2dask.ingest.batch import inputs_fingerprint
 from lo2dask.models.sample import hashes
 from lo2dask.sources.manifest import Batch, batch_files
-from lo2dask.storage import read_json, status
+from lo2dask.storage import status
 from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import checksum, part_paths, read_part
+from lo2dask.tables.records import Record, Stage, output_path
 
 _DROPPED = ("trimmed", "blank", "continuation", "balanced", "rejected")
-_TEXT_PASS = ("bags", "lines", "codes")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class Problem:
 class Checks:
     """What the batches of a folder are checked for.
 
-    ``text`` tells that the load's text pass is the last one: enhancement with other masks writes its files again, and
-    the records do not know those. ``beside`` tells that the enhanced table has raw bags next to the masked ones.
+    ``beside`` tells that the enhanced table has raw bags next to the masked ones.
     ``models`` are the folders of predictions, one part per batch.
     """
 
@@ -51,7 +51,6 @@ class Checks:
     checksums: bool
     events: bool
     merged: bool
-    text: bool
     enhanced: bool
     beside: bool
     models: tuple[str, ...]
@@ -87,10 +86,12 @@ class Unreadable(Exception):
 def check_batch(batch: Batch, checks: Checks) -> Found:
     """Check everything of one batch."""
     name, layout = part_name(batch.index), checks.layout
-    record = read_json(layout.record("load", batch.index))
-    if not record:
-        return Found((_at(layout, layout.record("load", batch.index), "no record: the batch is not loaded"),))
-    problems = [*check_record(batch, record, layout), *check_files(record["outputs"], checks)]
+    part = Stage(layout, LOAD).part(batch.index)
+    loaded, problem = part.inspect()
+    if loaded is None:
+        return Found((_at(layout, part.path, f"no record ({problem or 'missing'}): the batch is not loaded"),))
+    record = loaded.summary
+    problems = [*check_record(batch, loaded, layout), *check_files(loaded, checks)]
     tables: dict[str, pa.Table] = {}
     steps: list[Callable[[], Iterable[Problem]]] = [
         lambda: _sequences(name, record, checks, tables),
@@ -105,40 +106,45 @@ def check_batch(batch: Batch, checks: Checks) -> Found:
         except Unreadable as error:
             problems.append(_at(layout, error.path, error.why))
     ids = strings(tables["sequences"]["seq_id"]).to_pylist() if "sequences" in tables else []
-    size = sum(entry[0] for entry in record["outputs"].values())
+    size = sum(output.size for output in loaded.outputs.values())
     counts = {key: record[key] for key in ("files", "events", "sequences", "rejects")}
     # A file that is gone or damaged is found in its record, and again where it is read.
     return Found(tuple(_first_of_each_place(problems)), **counts, bytes=size, ids=hashes(ids, 0))
 
 
-def check_record(batch: Batch, record: dict[str, Any], layout: Layout) -> Iterator[Problem]:
+def check_record(batch: Batch, loaded: Record, layout: Layout) -> Iterator[Problem]:
     """Check that a record is of this batch, and that every line that came in is kept, dropped or rejected."""
-    place = layout.record("load", batch.index)
+    place, record = layout.record("load", batch.index), loaded.summary
     lines = record["lines"]
     out = lines["kept"] + sum(lines[name] for name in _DROPPED)
     if record["files"] != batch.files:
         yield _at(layout, place, f"{record['files']:,} logs, the manifest has {batch.files:,} in this batch")
-    elif record["inputs"] != inputs_fingerprint(batch_files(batch)):
+    elif loaded.key.inputs != inputs_fingerprint(batch_files(batch)):
         yield _at(layout, place, "made from other logs than the manifest lists; load again")
     if out != lines["lines_in"]:
         yield _at(layout, place, f"{lines['lines_in']:,} lines came in, {out:,} are kept, dropped or rejected")
 
 
-def check_files(outputs: dict[str, list[Any]], checks: Checks) -> Iterator[Problem]:
+def check_stage(stage: Stage, checks: Checks) -> list[Problem]:
+    """Check the record of a stage, or of a part of it, and the files that it names."""
+    record, problem = stage.inspect()
+    if problem:
+        return [_at(stage.layout, stage.path, f"the record is {problem}: {stage.again}")]
+    return list(check_files(record, checks)) if record else []
+
+
+def check_files(record: Record, checks: Checks) -> Iterator[Problem]:
     """Check that the files of a record are there with their size and checksum."""
-    stale = () if checks.text else tuple(f"_lo2dask/text/{kind}/" for kind in _TEXT_PASS)
-    for name, (size, digest) in outputs.items():
-        path = checks.root / name
+    for name, output in record.outputs.items():
+        path = output_path(checks.root, name)
         try:
             there = status(path).st_size
         except (FileNotFoundError, NotADirectoryError):
             yield Problem(name, "missing, though its record is there")
             continue
-        if name.startswith(stale) and stale:
-            continue
-        if there != size:
-            yield Problem(name, f"{there:,} bytes, its record says {size:,}")
-        elif checks.checksums and checksum(path) != digest:
+        if there != output.size:
+            yield Problem(name, f"{there:,} bytes, its record says {output.size:,}")
+        elif checks.checksums and checksum(path) != output.checksum:
             yield Problem(name, "its content is not what was written: the checksum differs")
 
 
@@ -149,7 +155,7 @@ def named_ids(name: str, root: Path, wanted: npt.NDArray[np.uint64]) -> list[tup
     return [(ids[row], name) for row in np.flatnonzero(np.isin(hashes(ids, 0), wanted, kind="sort"))]
 
 
-def _sequences(name: str, record: dict[str, Any], checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
+def _sequences(name: str, record: Mapping[str, Any], checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
     path = checks.layout.sequences / name
     table = tables["sequences"] = _read(path, schema.SEQUENCES, ["seq_id", "seq_len"])
     length = int(pc.sum(table["seq_len"]).as_py() or 0)
@@ -167,7 +173,7 @@ def _sequences(name: str, record: dict[str, Any], checks: Checks, tables: dict[s
         )  # fmt: skip
 
 
-def _events(name: str, record: dict[str, Any], checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
+def _events(name: str, record: Mapping[str, Any], checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
     path = checks.layout.events / name
     template = [schema.DRAIN_ID.name] if checks.enhanced else []
     table = _read(path, schema.EVENTS, ["seq_id", *template], more=True)
@@ -192,7 +198,7 @@ def _enhanced(name: str, checks: Checks, tables: dict[str, pa.Table]) -> Iterato
     yield from _resolve(strings(read_counts(table["e_templates"]).tokens), checks, path)
 
 
-def _rejects(name: str, record: dict[str, Any], layout: Layout) -> Iterator[Problem]:
+def _rejects(name: str, record: Mapping[str, Any], layout: Layout) -> Iterator[Problem]:
     path = layout.rejects / name
     if record["rejects"]:
         rows = _read(path, schema.REJECTS, ["path"]).num_rows

@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from lo2dask.commands.explain import explain
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.options import ExplainOptions
-from lo2dask.storage import write_json
+from lo2dask.tables.records import Key, Stage
+from lo2dask.training.train import ModelLine
+from lo2dask.training.units import TRAIN
 
 TELLTALES = {TELLTALE, "ERROR", "fail", "answered", "com.networknt.made.Handler"}  # all words of that line alone
 KEYS = ("if", "event_lr_words", "event_lof_words", "sequence_shap_lr_words")
@@ -200,7 +203,8 @@ def test_the_files_of_a_model_that_is_trained_no_more_go(tmp_path, caplog):
     foreign = layout.explainability / "event_kmeans_words_remarks.txt"
     foreign.write_text("mine")
     (layout.explainability / "event_kmeans_words_predictions.parquet" / "note.txt").write_text("mine")
-    write_json(layout.marker("train"), {"models": [{"key": "event_lr_words"}]})
+    line = ModelLine("event_lr_words", True, 1, 1, 0.0, None, None, None, None, None)
+    Stage(layout, TRAIN).commit(Key("", ""), [], {"models": [asdict(line)]})
     explain(options, Session.serial())
     left = {path.name for path in layout.explainability.glob("*event_kmeans_words*")}
     assert left == {foreign.name, "event_kmeans_words_predictions.parquet"}

@@ -183,7 +183,7 @@ def test_a_load_that_was_interrupted_while_reloading_is_not_finished(
         patch.setattr(batches, "write_part", _fail)
         with pytest.raises(OSError, match="disk full"):
             run(own, tmp_path / "out")
-    assert json.loads(Layout(tmp_path / "out").marker("load").read_text())["done"] is False
+    assert json.loads(Layout(tmp_path / "out").marker("load").read_text())["summary"]["done"] is False
     assert run(own, tmp_path / "out").skipped == 0
 
 

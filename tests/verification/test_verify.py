@@ -83,9 +83,18 @@ def rewrite(path: Path, row_schema: pa.Schema, change: Callable[[pa.Table], pa.T
     write_part(path, change(read_part(path)), row_schema)
 
 
-def record_of(layout: Layout, index: int, **changes: object) -> None:
-    path = layout.record("load", index)
-    write_json(path, read_json(path) | changes)
+def change_record(layout: Layout, inputs: str | None = None, **summary: int) -> None:
+    """Change the record of the load's second batch; ``summary`` are counts of its lines."""
+    record = read_json(layout.record("load", 1))
+    record["summary"]["lines"] |= summary
+    write_json(layout.record("load", 1), record | ({"inputs": inputs} if inputs else {}))
+
+
+def stop_load(layout: Layout) -> None:
+    """Make the load look as if it had been stopped."""
+    marker = read_json(layout.marker("load"))
+    marker["summary"]["done"] = False
+    write_json(layout.marker("load"), marker)
 
 
 def set_column(table: pa.Table, name: str, values: object) -> pa.Table:
@@ -104,9 +113,9 @@ DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
     ),
     "a record is gone": (lambda at: at.record("load", 1).unlink(), "no record"),
     "lines went missing": (
-        lambda at: record_of(at, 1, lines=read_json(at.record("load", 1))["lines"] | {"kept": 1}), "lines came in"
+        lambda at: change_record(at, kept=1), "lines came in"
     ),
-    "a record of other logs": (lambda at: record_of(at, 1, inputs="0"), "made from other logs"),
+    "a record of other logs": (lambda at: change_record(at, inputs="0"), "made from other logs"),
     "the enhanced table lost a row": (
         lambda at: rewrite(at.enhanced / PART, schema.ENHANCED, lambda table: table.slice(1)), "rows for"
     ),
@@ -145,9 +154,9 @@ DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
         "lo2_if_predictions.parquet/part-000001.parquet: 1 rows",
     ),
     "a bundle differs": (lambda at: flip_a_byte(at.root / "models" / "lo2_if.joblib"), "is not what lo2_if.joblib"),
-    "a hash is gone": (lambda at: (at.models / "lr_words.joblib.sha256").unlink(), "lr_words.joblib.sha256 is missing"),
+    "a hash is gone": (lambda at: (at.models / "lr_words.joblib.sha256").unlink(), "lr_words.joblib.sha256: missing"),
     "the load did not end": (
-        lambda at: write_json(at.marker("load"), read_json(at.marker("load")) | {"done": False}), "load: it did not"
+        stop_load, "load: it did not"
     ),
     "enhancement did not end": (lambda at: at.marker("enhance").unlink(), "enhancement did not come to its end"),
 }  # fmt: skip
