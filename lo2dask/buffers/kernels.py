@@ -51,26 +51,6 @@ def copy_slices(u64: U64s, starts: Ints, ends: Ints, offsets: Codes, copy: U64s)
 
 
 @compiled
-def view_slices(u64: U64s, starts: Ints, ends: Ints, views: U64s) -> None:
-    """Write an Arrow view of each slice into a row of ``views`` (slices x 2): length, first bytes, place.
-
-    A slice of up to twelve bytes lies in its view whole. Source:
-    https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-view-layout
-    """
-    for number in range(len(starts)):
-        start = np.uint64(starts[number])
-        length = np.uint64(ends[number]) - start
-        if length > _INLINE:
-            views[number, 0] = length | u64[start] << _HALF
-            views[number, 1] = start << _HALF
-        else:
-            low = u64[start] & BELOW[min(length, _FOUR)]
-            views[number, 0] = length | low << _HALF
-            high = length - min(length, _FOUR)
-            views[number, 1] = u64[start + _FOUR] if high == _EIGHT else u64[start + _FOUR] & BELOW[high]
-
-
-@compiled
 def hash_text(u64: U64s, start: np.uint64, end: np.uint64) -> np.uint64:
     """Hash a slice of a buffer; each bit of the hash depends on all of its text."""
     mixed = end - start
@@ -182,13 +162,3 @@ def first_byte(highs: np.uint64) -> np.uint64:
     """Number the lowest byte whose high bit is set; there is one."""
     below = (highs & (~highs + _ONE)) - _ONE
     return (((below & _ONES) * _ONES) >> _TO_LOW_BYTE) - _ONE
-
-
-@compiled
-def common_bytes(u64: U64s, one: np.uint64, other: np.uint64, most: np.uint64) -> np.uint64:
-    """Count the bytes, at most so many, in which two texts agree before the first one in which they do not."""
-    for at in range(_ZERO, most, _EIGHT):
-        others = equal_bytes(u64[one + at], u64[other + at]) ^ _HIGHS
-        if others != _ZERO:
-            return min(at + first_byte(others), most)
-    return most

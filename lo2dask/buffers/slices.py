@@ -18,15 +18,6 @@ def slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data[:size]))
 
 
-def views(buffer: Bytes, starts: Ints, ends: Ints) -> pa.StringViewArray:
-    """Make one string column of slices of a padded buffer, whose bytes stay where they are."""
-    from lo2dask.buffers.kernels import view_slices
-
-    found = np.empty((len(starts), 2), dtype=np.uint64)
-    view_slices(as_u64(buffer), starts, ends, found)
-    return pa.Array.from_buffers(pa.string_view(), len(starts), [None, pa.py_buffer(found), pa.py_buffer(buffer)])
-
-
 def encode_slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.DictionaryArray:
     """Encode slices of a padded buffer as a dictionary column; its values stand in the order of their first places."""
     from lo2dask.buffers import kernels

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lo2dask.buffers import kernels as compiled
 from lo2dask.buffers.padded import padded
-from lo2dask.buffers.slices import encode_slices, slices, views
+from lo2dask.buffers.slices import encode_slices, slices
 from lo2dask.parse.lines import find_lines
 
 BLANKS = " \t\r\v\f"
@@ -38,19 +38,16 @@ def test_slices_and_their_codes(many: list[str]) -> None:
     found = find_lines(buffer)
     stripped = [line.strip(BLANKS) for line in many]
     assert slices(buffer, found.starts, found.ends).to_pylist() == stripped
-    seen = views(buffer, found.starts, found.ends)
-    seen.validate(full=True)
-    assert seen.to_pylist() == stripped
     encoded = encode_slices(buffer, found.starts, found.ends)
     assert encoded.to_pylist() == stripped
     assert encoded.dictionary.to_pylist() == list(dict.fromkeys(stripped))
 
 
-def test_a_view_of_every_length() -> None:
+def test_a_slice_of_every_length() -> None:
     text = b"0123456789abcdefghijklmnopqrstuvwxyz" * 2
     ends = np.arange(len(text) + 1)
     for start in range(3):
-        seen = views(padded(text), np.full(len(ends) - start, start), ends[start:])
+        seen = slices(padded(text), np.full(len(ends) - start, start), ends[start:])
         seen.validate(full=True)
         assert seen.to_pylist() == [text[start:end].decode() for end in ends[start:].tolist()]
 

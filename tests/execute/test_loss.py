@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from distributed import Client
 from distributed.client import ClosedClientError
@@ -23,6 +24,7 @@ from lo2dask.cli import main as cli
 from lo2dask.errors import ClusterError, InputError
 from lo2dask.execute import workers, xgb
 from lo2dask.execute.clusterfile import LocalFile
+from lo2dask.execute.frames import FrameStep, to_frame
 from lo2dask.execute.loss import translate_cluster_errors
 from lo2dask.execute.session import Session
 from lo2dask.execute.workers import gather_workers, keep_workers
@@ -74,8 +76,10 @@ def test_a_lost_scheduler_ends_the_work_at_once(daemons: Daemons, way: str) -> N
         session.client.wait_for_workers(1, timeout=20)
         session.listeners.append(lambda *news: daemons.scheduler.kill())
         began = time.monotonic()
+        steps = FrameStep(doze_frame, DOZED), [FrameStep(pass_on, DOZED)], ["part"] * 200
+        arguments = (doze, [0.1] * 200) if way == "map" else steps
         with pytest.raises(ClusterError, match="the scheduler is lost .*; what is done stays"):
-            getattr(session, way)(doze if way == "map" else doze_frame, [0.1] * 200, "w")
+            getattr(session, way)(*arguments, "w")
         assert time.monotonic() - began < 15
         began = time.monotonic()
     assert time.monotonic() - began < 15, "and ending the session does not hang either"
@@ -87,10 +91,15 @@ def doze(seconds: float) -> float:
     return seconds
 
 
-def doze_frame(frame: Any) -> Any:
-    import pandas as pd
+DOZED = pa.schema([pa.field("seconds", pa.float64())])
 
-    return pd.DataFrame({"result": [doze(value) for value in frame["record"]]}, dtype=object)
+
+def doze_frame(part: str) -> Any:
+    return to_frame(pa.table({"seconds": [doze(0.1)]}))
+
+
+def pass_on(frame: Any, part: str) -> Any:
+    return frame
 
 
 def killed() -> KilledWorker:

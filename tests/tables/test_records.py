@@ -177,7 +177,7 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path, marker: dict, sai
 @pytest.mark.parametrize("name", [name for name in DAMAGED if "layout" not in name])
 def test_a_damaged_load_is_not_taken_for_another_layout(tmp_path: Path, name: str) -> None:
     layout = Layout(tmp_path)
-    Stage(layout, LOAD).commit(KEY, [], {"root": "/raw", "options": {}, "done": True})
+    Stage(layout, LOAD).commit(KEY, [], {"root": "/raw", "options": {}, "done": True, "format": "lo2"})
     DAMAGED[name](layout.marker("load"))
     check_layout(layout)
     assert read_load(layout) is None
