@@ -23,6 +23,12 @@ KEY = Key("of these inputs", "with these options")
 STAGES = {"the whole": None, "a batch": 0, "a named part": "lr_words"}
 
 
+@pytest.fixture(autouse=True)
+def told_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    """Warnings are seen, whatever level an earlier command has set."""
+    caplog.set_level(logging.WARNING, "lo2dask")
+
+
 @pytest.fixture(params=STAGES.values(), ids=STAGES)
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
     """Return a stage, or a part of one, that is done: two outputs, one below a folder."""
@@ -52,7 +58,7 @@ def test_a_damaged_record_counts_as_missing_and_is_told_once(
 ) -> None:
     DAMAGED[name](stage.path)
     before = stage.path.read_bytes()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "lo2dask"):
         assert stage.inspect()[1]
         assert not caplog.messages
         assert stage.read() is None
