@@ -202,9 +202,11 @@ def _encodings(table: pa.Table) -> dict[str, Any]:
                     encoded.append(path + item.name)
                 elif pa.types.is_string(getattr(item.type, "value_type", item.type)):
                     delta[path + item.name] = "DELTA_BYTE_ARRAY"
+    # Packed counts are as short as zstd would make them.
+    packed = [path for path in delta if path.endswith(".count")]
     return {
-        "compression": "zstd",
-        "compression_level": 1,
+        "compression": {path: "NONE" if path in packed else "ZSTD" for path in _leaves(schema)},
+        "compression_level": {path: 1 for path in _leaves(schema) if path not in packed},
         "use_dictionary": encoded,
         "column_encoding": delta or None,
         "dictionary_pagesize_limit": _DICTIONARY_BYTES,
@@ -212,6 +214,18 @@ def _encodings(table: pa.Table) -> dict[str, Any]:
         "write_page_checksum": True,
         "store_schema": False,
     }
+
+
+def _leaves(schema: pa.Schema) -> Iterator[str]:
+    """List the leaf columns as Parquet names them."""
+    for field in schema:
+        items = field.type.value_type if pa.types.is_list(field.type) else None
+        if items is None:
+            yield field.name
+        elif pa.types.is_struct(items):
+            yield from (f"{field.name}.list.element.{item.name}" for item in items)
+        else:
+            yield f"{field.name}.list.element"
 
 
 def _repeats(bags: pa.ChunkedArray, name: str) -> bool:
@@ -247,7 +261,10 @@ def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _fitted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        return encoded.cast(kind).unify_dictionaries()
+        encoded = encoded if encoded.type == kind else encoded.cast(kind)
+        # To unify dictionaries that are one already costs as much as to make it.
+        is_one = all(chunk.dictionary.equals(encoded.chunk(0).dictionary) for chunk in encoded.chunks[1:])
+        return encoded if is_one else encoded.unify_dictionaries()
     # Tokens of one block are one dictionary already.
     if kind == schemas.BAG and column.num_chunks == 1 and column.type == _CODED_BAG:
         return column
