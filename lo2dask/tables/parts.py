@@ -18,6 +18,8 @@ from lo2dask.storage import is_local, list_paths, open_read, remove_leftovers, r
 _WITH_STATISTICS = ("seq_id", "m_timestamp", "start_time")
 # Ascending numbers: their differences take a tenth of the space.
 _ASCENDING = ("line_no", "m_timestamp", "timestamp")
+# Sorted text, of which each value shares a prefix with the one before.
+_SORTED_TEXT = ("token",)
 _LOW_CARDINALITY = {
     *schemas.DICTIONARY,
     *("representation", "split", "operation"),
@@ -191,6 +193,7 @@ def _encodings(table: pa.Table) -> dict[str, Any]:
     """Return the options of Parquet's writer for a table: zstd, and the encoding of each leaf column."""
     schema = table.schema
     delta = {name: "DELTA_BINARY_PACKED" for name in _ASCENDING if name in schema.names}
+    delta |= {name: "DELTA_BYTE_ARRAY" for name in _SORTED_TEXT if name in schema.names}
     encoded = [field.name for field in schema if field.name in _LOW_CARDINALITY]
     for field in schema:
         if pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
