@@ -9,13 +9,18 @@ from pathlib import Path
 from types import ModuleType
 
 import click
+import duckdb
+import polars
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from lo2dask import raw_line
 from lo2dask.cli.main import all_commands
 from lo2dask.cli.options import OptionsCommand, flags
 from lo2dask.features.glossary import COLUMNS
 from lo2dask.schema import NUMERIC, REPRESENTATIONS, TokenKinds
+from tests.trees import load_tree, make_tree
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "ANLEITUNG.md", "cluster/README.md")
@@ -152,3 +157,19 @@ def test_the_changelog_has_the_version() -> None:
 
     version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
     assert f"## {version}" in text("CHANGELOG.md")
+
+
+def test_the_ways_to_put_raw_lines_together_agree(tmp_path: Path) -> None:
+    """The SQL and the polars expression of README give what raw_line does, which is the stripped lines of the logs."""
+    raw = make_tree(tmp_path / "raw", runs=1, scale=0.01)
+    events = load_tree(raw, tmp_path / "out", save_events=True, trim_init_lines=False) / "lo2_events.parquet"
+    section = text("README.md").partition("### Raw lines")[2].partition("### ")[0]
+    sql, code = (re.search(rf"```{kind}\n(.*?)```", section, re.S)[1] for kind in ("sql", "python\n# polars"))
+    by_duckdb = [row[0] for row in duckdb.sql(sql.replace("result/lo2/lo2_events.parquet", str(events))).fetchall()]
+    scope: dict[str, object] = {"polars": polars}
+    exec(code, scope)
+    by_polars = polars.scan_parquet(events).select(scope["line"].alias("line")).collect()["line"].to_list()
+    ours = raw_line(pq.read_table(events)).to_pylist()
+    logs = (path.read_text().split("\n") for path in raw.rglob("*oauth2-oauth2-*.log"))
+    kept = sorted(line.strip() for log in logs for line in log if line.strip())
+    assert sorted(by_duckdb) == sorted(by_polars) == sorted(ours) == kept
