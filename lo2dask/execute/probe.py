@@ -20,7 +20,7 @@ from lo2dask.compat import worker_memory_limit, worker_threads
 # A difference in one of these may change a figure, or fail at the first task.
 PACKAGES = (
     "lo2dask", "dask", "distributed", "cloudpickle", "msgpack", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn",
-    "joblib", "xgboost", "shap", "drain3", "orjson",
+    "joblib", "xgboost", "shap", "drain3-improved", "orjson",
 )  # fmt: skip
 # The CPU build of a package has a name of its own.
 _ALSO_NAMED = {"xgboost": ("xgboost", "xgboost-cpu")}

@@ -34,7 +34,7 @@ RUNS_SCANNED_HERE = 64
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """What a load will read; ``next to`` names what lies next to the runs, ``cases`` the test cases that occur."""
+    """What a load will read; ``next to`` names what lies next to the runs, ``cases`` the test cases read."""
 
     runs: tuple[RunSource, ...]
     batches: tuple[Batch, ...]
@@ -81,11 +81,12 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     if not batches and not ignored.pop(READ_AS_METRIC, 0):
         raise InputError(f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}")
     ignored.pop(READ_AS_METRIC, 0)
-    return LoadPlan(tuple(runs), batches, tuple(beside), tuple(cases), ignored)
+    chosen = {case for summary in summaries for case in summary["chosen"]}
+    return LoadPlan(tuple(runs), batches, tuple(beside), tuple(sorted(chosen)), ignored)
 
 
 def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_metrics: bool) -> dict[str, Any]:
-    """Scan some runs into one manifest part; return the test cases found and what was left out, by reason."""
+    """Scan some runs into one manifest part; return the test cases found, those chosen, and what was left out."""
     path, runs = record
     tables = [manifest_table(scan_run(run, with_metrics), selection) for run in runs]
     table = pa.concat_tables(tables)
@@ -95,6 +96,7 @@ def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_m
     left_out = table.filter(pc.invert(table["selected"]))["why"].value_counts().to_pylist()
     return {
         "cases": [case for case in logs["test_case"].unique().to_pylist() if case],
+        "chosen": logs.filter(logs["selected"])["test_case"].unique().to_pylist(),
         "ignored": {row["values"]: row["counts"] for row in left_out},
     }
 

@@ -45,8 +45,12 @@ class PartWriter:
         self.rows = 0
         self._schema = schema
         self._stack = contextlib.ExitStack()
-        self._where = self._stack.enter_context(replacing(where)) if isinstance(where, Path) else where
+        # A path of an object store is no pathlib.Path.
+        in_memory = isinstance(where, pa.NativeFile)
+        self._where = where if in_memory else self._stack.enter_context(replacing(where))
         self._writer: pq.ParquetWriter | None = None
+        # Run before the file is renamed: an error while closing leaves no part either.
+        self._stack.callback(self._close)
 
     def write(self, table: pa.Table) -> None:
         """Add a table as one row group; further columns than the schema's are left out."""
@@ -70,8 +74,10 @@ class PartWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file; it takes its place only if the block ended well."""
-        self._open(fit(self._schema.empty_table(), self._schema)).close()
         self._stack.__exit__(kind, error, trace)
+
+    def _close(self) -> None:
+        self._open(fit(self._schema.empty_table(), self._schema)).close()
 
 
 def open_part(path: Path, schema: pa.Schema) -> PartWriter:

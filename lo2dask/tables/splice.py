@@ -77,12 +77,18 @@ def read_footer(file: BinaryIO) -> Footer:
     ------
     IntegrityError : it is no Parquet file.
     """
-    end = file.seek(-8, 2)
-    size, magic = struct.unpack("<I4s", file.read(8))
+    end = file.seek(0, 2) - 8
+    file.seek(max(end, 0))
+    tail = file.read(8)
+    size, magic = struct.unpack("<I4s", tail) if len(tail) == 8 else (0, b"")
     if magic != MAGIC or size > end:
         raise IntegrityError("no Parquet footer")
     file.seek(end - size)
-    return Footer(Reader(file.read(size)).struct(), end - size)
+    try:
+        fields = Reader(file.read(size)).struct()
+    except (IndexError, ValueError) as error:  # it ends too early, or has types that Parquet has not
+        raise IntegrityError("no Parquet footer") from error
+    return Footer(fields, end - size)
 
 
 def add_columns(path: Path, added: pa.Buffer, names: list[str], base: list[str]) -> None:

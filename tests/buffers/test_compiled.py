@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lo2dask.buffers import kernels as compiled
-from lo2dask.buffers.padded import padded
+from lo2dask.buffers.padded import as_u64, padded
 from lo2dask.buffers.slices import encode_slices, slices
 from lo2dask.parse.lines import find_lines
 
@@ -90,3 +90,12 @@ def test_without_a_folder_for_code_it_is_compiled_anew(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(numba, "njit", njit)
     assert compiled.compiled(lambda number: number + 1)(1) == 2
+
+
+@pytest.mark.skipif(not numba.config.BOUNDSCHECK, reason="indices are checked under NUMBA_BOUNDSCHECK=1 alone")
+def test_an_index_out_of_bounds_is_an_error_where_indices_are_checked() -> None:
+    """What CI's second run of these tests rests on."""
+    buffer, starts, ends = padded(b"some text"), np.array([0]), np.array([9])
+    copy, offsets = np.empty(8, dtype=np.uint8), np.empty(2, dtype=np.int32)
+    with pytest.raises(IndexError):
+        compiled.copy_slices(as_u64(buffer), starts, ends, offsets, as_u64(copy, writeable=True))

@@ -21,7 +21,7 @@ from .conftest import EXAMPLES
 HOW = "the schemas are not installed (kubernetes-validate, dask-kubernetes): scripts/slow kubernetes brings them"
 jsonschema = pytest.importorskip("jsonschema", reason=HOW)
 core = pytest.importorskip("kubernetes_validate", reason=HOW)
-# Read as a folder of files: its code would need packages that contradict those of drain3.
+# Read as a folder of files: its code is not run.
 if importlib.util.find_spec("dask_kubernetes") is None:
     pytest.skip(HOW, allow_module_level=True)
 
