@@ -1,4 +1,4 @@
-"""Phase F: SHAP values, nearest normal sequences, false positives and negatives of the models that train kept."""
+"""Explanations (phase F): SHAP values, nearest normals, false positives and negatives of the trained models."""
 
 import functools
 import logging
@@ -13,16 +13,15 @@ import numpy as np
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session, using
 from lo2dask.explanation.artefacts import nn_mapping_csv, not_fitted_note, skip_note
-from lo2dask.explanation.background import Background
 from lo2dask.explanation.draw import RowCut
 from lo2dask.explanation.evidence_search import EvidenceTarget, add_evidence
-from lo2dask.explanation.evidence_text import story
 from lo2dask.explanation.lists import Outcome, false_negatives_text, false_positives_text
 from lo2dask.explanation.merged_parts import Group, Subject, group_parts
 from lo2dask.explanation.neighbours import Matches
 from lo2dask.explanation.results import Explained, write_shap
 from lo2dask.explanation.shap_values import Sample, guard
 from lo2dask.explanation.stale import EXPLAIN, remove_stale
+from lo2dask.explanation.story import describe_sequence
 from lo2dask.explanation.subjects import Described, choose_subjects
 from lo2dask.explanation.tasks import (
     FlaggedRows,
@@ -52,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """What was explained of one model; ``shap`` is done, guarded or skipped, ``current`` that nothing was to do."""
+    """What was explained of one model; ``shap`` is done, guarded or skipped; ``current``: it was done before."""
 
     model: str
     shap: str
@@ -68,7 +67,7 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class ExplainSummary:
-    """What phase F did; ``story`` is what ``--seq-id`` asks for."""
+    """What phase F did; ``story`` is the text that ``--seq-id`` asks for."""
 
     folder: Path
     models: tuple[ModelSummary, ...]
@@ -78,32 +77,32 @@ class ExplainSummary:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One fitted model with its parts and what their predictions say."""
+    """One fitted model with its parts and the survey of their predictions."""
 
     subject: Subject
     groups: Sequence[Group]
-    found: Survey
+    survey: Survey
 
 
 def explain(options: ExplainOptions, session: Session | None = None) -> ExplainSummary:
-    """Explain the models below ``options.root``; what is there and current is left as it is.
+    """Explain the models below ``options.root``; what is current is left as it is.
 
-    With ``options.seq_id`` the story of that sequence is told from what was explained before, and nothing is done.
+    With ``options.seq_id``, describe that sequence from what was explained before; nothing is written.
 
     Raises
     ------
     InputError : no such model or sequence, nothing to explain, or another layout version; says what to run first.
-    IntegrityError : predictions and sequences are not of one another.
+    IntegrityError : predictions and sequences do not belong together.
     """
     started = time.perf_counter()
     layout = Layout(options.root)
     check_layout(layout)
     if options.seq_id:
-        told = story(options.root, options.seq_id)
-        return ExplainSummary(layout.explainability, (), time.perf_counter() - started, told)
+        text = describe_sequence(options.root, options.seq_id)
+        return ExplainSummary(layout.explainability, (), time.perf_counter() - started, text)
     with using(session, options) as own:
         described = choose_subjects(options, layout, own)
-        done = [_explain_model(entry, place == 0, options, own) for place, entry in enumerate(described)]
+        done = [_explain_model(entry, index == 0, options, own) for index, entry in enumerate(described)]
         _add_evidence(described, own)
         remove_stale(layout, {entry.first.key for entry in described})
         if not any(summary.current for summary in done):
@@ -121,15 +120,15 @@ def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, s
         return ModelSummary(**{**earlier.summary["model"], "current": True})
     stage.invalidate()
     units = [_survey(subject, options, session) for subject in entry.subjects]
-    kind, explained = _shap(entry, units, options, session)
+    shap, explained = _shap(entry, units, options, session)
     neighbours = _neighbours(units, options, session) if is_source else None
-    outcome = functools.reduce(Outcome.merge, (unit.found.outcome for unit in units))
+    outcome = functools.reduce(Outcome.merge, (unit.survey.outcome for unit in units))
     _write_lists(subject, outcome)
     _prune(units)
-    flagged = sum(unit.found.flagged.rows for unit in units)
+    flagged = sum(unit.survey.flagged.rows for unit in units)
     summary = ModelSummary(
         model=subject.key,
-        shap=kind,
+        shap=shap,
         rows=sum(one.piece.sums.rows for one in explained),
         features=entry.features,
         flagged=flagged,
@@ -142,12 +141,12 @@ def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, s
     measures = entry.measures or session.call(measure_predictions, subject.predictions, label=label)
     write_json(subject.artefacts.metrics, {**measures, "explanation": asdict(summary)})
     done = {"model": asdict(summary), "evidence": False, "fitted_here": subject.bundle.parent != subject.layout.models}
-    stage.commit(key, [*subject.artefacts.written(kind, is_source), *_left_for_evidence(entry, is_source)], done)
+    stage.commit(key, [*subject.artefacts.list_files(shap, is_source), *_left_for_evidence(entry, is_source)], done)
     return summary
 
 
 def _add_evidence(described: Sequence[Described], session: Session) -> None:
-    """Find the log lines of all models whose explanations are still without, in one pass over the logs."""
+    """Add the evidence lines of all models whose explanations still lack them, in one pass over the logs."""
     records = {entry.first.key: _read(entry.first) for entry in described}
     todo = [entry for entry in described if not records[entry.first.key].summary["evidence"]]
     targets = []
@@ -160,8 +159,8 @@ def _add_evidence(described: Sequence[Described], session: Session) -> None:
         add_evidence(targets, session)
     for entry in todo:
         record, subject = records[entry.first.key], entry.first
-        kind, is_source = record.summary["model"]["shap"], record.summary["model"]["neighbours"] is not None
-        outputs = [*subject.artefacts.written(kind, is_source), *part_paths(subject.artefacts.explanations)]
+        shap, is_source = record.summary["model"]["shap"], record.summary["model"]["neighbours"] is not None
+        outputs = [*subject.artefacts.list_files(shap, is_source), *part_paths(subject.artefacts.explanations)]
         _stage(subject).commit(record.key, outputs, {**record.summary, "evidence": True})
         for folder in subject.scratch("features").parent.glob("*features"):
             remove_tree(folder)
@@ -172,10 +171,12 @@ def _stage(subject: Subject) -> Stage:
 
 
 def _read(subject: Subject) -> Record:
-    """Read the record of a model that has just been explained, or found current."""
+    """Read the record of a model that has just been explained, or is current."""
     record = _stage(subject).read()
     if record is None:
-        raise IntegrityError(f"{_stage(subject).path}: gone since the model was explained; is another explain running?")
+        raise IntegrityError(
+            f"{_stage(subject).path}: missing since the model was explained; is another explain running?"
+        )
     return record
 
 
@@ -187,19 +188,19 @@ def _nearest(subject: Subject) -> Path:
 def _survey(subject: Subject, options: ExplainOptions, session: Session) -> _Unit:
     limits = RowLimits(options.shap_background, options.shap_sample, options.nn_top_k, options.nn_normal_sample)
     groups = group_parts(subject)
-    found = session.map(survey, groups, f"{subject.label}: survey", subject=subject, limits=limits)
-    return _Unit(subject, groups, functools.reduce(Survey.merge, found))
+    surveys = session.map(survey, groups, f"{subject.label}: survey", subject=subject, limits=limits)
+    return _Unit(subject, groups, functools.reduce(Survey.merge, surveys))
 
 
 def _shap(
     entry: Described, units: Sequence[_Unit], options: ExplainOptions, session: Session
 ) -> tuple[str, list[Explained]]:
-    """Explain the rows of all units; where that is not to be, write the note that says why."""
-    rows = sum(unit.found.shap.rows for unit in units)
+    """Explain the rows of all units; where that is not possible, write the note with the reason."""
+    rows = sum(unit.survey.shap.rows for unit in units)
     rows = min(options.shap_sample, rows) if options.shap_sample else rows
     refusal = guard(entry.features, rows, options.shap_feature_threshold, options.shap_cell_threshold)
     note = not_fitted_note(entry.first.key, entry.unfitted) if entry.unfitted else refusal
-    if entry.first.kind is None and not entry.unfitted:
+    if entry.first.explainer is None and not entry.unfitted:
         note = skip_note(entry.first.key, entry.spec.algorithm, entry.spec.behaviour.unexplained)
     if note:
         for unit in units:
@@ -216,9 +217,9 @@ def _shap(
 
 
 def _explain_unit(unit: _Unit, session: Session) -> Explained:
-    subject, found = unit.subject, unit.found
-    mean = _mean(unit, found.background.cut(), session) if subject.kind == LINEAR else None
-    job = ShapJob(found.shap.cut(), found.plot.cut(), mean)
+    subject, drawn = unit.subject, unit.survey
+    mean = _mean(unit, drawn.background.cut(), session) if subject.explainer == LINEAR else None
+    job = ShapJob(drawn.shap.cut(), drawn.plot.cut(), mean)
     pieces = session.map(explain_parts, unit.groups, f"{subject.label}: SHAP", subject=subject, job=job)
     piece = functools.reduce(ShapPiece.merge, pieces)
     return Explained(subject, piece, mean, _save_rows(subject.scratch("sample.npz"), piece.sample))
@@ -230,7 +231,8 @@ def _mean(unit: _Unit, cut: RowCut | None, session: Session) -> Path:
     sums = session.map(sum_background, unit.groups, label, subject=unit.subject, cut=cut)
     path = unit.subject.scratch("mean.npy")
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, functools.reduce(Background.merge, sums).mean())
+        total = functools.reduce(np.add, sums)
+        np.save(file, total[:-1] / max(total[-1], 1.0))
     return path
 
 
@@ -239,8 +241,8 @@ def _neighbours(units: Sequence[_Unit], options: ExplainOptions, session: Sessio
     rows: list[tuple[int, str, Matches]] = []
     for unit in units:
         flagged, best = _match(unit, session)
-        for place, (rank, name) in enumerate(zip(flagged.ranks.tolist(), flagged.ids.tolist(), strict=True)):
-            rows.append((rank, name, Matches(best.similarity[[place]], best.ids[[place]])))
+        for row, (rank, name) in enumerate(zip(flagged.ranks.tolist(), flagged.ids.tolist(), strict=True)):
+            rows.append((rank, name, Matches(best.similarity[[row]], best.ids[[row]])))
     rows = sorted(rows, key=lambda row: row[:2])[: options.nn_top_k or None]
     subject = units[0].subject
     write_text(subject.artefacts.path("nn_mapping.csv"), nn_mapping_csv([(name, match) for _, name, match in rows]))
@@ -250,11 +252,11 @@ def _neighbours(units: Sequence[_Unit], options: ExplainOptions, session: Sessio
 
 
 def _match(unit: _Unit, session: Session) -> tuple[FlaggedRows, Matches]:
-    subject, found, label = unit.subject, unit.found, f"{unit.subject.label}: neighbours"
-    pieces = session.map(flagged_rows, unit.groups, label, subject=subject, cut=found.flagged.cut())
+    subject, drawn, label = unit.subject, unit.survey, f"{unit.subject.label}: neighbours"
+    pieces = session.map(flagged_rows, unit.groups, label, subject=subject, cut=drawn.flagged.cut())
     flagged = functools.reduce(FlaggedRows.merge, pieces)
     path = _save_rows(subject.scratch("flagged.npz"), flagged)
-    cut = found.normals.cut()
+    cut = drawn.normals.cut()
     matches = session.map(match_parts, unit.groups, label, subject=subject, flagged=path, cut=cut)
     return flagged, functools.reduce(Matches.merge, matches)
 

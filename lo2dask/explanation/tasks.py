@@ -1,4 +1,4 @@
-"""What workers do in phase F: each function goes over a group of parts and gives one small mergeable summary."""
+"""What workers do in an explanation: each function reads a group of parts and returns one small summary to merge."""
 
 import functools
 from dataclasses import dataclass
@@ -12,13 +12,12 @@ from scipy import sparse
 
 from lo2dask import schema
 from lo2dask.buffers.visible import token_label
-from lo2dask.explanation.background import Background, background_of
 from lo2dask.explanation.draw import Lowest, RowCut, mask_drawn
 from lo2dask.explanation.explanations import EXPLANATIONS, RowFeatures, explanation_table, list_features
+from lo2dask.explanation.linear import background_sums
 from lo2dask.explanation.lists import Outcome, outcome_of
 from lo2dask.explanation.merged_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
 from lo2dask.explanation.neighbours import Matches, nearest, unit_rows
-from lo2dask.explanation.plots import ShapRow, shap_bar, shap_summary
 from lo2dask.explanation.shap_values import Explainer, Sample, sample_of
 from lo2dask.explanation.summary import Floats, ShapSums
 from lo2dask.models.evaluate import Scored, evaluate
@@ -42,7 +41,7 @@ class RowLimits:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the predictions of some parts say.
+    """Summary of the predictions of some parts.
 
     ``background`` draws among training rows, ``shap`` among all, ``plot`` among all for the plots, ``flagged`` by rank
     among those flagged, ``normals`` among those predicted normal.
@@ -71,7 +70,7 @@ class ShapJob:
 
 @dataclass(frozen=True)
 class ShapPiece:
-    """What the SHAP values of some parts leave."""
+    """Summary of the SHAP values of some parts."""
 
     sums: ShapSums
     sample: Sample
@@ -112,18 +111,14 @@ class BeeswarmData:
 
 
 def survey(group: Group, subject: Subject, limits: RowLimits) -> Survey:
-    """Look through the predictions of some parts, and copy them to the explainability folder."""
-    found = [_survey_part(name, subject, limits) for name in group]
-    return functools.reduce(Survey.merge, found)
+    """Survey the predictions of some parts, and copy them to the explainability folder."""
+    return functools.reduce(Survey.merge, (_survey_part(name, subject, limits) for name in group))
 
 
-def sum_background(group: Group, subject: Subject, cut: RowCut | None) -> Background:
-    """Sum up the training rows that are the background."""
-    total = Background.zero(columns_of(subject).width)
-    for part in read_parts_of(group, subject):
-        chosen = part.training & mask_drawn(cut, part.hashes, part.ids)
-        total = total.merge(background_of(part.matrix, chosen))
-    return total
+def sum_background(group: Group, subject: Subject, cut: RowCut | None) -> Floats:
+    """Sum up the training rows that are the background; see linear.background_sums."""
+    chosen = ((part, part.training & mask_drawn(cut, part.hashes, part.ids)) for part in read_parts_of(group, subject))
+    return functools.reduce(np.add, (background_sums(part.matrix, mask) for part, mask in chosen))
 
 
 def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
@@ -155,7 +150,7 @@ def match_parts(group: Group, subject: Subject, flagged: Path, cut: RowCut | Non
 
 
 def list_flagged(group: Group, subject: Subject) -> int:
-    """Write the flagged sequences of a model that has no SHAP values, without features; give their number."""
+    """Write the flagged sequences of a model that has no SHAP values, without features; return their number."""
     total = 0
     for name in group:
         table = subject.read_predictions(name)
@@ -170,21 +165,16 @@ def explain_sample(subject: Subject, sample: Path, mean: Path | None, names: lis
     """Explain the rows kept for the plots (a file) by some features; those that the model does not know stay 0."""
     rows = sparse.csr_matrix(sparse.load_npz(source_of(sample)))
     explainer = explainer_of(subject, None if mean is None else np.load(source_of(mean)))
-    place = {name: column for column, name in enumerate(columns_of(subject).names)}
-    known = np.array([name in place for name in names], dtype=bool)
-    columns = np.array([place[name] for name in names if name in place], dtype=np.int64)
+    column_of = {name: column for column, name in enumerate(columns_of(subject).names)}
+    known = np.array([name in column_of for name in names], dtype=bool)
+    columns = np.array([column_of[name] for name in names if name in column_of], dtype=np.int64)
     phi, values = np.zeros((2, rows.shape[0], len(names)))
     phi[:, known], values[:, known] = explainer.values(rows, columns), rows[:, columns].toarray()
     return BeeswarmData(phi, values, explainer.meaning)
 
 
-def draw_plots(model: str, rows: list[ShapRow], meaning: str) -> tuple[bytes, bytes]:
-    """Draw the summary and the bar plot: two PNGs."""
-    return shap_summary(model, rows, meaning), shap_bar(model, rows, meaning)
-
-
 def feature_labels(subject: Subject, names: list[str]) -> list[str]:
-    """Write features as people read them: a template's id stands with its text."""
+    """Return the labels of features: a template's id comes with its text."""
     tokens = columns_of(subject).tokens
     if "templates" not in tokens:
         return [token_label(name) for name in names]

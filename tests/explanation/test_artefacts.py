@@ -4,8 +4,9 @@ import io
 import numpy as np
 import pytest
 
-from lo2dask.explanation.artefacts import Artefacts, FeatureLine, nn_mapping_csv, skip_note, top_features_text
+from lo2dask.explanation.artefacts import Artefacts, nn_mapping_csv, skip_note, top_features_text
 from lo2dask.explanation.neighbours import Matches
+from lo2dask.explanation.summary import Feature
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_plots_and_notes_take_each_others_place(artefacts):
     assert names(artefacts) == {"event_lr_words_shap_guard.txt"}
     artefacts.write_note("no explainer", guarded=False)
     assert names(artefacts) == {"event_lr_words_shap_skipped.txt"}
-    artefacts.write_shap(b"png", b"png", "features")
+    artefacts.write_shap((b"png", b"png"), "features")
     assert names(artefacts) == {
         "event_lr_words_shap_summary.png",
         "event_lr_words_shap_bar.png",
@@ -39,7 +40,7 @@ def test_plots_and_notes_take_each_others_place(artefacts):
 
 
 def test_feature_list_says_what_the_values_are():
-    text = top_features_text("lr", "contribution to log-odds", (40, 2), [FeatureLine("ERR12029", 0.5, -0.25)])
+    text = top_features_text("lr", "contribution to log-odds", (40, 2), [Feature("ERR12029", 0.5, -0.25)])
     assert "40 sequences explained, 2 not explained" in text
     assert text.endswith("   1           0.5         -0.25  ERR12029\n")
     assert "no feature" in top_features_text("lr", "x", (0, 0), [])
