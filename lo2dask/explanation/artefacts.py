@@ -1,18 +1,12 @@
 """The files that an explanation writes: their names and their text."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lo2dask.buffers.visible import visible
-from lo2dask.explanation.neighbours import Matches
 from lo2dask.explanation.summary import Feature
 from lo2dask.storage import write_bytes, write_text
 from lo2dask.tables.parts import part_paths
-
-NN_HEADER = ("anomalous_id", "normal_id", "similarity")
 
 
 @dataclass(frozen=True)
@@ -104,18 +98,3 @@ def skip_note(model: str, algorithm: str, reason: str) -> str:
 def not_fitted_note(model: str, reason: str) -> str:
     """Write why there is nothing to explain."""
     return f"SHAP left out: {model} could not be fitted: {reason}.\nUse other training data, or another hold-out.\n"
-
-
-def nn_mapping_csv(rows: Iterable[tuple[str, Matches]]) -> str:
-    """Write the nearest normal sequences of each flagged one, best first; only the header where none is flagged.
-
-    Each row is a flagged seq_id with the matches of that one sequence.
-    """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(NN_HEADER)
-    for anomalous, matches in rows:
-        for rank, (normal, similarity) in enumerate(zip(matches.ids[0], matches.similarity[0], strict=True)):
-            if normal or rank == 0:
-                writer.writerow([visible(anomalous), visible(normal), f"{similarity:.12g}"])
-    return buffer.getvalue()

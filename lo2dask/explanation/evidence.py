@@ -2,7 +2,7 @@
 
 A line weighs ``share + novelty``. ``share`` is the part that its tokens have in all of the sequence's SHAP values that
 speak for an anomaly and that its lines carry; ``novelty`` is ``ln((N + 1) / (n + 1)) / ln(N + 1)``, where n of the N
-sequences of the service that the model takes for normal have the line's template: 1 for one that none has, 0 for one
+normal sequences of the service have the line's template: 1 for one that none has, 0 for one
 that all have. A model that has learned from normals alone knows no feature for what is new, so the second part finds
 what the first cannot. At equal weight errors come first, then the earlier line; each template is shown once.
 """
@@ -53,7 +53,7 @@ class Patterns:
 
 @dataclass(frozen=True)
 class Normals:
-    """How many sequences of a service are taken for normal, and how many of them have each template."""
+    """The normal sequences of a service: how many there are, and how many of them have each template."""
 
     total: int
     templates: Mapping[str, int]

@@ -17,17 +17,17 @@ from lo2dask.execute.session import Session
 from lo2dask.explanation.evidence import Normals, Pick, pick_lines, select_carried
 from lo2dask.explanation.explanations import EXPLANATIONS, FINISHED
 from lo2dask.explanation.line_search import LineSource, PartLines, SequenceLines, line_source, part_records, read_lines
+from lo2dask.explanation.matching import nearest_part, normal_mask
 from lo2dask.explanation.merged_parts import Group, Subject, group_consecutive, group_parts
 from lo2dask.features.bags import read_counts
 from lo2dask.features.masks import Mask
 from lo2dask.models import bundle
 from lo2dask.storage import read_json, status, write_json
-from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part, read_rows, write_part
 
 logger = logging.getLogger(__name__)
 
-Counts = dict[str, tuple[int, dict[str, int]]]  # service -> sequences taken for normal, and those with each template
+Counts = dict[str, tuple[int, dict[str, int]]]  # service -> normals, and those with each template
 Row = dict[str, Any]
 NO_NORMALS = Normals(0, {})
 # The maps that find lines: tasks at the most, and raw bytes of each at the least.
@@ -41,14 +41,15 @@ BAGS = pa.schema([schema.ENHANCED.field(name) for name in ("seq_id", "e_words", 
 class EvidenceTarget:
     """A model whose flagged sequences get evidence.
 
-    ``representations`` are of its tokens; ``normals`` the file of what its predicted normals have; ``nearest`` maps
-    a flagged seq_id to (seq_id of the nearest normal, similarity) in a file, for the model that has neighbours.
+    ``representations`` are of its tokens; ``normals_type`` is that of the normals that novelty and neighbours are
+    measured against, ``normals`` the file of their templates; ``has_nearest``: the model has neighbours.
     """
 
     subject: Subject
     representations: tuple[str, ...]
+    normals_type: str
     normals: Path
-    nearest: Path | None
+    has_nearest: bool
 
     @property
     def reads_raw(self) -> bool:
@@ -63,10 +64,10 @@ def add_evidence(targets: Sequence[EvidenceTarget], session: Session) -> int:
         _count_normals(target, session)
     records = part_records(subject.layout)
     groups = _groups(records)
-    nearest = next((target.nearest for target in targets if target.nearest), None)
+    nearest = next((target.subject for target in targets if target.has_nearest), None)
     if nearest:
         names = [[record.name for record in group] for group in groups]
-        session.map(gather_bags, names, "nearest normals", root=subject.root, nearest=nearest)
+        session.map(gather_bags, names, "nearest normals", nearest=nearest)
     masks, raw_tokens = session.call(read_masks, subject.bundle, label="evidence")
     source = line_source(subject.layout, masks, raw_tokens)
     source = replace(source, has_raw_bags=any(target.reads_raw for target in targets))
@@ -80,14 +81,14 @@ def add_evidence(targets: Sequence[EvidenceTarget], session: Session) -> int:
     return missing
 
 
-def count_normals(group: Group, subject: Subject) -> Counts:
-    """Count by service the sequences that a model takes for normal, and those among them that have each template."""
+def count_normals(group: Group, subject: Subject, type_: str) -> Counts:
+    """Count by service the normals of a type, and those among them that have each template."""
     totals: Counter[str] = Counter()
     templates: dict[str, Counter[str]] = {}
     for name in group:
         enhanced = read_part(subject.layout.enhanced / name, ["seq_id", "service", "e_templates"])
         predictions = subject.read_predictions(name)
-        normal = predictions.filter(pa.array(predictions["pred_ano"].to_numpy() == 0))
+        normal = predictions.filter(pa.array(normal_mask(predictions, type_)))
         chosen = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), strings(normal["seq_id"])))
         services = strings(chosen["service"]).to_pylist()
         totals.update(services)
@@ -96,15 +97,20 @@ def count_normals(group: Group, subject: Subject) -> Counts:
     return {service: (total, dict(templates.get(service, {}))) for service, total in totals.items()}
 
 
-def gather_bags(names: Sequence[str], root: Path, nearest: Path) -> int:
+def gather_bags(names: Sequence[str], nearest: Subject) -> int:
     """Keep the words and templates of the nearest normals that lie in some parts; return their number."""
-    ids = sorted({normal for normal, _ in _read_nearest(nearest, status(nearest).st_mtime_ns).values()})
-    wanted = pa.array(ids, pa.string())
-    return sum(_gather_part(Layout(root), name, wanted, nearest) for name in names)
+    path = nearest_ids(nearest)
+    wanted = _read_ids(path, status(path).st_mtime_ns)
+    return sum(_gather_part(name, wanted, nearest) for name in names)
 
 
-def _gather_part(layout: Layout, name: str, wanted: pa.Array, nearest: Path) -> int:
-    table = read_part(layout.enhanced / name, BAGS.names)
+def nearest_ids(subject: Subject) -> Path:
+    """Return the file of the seq_ids of the nearest normals of a model, of all its services."""
+    return replace(subject, service="").scratch("nearest_ids.json")
+
+
+def _gather_part(name: str, wanted: pa.Array, nearest: Subject) -> int:
+    table = read_part(nearest.layout.enhanced / name, BAGS.names)
     chosen = table.filter(pc.is_in(strings(table["seq_id"]), wanted))
     rows = {"seq_id": strings(chosen["seq_id"]).to_pylist()}
     rows |= {column: [list(bag.items()) for bag in row_bags(chosen, column)] for column in ("e_words", "e_templates")}
@@ -128,8 +134,8 @@ def finish_part(record: PartLines, targets: Sequence[EvidenceTarget], source: Li
                 if row["seq_id"] == lines.seq_id:
                     row["lines"] = _evidence(row, lines, target)
     for target, rows in tables:
-        if target.nearest:
-            _add_nearest(rows, record.name, target, target.nearest)
+        if target.has_nearest:
+            _add_nearest(rows, record.name, target)
         path = target.subject.artefacts.explanations / target.subject.part_name(record.name)
         write_part(path, pa.Table.from_pylist(rows, FINISHED), FINISHED)
     return len(missing)
@@ -162,7 +168,8 @@ def _groups(records: Sequence[PartLines]) -> list[list[PartLines]]:
 
 def _count_normals(target: EvidenceTarget, session: Session) -> None:
     label = f"{target.subject.label}: normals"
-    counted = session.map(count_normals, group_parts(target.subject), label, subject=target.subject)
+    shared = {"subject": target.subject, "type_": target.normals_type}
+    counted = session.map(count_normals, group_parts(target.subject), label, **shared)
     total: dict[str, tuple[int, Counter[str]]] = {}
     for counts in counted:
         for service, (rows, templates) in counts.items():
@@ -195,22 +202,24 @@ def _weights(pick: Pick) -> dict[str, Any]:
     return {"e_event_drain_id": pick.template, "alike": pick.alike, "share": pick.share, "novelty": pick.novelty}
 
 
-def _add_nearest(rows: list[Row], part: str, target: EvidenceTarget, nearest: Path) -> None:
+def _add_nearest(rows: list[Row], part: str, target: EvidenceTarget) -> None:
     """Add the nearest normal of each row, and the words and templates that only one of the two has."""
-    pairs = _read_nearest(nearest, status(nearest).st_mtime_ns)
-    ids = [row["seq_id"] for row in rows if row["seq_id"] in pairs]
-    enhanced = read_part(target.subject.layout.enhanced / part, BAGS.names)
-    own = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), pa.array(ids, pa.string())))
-    normals = read_rows(_bags(nearest), filters=[("seq_id", "in", sorted({pairs[i][0] for i in ids}))]) if ids else own
+    subject = target.subject
+    table = read_part(nearest_part(subject, part)).to_pylist()
+    pairs = {row["seq_id"]: (row["normal"], row["similarity"]) for row in table if row["normal"]}
+    enhanced = read_part(subject.layout.enhanced / part, BAGS.names)
+    own = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), pa.array(list(pairs), pa.string())))
+    wanted = sorted({normal for normal, _ in pairs.values()})
+    normals = read_rows(_bags(subject), filters=[("seq_id", "in", wanted)]) if wanted else own
     for name, column in (("words", "e_words"), ("templates", "e_templates")):
         mine = dict(zip(strings(own["seq_id"]).to_pylist(), row_bags(own, column), strict=True))
         theirs = dict(zip(strings(normals["seq_id"]).to_pylist(), row_bags(normals, column), strict=True))
         for row in rows:
             if row["seq_id"] in pairs:
                 row["nearest_normal"], row["similarity"] = pairs[row["seq_id"]]
-                other = theirs.get(row["nearest_normal"], {})
-                row[f"{name}_gained"] = tokens_only_in(mine[row["seq_id"]], other)
-                row[f"{name}_lost"] = tokens_only_in(other, mine[row["seq_id"]])
+                row["nearest_type"] = target.normals_type
+                bag, other = mine[row["seq_id"]], theirs.get(row["nearest_normal"], {})
+                row[f"{name}_gained"], row[f"{name}_lost"] = tokens_only_in(bag, other), tokens_only_in(other, bag)
 
 
 def tokens_only_in(bag: Mapping[str, int], other: Mapping[str, int], limit: int = SHOWN_TOKENS) -> list[str]:
@@ -218,13 +227,13 @@ def tokens_only_in(bag: Mapping[str, int], other: Mapping[str, int], limit: int 
     return sorted(bag.keys() - other.keys(), key=lambda token: (-bag[token], token))[:limit]
 
 
-def _bags(nearest: Path) -> Path:
-    return nearest.with_name("nearest_bags.parquet")
+def _bags(nearest: Subject) -> Path:
+    return nearest_ids(nearest).with_name("nearest_bags.parquet")
 
 
 @functools.lru_cache(maxsize=2)
-def _read_nearest(path: Path, changed: int) -> Mapping[str, tuple[str, float]]:
-    return {flagged: (normal, similarity) for flagged, normal, similarity in read_json(path) if normal}
+def _read_ids(path: Path, changed: int) -> pa.Array:
+    return pa.array(read_json(path), pa.string())
 
 
 @functools.lru_cache(maxsize=64)

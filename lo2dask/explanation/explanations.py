@@ -1,8 +1,8 @@
 """The table of explained sequences: one row per flagged sequence with its strongest features and its log lines.
 
 ``lines`` are the lines that carry them (see evidence.py): path of the log, line number, time, text, template, how many
-lines of the sequence have that template, share and novelty. ``nearest_normal`` and what differs from it are filled for
-the model that neighbours are searched for.
+lines of the sequence have that template, share and novelty. The model that neighbours are searched for also has
+``nearest_normal``, its type (labelled or unflagged), and the words and templates that only one of the two has.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ LINE = pa.struct(
 TOKENS = pa.list_(pa.string())
 NEAREST = [
     pa.field("nearest_normal", pa.string()),
+    pa.field("nearest_type", pa.string()),
     pa.field("similarity", pa.float64()),
     *(pa.field(f"{name}_{way}", TOKENS) for name in ("words", "templates") for way in ("gained", "lost")),
 ]

@@ -19,7 +19,7 @@ from lo2dask.explanation.shap_values import Explainer, make_explainer
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
 from lo2dask.models.sample import hashes
-from lo2dask.storage import status
+from lo2dask.storage import remove_tree, status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.units import of_service
@@ -27,6 +27,7 @@ from lo2dask.training.units import of_service
 Group = tuple[str, ...]  # names of parts, in order
 Ids = npt.NDArray[np.object_]
 
+DESCRIPTION = "spec.json"  # of a model's bundle, kept from one explanation to the next
 # Each group of parts gives one summary; so many are held at once when they are merged.
 GROUPS = 64
 # Parts are bundled up to this many bytes of the enhanced table, so that tiny parts make no map of tiny tasks.
@@ -72,6 +73,14 @@ class Subject:
     def scratch(self, name: str) -> Path:
         """Return the path of a file that one map leaves for the next."""
         return self.layout.internal / "explain" / self.key / (f"{self.service}-{name}" if self.service else name)
+
+    def clear_scratch(self) -> None:
+        """Remove what the maps of this model, of all its services, left for one another."""
+        for path in (self.layout.internal / "explain" / self.key).glob("*"):
+            if path.is_dir():
+                remove_tree(path)
+            elif path.name != DESCRIPTION:
+                path.unlink()
 
     def read_predictions(self, name: str) -> pa.Table:
         """Read one part of the predictions: the rows of this model's service."""

@@ -1,6 +1,7 @@
 """SHAP values of one model over one part: a task returns a small summary, never the whole matrix."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from lo2dask.explanation.linear import LinearShap
 from lo2dask.explanation.summary import Flags, Floats, Integers, ShapSums, TopFeatures
 from lo2dask.explanation.trees import CHUNK_BYTES, TreeShap
 from lo2dask.models.spec import LINEAR, TREE
+from lo2dask.storage import replacing
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -43,6 +45,12 @@ class Sample:
     hashes: Hashes
     ids: npt.NDArray[np.object_]
     rows: sparse.csr_matrix
+
+    def save(self, path: Path) -> Path:
+        """Write the feature rows to a file; return it."""
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            sparse.save_npz(file, self.rows)
+        return path
 
     def merge(self, other: "Sample", limit: int) -> "Sample":
         """Keep the ``limit`` smallest hashes of both, ties by seq_id."""

@@ -14,7 +14,8 @@ from lo2dask.tables.records import Stage, StageType
 logger = logging.getLogger(__name__)
 
 _MODEL = {
-    **{"model": str, "shap": str, "neighbours": (int, type(None)), "current": bool},
+    **{"model": str, "shap": str, "neighbours": (int, type(None)), "current": bool, "normals": str},
+    "normals_compared": (int, type(None)),
     **dict.fromkeys(("rows", "features", "flagged", "not_explained", "false_positives", "false_negatives"), int),
 }
 # One named part for each model; ``fitted_here``: train kept no such model, it was fitted for the explanation alone.

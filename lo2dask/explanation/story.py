@@ -12,6 +12,7 @@ from lo2dask.buffers.columns import strings
 from lo2dask.buffers.visible import token_label, visible
 from lo2dask.errors import InputError
 from lo2dask.explanation.artefacts import Artefacts
+from lo2dask.explanation.neighbours import NAMES
 from lo2dask.explanation.refit import trained_models
 from lo2dask.explanation.tasks import template_texts
 from lo2dask.tables.layout import Layout
@@ -114,7 +115,8 @@ def _lines(evidence: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _nearest(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]:
-    lines = [f"  nearest normal ({row['similarity']:.3f} alike): {visible(row['nearest_normal'])}"]
+    name = NAMES[row["nearest_type"]]
+    lines = [f"  {name} ({row['similarity']:.3f} alike): {visible(row['nearest_normal'])}"]
     for way, title in (("gained", "only here"), ("lost", "only there")):
         words = [token_label(word) for word in row[f"words_{way}"][:TOKENS]]
         names = [visible(f"{name}: {templates.get(name, '')}") for name in row[f"templates_{way}"][:TOKENS]]

@@ -7,7 +7,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
-from lo2dask.explanation.merged_parts import Subject
+from lo2dask.explanation.merged_parts import DESCRIPTION, Subject
 from lo2dask.explanation.refit import Source, sources_of, trained_models
 from lo2dask.ingest.text import need_bags, table_has_raw_bags
 from lo2dask.models import bundle, registry
@@ -124,7 +124,7 @@ def _measures(source: Source) -> dict[str, Any]:
 
 def _cached_spec(source: Source, layout: Layout, session: Session) -> dict[str, Any]:
     """Read a bundle's description on a worker, or the copy of an earlier reading of the same file."""
-    cache = layout.internal / "explain" / source.key / "spec.json"
+    cache = layout.internal / "explain" / source.key / DESCRIPTION
     digest = bundle_digest(source.bundle)
     earlier = read_state(cache, _SPEC)
     if earlier and digest and earlier["sha256"] == digest:

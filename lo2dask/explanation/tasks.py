@@ -1,6 +1,7 @@
 """What workers do in an explanation: each function reads a group of parts and returns one small summary to merge."""
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,8 @@ from lo2dask.buffers.visible import token_label
 from lo2dask.explanation.draw import Lowest, RowCut, mask_drawn
 from lo2dask.explanation.explanations import EXPLANATIONS, RowFeatures, explanation_table, list_features
 from lo2dask.explanation.linear import background_sums
-from lo2dask.explanation.lists import Outcome, outcome_of
+from lo2dask.explanation.matching import count_strata
 from lo2dask.explanation.merged_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
-from lo2dask.explanation.neighbours import Matches, nearest, unit_rows
 from lo2dask.explanation.shap_values import Explainer, Sample, sample_of
 from lo2dask.explanation.summary import Floats, ShapSums
 from lo2dask.models.evaluate import Scored, evaluate
@@ -36,7 +36,6 @@ class RowLimits:
     background: int = 0
     shap: int = 0
     flagged: int = 0
-    normals: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,20 @@ class Survey:
     """Summary of the predictions of some parts.
 
     ``background`` draws among training rows, ``shap`` among all, ``plot`` among all for the plots, ``flagged`` by rank
-    among those flagged, ``normals`` among those predicted normal.
+    among those flagged; ``normals`` counts the normals of each type by stratum.
     """
 
     background: Lowest
     shap: Lowest
     plot: Lowest
     flagged: Lowest
-    normals: Lowest
-    outcome: Outcome
+    normals: dict[str, Counter[str]]
 
     def merge(self, other: "Survey") -> "Survey":
         """Join the survey of other parts."""
-        return Survey(*(getattr(self, name).merge(getattr(other, name)) for name in self.__dataclass_fields__))
+        names = ("background", "shap", "plot", "flagged")
+        drawn: dict[str, Any] = {name: getattr(self, name).merge(getattr(other, name)) for name in names}
+        return Survey(**drawn, normals={of: self.normals[of] + other.normals[of] for of in self.normals})
 
 
 @dataclass(frozen=True)
@@ -88,20 +88,6 @@ class ShapPiece:
 
 
 @dataclass(frozen=True)
-class FlaggedRows:
-    """Flagged sequences to find neighbours for: their ids, ranks and feature rows."""
-
-    ids: Ids
-    ranks: npt.NDArray[np.int64]
-    rows: sparse.csr_matrix
-
-    def merge(self, other: "FlaggedRows") -> "FlaggedRows":
-        """Join those of other parts."""
-        rows = sparse.csr_matrix(sparse.vstack([self.rows, other.rows]))
-        return FlaggedRows(np.concatenate([self.ids, other.ids]), np.concatenate([self.ranks, other.ranks]), rows)
-
-
-@dataclass(frozen=True)
 class BeeswarmData:
     """The rows kept for the plots, explained: phi and feature values of some features, (rows, features) each."""
 
@@ -126,27 +112,6 @@ def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
     explainer = explainer_of(subject, None if job.mean is None else np.load(source_of(job.mean)))
     pieces = (_explain_part(part, subject, job, explainer) for part in read_parts_of(group, subject))
     return functools.reduce(ShapPiece.merge, pieces)
-
-
-def flagged_rows(group: Group, subject: Subject, cut: RowCut | None) -> FlaggedRows:
-    """Collect the flagged sequences that get a neighbour, as unit rows; ``cut`` is by rank."""
-    pieces = []
-    for part in read_parts_of(group, subject):
-        wanted = part.flagged
-        wanted[wanted] = mask_drawn(cut, part.ranks[wanted].astype(np.uint64), part.ids[wanted])
-        pieces.append(FlaggedRows(part.ids[wanted], part.ranks[wanted], unit_rows(part.matrix[wanted])))
-    return functools.reduce(FlaggedRows.merge, pieces)
-
-
-def match_parts(group: Group, subject: Subject, flagged: Path, cut: RowCut | None) -> Matches:
-    """Find the best match of each flagged row (a file of unit rows) among the predicted normals of some parts."""
-    rows = sparse.csr_matrix(sparse.load_npz(source_of(flagged)))
-    best = Matches.none(rows.shape[0], 1)
-    for part in read_parts_of(group, subject):
-        normal = ~part.flagged
-        normal[normal] = mask_drawn(cut, part.hashes[normal], part.ids[normal])
-        best = best.merge(nearest(rows, unit_rows(part.matrix[normal]), part.ids[normal]))
-    return best
 
 
 def list_flagged(group: Group, subject: Subject) -> int:
@@ -209,8 +174,7 @@ def _survey_part(name: str, subject: Subject, limits: RowLimits) -> Survey:
         pick(limits.shap, keys, np.ones(len(ids), bool)),
         pick(PLOT_ROWS, keys, np.ones(len(ids), bool)),
         pick(limits.flagged, part.ranks, part.flagged),
-        pick(limits.normals, keys, ~part.flagged),
-        outcome_of(table),
+        count_strata(table),
     )
 
 

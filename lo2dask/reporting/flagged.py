@@ -12,6 +12,7 @@ from lo2dask.explanation.artefacts import Artefacts
 from lo2dask.explanation.evidence import LINES
 from lo2dask.explanation.evidence_search import read_masks
 from lo2dask.explanation.line_search import SequenceLines, line_source, part_records, read_lines
+from lo2dask.explanation.neighbours import LABELLED, NAMES
 from lo2dask.explanation.tasks import template_texts
 from lo2dask.reporting.data import Flagged, Line
 from lo2dask.tables.layout import Layout
@@ -108,12 +109,14 @@ def _flagged(model: str, row: Row, texts: dict[str, str], nearest: dict[str, Seq
     normal = nearest.get(row["nearest_normal"])
     same = [line["e_event_drain_id"] for line in row["lines"]]
     compared: list[Line] = []
+    only_there = f"only in the {'normal' if row['nearest_type'] == LABELLED else 'unflagged'} one"
     if normal:
         compared = template_lines(normal, same, "as the flagged one")
-        compared += template_lines(normal, row["templates_lost"][: LINES - len(compared)], "only in the normal one")
+        compared += template_lines(normal, row["templates_lost"][: LINES - len(compared)], only_there)
     return replace(
         shown,
         nearest=row["nearest_normal"],
+        nearest_name=NAMES[row["nearest_type"]],
         similarity=row["similarity"],
         nearest_lines=tuple(compared),
         gained=_differences(row["words_gained"], row["templates_gained"], texts),

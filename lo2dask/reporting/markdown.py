@@ -77,5 +77,5 @@ def _flagged(item: Flagged) -> str:
     )
     lines = [f"- line {line.line_no}: {escape_markdown(line.text)}" for line in item.lines[:LINES]]
     if item.nearest:
-        lines.append(f"- nearest normal ({item.similarity:.3f} alike): {escape_markdown(item.nearest)}")
+        lines.append(f"- {item.nearest_name} ({item.similarity:.3f} alike): {escape_markdown(item.nearest)}")
     return "\n".join([title, "", *lines])
