@@ -103,7 +103,7 @@ def train_text(summary: "TrainSummary") -> list[str]:
 
 
 def explain_text(summary: "ExplainSummary") -> list[str]:
-    """Write the summary of phase F: one line per model, or the story that was asked for."""
+    """Write the summary of phase F: one line per model, or the sequence that was asked for."""
     if summary.story:
         return summary.story.rstrip().split("\n")
     rows = [
@@ -114,7 +114,7 @@ def explain_text(summary: "ExplainSummary") -> list[str]:
             "flagged": f"{model.flagged:,}",
             "false positives": f"{model.false_positives:,}",
             "false negatives": f"{model.false_negatives:,}",
-            "neighbours": "" if model.neighbours is None else f"{model.neighbours:,}",
+            "neighbours": "" if model.neighbours is None else f"{model.neighbours:,} ({model.normals})",
         }
         for model in summary.models
     ]

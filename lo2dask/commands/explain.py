@@ -1,10 +1,10 @@
-"""Phase F: SHAP values, nearest normal sequences, false positives and negatives of the models that train kept."""
+"""Explanations (phase F): SHAP values, nearest normals, false positives and negatives of the trained models."""
 
 import functools
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +12,37 @@ import numpy as np
 
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session, using
-from lo2dask.explanation.artefacts import nn_mapping_csv, not_fitted_note, skip_note
-from lo2dask.explanation.background import Background
-from lo2dask.explanation.draw import RowCut
-from lo2dask.explanation.evidence_search import EvidenceTarget, add_evidence
-from lo2dask.explanation.evidence_text import story
-from lo2dask.explanation.lists import Outcome, false_negatives_text, false_positives_text
+from lo2dask.explanation.artefacts import not_fitted_note, skip_note
+from lo2dask.explanation.draw import Lowest, RowCut
+from lo2dask.explanation.evidence_search import EvidenceTarget, add_evidence, nearest_ids
+from lo2dask.explanation.lists import write_lists
+from lo2dask.explanation.matching import NormalsDraw, draw_normals, gather_normals, match_parts, write_mapping
 from lo2dask.explanation.merged_parts import Group, Subject, group_parts
-from lo2dask.explanation.neighbours import Matches
+from lo2dask.explanation.neighbours import LABELLED, UNFLAGGED
 from lo2dask.explanation.results import Explained, write_shap
-from lo2dask.explanation.shap_values import Sample, guard
+from lo2dask.explanation.shap_values import guard
 from lo2dask.explanation.stale import EXPLAIN, remove_stale
+from lo2dask.explanation.story import describe_sequence
 from lo2dask.explanation.subjects import Described, choose_subjects
 from lo2dask.explanation.tasks import (
-    FlaggedRows,
     RowLimits,
     ShapJob,
     ShapPiece,
     Survey,
     explain_parts,
-    flagged_rows,
     list_flagged,
-    match_parts,
     measure_predictions,
     sum_background,
     survey,
 )
+from lo2dask.models.sample import quotas
 from lo2dask.models.spec import LINEAR
 from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.sizing.timings import note
-from lo2dask.storage import remove_tree, replacing, write_json, write_text
+from lo2dask.storage import replacing, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts
-from lo2dask.tables.records import Key, Record, Stage
+from lo2dask.tables.records import Key, Stage
 from lo2dask.tables.state import check_layout
 
 logger = logging.getLogger(__name__)
@@ -52,7 +50,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """What was explained of one model; ``shap`` is done, guarded or skipped, ``current`` that nothing was to do."""
+    """What was explained of one model; ``shap`` is done, guarded or skipped; ``current``: it was done before.
+
+    ``normals`` is the type of the normals that flagged sequences are compared with: labelled or unflagged.
+    """
 
     model: str
     shap: str
@@ -63,12 +64,14 @@ class ModelSummary:
     false_positives: int
     false_negatives: int
     neighbours: int | None = None
+    normals: str = LABELLED
+    normals_compared: int | None = None
     current: bool = False
 
 
 @dataclass(frozen=True)
 class ExplainSummary:
-    """What phase F did; ``story`` is what ``--seq-id`` asks for."""
+    """What phase F did; ``story`` is the text that ``--seq-id`` asks for."""
 
     folder: Path
     models: tuple[ModelSummary, ...]
@@ -78,32 +81,32 @@ class ExplainSummary:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One fitted model with its parts and what their predictions say."""
+    """One fitted model with its parts and the survey of their predictions."""
 
     subject: Subject
     groups: Sequence[Group]
-    found: Survey
+    survey: Survey
 
 
 def explain(options: ExplainOptions, session: Session | None = None) -> ExplainSummary:
-    """Explain the models below ``options.root``; what is there and current is left as it is.
+    """Explain the models below ``options.root``; what is current is left as it is.
 
-    With ``options.seq_id`` the story of that sequence is told from what was explained before, and nothing is done.
+    With ``options.seq_id``, describe that sequence from what was explained before; nothing is written.
 
     Raises
     ------
     InputError : no such model or sequence, nothing to explain, or another layout version; says what to run first.
-    IntegrityError : predictions and sequences are not of one another.
+    IntegrityError : predictions and sequences do not belong together.
     """
     started = time.perf_counter()
     layout = Layout(options.root)
     check_layout(layout)
     if options.seq_id:
-        told = story(options.root, options.seq_id)
-        return ExplainSummary(layout.explainability, (), time.perf_counter() - started, told)
+        text = describe_sequence(options.root, options.seq_id)
+        return ExplainSummary(layout.explainability, (), time.perf_counter() - started, text)
     with using(session, options) as own:
         described = choose_subjects(options, layout, own)
-        done = [_explain_model(entry, place == 0, options, own) for place, entry in enumerate(described)]
+        done = [_explain_model(entry, index == 0, options, own) for index, entry in enumerate(described)]
         _add_evidence(described, own)
         remove_stale(layout, {entry.first.key for entry in described})
         if not any(summary.current for summary in done):
@@ -114,92 +117,82 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
 
 def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, session: Session) -> ModelSummary:
     subject = entry.first
-    stage = _stage(subject)
+    stage = Stage(subject.layout, EXPLAIN).part(subject.key)
     key = Key(entry.state, fingerprint([_relevant(options), is_source]))
     earlier = stage.read_current(key) if options.resume else None
     if earlier:
         return ModelSummary(**{**earlier.summary["model"], "current": True})
     stage.invalidate()
     units = [_survey(subject, options, session) for subject in entry.subjects]
-    kind, explained = _shap(entry, units, options, session)
-    neighbours = _neighbours(units, options, session) if is_source else None
-    outcome = functools.reduce(Outcome.merge, (unit.found.outcome for unit in units))
-    _write_lists(subject, outcome)
+    normals = _choose_normals(units, subject.key, options)
+    shap, explained = _shap(entry, units, options, session)
+    neighbours, compared = _neighbours(units, normals, options, session) if is_source else (None, None)
     _prune(units)
-    flagged = sum(unit.found.flagged.rows for unit in units)
+    texts = (subject.artefacts.path("false_positives.txt"), subject.artefacts.path("false_negatives.txt"))
+    parts, label = part_paths(subject.artefacts.predictions), f"{subject.key}: measures"
+    mistakes = session.call(write_lists, parts, texts, subject.key, label=label)
+    flagged = sum(unit.survey.flagged.rows for unit in units)
     summary = ModelSummary(
         model=subject.key,
-        shap=kind,
+        shap=shap,
         rows=sum(one.piece.sums.rows for one in explained),
         features=entry.features,
         flagged=flagged,
         not_explained=sum(one.piece.unexplained for one in explained) if explained else flagged,
-        false_positives=outcome.false_positives.rows.num_rows,
-        false_negatives=outcome.false_negatives.rows.num_rows,
+        false_positives=mistakes[0],
+        false_negatives=mistakes[1],
         neighbours=neighbours,
+        normals=normals,
+        normals_compared=compared,
     )
-    label = f"{subject.key}: measures"
     measures = entry.measures or session.call(measure_predictions, subject.predictions, label=label)
     write_json(subject.artefacts.metrics, {**measures, "explanation": asdict(summary)})
     done = {"model": asdict(summary), "evidence": False, "fitted_here": subject.bundle.parent != subject.layout.models}
-    stage.commit(key, [*subject.artefacts.written(kind, is_source), *_left_for_evidence(entry, is_source)], done)
+    stage.commit(key, [*subject.artefacts.list_files(shap, is_source), *_left_for_evidence(entry, is_source)], done)
     return summary
 
 
 def _add_evidence(described: Sequence[Described], session: Session) -> None:
-    """Find the log lines of all models whose explanations are still without, in one pass over the logs."""
-    records = {entry.first.key: _read(entry.first) for entry in described}
-    todo = [entry for entry in described if not records[entry.first.key].summary["evidence"]]
-    targets = []
-    for entry in todo:
-        has_nearest = records[entry.first.key].summary["model"]["neighbours"] is not None
-        mapped = _nearest(entry.first) if has_nearest else None
-        for subject in entry.subjects:
-            targets.append(EvidenceTarget(subject, entry.spec.bags, subject.scratch("normals.json"), mapped))
+    """Add the evidence lines of all models whose explanations still lack them, in one pass over the logs."""
+    stages = {entry.first.key: Stage(entry.first.layout, EXPLAIN).part(entry.first.key) for entry in described}
+    records = {key: stage.read() for key, stage in stages.items()}
+    targets, todo = [], []
+    for entry in described:
+        record = records[entry.first.key]
+        if record is None:
+            raise IntegrityError(f"{stages[entry.first.key].path}: removed while explain ran; is another one running?")
+        if not record.summary["evidence"]:
+            todo.append((entry.first, record))
+            normals, has_nearest = record.summary["model"]["normals"], record.summary["model"]["neighbours"] is not None
+            targets += [
+                EvidenceTarget(one, entry.spec.bags, normals, one.scratch("normals.json"), has_nearest)
+                for one in entry.subjects
+            ]
     if targets:
         add_evidence(targets, session)
-    for entry in todo:
-        record, subject = records[entry.first.key], entry.first
-        kind, is_source = record.summary["model"]["shap"], record.summary["model"]["neighbours"] is not None
-        outputs = [*subject.artefacts.written(kind, is_source), *part_paths(subject.artefacts.explanations)]
-        _stage(subject).commit(record.key, outputs, {**record.summary, "evidence": True})
-        for folder in subject.scratch("features").parent.glob("*features"):
-            remove_tree(folder)
-
-
-def _stage(subject: Subject) -> Stage:
-    return Stage(subject.layout, EXPLAIN).part(subject.key)
-
-
-def _read(subject: Subject) -> Record:
-    """Read the record of a model that has just been explained, or found current."""
-    record = _stage(subject).read()
-    if record is None:
-        raise IntegrityError(f"{_stage(subject).path}: gone since the model was explained; is another explain running?")
-    return record
-
-
-def _nearest(subject: Subject) -> Path:
-    """Return the file that maps flagged sequences to their nearest normal ones."""
-    return replace(subject, service="").scratch("nearest.json")
+    for subject, record in todo:
+        shap, is_source = record.summary["model"]["shap"], record.summary["model"]["neighbours"] is not None
+        outputs = [*subject.artefacts.list_files(shap, is_source), *part_paths(subject.artefacts.explanations)]
+        stages[subject.key].commit(record.key, outputs, {**record.summary, "evidence": True})
+        subject.clear_scratch()
 
 
 def _survey(subject: Subject, options: ExplainOptions, session: Session) -> _Unit:
-    limits = RowLimits(options.shap_background, options.shap_sample, options.nn_top_k, options.nn_normal_sample)
+    limits = RowLimits(options.shap_background, options.shap_sample, options.nn_top_k)
     groups = group_parts(subject)
-    found = session.map(survey, groups, f"{subject.label}: survey", subject=subject, limits=limits)
-    return _Unit(subject, groups, functools.reduce(Survey.merge, found))
+    surveys = session.map(survey, groups, f"{subject.label}: survey", subject=subject, limits=limits)
+    return _Unit(subject, groups, functools.reduce(Survey.merge, surveys))
 
 
 def _shap(
     entry: Described, units: Sequence[_Unit], options: ExplainOptions, session: Session
 ) -> tuple[str, list[Explained]]:
-    """Explain the rows of all units; where that is not to be, write the note that says why."""
-    rows = sum(unit.found.shap.rows for unit in units)
+    """Explain the rows of all units; where that is not possible, write the note with the reason."""
+    rows = sum(unit.survey.shap.rows for unit in units)
     rows = min(options.shap_sample, rows) if options.shap_sample else rows
     refusal = guard(entry.features, rows, options.shap_feature_threshold, options.shap_cell_threshold)
     note = not_fitted_note(entry.first.key, entry.unfitted) if entry.unfitted else refusal
-    if entry.first.kind is None and not entry.unfitted:
+    if entry.first.explainer is None and not entry.unfitted:
         note = skip_note(entry.first.key, entry.spec.algorithm, entry.spec.behaviour.unexplained)
     if note:
         for unit in units:
@@ -216,12 +209,12 @@ def _shap(
 
 
 def _explain_unit(unit: _Unit, session: Session) -> Explained:
-    subject, found = unit.subject, unit.found
-    mean = _mean(unit, found.background.cut(), session) if subject.kind == LINEAR else None
-    job = ShapJob(found.shap.cut(), found.plot.cut(), mean)
+    subject, drawn = unit.subject, unit.survey
+    mean = _mean(unit, drawn.background.cut(), session) if subject.explainer == LINEAR else None
+    job = ShapJob(drawn.shap.cut(), drawn.plot.cut(), mean)
     pieces = session.map(explain_parts, unit.groups, f"{subject.label}: SHAP", subject=subject, job=job)
     piece = functools.reduce(ShapPiece.merge, pieces)
-    return Explained(subject, piece, mean, _save_rows(subject.scratch("sample.npz"), piece.sample))
+    return Explained(subject, piece, mean, piece.sample.save(subject.scratch("sample.npz")))
 
 
 def _mean(unit: _Unit, cut: RowCut | None, session: Session) -> Path:
@@ -230,41 +223,38 @@ def _mean(unit: _Unit, cut: RowCut | None, session: Session) -> Path:
     sums = session.map(sum_background, unit.groups, label, subject=unit.subject, cut=cut)
     path = unit.subject.scratch("mean.npy")
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, functools.reduce(Background.merge, sums).mean())
+        total = functools.reduce(np.add, sums)
+        np.save(file, total[:-1] / max(total[-1], 1.0))
     return path
 
 
-def _neighbours(units: Sequence[_Unit], options: ExplainOptions, session: Session) -> int:
-    """Write the mapping of flagged sequences to normal ones, highest rank first; return its sequences."""
-    rows: list[tuple[int, str, Matches]] = []
+def _choose_normals(units: Sequence[_Unit], key: str, options: ExplainOptions) -> str:
+    """Return the type of the normals to compare with: labelled ones of the training part where there are any."""
+    if options.nn_normals == "predicted":
+        return UNFLAGGED
+    if any(unit.survey.normals[LABELLED] for unit in units):
+        return LABELLED
+    logger.warning("%s: no sequence of the training part is labelled normal; it is compared with unflagged ones", key)
+    return UNFLAGGED
+
+
+def _neighbours(units: Sequence[_Unit], normals: str, options: ExplainOptions, session: Session) -> tuple[int, int]:
+    """Write the mapping of flagged sequences to normal ones; return how many, and how many normals were compared."""
+    cut = functools.reduce(Lowest.merge, (unit.survey.flagged for unit in units)).cut()
+    matched, compared = 0, 0
     for unit in units:
-        flagged, best = _match(unit, session)
-        for place, (rank, name) in enumerate(zip(flagged.ranks.tolist(), flagged.ids.tolist(), strict=True)):
-            rows.append((rank, name, Matches(best.similarity[[place]], best.ids[[place]])))
-    rows = sorted(rows, key=lambda row: row[:2])[: options.nn_top_k or None]
-    subject = units[0].subject
-    write_text(subject.artefacts.path("nn_mapping.csv"), nn_mapping_csv([(name, match) for _, name, match in rows]))
-    pairs = [(name, str(match.ids[0, 0]), float(match.similarity[0, 0])) for _, name, match in rows]
-    write_json(_nearest(subject), pairs)
-    return len(rows)
-
-
-def _match(unit: _Unit, session: Session) -> tuple[FlaggedRows, Matches]:
-    subject, found, label = unit.subject, unit.found, f"{unit.subject.label}: neighbours"
-    pieces = session.map(flagged_rows, unit.groups, label, subject=subject, cut=found.flagged.cut())
-    flagged = functools.reduce(FlaggedRows.merge, pieces)
-    path = _save_rows(subject.scratch("flagged.npz"), flagged)
-    cut = found.normals.cut()
-    matches = session.map(match_parts, unit.groups, label, subject=subject, flagged=path, cut=cut)
-    return flagged, functools.reduce(Matches.merge, matches)
-
-
-def _write_lists(subject: Subject, wrong: Outcome) -> None:
-    for name, text in (
-        ("false_positives.txt", false_positives_text(subject.key, wrong.false_positives)),
-        ("false_negatives.txt", false_negatives_text(subject.key, wrong.false_negatives)),
-    ):
-        write_text(subject.artefacts.path(name), text)
+        shared: dict[str, Any] = {"subject": unit.subject}
+        label = f"{unit.subject.label}: neighbours"
+        counts = unit.survey.normals[normals]
+        plan = NormalsDraw(normals, counts, quotas(counts, options.nn_normal_sample or counts.total()))
+        files = session.map(gather_normals, unit.groups, label, plan=plan, **shared)
+        compared += session.call(draw_normals, files, unit.subject, plan, label=label)
+        matched += sum(session.map(match_parts, unit.groups, label, cut=cut, **shared))
+    subjects = [unit.subject for unit in units]
+    names = [tuple(name for group in unit.groups for name in group) for unit in units]
+    ids = session.call(write_mapping, subjects, names, normals, label=f"{subjects[0].key}: neighbours")
+    write_json(nearest_ids(subjects[0]), ids)
+    return matched, compared
 
 
 def _prune(units: Sequence[_Unit]) -> None:
@@ -274,21 +264,15 @@ def _prune(units: Sequence[_Unit]) -> None:
         prune_parts(folder, names)
 
 
-def _save_rows(path: Path, rows: Sample | FlaggedRows) -> Path:
-    from scipy import sparse
-
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        sparse.save_npz(file, rows.rows)
-    return path
-
-
 def _relevant(options: ExplainOptions) -> dict[str, Any]:
     names = ["shap_sample", "shap_background", "shap_feature_threshold", "shap_cell_threshold"]
-    names += ["nn_top_k", "nn_normal_sample", "sample_seed"]
+    names += ["nn_top_k", "nn_normal_sample", "nn_normals", "sample_seed"]
     return {name: getattr(options, name) for name in names}
 
 
 def _left_for_evidence(entry: Described, is_source: bool) -> list[Path]:
     """List what the explanation of a model leaves for the search of its evidence lines."""
     files = [path for subject in entry.subjects for path in part_paths(subject.scratch("features"))]
-    return [*files, _nearest(entry.first)] if is_source else files
+    if is_source:
+        files += [nearest_ids(entry.first), *(p for one in entry.subjects for p in part_paths(one.scratch("nearest")))]
+    return files

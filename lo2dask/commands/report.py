@@ -1,7 +1,8 @@
-"""The report: what was read, what the models make of it, and why; report.md and one self-contained report.html."""
+"""The report: what was read, how the models score it, and why; report.md and one self-contained report.html."""
 
-import logging
 import platform
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,8 @@ from lo2dask.reporting.markdown import render_markdown
 from lo2dask.storage import read_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import batch_summaries, read_load
-from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts, read_rows
+from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts
 from lo2dask.training.units import measures_path
-
-logger = logging.getLogger(__name__)
 
 LISTED_FEATURES = 20
 _LINES = {
@@ -60,17 +59,7 @@ def report(options: ReportOptions, session: Session | None = None) -> ReportSumm
     ------
     InputError : nothing was loaded into the folder.
     """
-    return write_report(options.root)
-
-
-def write_report(root: Path) -> ReportSummary:
-    """Write report.md and report.html of an output folder.
-
-    Raises
-    ------
-    InputError : nothing was loaded into the folder.
-    """
-    layout = Layout(root)
+    root, layout = options.root, Layout(options.root)
     marker = read_load(layout)
     if not marker:
         raise InputError(f"--root {root}: nothing was loaded into it; first: lo2dask load --output-dir {root}")
@@ -79,7 +68,7 @@ def write_report(root: Path) -> ReportSummary:
     page = render_html(data)
     write_text(markdown, render_markdown(data))
     write_text(html, page)
-    missing = tuple(line for line in data.files if not line.there)
+    missing = tuple(line for line in data.files if not line.exists)
     return ReportSummary(markdown, html, len(page.encode()), missing)
 
 
@@ -89,14 +78,14 @@ def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
     explained = [key for key in keys if Artefacts(layout.explainability, key).metrics.is_file()]
     shown = show_flagged(layout, explained)
     content = bundle.load(layout.models / f"{keys[0]}.joblib") if keys else {}
-    counted = _records(layout)
+    counted, groups = _records(layout), _count(layout.sequences, ["run", "test_case", "service"])
     return ReportData(
         root=str(layout.root),
         flow=_flow(layout, counted, keys, explained, shown),
-        read=_read(layout, marker, counted),
+        read=_read(layout, marker, counted, groups),
         rejects=_rejects(layout),
         ignored=_ignored(layout),
-        coverage=_coverage(layout),
+        coverage=_coverage(groups),
         models=tuple(_model(layout, key) for key in keys),
         flagged=shown.flagged,
         flagged_total=shown.total,
@@ -107,12 +96,11 @@ def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
     )
 
 
-def _records(layout: Layout) -> dict[str, int]:
+def _records(layout: Layout) -> Counter[str]:
     """Add up the records of the load's batches."""
-    total: dict[str, int] = {}
+    total: Counter[str] = Counter()
     for batch in batch_summaries(layout):
-        for name, count in (batch["lines"] | {name: batch[name] for name in ("bytes", "files")}).items():
-            total[name] = total.get(name, 0) + count
+        total.update(batch["lines"] | {name: batch[name] for name in ("bytes", "files")})
     return total
 
 
@@ -129,51 +117,44 @@ def _flow(
     )
 
 
-def _read(layout: Layout, marker: dict[str, Any], counted: dict[str, int]) -> tuple[tuple[str, str], ...]:
-    distinct: dict[str, set[str]] = {"run": set(), "test_case": set(), "service": set()}
-    for part in read_parts(layout.sequences, list(distinct)):
-        for name, values in distinct.items():
-            values.update(pc.unique(strings(part[name])).to_pylist())
-    names = (("run", "runs"), ("test_case", "test cases"), ("service", "services"))
-    found = [("raw tree", str(marker["root"]))]
-    found += [(title, f"{len(distinct[name]):,}") for name, title in names]
-    found += [(title, f"{counted[name]:,}") for name, title in _LINES.items() if counted.get(name)]
-    return (*found, ("sequences", f"{count_rows(layout.sequences):,}"))
+def _count(folder: Path, columns: Sequence[str]) -> Counter[tuple[Any, ...]]:
+    """Count the rows of a table by the values of some columns, part by part."""
+    counts: Counter[tuple[Any, ...]] = Counter()
+    for part in read_parts(folder, columns):
+        for row in part.group_by(list(columns)).aggregate([([], "count_all")]).to_pylist():
+            counts[tuple(row[name] for name in columns)] += row["count_all"]
+    return counts
+
+
+def _read(
+    layout: Layout, marker: dict[str, Any], counted: dict[str, int], groups: Counter[tuple[Any, ...]]
+) -> tuple[tuple[str, str], ...]:
+    titles = ("runs", "test cases", "services")
+    figures = [("raw tree", str(marker["root"]))]
+    figures += [(title, f"{len({key[i] for key in groups}):,}") for i, title in enumerate(titles)]
+    figures += [(title, f"{counted[name]:,}") for name, title in _LINES.items() if counted.get(name)]
+    return (*figures, ("sequences", f"{groups.total():,}"))
 
 
 def _rejects(layout: Layout) -> tuple[tuple[str, str, str], ...]:
-    counts: dict[tuple[str, str], int] = {}
-    for part in read_parts(layout.rejects, ["stage", "reason"]):
-        for row in part.group_by(["stage", "reason"]).aggregate([([], "count_all")]).to_pylist():
-            key = (row["stage"], row["reason"])
-            counts[key] = counts.get(key, 0) + row["count_all"]
+    counts = _count(layout.rejects, ["stage", "reason"])
     return tuple((stage, reason, f"{count}") for (stage, reason), count in sorted(counts.items()))
 
 
 def _ignored(layout: Layout) -> tuple[tuple[str, str], ...]:
-    counts: dict[str, int] = {}
-    for path in part_paths(layout.manifest):
-        table = read_rows(path, columns=["selected", "why"])
-        for row in strings(table.filter(pc.invert(table["selected"]))["why"]).value_counts().to_pylist():
-            counts[row["values"]] = counts.get(row["values"], 0) + row["counts"]
-    return tuple((why, f"{count}") for why, count in sorted(counts.items()) if why)
+    counts = _count(layout.manifest, ["selected", "why"])
+    return tuple((why, f"{count}") for (selected, why), count in sorted(counts.items()) if why and not selected)
 
 
-def _coverage(layout: Layout) -> Coverage | None:
-    """Count the logs by run and test case; neighbouring runs share a column when there are many."""
-    counts: dict[tuple[str, str], int] = {}
-    services: set[str] = set()
-    for part in read_parts(layout.sequences, ["run", "test_case", "service"]):
-        services.update(pc.unique(strings(part["service"])).to_pylist())
-        for pair in zip(strings(part["run"]).to_pylist(), strings(part["test_case"]).to_pylist(), strict=True):
-            counts[pair] = counts.get(pair, 0) + 1
+def _coverage(counts: Counter[tuple[Any, ...]]) -> Coverage | None:
+    """Arrange counts by run, test case and service; neighbouring runs share a column when there are many."""
     if not counts:
         return None
-    runs, cases = sorted({run for run, _ in counts}), sorted({case for _, case in counts})
+    runs, cases, services = (sorted({key[i] for key in counts}) for i in range(3))
     groups = np.array_split(np.arange(len(runs)), min(len(runs), MOST_COLUMNS))
-    column = {runs[i]: place for place, group in enumerate(groups) for i in group}
+    column = {runs[i]: index for index, group in enumerate(groups) for i in group}
     there = np.zeros((len(groups), len(cases)), dtype=np.int64)
-    for (run, case), count in counts.items():
+    for (run, case, _), count in counts.items():
         there[column[run], cases.index(case)] += count
     sizes = np.array([len(group) for group in groups])
     names = tuple(runs[g[0]] if len(g) == 1 else f"{runs[g[0]]} to {runs[g[-1]]}" for g in groups)
@@ -228,7 +209,7 @@ def _fit(measures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _features(path: Path) -> tuple[tuple[str, str, str], ...]:
-    """Read the head of a model's feature list back: mean abs(SHAP), mean SHAP, feature."""
+    """Read the first lines of a model's feature list back: mean abs(SHAP), mean SHAP, feature."""
     if not path.is_file():
         return ()
     lines = path.read_text(encoding="utf-8").split("\n")
@@ -246,15 +227,15 @@ def _plain(value: Any) -> str:
 
 
 def _remarks(options: dict[str, Any]) -> tuple[str, ...]:
-    """Say what a reader should know of how the figures came about."""
-    said = [
+    """Return what a reader should know about how the figures were made."""
+    remarks = [
         "Templates are mined from the whole tree, without labels; the rest is learned from the training part alone."
     ]
     if not options.get("trim_init_lines", True):
-        said.append("Start-up lines are in the tables: in LO2 they give the label away (--trim-init-lines drops them).")
+        remarks.append("Start-up lines are in the tables; in LO2 they reveal the label (--trim-init-lines drops them).")
     if not options.get("balance_correct", False):
-        said.append(
+        remarks.append(
             "Logs of correct traffic are as long as they are; where they are longer than those of errors, length alone "
-            "tells the two apart (--balance-correct cuts them as the LO2 paper does)."
+            "tells them apart (--balance-correct cuts them as the LO2 paper does)."
         )
-    return tuple(said)
+    return tuple(remarks)

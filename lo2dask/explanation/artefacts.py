@@ -1,17 +1,12 @@
-"""Names the files of phase F and writes their text."""
+"""The files that an explanation writes: their names and their text."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lo2dask.buffers.visible import visible
-from lo2dask.explanation.neighbours import Matches
+from lo2dask.explanation.summary import Feature
 from lo2dask.storage import write_bytes, write_text
 from lo2dask.tables.parts import part_paths
-
-NN_HEADER = ("anomalous_id", "normal_id", "similarity")
 
 
 @dataclass(frozen=True)
@@ -47,19 +42,19 @@ class Artefacts:
 
     @property
     def notes(self) -> tuple[Path, Path]:
-        """What stands for the plots when a guard fired, or when the model has no explainer."""
+        """The notes written instead of plots when a guard fired, or when the model has no explainer."""
         return self.path("shap_guard.txt"), self.path("shap_skipped.txt")
 
-    def written(self, shap: str, has_neighbours: bool) -> list[Path]:
+    def list_files(self, shap: str, has_neighbours: bool) -> list[Path]:
         """List the files of an explained model but its explanations; ``shap`` is done, guarded or skipped."""
         texts = [self.path("false_positives.txt"), self.path("false_negatives.txt")]
         texts += [*self.plots, self.path("top_features.txt")] if shap == "done" else [self.notes[shap == "skipped"]]
         texts += [self.path("nn_mapping.csv")] if has_neighbours else []
         return [self.metrics, *part_paths(self.predictions), *texts]
 
-    def write_shap(self, summary: bytes, bar: bytes, features: str) -> None:
-        """Write plots and feature list, and remove a note that an earlier run left in their place."""
-        for path, data in zip(self.plots, (summary, bar), strict=True):
+    def write_shap(self, plots: tuple[bytes, bytes], features: str) -> None:
+        """Write plots and feature list, and remove the note that an earlier run left instead of them."""
+        for path, data in zip(self.plots, plots, strict=True):
             write_bytes(path, data)
         write_text(self.path("top_features.txt"), features)
         for note in self.notes:
@@ -73,16 +68,7 @@ class Artefacts:
         write_text(chosen, text)
 
 
-@dataclass(frozen=True)
-class FeatureLine:
-    """One feature of the list: its text, mean abs(phi) and mean phi."""
-
-    label: str
-    mean_absolute: float
-    mean_signed: float
-
-
-def top_features_text(model: str, meaning: str, rows: tuple[int, int], features: Sequence[FeatureLine]) -> str:
+def top_features_text(model: str, meaning: str, rows: tuple[int, int], features: Sequence[Feature]) -> str:
     """Write the list of the features with the largest mean abs(SHAP value), largest first.
 
     ``rows`` are the sequences explained and those that are not, because their values do not add up to the output.
@@ -111,19 +97,4 @@ def skip_note(model: str, algorithm: str, reason: str) -> str:
 
 def not_fitted_note(model: str, reason: str) -> str:
     """Write why there is nothing to explain."""
-    return f"SHAP left out: {model} could not be fitted: {reason}.\nGive it other training data, or another hold-out.\n"
-
-
-def nn_mapping_csv(rows: Iterable[tuple[str, Matches]]) -> str:
-    """Write the nearest normal sequences of each flagged one, best first; the header alone where none is flagged.
-
-    Each row is a flagged seq_id with the matches of that one sequence.
-    """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(NN_HEADER)
-    for anomalous, matches in rows:
-        for place, (normal, similarity) in enumerate(zip(matches.ids[0], matches.similarity[0], strict=True)):
-            if normal or place == 0:
-                writer.writerow([visible(anomalous), visible(normal), f"{similarity:.12g}"])
-    return buffer.getvalue()
+    return f"SHAP left out: {model} could not be fitted: {reason}.\nUse other training data, or another hold-out.\n"

@@ -1,4 +1,4 @@
-"""Which rows are looked at: draws by a seeded hash of seq_id, the same for any parts and any order."""
+"""Samples of rows by a seeded hash of seq_id, the same for any parts and any order."""
 
 import heapq
 from collections.abc import Iterable

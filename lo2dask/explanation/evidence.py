@@ -2,7 +2,7 @@
 
 A line weighs ``share + novelty``. ``share`` is the part that its tokens have in all of the sequence's SHAP values that
 speak for an anomaly and that its lines carry; ``novelty`` is ``ln((N + 1) / (n + 1)) / ln(N + 1)``, where n of the N
-sequences of the service that the model takes for normal have the line's template: 1 for one that none has, 0 for one
+normal sequences of the service have the line's template: 1 for one that none has, 0 for one
 that all have. A model that has learned from normals alone knows no feature for what is new, so the second part finds
 what the first cannot. At equal weight errors come first, then the earlier line; each template is shown once.
 """
@@ -22,7 +22,7 @@ from lo2dask.schema import NUMERIC
 from lo2dask.vocabulary.counts import TokenCounts
 
 LINES = 8  # of each sequence
-# How the tokens of a line are found again; those of a template are its id.
+# How the tokens of a line are counted; the token of a template is its id.
 _COUNTING = {
     "words": count_words,
     "trigrams": count_trigrams,
@@ -40,7 +40,7 @@ class Patterns:
     ----------
     texts : (n,) what tokens are taken from: the normalised line or the raw one, as the model's representation says
     templates : (n,) template ids
-    counts, first : (n,) lines of that text; the place of the first of them among all lines of the sequence
+    counts, first : (n,) lines of that text; the index of the first of them among all lines of the sequence
     errors : (n,) whether it logs an error
     """
 
@@ -53,7 +53,7 @@ class Patterns:
 
 @dataclass(frozen=True)
 class Normals:
-    """How many sequences of a service are taken for normal, and how many of them have each template."""
+    """The normal sequences of a service: how many there are, and how many of them have each template."""
 
     total: int
     templates: Mapping[str, int]
@@ -67,33 +67,33 @@ class Normals:
 
 @dataclass(frozen=True)
 class Pick:
-    """One line of evidence: the place of its first occurrence, how many lines are alike, and what it weighs."""
+    """One line of evidence: the index of its first occurrence, how many lines are alike, and what it weighs."""
 
-    place: int
+    index: int
     template: str
     alike: int
     share: float
     novelty: float
 
 
-def carried(features: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> Carried:
-    """Sort the features that a sequence has and that speak for an anomaly by representation.
+def select_carried(features: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Carried:
+    """Select the features that a sequence has and that speak for an anomaly, by representation.
 
     Parameters
     ----------
     features : dicts of feature, value and shap
-    kinds : the token representations of the model; with several, a feature's name begins with its representation
+    names : the token representations of the model; with several, a feature's name begins with its representation
     """
-    found: Carried = {kind: {} for kind in kinds}
+    carried: Carried = {name: {} for name in names}
     for entry in features:
-        name = entry["feature"]
-        # A column of numbers is on no line. (A word of that very name would be missed, which does no harm.)
-        if entry["shap"] <= 0 or entry["value"] == 0 or name in NUMERIC:
+        feature = entry["feature"]
+        # A column of numbers is on no line; a word of the same name is missed, which does no harm.
+        if entry["shap"] <= 0 or entry["value"] == 0 or feature in NUMERIC:
             continue
-        kind, token = name.split(":", 1) if len(kinds) > 1 else (kinds[0] if kinds else "", name)
-        if kind in found:
-            found[kind][token] = entry["shap"]
-    return found
+        name, token = feature.split(":", 1) if len(names) > 1 else (names[0] if names else "", feature)
+        if name in carried:
+            carried[name][token] = entry["shap"]
+    return carried
 
 
 def pick_lines(patterns: Patterns, strong: Carried, normals: Normals, limit: int = LINES) -> list[Pick]:
@@ -107,20 +107,20 @@ def pick_lines(patterns: Patterns, strong: Carried, normals: Normals, limit: int
     for template, count in zip(patterns.templates, patterns.counts.tolist(), strict=True):
         alike[template] = alike.get(template, 0) + count
     picked: dict[str, Pick] = {}
-    for place in order.tolist():
-        template = patterns.templates[place]
-        if len(picked) < limit and weight[place] > 0 and template not in picked:
+    for row in order.tolist():
+        template = patterns.templates[row]
+        if len(picked) < limit and weight[row] > 0 and template not in picked:
             picked[template] = Pick(
-                int(patterns.first[place]), template, alike[template], float(shares[place]), float(novelty[place])
+                int(patterns.first[row]), template, alike[template], float(shares[row]), float(novelty[row])
             )
     return list(picked.values())
 
 
 def _shares(patterns: Patterns, strong: Carried) -> Floats:
     weight = np.zeros(len(patterns.templates))
-    for kind, count in _COUNTING.items():
-        if strong.get(kind):
-            weight += _weigh(count(patterns.texts), strong[kind])
+    for name, count in _COUNTING.items():
+        if strong.get(name):
+            weight += _weigh(count(patterns.texts), strong[name])
     weight += np.array([strong.get("templates", {}).get(template, 0.0) for template in patterns.templates])
     total = sum(value for tokens in strong.values() for value in tokens.values())
     return weight / total if total > 0 else weight

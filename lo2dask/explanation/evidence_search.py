@@ -1,4 +1,4 @@
-"""The last maps of phase F: each flagged sequence gets its evidence lines and what differs from its nearest normal."""
+"""The last maps of an explanation: evidence lines of each flagged sequence, and how its nearest normal differs."""
 
 import functools
 import logging
@@ -14,25 +14,25 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.buffers.columns import strings
 from lo2dask.execute.session import Session
-from lo2dask.explanation.differences import gained_and_lost
-from lo2dask.explanation.evidence import Normals, Pick, carried, pick_lines
+from lo2dask.explanation.evidence import Normals, Pick, pick_lines, select_carried
 from lo2dask.explanation.explanations import EXPLANATIONS, FINISHED
 from lo2dask.explanation.line_search import LineSource, PartLines, SequenceLines, line_source, part_records, read_lines
-from lo2dask.explanation.merged_parts import Group, Subject, group_neighbours, group_parts
+from lo2dask.explanation.matching import nearest_part, normal_mask
+from lo2dask.explanation.merged_parts import Group, Subject, group_consecutive, group_parts
 from lo2dask.features.bags import read_counts
 from lo2dask.features.masks import Mask
 from lo2dask.models import bundle
 from lo2dask.storage import read_json, status, write_json
-from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part, read_rows, write_part
 
 logger = logging.getLogger(__name__)
 
-Counts = dict[str, tuple[int, dict[str, int]]]  # service -> sequences taken for normal, and those with each template
+Counts = dict[str, tuple[int, dict[str, int]]]  # service -> normals, and those with each template
 Row = dict[str, Any]
 NO_NORMALS = Normals(0, {})
 # The maps that find lines: tasks at the most, and raw bytes of each at the least.
 GROUPS = 1024
+SHOWN_TOKENS = 20  # of each column that lists differences
 GROUP_BYTES = 16_000_000
 BAGS = pa.schema([schema.ENHANCED.field(name) for name in ("seq_id", "e_words", "e_templates")])
 
@@ -41,33 +41,34 @@ BAGS = pa.schema([schema.ENHANCED.field(name) for name in ("seq_id", "e_words", 
 class EvidenceTarget:
     """A model whose flagged sequences get evidence.
 
-    ``kinds`` are its token representations; ``normals`` the file of what its predicted normals have; ``nearest`` maps
-    a flagged seq_id to (seq_id of the nearest normal, similarity) in a file, for the model that has neighbours.
+    ``representations`` are of its tokens; ``normals_type`` is that of the normals that novelty and neighbours are
+    measured against, ``normals`` the file of their templates; ``has_nearest``: the model has neighbours.
     """
 
     subject: Subject
-    kinds: tuple[str, ...]
+    representations: tuple[str, ...]
+    normals_type: str
     normals: Path
-    nearest: Path | None
+    has_nearest: bool
 
     @property
     def reads_raw(self) -> bool:
-        """Whether the model reads raw bags that stand next to the main ones."""
-        return any(kind in schema.RAW for kind in self.kinds)
+        """Whether the model reads raw bags, which are stored next to the main ones."""
+        return any(name in schema.RAW for name in self.representations)
 
 
 def add_evidence(targets: Sequence[EvidenceTarget], session: Session) -> int:
-    """Finish the explanations of all models; return the number of flagged sequences whose lines are not found again."""
+    """Finish the explanations of all models; return the number of flagged sequences without lines."""
     subject = targets[0].subject
     for target in targets:
         _count_normals(target, session)
     records = part_records(subject.layout)
     groups = _groups(records)
-    nearest = next((target.nearest for target in targets if target.nearest), None)
+    nearest = next((target.subject for target in targets if target.has_nearest), None)
     if nearest:
         names = [[record.name for record in group] for group in groups]
-        session.map(gather_bags, names, "nearest normals", root=subject.root, nearest=nearest)
-    masks, raw_tokens = session.call(read_masks, subject, label="evidence")
+        session.map(gather_bags, names, "nearest normals", nearest=nearest)
+    masks, raw_tokens = session.call(read_masks, subject.bundle, label="evidence")
     source = line_source(subject.layout, masks, raw_tokens)
     source = replace(source, has_raw_bags=any(target.reads_raw for target in targets))
     missing = sum(session.map(finish_parts, groups, "evidence", targets=list(targets), source=source))
@@ -80,14 +81,14 @@ def add_evidence(targets: Sequence[EvidenceTarget], session: Session) -> int:
     return missing
 
 
-def count_normals(group: Group, subject: Subject) -> Counts:
-    """Count by service the sequences that a model takes for normal, and those among them that have each template."""
+def count_normals(group: Group, subject: Subject, type_: str) -> Counts:
+    """Count by service the normals of a type, and those among them that have each template."""
     totals: Counter[str] = Counter()
     templates: dict[str, Counter[str]] = {}
     for name in group:
         enhanced = read_part(subject.layout.enhanced / name, ["seq_id", "service", "e_templates"])
         predictions = subject.read_predictions(name)
-        normal = predictions.filter(pa.array(predictions["pred_ano"].to_numpy() == 0))
+        normal = predictions.filter(pa.array(normal_mask(predictions, type_)))
         chosen = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), strings(normal["seq_id"])))
         services = strings(chosen["service"]).to_pylist()
         totals.update(services)
@@ -96,18 +97,23 @@ def count_normals(group: Group, subject: Subject) -> Counts:
     return {service: (total, dict(templates.get(service, {}))) for service, total in totals.items()}
 
 
-def gather_bags(names: Sequence[str], root: Path, nearest: Path) -> int:
-    """Keep the words and templates of the nearest normals that lie in some parts; give their number."""
-    ids = sorted({normal for normal, _ in _read_nearest(nearest, status(nearest).st_mtime_ns).values()})
-    wanted = pa.array(ids, pa.string())
-    return sum(_gather_part(Layout(root), name, wanted, nearest) for name in names)
+def gather_bags(names: Sequence[str], nearest: Subject) -> int:
+    """Keep the words and templates of the nearest normals that lie in some parts; return their number."""
+    path = nearest_ids(nearest)
+    wanted = _read_ids(path, status(path).st_mtime_ns)
+    return sum(_gather_part(name, wanted, nearest) for name in names)
 
 
-def _gather_part(layout: Layout, name: str, wanted: pa.Array, nearest: Path) -> int:
-    table = read_part(layout.enhanced / name, BAGS.names)
+def nearest_ids(subject: Subject) -> Path:
+    """Return the file of the seq_ids of the nearest normals of a model, of all its services."""
+    return replace(subject, service="").scratch("nearest_ids.json")
+
+
+def _gather_part(name: str, wanted: pa.Array, nearest: Subject) -> int:
+    table = read_part(nearest.layout.enhanced / name, BAGS.names)
     chosen = table.filter(pc.is_in(strings(table["seq_id"]), wanted))
     rows = {"seq_id": strings(chosen["seq_id"]).to_pylist()}
-    rows |= {kind: [list(bag.items()) for bag in row_bags(chosen, kind)] for kind in ("e_words", "e_templates")}
+    rows |= {column: [list(bag.items()) for bag in row_bags(chosen, column)] for column in ("e_words", "e_templates")}
     return write_part(_bags(nearest) / name, pa.table(rows, schema=BAGS), BAGS)
 
 
@@ -120,28 +126,24 @@ def finish_part(record: PartLines, targets: Sequence[EvidenceTarget], source: Li
     """Write the finished explanations of one part, for all models; return the sequences without lines."""
     tables = [(target, rows) for target in targets if (rows := _read_rows(target, record.name)) is not None]
     wanted = {row["seq_id"] for _, rows in tables for row in rows}
-    found: set[str] = set()
+    missing = set(wanted)
     for lines in read_lines(record, wanted, source):
-        found.add(lines.seq_id)
+        missing.discard(lines.seq_id)
         for target, rows in tables:
             for row in rows:
                 if row["seq_id"] == lines.seq_id:
                     row["lines"] = _evidence(row, lines, target)
     for target, rows in tables:
-        if target.nearest:
-            _add_nearest(rows, record.name, target, target.nearest)
+        if target.has_nearest:
+            _add_nearest(rows, record.name, target)
         path = target.subject.artefacts.explanations / target.subject.part_name(record.name)
         write_part(path, pa.Table.from_pylist(rows, FINISHED), FINISHED)
-    return len(wanted - found)
+    return len(missing)
 
 
-def read_masks(subject: Subject) -> tuple[tuple[Mask, ...], bool]:
-    """Read from a model's bundle how the text was masked, and whether its tokens are raw."""
-    return masks_of(bundle.load(subject.bundle))
-
-
-def masks_of(content: Mapping[str, Any]) -> tuple[tuple[Mask, ...], bool]:
-    """Take from a bundle how the text was masked, and whether its tokens are raw."""
+def read_masks(path: Path) -> tuple[tuple[Mask, ...], bool]:
+    """Read from a bundle how the text was masked, and whether its tokens are raw."""
+    content = bundle.load(path)
     masks = tuple(Mask(name, pattern, replacement, "") for name, pattern, replacement in content["masks"])
     return masks, bool(content["raw_tokens"])
 
@@ -158,17 +160,18 @@ def row_bags(table: pa.Table, column: str) -> list[dict[str, int]]:
 
 
 def _groups(records: Sequence[PartLines]) -> list[list[PartLines]]:
-    """Bundle tiny parts by the raw bytes that their lines are found in; results are numbers, so bundles may be many."""
+    """Bundle tiny parts by the raw bytes of their logs; results are numbers, so bundles may be many."""
     by_name = {record.name: record for record in records}
     sizes = [record.batch.bytes if record.batch else 0 for record in records]
-    return [[by_name[name] for name in group] for group in group_neighbours(list(by_name), sizes, GROUPS, GROUP_BYTES)]
+    return [[by_name[name] for name in group] for group in group_consecutive(list(by_name), sizes, GROUPS, GROUP_BYTES)]
 
 
 def _count_normals(target: EvidenceTarget, session: Session) -> None:
     label = f"{target.subject.label}: normals"
-    found = session.map(count_normals, group_parts(target.subject), label, subject=target.subject)
+    shared = {"subject": target.subject, "type_": target.normals_type}
+    counted = session.map(count_normals, group_parts(target.subject), label, **shared)
     total: dict[str, tuple[int, Counter[str]]] = {}
-    for counts in found:
+    for counts in counted:
         for service, (rows, templates) in counts.items():
             before = total.setdefault(service, (0, Counter()))
             before[1].update(templates)
@@ -187,40 +190,50 @@ def _read_rows(target: EvidenceTarget, name: str) -> list[Row] | None:
 def _evidence(row: Row, lines: SequenceLines, target: EvidenceTarget) -> list[dict[str, Any]]:
     normals = _read_normals(target.normals, status(target.normals).st_mtime_ns)
     patterns = lines.raw_patterns if target.reads_raw and lines.raw_patterns else lines.patterns
-    picks = pick_lines(patterns, carried(row["features"], target.kinds), normals.get(row["service"], NO_NORMALS))
-    places = [pick.place for pick in picks]
-    return [_line(lines.path, event, pick) for event, pick in zip(lines.rows(places), picks, strict=True)]
+    picks = pick_lines(
+        patterns, select_carried(row["features"], target.representations), normals.get(row["service"], NO_NORMALS)
+    )
+    events = lines.rows([pick.index for pick in picks])
+    shown = {"path": lines.path}
+    return [{**shown, **event, **_weights(pick)} for event, pick in zip(events, picks, strict=True)]
 
 
-def _line(path: str, event: dict[str, Any], pick: Pick) -> dict[str, Any]:
-    said = {"alike": pick.alike, "share": pick.share, "novelty": pick.novelty}
-    return {"path": path, **event, "e_event_drain_id": pick.template, **said}
+def _weights(pick: Pick) -> dict[str, Any]:
+    return {"e_event_drain_id": pick.template, "alike": pick.alike, "share": pick.share, "novelty": pick.novelty}
 
 
-def _add_nearest(rows: list[Row], name: str, target: EvidenceTarget, nearest: Path) -> None:
+def _add_nearest(rows: list[Row], part: str, target: EvidenceTarget) -> None:
     """Add the nearest normal of each row, and the words and templates that only one of the two has."""
-    pairs = _read_nearest(nearest, status(nearest).st_mtime_ns)
-    ids = [row["seq_id"] for row in rows if row["seq_id"] in pairs]
-    enhanced = read_part(target.subject.layout.enhanced / name, BAGS.names)
-    own = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), pa.array(ids, pa.string())))
-    normals = read_rows(_bags(nearest), filters=[("seq_id", "in", sorted({pairs[i][0] for i in ids}))]) if ids else own
-    for kind, column in (("words", "e_words"), ("templates", "e_templates")):
+    subject = target.subject
+    table = read_part(nearest_part(subject, part)).to_pylist()
+    pairs = {row["seq_id"]: (row["normal"], row["similarity"]) for row in table if row["normal"]}
+    enhanced = read_part(subject.layout.enhanced / part, BAGS.names)
+    own = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), pa.array(list(pairs), pa.string())))
+    wanted = sorted({normal for normal, _ in pairs.values()})
+    normals = read_rows(_bags(subject), filters=[("seq_id", "in", wanted)]) if wanted else own
+    for name, column in (("words", "e_words"), ("templates", "e_templates")):
         mine = dict(zip(strings(own["seq_id"]).to_pylist(), row_bags(own, column), strict=True))
         theirs = dict(zip(strings(normals["seq_id"]).to_pylist(), row_bags(normals, column), strict=True))
         for row in rows:
             if row["seq_id"] in pairs:
                 row["nearest_normal"], row["similarity"] = pairs[row["seq_id"]]
-                other = theirs.get(row["nearest_normal"], {})
-                row[f"{kind}_gained"], row[f"{kind}_lost"] = gained_and_lost(mine[row["seq_id"]], other)
+                row["nearest_type"] = target.normals_type
+                bag, other = mine[row["seq_id"]], theirs.get(row["nearest_normal"], {})
+                row[f"{name}_gained"], row[f"{name}_lost"] = tokens_only_in(bag, other), tokens_only_in(other, bag)
 
 
-def _bags(nearest: Path) -> Path:
-    return nearest.with_name("nearest_bags.parquet")
+def tokens_only_in(bag: Mapping[str, int], other: Mapping[str, int], limit: int = SHOWN_TOKENS) -> list[str]:
+    """List the tokens that the other bag lacks, most frequent first, ties by token."""
+    return sorted(bag.keys() - other.keys(), key=lambda token: (-bag[token], token))[:limit]
+
+
+def _bags(nearest: Subject) -> Path:
+    return nearest_ids(nearest).with_name("nearest_bags.parquet")
 
 
 @functools.lru_cache(maxsize=2)
-def _read_nearest(path: Path, changed: int) -> Mapping[str, tuple[str, float]]:
-    return {flagged: (normal, similarity) for flagged, normal, similarity in read_json(path) if normal}
+def _read_ids(path: Path, changed: int) -> pa.Array:
+    return pa.array(read_json(path), pa.string())
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,8 +1,8 @@
 """The table of explained sequences: one row per flagged sequence with its strongest features and its log lines.
 
 ``lines`` are the lines that carry them (see evidence.py): path of the log, line number, time, text, template, how many
-lines of the sequence have that template, share and novelty. ``nearest_normal`` and what differs from it are filled for
-the model that neighbours are sought for.
+lines of the sequence have that template, share and novelty. The model that neighbours are searched for also has
+``nearest_normal``, its type (labelled or unflagged), and the words and templates that only one of the two has.
 """
 
 from collections.abc import Sequence
@@ -34,8 +34,9 @@ LINE = pa.struct(
 TOKENS = pa.list_(pa.string())
 NEAREST = [
     pa.field("nearest_normal", pa.string()),
+    pa.field("nearest_type", pa.string()),
     pa.field("similarity", pa.float64()),
-    *(pa.field(f"{kind}_{way}", TOKENS) for kind in ("words", "templates") for way in ("gained", "lost")),
+    *(pa.field(f"{name}_{way}", TOKENS) for name in ("words", "templates") for way in ("gained", "lost")),
 ]
 EXPLANATIONS = pa.schema(
     [
@@ -75,8 +76,8 @@ def list_features(top: TopFeatures, rows: sparse.csr_matrix, names: Sequence[str
     names : feature names in column order
     """
     filled = top.columns >= 0
-    place, columns = np.nonzero(filled)[0], top.columns[filled]
-    values = np.asarray(rows[place, columns]).ravel() if len(place) else np.zeros(0)
+    row, columns = np.nonzero(filled)[0], top.columns[filled]
+    values = np.asarray(rows[row, columns]).ravel() if len(row) else np.zeros(0)
     offsets = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
     return RowFeatures(offsets, [names[column] for column in columns.tolist()], values, top.values[filled])
 

@@ -1,4 +1,4 @@
-"""Finds the lines of chosen sequences again: in the events table, else in the raw tree that the manifest names."""
+"""Reads the lines of chosen sequences: from the events table, else from the raw tree that the manifest names."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _COLUMNS = ["seq_id", "line_no", "m_timestamp", "m_message", "thread", "correlat
 class LineSource:
     """Where lines are read from and how; ``policy`` is None where the events table is there.
 
-    ``raw_tokens``: the main bags are of the lines as they stand; ``has_raw_bags``: their patterns are wanted too.
+    ``raw_tokens``: the main bags are of the raw lines; ``has_raw_bags``: their patterns are wanted too.
     """
 
     root: Path
@@ -57,7 +57,7 @@ class PartLines:
 class SequenceLines:
     """The lines of one sequence: events in order (line_no, m_timestamp, line), their log, their patterns.
 
-    ``patterns`` are of the text that the main bags are of; ``raw_patterns`` of the lines as they stand, if asked for.
+    ``patterns`` are of the text that the main bags are of; ``raw_patterns`` of the raw lines, if asked for.
     """
 
     seq_id: str
@@ -87,7 +87,7 @@ def part_records(layout: Layout) -> list[PartLines]:
 
 
 def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> Iterator[SequenceLines]:
-    """Read the lines of the wanted sequences of one part; a log that is gone gives none."""
+    """Read the lines of the wanted sequences of one part; a log that is missing has none."""
     ids = set(wanted)
     if record.batch is None or not ids:
         return
@@ -95,16 +95,16 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
     templates = Templates.load(Layout(source.root).template_state)
     known: dict[str, str] = {}
     if source.policy is None:
-        found = _from_events(Layout(source.root).events / record.name, sorted(files))
+        sequences = _from_events(Layout(source.root).events / record.name, sorted(files))
     else:
-        found = ((name, _from_raw(file, source.policy)) for name, file in sorted(files.items()))
-    for name, events in found:
+        sequences = ((name, _from_raw(file, source.policy)) for name, file in sorted(files.items()))
+    for name, events in sequences:
         if events.num_rows:
             _, block = read_text(events, source.masks, templates.line_format)
             line_templates = _templates(block, templates, known)
             patterns = _patterns(events, block, line_templates, source.raw_tokens)
             raw = _patterns(events, block, line_templates, raw=True) if source.has_raw_bags else None
-            yield SequenceLines(name, _place(files[name]), events, patterns, raw)
+            yield SequenceLines(name, _log_path(files[name]), events, patterns, raw)
 
 
 def _load_options(layout: Layout) -> LoadOptions:
@@ -116,7 +116,7 @@ def _seq_id(file: SourceFile) -> str:
     return seq_id(file.run, file.test_case, file.name)
 
 
-def _place(file: SourceFile) -> str:
+def _log_path(file: SourceFile) -> str:
     return f"{file.path}:{file.member}" if file.member else file.path
 
 
@@ -129,14 +129,14 @@ def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
 def _with_lines(tables: list[pa.Table]) -> pa.Table:
     """Join the event rows of a sequence, with a further column ``line``: the raw lines."""
     events = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-    # In the order of their first lines, wherever the dictionary comes from.
+    # In the order of their first lines, whatever order the dictionary had.
     messages = events["m_message"].cast(pa.string()).dictionary_encode()
     events = events.set_column(events.schema.get_field_index("m_message"), "m_message", messages)
     return events.append_column("line", raw_line(events))
 
 
 def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
-    """Read events of chosen sequences; a sequence's events lie after one another, perhaps over row groups."""
+    """Read events of chosen sequences; a sequence's events are consecutive, perhaps over several row groups."""
     pieces: dict[str, list[pa.Table]] = {}
     for group in read_row_groups(path, _COLUMNS):
         chosen = group.filter(pc.is_in(group["seq_id"].cast(pa.string()), pa.array(ids, pa.string())))

@@ -12,6 +12,16 @@ from scipy import sparse
 
 from lo2dask.explanation.summary import Flags, Floats, Integers, ShapSums, TopFeatures, adds_up, pad, unit_for
 
+# Counts are whole numbers; scaled numeric columns are rounded to this grid, so that their sums are exact too.
+GRID = 2.0**-24
+
+
+def background_sums(rows: sparse.csr_matrix, chosen: Flags) -> Floats:
+    """Sum up the chosen rows: the sum of each column, then the number of rows; exact, so that parts add up."""
+    rows = rows[chosen]
+    data = np.rint(rows.data.astype(np.float64) / GRID) * GRID
+    return np.append(np.bincount(rows.indices, weights=data, minlength=rows.shape[1]), float(rows.shape[0]))
+
 
 class LinearShap:
     """Explains a model with ``coef_`` and ``intercept_`` against the mean of its training rows.
@@ -25,7 +35,7 @@ class LinearShap:
     meaning = "contribution to the decision value (log-odds for a logistic model), against the mean training row"
 
     def __init__(self, model: Any, mean: Floats) -> None:
-        """Work out what is the same in every row."""
+        """Compute what is the same in every row."""
         self.model = model
         self.coef = np.asarray(model.coef_, dtype=np.float64).reshape(-1)
         self.mean = np.asarray(mean, dtype=np.float64)
@@ -35,7 +45,7 @@ class LinearShap:
         self.absent_order = np.argsort(-np.abs(self.absent), kind="stable")
 
     def explain(self, rows: sparse.csr_matrix, counted: Flags, listed: Flags, k: int) -> tuple[ShapSums, TopFeatures]:
-        """Sum up the counted rows and find the k strongest features of the listed ones.
+        """Sum up the counted rows and select the k strongest features of the listed ones.
 
         Parameters
         ----------

@@ -1,109 +1,86 @@
 """False positives and false negatives: their lists, and their counts by service and error type."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lo2dask.buffers.columns import strings
 from lo2dask.buffers.visible import visible
-from lo2dask.schema import PREDICTIONS
+from lo2dask.storage import replacing
+from lo2dask.tables.parts import read_part
 
-COLUMNS = ("seq_id", "test_case", "service", "score", "rank", "split")
-Tally = Counter[tuple[str, str]]
+TEXTS = ("seq_id", "test_case", "service", "split")
+BATCH_ROWS = 10_000
 
 
-@dataclass(frozen=True)
-class Mistakes:
-    """One kind of mistake.
+def write_lists(parts: Sequence[Path], texts: tuple[Path, Path], model: str) -> tuple[int, int]:
+    """Write the lists of false positives and false negatives; return how many there are of each.
 
-    Attributes
+    Parameters
     ----------
-    rows : table of :data:`COLUMNS`, one row per mistake, highest rank first, ties by seq_id
-    wrong, possible : counts by (split, service) or (split, test case): mistakes, and rows that could have been one
+    parts : parts of the model's table in the explainability folder
+    texts : the two files
     """
-
-    rows: pa.Table
-    wrong: Tally = field(default_factory=Counter)
-    possible: Tally = field(default_factory=Counter)
-
-    def merge(self, other: "Mistakes") -> "Mistakes":
-        """Join the mistakes of another part."""
-        rows = pa.concat_tables([self.rows, other.rows])
-        return Mistakes(_sorted(rows), self.wrong + other.wrong, self.possible + other.possible)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one part's predictions got wrong."""
-
-    false_positives: Mistakes
-    false_negatives: Mistakes
-
-    def merge(self, other: "Outcome") -> "Outcome":
-        """Join the outcome of another part."""
-        return Outcome(
-            self.false_positives.merge(other.false_positives), self.false_negatives.merge(other.false_negatives)
-        )
+    columns = [*TEXTS, f"score_{model}", f"rank_{model}", "normal", "anomaly", "pred_ano"]
+    pieces = (read_part(path, columns) for path in parts)
+    renamed = (part.rename_columns([*TEXTS, "score", "rank", "normal", "anomaly", "pred_ano"]) for part in pieces)
+    table = pa.concat_tables([_plain(part) for part in renamed])
+    counts = []
+    for path, lines in zip(texts, (false_positives(model, table), false_negatives(model, table)), strict=True):
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+            counts.append(int(next(lines)))
+            file.writelines(f"{line}\n" for line in lines)
+    return counts[0], counts[1]
 
 
-def outcome_of(predictions: pa.Table) -> Outcome:
-    """Find the false positives and false negatives of one part (schema ``PREDICTIONS``)."""
-    predictions = predictions.select([*COLUMNS, "normal", "anomaly", "pred_ano"])
-    predictions = predictions.cast(pa.schema([PREDICTIONS.field(name) for name in predictions.column_names]))
-    flagged = pc.equal(predictions["pred_ano"], 1)
-    return Outcome(
-        _mistakes(predictions, predictions["normal"], flagged),
-        _mistakes(predictions, predictions["anomaly"], pc.invert(flagged)),
-    )
+def false_positives(model: str, predictions: pa.Table) -> Iterator[str]:
+    """Yield the number of normal sequences that the model flags, then the lines of their list."""
+    wrong = pc.and_(predictions["normal"], pc.equal(predictions["pred_ano"], 1))
+    title = f"False positives of {model}: normal sequences that it flags"
+    return _list(title, "normal sequences", predictions.filter(predictions["normal"]), predictions.filter(wrong))
 
 
-def false_positives_text(model: str, mistakes: Mistakes) -> str:
-    """Write the list of normal sequences that the model flagged."""
-    return _text(f"False positives of {model}: normal sequences that it flags", "normal sequences", mistakes)
+def false_negatives(model: str, predictions: pa.Table) -> Iterator[str]:
+    """Yield the number of anomalous sequences that the model does not flag, then the lines of their list."""
+    wrong = pc.and_(predictions["anomaly"], pc.equal(predictions["pred_ano"], 0))
+    title = f"False negatives of {model}: anomalous sequences that it misses"
+    return _list(title, "anomalous sequences", predictions.filter(predictions["anomaly"]), predictions.filter(wrong))
 
 
-def false_negatives_text(model: str, mistakes: Mistakes) -> str:
-    """Write the list of anomalous sequences that the model did not flag."""
-    return _text(f"False negatives of {model}: anomalous sequences that it misses", "anomalous sequences", mistakes)
+def _plain(part: pa.Table) -> pa.Table:
+    """Return a part with its text columns as plain strings."""
+    for name in TEXTS:
+        part = part.set_column(part.column_names.index(name), name, strings(part[name]))
+    return part
 
 
-def _mistakes(predictions: pa.Table, possible: pa.ChunkedArray, wrong: pa.ChunkedArray) -> Mistakes:
-    could = predictions.filter(possible)
-    rows = predictions.filter(pc.and_(possible, wrong)).select(COLUMNS)
-    return Mistakes(_sorted(rows), _tally(rows), _tally(could))
+def _list(title: str, among: str, possible: pa.Table, wrong: pa.Table) -> Iterator[str]:
+    yield str(wrong.num_rows)
+    yield title
+    yield f"{wrong.num_rows} in all. Columns: rank, score, split, seq_id. Rank 1 is the highest score."
+    yield ""
+    yield from _count_lines("service", "by service", among, possible, wrong)
+    yield from _count_lines("test_case", "by error type (test case)", among, possible, wrong)
+    yield "sequences"
+    for batch in wrong.sort_by([("rank", "ascending"), ("seq_id", "ascending")]).to_batches(BATCH_ROWS):
+        for row in batch.to_pylist():
+            yield f"{row['rank']:>8}  {row['score']:>12.6g}  {row['split']:<8}  {visible(row['seq_id'])}"
+    if not wrong.num_rows:
+        yield "none"
 
 
-def _tally(rows: pa.Table) -> Tally:
-    tally: Tally = Counter()
-    splits = rows["split"].to_pylist()
-    for column in ("service", "test_case"):
-        tally.update(zip(splits, (f"{column}={value}" for value in rows[column].to_pylist()), strict=True))
-    return tally
+def _count_lines(column: str, heading: str, among: str, possible: pa.Table, wrong: pa.Table) -> Iterable[str]:
+    mistakes, counts = _count(wrong, column), sorted(_count(possible, column).items())
+    lines = [heading] if counts else [heading, "  none"]
+    for (split, value), total in counts:
+        share = mistakes[split, value] / total
+        lines.append(f"  {visible(value)}, {split}: {mistakes[split, value]} of {total} {among} ({share:.1%})")
+    return [*lines, ""]
 
 
-def _sorted(rows: pa.Table) -> pa.Table:
-    return rows.sort_by([("rank", "ascending"), ("seq_id", "ascending")])
-
-
-def _text(title: str, among: str, mistakes: Mistakes) -> str:
-    count = mistakes.rows.num_rows
-    lines = [title, f"{count} in all. Columns: rank, score, split, seq_id. Rank 1 is the highest score.", ""]
-    lines += _count_lines("service", "by service", among, mistakes)
-    lines += _count_lines("test_case", "by error type (test case)", among, mistakes)
-    lines += ["sequences"]
-    for row in mistakes.rows.to_pylist():
-        lines.append(f"{row['rank']:>8}  {row['score']:>12.6g}  {row['split']:<8}  {visible(row['seq_id'])}")
-    lines += [] if count else ["none"]
-    return "\n".join(lines) + "\n"
-
-
-def _count_lines(column: str, heading: str, among: str, mistakes: Mistakes) -> Iterable[str]:
-    lines = [heading]
-    for (split, name), possible in sorted(mistakes.possible.items()):
-        if name.startswith(f"{column}="):
-            wrong = mistakes.wrong[(split, name)]
-            shown = visible(name.removeprefix(f"{column}="))
-            lines.append(f"  {shown}, {split}: {wrong} of {possible} {among} ({wrong / possible:.1%})")
-    return [*lines, ""] if len(lines) > 1 else [*lines, "  none", ""]
+def _count(table: pa.Table, column: str) -> Counter[tuple[str, str]]:
+    rows = table.group_by(["split", column]).aggregate([([], "count_all")]).to_pylist()
+    return Counter({(row["split"], row[column]): row["count_all"] for row in rows})

@@ -1,4 +1,4 @@
-"""One model and one part of its rows, as the tasks of phase F read them."""
+"""One model and one part of its rows, as the tasks of an explanation read them."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from lo2dask.explanation.shap_values import Explainer, make_explainer
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
 from lo2dask.models.sample import hashes
-from lo2dask.storage import status
+from lo2dask.storage import remove_tree, status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.units import of_service
@@ -27,6 +27,7 @@ from lo2dask.training.units import of_service
 Group = tuple[str, ...]  # names of parts, in order
 Ids = npt.NDArray[np.object_]
 
+DESCRIPTION = "spec.json"  # of a model's bundle, kept from one explanation to the next
 # Each group of parts gives one summary; so many are held at once when they are merged.
 GROUPS = 64
 # Parts are bundled up to this many bytes of the enhanced table, so that tiny parts make no map of tiny tasks.
@@ -37,7 +38,7 @@ GROUP_BYTES = 2_000_000
 class Subject:
     """One fitted model to explain, small enough to travel with every task.
 
-    ``service`` is the service of a model per service, else empty; ``kind`` is ``linear``, ``tree`` or None (no
+    ``service`` is the service of a model per service, else empty; ``explainer`` is ``linear``, ``tree`` or None (no
     explainer); ``predictions`` is the folder of the model's predictions, part for part those of the enhanced table.
     """
 
@@ -46,7 +47,7 @@ class Subject:
     service: str
     bundle: Path
     predictions: Path
-    kind: str | None
+    explainer: str | None
     binary: bool
     seed: int
 
@@ -66,12 +67,20 @@ class Subject:
         return f"{self.key} ({self.service})" if self.service else self.key
 
     def part_name(self, name: str) -> str:
-        """Name what a part of this model becomes, so that the models of several services do not meet."""
+        """Return the name of what is made from a part; models of several services get names of their own."""
         return f"{Path(name).stem}-{self.service}.parquet" if self.service else name
 
     def scratch(self, name: str) -> Path:
-        """Return the place of what one map leaves for the next."""
+        """Return the path of a file that one map leaves for the next."""
         return self.layout.internal / "explain" / self.key / (f"{self.service}-{name}" if self.service else name)
+
+    def clear_scratch(self) -> None:
+        """Remove what the maps of this model, of all its services, left for one another."""
+        for path in (self.layout.internal / "explain" / self.key).glob("*"):
+            if path.is_dir():
+                remove_tree(path)
+            elif path.name != DESCRIPTION:
+                path.unlink()
 
     def read_predictions(self, name: str) -> pa.Table:
         """Read one part of the predictions: the rows of this model's service."""
@@ -135,14 +144,14 @@ def read_parts_of(group: Group, subject: Subject) -> Iterator[Part]:
 
 
 def group_parts(subject: Subject) -> list[Group]:
-    """Cut the parts of a model's predictions into at most :data:`GROUPS` groups of neighbours, about equal in bytes."""
+    """Group consecutive parts of a model's predictions: at most :data:`GROUPS` groups, about equal in bytes."""
     names = [path.name for path in part_paths(subject.predictions)]
     sizes = {path.name: status(path).st_size for path in part_paths(subject.layout.enhanced)}
-    return group_neighbours(names, [sizes.get(name, 0) for name in names], GROUPS, GROUP_BYTES)
+    return group_consecutive(names, [sizes.get(name, 0) for name in names], GROUPS, GROUP_BYTES)
 
 
-def group_neighbours(names: Sequence[str], sizes: Sequence[int], groups: int, least: int) -> list[Group]:
-    """Bundle neighbours: at most ``groups`` bundles, of at least ``least`` bytes where there are so many.
+def group_consecutive(names: Sequence[str], sizes: Sequence[int], groups: int, least: int) -> list[Group]:
+    """Bundle consecutive parts: at most ``groups`` bundles, of at least ``least`` bytes where there are so many.
 
     A part belongs to the bundle that its middle byte lies in, so that none but the largest part makes one large.
     """
@@ -154,12 +163,12 @@ def group_neighbours(names: Sequence[str], sizes: Sequence[int], groups: int, le
         middle = (2 * done + size) * wanted // (2 * total) if total else 0
         bundles.setdefault(min(middle, wanted - 1), []).append(name)
         done += size
-    return [tuple(found) for _, found in sorted(bundles.items())]
+    return [tuple(names) for _, names in sorted(bundles.items())]
 
 
 def explainer_of(subject: Subject, mean: npt.NDArray[np.float64] | None) -> Explainer:
     """Make the explainer of a model, against the mean background row."""
-    return make_explainer(subject.kind or "", _of_service(subject, "model"), mean)
+    return make_explainer(subject.explainer or "", _of_service(subject, "model"), mean)
 
 
 def columns_of(subject: Subject) -> Columns:

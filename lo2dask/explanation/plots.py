@@ -1,6 +1,6 @@
 """Draws the SHAP plots; the only importer of matplotlib. Nothing global is touched; the same data give the same bytes.
 
-Colours are told apart by people with colour vision deficiency and stand on an opaque light ground, so that a plot
+The colours suit people with colour vision deficiency and have an opaque light background, so that a plot
 looks the same on a light and on a dark page.
 """
 
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from lo2dask.explanation.summary import Feature, Floats
 
 GROUND, INK, GRID = "#fbfbf9", "#1d2129", "#d5d8de"
 MORE, LESS = "#c8452c", "#2f6fb2"  # more and less anomalous
@@ -33,14 +32,16 @@ TOP_INCHES, BOTTOM_INCHES = 0.75, 0.75
 
 
 @dataclass(frozen=True)
-class ShapRow:
-    """One feature of a plot: its whole text, mean abs(phi), and the explained rows' phi and feature values."""
+class ShapRow(Feature):
+    """One feature of a plot: also the phi and the feature values of the rows to plot."""
 
-    label: str
-    mean_absolute: float
-    mean_signed: float
     phi: Floats
     feature_values: Floats
+
+
+def draw_plots(model: str, rows: Sequence[ShapRow], meaning: str) -> tuple[bytes, bytes]:
+    """Draw the summary and the bar plot: two PNGs."""
+    return shap_summary(model, rows, meaning), shap_bar(model, rows, meaning)
 
 
 def shap_bar(model: str, rows: Sequence[ShapRow], meaning: str) -> bytes:
@@ -60,7 +61,7 @@ def shap_bar(model: str, rows: Sequence[ShapRow], meaning: str) -> bytes:
             family=FONT,
         )
     page.axes.set_xlim(0, 1.12 * max([row.mean_absolute for row in rows], default=1.0) or 1.0)
-    page.legend((MORE, "on the whole speaks for an anomaly"), (LESS, "on the whole speaks for normal"))
+    page.legend((MORE, "speaks for an anomaly on average"), (LESS, "speaks for normal on average"))
     return page.to_png()
 
 
@@ -94,15 +95,15 @@ def shap_summary(model: str, rows: Sequence[ShapRow], meaning: str) -> bytes:
 
 
 def beeswarm(phi: Floats, span: float) -> Floats:
-    """Return each dot its distance from the middle line, from -1 to 1: dots of a crowded place spread out evenly."""
+    """Return each dot its distance from the middle line, from -1 to 1: crowded dots spread out evenly."""
     offsets = np.zeros(len(phi))
     if not len(phi) or span <= 0:
         return offsets
     bins = np.floor((phi - phi.min()) / span * 120).astype(int)
     counts = np.bincount(bins)
     order = np.argsort(bins, kind="stable")
-    place = np.arange(len(phi)) - np.repeat(np.cumsum(counts) - counts, counts)
-    side = np.where(place % 2, 1, -1) * ((place + 1) // 2)
+    number = np.arange(len(phi)) - np.repeat(np.cumsum(counts) - counts, counts)
+    side = np.where(number % 2, 1, -1) * ((number + 1) // 2)
     offsets[order] = side / max(float(counts.max()) / 2, 6.0)
     return np.clip(offsets, -1, 1)
 
@@ -132,8 +133,8 @@ def _shades(values: Floats) -> list[Any]:
         return [ABSENT] * len(values)
     low, high = np.percentile(present, [5, 95])
     ramp = LinearSegmentedColormap.from_list("values", SHADES)
-    place = (values - low) / (high - low) if high > low else np.ones(len(values))
-    return [ramp(float(np.clip(p, 0, 1))) if value else ABSENT for p, value in zip(place, values, strict=True)]
+    position = (values - low) / (high - low) if high > low else np.ones(len(values))
+    return [ramp(float(np.clip(p, 0, 1))) if value else ABSENT for p, value in zip(position, values, strict=True)]
 
 
 class _Page:
@@ -185,7 +186,7 @@ class _Page:
         )
 
     def to_png(self) -> bytes:
-        """Write the figure without anything that changes from run to run."""
+        """Return the figure as PNG, without anything that changes from run to run."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         FigureCanvasAgg(self.figure)

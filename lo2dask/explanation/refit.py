@@ -1,8 +1,8 @@
-"""Where a model to explain comes from: train kept it, the user gives a bundle, or it is fitted here.
+"""Where a model to explain comes from: train kept it, the user names a bundle, or it is fitted here.
 
 A model is fitted here when train kept none of that name, or when an option that shapes it is given and differs from
 what it was trained with; an option left at its default means "as trained". Such models, and given bundles, are fitted
-and scored in a side folder by train's own code, so that nothing that train left is touched.
+and scored in a side folder by train's own code, so that train's files do not change.
 """
 
 import dataclasses
@@ -61,14 +61,14 @@ def trained_models(layout: Layout) -> list[str]:
 
 
 def sources_of(keys: Sequence[str], options: ExplainOptions, layout: Layout, session: Session) -> list[Source]:
-    """Find or make the models to explain, in the order of their keys.
+    """Collect or make the models to explain, in the order of their keys.
 
     Raises
     ------
-    InputError : a given bundle is not there or of another model.
+    InputError : a given bundle is missing or of another model.
     """
-    kept, given = kept_sources(layout), _given(keys, options)
-    changed = _changed(keys, kept, given, options)
+    kept, given = kept_sources(layout), _given_bundles(keys, options)
+    changed = _find_changes(keys, kept, given, options)
     made = _fit(changed, options, layout, session) if changed else {}
     made |= _score_given(given, kept, layout, session) if given else {}
     _remove_others(layout, {source.bundle.parents[2].name for source in made.values()})
@@ -86,30 +86,30 @@ def _source(layout: Layout, key: str) -> Source:
     return Source(key, layout.models / f"{key}.joblib", layout.predictions / key, layout.measures)
 
 
-def _shaping(kind: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind) if field.name not in _RUNNING]
+def _fit_options(of: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(of) if field.name not in _RUNNING]
 
 
-def _changed(
+def _find_changes(
     keys: Sequence[str], kept: dict[str, Source], given: dict[str, Path], options: ExplainOptions
 ) -> dict[str, dict[str, Any]]:
-    """Name the models to fit, each with the options that it shall have."""
+    """Return the models to fit, each with the options that differ."""
     trained = _trained_options(kept)
-    found = {}
+    changed = {}
     for key in keys:
-        names = _shaping(ForestOptions if key == FOREST else HoldoutOptions)
+        names = _fit_options(ForestOptions if key == FOREST else HoldoutOptions)
         changes = differing(names, options, trained)
         if key in given or (key in kept and not changes):
             continue
-        said = ", ".join(f"{flag_name(name)} {value}" for name, value in changes.items())
-        reason = f"trained with other options ({said})" if key in kept else "train kept no such model"
-        logger.warning("%s is fitted for this: %s", key, reason)
-        found[key] = changes
-    return found
+        named = ", ".join(f"{flag_name(name)} {value}" for name, value in changes.items())
+        reason = f"trained with other options ({named})" if key in kept else "train kept no such model"
+        logger.warning("%s is fitted for the explanation: %s", key, reason)
+        changed[key] = changes
+    return changed
 
 
 def _trained_options(kept: dict[str, Source]) -> dict[str, Any]:
-    """Read the options of the last training from any bundle that it kept, or what an earlier reading left."""
+    """Read the options of the last training from any bundle that it kept, or from the copy of an earlier reading."""
     source = next(iter(kept.values()))
     cache = source.bundle.parents[1] / "trained_options.json"
     digest = bundle.hash_path(source.bundle).read_text(encoding="utf-8").split()[0]
@@ -150,17 +150,17 @@ def _typed(name: str, value: Any) -> Any:
     return Path(value) if name == "mask_file" and value is not None else value
 
 
-def _given(keys: Sequence[str], options: ExplainOptions) -> dict[str, Path]:
-    """Find the bundles that the user gives."""
-    found = {}
+def _given_bundles(keys: Sequence[str], options: ExplainOptions) -> dict[str, Path]:
+    """Return the bundles that the user names."""
+    given = {}
     if options.load_model and FOREST in keys:
-        found[FOREST] = options.load_model
+        given[FOREST] = options.load_model
     folder = options.load_sup_models
     if folder:
         if not folder.is_dir():
             raise InputError(f"--load-sup-models {folder}: no such folder; train writes it with --save-sup-models")
-        found |= {key: folder / f"{key}.joblib" for key in keys if (folder / f"{key}.joblib").is_file()}
-    return found
+        given |= {key: folder / f"{key}.joblib" for key in keys if (folder / f"{key}.joblib").is_file()}
+    return given
 
 
 def _score_given(

@@ -1,6 +1,7 @@
-"""SHAP values of one model over one part: what a task returns is small, and never the whole matrix."""
+"""SHAP values of one model over one part: a task returns a small summary, never the whole matrix."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from lo2dask.explanation.linear import LinearShap
 from lo2dask.explanation.summary import Flags, Floats, Integers, ShapSums, TopFeatures
 from lo2dask.explanation.trees import CHUNK_BYTES, TreeShap
 from lo2dask.models.spec import LINEAR, TREE
+from lo2dask.storage import replacing
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -21,7 +23,7 @@ class Explainer(Protocol):
     meaning: str
 
     def explain(self, rows: sparse.csr_matrix, counted: Flags, listed: Flags, k: int) -> tuple[ShapSums, TopFeatures]:
-        """Sum up the counted rows and find the k strongest features of the listed ones."""
+        """Sum up the counted rows and select the k strongest features of the listed ones."""
         ...
 
     def values(self, rows: sparse.csr_matrix, columns: Integers) -> Floats:
@@ -44,21 +46,26 @@ class Sample:
     ids: npt.NDArray[np.object_]
     rows: sparse.csr_matrix
 
+    def save(self, path: Path) -> Path:
+        """Write the feature rows to a file; return it."""
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            sparse.save_npz(file, self.rows)
+        return path
+
     def merge(self, other: "Sample", limit: int) -> "Sample":
         """Keep the ``limit`` smallest hashes of both, ties by seq_id."""
         hashes = np.concatenate([self.hashes, other.hashes])
         ids = np.concatenate([self.ids, other.ids])
         rows = sparse.vstack([self.rows, other.rows], format="csr")
-        keep = np.lexsort((ids.astype(str), hashes))[:limit]
-        return Sample(hashes[keep], ids[keep], sparse.csr_matrix(rows[keep]))
+        return sample_of(rows, hashes, ids, limit)
 
 
-def make_explainer(kind: str, model: Any, mean: Floats | None, chunk_bytes: int = CHUNK_BYTES) -> Explainer:
+def make_explainer(name: str, model: Any, mean: Floats | None, chunk_bytes: int = CHUNK_BYTES) -> Explainer:
     """Make the explainer of a fitted model.
 
     Parameters
     ----------
-    kind : ``linear`` or ``tree``, as the model's specification says
+    name : ``linear`` or ``tree``, as the model's specification says
     mean : (n features,) mean of the background rows, for linear models
     chunk_bytes : bound of the dense arrays of one chunk
 
@@ -66,10 +73,10 @@ def make_explainer(kind: str, model: Any, mean: Floats | None, chunk_bytes: int 
     ------
     ValueError : there is no such explainer.
     """
-    if kind == LINEAR:
+    if name == LINEAR:
         return LinearShap(model, np.zeros(model.coef_.size) if mean is None else mean)
-    if kind != TREE:
-        raise ValueError(f"there is no explainer {kind!r}; a specification names {LINEAR}, {TREE} or None")
+    if name != TREE:
+        raise ValueError(f"there is no explainer {name!r}; a specification names {LINEAR}, {TREE} or None")
     return TreeShap(model, chunk_bytes)
 
 

@@ -1,4 +1,4 @@
-"""Removes what phase F wrote of models that are no longer trained, so that nobody takes it for current."""
+"""The record of an explanation, and the removal of files of models that are no longer trained."""
 
 import logging
 from collections.abc import Collection
@@ -14,7 +14,8 @@ from lo2dask.tables.records import Stage, StageType
 logger = logging.getLogger(__name__)
 
 _MODEL = {
-    **{"model": str, "shap": str, "neighbours": (int, type(None)), "current": bool},
+    **{"model": str, "shap": str, "neighbours": (int, type(None)), "current": bool, "normals": str},
+    "normals_compared": (int, type(None)),
     **dict.fromkeys(("rows", "features", "flagged", "not_explained", "false_positives", "false_negatives"), int),
 }
 # One named part for each model; ``fitted_here``: train kept no such model, it was fitted for the explanation alone.
@@ -29,7 +30,7 @@ EXPLAIN = StageType(
 def remove_stale(layout: Layout, explained: Collection[str]) -> list[str]:
     """Remove the files of models that train kept once and no longer keeps; give their keys.
 
-    A model is known by the marker that phase F left of it. Those that were fitted for an explanation alone stay, and
+    A model is known by its record. Those that were fitted for an explanation alone stay, and
     so does every file that phase F does not write.
     """
     current = {*explained, *trained_models(layout)}
@@ -43,7 +44,7 @@ def remove_stale(layout: Layout, explained: Collection[str]) -> list[str]:
                 folder.rmdir()
         remove_tree(layout.internal / "explain" / key)
         others[key].invalidate()
-        logger.warning("%s is no longer trained: what was explained of it is removed", key)
+        logger.warning("%s is no longer trained: its explanation is removed", key)
     return stale
 
 

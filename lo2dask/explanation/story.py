@@ -1,22 +1,56 @@
-"""One flagged sequence told in the terminal: why it is flagged, its lines, and what its nearest normal lacks."""
+"""What was explained of one sequence, as text for ``lo2dask explain --seq-id``."""
 
+import difflib
+import heapq
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
+from lo2dask.buffers.columns import strings
 from lo2dask.buffers.visible import token_label, visible
+from lo2dask.errors import InputError
+from lo2dask.explanation.artefacts import Artefacts
+from lo2dask.explanation.neighbours import NAMES
+from lo2dask.explanation.refit import trained_models
+from lo2dask.explanation.tasks import template_texts
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_parts, read_rows
 
 FEATURES = 8
 TOKENS = 10
+# Names that are compared letter by letter with one that is not known; more would take seconds.
+COMPARED = 5_000
 
 
-def tell(row: Mapping[str, Any], model: str, templates: Mapping[str, str]) -> str:
-    """Write one row of a model's explanations; every character of a log that would act on a terminal is written out.
+def describe_sequence(root: Path, seq_id: str) -> str:
+    """Write what each explained model says about one sequence.
 
-    ``templates`` gives the text of a template id.
+    Raises
+    ------
+    InputError : there is no such sequence (names similar ones), or nothing has been explained.
     """
-    kind = "an anomaly" if row["anomaly"] else "a false positive: normal by its label"
+    layout = Layout(root)
+    explained = {key: Artefacts(layout.explainability, key) for key in trained_models(layout)}
+    explained = {key: files for key, files in explained.items() if part_paths(files.predictions)}
+    if not explained:
+        raise InputError(f"--root {root}: nothing is explained in it; first: lo2dask explain --root {root}")
+    if not _rows(layout.sequences, seq_id, ["seq_id"]):
+        raise InputError(_unknown(layout, seq_id))
+    texts = template_texts(layout)
+    answers = (_of_model(key, files, seq_id, texts) for key, files in explained.items())
+    return "\n\n".join([visible(seq_id), *answers]) + "\n"
+
+
+def describe_row(row: Mapping[str, Any], model: str, templates: Mapping[str, str]) -> str:
+    """Write one row of a model's explanations; control characters of a log are written out as escapes.
+
+    ``templates`` maps a template id to its text.
+    """
+    label = "an anomaly" if row["anomaly"] else "a false positive: normal by its label"
     lines = [
-        f"{model} flags it: score {row['score']:.6g}, rank {row['rank']}, {row['split']}; it is {kind}",
+        f"{model} flags it: score {row['score']:.6g}, rank {row['rank']}, {row['split']}; it is {label}",
         f"  run {visible(row['run'])}, test case {visible(row['test_case'])}, service {visible(row['service'])}",
     ]
     lines += _features(row, templates) if row["explained"] else ["  it has no SHAP values"]
@@ -24,6 +58,39 @@ def tell(row: Mapping[str, Any], model: str, templates: Mapping[str, str]) -> st
     if row["nearest_normal"]:
         lines += _nearest(row, templates)
     return "\n".join(lines)
+
+
+def _of_model(key: str, files: Artefacts, seq_id: str, texts: Mapping[str, str]) -> str:
+    """Write one model's view; a model per service may know nothing of this one's service."""
+    flagged = _rows(files.explanations, seq_id)
+    if flagged:
+        return describe_row(flagged[0], key, texts)
+    predicted = _rows(files.predictions, seq_id)
+    if not predicted:
+        return f"{key} has no model of its service"
+    row = predicted[0]
+    return f"{key} does not flag it: score {row[f'score_{key}']:.6g}, rank {row[f'rank_{key}']}, {row['split']}"
+
+
+def _rows(folder: Path, seq_id: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    paths = part_paths(folder)
+    return read_rows(paths, columns, filters=pc.field("seq_id") == seq_id).to_pylist() if paths else []
+
+
+def _unknown(layout: Layout, seq_id: str) -> str:
+    similar = _similar(layout, seq_id)
+    known = f"some are {', '.join(map(visible, similar))}" if similar else "it has none"
+    return f"--seq-id {visible(seq_id)}: no such sequence in {layout.sequences}; {known}"
+
+
+def _similar(layout: Layout, seq_id: str) -> list[str]:
+    """Name the sequences most like a mistyped one: among those with the most of its words, the closest."""
+    words = [word for word in seq_id.split("__") if word]
+    names = (name for part in read_parts(layout.sequences, ["seq_id"]) for name in strings(part["seq_id"]).to_pylist())
+    shared = ((sum(word in name for word in words), name) for name in names)
+    ranked = heapq.nlargest(COMPARED, shared, key=lambda pair: pair[0])
+    best = [name for count, name in ranked if count == ranked[0][0]]
+    return difflib.get_close_matches(seq_id, best, n=3, cutoff=0.3) or best[:3]
 
 
 def _features(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]:
@@ -35,11 +102,11 @@ def _features(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]
     return lines
 
 
-def _lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not found:
-        return ["  no line of it was found again"]
-    lines = [f"  lines that speak for it, from {visible(found[0]['path'])}"]
-    for line in found:
+def _lines(evidence: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not evidence:
+        return ["  none of its log lines could be read again"]
+    lines = [f"  lines that speak for it, from {visible(evidence[0]['path'])}"]
+    for line in evidence:
         alike = f", {line['alike']} alike" if line["alike"] > 1 else ""
         weight = f"share {line['share']:.0%}, novelty {line['novelty']:.2f}"
         lines.append(f"    line {line['line_no']} ({weight}{alike})")
@@ -48,7 +115,8 @@ def _lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _nearest(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]:
-    lines = [f"  nearest normal ({row['similarity']:.3f} alike): {visible(row['nearest_normal'])}"]
+    name = NAMES[row["nearest_type"]]
+    lines = [f"  {name} ({row['similarity']:.3f} alike): {visible(row['nearest_normal'])}"]
     for way, title in (("gained", "only here"), ("lost", "only there")):
         words = [token_label(word) for word in row[f"words_{way}"][:TOKENS]]
         names = [visible(f"{name}: {templates.get(name, '')}") for name in row[f"templates_{way}"][:TOKENS]]

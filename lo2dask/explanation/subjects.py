@@ -7,7 +7,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
-from lo2dask.explanation.merged_parts import Subject
+from lo2dask.explanation.merged_parts import DESCRIPTION, Subject
 from lo2dask.explanation.refit import Source, sources_of, trained_models
 from lo2dask.ingest.text import need_bags, table_has_raw_bags
 from lo2dask.models import bundle, registry
@@ -30,8 +30,9 @@ _SPEC = StateType("spec", {"sha256": str, "spec": dict, "models": {str: _MODEL}}
 class Described:
     """A model to explain.
 
-    ``subjects`` are its fitted models (one, or one per service); ``unfitted`` says why there is none; ``features`` is
-    the width of the widest; ``measures`` are train's; ``state`` hashes all that the explanation depends on.
+    ``subjects`` are its fitted models (one, or one per service); ``unfitted`` is the reason why there is none;
+    ``features`` is the width of the widest; ``measures`` are train's; ``state`` hashes all that the explanation
+    depends on.
     """
 
     subjects: tuple[Subject, ...]
@@ -48,7 +49,7 @@ class Described:
 
 
 def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> list[str]:
-    """Choose the models to explain; the one that neighbours are sought for comes first.
+    """Choose the models to explain; the one that neighbours are searched for comes first.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> lis
         need_bags(asked, bags, table_has_raw_bags(layout))
     known = [key for key in kept if registry.is_known(key)]
     wanted = list(options.sup_models) or known
-    # An entry that is always explained is so even where the options name others.
+    # Some models are always explained, even where the options name others.
     wanted += [key for key in known if registry.spec(key).always_explained]
     if not options.skip_if and (FOREST in kept or options.nn_source == FOREST):
         wanted = [FOREST, *wanted]
@@ -71,19 +72,19 @@ def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> lis
         if not wanted:
             raise InputError(f"--skip-if: train kept no model but the forest in {layout.root}; name some: --sup-models")
         source = wanted[0]
-        logger.warning("--skip-if leaves the forest out: neighbours are sought for %s (--nn-source)", source)
+        logger.warning("--skip-if leaves the forest out: neighbours are searched for %s (--nn-source)", source)
     return list(dict.fromkeys([source, *wanted]))
 
 
 def choose_subjects(options: ExplainOptions, layout: Layout, session: Session) -> list[Described]:
-    """Describe the models to explain; the one that neighbours are sought for comes first."""
+    """Describe the models to explain; the one that neighbours are searched for comes first."""
     keys = choose_keys(options, trained_models(layout), layout)
     sources = sources_of(keys, options, layout, session)
     return [_describe(source, options, layout, session) for source in sources]
 
 
 def read_spec(path: Path) -> dict[str, Any]:
-    """Read what a bundle says of itself: spec (plain), options, and of each service's model features and reason."""
+    """Read a bundle's description: spec (plain), and for each service's model its features and reason."""
     content = bundle.load(path)
     names = list(content["model"]) if content["per_service"] else [""]
     models = {}
@@ -95,8 +96,8 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 
 def _describe(source: Source, options: ExplainOptions, layout: Layout, session: Session) -> Described:
-    said = _cached_spec(source, layout, session)
-    spec, models = from_plain(said["spec"]), said["models"]
+    described = _cached_spec(source, layout, session)
+    spec, models = from_plain(described["spec"]), described["models"]
     need_bags(source.key, spec.bags, table_has_raw_bags(layout))
     fitted = [name for name, model in models.items() if model["reason"] is None] or list(models)
     reasons = "; ".join(sorted({model["reason"] for model in models.values() if model["reason"]}))
@@ -113,7 +114,7 @@ def _describe(source: Source, options: ExplainOptions, layout: Layout, session: 
         spec,
         max(model["features"] for model in models.values()),
         _measures(source),
-        fingerprint([said["sha256"], _stamps(source.predictions), _stamps(layout.enhanced), _measures(source)]),
+        fingerprint([described["sha256"], _stamps(source.predictions), _stamps(layout.enhanced), _measures(source)]),
     )
 
 
@@ -122,23 +123,23 @@ def _measures(source: Source) -> dict[str, Any]:
 
 
 def _cached_spec(source: Source, layout: Layout, session: Session) -> dict[str, Any]:
-    """Read a bundle's description on a worker, or what an earlier reading of the same file left."""
-    cache = layout.internal / "explain" / source.key / "spec.json"
+    """Read a bundle's description on a worker, or the copy of an earlier reading of the same file."""
+    cache = layout.internal / "explain" / source.key / DESCRIPTION
     digest = bundle_digest(source.bundle)
     earlier = read_state(cache, _SPEC)
     if earlier and digest and earlier["sha256"] == digest:
         return dict(earlier)
-    said = {**session.call(read_spec, source.bundle, label=f"{source.key}: bundle"), "sha256": digest}
-    write_state(cache, _SPEC, said)
-    return said
+    content = {**session.call(read_spec, source.bundle, label=f"{source.key}: bundle"), "sha256": digest}
+    write_state(cache, _SPEC, content)
+    return content
 
 
 def bundle_digest(path: Path) -> str:
-    """Return the SHA-256 that lies next to a bundle, empty if none does."""
-    beside = bundle.hash_path(path)
-    return beside.read_text(encoding="utf-8").split()[0] if beside.is_file() else ""
+    """Return the SHA-256 in the file next to a bundle, empty if there is none."""
+    digest = bundle.hash_path(path)
+    return digest.read_text(encoding="utf-8").split()[0] if digest.is_file() else ""
 
 
 def _stamps(folder: Path) -> list[list[Any]]:
-    found = ((path.name, status(path)) for path in part_paths(folder))
-    return [[name, one.st_size, one.st_mtime_ns] for name, one in found]
+    files = ((path.name, status(path)) for path in part_paths(folder))
+    return [[name, one.st_size, one.st_mtime_ns] for name, one in files]

@@ -1,4 +1,4 @@
-"""What one part's SHAP values leave after: exact sums per feature and each flagged row's strongest features."""
+"""Summaries of SHAP values: exact sums per feature, and the strongest features of each flagged row."""
 
 import dataclasses
 import math
@@ -56,10 +56,14 @@ class ShapSums:
         rows = max(self.rows, 1)
         return self.absolute * (self.unit / rows), self.signed * (self.unit / rows)
 
-    def ranking(self, limit: int) -> Integers:
-        """List the features with the largest mean abs(phi), largest first, ties by column; zeros left out."""
-        order = np.argsort(-self.absolute, kind="stable")[:limit]
-        return order[self.absolute[order] > 0]
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature over all explained rows: its name or label, mean abs(phi) and mean phi."""
+
+    label: str
+    mean_absolute: float
+    mean_signed: float
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""What workers do in phase F: each function goes over a group of parts and gives one small mergeable summary."""
+"""What workers do in an explanation: each function reads a group of parts and returns one small summary to merge."""
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,11 @@ from scipy import sparse
 
 from lo2dask import schema
 from lo2dask.buffers.visible import token_label
-from lo2dask.explanation.background import Background, background_of
 from lo2dask.explanation.draw import Lowest, RowCut, mask_drawn
 from lo2dask.explanation.explanations import EXPLANATIONS, RowFeatures, explanation_table, list_features
-from lo2dask.explanation.lists import Outcome, outcome_of
+from lo2dask.explanation.linear import background_sums
+from lo2dask.explanation.matching import count_strata
 from lo2dask.explanation.merged_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
-from lo2dask.explanation.neighbours import Matches, nearest, unit_rows
-from lo2dask.explanation.plots import ShapRow, shap_bar, shap_summary
 from lo2dask.explanation.shap_values import Explainer, Sample, sample_of
 from lo2dask.explanation.summary import Floats, ShapSums
 from lo2dask.models.evaluate import Scored, evaluate
@@ -37,27 +36,27 @@ class RowLimits:
     background: int = 0
     shap: int = 0
     flagged: int = 0
-    normals: int = 0
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What the predictions of some parts say.
+    """Summary of the predictions of some parts.
 
     ``background`` draws among training rows, ``shap`` among all, ``plot`` among all for the plots, ``flagged`` by rank
-    among those flagged, ``normals`` among those predicted normal.
+    among those flagged; ``normals`` counts the normals of each type by stratum.
     """
 
     background: Lowest
     shap: Lowest
     plot: Lowest
     flagged: Lowest
-    normals: Lowest
-    outcome: Outcome
+    normals: dict[str, Counter[str]]
 
     def merge(self, other: "Survey") -> "Survey":
         """Join the survey of other parts."""
-        return Survey(*(getattr(self, name).merge(getattr(other, name)) for name in self.__dataclass_fields__))
+        names = ("background", "shap", "plot", "flagged")
+        drawn: dict[str, Any] = {name: getattr(self, name).merge(getattr(other, name)) for name in names}
+        return Survey(**drawn, normals={of: self.normals[of] + other.normals[of] for of in self.normals})
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class ShapJob:
 
 @dataclass(frozen=True)
 class ShapPiece:
-    """What the SHAP values of some parts leave."""
+    """Summary of the SHAP values of some parts."""
 
     sums: ShapSums
     sample: Sample
@@ -89,20 +88,6 @@ class ShapPiece:
 
 
 @dataclass(frozen=True)
-class FlaggedRows:
-    """Flagged sequences to find neighbours for: their ids, ranks and feature rows."""
-
-    ids: Ids
-    ranks: npt.NDArray[np.int64]
-    rows: sparse.csr_matrix
-
-    def merge(self, other: "FlaggedRows") -> "FlaggedRows":
-        """Join those of other parts."""
-        rows = sparse.csr_matrix(sparse.vstack([self.rows, other.rows]))
-        return FlaggedRows(np.concatenate([self.ids, other.ids]), np.concatenate([self.ranks, other.ranks]), rows)
-
-
-@dataclass(frozen=True)
 class BeeswarmData:
     """The rows kept for the plots, explained: phi and feature values of some features, (rows, features) each."""
 
@@ -112,18 +97,14 @@ class BeeswarmData:
 
 
 def survey(group: Group, subject: Subject, limits: RowLimits) -> Survey:
-    """Look through the predictions of some parts, and copy them to the explainability folder."""
-    found = [_survey_part(name, subject, limits) for name in group]
-    return functools.reduce(Survey.merge, found)
+    """Survey the predictions of some parts, and copy them to the explainability folder."""
+    return functools.reduce(Survey.merge, (_survey_part(name, subject, limits) for name in group))
 
 
-def sum_background(group: Group, subject: Subject, cut: RowCut | None) -> Background:
-    """Sum up the training rows that are the background."""
-    total = Background.zero(columns_of(subject).width)
-    for part in read_parts_of(group, subject):
-        chosen = part.training & mask_drawn(cut, part.hashes, part.ids)
-        total = total.merge(background_of(part.matrix, chosen))
-    return total
+def sum_background(group: Group, subject: Subject, cut: RowCut | None) -> Floats:
+    """Sum up the training rows that are the background; see linear.background_sums."""
+    chosen = ((part, part.training & mask_drawn(cut, part.hashes, part.ids)) for part in read_parts_of(group, subject))
+    return functools.reduce(np.add, (background_sums(part.matrix, mask) for part, mask in chosen))
 
 
 def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
@@ -133,29 +114,8 @@ def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
     return functools.reduce(ShapPiece.merge, pieces)
 
 
-def flagged_rows(group: Group, subject: Subject, cut: RowCut | None) -> FlaggedRows:
-    """Collect the flagged sequences that get a neighbour, as unit rows; ``cut`` is by rank."""
-    pieces = []
-    for part in read_parts_of(group, subject):
-        wanted = part.flagged
-        wanted[wanted] = mask_drawn(cut, part.ranks[wanted].astype(np.uint64), part.ids[wanted])
-        pieces.append(FlaggedRows(part.ids[wanted], part.ranks[wanted], unit_rows(part.matrix[wanted])))
-    return functools.reduce(FlaggedRows.merge, pieces)
-
-
-def match_parts(group: Group, subject: Subject, flagged: Path, cut: RowCut | None) -> Matches:
-    """Find the best match of each flagged row (a file of unit rows) among the predicted normals of some parts."""
-    rows = sparse.csr_matrix(sparse.load_npz(source_of(flagged)))
-    best = Matches.none(rows.shape[0], 1)
-    for part in read_parts_of(group, subject):
-        normal = ~part.flagged
-        normal[normal] = mask_drawn(cut, part.hashes[normal], part.ids[normal])
-        best = best.merge(nearest(rows, unit_rows(part.matrix[normal]), part.ids[normal]))
-    return best
-
-
 def list_flagged(group: Group, subject: Subject) -> int:
-    """Write the flagged sequences of a model that has no SHAP values, without features; give their number."""
+    """Write the flagged sequences of a model that has no SHAP values, without features; return their number."""
     total = 0
     for name in group:
         table = subject.read_predictions(name)
@@ -170,21 +130,16 @@ def explain_sample(subject: Subject, sample: Path, mean: Path | None, names: lis
     """Explain the rows kept for the plots (a file) by some features; those that the model does not know stay 0."""
     rows = sparse.csr_matrix(sparse.load_npz(source_of(sample)))
     explainer = explainer_of(subject, None if mean is None else np.load(source_of(mean)))
-    place = {name: column for column, name in enumerate(columns_of(subject).names)}
-    known = np.array([name in place for name in names], dtype=bool)
-    columns = np.array([place[name] for name in names if name in place], dtype=np.int64)
+    column_of = {name: column for column, name in enumerate(columns_of(subject).names)}
+    known = np.array([name in column_of for name in names], dtype=bool)
+    columns = np.array([column_of[name] for name in names if name in column_of], dtype=np.int64)
     phi, values = np.zeros((2, rows.shape[0], len(names)))
     phi[:, known], values[:, known] = explainer.values(rows, columns), rows[:, columns].toarray()
     return BeeswarmData(phi, values, explainer.meaning)
 
 
-def draw_plots(model: str, rows: list[ShapRow], meaning: str) -> tuple[bytes, bytes]:
-    """Draw the summary and the bar plot: two PNGs."""
-    return shap_summary(model, rows, meaning), shap_bar(model, rows, meaning)
-
-
 def feature_labels(subject: Subject, names: list[str]) -> list[str]:
-    """Write features as people read them: a template's id stands with its text."""
+    """Return the labels of features: a template's id comes with its text."""
     tokens = columns_of(subject).tokens
     if "templates" not in tokens:
         return [token_label(name) for name in names]
@@ -219,8 +174,7 @@ def _survey_part(name: str, subject: Subject, limits: RowLimits) -> Survey:
         pick(limits.shap, keys, np.ones(len(ids), bool)),
         pick(PLOT_ROWS, keys, np.ones(len(ids), bool)),
         pick(limits.flagged, part.ranks, part.flagged),
-        pick(limits.normals, keys, ~part.flagged),
-        outcome_of(table),
+        count_strata(table),
     )
 
 

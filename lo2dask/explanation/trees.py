@@ -47,7 +47,7 @@ class TreeShap:
         self.chunk_rows = max(1, chunk_bytes // self._row_bytes())
 
     def explain(self, rows: sparse.csr_matrix, counted: Flags, listed: Flags, k: int) -> tuple[ShapSums, TopFeatures]:
-        """Sum up the counted rows and find the k strongest features of the listed ones.
+        """Sum up the counted rows and select the k strongest features of the listed ones.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class TreeShap:
 
     def _meaning(self) -> str:
         if self.is_forest:
-            return "splits by which the forest isolates the sequence sooner; shap's sign for path length is turned"
+            return "splits by which the forest isolates the sequence sooner (shap's path length, sign reversed)"
         return f"contribution to the {'log-odds' if self.is_xgboost else 'probability'} of an anomaly"
 
 

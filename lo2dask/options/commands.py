@@ -150,7 +150,16 @@ class ExplainingOptions(ForestOptions, HoldoutOptions):
     nn_top_k: int = opt(
         0, "flagged sequences that get a neighbour, highest score first; 0 = all", unit="rows", minimum=0
     )
-    nn_normal_sample: int = opt(0, "normal sequences to compare with; 0 = all", unit="rows", minimum=0)
+    nn_normal_sample: int = opt(
+        20_000, "normal sequences to compare with, a seeded draw by service and test case; 0 = all", unit="rows",
+        minimum=0,
+    )  # fmt: skip
+    nn_normals: str = opt(
+        "labelled",
+        "which sequences count as normal: labelled ones of the training part (unflagged ones where there is none), or "
+        "predicted: all that the model does not flag",
+        choices=("labelled", "predicted"),
+    )
     sup_models: tuple[str, ...] = opt((), "registry models to explain; none given = those that train kept")
 
 

@@ -1,6 +1,6 @@
-"""Pictures of the report as inline SVG: colours come from the page, so that they fit its light and its dark form.
+"""Charts of the report as inline SVG: colours come from the page, so that they fit its light and its dark form.
 
-Every text is escaped here; the result is safe to put into a page as it is.
+Every text is escaped here; the result can be put into a page as it is.
 """
 
 from collections.abc import Sequence
@@ -25,36 +25,34 @@ def histogram_svg(data: Histogram, title: str) -> str:
     reach = middle - TOP
     marks = []
     for share, name, up in ((shares[0], "normal", True), (shares[1], "anomaly", False)):
-        for place, value in enumerate(share.tolist()):
+        for bin_, value in enumerate(share.tolist()):
             if value:
                 size = value / highest * reach
-                box = (LEFT + place * step, middle - size if up else middle, max(step - 1, 1), size)
-                marks.append(
-                    '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'.format(name, *box)
-                )
+                top = middle - size if up else middle
+                marks.append(_bar(name, (LEFT + bin_ * step, top), (max(step - 1, 1), size)))
     marks.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{middle:.1f}" y2="{middle:.1f}"/>')
     marks += _labels(data.edges[[0, len(data.edges) // 2, -1]], "score (higher = more anomalous)")
     marks.append(_text(LEFT + 4, TOP + 10, f"normal ({int(data.normal.sum())})", "start"))
     marks.append(_text(LEFT + 4, HEIGHT - BOTTOM - 4, f"anomalous ({int(data.anomaly.sum())})", "start"))
-    said = f"{title}: {int(data.normal.sum())} normal and {int(data.anomaly.sum())} anomalous sequences."
-    return _svg(title, said, marks, WIDTH, HEIGHT)
+    text = f"{title}: {int(data.normal.sum())} normal and {int(data.anomaly.sum())} anomalous sequences."
+    return _svg(title, text, marks, WIDTH, HEIGHT)
 
 
 def roc_svg(data: Curves, area: float | None, title: str) -> str:
     """Draw the ROC curve."""
-    said = f"{title} over the {data.over}" + (f", area {area:.3f}" if area is not None else "")
+    text = f"{title} over the {data.over}" + (f", area {area:.3f}" if area is not None else "")
     diagonal = (np.array([0.0, 1.0]), np.array([0.0, 1.0]))
-    return _curve(data.roc, title, said, ("false positive rate", "true positive rate"), diagonal)
+    return _curve(data.roc, title, text, ("false positive rate", "true positive rate"), diagonal)
 
 
 def precision_recall_svg(data: Curves, area: float | None, title: str) -> str:
     """Draw precision over recall."""
-    said = f"{title} over the {data.over}" + (f", average precision {area:.3f}" if area is not None else "")
-    return _curve(data.precision_recall, title, said, ("recall", "precision"), None)
+    text = f"{title} over the {data.over}" + (f", average precision {area:.3f}" if area is not None else "")
+    return _curve(data.precision_recall, title, text, ("recall", "precision"), None)
 
 
 def coverage_svg(data: Coverage, title: str) -> str:
-    """Draw runs by test cases as a heat map: the share of the services whose log is there."""
+    """Draw runs by test cases as a heat map: the share of the services that have a log."""
     names = [visible(case) for case in data.cases]
     last = f"{visible(data.runs[0])} to {visible(data.runs[-1])}"
     left = LETTER * max(len(name) for name in names) + 12
@@ -64,28 +62,33 @@ def coverage_svg(data: Coverage, title: str) -> str:
     for row, name in enumerate(names):
         marks.append(_text(left - 6, TOP + (row + 1) * CELL - 4, name, "end"))
         for column, run in enumerate(data.runs):
-            marks.append(_cell(data, row, column, (left, f"{visible(run)}, {name}")))
+            marks.append(_cell(data, row, column, left, f"{visible(run)}, {name}"))
     marks.append(_text(left, height - BOTTOM + 16, last, "start"))
     share = data.there.sum() / max(int(data.possible.sum()), 1)
-    said = f"{title}: {int(data.there.sum())} of {int(data.possible.sum())} logs are there ({share:.0%})."
-    return _svg(title, said, marks, width, height)
+    text = f"{title}: {int(data.there.sum())} of {int(data.possible.sum())} logs exist ({share:.0%})."
+    return _svg(title, text, marks, width, height)
 
 
-def _bar(name: str, x: float, y: float, size: tuple[float, float]) -> str:
-    return f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}" width="{size[0]:.1f}" height="{size[1]:.1f}"/>'
+def _bar(name: str, corner: tuple[float, float], size: tuple[float, float]) -> str:
+    return (
+        f'<rect class="{name}" x="{corner[0]:.1f}" y="{corner[1]:.1f}" width="{size[0]:.1f}" height="{size[1]:.1f}"/>'
+    )
 
 
-def _cell(data: Coverage, row: int, column: int, place: tuple[float, str]) -> str:
+def _cell(data: Coverage, row: int, column: int, left: float, name: str) -> str:
     there, possible = int(data.there[column, row]), int(data.possible[column, row])
     level = 0 if not there else 1 + min(3, int(4 * there / max(possible, 1) * 0.999))
-    left, name = place
     tip = f"<title>{escape(name)}: {there} of {possible} logs</title>"
     box = f'x="{left + column * CELL:.1f}" y="{TOP + row * CELL}" width="{CELL - 1}" height="{CELL - 1}"'
     return f'<rect class="level{level}" {box}>{tip}</rect>'
 
 
 def _curve(
-    points: tuple[Floats, Floats], title: str, said: str, axes: tuple[str, str], guide: tuple[Floats, Floats] | None
+    points: tuple[Floats, Floats],
+    title: str,
+    text: str,
+    axes: tuple[str, str],
+    guide: tuple[Floats, Floats] | None,
 ) -> str:
     marks = [f'<polyline class="guide" points="{_points(*guide)}"/>'] if guide else []
     marks.append(f'<polyline class="curve" points="{_points(*points)}"/>')
@@ -98,7 +101,7 @@ def _curve(
     marks.append(
         f'<text x="14" y="{middle:.0f}" text-anchor="middle" transform="rotate(-90 14 {middle:.0f})">{axes[1]}</text>'
     )
-    return _svg(title, said, marks, WIDTH, HEIGHT)
+    return _svg(title, text, marks, WIDTH, HEIGHT)
 
 
 def _points(x: Floats, y: Floats) -> str:
@@ -108,9 +111,9 @@ def _points(x: Floats, y: Floats) -> str:
 
 
 def _labels(values: Floats, name: str) -> list[str]:
-    places = np.linspace(LEFT, WIDTH - RIGHT, len(values))
+    positions = np.linspace(LEFT, WIDTH - RIGHT, len(values))
     anchors = ["start", *["middle"] * (len(values) - 2), "end"]
-    ticks = zip(places.tolist(), values.tolist(), anchors, strict=True)
+    ticks = zip(positions.tolist(), values.tolist(), anchors, strict=True)
     marks = [_text(x, HEIGHT - BOTTOM + 16, f"{value:.4g}", anchor) for x, value, anchor in ticks]
     return [*marks, _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, name, "middle")]
 
@@ -119,6 +122,6 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _svg(title: str, said: str, marks: Sequence[str], width: float, height: float) -> str:
+def _svg(title: str, text: str, marks: Sequence[str], width: float, height: float) -> str:
     head = f'<svg role="img" viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}px">'
-    return f"{head}<title>{escape(title)}</title><desc>{escape(said)}</desc>{''.join(marks)}</svg>"
+    return f"{head}<title>{escape(title)}</title><desc>{escape(text)}</desc>{''.join(marks)}</svg>"

@@ -1,4 +1,4 @@
-"""Reduces the scores of any number of sequences to what a picture can show."""
+"""Reduces the scores of any number of sequences to what a chart can show."""
 
 from collections.abc import Sequence
 
@@ -30,9 +30,9 @@ def curves(score: Floats, anomaly: Flags, over: str) -> Curves | None:
     score, anomaly = score[known], anomaly[known]
     if anomaly.all() or not anomaly.any():
         return None
-    values, place = np.unique(-score, return_inverse=True)
-    hits = np.cumsum(np.bincount(place[anomaly], minlength=len(values)))
-    flagged = np.cumsum(np.bincount(place, minlength=len(values)))
+    values, index = np.unique(-score, return_inverse=True)
+    hits = np.cumsum(np.bincount(index[anomaly], minlength=len(values)))
+    flagged = np.cumsum(np.bincount(index, minlength=len(values)))
     recall, precision = hits / hits[-1], hits / flagged
     false_rate = (flagged - hits) / (flagged[-1] - hits[-1])
     keep = _thin(len(values))

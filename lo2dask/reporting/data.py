@@ -1,4 +1,4 @@
-"""What a report shows, as plain records: collected by the stage, drawn and written by this floor."""
+"""What a report shows, as plain records: collected by the command, drawn and written by this room."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Coverage:
-    """Sequences there are by run (rows, perhaps several runs in one) and test case, of how many there could be."""
+    """Sequences by run (rows, perhaps several runs in one) and test case: how many there are, and could be."""
 
     runs: tuple[str, ...]
     cases: tuple[str, ...]
@@ -51,7 +51,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Line:
-    """One log line: where it stands, its text, how many of the sequence are alike, and why it is shown."""
+    """One log line: its file and number, its text, how many of the sequence are alike, and why it is shown."""
 
     path: str
     line_no: int
@@ -77,6 +77,7 @@ class Flagged:
     features: tuple[tuple[str, float, float], ...]
     lines: tuple[Line, ...]
     nearest: str = ""
+    nearest_name: str = ""
     similarity: float = 0.0
     nearest_lines: tuple[Line, ...] = ()
     gained: tuple[str, ...] = ()
@@ -85,7 +86,7 @@ class Flagged:
 
 @dataclass(frozen=True)
 class ModelReport:
-    """One model: train's measures (None where there are none), its pictures, how many it flags."""
+    """One model: train's measures (None where there are none), its charts, how many it flags."""
 
     key: str
     measures: dict[str, Any]
@@ -102,11 +103,11 @@ class ModelReport:
 
 @dataclass(frozen=True)
 class FileLine:
-    """One artefact: its place below the folder, what it is, whether it is there, the command that makes it."""
+    """One artefact: its path below the folder, its purpose, whether it exists, the command that makes it."""
 
     path: str
     purpose: str
-    there: bool
+    exists: bool
     command: str
 
 

@@ -1,6 +1,5 @@
 """The flagged sequences that a report shows: the highest scores of every test case, with the nearest normal's lines."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,20 +10,18 @@ import pyarrow.compute as pc
 from lo2dask.buffers.columns import strings
 from lo2dask.explanation.artefacts import Artefacts
 from lo2dask.explanation.evidence import LINES
-from lo2dask.explanation.evidence_search import masks_of
+from lo2dask.explanation.evidence_search import read_masks
 from lo2dask.explanation.line_search import SequenceLines, line_source, part_records, read_lines
+from lo2dask.explanation.neighbours import LABELLED, NAMES
 from lo2dask.explanation.tasks import template_texts
-from lo2dask.models import bundle
 from lo2dask.reporting.data import Flagged, Line
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, read_part, read_rows
 
-logger = logging.getLogger(__name__)
-
 MOST = 400  # of all models together
 MOST_OF_MODEL = 60
 DIFFERENCES = 12
-# Lines of LO2 have up to about 700 characters; one that is longer than this is cut, and says so.
+# Lines of LO2 have up to about 700 characters; longer ones are cut, with a note.
 LONGEST = 2_000
 
 Row = dict[str, Any]
@@ -56,8 +53,8 @@ def template_lines(sequence: SequenceLines, templates: Iterable[str], why: str) 
     """Return the first line of a sequence that has each of the templates."""
     first: dict[str, int] = {}
     patterns = sequence.patterns
-    for template, place in zip(patterns.templates, patterns.first.tolist(), strict=True):
-        first[template] = min(place, first.get(template, place))
+    for template, index in zip(patterns.templates, patterns.first.tolist(), strict=True):
+        first[template] = min(index, first.get(template, index))
     wanted = [first[template] for template in templates if template in first]
     return [_line({**row, "path": sequence.path, "alike": 1}, why) for row in sequence.rows(wanted)]
 
@@ -66,13 +63,13 @@ def _choose(folder: Any, limit: int) -> list[Row]:
     """Choose the rows to show: the highest rank of each test case, then the second of each, and so on."""
     if not part_paths(folder):
         return []
-    heads = read_rows(folder, columns=["seq_id", "test_case", "rank"]).to_pylist()
-    heads.sort(key=lambda row: (row["rank"], row["seq_id"]))
+    ranked = read_rows(folder, columns=["seq_id", "test_case", "rank"]).to_pylist()
+    ranked.sort(key=lambda row: (row["rank"], row["seq_id"]))
     seen: dict[str, int] = {}
-    for row in heads:
+    for row in ranked:
         seen[row["test_case"]] = row["round"] = seen.get(row["test_case"], 0) + 1
-    heads.sort(key=lambda row: (row["round"], row["rank"], row["seq_id"]))
-    wanted = [row["seq_id"] for row in heads[:limit]]
+    ranked.sort(key=lambda row: (row["round"], row["rank"], row["seq_id"]))
+    wanted = [row["seq_id"] for row in ranked[:limit]]
     rows = read_rows(folder, filters=pc.field("seq_id").isin(pa.array(wanted, pa.string()))).to_pylist()
     return sorted(rows, key=lambda row: (row["rank"], row["seq_id"]))
 
@@ -82,14 +79,14 @@ def _nearest_lines(layout: Layout, rows: Sequence[Row], models: Sequence[str]) -
     wanted = {row["nearest_normal"] for row in rows}
     if not wanted:
         return {}
-    masks, raw_tokens = masks_of(bundle.load(layout.models / f"{models[0]}.joblib"))
+    masks, raw_tokens = read_masks(layout.models / f"{models[0]}.joblib")
     source = line_source(layout, masks, raw_tokens)
-    found = {}
+    read = {}
     for record in part_records(layout):
         ids = set(strings(read_part(layout.sequences / record.name, ["seq_id"])["seq_id"]).to_pylist())
         for lines in read_lines(record, wanted & ids, source) if wanted & ids else ():
-            found[lines.seq_id] = lines
-    return found
+            read[lines.seq_id] = lines
+    return read
 
 
 def _flagged(model: str, row: Row, texts: dict[str, str], nearest: dict[str, SequenceLines]) -> Flagged:
@@ -111,15 +108,17 @@ def _flagged(model: str, row: Row, texts: dict[str, str], nearest: dict[str, Seq
         return shown
     normal = nearest.get(row["nearest_normal"])
     same = [line["e_event_drain_id"] for line in row["lines"]]
-    beside = []
+    compared: list[Line] = []
+    only_there = f"only in the {'normal' if row['nearest_type'] == LABELLED else 'unflagged'} one"
     if normal:
-        beside = template_lines(normal, same, "as the flagged one")
-        beside += template_lines(normal, row["templates_lost"][: LINES - len(beside)], "only in the normal one")
+        compared = template_lines(normal, same, "as the flagged one")
+        compared += template_lines(normal, row["templates_lost"][: LINES - len(compared)], only_there)
     return replace(
         shown,
         nearest=row["nearest_normal"],
+        nearest_name=NAMES[row["nearest_type"]],
         similarity=row["similarity"],
-        nearest_lines=tuple(beside),
+        nearest_lines=tuple(compared),
         gained=_differences(row["words_gained"], row["templates_gained"], texts),
         lost=_differences(row["words_lost"], row["templates_lost"], texts),
     )
@@ -139,9 +138,9 @@ def _line(line: Row, why: str) -> Line:
 
 
 def _why(line: Row) -> str:
-    said = [f"{line['share']:.0%} of what speaks for an anomaly"] if line["share"] >= 0.005 else []
+    reasons = [f"{line['share']:.0%} of what speaks for an anomaly"] if line["share"] >= 0.005 else []
     if line["novelty"] >= 0.999:
-        said.append("no normal sequence of the service has such a line")
+        reasons.append("no normal sequence of the service has such a line")
     elif line["novelty"] >= 0.25:
-        said.append("few normal sequences of the service have such a line")
-    return ", ".join(said)
+        reasons.append("few normal sequences of the service have such a line")
+    return ", ".join(reasons)

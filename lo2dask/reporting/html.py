@@ -15,13 +15,13 @@ from markupsafe import Markup
 
 from lo2dask.buffers.visible import visible
 from lo2dask.reporting.charts import coverage_svg, histogram_svg, precision_recall_svg, roc_svg
-from lo2dask.reporting.data import HOLDOUT, Confusion, ModelReport, ReportData
+from lo2dask.reporting.data import HOLDOUT, Confusion, FileLine, ModelReport, ReportData
 
 # Columns of the coverage map; runs beyond that are drawn several in one.
 MOST_COLUMNS = 60
-# Base64 characters of all SHAP plots together; beyond, a model's plots are named instead of shown.
+# Base64 characters of all SHAP plots together; beyond that, a model's plots are named instead of shown.
 MOST_IMAGES = 6_000_000
-HEADS = (
+HEADERS = (
     "model", "F1", "AUC", "average precision", "precision", "recall", "accuracy", "rows", "features", "flagged", "of",
     "remark",
 )  # fmt: skip
@@ -32,7 +32,7 @@ MEASURES = ("f1", "auc_roc", "average_precision", "precision", "recall", "accura
 def render_html(data: ReportData) -> str:
     """Render the whole page."""
     script = _asset("report.js")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_to_text, trim_blocks=True)
     template = environment.from_string(_asset("report.html.j2"))
     return template.render(
         data=data,
@@ -42,14 +42,17 @@ def render_html(data: ReportData) -> str:
         sections=_sections(data),
         coverage=coverage_svg(data.coverage, "Coverage: runs by test cases") if data.coverage else "",
         most_columns=MOST_COLUMNS,
-        model_heads=HEADS,
+        model_headers=HEADERS,
         model_rows=[model_row(model) for model in data.models],
         models=_models(data.models),
         filters=_filters(data),
-        file_rows=[
-            ("yes" if f.there else "missing", f.path, f.purpose, "" if f.there else f.command) for f in data.files
-        ],
+        file_rows=[file_row(file) for file in data.files],
     )
+
+
+def file_row(file: FileLine) -> tuple[str, str, str, str]:
+    """Return a file's line of the table of all files."""
+    return "yes" if file.exists else "missing", file.path, file.purpose, "" if file.exists else file.command
 
 
 def model_row(model: ModelReport) -> tuple[Any, ...]:
@@ -61,42 +64,40 @@ def model_row(model: ModelReport) -> tuple[Any, ...]:
 
 
 def remark(model: ModelReport) -> str:
-    """Say what a reader of a model's figures must know: why there are none, or that length alone does as well."""
+    """Return what a reader of a model's figures must know: why there are none, or that length alone does as well."""
     held = model.measures.get("holdout") or {}
     leakage = (model.measures.get("leakage") or {}).get("holdout") or {}
-    said = [model.fit.get("reason"), held.get("reason") and f"hold-out: {held['reason']}", leakage.get("warning")]
-    return "; ".join(dict.fromkeys(text for text in said if text))
+    remarks = [model.fit.get("reason"), held.get("reason") and f"hold-out: {held['reason']}", leakage.get("warning")]
+    return "; ".join(dict.fromkeys(text for text in remarks if text))
 
 
 def _sections(data: ReportData) -> list[tuple[str, str]]:
-    found = [("flow", "Overview"), ("read", "Data"), ("coverage", "Coverage"), ("models", "Models")]
-    found += [(f"model-{slug(place)}", model.key) for place, model in enumerate(data.models)]
-    return [*found, ("flagged", "Flagged"), ("files", "Files"), ("parameters", "Parameters")]
+    sections = [("flow", "Overview"), ("read", "Data"), ("coverage", "Coverage"), ("models", "Models")]
+    sections += [(f"model-{slug(index)}", model.key) for index, model in enumerate(data.models)]
+    return [*sections, ("flagged", "Flagged"), ("files", "Files"), ("parameters", "Parameters")]
 
 
-def slug(place: int) -> str:
-    """Name a model's section by its place: a key is text, and not fit for an id."""
-    return f"m{place + 1}"
+def slug(index: int) -> str:
+    """Name a model's section by its number: a key may hold characters that an id must not have."""
+    return f"m{index + 1}"
 
 
 def _models(models: Sequence[ModelReport]) -> list[dict[str, Any]]:
-    room = MOST_IMAGES
+    left = MOST_IMAGES
     shown = []
-    for place, model in enumerate(models):
+    for index, model in enumerate(models):
         images, note = _images(model), model.note
         size = sum(len(image["data"]) for image in images)
-        if size > room:
-            images, note = (
-                [],
-                f"The plots are not in this file: explainability/{model.key}_shap_summary.png and _bar.png",
-            )
+        if size > left:
+            images = []
+            note = f"The plots are not in this file: explainability/{model.key}_shap_summary.png and _bar.png"
         else:
-            room -= size
+            left -= size
         shown.append(
             {
                 "key": model.key,
-                "slug": slug(place),
-                "said": _said(model),
+                "slug": slug(index),
+                "summary": _summarise(model),
                 "pictures": _pictures(model),
                 "confusion": _confusion(model.confusion),
                 "images": images,
@@ -107,16 +108,16 @@ def _models(models: Sequence[ModelReport]) -> list[dict[str, Any]]:
     return shown
 
 
-def _said(model: ModelReport) -> str:
-    said = f"It flags {model.flagged} of {model.rows} sequences."
-    return f"{said} Remark: {remark(model)}." if remark(model) else said
+def _summarise(model: ModelReport) -> str:
+    text = f"It flags {model.flagged} of {model.rows} sequences."
+    return f"{text} Remark: {remark(model)}." if remark(model) else text
 
 
 def _pictures(model: ModelReport) -> list[dict[str, str]]:
     drawn = []
     if model.histogram:
-        said = "Scores: normal sequences upwards, anomalous downwards, each as a share of its class"
-        drawn.append({"svg": histogram_svg(model.histogram, f"Scores of {model.key}"), "caption": said})
+        caption = "Scores: normal sequences upwards, anomalous downwards, each as a share of its class"
+        drawn.append({"svg": histogram_svg(model.histogram, f"Scores of {model.key}"), "caption": caption})
     if model.curves:
         held = model.measures.get("holdout") or {}
         areas = [held.get(name) if model.curves.over == HOLDOUT else None for name in ("auc_roc", "average_precision")]
@@ -167,8 +168,8 @@ def _filters(data: ReportData) -> list[tuple[str, str, list[str]]]:
     return [("model", "Model", keys), ("service", "Service", sorted(services)), ("case", "Test case", sorted(cases))]
 
 
-def _shown(value: Any) -> Any:
-    """Prepare every value before it is escaped: what would act instead of showing is written out."""
+def _to_text(value: Any) -> Any:
+    """Turn a value into text before it is escaped; control characters are written out."""
     if isinstance(value, Markup):
         return value
     return f"{value:.3f}" if isinstance(value, float) else visible(str(value))

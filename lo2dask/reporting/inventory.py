@@ -12,7 +12,7 @@ from lo2dask.training.units import measures_path
 
 
 def list_files(layout: Layout, models: Sequence[str], explained: Sequence[str]) -> list[FileLine]:
-    """List every artefact of the guide, there or missing, and those of each model."""
+    """List every artefact of the guide, present or missing, and those of each model."""
     root = layout.root
     bundle = root / "models" / "lo2_if.joblib"
     load, train = f"lo2dask load --root RAW --output-dir {root}", f"lo2dask train --root {root}"
@@ -41,10 +41,10 @@ def list_files(layout: Layout, models: Sequence[str], explained: Sequence[str]) 
 
 
 def _explained(layout: Layout, key: str, is_explained: bool) -> Iterable[FileLine]:
-    """List phase F's files of one model; a note in place of its plots counts as what should be there."""
+    """List the files of one explained model; a note instead of its plots is what should be there."""
     files, root = Artefacts(layout.explainability, key), layout.root
     command = f"lo2dask explain --root {root}" + ("" if key == FOREST else f" --sup-models {key}")
-    found = [
+    wanted = [
         (files.metrics, "measures, and what was explained"),
         (files.predictions, "score, label and rank of each sequence"),
         (files.explanations, "strongest features and lines of each flagged sequence"),
@@ -53,17 +53,17 @@ def _explained(layout: Layout, key: str, is_explained: bool) -> Iterable[FileLin
     ]
     note = next((path for path in files.notes if path.is_file()), None)
     if note:
-        found.append((note, "why there are no SHAP values, and what to do"))
+        wanted.append((note, "why there are no SHAP values, and what to do"))
     else:
         summary, bar = files.plots
-        found += [(summary, "SHAP values, a dot a sequence"), (bar, "mean SHAP values")]
-        found.append((files.path("top_features.txt"), "features by mean SHAP value"))
+        wanted += [(summary, "SHAP values, a dot a sequence"), (bar, "mean SHAP values")]
+        wanted.append((files.path("top_features.txt"), "features by mean SHAP value"))
     mapping = files.path("nn_mapping.csv")
     if mapping.is_file():
-        found.append((mapping, "nearest normal sequence of each flagged one"))
-    return [_line(root, path, f"{key}: {purpose}", command) for path, purpose in found]
+        wanted.append((mapping, "nearest normal sequence of each flagged one"))
+    return [_line(root, path, f"{key}: {purpose}", command) for path, purpose in wanted]
 
 
 def _line(root: Path, path: Path, purpose: str, command: str) -> FileLine:
-    there = bool(part_paths(path)) if path.suffix == ".parquet" else path.is_file()
-    return FileLine(str(path.relative_to(root)), purpose, there, command)
+    exists = bool(part_paths(path)) if path.suffix == ".parquet" else path.is_file()
+    return FileLine(str(path.relative_to(root)), purpose, exists, command)

@@ -1,4 +1,4 @@
-"""Writes the report as Markdown: the tables of the HTML page, and its flagged sequences in short."""
+"""The report as Markdown: the tables of the HTML page, and its flagged sequences in short."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from lo2dask.buffers.visible import visible
 from lo2dask.reporting.data import Flagged, ReportData
-from lo2dask.reporting.html import HEADS, model_row
+from lo2dask.reporting.html import HEADERS, file_row, model_row
 
 # Everything that Markdown, or HTML inside it, could take for more than text.
 _MARKS = re.compile(r"([\\`*_{}\[\]#!|~$])")
@@ -27,7 +27,7 @@ def render_markdown(data: ReportData) -> str:
     if data.ignored:
         parts += ["Files next to the logs, not read:", table(("why", "files"), data.ignored)]
     parts += ["## Coverage", _coverage(data)]
-    parts += ["## Models side by side", "Measured on the hold-out.", table(HEADS, map(model_row, data.models))]
+    parts += ["## Models side by side", "Measured on the hold-out.", table(HEADERS, map(model_row, data.models))]
     for model in data.models:
         parts.append(f"## {escape_markdown(model.key)}")
         parts.append(f"It flags {model.flagged} of {model.rows} sequences.")
@@ -37,21 +37,20 @@ def render_markdown(data: ReportData) -> str:
             parts.append(table(("mean abs SHAP", "mean SHAP", "feature"), model.features))
     parts += ["## Flagged sequences", f"{min(SEQUENCES, len(data.flagged))} of {data.flagged_total} are shown."]
     parts += [_flagged(item) for item in data.flagged[:SEQUENCES]]
-    files = (("yes" if f.there else "missing", f.path, f.purpose, "" if f.there else f.command) for f in data.files)
-    parts += ["## Files", table(("there", "file", "what it is", "made by"), files)]
+    parts += ["## Files", table(("present", "file", "what it is", "made by"), map(file_row, data.files))]
     parts += ["## Parameters and versions", table(("parameter", "value"), (*data.parameters, *data.versions))]
     return "\n\n".join(parts) + "\n"
 
 
 def escape_markdown(text: str) -> str:
-    """Write any text so that it shows as it is: no markup, no HTML, no control character, one line."""
+    """Escape any text: no markup, no HTML, no control character, one line."""
     plain = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKS.sub(r"\\\1", plain)
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Write a table; every cell is escaped."""
-    lines = [_row(heads), "|" + " --- |" * len(heads)]
+    lines = [_row(headers), "|" + " --- |" * len(headers)]
     return "\n".join([*lines, *(_row([_cell(cell) for cell in row]) for row in rows)])
 
 
@@ -72,9 +71,11 @@ def _coverage(data: ReportData) -> str:
 
 
 def _flagged(item: Flagged) -> str:
-    kind = "" if item.anomaly else ", false positive"
-    head = f"### {escape_markdown(item.seq_id)}\n\n{escape_markdown(item.model)}, rank {item.rank}, {item.split}{kind}."
+    mistake = "" if item.anomaly else ", false positive"
+    title = (
+        f"### {escape_markdown(item.seq_id)}\n\n{escape_markdown(item.model)}, rank {item.rank}, {item.split}{mistake}."
+    )
     lines = [f"- line {line.line_no}: {escape_markdown(line.text)}" for line in item.lines[:LINES]]
     if item.nearest:
-        lines.append(f"- nearest normal ({item.similarity:.3f} alike): {escape_markdown(item.nearest)}")
-    return "\n".join([head, "", *lines])
+        lines.append(f"- {item.nearest_name} ({item.similarity:.3f} alike): {escape_markdown(item.nearest)}")
+    return "\n".join([title, "", *lines])

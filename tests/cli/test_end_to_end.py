@@ -63,7 +63,7 @@ def check_explained(folder: Path, keys: Iterable[str], source: str) -> None:
         assert (folder / f"{key}_false_negatives.txt").is_file()
         has_rows([folder / f"{key}_predictions.parquet"])
     mapping = pd.read_csv(folder / f"{source}_nn_mapping.csv")
-    assert list(mapping.columns) == ["anomalous_id", "normal_id", "similarity"]
+    assert list(mapping.columns) == ["anomalous_id", "normal_id", "similarity", "normal_type"]
     assert len(mapping) > 0
 
 

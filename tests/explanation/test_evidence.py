@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lo2dask.explanation.differences import gained_and_lost
-from lo2dask.explanation.evidence import Normals, Patterns, carried, pick_lines
+from lo2dask.explanation.evidence import Normals, Patterns, pick_lines, select_carried
+from lo2dask.explanation.evidence_search import tokens_only_in
 
 TEXTS = ["DEBUG say hello", "ERROR failed ERR11000", "DEBUG say bye", "at frame one", "at frame two"]
 
@@ -32,21 +32,21 @@ def test_only_features_that_lines_carry_and_that_speak_for_an_anomaly_count():
         feature("absent", 3.0, 0.0),
         feature("seq_len", 4.0, 7.0),
     ]
-    assert carried(features, ("words",)) == {"words": {"ERR11000": 2.0}}
+    assert select_carried(features, ("words",)) == {"words": {"ERR11000": 2.0}}
     many = [feature("words:ERR11000", 2.0), feature("templates:t3", 1.0), feature("trigrams: ER", 0.5)]
-    assert carried(many, ("words", "trigrams", "templates")) == {
+    assert select_carried(many, ("words", "trigrams", "templates")) == {
         "words": {"ERR11000": 2.0},
         "templates": {"t3": 1.0},
         "trigrams": {" ER": 0.5},
     }
-    assert carried(features, ()) == {}
+    assert select_carried(features, ()) == {}
 
 
 @pytest.mark.parametrize(("kind", "token"), [("words", "ERR11000"), ("trigrams", "R11"), ("templates", "t1")], ids=str)
 def test_the_line_with_the_strongest_feature_comes_first(kind, token):
     everywhere = Normals(9, dict.fromkeys(["t0", "t1", "t3", "t4"], 9))
     picks = pick_lines(patterns(), {kind: {token: 1.5}}, everywhere)
-    assert [pick.place for pick in picks] == [10]
+    assert [pick.index for pick in picks] == [10]
     assert picks[0].share == 1.0
     assert picks[0].novelty == 0.0
 
@@ -57,12 +57,12 @@ def test_new_templates_are_evidence_without_any_feature_and_errors_lead():
     assert [pick.template for pick in picks] == ["t1", "t3", "t4"]
     assert picks[0].novelty == 1.0
     assert picks[2].novelty == pytest.approx(math.log(10 / 4) / math.log(10))
-    assert [pick.place for pick in pick_lines(patterns(errors=()), {}, known)] == [10, 30, 40]
+    assert [pick.index for pick in pick_lines(patterns(errors=()), {}, known)] == [10, 30, 40]
 
 
 def test_each_template_is_shown_once_with_all_lines_that_are_alike():
     picks = pick_lines(patterns(), {"words": {"bye": 1.0}}, Normals(9, {"t1": 9, "t3": 9, "t4": 9, "t0": 9}))
-    assert [(pick.place, pick.alike) for pick in picks] == [(20, 7)]
+    assert [(pick.index, pick.alike) for pick in picks] == [(20, 7)]
 
 
 def test_without_normals_only_shares_count():
@@ -75,7 +75,7 @@ def test_the_number_of_lines_is_bounded():
 
 
 def test_differences_are_the_most_frequent_first():
-    gained, lost = gained_and_lost({"a": 1, "b": 5, "c": 5, "same": 2}, {"same": 9, "z": 1})
-    assert gained == ["b", "c", "a"]
-    assert lost == ["z"]
-    assert gained_and_lost({"a": 1, "b": 2}, {}, limit=1) == (["b"], [])
+    flagged, normal = {"a": 1, "b": 5, "c": 5, "same": 2}, {"same": 9, "z": 1}
+    assert tokens_only_in(flagged, normal) == ["b", "c", "a"]
+    assert tokens_only_in(normal, flagged) == ["z"]
+    assert tokens_only_in({"a": 1, "b": 2}, {}, limit=1) == ["b"]

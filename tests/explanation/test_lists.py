@@ -1,10 +1,11 @@
-import functools
+from pathlib import Path
 
 import pyarrow as pa
 
 from lo2dask.buffers.visible import token_label, visible
-from lo2dask.explanation.lists import Outcome, false_negatives_text, false_positives_text, outcome_of
+from lo2dask.explanation.lists import write_lists
 from lo2dask.schema import PREDICTIONS
+from lo2dask.tables.parts import write_part
 
 
 def predictions() -> pa.Table:
@@ -30,43 +31,62 @@ def predictions() -> pa.Table:
     return pa.Table.from_pylist(rows, PREDICTIONS)
 
 
-def test_lists_and_counts():
-    outcome = outcome_of(predictions())
-    assert outcome.false_positives.rows["rank"].to_pylist() == [1, 7]
-    assert outcome.false_negatives.rows["rank"].to_pylist() == [4, 8, 12]
-    text = false_positives_text("lr", outcome.false_positives)
+def lists(folder: Path, *parts: pa.Table) -> tuple[tuple[int, int], str, str]:
+    """Write the lists of a model m from the parts of its table; return the counts and the two texts."""
+    paths = []
+    for number, part in enumerate(parts):
+        renamed = part.rename_columns([{"score": "score_m", "rank": "rank_m"}.get(n, n) for n in part.column_names])
+        paths.append(folder / f"part-{number}.parquet")
+        write_part(paths[-1], renamed, renamed.schema)
+    texts = (folder / "false_positives.txt", folder / "false_negatives.txt")
+    counts = write_lists(paths, texts, "m")
+    return counts, texts[0].read_text(), texts[1].read_text()
+
+
+def ranks(text: str) -> list[int]:
+    return [int(line.split()[0]) for line in text.split("\nsequences\n")[1].splitlines()]
+
+
+def test_lists_and_counts(tmp_path):
+    counts, text, missed = lists(tmp_path, predictions())
+    assert counts == (2, 3)
+    assert ranks(text) == [1, 7]
+    assert ranks(missed) == [4, 8, 12]
     assert "2 in all" in text
     assert "token, train: 1 of 2 normal sequences (50.0%)" in text
     assert "user, holdout: 1 of 3 normal sequences (33.3%)" in text
-    missed = false_negatives_text("lr", outcome.false_negatives)
     assert "error_3, holdout: 2 of 2 anomalous sequences (100.0%)" in missed
     assert "error_1, holdout: 0 of 2" in missed
-    assert missed.count("run_") == 3
 
 
-def test_parts_merge_to_the_same_text():
+def test_parts_give_the_same_text(tmp_path):
     table = predictions()
-    parts = [outcome_of(table.slice(start, 5)) for start in (10, 0, 5)]
-    merged = functools.reduce(Outcome.merge, parts)
-    whole = outcome_of(table)
-    assert false_positives_text("m", merged.false_positives) == false_positives_text("m", whole.false_positives)
-    assert false_negatives_text("m", merged.false_negatives) == false_negatives_text("m", whole.false_negatives)
+    (tmp_path / "parts").mkdir()
+    parts = [table.slice(start, 5) for start in (10, 0, 5)]
+    assert lists(tmp_path / "parts", *parts) == lists(tmp_path, table)
 
 
-def test_a_list_without_a_row_says_so():
-    text = false_positives_text("m", outcome_of(PREDICTIONS.empty_table()).false_positives)
+def test_a_list_without_a_row_says_so(tmp_path):
+    _, text, _ = lists(tmp_path, PREDICTIONS.empty_table())
     assert "0 in all" in text
     assert text.endswith("sequences\nnone\n")
 
 
-def test_control_characters_show_as_text():
+def test_a_model_that_was_not_fitted_has_no_mistakes(tmp_path):
+    table = predictions()
+    nothing = pa.nulls(table.num_rows, pa.int8())
+    table = table.set_column(table.column_names.index("pred_ano"), PREDICTIONS.field("pred_ano"), nothing)
+    assert lists(tmp_path, table)[0] == (0, 0)
+
+
+def test_control_characters_show_as_text(tmp_path):
     assert visible("a\x1b[31mred\x07") == r"a\x1b[31mred\x07"
     assert visible("left\u202eright\u2028next\ttab") == r"left\u202eright\u2028next\ttab"
     assert visible("grüße 漢字 <script>") == "grüße 漢字 <script>"
     table = predictions().to_pylist()
     for row in table:
         row["seq_id"] = "run\x1b]0;title\x07" + row["seq_id"]
-    assert "\x1b" not in false_positives_text("m", outcome_of(pa.Table.from_pylist(table, PREDICTIONS)).false_positives)
+    assert "\x1b" not in lists(tmp_path, pa.Table.from_pylist(table, PREDICTIONS))[1]
 
 
 def test_token_labels_show_spaces_at_the_ends():

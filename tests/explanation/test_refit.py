@@ -56,7 +56,7 @@ def test_models_per_service_are_explained_together(root):
 def test_a_given_option_that_differs_fits_the_model_anew_and_says_so(root, caplog):
     kept = (root / "_lo2dask" / "models" / "if.joblib").read_bytes()
     first = run(root, sup_models=("event_lr_words",), if_n_estimators=10, if_contamination=0.4)
-    assert "if is fitted for this: trained with other options" in caplog.text
+    assert "if is fitted for the explanation: trained with other options" in caplog.text
     assert "--if-n-estimators 10" in caplog.text
     assert "event_lr_words is fitted" not in caplog.text
     again = run(root, sup_models=("event_lr_words",), if_n_estimators=10, if_contamination=0.4)
@@ -69,7 +69,7 @@ def test_a_given_option_that_differs_fits_the_model_anew_and_says_so(root, caplo
 
 def test_a_model_that_train_did_not_keep_is_fitted(root, caplog):
     summary = run(root, sup_models=("dt_words",), skip_if=True, nn_source="dt_words")
-    assert "dt_words is fitted for this: train kept no such model" in caplog.text
+    assert "dt_words is fitted for the explanation: train kept no such model" in caplog.text
     assert summary.models[0].model == "dt_words"
     assert (root / "explainability" / "dt_words_shap_bar.png").exists()
 

@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from lo2dask.explanation.story import tell
+from lo2dask.explanation.story import describe_row
 
 TEMPLATES = {"e7": "ERROR failed <*>"}
 
@@ -32,6 +32,7 @@ def row(**changes: object) -> dict:
         "features": features,
         "lines": [line],
         "nearest_normal": "run__correct__oauth2-user",
+        "nearest_type": "labelled",
         "similarity": 0.5,
         "words_gained": ["ERR12011", " x"],
         "words_lost": [],
@@ -42,14 +43,14 @@ def row(**changes: object) -> dict:
 
 
 def test_a_story_has_all_that_speaks_for_the_flag():
-    told = tell(row(), "event_lr_words", TEMPLATES)
+    told = describe_row(row(), "event_lr_words", TEMPLATES)
     for part in (
         "event_lr_words flags it: score 0.75, rank 2, holdout; it is an anomaly",
         "+0.5         1  ERR12011",
         "e7: ERROR failed <*>",
         "line 12 (share 25%, novelty 1.00, 3 alike)",
         "/logs/run/case/oauth2-user.log",
-        "nearest normal (0.500 alike): run__correct__oauth2-user",
+        "nearest normal (by label, training part) (0.500 alike): run__correct__oauth2-user",
         "only here, words: ERR12011  ␣x",
         "only here, template e7: ERROR failed <*>",
         "only there, words: none",
@@ -59,7 +60,7 @@ def test_a_story_has_all_that_speaks_for_the_flag():
 
 def test_terminal_codes_are_written_out():
     hostile = row(run="\x1b]0;x\x07", test_case="a\rb", words_gained=["\x9b31m"], nearest_normal="\x1b[0m")
-    told = tell(hostile, "m", {"e7": "\x07"})
+    told = describe_row(hostile, "m", {"e7": "\x07"})
     assert not [char for char in told if ord(char) < 32 and char != "\n"]
     assert "\x9b" not in told
     assert r"\x1b[2J" in told
@@ -70,12 +71,12 @@ def test_terminal_codes_are_written_out():
     [
         ({"anomaly": False}, "a false positive"),
         ({"explained": False}, "it has no SHAP values"),
-        ({"lines": []}, "no line of it was found again"),
+        ({"lines": []}, "none of its log lines could be read again"),
     ],
 )
 def test_what_is_missing_is_said(changes, said):
-    assert said in tell(row(**changes), "m", TEMPLATES)
+    assert said in describe_row(row(**changes), "m", TEMPLATES)
 
 
 def test_without_a_neighbour_nothing_is_said_of_one():
-    assert "nearest normal" not in tell(row(nearest_normal=None), "m", TEMPLATES)
+    assert "nearest normal" not in describe_row(row(nearest_normal=None), "m", TEMPLATES)

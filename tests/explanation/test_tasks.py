@@ -8,7 +8,7 @@ from explanation.made_root import make_root
 from lo2dask.errors import InputError
 from lo2dask.explanation.evidence_search import row_bags
 from lo2dask.explanation.explanations import EXPLANATIONS, explanation_table, list_features
-from lo2dask.explanation.merged_parts import Subject, group_neighbours, group_parts
+from lo2dask.explanation.merged_parts import Subject, group_consecutive, group_parts
 from lo2dask.explanation.results import ColumnSums, rank_features
 from lo2dask.explanation.subjects import choose_keys
 from lo2dask.explanation.summary import TopFeatures
@@ -54,7 +54,7 @@ def test_features_of_several_services_are_ranked_together_by_name(tmp_path):
         ColumnSums(subject(layout, "m", "token"), 3, np.array([0, 1]), np.array([3.0, 1.0]), np.array([-3.0, 1.0])),
         ColumnSums(subject(layout, "m", "user"), 1, np.array([0, 1]), np.array([2.0, 3.0]), np.array([2.0, 3.0])),
     ]
-    ranked = [(f.name, f.mean_absolute, f.mean_signed) for f in rank_features(shares)]
+    ranked = [(f.label, f.mean_absolute, f.mean_signed) for f in rank_features(shares)]
     assert ranked == [("a", 0.75, -0.75), ("b", 0.75, 0.75), ("c", 0.75, 0.75)]
 
 
@@ -77,7 +77,7 @@ def test_parts_are_bundled_without_loss(tmp_path, monkeypatch):
 @given(sizes=st.lists(st.integers(0, 10**9), max_size=300), groups=st.integers(1, 64), least=st.integers(0, 10**8))
 def test_bundles_are_bounded_in_number_and_in_bytes(sizes, groups, least):
     names = [f"part-{number}" for number in range(len(sizes))]
-    bundles = group_neighbours(names, sizes, groups, least)
+    bundles = group_consecutive(names, sizes, groups, least)
     assert [name for bundle in bundles for name in bundle] == names
     assert len(bundles) <= groups
     assert all(bundles)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from lo2dask import schema
-from lo2dask.explanation.background import Background, background_of
-from lo2dask.explanation.differences import gained_and_lost
+from lo2dask.explanation.evidence_search import tokens_only_in
+from lo2dask.explanation.linear import background_sums
 from lo2dask.features.bags import add_blocks, from_bags, read_counts, to_bags, to_token_lists
 from lo2dask.features.matrix import Columns, add_moments, numeric_moments, scales, to_matrix, to_sklearn, unknown
 from lo2dask.features.words import count_words
@@ -101,21 +101,20 @@ def test_the_background_is_the_same_for_any_parts(rows: list[dict[str, int]], cu
     columns = Columns({"words": pa.array(TOKENS)})
     matrix = to_matrix(pa.table({"e_words": column(rows)}), columns, False)
     taken = np.arange(len(rows)) % 3 != 1
-    parts = [background_of(matrix[piece], taken[piece]) for piece in (slice(0, cut), slice(cut, None))]
-    merged = parts[1].merge(parts[0]).merge(Background.zero(len(TOKENS)))
-    assert np.array_equal(merged.mean(), background_of(matrix, taken).mean())
-    if taken.any():
-        assert np.allclose(merged.mean(), matrix[taken].toarray().mean(axis=0))
+    parts = [background_sums(matrix[piece], taken[piece]) for piece in (slice(0, cut), slice(cut, None))]
+    merged = parts[1] + parts[0]
+    assert np.array_equal(merged, background_sums(matrix, taken))
+    assert merged[-1] == taken.sum()
+    assert np.allclose(merged[:-1], matrix[taken].toarray().sum(axis=0))
 
 
 @settings(max_examples=50)
 @given(one=bag, two=bag)
-def test_gained_and_lost_are_each_others_mirror(one: dict[str, int], two: dict[str, int]) -> None:
-    gained, lost = gained_and_lost(one, two)
-    assert (lost, gained) == gained_and_lost(two, one)
+def test_tokens_of_one_bag_alone_are_listed_by_their_counts(one: dict[str, int], two: dict[str, int]) -> None:
+    gained = tokens_only_in(one, two)
     assert set(gained) == set(one) - set(two)
     assert [one[token] for token in gained] == sorted((one[token] for token in gained), reverse=True)
-    assert gained_and_lost(one, two, limit=1)[0] == gained[:1]
+    assert tokens_only_in(one, two, limit=1) == gained[:1]
 
 
 def test_a_column_that_is_constant_is_not_divided() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from lo2dask.commands.explain import explain
 from lo2dask.commands.load import load
-from lo2dask.commands.report import write_report
+from lo2dask.commands.report import report
 from lo2dask.commands.train import train
 from lo2dask.execute.session import Session
-from lo2dask.options import ExplainOptions, LoadOptions, SynthOptions, TrainOptions
+from lo2dask.options import ExplainOptions, LoadOptions, ReportOptions, SynthOptions, TrainOptions
 
 pytestmark = pytest.mark.browser
 DESKTOP, PHONE = 1280, 390
@@ -47,7 +47,7 @@ def synth_page(tmp_path_factory) -> Path:
     load(LoadOptions(root=folder / "tree", output_dir=root), session)
     train(TrainOptions(root=root, models=("event_lr_words", "event_xgb_words", "event_lof_words")), session)
     explain(ExplainOptions(root=root), session)
-    return write_report(root).html
+    return report(ReportOptions(root=root)).html
 
 
 def show(browser: Any, page: Path, width: int) -> None:
@@ -118,7 +118,7 @@ def test_filters_leave_what_was_asked_for(browser, synth_page):
 
 
 def test_markup_of_a_log_does_nothing(browser, hostile_root):
-    page = write_report(hostile_root).html
+    page = report(ReportOptions(root=hostile_root)).html
     show(browser, page, DESKTOP)
     browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.title.startswith("lo2dask report")

@@ -10,8 +10,8 @@ def test_everything_of_the_guide_is_listed_there_or_missing(tmp_path):
     layout = Layout(tmp_path)
     write_part(layout.sequences / "part-000000.parquet", SEQUENCES.empty_table(), SEQUENCES)
     lines = {line.path: line for line in list_files(layout, [], [])}
-    assert lines["lo2_sequences.parquet"].there
-    assert not lines["lo2_sequences_enhanced.parquet"].there
+    assert lines["lo2_sequences.parquet"].exists
+    assert not lines["lo2_sequences_enhanced.parquet"].exists
     for name in ("lo2_events.parquet", "lo2_if_predictions.parquet", "models/lo2_if.joblib", "models/model.yml"):
         assert name in lines
     assert all(line.command.startswith("lo2dask ") for line in lines.values())

@@ -1,12 +1,13 @@
 import pytest
 
-from lo2dask.commands.report import write_report
+from lo2dask.commands.report import report
 from lo2dask.errors import InputError
-from lo2dask.explanation.evidence_text import story
+from lo2dask.explanation.story import describe_sequence
+from lo2dask.options import ReportOptions
 
 
 def test_report_of_a_folder(hostile_root):
-    summary = write_report(hostile_root)
+    summary = report(ReportOptions(root=hostile_root))
     page = summary.html.read_text()
     assert summary.html_bytes < 15_000_000
     assert page.count("<script") == 1
@@ -24,37 +25,37 @@ def test_report_of_a_folder(hostile_root):
 
 
 def test_report_names_what_is_missing_and_the_command_that_makes_it(hostile_root):
-    missing = {line.path: line.command for line in write_report(hostile_root).missing}
+    missing = {line.path: line.command for line in report(ReportOptions(root=hostile_root)).missing}
     assert "--save-events" in missing["lo2_events.parquet"]
     assert "--load-metrics" in missing["lo2_metrics.parquet"]
     assert "lo2_sequences.parquet" not in missing
     assert not [path for path in missing if path.startswith("explainability")]
     (hostile_root / "explainability" / "if_shap_bar.png").rename(hostile_root / "kept.png")
-    again = {line.path: line.command for line in write_report(hostile_root).missing}
+    again = {line.path: line.command for line in report(ReportOptions(root=hostile_root)).missing}
     assert again["explainability/if_shap_bar.png"].startswith("lo2dask explain")
     (hostile_root / "kept.png").rename(hostile_root / "explainability" / "if_shap_bar.png")
 
 
 def test_a_line_beyond_all_measure_is_cut_and_says_so(hostile_root, monkeypatch):
     monkeypatch.setattr("lo2dask.reporting.flagged.LONGEST", 40)
-    page = write_report(hostile_root).html.read_text()
+    page = report(ReportOptions(root=hostile_root)).html.read_text()
     assert "more characters)" in page
     monkeypatch.undo()
-    assert "more characters)" not in write_report(hostile_root).html.read_text()
+    assert "more characters)" not in report(ReportOptions(root=hostile_root)).html.read_text()
 
 
 def test_a_folder_without_a_load_is_refused(tmp_path):
     with pytest.raises(InputError, match="lo2dask load"):
-        write_report(tmp_path)
+        report(ReportOptions(root=tmp_path))
 
 
 def test_story_of_a_flagged_sequence_and_of_an_unknown_one(hostile_root):
     flagged = "light-oauth2-data-1719501000__register_user_400__light-oauth2-oauth2-user-1"
-    text = story(hostile_root, flagged)
+    text = describe_sequence(hostile_root, flagged)
     assert "event_lr_words flags it" in text
     assert "ERR12011" in text
     assert "nearest normal" in text
     assert "\x1b" not in text
     assert "does not flag it" in text
     with pytest.raises(InputError, match="some are light-oauth2-data"):
-        story(hostile_root, flagged.replace("user-1", "user-2"))
+        describe_sequence(hostile_root, flagged.replace("user-1", "user-2"))
