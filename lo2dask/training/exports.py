@@ -33,7 +33,7 @@ def export_forest(options: TrainOptions, layout: Layout, key: str, session: Sess
     kept = layout.models / f"{FOREST}.joblib"
     content = bundle.load(kept)
     if saved:
-        bundle.save(saved, bundle.plain_content(content), options.overwrite_model)
+        bundle.save(saved, content, options.overwrite_model)
     folder = saved.parent if saved else layout.root / "models"
     bundle.write_model_yml(folder / "model.yml", content, saved or kept)
     return saved
@@ -69,7 +69,7 @@ def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) ->
     for key in keys if options.save_sup_models and options.phase == "full" else ():
         assert options.save_sup_models is not None
         content = bundle.load(layout.models / f"{key}.joblib")
-        bundle.save(options.save_sup_models / f"{key}.joblib", bundle.plain_content(content), options.overwrite_model)
+        bundle.save(options.save_sup_models / f"{key}.joblib", content, options.overwrite_model)
         for service, reason in unfitted_reasons(content).items():
             notes.append(f"{key}: saved without a model{f' for {service}' if service else ''}: {reason}")
     return notes

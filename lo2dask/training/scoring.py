@@ -46,18 +46,22 @@ class Target:
 
 def list_fitted(content: Mapping[str, Any]) -> list[FittedModel]:
     """List the models of a bundle; those that could not be fitted are left out."""
-    found = []
-    services = content["model"] if content["per_service"] else {"": content["model"]}
-    for service, model in services.items():
-        pick = (lambda name, s=service: content[name][s]) if content["per_service"] else content.__getitem__
-        if model is not None:
-            found.append(FittedModel(service, model, Columns.from_plain(pick("columns")), pick("scoring")))
-    return found
+    models, columns, scoring = (by_service(content, name) for name in ("model", "columns", "scoring"))
+    return [
+        FittedModel(service, model, Columns.from_plain(columns[service]), scoring[service])
+        for service, model in models.items()
+        if model is not None
+    ]
+
+
+def by_service(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one entry of a bundle by service ("" = all services)."""
+    return dict(content[name]) if content["per_service"] else {"": content[name]}
 
 
 @lru_cache(maxsize=32)
 def read_bundle(path: Path, stamp: tuple[int, int, int]) -> tuple[ModelSpec, tuple[FittedModel, ...]]:
-    """Read a bundle once per worker; ``stamp`` is what ``file_stamp`` says of it."""
+    """Read a bundle once per worker; ``stamp`` is its ``file_stamp``."""
     content = bundle.load(path)
     return from_plain(content["spec"]), tuple(list_fitted(content))
 
@@ -120,9 +124,9 @@ def _calibrating(
     spec, models, batch = scored
     if spec.behaviour.score_normals is None:
         return scores
-    found, normal = scores.copy(), rows.mask(part, splits)
-    found[normal] = score_part_rows(part.filter(pa.array(normal)), spec, models, batch, calibrating=True)[0]
-    return found
+    result, normal = scores.copy(), rows.mask(part, splits)
+    result[normal] = score_part_rows(part.filter(pa.array(normal)), spec, models, batch, calibrating=True)[0]
+    return result
 
 
 def read_scores(layout: Layout, key: str) -> tuple[np.ndarray, np.ndarray]:
