@@ -5,11 +5,11 @@ A sequence's score s is calibrated on the training normals of its own service, s
     c = (s - median) / (q95 - median), cut to [-10, 10]
 
 with the median and the 95 % quantile (an observed score, the next higher one) of that service's training normals: 0
-is an ordinary normal sequence, 1 one of the most unusual normals. Both figures ignore what a few unusual normals do. Where
-a service's normals have no spread, the mean spread of the others serves; where none has any, 1. A service without
-training normals is calibrated on all services together. ``score_run`` is the mean of c over the services of a run and
-test case, so it grows neither with the number of services nor with the length of a log (as far as the model's own
-score does not); it is an anomaly (``pred_ano``) above the 95 % quantile of the training runs' normal ``score_run``.
+is an ordinary normal sequence, 1 one of the most unusual normals. A few outliers among the normals change neither
+figure. A service whose normals have no spread takes the mean spread of the others, or 1 where none has any. A service
+without training normals is calibrated on all services together. ``score_run`` is the mean of c over the services of a
+run and test case, so it grows neither with the number of services nor with the length of a log (as far as the model's
+own score does not); it is an anomaly (``pred_ano``) above the 95 % quantile of the training runs' normal ``score_run``.
 """
 
 from collections.abc import Mapping

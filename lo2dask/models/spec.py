@@ -45,8 +45,8 @@ class VectorizerSpec:
 class Setup:
     """What a fit needs in addition to its rows.
 
-    ``changes`` are texts on what the guard changed. ``stopping_matrix`` and ``stopping_y`` are the rows of the newest training runs
-    on which XGBoost's early stopping is decided; without them, or where either side lacks a class, it is off.
+    ``changes`` are texts on what the guard changed. ``stopping_matrix`` and ``stopping_y`` are the rows of the newest
+    training runs, on which XGBoost stops early; without them, or where either side lacks a class, it does not.
     """
 
     seed: int = 42
