@@ -150,16 +150,11 @@ def _score(
 
 def export_part(name: str, root: Path, key: str, target: Path, known: frozenset[str]) -> int:
     """Write one part of the predictions; a sequence that no model is for has no score, label or rank."""
-    part = read_part(Layout(root).predictions / key / name)
-    unscored = pc.equal(part["split"].cast(pa.string()), "unused")
-    values = {"pred_ano": "pred_ano", f"score_{key}": "score", f"rank_{key}": "rank"}
-    columns = {column: part[column] for column in schema.KEYS} | {
-        column: pc.if_else(unscored, pa.scalar(None, part[source].type), part[source])
-        for column, source in values.items()
-    }
-    types = [schema.PREDICTIONS.field(source).type for source in values.values()]
-    fields = [*schema.KEY_FIELDS, *map(pa.field, values, types)]
-    return write_part(target / name, _without_labels(pa.table(columns), known), pa.schema(fields))
+    part = read_part(Layout(root).predictions / key / name, [*schema.KEYS, "pred_ano", "score", "rank"])
+    fields = [*schema.KEY_FIELDS, pa.field("pred_ano", pa.int8())]
+    fields += [pa.field(f"score_{key}", pa.float64()), pa.field(f"rank_{key}", pa.int64())]
+    table = part.rename_columns([field.name for field in fields])
+    return write_part(target / name, _without_labels(table, known), pa.schema(fields))
 
 
 def _without_labels(table: pa.Table, known: frozenset[str]) -> pa.Table:

@@ -52,6 +52,8 @@ def outcome_of(predictions: pa.Table) -> Outcome:
     """Find the false positives and false negatives of one part (schema ``PREDICTIONS``)."""
     predictions = predictions.select([*COLUMNS, "normal", "anomaly", "pred_ano"])
     predictions = predictions.cast(pa.schema([PREDICTIONS.field(name) for name in predictions.column_names]))
+    # A sequence that the model does not score is no mistake of the model.
+    predictions = predictions.filter(pc.is_valid(predictions["pred_ano"]))
     flagged = pc.equal(predictions["pred_ano"], 1)
     return Outcome(
         _mistakes(predictions, predictions["normal"], flagged),

@@ -84,15 +84,20 @@ def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:
         "average_precision": metrics.average_precision_score(y, score) if both else None,
         "confusion": counts,
         "support": support,
-        "reason": None if both else _reason(support),
+        "reason": None if both else _reason(len(y), support["anomaly"]),
     }
 
 
 def precision_at_k(y: np.ndarray, score: np.ndarray, k: int) -> Measures:
-    """Return the share of anomalies among the k highest scores, ties in row order; k is cut to the number of rows."""
-    top = _top(score, k)
-    hits = int(np.asarray(y, dtype=bool)[top].sum())
-    return {"k": len(top), "anomalies": hits, "precision": _ratio(hits, len(top)) if len(top) else None}
+    """Return the share of anomalies among the k highest scores, ties in row order; k is cut to the number of rows.
+
+    Without an anomaly among all rows no ranking could find one: the precision is None, with the reason.
+    """
+    y, top = np.asarray(y, dtype=bool), _top(score, k)
+    hits, reason = int(y[top].sum()), None if y.any() else _reason(len(y), 0)
+    return {
+        "k": len(top), "anomalies": hits, "precision": None if reason else _ratio(hits, len(top)), "reason": reason
+    }  # fmt: skip
 
 
 def false_positives_at(y: np.ndarray, score: np.ndarray, alpha: float) -> Measures:
@@ -110,7 +115,8 @@ def stability_index(train: np.ndarray, other: np.ndarray) -> Measures:
     The sum over bins of (share in training - share in the other) * ln(share in training / share in the other).
     """
     if not len(train) or not len(other):
-        return {"psi": None, "bins": 0, "reason": f"no {'hold-out' if len(train) else 'training'} score"}
+        side = "hold-out" if len(train) else "training part"
+        return {"psi": None, "bins": 0, "reason": f"no scored normal sequence in the {side}"}
     edges = np.unique(np.quantile(train, np.linspace(0, 1, PSI_BINS + 1)))[1:-1]
     shares = []
     for scores in (train, other):
@@ -121,10 +127,10 @@ def stability_index(train: np.ndarray, other: np.ndarray) -> Measures:
 
 
 def percentile_threshold(train: np.ndarray, holdout: np.ndarray, percentile: float) -> Measures:
-    """Return the percentile of the hold-out's scores, or of the training's where nothing is held out."""
+    """Return the percentile of the hold-out's scores, or of the training's where the hold-out has none."""
     scores, source = (holdout, "holdout") if len(holdout) else (train, "train")
     if not len(scores):
-        return {"percentile": percentile, "threshold": None, "source": None, "reason": "no score"}
+        return {"percentile": percentile, "threshold": None, "source": None, "reason": "no scored normal sequence"}
     threshold = float(np.percentile(scores, percentile))
     return {"percentile": percentile, "threshold": threshold, "source": source, "reason": None}
 
@@ -150,10 +156,10 @@ def _measure(scored: Scored, keep: np.ndarray) -> Measures:
     return measures(scored.y[keep], scored.score[keep], scored.label[keep])
 
 
-def _reason(support: dict[str, int]) -> str:
-    if not support["rows"]:
+def _reason(rows: int, anomalies: int) -> str:
+    if not rows:
         return "no sequence"
-    return "no anomaly among the sequences" if support["normal"] else "no normal sequence among the sequences"
+    return "no normal sequence among the sequences" if anomalies else "no anomaly among the sequences"
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -6,7 +6,7 @@ Nothing heavy is imported: an estimator is a dotted path that is resolved on fir
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +24,7 @@ FOREST = "if"
 _LEAVES = {"min_samples_leaf": 10, "min_samples_split": 20, "max_features": 0.3}
 _RARE = VectorizerSpec(min_df=5, max_features=40_000)
 # A word that all normals share is not unknown: the full vocabulary of the normal sequences, and counts.
-_FULL = VectorizerSpec(binary=False, min_df=1, max_df=1.0, max_features=None, normal_only=True)
+_FULL = VectorizerSpec(binary=False, min_df=1, max_df=1.0, max_features=None)
 
 
 def _algorithm(name: str, estimator: str, behaviour: Behaviour, **rest: Any) -> ModelSpec:
@@ -160,9 +160,12 @@ def from_plain(plain: Mapping[str, Any]) -> ModelSpec:
         raise InputError(
             f"{plain['key']}: its algorithm {plain['algorithm']!r} is not known to this version; fit it again"
         )
-    values = {name: value for name, value in plain.items() if name in ModelSpec.__dataclass_fields__}
-    nested = {"vectorizer": VectorizerSpec(**plain["vectorizer"]), "numeric": tuple(plain["numeric"])}
-    return replace(entry, **(values | nested))
+    values, limits = _known(plain, ModelSpec), _known(plain["vectorizer"], VectorizerSpec)
+    return replace(entry, **(values | {"vectorizer": VectorizerSpec(**limits), "numeric": tuple(plain["numeric"])}))
+
+
+def _known(plain: Mapping[str, Any], of: type) -> dict[str, Any]:
+    return {field.name: plain[field.name] for field in fields(of) if field.name in plain}
 
 
 @contextmanager

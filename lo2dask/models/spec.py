@@ -30,15 +30,14 @@ State = dict[str, Any]
 class VectorizerSpec:
     """How tokens become columns.
 
-    ``min_df`` counts sequences, ``max_df`` is a share of them, ``max_features`` None means no cap. With ``normal_only``
-    the vocabulary is that of the training part's normal sequences.
+    ``min_df`` counts sequences that the model learns from, ``max_df`` is a share of them, ``max_features`` None means
+    no cap.
     """
 
     binary: bool = True
     min_df: int = 2
     max_df: float = 0.9
     max_features: int | None = 100_000
-    normal_only: bool = False
 
 
 @dataclass(frozen=True)

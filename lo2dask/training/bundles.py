@@ -22,6 +22,7 @@ from lo2dask.storage import source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
 from lo2dask.training.fitting import unit_path
+from lo2dask.training.limits import alert_percentile
 from lo2dask.training.scoring import Target, by_service
 from lo2dask.training.units import Unit, split_of
 
@@ -54,6 +55,8 @@ def keep_bundles(
         first, side = of_key[0], of_key[0].side
         fitted = [joblib.load(source_of(unit_path(layout, unit.name))) for unit in of_key]
         content = {**common, "key": key, "spec": first.spec.to_plain(), "split": splits[side].to_json()}
+        if key == FOREST:
+            content["setup"] = content["setup"] | {"alert_percentile": alert_percentile(options)}
         path = layout.models / f"{key}.joblib"
         bundle.save(path, content | _join_units(fitted, options.per_service), overwrite=True)
         targets.append(Target(key, path, side, options.predict_batch_size))

@@ -16,7 +16,6 @@ from lo2dask.models.evaluate import (
     evaluate,
     false_positives_at,
     leakage_line,
-    percentile_threshold,
     precision_at_k,
     stability_index,
 )
@@ -67,11 +66,12 @@ def measure(rows: SequenceKeys, split: Split, scores: np.ndarray, labels: np.nda
 def forest_measures(options: TrainOptions, rows: SequenceKeys, split: Split, scores: np.ndarray) -> dict[str, Any]:
     """Measure what the --report options ask for of the Isolation Forest.
 
-    Precision at k and false positives at alpha are taken on the hold-out where there is one, else on all rows.
+    Precision at k and false positives at alpha are taken on the hold-out where there is one, else on all scored rows;
+    the stability index compares the normal sequences of both sides.
     """
     side = rows.sides(split, scores)
     held = side == "holdout"
-    over = held if held.any() else np.ones(len(side), dtype=bool)
+    over = held if held.any() else side != "unused"
     normal = ~rows.anomaly
     result: dict[str, Any] = {"rows_reported": "holdout" if held.any() else "all"}
     if options.report_precision_at is not None:
@@ -79,10 +79,7 @@ def forest_measures(options: TrainOptions, rows: SequenceKeys, split: Split, sco
     if options.report_fp_alpha is not None:
         result["fp_rate_at_alpha"] = false_positives_at(rows.anomaly[over], scores[over], options.report_fp_alpha)
     if options.report_psi or options.report_precision_at is not None:
-        result["psi"] = stability_index(scores[(side == "train") & normal], scores[held])
-    if options.if_threshold_percentile is not None:
-        train, other = scores[(side == "train") & normal], scores[held & normal]
-        result["threshold"] = percentile_threshold(train, other, options.if_threshold_percentile)
+        result["psi"] = stability_index(scores[(side == "train") & normal], scores[held & normal])
     return result
 
 
@@ -122,8 +119,10 @@ def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
         for group, values in _groups(measures[side]):
             writer.writerows([side, group, key, values.get(key)] for key in HEADLINE)
     for name in ("precision_at_k", "fp_rate_at_alpha", "psi", "threshold"):
-        for key, value in (measures.get(name) or {}).items():
-            writer.writerow([measures["rows_reported"], name, key, value])
+        measure = dict(measures.get(name) or {})
+        for service, values in {"": measure, **measure.pop("per_service", {})}.items():
+            group = f"{name} {service}".strip()
+            writer.writerows([measures["rows_reported"], group, key, value] for key, value in values.items())
     write_text(path, text.getvalue())
 
 
@@ -146,15 +145,14 @@ def headline(measures: Mapping[str, Any]) -> dict[str, Any]:
     return {key: held.get(key) for key in HEADLINE[:3]} | {"reason": held.get("reason")}
 
 
-def forest_part(name: str, root: Path, threshold: float | None, target: Path) -> int:
-    """Write one part of the forest's predictions (schema.IF_PREDICTIONS); no threshold: alert as labelled."""
+def forest_part(name: str, root: Path, target: Path) -> int:
+    """Write one part of the forest's predictions (schema.IF_PREDICTIONS); there is one alert limit."""
     part = read_part(Layout(root).predictions / FOREST / name)
-    above = part["pred_ano"] if threshold is None else pa.array((part["score"].to_numpy() > threshold).astype(np.int8))
     columns = {column: part[column] for column in schema.KEYS} | {
         "pred_ano": part["pred_ano"],
         "score_if": part["score"],
         "rank_if": part["rank"],
-        "pred_if_threshold": above,
+        "pred_if_threshold": part["pred_ano"],
         "split": part["split"],
     }
     return write_part(target / name, pa.table(columns), schema.IF_PREDICTIONS)

@@ -110,7 +110,7 @@ def score_part(name: str, root: Path, targets: Sequence[Target]) -> int:
 def keep_scores(layout: Layout, key: str, name: str, columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     """Keep a model's scores, labels and calibrating scores of one part below the working folder."""
     with replacing(_scores(layout, key) / f"{name}.npy") as temporary, open(temporary, "wb") as file:
-        np.save(file, np.column_stack([column.astype(np.float64) for column in columns]))
+        np.save(file, np.stack([column.astype(np.float64) for column in columns]))
 
 
 def _calibrating(
@@ -131,18 +131,23 @@ def _calibrating(
 
 def read_scores(layout: Layout, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Read a model's scores and labels of all rows, in the order of the parts: 9 bytes a sequence."""
-    table = _read(layout, key)
-    return table[:, 0], table[:, 1].astype(np.int8)
+    columns = _read(layout, key)
+    return columns[0], columns[1].astype(np.int8)
 
 
 def read_calibrating(layout: Layout, key: str) -> np.ndarray:
     """Read the scores of all rows that runs are calibrated on, in the order of the parts."""
-    return _read(layout, key)[:, 2]
+    return _read(layout, key)[2]
+
+
+def read_part_scores(layout: Layout, key: str, name: str) -> np.ndarray:
+    """Read a model's scores, labels and calibrating scores of one part: float64 (3, rows)."""
+    return np.load(source_of(_scores(layout, key) / f"{name}.npy"))
 
 
 def _read(layout: Layout, key: str) -> np.ndarray:
-    files = [_scores(layout, key) / f"{path.name}.npy" for path in part_paths(layout.enhanced)]
-    return np.concatenate([np.load(source_of(file)) for file in files])
+    parts = [read_part_scores(layout, key, path.name) for path in part_paths(layout.enhanced)]
+    return np.concatenate(parts, axis=1)
 
 
 def write_predictions(layout: Layout, targets: Sequence[Target], session: Session) -> None:
@@ -163,14 +168,17 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
     keys = read_part(layout.enhanced / name, schema.KEYS)
     splits = read_splits(layout)
     for target in targets:
-        table = np.load(source_of(_scores(layout, target.key) / f"{name}.npy"))
+        scores, labels, _ = read_part_scores(layout, target.key, name)
         distinct = np.load(source_of(_scores(layout, target.key) / "distinct.npy"))
         held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
+        # Where no model was fitted there is no score, and so neither label nor rank.
+        missing = np.isnan(scores)
+        ranks = (len(distinct) - np.searchsorted(distinct, scores)).astype(np.int64)
         columns = {column: keys[column] for column in schema.KEYS} | {
-            "pred_ano": pa.array(table[:, 1].astype(np.int8)),
-            "score": pa.array(table[:, 0]),
-            "rank": pa.array((len(distinct) - np.searchsorted(distinct, table[:, 0])).astype(np.int64)),
-            "split": pa.array(np.where(np.isnan(table[:, 0]), "unused", np.where(held, "holdout", "train"))),
+            "pred_ano": pa.array(labels.astype(np.int8), mask=missing),
+            "score": pa.array(scores, mask=missing),
+            "rank": pa.array(ranks, mask=missing),
+            "split": pa.array(np.where(missing, "unused", np.where(held, "holdout", "train"))),
         }
         write_part(layout.predictions / target.key / name, pa.table(columns), schema.PREDICTIONS)
     return keys.num_rows

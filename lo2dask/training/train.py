@@ -30,6 +30,7 @@ from lo2dask.training.baselines import score_startup
 from lo2dask.training.bundles import data_fingerprint, keep_bundles, keep_calibrations, keep_given_forest, train_options
 from lo2dask.training.exports import export_enhanced, export_forest, export_models
 from lo2dask.training.fitting import FitPlan, fit_units
+from lo2dask.training.limits import describe_percentile, set_alert_limit
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
 from lo2dask.training.units import (
     BASELINE,
@@ -38,6 +39,7 @@ from lo2dask.training.units import (
     Tokens,
     Unit,
     measures_path,
+    read_splits,
     split_of,
     working_folder,
     write_splits,
@@ -111,7 +113,8 @@ def train_models(
             outputs = _outputs(layout, metrics_folder(options), [line.key for line in fresh])
             record = stage.commit(key, outputs, {"models": [asdict(line) for line in fresh]})
         exported = export_forest(options, layout, key.digest, own)
-        notes = export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        notes = describe_percentile(options)
+        notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
         if options.skip_if and options.dump_metadata:
             notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
         lines = tuple(ModelLine(**line) for line in record.summary["models"])
@@ -174,9 +177,10 @@ def _train(
     if given:
         targets.append(keep_given_forest(options, layout))
     score_all(layout, targets, session)
+    limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
-    lines, calibrations = _measure(options, layout, targets, splits, records, startup)
+    lines, calibrations = _measure(options, layout, targets, records, startup, limit)
     keep_calibrations(targets, calibrations, session)
     write_predictions(layout, targets, session)
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
@@ -225,17 +229,18 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
 
 def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> int:
     """Estimate what counting tokens spills: of the main bags and of those of raw tokens."""
-    pairs = {(token.representation, token.rows.side) for token in tokens}
-    raw = sum(name in schema.RAW for name, _ in pairs)
+    pairs = {(token.representation, token.rows.side, token.rows.normal_only) for token in tokens}
+    raw = sum(name in schema.RAW for name, *_ in pairs)
     main = loaded_spill_bytes(layout, TokenKinds(masked=kinds.masked, raw=not kinds.masked)) * (len(pairs) - raw)
     return main + (loaded_spill_bytes(layout, TokenKinds.of("raw")) * raw if raw else 0)
 
 
 def _measure(
-    options: TrainOptions, layout: Layout, targets: Sequence[Target], splits: dict[str, Split],
-    records: dict[str, dict[str, Any]], startup: dict[str, str],
+    options: TrainOptions, layout: Layout, targets: Sequence[Target], records: dict[str, dict[str, Any]],
+    startup: dict[str, str], limit: dict[str, Any],
 ) -> tuple[list[ModelLine], dict[str, Any]]:  # fmt: skip
     """Measure every model, write the measures; return a line and a run calibration for each."""
+    splits = read_splits(layout)
     rows = measuring.SequenceKeys.read(layout)
     length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
     baselines = {
@@ -251,7 +256,7 @@ def _measure(
         scores, labels = read_scores(layout, key)
         measured = measuring.measure(rows, split, scores, labels)
         if key == FOREST:
-            measured |= measuring.forest_measures(options, rows, split, scores)
+            measured |= measuring.forest_measures(options, rows, split, scores) | limit
         calibrations[key] = measuring.write_runs(
             runs_path(layout, key), rows, split, scores, read_calibrating(layout, key)
         )

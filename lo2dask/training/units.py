@@ -108,10 +108,9 @@ class Unit:
 
     @property
     def columns(self) -> ColumnsKey:
-        """Return the columns that the model reads; they are learned from the training part too."""
-        seen = TrainingRows(self.side, self.spec.vectorizer.normal_only, self.service)
-        tokens = tuple(Tokens(name, seen, to_limits(self.spec.vectorizer)) for name in self.spec.bags)
-        return ColumnsKey(tokens, self.spec.numeric, TrainingRows(self.side, False, self.service))
+        """Return the columns that the model reads; vocabulary and scales are learned from the model's own rows."""
+        tokens = tuple(Tokens(name, self.rows, to_limits(self.spec.vectorizer)) for name in self.spec.bags)
+        return ColumnsKey(tokens, self.spec.numeric, self.rows)
 
 
 def split_of(key: str) -> str:
