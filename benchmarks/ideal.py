@@ -14,9 +14,9 @@ from itertools import cycle, islice
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from lo2dask.domain import CORRECT, ERROR_CASES, SERVICES
-from lo2dask.models.evaluate import auc_roc
 from lo2dask.parse.events import CORRECT_CUT
 from lo2dask.synthesis.cases import error_case
 from lo2dask.synthesis.kinds import CLUSTER_EVENTS, MAP_STORE_FAILURE, MIXES
@@ -49,8 +49,8 @@ def ceilings(layout: str, scale: float, errors_per_run: int) -> list[Ceiling]:
     for name, knows_mix in named.items():
         scored = {service: _rows(*drawn[service], knows_mix, errors_per_run) for service in SERVICES}
         y, score = (np.concatenate([rows[i] for rows in scored.values()]) for i in (0, 1))
-        services = {service: auc_roc(*rows) for service, rows in scored.items()}
-        found.append(Ceiling(name, _best_f1(y, score), auc_roc(y, score), services))
+        services = {service: roc_auc_score(*rows) for service, rows in scored.items()}
+        found.append(Ceiling(name, _best_f1(y, score), roc_auc_score(y, score), services))
     return found
 
 

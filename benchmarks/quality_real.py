@@ -13,12 +13,12 @@ import pyarrow as pa
 from common import report
 from quality_levels import figure, unusual_length
 from quality_made_up import KINDS
+from sklearn.metrics import roc_auc_score
 
 from lo2dask.commands.load import load
 from lo2dask.commands.train import train
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
-from lo2dask.models.evaluate import auc_roc
 from lo2dask.models.registry import from_plain
 from lo2dask.models.runs import RunRows, calibrate, calibrate_scores, run_scores
 from lo2dask.models.split import Split
@@ -142,7 +142,7 @@ def _print_real(found: dict[tuple[str, str], Held]) -> None:
 def _auc(pairs: Iterable[tuple[bool, float]]) -> float | None:
     rows = list(pairs)
     truth = np.array([is_error for is_error, _ in rows])
-    return auc_roc(truth, np.array([score for _, score in rows])) if truth.any() and not truth.all() else None
+    return roc_auc_score(truth, np.array([score for _, score in rows])) if truth.any() and not truth.all() else None
 
 
 def _load(raw: Path, out: Path, **options: object) -> Path:

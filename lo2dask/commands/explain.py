@@ -192,6 +192,8 @@ def _shap(
     rows = min(options.shap_sample, rows) if options.shap_sample else rows
     refusal = guard(entry.features, rows, options.shap_feature_threshold, options.shap_cell_threshold)
     note = not_fitted_note(entry.first.key, entry.unfitted) if entry.unfitted else refusal
+    if entry.unfitted:
+        logger.warning("%s: not fitted: %s; it has no predictions to explain", entry.first.key, entry.unfitted)
     if entry.first.explainer is None and not entry.unfitted:
         note = skip_note(entry.first.key, entry.spec.algorithm, entry.spec.behaviour.unexplained)
     if note:

@@ -1,8 +1,8 @@
 """The LO2 paper's experiment: every service, representation and algorithm, on several hold-outs, in one table.
 
 Each seed draws the runs (or groups, or error types) that are held out and seeds the models. A cell is one model of one
-seed, measured on its hold-out; the table gives the mean of the cells over the seeds and their standard deviation. Two
-kinds of models are compared: one model for all services, and one model for each service.
+seed, measured on its hold-out; the table gives the mean of the cells over the seeds and their standard deviation. It
+compares one model for all services with one model for each service.
 """
 
 import csv
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 MEASURES = ("f1", "auc_roc", "average_precision")
 ALL = "all"
 LENGTH = "seq_len alone"
-KINDS = {False: "one for all services", True: "one per service"}
+GROUPINGS = {False: "one for all services", True: "one per service"}
 GRID = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("models", "service", "algorithm", "representation")),
@@ -53,7 +53,7 @@ _CELL = {
     **dict.fromkeys(MEASURES, (float, type(None))),
     "reason": (str, type(None)),
 }
-# One named part for each seed and kind of models; the whole is the table that they make.
+# One named part for each seed and grouping of models; the whole is the table that they make.
 GRID_STAGE = StageType(
     "grid", "the table is written again", part={"cells": {str: [_CELL]}}, part_again="its models are fitted again"
 )
@@ -61,7 +61,7 @@ GRID_STAGE = StageType(
 
 @dataclass(frozen=True)
 class GridSummary:
-    """The table's rows, where it lies, and how many models were fitted now and taken from an earlier grid."""
+    """The table's rows and files, and how many models were fitted now or taken from an earlier grid."""
 
     root: Path
     rows: tuple[Mapping[str, Any], ...]
@@ -74,7 +74,7 @@ class GridSummary:
 
 @dataclass(frozen=True)
 class Group:
-    """The cells of one seed and one kind of models; they share one training."""
+    """The cells of one seed and one grouping of models; they share one training."""
 
     seed: int
     per_service: bool
@@ -91,20 +91,20 @@ def grid(options: GridOptions, session: Session | None = None) -> GridSummary:
     layout = Layout(options.root)
     keys, notes = grid_keys(options.algorithms, options.representations)
     loaded(layout)
-    for kind in options.representations:
-        need_bags(f"--representations {kind}", (kind,), has_raw_bags(layout, options))
+    for name in options.representations:
+        need_bags(f"--representations {name}", (name,), has_raw_bags(layout, options))
     groups = [
         Group(seed, per_service)
         for seed in range(options.sample_seed, options.sample_seed + options.seeds)
-        for per_service in KINDS
+        for per_service in GROUPINGS
     ]
     cells: list[Cell] = []
     fitted = 0
     with using(session, options) as own:
         enhance(options.derive(TrainOptions), own)
         for group in groups:
-            found, count = _cells(options, layout, group, keys, own)
-            cells += found
+            of_group, count = _cells(options, layout, group, keys, own)
+            cells += of_group
             fitted += count
     rows = summarise(cells)
     files = _write(layout, rows)
@@ -125,7 +125,7 @@ def grid_keys(algorithms: Sequence[str], representations: Sequence[str]) -> tupl
     if unknown:
         raise InputError(f"--algorithms: {unknown[0]!r} is not known; known are {', '.join(registry.ALGORITHMS)}")
     pairs = itertools.product(dict.fromkeys(representations), dict.fromkeys(algorithms))
-    wanted = [f"{algorithm}_{kind}" for kind, algorithm in pairs]
+    wanted = [f"{algorithm}_{name}" for name, algorithm in pairs]
     keys = [key for key in wanted if key in registry.pairs()]
     if not keys:
         raise InputError(f"--algorithms, --representations: none of {', '.join(wanted) or 'them'} is a sensible model")
@@ -166,10 +166,10 @@ def _cells(
     record = dict(kept.summary["cells"]) if kept else {}
     missing = tuple(key for key in keys if key not in record)
     if missing:
-        logger.info("grid: seed %d, %s: %d models", group.seed, KINDS[group.per_service], len(missing))
+        logger.info("grid: seed %d, %s: %d models", group.seed, GROUPINGS[group.per_service], len(missing))
         record |= _train(training.replace(models=missing, resume=False), layout, session)
         part.commit(own, [], {"cells": record})
-    named = {"models": KINDS[group.per_service], "seed": group.seed}
+    named = {"models": GROUPINGS[group.per_service], "seed": group.seed}
     return [cell | named for key in (*keys, LENGTH) for cell in record[key]], len(missing)
 
 
@@ -183,23 +183,23 @@ def _train(training: TrainOptions, layout: Layout, session: Session) -> dict[str
     remove_tree(folder)
     line = next(iter(measures.values()))["leakage"]["holdout"]
     baseline = _cell(ALL, registry.length_baseline().algorithm, LENGTH, line)
-    return {key: _model_cells(key, found) for key, found in measures.items()} | {LENGTH: [baseline]}
+    return {key: _model_cells(key, measured) for key, measured in measures.items()} | {LENGTH: [baseline]}
 
 
 def _model_cells(key: str, measures: Mapping[str, Any]) -> list[Cell]:
     spec, held = registry.spec(key), measures["holdout"]
     sides = {ALL: held, **held["per_service"]}
-    return [_cell(service, spec.algorithm, spec.representation, found) for service, found in sides.items()]
+    return [_cell(service, spec.algorithm, spec.representation, measured) for service, measured in sides.items()]
 
 
-def _cell(service: str, algorithm: str, representation: str, found: Mapping[str, Any]) -> Cell:
+def _cell(service: str, algorithm: str, representation: str, measured: Mapping[str, Any]) -> Cell:
     names = {"service": service, "algorithm": algorithm, "representation": representation}
-    return names | {measure: plain(found.get(measure)) for measure in (*MEASURES, "reason")}
+    return names | {measure: plain(measured.get(measure)) for measure in (*MEASURES, "reason")}
 
 
 def _write(layout: Layout, rows: Sequence[Mapping[str, Any]]) -> tuple[Path, ...]:
     """Write the table as Parquet, CSV and Markdown."""
-    parquet, text, markdown = (layout.root / f"lo2_grid.{kind}" for kind in ("parquet", "csv", "md"))
+    parquet, text, markdown = (layout.root / f"lo2_grid.{suffix}" for suffix in ("parquet", "csv", "md"))
     write_part(parquet / "part-000000.parquet", pa.Table.from_pylist(list(rows), schema=GRID), GRID)
     sheet = io.StringIO()
     writer = csv.DictWriter(sheet, GRID.names, lineterminator="\n")
@@ -212,8 +212,8 @@ def _write(layout: Layout, rows: Sequence[Mapping[str, Any]]) -> tuple[Path, ...
 
 def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Write the table's rows as Markdown, a measure as ``mean ± standard deviation``."""
-    head = ["models", "service", "algorithm", "representation", "F1", "AUC-ROC", "average precision", "seeds"]
-    lines = [f"| {' | '.join(head)} |", "| --- | --- | --- | --- | ---: | ---: | ---: | ---: |"]
+    header = ["models", "service", "algorithm", "representation", "F1", "AUC-ROC", "average precision", "seeds"]
+    lines = [f"| {' | '.join(header)} |", "| --- | --- | --- | --- | ---: | ---: | ---: | ---: |"]
     for row in rows:
         figures = [_figure(row[f"{measure}_mean"], row[f"{measure}_sd"]) for measure in MEASURES]
         named = [str(row[name]) for name in GRID.names[:4]]

@@ -1,8 +1,8 @@
 """``lo2dask plan``: what a size would need, from stored rates, an earlier run, or a quick run on made-up logs."""
 
+import contextlib
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from lo2dask.commands.explain import explain
 from lo2dask.commands.load import load
@@ -23,7 +23,7 @@ CALIBRATION_RUNS, CALIBRATION_BATCH = 6, "8MB"
 
 
 def plan(options: PlanOptions, session: Session | None = None) -> Forecast:
-    """Say what a size would need.
+    """Forecast what a size needs.
 
     Raises
     ------
@@ -78,18 +78,12 @@ def calibrated(session: Session | None = None) -> Rates:
         tree, out = Path(folder) / "tree", Path(folder) / "out"
         write_tree(SynthOptions(out=tree, runs=CALIBRATION_RUNS, errors_per_run=4, scale=1.0))
         # It is measured from nothing, as a command begins: every stage with workers that have just started.
-        with Session(LoadOptions(root=tree)) if session is None else _kept(session) as own:
+        with Session(LoadOptions(root=tree)) if session is None else contextlib.nullcontext(session) as own:
             load(LoadOptions(root=tree, output_dir=out, save_events=True, partition_size=CALIBRATION_BATCH), own)
             train_models(TrainOptions(root=out), own)
             explain(ExplainOptions(root=out), own)
         rates = rates_of(out)
     return Rates(**{**vars(rates), "source": f"this machine, measured on {rates.source.partition(': ')[2]}"})
-
-
-def _kept(session: Session) -> Any:
-    import contextlib
-
-    return contextlib.nullcontext(session)
 
 
 def _disk(layout: Layout) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Applies a saved bundle to new runs: their text is read as at training, and nothing is learned from them."""
+"""Apply a saved bundle to new runs: their text is read as at training, and nothing is learned from them."""
 
 import logging
 import time
@@ -137,7 +137,7 @@ def _score(
     # Nothing is held out, but the scoring of train asks which rows are; its copy of the bundle has a hash of its own.
     write_splits(work, {SIDE: Split("none")})
     target = Target(key, work.models / f"{key}.joblib", SIDE, options.predict_batch_size)
-    bundle.save(target.path, bundle.plain_content(content), overwrite=True)
+    bundle.save(target.path, content, overwrite=True)
     score_all(work, [target], session)
     write_predictions(work, [target], session)
     known = frozenset({*content["test_cases"], CORRECT, *ERROR_CASES})
@@ -150,24 +150,19 @@ def _score(
 
 def export_part(name: str, root: Path, key: str, target: Path, known: frozenset[str]) -> int:
     """Write one part of the predictions; a sequence that no model is for has no score, label or rank."""
-    part = read_part(Layout(root).predictions / key / name)
-    unscored = pc.equal(part["split"].cast(pa.string()), "unused")
-    values = {"pred_ano": "pred_ano", f"score_{key}": "score", f"rank_{key}": "rank"}
-    columns = {column: part[column] for column in schema.KEYS} | {
-        column: pc.if_else(unscored, pa.scalar(None, part[source].type), part[source])
-        for column, source in values.items()
-    }
-    types = [schema.PREDICTIONS.field(source).type for source in values.values()]
-    fields = [*schema.KEY_FIELDS, *map(pa.field, values, types)]
-    return write_part(target / name, _without_labels(pa.table(columns), known), pa.schema(fields))
+    part = read_part(Layout(root).predictions / key / name, [*schema.KEYS, "pred_ano", "score", "rank"])
+    fields = [*schema.KEY_FIELDS, pa.field("pred_ano", pa.int8())]
+    fields += [pa.field(f"score_{key}", pa.float64()), pa.field(f"rank_{key}", pa.int64())]
+    table = part.rename_columns([field.name for field in fields])
+    return write_part(target / name, _without_labels(table, known), pa.schema(fields))
 
 
 def _without_labels(table: pa.Table, known: frozenset[str]) -> pa.Table:
-    """Take the labels from rows whose folder is no test case that anyone knows: their truth is not known."""
-    told = pc.is_in(table["test_case"].cast(pa.string()), pa.array(sorted(known), pa.string()))
+    """Take the labels from rows whose folder is no test case that anyone knows: their labels are unknown."""
+    labelled = pc.is_in(table["test_case"].cast(pa.string()), pa.array(sorted(known), pa.string()))
     for column in ("normal", "anomaly"):
-        place = table.schema.get_field_index(column)
-        table = table.set_column(place, column, pc.if_else(told, table[column], pa.scalar(None, pa.bool_())))
+        index = table.schema.get_field_index(column)
+        table = table.set_column(index, column, pc.if_else(labelled, table[column], pa.scalar(None, pa.bool_())))
     return table
 
 

@@ -28,6 +28,8 @@ def write_lists(parts: Sequence[Path], texts: tuple[Path, Path], model: str) -> 
     pieces = (read_part(path, columns) for path in parts)
     renamed = (part.rename_columns([*TEXTS, "score", "rank", "normal", "anomaly", "pred_ano"]) for part in pieces)
     table = pa.concat_tables([_plain(part) for part in renamed])
+    # A sequence that the model does not score is no mistake of the model.
+    table = table.filter(pc.is_valid(table["pred_ano"]))
     counts = []
     for path, lines in zip(texts, (false_positives(model, table), false_negatives(model, table)), strict=True):
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:

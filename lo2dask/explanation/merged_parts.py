@@ -109,13 +109,18 @@ class Part:
 
     @property
     def ranks(self) -> npt.NDArray[np.int64]:
-        """Rank of each row by score; 1 is the most anomalous."""
-        return self.predictions["rank"].to_numpy()
+        """Rank of each row by score; 1 is the most anomalous, 0 a row without a score."""
+        return self.predictions["rank"].fill_null(0).to_numpy()
 
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
-        """Whether the model flags the row."""
-        return self.predictions["pred_ano"].to_numpy() == 1
+        """Whether the model flags the row; it flags none that it does not score."""
+        return self.predictions["pred_ano"].fill_null(0).to_numpy() == 1
+
+    @property
+    def unflagged(self) -> npt.NDArray[np.bool_]:
+        """Whether the model scores the row and does not flag it."""
+        return self.predictions["pred_ano"].fill_null(1).to_numpy() == 0
 
     @property
     def training(self) -> npt.NDArray[np.bool_]:

@@ -119,7 +119,7 @@ def list_flagged(group: Group, subject: Subject) -> int:
     total = 0
     for name in group:
         table = subject.read_predictions(name)
-        flagged = table.filter(pa.array(table["pred_ano"].to_numpy() == 1))
+        flagged = table.filter(pa.array(table["pred_ano"].fill_null(0).to_numpy() == 1))
         nothing = RowFeatures(np.zeros(flagged.num_rows + 1, np.int64), [], np.zeros(0), np.zeros(0))
         table = explanation_table(flagged, np.zeros(flagged.num_rows, dtype=bool), nothing)
         total += write_part(subject.scratch("features") / subject.part_name(name), table, EXPLANATIONS)
@@ -159,7 +159,8 @@ def measure_predictions(folder: Path) -> dict[str, Any]:
     """Measure a model from its predictions, where train wrote its measures to another folder."""
     columns = ["anomaly", "score", "pred_ano", "service", "test_case", "split"]
     table = pa.concat_tables([read_part(path, columns) for path in part_paths(folder)])
-    y, score, label = (table[name].to_numpy() for name in columns[:3])
+    y, score = (table[name].to_numpy() for name in columns[:2])
+    label = table["pred_ano"].fill_null(0).to_numpy()
     return evaluate(Scored(y, score, label, table["service"], table["test_case"], table["split"]))
 
 

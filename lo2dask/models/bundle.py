@@ -1,10 +1,10 @@
-"""A fitted model on disk: a joblib file of a plain dict, with its SHA-256 next to it.
+"""A fitted model on disk: a joblib file of a plain dict, with its SHA-256 in a file of its own.
 
 ``content`` has ``model`` and ``vectorizer`` (objects that load without lo2dask) and what is needed to score: ``key``,
 ``spec`` (plain), ``scoring`` (plain, see score.py), ``columns``, ``options``, ``versions`` and whatever a caller adds.
 The file starts with its layout version and with a fingerprint of the content, which are read without unpickling:
-unpickling runs code, so nothing is unpickled before hash and layout are found right. The hash guards against damage,
-not against malice: who can change the bundle can change the hash.
+unpickling runs code, so hash and layout are checked first. The hash protects against damage, not against malice:
+whoever can change the bundle can change the hash.
 """
 
 import hashlib
@@ -40,13 +40,13 @@ def save(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> boo
     ------
     InputError : another content is there and ``overwrite`` is off.
     """
-    mark = content_fingerprint(content)
+    head = {"layout": LAYOUT, "fingerprint": content_fingerprint(content)}
     if path.exists() and not overwrite:
-        if _head(path.read_bytes()[:_HEAD_BYTES]) == {"layout": LAYOUT, "fingerprint": mark} and _intact(path):
+        if _read_head(path.read_bytes()[:_HEAD_BYTES]) == head and _intact(path):
             return False
         raise InputError(f"{path} holds another model; give --overwrite-model to replace it, or another path")
     # joblib.load reads plain pickles; joblib.dump would write a shared array again for each of a forest's trees.
-    data = pickle.dumps({"layout": LAYOUT, "fingerprint": mark, **content}, protocol=5)
+    data = pickle.dumps(head | {name: value for name, value in content.items() if name not in head}, protocol=5)
     # Were it the other way round, a crash in between could leave a bundle whose hash fits the one before.
     hash_path(path).unlink(missing_ok=True)
     write_bytes(path, data)
@@ -55,11 +55,11 @@ def save(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> boo
 
 
 def load(path: Path, trust: bool = False) -> dict[str, Any]:
-    """Read a bundle, after its hash and layout are found right; ``trust`` skips both checks.
+    """Read a bundle after its hash and layout are checked; ``trust`` skips both checks.
 
     Raises
     ------
-    InputError : no such file; no hash or a wrong one; another layout version; not a bundle. Says what to do.
+    InputError : no such file; no hash or a wrong one; another layout version; not a bundle.
     """
     import joblib
 
@@ -76,18 +76,13 @@ def load(path: Path, trust: bool = False) -> dict[str, Any]:
 
 
 def hash_path(path: Path) -> Path:
-    """Name the file next to a bundle that holds its SHA-256, in the form that ``sha256sum -c`` reads."""
+    """Return the file of a bundle's SHA-256, in the form that ``sha256sum -c`` reads."""
     return path.with_name(path.name + ".sha256")
 
 
 def content_fingerprint(content: Mapping[str, Any]) -> str:
     """Hash what a bundle's objects follow from: all of its content but the objects, the fit record and the options."""
     return fingerprint({name: value for name, value in content.items() if name not in _DERIVED})
-
-
-def plain_content(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a loaded bundle's content without what ``save`` adds to it."""
-    return {name: value for name, value in content.items() if name not in ("layout", "fingerprint")}
 
 
 def versions() -> dict[str, str | None]:
@@ -133,45 +128,48 @@ def thresholds(content: Mapping[str, Any]) -> Any:
 def git_commit() -> str | None:
     """Return the commit of the working folder's git repository, or None where there is none."""
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() or None if found.returncode == 0 else None
+    return result.stdout.strip() or None if result.returncode == 0 else None
 
 
 def _check(path: Path, data: bytes) -> None:
-    beside = hash_path(path)
+    hashed = hash_path(path)
     advice = "if you know where it comes from, load it with --trust, else fit it again"
-    if not beside.is_file():
-        raise InputError(f"{path}: {beside.name} is missing, so damage cannot be told; {advice}")
-    if beside.read_text(encoding="utf-8", errors="replace").split()[:1] != [hashlib.sha256(data).hexdigest()]:
-        raise InputError(f"{path} is not what {beside.name} says: it was damaged or replaced; {advice}")
-    layout = _head(data[:_HEAD_BYTES]).get("layout")
+    if not hashed.is_file():
+        raise InputError(f"{path}: {hashed.name} is missing, so the file cannot be checked for damage; {advice}")
+    if not _matches(hashed, data):
+        raise InputError(f"{path} does not match {hashed.name}: it was damaged or replaced; {advice}")
+    layout = _read_head(data[:_HEAD_BYTES]).get("layout")
     if layout != LAYOUT:
         raise InputError(f"{path} has layout {layout}, this version reads {LAYOUT}: fit it again; --trust tries anyway")
 
 
 def _intact(path: Path) -> bool:
-    beside = hash_path(path)
-    return beside.is_file() and beside.read_text().split()[:1] == [hashlib.sha256(path.read_bytes()).hexdigest()]
+    return hash_path(path).is_file() and _matches(hash_path(path), path.read_bytes())
 
 
-def _head(data: bytes) -> dict[str, Any]:
-    """Read layout and fingerprint off the pickle's first operations, without running any."""
-    found: dict[str, Any] = {}
+def _matches(hashed: Path, data: bytes) -> bool:
+    return hashed.read_text(encoding="utf-8", errors="replace").split()[:1] == [hashlib.sha256(data).hexdigest()]
+
+
+def _read_head(data: bytes) -> dict[str, Any]:
+    """Read layout and fingerprint from the pickle's first operations, without running any."""
+    head: dict[str, Any] = {}
     name = None
     try:
         for operation, argument, _ in pickletools.genops(data):
             if name and operation.name not in ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"):
-                found[name], name = argument, None
+                head[name], name = argument, None
             elif argument in ("layout", "fingerprint") and "UNICODE" in operation.name:
                 name = argument
-            if len(found) == 2:
+            if len(head) == 2:
                 break
     except ValueError:
-        # The head was cut off or is no pickle at all: what was found so far is the answer.
-        return found
-    return found
+        # These bytes were cut off, or are no pickle: what was read so far is the answer.
+        return head
+    return head
 
 
 def _version(name: str) -> str | None:

@@ -4,7 +4,7 @@ from lo2dask.errors import InputError
 from lo2dask.schema import FORMER_NAMES, NUMERIC, REPRESENTATIONS
 
 JOIN = "+"
-_TOKENS = {name: kind for kind, column in REPRESENTATIONS.items() for name in (kind, column)}
+_TOKENS = {name: bag for bag, column in REPRESENTATIONS.items() for name in (bag, column)}
 _TOKENS |= {former: _TOKENS[column] for former, column in FORMER_NAMES.items()}
 
 
@@ -12,12 +12,12 @@ def read_columns(text: str) -> tuple[str, tuple[str, ...]] | None:
     """Read ``e_words+seq_len+n_error``: at most one token column, under either of its names, and numeric columns.
 
     Returns its representation ("numeric" without a token column) and the numeric columns in the order given; None
-    where a name is unknown, given twice, or a second token column.
+    where a name is unknown or repeated, or a second token column.
     """
-    words = text.split(JOIN)
-    tokens = [_TOKENS[word] for word in words if word in _TOKENS]
-    numeric = tuple(word for word in words if word in NUMERIC)
-    if len(tokens) > 1 or len(set(numeric)) < len(numeric) or len(tokens) + len(numeric) < len(words):
+    names = text.split(JOIN)
+    tokens = [_TOKENS[name] for name in names if name in _TOKENS]
+    numeric = tuple(name for name in names if name in NUMERIC)
+    if len(tokens) > 1 or len(set(numeric)) < len(numeric) or len(tokens) + len(numeric) < len(names):
         return None
     return (tokens[0] if tokens else "numeric"), numeric
 

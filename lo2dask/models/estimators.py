@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lo2dask.models.rows import Rows, find_distinct_rows, keep_columns, prepare_matrix
+from lo2dask.models.rows import Rows, find_distinct_rows, keep_columns
 from lo2dask.models.spec import Behaviour, Cost, ModelSpec, Scoring, Setup
 
 WORKING_MEMORY_MB = 128
@@ -68,7 +68,7 @@ def train_booster(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup) -> 
     rest: dict[str, Any] = {}
     notes: tuple[str, ...] = ("early stopping off: the newest training runs lack a class",)
     if has_both_classes(setup.stopping_y):
-        held = xgboost.DMatrix(prepare_matrix(setup.stopping_matrix), label=np.float32(setup.stopping_y), nthread=1)
+        held = xgboost.DMatrix(setup.stopping_matrix, label=np.float32(setup.stopping_y), nthread=1)
         rest, notes = {"evals": [(held, "newest")], "early_stopping_rounds": patience, "verbose_eval": False}, ()
     booster = best_rounds(xgboost.train(params | {"nthread": 1}, train, num_boost_round=rounds, **rest))
     return booster, (*notes, f"{booster.num_boosted_rounds()} rounds")
@@ -88,7 +88,7 @@ def has_both_classes(y: np.ndarray | None) -> bool:
 
 
 def best_rounds(booster: Any) -> Any:
-    """Cut a booster to the rounds that early stopping found best, so that all its users see the same model."""
+    """Cut a booster to the best rounds by early stopping, so that all its users see the same model."""
     best = booster.attr("best_iteration")
     return booster if best is None else booster[: int(best) + 1]
 
@@ -178,76 +178,28 @@ def _used_by_trees(model: Any, rows: Rows) -> Rows:
     return Rows(keep_columns(rows.matrix, used))
 
 
+def _behaviour(
+    cost: tuple[int, int, int, int], seed: str | None, threads: str | None, score: Any, **rest: Any
+) -> Behaviour:
+    """Make a behaviour from (cell, row, dense, fixed) and the names of the parameters for seed and threads."""
+    whole = {"cost": Cost(*cost), "seed_parameter": seed, "threads_parameter": threads, "score": score}
+    return Behaviour(**({"train": train_estimator} | whole | rest))
+
+
 # CSR float32 with int32 indices is 8 bytes a cell; trees convert to CSC, liblinear and libsvm to 16-byte nodes, L-BFGS
-# keeps some 25 vectors, XGBoost a quantile matrix next to its own CSR. Neighbours need scikit-learn's working memory.
-LOGISTIC = Behaviour(
-    cost=Cost(cell=24, row=128, dense=40, fixed=0),
-    seed_parameter="random_state",
-    threads_parameter=None,
-    train=train_estimator,
-    score=score_probability,
+# keeps some 25 vectors, XGBoost a quantile matrix and its own CSR. Neighbours need scikit-learn's working memory.
+_STATE, _JOBS = "random_state", "n_jobs"
+LOGISTIC = _behaviour((24, 128, 40, 0), _STATE, None, score_probability)
+DECISION_TREE = _behaviour((40, 256, 2, 0), _STATE, None, score_tree_probability)
+LINEAR_SVM = _behaviour((64, 128, 12, 0), _STATE, None, score_decision)
+RANDOM_FOREST = _behaviour((40, 512, 2, 0), _STATE, _JOBS, score_tree_probability)
+BOOSTING = _behaviour(
+    (48, 256, 200, 0), "seed", "nthread", score_booster, train=train_booster, boosting=boosting_params
 )
-DECISION_TREE = Behaviour(
-    cost=Cost(cell=40, row=256, dense=2, fixed=0),
-    seed_parameter="random_state",
-    threads_parameter=None,
-    train=train_estimator,
-    score=score_tree_probability,
-)
-LINEAR_SVM = Behaviour(
-    cost=Cost(cell=64, row=128, dense=12, fixed=0),
-    seed_parameter="random_state",
-    threads_parameter=None,
-    train=train_estimator,
-    score=score_decision,
-)
-RANDOM_FOREST = Behaviour(
-    cost=Cost(cell=40, row=512, dense=2, fixed=0),
-    seed_parameter="random_state",
-    threads_parameter="n_jobs",
-    train=train_estimator,
-    score=score_tree_probability,
-)
-BOOSTING = Behaviour(
-    cost=Cost(cell=48, row=256, dense=200, fixed=0),
-    seed_parameter="seed",
-    threads_parameter="nthread",
-    train=train_booster,
-    boosting=boosting_params,
-    score=score_booster,
-)
-NEIGHBOURS = Behaviour(
-    cost=Cost(cell=40, row=2048, dense=2, fixed=150_000_000),
-    seed_parameter=None,
-    threads_parameter="n_jobs",
-    train=train_on_distinct_rows,
-    score=score_density,
-    row_cap=10_000,
-    needs_distinct_rows=True,
-    threshold=natural_threshold,
-)
-CLUSTERS = Behaviour(
-    cost=Cost(cell=32, row=128, dense=12, fixed=0),
-    seed_parameter="random_state",
-    threads_parameter=None,
-    train=train_estimator,
-    score=score_clusters,
-    needs_distinct_rows=True,
-    facts=choose_cluster,
-)
-ONE_CLASS_SVM = Behaviour(
-    cost=Cost(cell=64, row=256, dense=2, fixed=0),
-    seed_parameter=None,
-    threads_parameter=None,
-    train=train_estimator,
-    score=score_density,
-    row_cap=10_000,
-    threshold=natural_threshold,
-)
-ISOLATION_FOREST = Behaviour(
-    cost=Cost(cell=40, row=256, dense=2, fixed=0),
-    seed_parameter="random_state",
-    threads_parameter="n_jobs",
-    train=train_forest,
-    score=score_forest,
-)
+NEIGHBOURS = _behaviour(
+    (40, 2048, 2, 150_000_000), None, _JOBS, score_density, train=train_on_distinct_rows, row_cap=10_000,
+    needs_distinct_rows=True, threshold=natural_threshold,
+)  # fmt: skip
+CLUSTERS = _behaviour((32, 128, 12, 0), _STATE, None, score_clusters, needs_distinct_rows=True, facts=choose_cluster)
+ONE_CLASS_SVM = _behaviour((64, 256, 2, 0), None, None, score_density, row_cap=10_000, threshold=natural_threshold)
+ISOLATION_FOREST = _behaviour((40, 256, 2, 0), _STATE, _JOBS, score_forest, train=train_forest)

@@ -1,7 +1,7 @@
 """Measures of one model from small arrays: score, label, truth and the names that they are broken down by.
 
-``evaluate(scored)`` gives ``{"train": ..., "holdout": ...}``; each has the measures over its rows, ``per_service``
-and ``per_error_type``. A measure that its rows cannot give is None, and ``reason`` says why. An error type is
+``evaluate(scored)`` returns ``{"train": ..., "holdout": ...}``; each has the measures over its rows, ``per_service``
+and ``per_error_type``. A measure that is not defined for its rows is None, with the ``reason``. An error type is
 measured together with all normal rows of the same side, because alone it has one class.
 """
 
@@ -58,7 +58,7 @@ def measure_groups(scored: Scored) -> Measures:
         "per_service": {name: services == name for name in sorted(set(services))},
         "per_error_type": {name: ~y | (cases == name) for name in sorted(set(cases[y]))},
     }
-    broken = {kind: {name: _measure(scored, keep) for name, keep in masks.items()} for kind, masks in parts.items()}
+    broken = {part: {name: _measure(scored, keep) for name, keep in masks.items()} for part, masks in parts.items()}
     return _measure(scored, np.ones(len(y), dtype=bool)) | broken
 
 
@@ -67,13 +67,11 @@ def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:
 
     Without an anomaly, or without a normal row, all but accuracy and the counts is None (recall needs anomalies only).
     """
+    from sklearn import metrics
+
     y, label = np.asarray(y, dtype=bool), np.asarray(label).astype(bool)
-    counts = {
-        "tn": int((~y & ~label).sum()),
-        "fp": int((~y & label).sum()),
-        "fn": int((y & ~label).sum()),
-        "tp": int((y & label).sum()),
-    }
+    sides = {"tn": ~y & ~label, "fp": ~y & label, "fn": y & ~label, "tp": y & label}
+    counts = {name: int(rows.sum()) for name, rows in sides.items()}
     support = {"rows": len(y), "normal": int((~y).sum()), "anomaly": int(y.sum())}
     both = bool(support["normal"] and support["anomaly"])
     hits = counts["tp"]
@@ -82,39 +80,24 @@ def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:
         "precision": _ratio(hits, hits + counts["fp"]) if both else None,
         "recall": _ratio(hits, support["anomaly"]) if support["anomaly"] else None,
         "f1": _ratio(2 * hits, 2 * hits + counts["fp"] + counts["fn"]) if both else None,
-        "auc_roc": auc_roc(y, score) if both else None,
-        "average_precision": average_precision(y, score) if both else None,
+        "auc_roc": metrics.roc_auc_score(y, score) if both else None,
+        "average_precision": metrics.average_precision_score(y, score) if both else None,
         "confusion": counts,
         "support": support,
-        "reason": None if both else _reason(support),
+        "reason": None if both else _reason(len(y), support["anomaly"]),
     }
 
 
-def auc_roc(y: np.ndarray, score: np.ndarray) -> float:
-    """Return the area under the ROC curve: the share of (anomaly, normal) pairs in the right order, ties half."""
-    y = np.asarray(y, dtype=bool)
-    values, place = np.unique(score, return_inverse=True)
-    positive = np.bincount(place[y], minlength=len(values))
-    negative = np.bincount(place[~y], minlength=len(values))
-    below = np.cumsum(negative) - negative
-    # Twice the wins are whole numbers, so the sum is exact.
-    wins = int((positive * (2 * below + negative)).sum())
-    return wins / (2.0 * int(positive.sum()) * int(negative.sum()))
-
-
-def average_precision(y: np.ndarray, score: np.ndarray) -> float:
-    """Return the sum over thresholds of the gain in recall times the precision there (no interpolation)."""
-    values, place = np.unique(-np.asarray(score, dtype=np.float64), return_inverse=True)
-    positive = np.bincount(place[np.asarray(y, dtype=bool)], minlength=len(values))
-    flagged = np.cumsum(np.bincount(place, minlength=len(values)))
-    return float((positive * (np.cumsum(positive) / flagged)).sum() / positive.sum())
-
-
 def precision_at_k(y: np.ndarray, score: np.ndarray, k: int) -> Measures:
-    """Return the share of anomalies among the k highest scores, ties in row order; k is cut to the number of rows."""
-    top = _top(score, k)
-    hits = int(np.asarray(y, dtype=bool)[top].sum())
-    return {"k": len(top), "anomalies": hits, "precision": _ratio(hits, len(top)) if len(top) else None}
+    """Return the share of anomalies among the k highest scores, ties in row order; k is cut to the number of rows.
+
+    Without an anomaly among all rows no ranking could find one: the precision is None, with the reason.
+    """
+    y, top = np.asarray(y, dtype=bool), _top(score, k)
+    hits, reason = int(y[top].sum()), None if y.any() else _reason(len(y), 0)
+    return {
+        "k": len(top), "anomalies": hits, "precision": None if reason else _ratio(hits, len(top)), "reason": reason
+    }  # fmt: skip
 
 
 def false_positives_at(y: np.ndarray, score: np.ndarray, alpha: float) -> Measures:
@@ -122,8 +105,7 @@ def false_positives_at(y: np.ndarray, score: np.ndarray, alpha: float) -> Measur
     y = np.asarray(y, dtype=bool)
     top = _top(score, math.ceil(alpha * len(y) - 1e-9))
     wrong, normal = int((~y[top]).sum()), int((~y).sum())
-    rate = _ratio(wrong, normal) if normal else None
-    reason = None if normal else "no normal sequence"
+    rate, reason = (_ratio(wrong, normal), None) if normal else (None, "no normal sequence")
     return {"alpha": alpha, "rows": len(top), "false_positives": wrong, "fp_rate": rate, "reason": reason}
 
 
@@ -133,7 +115,8 @@ def stability_index(train: np.ndarray, other: np.ndarray) -> Measures:
     The sum over bins of (share in training - share in the other) * ln(share in training / share in the other).
     """
     if not len(train) or not len(other):
-        return {"psi": None, "bins": 0, "reason": f"no {'hold-out' if len(train) else 'training'} score"}
+        side = "hold-out" if len(train) else "training part"
+        return {"psi": None, "bins": 0, "reason": f"no scored normal sequence in the {side}"}
     edges = np.unique(np.quantile(train, np.linspace(0, 1, PSI_BINS + 1)))[1:-1]
     shares = []
     for scores in (train, other):
@@ -144,20 +127,16 @@ def stability_index(train: np.ndarray, other: np.ndarray) -> Measures:
 
 
 def percentile_threshold(train: np.ndarray, holdout: np.ndarray, percentile: float) -> Measures:
-    """Return the percentile of the hold-out's scores, or of the training's where nothing is held out."""
+    """Return the percentile of the hold-out's scores, or of the training's where the hold-out has none."""
     scores, source = (holdout, "holdout") if len(holdout) else (train, "train")
     if not len(scores):
-        return {"percentile": percentile, "threshold": None, "source": None, "reason": "no score"}
-    return {
-        "percentile": percentile,
-        "threshold": float(np.percentile(scores, percentile)),
-        "source": source,
-        "reason": None,
-    }
+        return {"percentile": percentile, "threshold": None, "source": None, "reason": "no scored normal sequence"}
+    threshold = float(np.percentile(scores, percentile))
+    return {"percentile": percentile, "threshold": threshold, "source": source, "reason": None}
 
 
 def leakage_line(model: Measures, baseline: Measures, name: str = "sequence length alone") -> Measures:
-    """Set a model's measures next to a baseline's, with a warning in words when the model is no better.
+    """Compare a model's measures with a baseline's, with a warning where the model is no better.
 
     Compared is the mean of auc_roc, average_precision and f1, of those that both have.
     """
@@ -168,8 +147,8 @@ def leakage_line(model: Measures, baseline: Measures, name: str = "sequence leng
     if not known:
         return line | {"reason": baseline.get("reason") or model.get("reason") or "no measure in common"}
     if ahead <= 0:
-        said = ", ".join(f"{key} {model[key]:.3f} against {baseline[key]:.3f}" for key in known)
-        line["warning"] = f"no better than a model on {name}: {said}"
+        figures = ", ".join(f"{key} {model[key]:.3f} against {baseline[key]:.3f}" for key in known)
+        line["warning"] = f"no better than a model on {name}: {figures}"
     return line
 
 
@@ -177,10 +156,10 @@ def _measure(scored: Scored, keep: np.ndarray) -> Measures:
     return measures(scored.y[keep], scored.score[keep], scored.label[keep])
 
 
-def _reason(support: dict[str, int]) -> str:
-    if not support["rows"]:
+def _reason(rows: int, anomalies: int) -> str:
+    if not rows:
         return "no sequence"
-    return "no anomaly among the sequences" if support["normal"] else "no normal sequence among the sequences"
+    return "no normal sequence among the sequences" if anomalies else "no anomaly among the sequences"
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -1,9 +1,8 @@
 """Fit one model on one matrix, in one process and one thread, and record what it took.
 
-``fit_model(spec, matrix, y, setup)`` serves the fits on rows in one process; ``from_state`` and
-``from_booster`` finish what was merged from parts or trained by xgboost.dask. All give :class:`Fitted`. A model whose
-training rows cannot teach it (one class alone, no row, no feature) is no error: ``fitted.model`` is None and
-``fitted.record.reason`` says why.
+``fit_model(spec, matrix, y, setup)`` fits on rows in one process; ``from_state`` finishes what was merged from parts,
+``close_fit`` what xgboost.dask trained. All return :class:`Fitted`. A model that cannot be fitted on its training rows
+(one class alone, no row, no feature) is no error: ``fitted.model`` is None, and ``fitted.record.reason`` is the reason.
 """
 
 import logging
@@ -27,7 +26,7 @@ DEFAULT = Setup()
 
 @dataclass(frozen=True)
 class FitRecord:
-    """What a fit took and gave; ``memory_measure`` is PSS or RSS, ``reason`` says why a model is not fitted."""
+    """Cost and result of a fit; ``memory_measure`` is PSS or RSS, ``reason`` is why a model is not fitted."""
 
     key: str
     fitted: bool
@@ -86,23 +85,20 @@ def fit_model(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup = DEFAUL
     with Gauge() as gauge, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model, notes = spec.behaviour.train(spec, matrix, y, setup)
-    words = tuple(sorted({str(warning.message).split("\n")[0] for warning in caught}))
-    record = FitRecord(
-        key=spec.key,
-        fitted=True,
-        reason=None,
-        rows=matrix.shape[0],
-        anomalies=int(y.sum()),
-        features=matrix.shape[1],
-        seconds=round(gauge.seconds, 4),
-        peak_memory_mb=round(gauge.peak_bytes / 1e6, 1),
-        memory_measure=measure(),
-        model_bytes=pickled_bytes(model),
-        changes=(*setup.changes, *notes),
-        warnings=words,
-    )
     logger.info("%s: fitted on %d rows x %d features in %.2f s", spec.key, *matrix.shape, gauge.seconds)
-    return Fitted(model, _scoring(spec, model, matrix, y, setup), record)
+    figures = {
+        **{"rows": matrix.shape[0], "anomalies": int(y.sum()), "features": matrix.shape[1]},
+        **{"seconds": round(gauge.seconds, 4), "peak_memory_mb": round(gauge.peak_bytes / 1e6, 1)},
+        **{"memory_measure": measure(), "changes": (*setup.changes, *notes)},
+        "warnings": tuple(sorted({str(warning.message).split("\n")[0] for warning in caught})),
+    }
+    fitted = close_fit(spec, model, figures, y, setup)
+    if spec.behaviour.threshold:
+        fitted.scoring["threshold"] = spec.behaviour.threshold(model)
+    if spec.contamination is not None:
+        scores = score.score(spec, model, fitted.scoring, Rows(matrix))
+        fitted.scoring["threshold"] = float(np.quantile(scores, 1.0 - spec.contamination))
+    return fitted
 
 
 def not_fitted(spec: ModelSpec, reason: str, shape: tuple[int, int], changes: tuple[str, ...] = ()) -> Fitted:
@@ -113,39 +109,17 @@ def not_fitted(spec: ModelSpec, reason: str, shape: tuple[int, int], changes: tu
 
 
 def from_state(spec: ModelSpec, state: State, seconds: float, features: int, setup: Setup = DEFAULT) -> Fitted:
-    """Close the fit of a merged statistic: its state is the model."""
+    """Finish the fit of a merged statistic: its state is the model."""
     if not state["rows"]:
         return not_fitted(spec, "the training part has no normal sequence", (0, features), setup.changes)
-    record = FitRecord(
-        key=spec.key,
-        fitted=True,
-        reason=None,
-        rows=state["rows"],
-        anomalies=0,
-        features=features,
-        seconds=round(seconds, 4),
-        model_bytes=pickled_bytes(state),
-        changes=setup.changes,
-    )
-    return Fitted(state, _start_scoring(spec, state, None, setup), record)
+    figures = {"rows": state["rows"], "anomalies": 0, "features": features, "seconds": round(seconds, 4)}
+    return close_fit(spec, state, figures | {"changes": setup.changes}, None, setup)
 
 
-def from_booster(spec: ModelSpec, booster: Any, record: Mapping[str, Any]) -> Fitted:
-    """Close a fit of xgboost.dask; ``record`` has the FitRecord's fields beyond key, fitted, reason, model_bytes."""
-    whole = FitRecord(key=spec.key, fitted=True, reason=None, model_bytes=pickled_bytes(booster), **record)
-    return Fitted(booster, _start_scoring(spec, booster, None, DEFAULT), whole)
-
-
-def _start_scoring(spec: ModelSpec, model: Any, y: np.ndarray | None, setup: Setup) -> dict[str, Any]:
+def close_fit(
+    spec: ModelSpec, model: Any, figures: Mapping[str, Any], y: np.ndarray | None = None, setup: Setup = DEFAULT
+) -> Fitted:
+    """Record a fitted model; ``figures`` are the FitRecord's fields except key, fitted, reason and model_bytes."""
+    record = FitRecord(key=spec.key, fitted=True, reason=None, model_bytes=pickled_bytes(model), **figures)
     facts = spec.behaviour.facts(model, y, setup) if spec.behaviour.facts else {}
-    return {"algorithm": spec.algorithm, "threshold": spec.threshold, **facts}
-
-
-def _scoring(spec: ModelSpec, model: Any, matrix: Any, y: np.ndarray, setup: Setup) -> dict[str, Any]:
-    scoring = _start_scoring(spec, model, y, setup)
-    if spec.behaviour.threshold:
-        scoring["threshold"] = spec.behaviour.threshold(model)
-    if spec.contamination is not None:
-        scores = score.score(spec, model, scoring, Rows(matrix))
-        scoring["threshold"] = float(np.quantile(scores, 1.0 - spec.contamination))
-    return scoring
+    return Fitted(model, {"algorithm": spec.algorithm, "threshold": spec.threshold, **facts}, record)

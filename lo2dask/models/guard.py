@@ -14,7 +14,7 @@ _BASE = 300_000_000
 
 
 def cap(spec: ModelSpec) -> tuple[ModelSpec, tuple[str, ...]]:
-    """Lower what is over the caps; return the spec to use, and in words what was changed.
+    """Lower what is over the caps; return the spec to use, and a text for each change.
 
     A forest's depth is bounded by its ``max_samples`` and is left alone.
     """
@@ -42,7 +42,7 @@ def rows_within(spec: ModelSpec, budget: int, width: int, cells_per_row: float) 
 
     Raises
     ------
-    InputError : the budget does not allow even 100 rows; the message says what would.
+    InputError : the budget does not allow even 100 rows; the message names one that does.
     """
     fixed, per_row = _costs(spec, width, cells_per_row)
     rows = int((budget - fixed) / per_row)
@@ -58,7 +58,7 @@ def rows_within(spec: ModelSpec, budget: int, width: int, cells_per_row: float) 
 def bound_rows(
     spec: ModelSpec, available: int, budget: int, width: int, cells_per_row: float
 ) -> tuple[int, tuple[str, ...]]:
-    """Choose a sample's size out of the ``available`` rows; return it, and in words what the bound changed."""
+    """Choose a sample's size out of the ``available`` rows; return it, and a text for each change."""
     allowed = rows_within(spec, budget, width, cells_per_row)
     if allowed >= available:
         return available, ()

@@ -12,7 +12,6 @@ A state is a plain dict of numpy arrays, numbers and names, and is the model its
 sums are of whole numbers (shares in fixed point), so a state is the same, bit by bit, for any partitioning.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,7 +61,7 @@ def finish_rarity(statistics: Statistics, _: State | None) -> State:
 
 
 def finish_oov(statistics: Statistics, _: State | None) -> State:
-    """Count the known tokens; the vocabulary itself is in the model's columns."""
+    """Count the known tokens; the vocabulary is in the model's columns."""
     return {"rows": statistics["rows"], "known": int((statistics["counts"] > 0).sum())}
 
 
@@ -144,50 +143,25 @@ def _drift(state: State, rows: Rows, left_out: bool = False) -> np.ndarray:
 
 
 def _service_distances(state: State, rows: Rows, left_out: bool) -> np.ndarray:
-    """Return each row's distance from its service's mean, less the row itself when it is left out.
+    """Return each row's Jensen-Shannon distance (base 2) from its service's mean, without the row when left out.
 
-    A service without training normals is compared with the mean of all services.
-    """
-    shares, outside = _shares(rows)
-    code, names = codes(rows.service)
-    distances = np.zeros(len(rows))
-    for index, name in enumerate(names):
-        own, n = np.flatnonzero(code == index), state["count"].get(name, 0)
-        mean = state["means"].get(name, state["pooled"])
-        reference = _without(n) if left_out and n > 1 else _whole
-        distances[own] = _distances(rows.matrix, shares, outside, own, reference, mean)
-    return distances
-
-
-def _whole(_: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    return mean
-
-
-def _without(n: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    return lambda own, mean: (n * mean - own) / (n - 1)
-
-
-def _distances(
-    matrix: Any, shares: np.ndarray, outside: np.ndarray, rows: np.ndarray, reference: Callable[..., Any], mean: Any
-) -> np.ndarray:
-    """Return the Jensen-Shannon distance (base 2) of chosen rows from a mean; 1, the most, for a row without tokens.
-
-    Only the row's own tokens are touched: of the reference's mass, what lies on other tokens adds half a bit each,
+    A service without training normals is compared with the mean of all services; a row without tokens has distance 1,
+    the most. Only the row's own tokens are computed: of the mean's mass, what is on other tokens adds half a bit each,
     and so does the row's mass on unknown tokens.
     """
-    indptr = matrix.indptr
-    distances = np.ones(len(rows))
-    for place, row in enumerate(rows):
-        part = slice(indptr[row], indptr[row + 1])
-        p = shares[part]
-        if not len(p) and not outside[row]:
-            continue
-        q = np.maximum(reference(p, mean[matrix.indices[part]]), 0.0)
-        middle = (p + q) / 2
-        inside = p * np.log2(p / middle) + q * np.log2(np.where(q > 0, q, 1.0) / middle)
-        elsewhere = max(1.0 - q.sum(), 0.0)
-        distances[place] = np.sqrt(max(inside.sum() + elsewhere + outside[row], 0.0) / 2)
-    return distances
+    p, outside = _shares(rows)
+    indices, lengths = rows.matrix.indices, np.diff(rows.matrix.indptr)
+    code, names = codes(rows.service)
+    q = np.empty(len(p))
+    for index, name in enumerate(names):
+        own, n = np.repeat(code == index, lengths), state["count"].get(name, 0)
+        mean = state["means"].get(name, state["pooled"])[indices[own]]
+        q[own] = np.maximum((n * mean - p[own]) / (n - 1), 0.0) if left_out and n > 1 else mean
+    middle = (p + q) / 2
+    inside = _per_row(rows.matrix, p * np.log2(p / middle) + q * np.log2(np.where(q > 0, q, 1.0) / middle))
+    elsewhere = np.maximum(1.0 - _per_row(rows.matrix, q), 0.0)
+    distances = np.sqrt(np.maximum(inside + elsewhere + outside, 0.0) / 2)
+    return np.where((lengths == 0) & (outside == 0), 1.0, distances)
 
 
 def _per_row(matrix: Any, values: np.ndarray) -> np.ndarray:

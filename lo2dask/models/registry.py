@@ -6,7 +6,7 @@ Nothing heavy is imported: an estimator is a dotted path that is resolved on fir
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +24,7 @@ FOREST = "if"
 _LEAVES = {"min_samples_leaf": 10, "min_samples_split": 20, "max_features": 0.3}
 _RARE = VectorizerSpec(min_df=5, max_features=40_000)
 # A word that all normals share is not unknown: the full vocabulary of the normal sequences, and counts.
-_FULL = VectorizerSpec(binary=False, min_df=1, max_df=1.0, max_features=None, normal_only=True)
+_FULL = VectorizerSpec(binary=False, min_df=1, max_df=1.0, max_features=None)
 
 
 def _algorithm(name: str, estimator: str, behaviour: Behaviour, **rest: Any) -> ModelSpec:
@@ -36,80 +36,41 @@ def _merged(name: str, behaviour: Behaviour, threshold: float) -> ModelSpec:
     return _algorithm(name, estimator, behaviour, normal_only=True, vectorizer=_FULL, threshold=threshold)
 
 
+_SUPERVISED = {"supervised": True, "threshold": 0.5}
+_BOOSTED = {
+    **{"tree_method": "hist", "max_depth": 8, "min_child_weight": 5, "subsample": 0.7, "colsample_bytree": 0.6},
+    **{"n_estimators": 120, "max_leaves": 256, "grow_policy": "lossguide", "learning_rate": 0.1},
+    "early_stopping_rounds": 30,
+}
+_TREE = {**_LEAVES, "max_depth": 8, "max_leaf_nodes": 256}
+_FOREST = {**_LEAVES, "n_estimators": 150, "max_depth": 12, "max_samples": 0.8}
 _ALGORITHMS = {
     spec.algorithm: spec
     for spec in (
         _algorithm(
-            "lr",
-            "sklearn.linear_model.LogisticRegression",
-            estimators.LOGISTIC,
-            supervised=True,
-            params={"max_iter": 4000, "tol": 3e-4},
-            threshold=0.5,
-            explainer=LINEAR,
+            "lr", "sklearn.linear_model.LogisticRegression", estimators.LOGISTIC, **_SUPERVISED,
+            params={"max_iter": 4000, "tol": 3e-4}, explainer=LINEAR,
         ),
         _algorithm(
-            "dt",
-            "sklearn.tree.DecisionTreeClassifier",
-            estimators.DECISION_TREE,
-            supervised=True,
-            vectorizer=_RARE,
-            params={**_LEAVES, "max_depth": 8, "max_leaf_nodes": 256},
-            threshold=0.5,
-            explainer=TREE,
+            "dt", "sklearn.tree.DecisionTreeClassifier", estimators.DECISION_TREE, **_SUPERVISED,
+            vectorizer=_RARE, params=_TREE, explainer=TREE,
         ),
         _algorithm(
-            "lsvm",
-            "sklearn.svm.LinearSVC",
-            estimators.LINEAR_SVM,
-            supervised=True,
-            params={"penalty": "l1", "tol": 0.1, "dual": False},
-            threshold=0.0,
-            explainer=LINEAR,
+            "lsvm", "sklearn.svm.LinearSVC", estimators.LINEAR_SVM, supervised=True, threshold=0.0,
+            params={"penalty": "l1", "tol": 0.1, "dual": False}, explainer=LINEAR,
         ),
         _algorithm(
-            "rf",
-            "sklearn.ensemble.RandomForestClassifier",
-            estimators.RANDOM_FOREST,
-            supervised=True,
-            vectorizer=_RARE,
-            params={**_LEAVES, "n_estimators": 150, "max_depth": 12, "max_samples": 0.8},
-            threshold=0.5,
-            explainer=TREE,
+            "rf", "sklearn.ensemble.RandomForestClassifier", estimators.RANDOM_FOREST, **_SUPERVISED,
+            vectorizer=_RARE, params=_FOREST, explainer=TREE,
         ),
+        _algorithm("xgb", "xgboost.train", estimators.BOOSTING, **_SUPERVISED, params=_BOOSTED, explainer=TREE),
         _algorithm(
-            "xgb",
-            "xgboost.train",
-            estimators.BOOSTING,
-            supervised=True,
-            params={
-                "tree_method": "hist",
-                "max_depth": 8,
-                "min_child_weight": 5,
-                "subsample": 0.7,
-                "colsample_bytree": 0.6,
-                "n_estimators": 120,
-                "max_leaves": 256,
-                "grow_policy": "lossguide",
-                "learning_rate": 0.1,
-                "early_stopping_rounds": 30,
-            },
-            threshold=0.5,
-            explainer=TREE,
-        ),
-        _algorithm(
-            "lof",
-            "sklearn.neighbors.LocalOutlierFactor",
-            estimators.NEIGHBOURS,
-            normal_only=True,
+            "lof", "sklearn.neighbors.LocalOutlierFactor", estimators.NEIGHBOURS, normal_only=True,
             params={"novelty": True},
         ),
         _algorithm(
-            "kmeans",
-            "sklearn.cluster.KMeans",
-            estimators.CLUSTERS,
+            "kmeans", "sklearn.cluster.KMeans", estimators.CLUSTERS, threshold=0.0,
             params={"n_clusters": 2, "n_init": 10},
-            threshold=0.0,
         ),
         _algorithm(
             "oneclass_svm", "sklearn.svm.OneClassSVM", estimators.ONE_CLASS_SVM, normal_only=True, params={"nu": 0.1}
@@ -118,18 +79,13 @@ _ALGORITHMS = {
         _merged("oov", merged.OOV, 1.0),
         _merged("drift", merged.DRIFT, 1.0),
         _algorithm(
-            FOREST,
-            "sklearn.ensemble.IsolationForest",
-            estimators.ISOLATION_FOREST,
-            normal_only=True,
-            params={"n_estimators": 200, "max_samples": "auto"},
-            contamination=0.1,
-            explainer=TREE,
+            FOREST, "sklearn.ensemble.IsolationForest", estimators.ISOLATION_FOREST, normal_only=True,
+            params={"n_estimators": 200, "max_samples": "auto"}, contamination=0.1, explainer=TREE,
         ),
     )
-}
+}  # fmt: skip
 ALGORITHMS = tuple(_ALGORITHMS)
-_KINDS = (*REPRESENTATIONS, "numeric", "all")
+_READ = (*REPRESENTATIONS, "numeric", "all")
 
 
 def _pair(algorithm: str, representation: str, key: str = "") -> ModelSpec:
@@ -156,10 +112,10 @@ _NAMED = {
 _ENTRIES = {
     key: replace(_pair(*pair, key), always_explained=key == "sequence_shap_lr_words") for key, pair in _NAMED.items()
 }
-# Counting tokens says nothing about numbers, so the merged statistics read one kind of token each.
+# Merged statistics count tokens, so they read one representation of tokens and no numbers.
 _PAIRS = {
     spec.key: spec
-    for spec in (_pair(a, kind) for a in ALGORITHMS for kind in _KINDS)
+    for spec in (_pair(a, name) for a in ALGORITHMS for name in _READ)
     if not spec.is_merged or spec.representation in REPRESENTATIONS
 }
 REGISTRY: Mapping[str, ModelSpec] = MappingProxyType({**_ENTRIES, **_PAIRS})
@@ -182,12 +138,12 @@ def spec(key: str) -> ModelSpec:
     ------
     InputError : the key is not known; the message lists the known ones.
     """
-    found = REGISTRY.get(key) or _of_columns(key)
-    if found:
-        return found
+    known = REGISTRY.get(key) or _of_columns(key)
+    if known:
+        return known
     raise InputError(
         f"--models: {key!r} is not known; known are {', '.join(names())}, and <algorithm>_<representation> of "
-        f"{', '.join(_ALGORITHMS)} and {', '.join(_KINDS)} ({_join_merged()}: {', '.join(REPRESENTATIONS)} only), "
+        f"{', '.join(_ALGORITHMS)} and {', '.join(_READ)} ({_join_merged()}: {', '.join(REPRESENTATIONS)} only), "
         f"or of columns joined by +: one of {', '.join(REPRESENTATIONS.values())}, and any of {', '.join(NUMERIC)}"
     )
 
@@ -204,9 +160,12 @@ def from_plain(plain: Mapping[str, Any]) -> ModelSpec:
         raise InputError(
             f"{plain['key']}: its algorithm {plain['algorithm']!r} is not known to this version; fit it again"
         )
-    values = {name: value for name, value in plain.items() if name in ModelSpec.__dataclass_fields__}
-    nested = {"vectorizer": VectorizerSpec(**plain["vectorizer"]), "numeric": tuple(plain["numeric"])}
-    return replace(entry, **(values | nested))
+    values, limits = _known(plain, ModelSpec), _known(plain["vectorizer"], VectorizerSpec)
+    return replace(entry, **(values | {"vectorizer": VectorizerSpec(**limits), "numeric": tuple(plain["numeric"])}))
+
+
+def _known(plain: Mapping[str, Any], of: type) -> dict[str, Any]:
+    return {field.name: plain[field.name] for field in fields(of) if field.name in plain}
 
 
 @contextmanager
@@ -276,7 +235,7 @@ def length_baseline() -> ModelSpec:
 
 
 def startup_baseline() -> ModelSpec:
-    """Make the other model of the leakage line: logistic regression on the words of the start-up lines alone."""
+    """Make the second model of the leakage line: logistic regression on the words of the start-up lines alone."""
     return replace(_pair("lr", "words", "baseline_startup"), vectorizer=VectorizerSpec(max_df=1.0, max_features=5_000))
 
 

@@ -5,11 +5,11 @@ A sequence's score s is calibrated on the training normals of its own service, s
     c = (s - median) / (q95 - median), cut to [-10, 10]
 
 with the median and the 95 % quantile (an observed score, the next higher one) of that service's training normals: 0
-is an ordinary normal sequence, 1 one of the most unusual normals. Both figures ignore what a few odd normals do. Where
-a service's normals have no spread, the mean spread of the others serves; where none has any, 1. A service without
-training normals is calibrated on all services together. ``score_run`` is the mean of c over the services of a run and
-test case, so it grows neither with the number of services nor with the length of a log (as far as the model's own
-score does not); it is an anomaly (``pred_ano``) above the 95 % quantile of the training runs' normal ``score_run``.
+is an ordinary normal sequence, 1 one of the most unusual normals. A few outliers among the normals change neither
+figure. A service whose normals have no spread takes the mean spread of the others, or 1 where none has any. A service
+without training normals is calibrated on all services together. ``score_run`` is the mean of c over the services of a
+run and test case, so it grows neither with the number of services nor with the length of a log (as far as the model's
+own score does not); it is an anomaly (``pred_ano``) above the 95 % quantile of the training runs' normal ``score_run``.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class RunRows:
 def calibrate(rows: RunRows, training_normal: np.ndarray) -> Calibration:
     """Learn the calibration from the rows of a bool mask (rows,): plain JSON types, kept in the bundle.
 
-    The scores of those rows should be what ``score.score_training_normals`` gives, where that differs from the score.
+    The scores of those rows should be those of ``score.score_training_normals``.
 
     ``{"services": {name: {"median", "spread"}}, "pooled": {...}, "threshold"}``; with no training normal it is the
     identity, and the threshold is None.
@@ -108,12 +108,12 @@ def calibrate_scores(score: np.ndarray, service: Any, calibration: Mapping[str, 
 def _combine(
     rows: RunRows, calibration: Mapping[str, Any]
 ) -> tuple[list[tuple[str, str]], np.ndarray, list[str], np.ndarray]:
-    """Return the keys (run, test case), their scores and top services, and each row's place among the keys."""
+    """Return the keys (run, test case), their scores and top services, and each row's index among the keys."""
     run, run_names = codes(rows.run)
     case, case_names = codes(rows.test_case)
     service, service_names = codes(rows.service)
-    found, group = np.unique(run * max(len(case_names), 1) + case, return_inverse=True)
-    keys = [(run_names[key // len(case_names)], case_names[key % len(case_names)]) for key in found]
+    distinct, group = np.unique(run * max(len(case_names), 1) + case, return_inverse=True)
+    keys = [(run_names[key // len(case_names)], case_names[key % len(case_names)]) for key in distinct]
     value = calibrate_scores(rows.score, rows.service, calibration)
     # A fixed order of summation: the figures must not depend on the order of the rows.
     order = np.lexsort((service, -value, group))

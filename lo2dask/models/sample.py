@@ -1,15 +1,14 @@
 """Seeded samples that any partitioning draws alike: a row is drawn by a hash of seed and seq_id, never by position.
 
-1. ``counts(strata)`` of each part, added up (``merge_counts``); ``quotas(total, n)`` shares n rows among the strata.
+1. ``Counter(strata)`` of each part, added up; ``quotas(total, n)`` shares n rows among the strata.
 2. ``candidates(seq_ids, strata, quotas, seed)`` of each part; ``merge_candidates(parts, quotas)``.
 3. ``chosen = choose(candidates)``; ``chosen.mask(seq_ids)`` picks the rows out of each part; ``chosen.describe(...)``
    is what the fit record keeps.
 
-``keep(seq_ids, strata, rates, seed)`` draws by rate in a single pass, where an exact number does not matter.
+``keep(seq_ids, rate, seed)`` draws by rate in a single pass, where an exact number does not matter.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,23 +34,9 @@ def strata(*columns: Any) -> list[str]:
     return pc.binary_join_element_wise(*(strings(column) for column in columns), "|").to_pylist()
 
 
-def keep(seq_ids: Sequence[str], strata: Sequence[str], rates: Mapping[str, float], seed: int) -> np.ndarray:
-    """Draw rows by their stratum's rate: bool (rows,). A stratum without a rate is kept whole."""
-    wanted = np.array([rates.get(stratum, 1.0) for stratum in strata])
-    return hashes(seq_ids, seed).astype(float) / 2.0**64 < wanted
-
-
-def counts(strata: Iterable[str]) -> dict[str, int]:
-    """Count the rows of each stratum."""
-    return dict(Counter(strata))
-
-
-def merge_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Add up the counts of several parts."""
-    total: Counter[str] = Counter()
-    for part in parts:
-        total.update(part)
-    return dict(sorted(total.items()))
+def keep(seq_ids: Sequence[str], rate: float, seed: int) -> np.ndarray:
+    """Draw a share of the rows, each by itself: bool (rows,)."""
+    return hashes(seq_ids, seed).astype(float) / 2.0**64 < rate
 
 
 def quotas(total: Mapping[str, int], n: int) -> dict[str, int]:
@@ -71,10 +56,10 @@ def quotas(total: Mapping[str, int], n: int) -> dict[str, int]:
 
 def candidates(seq_ids: Sequence[str], strata: Sequence[str], quotas: Mapping[str, int], seed: int) -> Candidates:
     """Return one part's smallest hashes of each stratum, at most its quota: {stratum: [(hash, seq_id)]}, sorted."""
-    found: Candidates = {}
+    drawn: Candidates = {}
     for stratum, value, seq_id in zip(strata, hashes(seq_ids, seed).tolist(), seq_ids, strict=True):
-        found.setdefault(stratum, []).append((value, seq_id))
-    return {name: sorted(rows)[: quotas.get(name, 0)] for name, rows in sorted(found.items())}
+        drawn.setdefault(stratum, []).append((value, seq_id))
+    return merge_candidates([drawn], quotas)
 
 
 def merge_candidates(parts: Iterable[Candidates], quotas: Mapping[str, int]) -> Candidates:

@@ -16,7 +16,7 @@ oov            unknown tokens                                             1
 drift          distance over the widest among training normals            1
 =============  =========================================================  ==========================================
 
-Each formula is the ``score`` of its algorithm's behaviour. ``scoring`` is the plain dict that a fit gives next to its
+Each formula is the ``score`` of its algorithm's behaviour. ``scoring`` is the plain dict that a fit returns with its
 model and that a bundle keeps: ``{"algorithm", "threshold"}`` and the facts that the algorithm adds
 (``anomalous_cluster``, ``occurrences``).
 """

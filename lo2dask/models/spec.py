@@ -1,7 +1,7 @@
 """A model as the registry has it: plain values, which a bundle keeps, and the behaviour of its algorithm.
 
-All functions are found at the top level of a module, so that a specification pickles; none imports a heavy package
-before it is called.
+All functions are at the top level of a module, so that a specification pickles; none imports a heavy package before
+it is called.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,23 +30,22 @@ State = dict[str, Any]
 class VectorizerSpec:
     """How tokens become columns.
 
-    ``min_df`` counts sequences, ``max_df`` is a share of them, ``max_features`` None means no cap. With ``normal_only``
-    the vocabulary is that of the training part's normal sequences.
+    ``min_df`` counts sequences that the model learns from, ``max_df`` is a share of them, ``max_features`` None means
+    no cap.
     """
 
     binary: bool = True
     min_df: int = 2
     max_df: float = 0.9
     max_features: int | None = 100_000
-    normal_only: bool = False
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a fit needs next to its rows.
+    """What a fit needs in addition to its rows.
 
-    ``changes`` are the guard's words. ``stopping_matrix`` and ``stopping_y`` are the rows of the newest training runs
-    on which XGBoost's early stopping is decided; without them, or where either side lacks a class, it is off.
+    ``changes`` are texts on what the guard changed. ``stopping_matrix`` and ``stopping_y`` are the rows of the newest
+    training runs, on which XGBoost stops early; without them, or where either side lacks a class, it does not.
     """
 
     seed: int = 42
@@ -56,7 +55,7 @@ class Setup:
     stopping_y: np.ndarray | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Cost:
     """Bytes that a fit holds at its peak, the sample itself included, beyond what every process holds.
 
@@ -75,7 +74,7 @@ class Cost:
     def __post_init__(self) -> None:
         """Refuse a fit whose rows cost nothing: no budget could bound them."""
         if min(self.cell, self.row) <= 0 or min(self.dense, self.fixed) < 0:
-            raise ValueError(f"{self}: cells and rows cost something, and nothing costs less than 0")
+            raise ValueError(f"{self}: a cell and a row must cost more than 0, the rest at least 0")
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,8 @@ class Behaviour:
     cost : memory of a fit
     seed_parameter, threads_parameter : parameters of the estimator for the seed and the number of threads; None: none
     score : ``score(model, scoring, rows)`` returns the raw output as scores, float (rows,), higher = more anomalous
-    train : ``train(spec, matrix, y, setup)`` returns the fitted model and notes on the fit, in words
-    merging : in place of ``train``: how statistics are merged
+    train : ``train(spec, matrix, y, setup)`` returns the fitted model and notes on the fit, as texts
+    merging : instead of ``train``: how statistics are merged
     boosting : ``boosting(spec, seed)`` returns parameters, rounds and early-stopping rounds for xgboost.dask; a model
         that has it stops early on the newest runs, and is fitted on all workers where one has not enough memory
     row_cap : most rows of a fit whose time grows with their square
@@ -129,7 +128,7 @@ class Behaviour:
     unexplained: str = UNEXPLAINED
 
     def __post_init__(self) -> None:
-        """Refuse an algorithm that cannot be fitted, or could be in two ways."""
+        """Refuse an algorithm with no way, or two ways, to fit it."""
         if (self.train is None) == (self.merging is None):
             raise ValueError("an algorithm has one of train and merging")
 
@@ -178,7 +177,7 @@ class ModelSpec:
 
     @property
     def is_merged(self) -> bool:
-        """Whether statistics of all parts are merged, in place of a fit on rows."""
+        """Whether statistics of all parts are merged, instead of a fit on rows."""
         return self.behaviour.merging is not None
 
     @property

@@ -46,7 +46,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class Split:
-    """Rules that tell what is held out: a row is, when any of them names it.
+    """Rules for what is held out: a row is, if any of them names it.
 
     ``runs`` holds out whole runs, ``cases`` whole test cases, ``buckets`` runs of one (service, test case).
     """

@@ -142,7 +142,8 @@ class ForestOptions(CommonOptions):
     )
     if_threshold_percentile: float | None = opt(
         None,
-        "alert above this percentile of the hold-out's scores (else the training's)",
+        "the forest's alert limit: this percentile of the scores of the hold-out's normal sequences, else of the "
+        "training part's; a value of at most 1 is a fraction (0.995 = 99.5)",
         unit="percent",
         minimum=0,
         maximum=100,

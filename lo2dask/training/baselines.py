@@ -41,10 +41,10 @@ def score_startup(layout: Layout, sides: Sequence[str], seed: int, session: Sess
     rate = min(1.0, SAMPLE_ROWS / max(count_rows(layout.enhanced), 1))
     session.map(sample_startup, names, "start-up lines", root=layout.root, sides=sides, rate=rate, seed=seed)
     fitted = session.map(fit_startup, list(sides), "start-up fit", root=layout.root, seed=seed)
-    found = {side: f"{STARTUP}_{side}" for side, is_fitted in zip(sides, fitted, strict=True) if is_fitted}
-    if found:
-        session.map(score_startup_part, names, "start-up scores", root=layout.root, keys=found)
-    return found
+    keys = {side: f"{STARTUP}_{side}" for side, is_fitted in zip(sides, fitted, strict=True) if is_fitted}
+    if keys:
+        session.map(score_startup_part, names, "start-up scores", root=layout.root, keys=keys)
+    return keys
 
 
 def sample_startup(name: str, root: Path, sides: Sequence[str], rate: float, seed: int) -> int:
@@ -52,7 +52,7 @@ def sample_startup(name: str, root: Path, sides: Sequence[str], rate: float, see
     layout = Layout(root)
     splits, part = read_splits(layout), _read(layout, name)
     ids = part["seq_id"].cast(pa.string()).to_pylist()
-    drawn = sample.keep(ids, [""] * len(ids), {"": rate}, seed)
+    drawn = sample.keep(ids, rate, seed)
     for side in sides:
         rows = TrainingRows(side, normal_only=False).mask(part, splits) & drawn
         with replacing(_folder(layout, side) / f"{name}.joblib") as temporary:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
@@ -16,7 +15,7 @@ from lo2dask.execute.xgb import Boosting, ShareFile, Shares, fit_boosting
 from lo2dask.features.matrix import canonical
 from lo2dask.memory import measure, process_memory
 from lo2dask.models.estimators import best_rounds
-from lo2dask.models.fit import Fitted, from_booster, not_fitted
+from lo2dask.models.fit import Fitted, close_fit, not_fitted
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import stopping_runs
 from lo2dask.storage import replacing, source_of
@@ -38,7 +37,7 @@ def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, see
     """Fit XGBoost over the rows of gathered files (joblib dicts of matrix, anomaly, run) on all workers."""
     started = time.perf_counter()
     groups = [list(files[first::SHARES]) for first in range(min(SHARES, len(files)))]
-    runs = {run for found in session.map(runs_of, groups, "runs") for run in found}
+    runs = {run for listed in session.map(runs_of, groups, "runs") for run in listed}
     records = [(folder / f"{index:03d}", group) for index, group in enumerate(groups)]
     splits = session.map(split_rows, records, "shares", late=stopping_runs(runs))
     totals = np.array([[one.training.rows, one.stopping.rows] for one in splits]).sum(axis=0)
@@ -55,16 +54,13 @@ def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, see
     booster = best_rounds(fit_boosting(shares, Boosting(params, rounds, patience), session))
     with session.translate_cluster_errors():
         peak = max(session.client.run(_worker_memory).values())
-    record: dict[str, Any] = {
-        "rows": int(totals.sum()),
-        "anomalies": int(anomalies.sum()),
-        "features": width,
-        "seconds": round(time.perf_counter() - started, 3),
-        "peak_memory_mb": round(peak / 1e6, 1),
+    record = {
+        **{"rows": int(totals.sum()), "anomalies": int(anomalies.sum()), "features": width},
+        **{"seconds": round(time.perf_counter() - started, 3), "peak_memory_mb": round(peak / 1e6, 1)},
         "memory_measure": measure(),
         "changes": (f"xgboost.dask on {session.workers()} workers", f"{booster.num_boosted_rounds()} rounds"),
     }
-    return from_booster(spec, booster, record)
+    return close_fit(spec, booster, record)
 
 
 def runs_of(files: Sequence[Path]) -> list[str]:

@@ -22,7 +22,8 @@ from lo2dask.storage import source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
 from lo2dask.training.fitting import unit_path
-from lo2dask.training.scoring import Target
+from lo2dask.training.limits import alert_percentile
+from lo2dask.training.scoring import Target, by_service
 from lo2dask.training.units import Unit, split_of
 
 # Options that shape a model beyond its spec, its data and its split.
@@ -37,9 +38,9 @@ def data_fingerprint(layout: Layout, options: TrainOptions) -> str:
 def train_options(options: TrainOptions) -> dict[str, Any]:
     """Return the options that the models and measures depend on, as plain types."""
     common = set(CommonOptions.__dataclass_fields__)
-    places = {"root", "raw_root", "save_if", "save_model", "save_sup_models", "metrics_dir", "enhancers_output_dir"}
-    doing = {"overwrite_model", "overwrite_enhancers", "save_enhancers", "dump_metadata", "list_models"}
-    names = sorted(set(options.__dataclass_fields__) - common - places - doing)
+    paths = {"root", "raw_root", "save_if", "save_model", "save_sup_models", "metrics_dir", "enhancers_output_dir"}
+    actions = {"overwrite_model", "overwrite_enhancers", "save_enhancers", "dump_metadata", "list_models"}
+    names = sorted(set(options.__dataclass_fields__) - common - paths - actions)
     return {name: plain(getattr(options, name)) for name in names}
 
 
@@ -54,6 +55,8 @@ def keep_bundles(
         first, side = of_key[0], of_key[0].side
         fitted = [joblib.load(source_of(unit_path(layout, unit.name))) for unit in of_key]
         content = {**common, "key": key, "spec": first.spec.to_plain(), "split": splits[side].to_json()}
+        if key == FOREST:
+            content["setup"] = content["setup"] | {"alert_percentile": alert_percentile(options)}
         path = layout.models / f"{key}.joblib"
         bundle.save(path, content | _join_units(fitted, options.per_service), overwrite=True)
         targets.append(Target(key, path, side, options.predict_batch_size))
@@ -61,7 +64,7 @@ def keep_bundles(
 
 
 def keep_given_forest(options: TrainOptions, layout: Layout) -> Target:
-    """Keep a bundle that the user gives in place of a fitted forest.
+    """Keep a user's bundle instead of fitting a forest.
 
     Raises
     ------
@@ -73,14 +76,14 @@ def keep_given_forest(options: TrainOptions, layout: Layout) -> Target:
         raise InputError(f"--load-model {options.load_model}: a bundle of {content['key']}, not of an Isolation Forest")
     _check_text(options, layout, content)
     path = layout.models / f"{FOREST}.joblib"
-    bundle.save(path, bundle.plain_content(content), overwrite=True)
+    bundle.save(path, content, overwrite=True)
     return Target(FOREST, path, split_of(FOREST), options.predict_batch_size)
 
 
 def keep_calibration(record: tuple[Path, Mapping[str, Any]]) -> str:
     """Add a model's run calibration to its bundle."""
     path, calibration = record
-    content = bundle.plain_content(bundle.load(path))
+    content = bundle.load(path)
     bundle.save(path, content | {"calibration": dict(calibration)}, overwrite=True)
     return path.name
 
@@ -93,12 +96,8 @@ def keep_calibrations(targets: Sequence[Target], calibrations: Mapping[str, Any]
 
 def unfitted_reasons(content: Mapping[str, Any]) -> dict[str, str]:
     """Return why models of a bundle are not fitted, by service ("" = all services)."""
-    models, records = _of_services(content, "model"), _of_services(content, "record")
+    models, records = (by_service(content, name) for name in ("model", "record"))
     return {service: records[service]["reason"] for service, model in models.items() if model is None}
-
-
-def _of_services(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return dict(content[name]) if content["per_service"] else {"": content[name]}
 
 
 def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
@@ -126,13 +125,13 @@ def _join_units(units: Sequence[dict[str, Any]], per_service: bool) -> dict[str,
 
 
 def _check_text(options: TrainOptions, layout: Layout, content: Mapping[str, Any]) -> None:
-    """Refuse a bundle whose tokens would not be found in the tables, whatever the logs say."""
+    """Refuse a bundle whose tokens cannot occur in the tables."""
     common = _common(options, layout)
-    kind = content["spec"]["representation"]
-    need_bags(f"--load-model {options.load_model}", (kind,), table_has_raw_bags(layout))
+    bag = content["spec"]["representation"]
+    need_bags(f"--load-model {options.load_model}", (bag,), table_has_raw_bags(layout))
     textless = ("numeric", *schema.RAW)  # numbers, and bags of lines as they stand
-    wrong = [name for name in ("masks", "raw_tokens") if content[name] != common[name] and kind not in textless]
-    if kind in ("templates", "all") and content["templates"] != common["templates"]:
+    wrong = [name for name in ("masks", "raw_tokens") if content[name] != common[name] and bag not in textless]
+    if bag in ("templates", "all") and content["templates"] != common["templates"]:
         wrong.append("templates")
     if wrong:
         raise InputError(

@@ -8,13 +8,12 @@ from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.models.registry import FOREST
 from lo2dask.options import TrainOptions, fingerprint
-from lo2dask.storage import copy_file, read_json, same_content
+from lo2dask.storage import copy_file, same_content
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts
 from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import unfitted_reasons
 from lo2dask.training.measures import forest_part
-from lo2dask.training.units import measures_path
 
 IF_PREDICTIONS = StageType("if_predictions", "the forest's predictions are written again")
 
@@ -33,7 +32,7 @@ def export_forest(options: TrainOptions, layout: Layout, key: str, session: Sess
     kept = layout.models / f"{FOREST}.joblib"
     content = bundle.load(kept)
     if saved:
-        bundle.save(saved, bundle.plain_content(content), options.overwrite_model)
+        bundle.save(saved, content, options.overwrite_model)
     folder = saved.parent if saved else layout.root / "models"
     bundle.write_model_yml(folder / "model.yml", content, saved or kept)
     return saved
@@ -56,9 +55,8 @@ def _write_predictions(options: TrainOptions, layout: Layout, key: str, session:
         return
     if target.is_file() or any(not name.startswith("part-") for name in there):
         raise InputError(f"--save-if {target}: something else is there; name a folder that does not exist yet")
-    threshold = _threshold(options, layout)
     stage.invalidate()
-    session.map(forest_part, names, "if predictions", root=layout.root, threshold=threshold, target=target)
+    session.map(forest_part, names, "if predictions", root=layout.root, target=target)
     prune_parts(target, names)
     stage.commit(own, part_paths(target), {})
 
@@ -69,7 +67,7 @@ def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) ->
     for key in keys if options.save_sup_models and options.phase == "full" else ():
         assert options.save_sup_models is not None
         content = bundle.load(layout.models / f"{key}.joblib")
-        bundle.save(options.save_sup_models / f"{key}.joblib", bundle.plain_content(content), options.overwrite_model)
+        bundle.save(options.save_sup_models / f"{key}.joblib", content, options.overwrite_model)
         for service, reason in unfitted_reasons(content).items():
             notes.append(f"{key}: saved without a model{f' for {service}' if service else ''}: {reason}")
     return notes
@@ -96,10 +94,3 @@ def export_enhanced(options: TrainOptions, layout: Layout, session: Session) -> 
     for path in parts:
         copy_file(path, target / path.name)
     prune_parts(target, [path.name for path in parts])
-
-
-def _threshold(options: TrainOptions, layout: Layout) -> float | None:
-    """Return the alert threshold that was asked for as a percentile; None where none was: the label's own holds."""
-    measured = read_json(measures_path(options.metrics_dir or layout.measures, FOREST)) or {}
-    asked = (measured.get("threshold") or {}).get("threshold")
-    return None if asked is None else float(asked)

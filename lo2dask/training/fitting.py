@@ -57,7 +57,7 @@ class RowSelection:
 
 @dataclass(frozen=True)
 class FitJob:
-    """One unit with its columns, its gathered rows ("" for a merged statistic), what the guard said, the sample."""
+    """One unit with its columns, its gathered rows ("" for a merged statistic), what the guard changed, the sample."""
 
     unit: Unit
     columns: Path
@@ -168,22 +168,22 @@ def _plan_jobs(
     bounds, distributed = [], {}
     for unit in units:
         chosen, total = columns[unit.columns.name], counts[unit.rows.name].total
-        allowed, said = total, cap(unit.spec)[1] if plan.guarded else ()
+        allowed, changes = total, cap(unit.spec)[1] if plan.guarded else ()
         spread = False
         if plan.guarded:
             allowed, bounded = bound_rows(unit.spec, total, plan.budget, chosen.width, chosen.cells_per_row)
             spread = allowed < total and unit.spec.is_distributed and not session.is_serial
-            allowed, said = (total, said) if spread else (allowed, (*said, *bounded))
-        bounds.append((unit, chosen, min(allowed, total), said))
+            allowed, changes = (total, changes) if spread else (allowed, (*changes, *bounded))
+        bounds.append((unit, chosen, min(allowed, total), changes))
         distributed[unit.name] = spread
     wanted = {(unit.rows, allowed) for unit, _, allowed, _ in bounds if allowed < counts[unit.rows.name].total}
     samples = _draw_samples(plan, sorted(wanted, key=lambda pair: (pair[0].name, pair[1])), counts, session)
     jobs, selections = [], {}
-    for unit, chosen, allowed, said in bounds:
+    for unit, chosen, allowed, changes in bounds:
         path, described = samples.get((unit.rows, allowed), (None, None))
         selection = RowSelection(unit.rows, chosen.path, unit.spec.vectorizer.binary, path)
         selections[selection.name] = selection
-        jobs.append(FitJob(unit, chosen.path, selection.name, said, described, distributed[unit.name]))
+        jobs.append(FitJob(unit, chosen.path, selection.name, changes, described, distributed[unit.name]))
     return jobs, list(selections.values())
 
 
@@ -196,12 +196,12 @@ def _draw_samples(
     names = [path.name for path in part_paths(layout.enhanced)]
     parts = session.map(sample_part, names, "sample", root=plan.root, shares=shares, seed=plan.seed) if shares else []
     drawn = {}
-    for place, (rows, quota) in enumerate(shares):
-        sample = choose(merge_candidates([part[place] for part in parts], quota))
+    for index, (rows, quota) in enumerate(shares):
+        sample = choose(merge_candidates([part[index] for part in parts], quota))
         described = sample.describe(counts[rows.name].total, plan.seed)
         path = layout.models / "samples" / f"{described['sha256'][:16]}.parquet"
         write_part(path, sample.to_table(), sample.to_table().schema)
-        drawn[wanted[place]] = (path, described)
+        drawn[wanted[index]] = (path, described)
     return drawn
 
 
@@ -210,12 +210,12 @@ def sample_part(name: str, root: Path, shares: Sequence[tuple[TrainingRows, dict
     layout = Layout(root)
     splits = read_splits(layout)
     part = read_part(layout.enhanced / name, KEY_COLUMNS)
-    found = []
+    drawn = []
     for rows, quota in shares:
         chosen = part.filter(rows.mask(part, splits))
         ids = chosen["seq_id"].cast("string").to_pylist()
-        found.append(candidates(ids, strata(chosen["service"], chosen["test_case"]), quota, seed))
-    return found
+        drawn.append(candidates(ids, strata(chosen["service"], chosen["test_case"]), quota, seed))
+    return drawn
 
 
 def _fit_merged(plan: FitPlan, jobs: Sequence[FitJob], names: Sequence[str], session: Session) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Measures of every model, written as JSON and CSV, with the leakage line next to each."""
+"""Measures of every model, written as JSON and CSV, with the leakage line of each."""
 
 import csv
 import io
@@ -16,7 +16,6 @@ from lo2dask.models.evaluate import (
     evaluate,
     false_positives_at,
     leakage_line,
-    percentile_threshold,
     precision_at_k,
     stability_index,
 )
@@ -64,50 +63,43 @@ def measure(rows: SequenceKeys, split: Split, scores: np.ndarray, labels: np.nda
     return evaluate(Scored(rows.anomaly, scores, labels, rows.service, rows.test_case, side))
 
 
-def forest_measures(
-    options: TrainOptions, rows: SequenceKeys, split: Split, scores: np.ndarray, labels: np.ndarray
-) -> dict[str, Any]:
-    """Measure the Isolation Forest: as every model, and what the --report options ask for.
+def forest_measures(options: TrainOptions, rows: SequenceKeys, split: Split, scores: np.ndarray) -> dict[str, Any]:
+    """Measure what the --report options ask for of the Isolation Forest.
 
-    Precision at k and false positives at alpha are taken on the hold-out where there is one, else on all rows.
+    Precision at k and false positives at alpha are taken on the hold-out where there is one, else on all scored rows;
+    the stability index compares the normal sequences of both sides.
     """
     side = rows.sides(split, scores)
     held = side == "holdout"
-    over = held if held.any() else np.ones(len(side), dtype=bool)
+    over = held if held.any() else side != "unused"
     normal = ~rows.anomaly
-    result = measure(rows, split, scores, labels)
-    result["rows_reported"] = "holdout" if held.any() else "all"
+    result: dict[str, Any] = {"rows_reported": "holdout" if held.any() else "all"}
     if options.report_precision_at is not None:
         result["precision_at_k"] = precision_at_k(rows.anomaly[over], scores[over], options.report_precision_at)
     if options.report_fp_alpha is not None:
         result["fp_rate_at_alpha"] = false_positives_at(rows.anomaly[over], scores[over], options.report_fp_alpha)
     if options.report_psi or options.report_precision_at is not None:
-        result["psi"] = stability_index(scores[(side == "train") & normal], scores[held])
-    if options.if_threshold_percentile is not None:
-        train, other = scores[(side == "train") & normal], scores[held & normal]
-        result["threshold"] = percentile_threshold(train, other, options.if_threshold_percentile)
+        result["psi"] = stability_index(scores[(side == "train") & normal], scores[held & normal])
     return result
 
 
 def add_leakage(
     measures: dict[str, Any], length: Mapping[str, Any] | None, startup: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Set each side's measures next to those of a model on the sequence length alone, and one on start-up lines alone.
+    """Compare each side's measures with those of a model on the sequence length, and of one on start-up lines.
 
-    The second stands below ``startup_lines``; a baseline that could not be had has a reason in its place.
+    The second is below ``startup_lines``; a baseline that could not be fitted has a reason instead.
     """
-    lines: dict[str, Any] = {}
+    lines, startup_lines = {}, {}
     for side in ("train", "holdout"):
         lines[side] = leakage_line(measures[side], length[side] if length else {"reason": _NO_BASELINE})
-    startup_lines = {
-        side: leakage_line(measures[side], startup[side] if startup else {"reason": _NO_STARTUP}, STARTUP_NAME)
-        for side in ("train", "holdout")
-    }
+        other = startup[side] if startup else {"reason": _NO_STARTUP}
+        startup_lines[side] = leakage_line(measures[side], other, STARTUP_NAME)
     return measures | {"leakage": lines | {"startup_lines": startup_lines}}
 
 
 def leakage_warning(measures: Mapping[str, Any]) -> str | None:
-    """Join what the leakage line says of the hold-out in words; None where the model is better than both baselines."""
+    """Join the warnings of the leakage lines on the hold-out; None where the model is better than both baselines."""
     leakage = measures.get("leakage") or {}
     lines = [leakage.get("holdout"), leakage.get("startup_lines", {}).get("holdout")]
     return "; ".join(line["warning"] for line in lines if line and line["warning"]) or None
@@ -127,15 +119,17 @@ def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
         for group, values in _groups(measures[side]):
             writer.writerows([side, group, key, values.get(key)] for key in HEADLINE)
     for name in ("precision_at_k", "fp_rate_at_alpha", "psi", "threshold"):
-        for key, value in (measures.get(name) or {}).items():
-            writer.writerow([measures["rows_reported"], name, key, value])
+        measure = dict(measures.get(name) or {})
+        for service, values in {"": measure, **measure.pop("per_service", {})}.items():
+            group = f"{name} {service}".strip()
+            writer.writerows([measures["rows_reported"], group, key, value] for key, value in values.items())
     write_text(path, text.getvalue())
 
 
 def write_runs(
     path: Path, rows: SequenceKeys, split: Split, scores: np.ndarray, calibrating: np.ndarray
 ) -> dict[str, Any]:
-    """Write a model's run scores; return the calibration that they rest on, which ``calibrating`` scores give."""
+    """Write a model's run scores; return their calibration, which is learned from the ``calibrating`` scores."""
     known = ~np.isnan(scores)
     keep = pa.array(known)
     table = RunRows(rows.run.filter(keep), rows.test_case.filter(keep), rows.service.filter(keep), scores[known])
@@ -146,20 +140,19 @@ def write_runs(
 
 
 def headline(measures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what one line says of a model: the hold-out's F1, AUC and average precision, or why there is none."""
+    """Return a model's line: the hold-out's F1, AUC and average precision, or the reason why there is none."""
     held = measures["holdout"]
     return {key: held.get(key) for key in HEADLINE[:3]} | {"reason": held.get("reason")}
 
 
-def forest_part(name: str, root: Path, threshold: float | None, target: Path) -> int:
-    """Write one part of the forest's predictions (schema.IF_PREDICTIONS); no threshold: alert as labelled."""
+def forest_part(name: str, root: Path, target: Path) -> int:
+    """Write one part of the forest's predictions (schema.IF_PREDICTIONS); there is one alert limit."""
     part = read_part(Layout(root).predictions / FOREST / name)
-    above = part["pred_ano"] if threshold is None else pa.array((part["score"].to_numpy() > threshold).astype(np.int8))
     columns = {column: part[column] for column in schema.KEYS} | {
         "pred_ano": part["pred_ano"],
         "score_if": part["score"],
         "rank_if": part["rank"],
-        "pred_if_threshold": above,
+        "pred_if_threshold": part["pred_ano"],
         "split": part["split"],
     }
     return write_part(target / name, pa.table(columns), schema.IF_PREDICTIONS)

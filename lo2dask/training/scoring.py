@@ -46,18 +46,22 @@ class Target:
 
 def list_fitted(content: Mapping[str, Any]) -> list[FittedModel]:
     """List the models of a bundle; those that could not be fitted are left out."""
-    found = []
-    services = content["model"] if content["per_service"] else {"": content["model"]}
-    for service, model in services.items():
-        pick = (lambda name, s=service: content[name][s]) if content["per_service"] else content.__getitem__
-        if model is not None:
-            found.append(FittedModel(service, model, Columns.from_plain(pick("columns")), pick("scoring")))
-    return found
+    models, columns, scoring = (by_service(content, name) for name in ("model", "columns", "scoring"))
+    return [
+        FittedModel(service, model, Columns.from_plain(columns[service]), scoring[service])
+        for service, model in models.items()
+        if model is not None
+    ]
+
+
+def by_service(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one entry of a bundle by service ("" = all services)."""
+    return dict(content[name]) if content["per_service"] else {"": content[name]}
 
 
 @lru_cache(maxsize=32)
 def read_bundle(path: Path, stamp: tuple[int, int, int]) -> tuple[ModelSpec, tuple[FittedModel, ...]]:
-    """Read a bundle once per worker; ``stamp`` is what ``file_stamp`` says of it."""
+    """Read a bundle once per worker; ``stamp`` is its ``file_stamp``."""
     content = bundle.load(path)
     return from_plain(content["spec"]), tuple(list_fitted(content))
 
@@ -106,7 +110,7 @@ def score_part(name: str, root: Path, targets: Sequence[Target]) -> int:
 def keep_scores(layout: Layout, key: str, name: str, columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     """Keep a model's scores, labels and calibrating scores of one part below the working folder."""
     with replacing(_scores(layout, key) / f"{name}.npy") as temporary, open(temporary, "wb") as file:
-        np.save(file, np.column_stack([column.astype(np.float64) for column in columns]))
+        np.save(file, np.stack([column.astype(np.float64) for column in columns]))
 
 
 def _calibrating(
@@ -120,25 +124,30 @@ def _calibrating(
     spec, models, batch = scored
     if spec.behaviour.score_normals is None:
         return scores
-    found, normal = scores.copy(), rows.mask(part, splits)
-    found[normal] = score_part_rows(part.filter(pa.array(normal)), spec, models, batch, calibrating=True)[0]
-    return found
+    result, normal = scores.copy(), rows.mask(part, splits)
+    result[normal] = score_part_rows(part.filter(pa.array(normal)), spec, models, batch, calibrating=True)[0]
+    return result
 
 
 def read_scores(layout: Layout, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Read a model's scores and labels of all rows, in the order of the parts: 9 bytes a sequence."""
-    table = _read(layout, key)
-    return table[:, 0], table[:, 1].astype(np.int8)
+    columns = _read(layout, key)
+    return columns[0], columns[1].astype(np.int8)
 
 
 def read_calibrating(layout: Layout, key: str) -> np.ndarray:
     """Read the scores of all rows that runs are calibrated on, in the order of the parts."""
-    return _read(layout, key)[:, 2]
+    return _read(layout, key)[2]
+
+
+def read_part_scores(layout: Layout, key: str, name: str) -> np.ndarray:
+    """Read a model's scores, labels and calibrating scores of one part: float64 (3, rows)."""
+    return np.load(source_of(_scores(layout, key) / f"{name}.npy"))
 
 
 def _read(layout: Layout, key: str) -> np.ndarray:
-    files = [_scores(layout, key) / f"{path.name}.npy" for path in part_paths(layout.enhanced)]
-    return np.concatenate([np.load(source_of(file)) for file in files])
+    parts = [read_part_scores(layout, key, path.name) for path in part_paths(layout.enhanced)]
+    return np.concatenate(parts, axis=1)
 
 
 def write_predictions(layout: Layout, targets: Sequence[Target], session: Session) -> None:
@@ -159,14 +168,17 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
     keys = read_part(layout.enhanced / name, schema.KEYS)
     splits = read_splits(layout)
     for target in targets:
-        table = np.load(source_of(_scores(layout, target.key) / f"{name}.npy"))
+        scores, labels, _ = read_part_scores(layout, target.key, name)
         distinct = np.load(source_of(_scores(layout, target.key) / "distinct.npy"))
         held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
+        # Where no model was fitted there is no score, and so neither label nor rank.
+        missing = np.isnan(scores)
+        ranks = (len(distinct) - np.searchsorted(distinct, scores)).astype(np.int64)
         columns = {column: keys[column] for column in schema.KEYS} | {
-            "pred_ano": pa.array(table[:, 1].astype(np.int8)),
-            "score": pa.array(table[:, 0]),
-            "rank": pa.array((len(distinct) - np.searchsorted(distinct, table[:, 0])).astype(np.int64)),
-            "split": pa.array(np.where(np.isnan(table[:, 0]), "unused", np.where(held, "holdout", "train"))),
+            "pred_ano": pa.array(labels.astype(np.int8), mask=missing),
+            "score": pa.array(scores, mask=missing),
+            "rank": pa.array(ranks, mask=missing),
+            "split": pa.array(np.where(missing, "unused", np.where(held, "holdout", "train"))),
         }
         write_part(layout.predictions / target.key / name, pa.table(columns), schema.PREDICTIONS)
     return keys.num_rows

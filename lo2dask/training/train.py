@@ -30,6 +30,7 @@ from lo2dask.training.baselines import score_startup
 from lo2dask.training.bundles import data_fingerprint, keep_bundles, keep_calibrations, keep_given_forest, train_options
 from lo2dask.training.exports import export_enhanced, export_forest, export_models
 from lo2dask.training.fitting import FitPlan, fit_units
+from lo2dask.training.limits import describe_percentile, set_alert_limit
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
 from lo2dask.training.units import (
     BASELINE,
@@ -38,6 +39,7 @@ from lo2dask.training.units import (
     Tokens,
     Unit,
     measures_path,
+    read_splits,
     split_of,
     working_folder,
     write_splits,
@@ -50,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelLine:
-    """One model in a line: was it fitted, on what, and how it did on the hold-out (or why there is no figure)."""
+    """A model's line: whether it was fitted, on what, and its figures on the hold-out (or the reason for none)."""
 
     key: str
     fitted: bool
@@ -66,7 +68,7 @@ class ModelLine:
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a training did; ``current`` tells that all of it was there already."""
+    """What a training did; ``current``: everything was there already."""
 
     root: Path
     enhanced: bool
@@ -111,7 +113,8 @@ def train_models(
             outputs = _outputs(layout, metrics_folder(options), [line.key for line in fresh])
             record = stage.commit(key, outputs, {"models": [asdict(line) for line in fresh]})
         exported = export_forest(options, layout, key.digest, own)
-        notes = export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        notes = describe_percentile(options)
+        notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
         if options.skip_if and options.dump_metadata:
             notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
         lines = tuple(ModelLine(**line) for line in record.summary["models"])
@@ -132,7 +135,12 @@ def runs_path(layout: Layout, key: str) -> Path:
 
 
 def choose_specs(options: TrainOptions) -> list[registry.ModelSpec]:
-    """Resolve what is to be trained, before any work; a name that is not known ends here."""
+    """Return what is to be trained, before any work.
+
+    Raises
+    ------
+    InputError : an unknown model, or nothing to train.
+    """
     specs = [] if options.skip_if else [registry.forest_spec(options)]
     if options.phase == "full":
         specs += [registry.spec(key) for key in dict.fromkeys(options.models)]
@@ -141,15 +149,15 @@ def choose_specs(options: TrainOptions) -> list[registry.ModelSpec]:
     return specs
 
 
-def check_specs(options: TrainOptions, specs: Sequence[registry.ModelSpec], beside: bool) -> None:
-    """Check, before any work, that the tables have the bags that models read; ``next to``: also the raw ones.
+def check_specs(options: TrainOptions, specs: Sequence[registry.ModelSpec], has_raw: bool) -> None:
+    """Check, before any work, that the tables have the bags that models read; ``has_raw``: raw ones too.
 
     Raises
     ------
     InputError : they have not.
     """
     for spec in specs if options.phase != "enhancers" else ():
-        need_bags(f"--if-item {options.if_item}" if spec.key == FOREST else f"--models {spec.key}", spec.bags, beside)
+        need_bags(f"--if-item {options.if_item}" if spec.key == FOREST else f"--models {spec.key}", spec.bags, has_raw)
 
 
 def _train(
@@ -169,9 +177,10 @@ def _train(
     if given:
         targets.append(keep_given_forest(options, layout))
     score_all(layout, targets, session)
+    limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
-    lines, calibrations = _measure(options, layout, targets, splits, records, startup)
+    lines, calibrations = _measure(options, layout, targets, records, startup, limit)
     keep_calibrations(targets, calibrations, session)
     write_predictions(layout, targets, session)
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
@@ -195,10 +204,8 @@ def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.Model
     """List what is to be fitted: each model, or each model of each service, and the baselines on length alone."""
     services = [""]
     if options.per_service:
-        found: set[str] = set()
-        for part in read_parts(layout.enhanced, ["service"]):
-            found.update(part["service"].unique().to_pylist())
-        services = sorted(found)
+        parts = read_parts(layout.enhanced, ["service"])
+        services = sorted({name for part in parts for name in part["service"].unique().to_pylist()})
     wanted = [(spec, split_of(spec.key)) for spec in specs]
     baselines = [
         (replace(registry.length_baseline(), key=f"{BASELINE}_{side}"), side)
@@ -221,18 +228,19 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
 
 
 def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> int:
-    """Project what counting tokens spills, of the main bags and of those of raw tokens next to them."""
-    pairs = {(token.representation, token.rows.side) for token in tokens}
-    raw = sum(name in schema.RAW for name, _ in pairs)
+    """Estimate what counting tokens spills: of the main bags and of those of raw tokens."""
+    pairs = {(token.representation, token.rows.side, token.rows.normal_only) for token in tokens}
+    raw = sum(name in schema.RAW for name, *_ in pairs)
     main = loaded_spill_bytes(layout, TokenKinds(masked=kinds.masked, raw=not kinds.masked)) * (len(pairs) - raw)
     return main + (loaded_spill_bytes(layout, TokenKinds.of("raw")) * raw if raw else 0)
 
 
 def _measure(
-    options: TrainOptions, layout: Layout, targets: Sequence[Target], splits: dict[str, Split],
-    records: dict[str, dict[str, Any]], startup: dict[str, str],
+    options: TrainOptions, layout: Layout, targets: Sequence[Target], records: dict[str, dict[str, Any]],
+    startup: dict[str, str], limit: dict[str, Any],
 ) -> tuple[list[ModelLine], dict[str, Any]]:  # fmt: skip
-    """Measure every model on what is held out, write it down; return a line and a run calibration for each."""
+    """Measure every model, write the measures; return a line and a run calibration for each."""
+    splits = read_splits(layout)
     rows = measuring.SequenceKeys.read(layout)
     length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
     baselines = {
@@ -243,41 +251,35 @@ def _measure(
         for side, split in splits.items()
     }
     lines, calibrations = [], {}
-    for target in targets:
-        if target.key.startswith(BASELINE):
-            continue
-        scores, labels = read_scores(layout, target.key)
-        split = splits[target.side]
-        if target.key == FOREST:
-            found = measuring.forest_measures(options, rows, split, scores, labels)
-        else:
-            found = measuring.measure(rows, split, scores, labels)
-        found = measuring.add_leakage(found, *baselines[target.side])
-        calibrating = read_calibrating(layout, target.key)
-        calibrations[target.key] = measuring.write_runs(runs_path(layout, target.key), rows, split, scores, calibrating)
-        found["runs_calibration"] = calibrations[target.key]
-        found["fit"] = [record for name, record in records.items() if name.split("@")[0] == target.key]
-        _write(options, target.key, found)
-        lines.append(_line(target.key, found))
+    for target in (target for target in targets if not target.key.startswith(BASELINE)):
+        key, split = target.key, splits[target.side]
+        scores, labels = read_scores(layout, key)
+        measured = measuring.measure(rows, split, scores, labels)
+        if key == FOREST:
+            measured |= measuring.forest_measures(options, rows, split, scores) | limit
+        calibrations[key] = measuring.write_runs(
+            runs_path(layout, key), rows, split, scores, read_calibrating(layout, key)
+        )
+        measured = measuring.add_leakage(measured, *baselines[target.side])
+        measured["runs_calibration"] = calibrations[key]
+        measured["fit"] = [record for name, record in records.items() if name.split("@")[0] == key]
+        path = measures_path(metrics_folder(options), key)
+        measuring.write_measures(path, measured)
+        if key == FOREST:
+            measuring.write_csv(path.with_suffix(".csv"), measured)
+        lines.append(_line(key, measured))
     return lines, calibrations
 
 
-def _write(options: TrainOptions, key: str, found: dict[str, Any]) -> None:
-    path = measures_path(metrics_folder(options), key)
-    measuring.write_measures(path, found)
-    if key == FOREST:
-        measuring.write_csv(path.with_suffix(".csv"), found)
-
-
-def _line(key: str, found: dict[str, Any]) -> ModelLine:
-    fits = found["fit"] or [{"fitted": True, "rows": 0, "features": 0, "seconds": 0.0, "reason": None}]
-    head = measuring.headline(found)
+def _line(key: str, measured: dict[str, Any]) -> ModelLine:
+    fits = measured["fit"] or [{"fitted": True, "rows": 0, "features": 0, "seconds": 0.0, "reason": None}]
+    head = measuring.headline(measured)
     unfitted = next((fit["reason"] for fit in fits if not fit["fitted"]), None)
     return ModelLine(
         key, any(fit["fitted"] for fit in fits), sum(fit["rows"] for fit in fits),
         max(fit["features"] for fit in fits), round(sum(fit["seconds"] for fit in fits), 3),
         head["f1"], head["auc_roc"], head["average_precision"], unfitted or head["reason"],
-        measuring.leakage_warning(found),
+        measuring.leakage_warning(measured),
     )  # fmt: skip
 
 

@@ -108,10 +108,9 @@ class Unit:
 
     @property
     def columns(self) -> ColumnsKey:
-        """Return the columns that the model reads; they are learned from the training part too."""
-        seen = TrainingRows(self.side, self.spec.vectorizer.normal_only, self.service)
-        tokens = tuple(Tokens(kind, seen, to_limits(self.spec.vectorizer)) for kind in self.spec.bags)
-        return ColumnsKey(tokens, self.spec.numeric, TrainingRows(self.side, False, self.service))
+        """Return the columns that the model reads; vocabulary and scales are learned from the model's own rows."""
+        tokens = tuple(Tokens(name, self.rows, to_limits(self.spec.vectorizer)) for name in self.spec.bags)
+        return ColumnsKey(tokens, self.spec.numeric, self.rows)
 
 
 def split_of(key: str) -> str:
@@ -148,12 +147,12 @@ def read_splits(layout: Layout) -> dict[str, Split]:
     ------
     InputError : there are none.
     """
-    found = read_state(layout.split, SPLIT)
-    if found is None:
+    state = read_state(layout.split, SPLIT)
+    if state is None:
         raise InputError(
             f"--root {layout.root}: no model has been trained in it; first: lo2dask train --root {layout.root}"
         )
-    return {side: Split.from_json(split) for side, split in found["sides"].items()}
+    return {side: Split.from_json(split) for side, split in state["sides"].items()}
 
 
 def write_splits(layout: Layout, splits: Mapping[str, Split]) -> None:
@@ -170,9 +169,9 @@ def read_columns(path: Path) -> Columns:
 
 
 def file_stamp(path: Path) -> tuple[int, int, int]:
-    """Return what tells one writing of a file from the next: its inode, size and time of change in ns."""
-    found = status(path)
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    """Identify one version of a file: its inode, size and time of change in ns."""
+    stat = status(path)
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 @lru_cache(maxsize=8)

@@ -1,5 +1,6 @@
 """The vocabularies and columns of all units: one map counts, one reduces, and what is chosen becomes a file."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,7 @@ from lo2dask import schema
 from lo2dask.execute.session import Session
 from lo2dask.features.bags import read_counts
 from lo2dask.features.matrix import Columns, Moments, add_moments, numeric_moments, scales
-from lo2dask.models.sample import counts as count_strata
-from lo2dask.models.sample import merge_counts, strata
+from lo2dask.models.sample import strata
 from lo2dask.storage import replacing
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
@@ -22,7 +22,7 @@ from lo2dask.vocabulary.counts import COUNTED, count_tokens
 from lo2dask.vocabulary.reduce import VocabularyPlan, merge_spilled
 from lo2dask.vocabulary.spill import Spill
 
-# What a counted part has spilled, next to the names of rows.
+# Key of what a counted part has spilled, among the names of rows.
 SPILLED = "spilled rows"
 
 
@@ -61,7 +61,9 @@ def count_parts(
     for row in plan.rows:
         parts = [result[row.name] for result in results]
         moments = add_moments(part["moments"] for part in parts)
-        totals[row.name] = RowCounts(sum(p["total"] for p in parts), merge_counts(p["strata"] for p in parts), moments)
+        totals[row.name] = RowCounts(
+            sum(p["total"] for p in parts), dict(sorted(sum((p["strata"] for p in parts), Counter()).items())), moments
+        )
     return totals, [result[SPILLED] for result in results]
 
 
@@ -90,7 +92,7 @@ def count_part(name: str, plan: CountPlan) -> dict[str, Any]:
         chosen = part.filter(pa.array(rows.mask(part, splits)))
         result[rows.name] = {
             "total": chosen.num_rows,
-            "strata": count_strata(strata(chosen["service"], chosen["test_case"])),
+            "strata": Counter(strata(chosen["service"], chosen["test_case"])),
             "moments": numeric_moments(chosen, schema.NUMERIC),
         }
     return result

@@ -94,7 +94,7 @@ def test_services_without_a_model_are_left_unscored(trained, tmp_path):
     root, _ = trained
     train_root(root, models=("drift_words",), skip_if=True, per_service=True, save_sup_models=tmp_path / "sup")
     path = tmp_path / "sup" / "drift_words.joblib"
-    content = bundle.plain_content(bundle.load(path))
+    content = bundle.load(path)
     content["model"]["key"] = None
     content["record"]["key"] = {**content["record"]["key"], "reason": "made unfit"}
     bundle.save(path, content, overwrite=True)

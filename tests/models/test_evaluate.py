@@ -68,10 +68,14 @@ def test_precision_at_k_and_false_positives_at_alpha():
     y = np.array([True, False, True, False, False, False, False, False, False, False])
     score = np.array([9, 8, 7, 6, 5, 4, 3, 2, 1, 0.0])
     assert evaluate.precision_at_k(y, score, 3)["precision"] == pytest.approx(2 / 3)
-    assert evaluate.precision_at_k(y, score, 200) == {"k": 10, "anomalies": 2, "precision": 0.2}
+    assert evaluate.precision_at_k(y, score, 200) == {"k": 10, "anomalies": 2, "precision": 0.2, "reason": None}
     found = evaluate.false_positives_at(y, score, 0.31)
     assert (found["rows"], found["false_positives"], found["fp_rate"]) == (4, 2, 2 / 8)
     assert evaluate.false_positives_at(np.zeros(100, bool), np.arange(100.0), 0.07)["rows"] == 7
+    without = evaluate.precision_at_k(np.zeros(4, bool), np.arange(4.0), 2)
+    assert (without["precision"], without["reason"]) == (None, "no anomaly among the sequences")
+    assert evaluate.precision_at_k(np.empty(0, bool), np.empty(0), 2)["reason"] == "no sequence"
+    assert evaluate.precision_at_k(~y, score, 1)["precision"] == 0.0
     assert evaluate.false_positives_at(np.ones(4, bool), np.arange(4.0), 0.5)["fp_rate"] is None
 
 

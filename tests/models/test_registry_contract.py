@@ -117,7 +117,7 @@ def test_a_specification_without_costs_or_without_a_way_to_fit_is_an_error_when_
         Behaviour(**ways, train=train_toy)
     with pytest.raises(TypeError, match="row"):
         Cost(cell=8, dense=0, fixed=0)
-    with pytest.raises(ValueError, match="cost something"):
+    with pytest.raises(ValueError, match="must cost more than 0"):
         Cost(cell=8, row=0, dense=0, fixed=0)
     with pytest.raises(TypeError, match="seed_parameter"):
         Behaviour(cost=cost, threads_parameter=None, score=score_toy, train=train_toy)

@@ -76,6 +76,6 @@ MERGED_TOY = ModelSpec(
         score=score_share_of_unknown,
     ),
     normal_only=True,
-    vectorizer=VectorizerSpec(binary=False, min_df=1, max_df=1.0, max_features=None, normal_only=True),
+    vectorizer=VectorizerSpec(binary=False, min_df=1, max_df=1.0, max_features=None),
     threshold=0.0,
 )

@@ -277,7 +277,7 @@ def test_a_given_bundle_scores_as_it_did_and_only_a_forest_is_taken(fresh, tmp_p
 def test_a_bundle_of_other_text_is_refused(fresh, tmp_path):
     saved = tmp_path / "lo2_if.joblib"
     train_root(fresh, phase="if", save_model=saved)
-    content = bundle.plain_content(bundle.load(saved))
+    content = bundle.load(saved)
     bundle.save(saved, content | {"raw_tokens": True}, overwrite=True)
     with pytest.raises(InputError, match="raw tokens"):
         train_root(fresh, phase="if", load_model=saved)

@@ -1,0 +1,86 @@
+"""The alert limit of --if-threshold-percentile: the same in labels, bundle, model.yml, measures and explanations."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lo2dask.buffers.columns import among
+from lo2dask.execute.session import Session
+from lo2dask.models import bundle
+from lo2dask.models.evaluate import Measures, percentile_threshold
+from lo2dask.models.registry import FOREST
+from lo2dask.models.score import label
+from lo2dask.options import ForestOptions
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part
+from lo2dask.training.measures import SequenceKeys
+from lo2dask.training.scoring import Target, by_service, keep_scores, read_part_scores, read_scores
+from lo2dask.training.units import of_service, read_splits
+
+PER_SERVICE = "each service has a model and a limit of its own: see per_service"
+
+
+def alert_percentile(options: ForestOptions) -> float | None:
+    """Return --if-threshold-percentile in percent; a value of at most 1 is a fraction, as in the predecessor."""
+    value = options.if_threshold_percentile
+    return value if value is None or value > 1 else round(value * 100, 10)
+
+
+def describe_percentile(options: ForestOptions) -> list[str]:
+    """Return a note where the percentile is given as a fraction."""
+    value = options.if_threshold_percentile
+    if options.skip_if or value is None or value > 1:
+        return []
+    limit = f"the alert limit is the {alert_percentile(options):g} % quantile"
+    return [f"--if-threshold-percentile {value:g} is a fraction: {limit}"]
+
+
+def set_alert_limit(
+    options: ForestOptions, layout: Layout, targets: Sequence[Target], session: Session
+) -> dict[str, Measures]:
+    """Set the forest's alert limit, if a percentile is given, in its bundle and in the labels of all rows.
+
+    It is the percentile of the scores of the hold-out's normal sequences, else of the training part's; without any of
+    them the limit of the fit stays.
+
+    Returns
+    -------
+    the measure ``threshold``, which describes the limit; nothing without a percentile or a forest
+    """
+    percentile, forest = alert_percentile(options), [target for target in targets if target.key == FOREST]
+    if percentile is None or not forest:
+        return {}
+    limits = session.call(limit_bundle, forest[0], percentile, layout.root, label=f"{FOREST}: alert limit")
+    values = {name: limit["threshold"] for name, limit in limits.items() if limit["threshold"] is not None}
+    names = [path.name for path in part_paths(layout.enhanced)]
+    session.map(label_part, names, "alert limit", root=layout.root, limits=values)
+    none = {"percentile": percentile, "threshold": None, "source": None, "reason": PER_SERVICE}
+    return {"threshold": limits.get("") or none | {"per_service": limits}}
+
+
+def limit_bundle(target: Target, percentile: float, root: Path) -> dict[str, Measures]:
+    """Set the alert limit of each model of a bundle; return it by service ("" = all services)."""
+    layout, content = Layout(root), bundle.load(target.path)
+    rows, (scores, _) = SequenceKeys.read(layout), read_scores(layout, target.key)
+    side = rows.sides(read_splits(layout)[target.side], scores)
+    limits, scoring = {}, by_service(content, "scoring")
+    for service in scoring:
+        own = ~rows.anomaly & (among(rows.service, [service]) if service else True)
+        train, held = (scores[own & (side == name)] for name in ("train", "holdout"))
+        limits[service] = percentile_threshold(train, held, percentile)
+        if limits[service]["threshold"] is not None:
+            scoring[service] = scoring[service] | {"threshold": limits[service]["threshold"]}
+    whole = scoring if content["per_service"] else scoring[""]
+    bundle.save(target.path, content | {"scoring": whole}, overwrite=True)
+    return limits
+
+
+def label_part(name: str, root: Path, limits: Mapping[str, float]) -> int:
+    """Label one part's rows of the forest by the limits of their services ("" = all services)."""
+    layout = Layout(root)
+    part = read_part(layout.enhanced / name, ["service"])
+    scores, labels, calibrating = read_part_scores(layout, FOREST, name)
+    for service, limit in limits.items():
+        own = of_service(part, service)
+        labels[own] = label(scores[own], {"threshold": limit})
+    keep_scores(layout, FOREST, name, (scores, labels, calibrating))
+    return part.num_rows
