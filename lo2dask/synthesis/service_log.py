@@ -11,7 +11,6 @@ from lo2dask.synthesis.cases import error_case
 from lo2dask.synthesis.compiled import Program, compile_kinds
 from lo2dask.synthesis.render import Rendering, Slots, render
 from lo2dask.synthesis.schedule import Ints, Lines, expand, sequential_starts
-from lo2dask.synthesis.startup import startup
 from lo2dask.synthesis.streams import stream
 
 CORRECT_RATIO = 6.4
@@ -119,7 +118,7 @@ def _program(service: str, test_case: str, is_first: bool, bears_full_load: bool
     kinds += [*mix.CLUSTER_EVENTS, mix.MAP_STORE_FAILURE]
     if is_first:
         kinds += [mix.first_failure(k) for k in kinds if _fails(k)][:1]
-        kinds.append(startup(service))
+        kinds.append(mix.startup(service))
     return compile_kinds(kinds)
 
 
