@@ -33,7 +33,7 @@ from lo2dask.tables.records import Key, Record, Stage, prune_outputs, unnamed_pa
 
 logger = logging.getLogger(__name__)
 
-# Files next to the logs that are no reject: they are counted by kind, and the summary says so.
+# Part of the rejects that the scan made.
 _SCAN_PART = "scan.parquet"
 
 

@@ -21,7 +21,7 @@ _LATEST = int(np.iinfo(np.int64).max)
 
 
 class BaseFigures:
-    """Adds up what lo2_sequences.parquet says of each file of a batch: length, first and last time."""
+    """Adds up the figures of lo2_sequences.parquet for each file of a batch: length, first and last time."""
 
     def __init__(self, n_files: int) -> None:
         """Begin with no line in any of the batch's files."""
@@ -63,7 +63,7 @@ class BaseFigures:
 
 
 class TextFigures:
-    """Adds up what enhancement says of each sequence beyond its bags: sums, errors, exceptions, threads."""
+    """Adds up the figures that enhancement gives each sequence beyond its bags: sums, errors, exceptions, threads."""
 
     def __init__(self, n_sequences: int) -> None:
         """Begin with no line in any sequence."""
@@ -104,7 +104,7 @@ class TextFigures:
             "rate": pa.array(length * 1000 / np.maximum(duration, 1)),
             "first_exception": pa.array([self.first_exception[row] for row in chosen], pa.string()),
             "errors_by_logger": pa.array(
-                [[{"token": logger, "count": count} for logger, count in found] for found in errors], errors_type
+                [[{"token": logger, "count": count} for logger, count in pairs] for pairs in errors], errors_type
             ),
         }
 
@@ -113,10 +113,10 @@ class TextFigures:
         thrown = pc.count_substring_regex(block.bodies, _EXCEPTION).to_numpy()[block.line]
         at = np.flatnonzero(thrown)
         np.add.at(self.sums["n_exception"], of_line[at], thrown[at])
-        found, first = np.unique(of_line[at], return_index=True)
-        for row, place in zip(found.tolist(), at[first].tolist(), strict=True):
+        rows, first = np.unique(of_line[at], return_index=True)
+        for row, line in zip(rows.tolist(), at[first].tolist(), strict=True):
             if self.first_exception[row] is None:
-                self.first_exception[row] = names[int(block.line[place])].as_py()
+                self.first_exception[row] = names[int(block.line[line])].as_py()
 
 
 _SUMS = ("e_words_len", "e_trigrams_len", "n_error", "n_exception")

@@ -104,7 +104,7 @@ def text_key(loaded: Key, job: TextJob) -> Key:
 
 
 def inputs_fingerprint(files: list[SourceFile]) -> str:
-    """Hash what says whether a file changed: its place, size and time of change."""
+    """Hash what identifies the state of each file: path, offset, size and modification time."""
     return fingerprint([[f.path, f.member, f.offset, f.size, f.mtime_ns] for f in files])
 
 
@@ -151,10 +151,10 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str
                 written.append(job.layout.events / name)
                 writer = stack.enter_context(open_part(written[-1], schema.EVENTS))
             parser = EventParser(
-                keys, job.policy, reading, with_messages=text is not None or job.save_events, heads=job.startup
+                keys, job.policy, reading, with_messages=text is not None or job.save_events, start_lines=job.startup
             )
             for block in read_blocks(parser, files):
-                startup.add(parser.take_heads())
+                startup.add(parser.take_start_rows())
                 base.add(block)
                 events += block.num_rows
                 if writer:
@@ -198,7 +198,7 @@ def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) ->
 
 
 def _reject_empty(files: list[SourceFile], base: BaseFigures, reading: Reading) -> None:
-    """A log of which no line was kept makes no sequence: that is said, not passed over."""
+    """Reject each log of which no line was kept: it makes no sequence."""
     known = {(reject.path, reject.member) for reject in reading.rejects}
     for file, length in zip(files, base.lengths.tolist(), strict=True):
         if length == 0 and (file.path, file.member) not in known:

@@ -1,4 +1,4 @@
-"""The plan of a load: the manifest of the tree, the batches, and whether an output folder may be gone on with."""
+"""The plan of a load: the manifest of the tree, the batches, and whether an output folder can be resumed."""
 
 import logging
 from collections.abc import Iterable
@@ -34,11 +34,11 @@ RUNS_SCANNED_HERE = 64
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """What a load will read; ``next to`` names what lies next to the runs, ``cases`` the test cases that occur."""
+    """What a load will read; ``others`` names what lies next to the runs, ``cases`` the test cases that occur."""
 
     runs: tuple[RunSource, ...]
     batches: tuple[Batch, ...]
-    beside: tuple[str, ...]
+    others: tuple[str, ...]
     cases: tuple[str, ...]
     ignored: dict[str, int]
 
@@ -62,8 +62,8 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     """
     selection = Selection.from_options(options)
     target = parse_bytes(options.partition_size, "--partition-size")
-    found, beside = find_runs(root)
-    runs = found[: options.runs] if options.runs > 0 else found
+    every_run, others = find_runs(root)
+    runs = every_run[: options.runs] if options.runs > 0 else every_run
     if selection.needs_all_runs(options):
         selection = _draw_together(runs, selection)
     groups = [runs[start : start + RUNS_PER_SCAN] for start in range(0, len(runs), RUNS_PER_SCAN)]
@@ -81,11 +81,11 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     if not batches and not ignored.pop(READ_AS_METRIC, 0):
         raise InputError(f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}")
     ignored.pop(READ_AS_METRIC, 0)
-    return LoadPlan(tuple(runs), batches, tuple(beside), tuple(cases), ignored)
+    return LoadPlan(tuple(runs), batches, tuple(others), tuple(cases), ignored)
 
 
 def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_metrics: bool) -> dict[str, Any]:
-    """Scan some runs into one manifest part; return the test cases found and what was left out, by reason."""
+    """Scan some runs into one manifest part; return the test cases and what was left out, by reason."""
     path, runs = record
     tables = [manifest_table(scan_run(run, with_metrics), selection) for run in runs]
     table = pa.concat_tables(tables)
@@ -152,7 +152,7 @@ def _differences(earlier: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 
 def _same_part(path: Path, table: pa.Table) -> bool:
-    """Return whether a manifest part says already what it would say now; then it keeps its time of change."""
+    """Return whether a manifest part is already what it would be now; then it keeps its modification time."""
     if not path.is_file():
         return False
     try:

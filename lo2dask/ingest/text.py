@@ -63,7 +63,7 @@ class EnhanceKey:
 
 
 def loaded(layout: Layout) -> dict[str, Any]:
-    """Read what the finished load of a folder says of itself: root, options, inputs (a hash).
+    """Read the record of a folder's finished load: root, options, inputs (a hash).
 
     Raises
     ------
@@ -128,14 +128,14 @@ def table_has_raw_bags(layout: Layout) -> bool:
     return False
 
 
-def need_bags(asked: str, kinds: Iterable[str], beside: bool) -> None:
-    """Check that tables have the bags that ``asked`` reads; ``next to`` says whether they have the raw ones.
+def need_bags(asked: str, kinds: Iterable[str], has_raw: bool) -> None:
+    """Check that tables have the bags that ``asked`` reads; ``has_raw`` is whether they have the raw ones.
 
     Raises
     ------
     InputError : they have not.
     """
-    missing = [schema.RAW[kind] for kind in kinds if kind in schema.RAW and not beside]
+    missing = [schema.RAW[kind] for kind in kinds if kind in schema.RAW and not has_raw]
     if missing:
         raise InputError(f"{asked}: the tables have no {missing[0]}; load with --tokens both, which adds it")
 
@@ -165,7 +165,7 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
 
 @dataclass(frozen=True)
 class RawSource:
-    """How the raw logs are read again; ``moved`` is the tree's old and new place."""
+    """How the raw logs are read again; ``moved`` is the tree's old and new path."""
 
     policy: LinePolicy
     moved: tuple[str, str] | None

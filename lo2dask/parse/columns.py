@@ -101,7 +101,7 @@ def event_starts(table: pa.Table) -> Ints:
 
 
 def merge_continuations(table: pa.Table) -> pa.Table:
-    """Join each continuation line to the event above it in its file; lines at a file's head make one event.
+    """Join each continuation line to the event above it in its file; such lines at a file's start make one event.
 
     Lengths are sums over the joined lines, so that words and trigrams stay what they are line by line.
     """
@@ -153,7 +153,7 @@ def _encode(values: Sequence[str]) -> tuple[pa.Array, Codes]:
 
 
 def _spread(values: pa.DictionaryArray, rows: Ints, filled: Bools) -> pa.DictionaryArray:
-    """Put the values at their rows among all rows, of which ``filled`` tells them; the others are null."""
+    """Put the values at their rows among all rows, of which ``filled`` is the mask; the others are null."""
     codes = np.zeros(len(filled), dtype=np.int32)
     codes[rows] = values.indices.to_numpy()
     return pa.DictionaryArray.from_arrays(

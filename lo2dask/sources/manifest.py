@@ -23,7 +23,7 @@ MOST_FILES_PER_BATCH = 5_000
 METRIC_KINDS = ("metric", "metric table", "trace")
 READ_AS_METRIC = "read as metric"
 
-# Tells which rows of a manifest part are to be read.
+# Returns which rows of a manifest part are to be read.
 Pick = Callable[[pa.Table], pa.ChunkedArray]
 
 

@@ -27,9 +27,9 @@ class RunSource:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a run; ``member`` and ``offset`` (bytes) place it in a tar, else they are "" and 0.
+    """One file of a run; ``member`` and ``offset`` (bytes) locate it in a tar, else they are "" and 0.
 
-    ``problem`` says why a thing that should be a file cannot be read as one; "" where all is well.
+    ``problem`` is the reason why it cannot be read; "" where all is well.
     """
 
     path: str
@@ -50,7 +50,7 @@ def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
 
     Raises
     ------
-    InputError : the root is missing, no folder, empty, an archive, or holds no run; it says what was looked for.
+    InputError : the root is missing, no folder, empty, an archive, or holds no run; the message names its forms.
     """
     _check_root(root)
     base = root / "logs" if (root / "logs").is_dir() and not (root / "logs").is_symlink() else root
@@ -159,7 +159,7 @@ def _scan_metrics(run: RunSource, case: str, folder: Entry, listed: bool) -> Ite
 
 
 def _entries(run: RunSource, case: str, folder: str) -> Iterator[Entry | SourceFile]:
-    """List a folder; one that cannot be listed is one file with a problem, and the rest is read all the same."""
+    """List a folder; one that cannot be listed becomes one file with a problem."""
     try:
         yield from scan(folder)
     except OSError as error:
@@ -186,11 +186,11 @@ def _file(run: RunSource, case: str, entry: Entry) -> SourceFile:
 
 def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     """Read the headers of a tar; a truncated one ends with a file that carries the problem."""
-    place = to_path(run.path)
-    found = status(place)
-    mtime, end = found.st_mtime_ns, found.st_size
+    path = to_path(run.path)
+    state = status(path)
+    mtime, end = state.st_mtime_ns, state.st_size
     try:
-        with open_read(place) as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
+        with open_read(path) as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
             for member in archive:
                 if member.isfile() or log_service(os.path.basename(member.name)):
                     file = _member(run, member, mtime, end)

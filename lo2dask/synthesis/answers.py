@@ -29,7 +29,7 @@ def error(name: str, code: str, displaces: str, lines: tuple[str, ...]) -> Error
 
 
 def _service_of(name: str) -> str:
-    """Return the service that the case calls: the name says it, in one of two ways."""
+    """Return the service that the case calls: it follows from the name, in one of two ways."""
     if name.startswith(("access_token", "code_verifier", "invalid_code_verifier", "verification")):
         return "token"
     if name.startswith(("authorization_code", "code_challenge", "invalid_code_challenge")):

@@ -43,7 +43,7 @@ def routed(path: str, patterns: Iterable[str] = ()) -> tuple[str, ...]:
     )
 
 
-def validate(validator: str, value: str, place: str, root: str | None = None) -> str:
+def validate(validator: str, value: str, path: str, root: str | None = None) -> str:
     """Return one line of the schema validator; ``root`` is the whole body where the value is a part of one."""
     shown = value if root == value else f'"{value}"'
     logger = {
@@ -53,7 +53,7 @@ def validate(validator: str, value: str, place: str, root: str | None = None) ->
         "Required": "c.networknt.schema.RequiredValidator",
         "Properties": "c.n.schema.PropertiesValidator",
     }[validator]
-    return f"DEBUG {logger} debug - validate( {shown}, {root or shown}, {place})"
+    return f"DEBUG {logger} debug - validate( {shown}, {root or shown}, {path})"
 
 
 def body_checks(body: str, *checks: str) -> tuple[str, ...]:
@@ -62,8 +62,8 @@ def body_checks(body: str, *checks: str) -> tuple[str, ...]:
     for check in checks:
         validator, _, field = check.partition(" ")
         name, _, value = field.partition("=")
-        place = f"requestBody.{name}" if name else "requestBody"
-        lines.append(validate(validator, value or body, place, body))
+        path = f"requestBody.{name}" if name else "requestBody"
+        lines.append(validate(validator, value or body, path, body))
     return tuple(lines)
 
 

@@ -47,7 +47,7 @@ def write_tree(options: SynthOptions, progress: Callable[[int], None] | None = N
 
     Parameters
     ----------
-    progress : is told the bytes that each finished piece of work has written.
+    progress : called with the bytes that each finished piece of work has written.
 
     Raises
     ------
