@@ -208,7 +208,7 @@ def test_members_that_would_leave_the_target_are_refused(tmp_path: Path) -> None
     assert [reason.split(" /")[0] for _, _, reason in summary.rejects] == [
         "a path that leaves the target", "a path that leaves the target", "an absolute path", "a link to",
         f"a link to {run_name}/correct/{LOG}", "not a regular file", "not a regular file",
-        "another member has the same path", "another member has its place",
+        "another member has the same path", "another member has the same path",
     ]  # fmt: skip
 
 
