@@ -11,7 +11,7 @@ from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import among, microseconds, milliseconds
 from lo2dask.features.lines import TextBlock
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.columns import FILE, FileKeys
 from lo2dask.vocabulary.counts import count_pairs
 
 # "java.lang.RuntimeException: null" or "Caused by: java.sql.SQLException: ...", the first line of a stack trace; an
@@ -30,9 +30,9 @@ class BaseFigures:
         self.ends = np.full(n_files, NO_TIME, dtype=np.int64)
 
     def add(self, events: pa.Table) -> None:
-        """Add event rows whose seq_id codes are the numbers of the batch's files."""
-        for codes, stamps in zip(events["seq_id"].chunks, events["m_timestamp"].chunks, strict=True):
-            file = codes.indices.to_numpy()
+        """Add event rows (parse.columns.EVENTS)."""
+        for numbers, stamps in zip(events[FILE.name].chunks, events["m_timestamp"].chunks, strict=True):
+            file = numbers.to_numpy()
             self.lengths += np.bincount(file, minlength=len(self.lengths))
             times = milliseconds(stamps, NO_TIME)
             # A file's lines follow one another, so each run of them is reduced at once.

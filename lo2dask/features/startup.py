@@ -29,7 +29,7 @@ class StartupWords:
         self._blocks: list[tuple[Ints, TokenCounts]] = []
 
     def add(self, events: Sequence[pa.Table]) -> None:
-        """Add first lines (parse.columns.text_columns), whose seq_id codes are the numbers of the batch's files."""
+        """Add first lines (parse.columns.text_columns)."""
         if events:
             rows, block = read_text(pa.concat_tables(events).unify_dictionaries(), self._masks, self._line_format)
             self._blocks.append((rows, count_words(block.lines, block.by_line)))

@@ -66,8 +66,7 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     runs = every_run[: options.runs] if options.runs > 0 else every_run
     if selection.needs_all_runs(options):
         selection = _draw_together(runs, selection)
-    groups = [runs[start : start + RUNS_PER_SCAN] for start in range(0, len(runs), RUNS_PER_SCAN)]
-    records = [(layout.manifest / part_name(index), group) for index, group in enumerate(groups)]
+    records = [(layout.manifest / part_name(index), group) for index, group in enumerate(_scan_groups(runs))]
     where = Session.serial() if len(runs) <= RUNS_SCANNED_HERE else session
     summaries = where.map(scan_runs, records, "scan", selection=selection, with_metrics=options.load_metrics)
     prune_parts(layout.manifest, [path.name for path, _ in records])
@@ -84,10 +83,24 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     return LoadPlan(tuple(runs), batches, tuple(others), tuple(cases), ignored)
 
 
+def _scan_groups(runs: list[RunSource]) -> list[list[RunSource]]:
+    """Group sorted runs for scanning; runs whose sequences may have the same ids (``a/b__c``, ``a__b/c``) together."""
+    groups: list[list[RunSource]] = []
+    first = ""
+    for run in runs:
+        is_nested = bool(first) and run.name.startswith(first + "__")
+        first = first if is_nested else run.name
+        if not groups or (len(groups[-1]) >= RUNS_PER_SCAN and not is_nested):
+            groups.append([])
+        groups[-1].append(run)
+    return groups
+
+
 def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_metrics: bool) -> dict[str, Any]:
     """Scan some runs into one manifest part; return the test cases and what was left out, by reason."""
     path, runs = record
-    tables = [manifest_table(scan_run(run, with_metrics), selection) for run in runs]
+    taken: dict[str, str] = {}
+    tables = [manifest_table(scan_run(run, with_metrics), selection, taken) for run in runs]
     table = pa.concat_tables(tables)
     if not _same_part(path, table):
         write_part(path, table, schema.MANIFEST)

@@ -20,7 +20,7 @@ from lo2dask.ingest.batch import TEXT, TextJob, read_blocks, text_key, write_tex
 from lo2dask.memory import parse_bytes
 from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.columns import FILE, FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.schema import TokenKinds
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
@@ -178,7 +178,8 @@ def text_from_events(name: str, root: Path, job: TextJob) -> int:
     ids = sequences["seq_id"].cast("string").combine_chunks()
     text = job.start(len(ids))
     for events in read_row_groups(layout.events / name, _TEXT_COLUMNS, dictionary=ids):
-        text.add(events)
+        codes = events["seq_id"].combine_chunks().indices
+        text.add(events.append_column(FILE, codes))
     _write(layout, name, text.tables(sequences, np.arange(len(ids))), text, job)
     return len(ids)
 
@@ -199,7 +200,7 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     parser = EventParser(keys, source.policy, Reading(), with_messages=True)
     for block in read_blocks(parser, files):
         text.add(block)
-        lengths += np.bincount(block["seq_id"].combine_chunks().indices.to_numpy(), minlength=len(files))
+        lengths += np.bincount(block[FILE.name].to_numpy(), minlength=len(files))
     rows = np.flatnonzero(lengths)
     if lengths[rows].tolist() != sequences["seq_len"].to_pylist():
         raise IntegrityError(f"{files[0].path} and the logs after it are not those that were loaded; load again")

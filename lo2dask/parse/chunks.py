@@ -109,22 +109,22 @@ class Reading:
     counts: Counts = field(default_factory=Counts)
     bytes_read: int = 0
     stage: str = "load"
-    reasons: dict[tuple[str, str, str], tuple[str, int]] = field(default_factory=dict)
+    reasons: dict[tuple[SourceFile, str, str], int] = field(default_factory=dict)
 
     def reject(self, file: SourceFile, reason: str, detail: str = "", count: int = 0) -> None:
         """Record that (a part of) a file was not used.
 
         The blocks of a large file make one row together: their counts are added, and stand for ``{}`` in ``detail``.
         """
-        key = (file.path, file.member, reason)
-        self.reasons[key] = (detail, count + self.reasons.get(key, ("", 0))[1])
+        key = (file, reason, detail)
+        self.reasons[key] = count + self.reasons.get(key, 0)
 
     @property
     def rejects(self) -> list[Reject]:
         """The rows for lo2_rejects.parquet, in the order in which they occurred."""
         return [
-            Reject(path, member, self.stage, reason, detail.replace("{}", str(count), 1) if count else detail)
-            for (path, member, reason), (detail, count) in self.reasons.items()
+            Reject(file.path, file.member, self.stage, reason, detail.replace("{}", str(count), 1) if count else detail)
+            for (file, reason, detail), count in self.reasons.items()
         ]
 
     def count_lines(self, file: SourceFile) -> int:
@@ -141,7 +141,7 @@ def read_chunks(files: Iterable[SourceFile], reading: Reading) -> Iterator[Chunk
     room = _Room()
     for index, file in enumerate(files):
         if file.problem:
-            reading.reject(file, "unreadable", file.problem)
+            reading.reject(file, *file.rejection)
         elif file.size == 0:
             reading.reject(file, "empty", "0 bytes")
         elif file.size <= CHUNK_BYTES:

@@ -73,6 +73,12 @@ class EventParser:
     start_rows: list[pa.Table] = field(default_factory=list)
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
+    read: Ints = field(init=False)
+    dropped: Ints = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no line of any file: ``read`` and ``dropped`` count the lines of each."""
+        self.read, self.dropped = np.zeros((2, len(self.keys.files)), dtype=np.int64)
 
     def parse(self, chunk: Chunk) -> pa.Table:
         """Parse one chunk into event rows (columns.EVENTS)."""
@@ -163,6 +169,8 @@ class EventParser:
         if self.policy.continuation == "drop":
             counts.continuation = drop(header.continues)
         counts.kept = int(left.sum())
+        self.read += np.bincount(layout.file, minlength=len(self.read))
+        self.dropped += np.bincount(layout.file[~left], minlength=len(self.read))
         self.reading.counts.add(counts)
         return left
 
