@@ -1,9 +1,11 @@
 """The plan of a load: the manifest of the tree, the batches, and whether an output folder can be resumed."""
 
+import contextlib
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +19,7 @@ from lo2dask.options import LoadingOptions
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource, find_runs, scan_run
-from lo2dask.storage import remove_leftovers, remove_tree
+from lo2dask.storage import is_local, read_json, remove_leftovers
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD, read_load
 from lo2dask.tables.parts import prune_parts, read_part, write_part
@@ -153,9 +155,32 @@ def clear_leftovers(layout: Layout) -> None:
 
 
 def clear_output(layout: Layout) -> None:
-    """Remove what lo2dask wrote below an output folder, and nothing else."""
-    for path in (*layout.root.glob("lo2_*.parquet"), layout.internal, layout.explainability, layout.measures):
-        remove_tree(path)
+    """Remove the files that records name and the records themselves, and nothing else; then folders left empty."""
+    for record in sorted(layout.internal.rglob("*.json")):
+        content = read_json(record)
+        if not isinstance(content, dict) or not {"layout", "type"} <= content.keys():
+            continue
+        named = content.get("outputs")
+        for name in named if isinstance(named, dict) else ():
+            if is_below(name):
+                (layout.root / name).unlink(missing_ok=True)
+        record.unlink()
+    for top in (*layout.root.glob("lo2_*.parquet"), layout.internal, layout.explainability, layout.measures):
+        remove_empty_folders(top)
+
+
+def is_below(name: str) -> bool:
+    """Return whether the name of a record's output stays below the folder of the record."""
+    path = PurePosixPath(name)
+    return "://" not in name and not path.is_absolute() and ".." not in path.parts
+
+
+def remove_empty_folders(top: Path) -> None:
+    """Remove a folder and those in it, as far as no file is in them; an object store has no empty folders."""
+    if is_local(top) and top.is_dir() and not top.is_symlink():
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 def _differences(earlier: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

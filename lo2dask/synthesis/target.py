@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Final
 
 from lo2dask.errors import InputError
@@ -36,6 +37,8 @@ def prepare_target(options: SynthOptions, entries: list[str]) -> None:
 
 def _remove_tree(options: SynthOptions, entries: list[str]) -> None:
     for name in entries:
+        if name in ("", ".", "..") or Path(name).name != name:
+            continue  # synth lists names at the top of the folder only
         path = options.out / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -1,6 +1,7 @@
 """Input that is not as it should be: nothing of it is lost, mixed up or relabelled without a word."""
 
 import io
+import json
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,9 @@ from lo2dask.commands.load import LoadSummary, load
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.figures import BaseFigures
+from lo2dask.ingest.plan import clear_output
 from lo2dask.options import LoadOptions
+from lo2dask.tables.layout import Layout
 from tests.trees import table_of
 
 RUN = "LO2_run_1740000000"
@@ -122,3 +125,25 @@ def test_rows_that_go_to_another_log_are_noticed(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(BaseFigures, "add", misplace)
     with pytest.raises(IntegrityError, match="of its log were kept"):
         load_all(tmp_path / "raw", tmp_path / "out")
+
+
+def test_starting_over_removes_only_what_records_name(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    make_run(raw)
+    load_all(raw, out, enhance=True, save_events=True)
+    before = {path for path in out.rglob("*") if path.is_file()}
+    names = ("lo2_mine.parquet", "lo2_events.parquet/notes.txt", "metrics/mine.json", "explainability/plot.png")
+    mine = [write(out / name, b"mine") for name in (*names, "_lo2dask/mine.json", "_lo2dask/models/mine.bin")]
+    record = out / "_lo2dask" / "load.json"
+    content = json.loads(record.read_text())
+    victim = write(tmp_path / "victim", b"untouched")
+    content["outputs"]["../victim"] = content["outputs"][str(victim)] = {"size": 9, "checksum": "0" * 16}
+    record.write_text(json.dumps(content))
+    clear_output(Layout(out))
+    assert victim.read_bytes() == b"untouched"
+    left = {path for path in out.rglob("*") if path.is_file()}
+    assert set(mine) <= left
+    assert not [path for path in left & before if path.parts[-2].startswith("lo2_")]
+    load_all(raw, out, enhance=True, save_events=True, resume=False)
+    assert all(path.read_bytes() == b"mine" for path in mine)
+    assert len(lengths(out)) == 2
