@@ -1,7 +1,7 @@
-"""Unpacks archived runs into a raw tree, some at a time; can be stopped and gone on with at any moment.
+"""Unpacks archived runs into a raw tree, some at a time; can be stopped and resumed at any moment.
 
 A run is unpacked into a hidden folder and renamed when it is whole, so the tree never shows half a run. A record of
-each run says from what and how it was unpacked, by which a rerun knows what is done.
+each run holds the archive and the options, from which a later call knows what is done.
 """
 
 import logging
@@ -89,7 +89,7 @@ class _Task:
 
     @property
     def wanted(self) -> dict[str, Any]:
-        """What a record says of a run that was unpacked from this archive in this way."""
+        """The record of a run that was unpacked from this archive with these options."""
         run = self.run
         drawn = {"errors_per_run": self.errors_per_run, "seed": self.seed if self.errors_per_run >= 0 else None}
         return {"archive": os.path.basename(run.path), "member": run.member, "size": run.size,
@@ -135,8 +135,8 @@ def choose_runs(found: list[ArchivedRun], options: ExtractOptions) -> list[Archi
     if options.mode == "every2":
         ordered = ordered[::2]
     if options.mode == "random":
-        place = {name: number for number, name in enumerate(draw_order(options.seed, "", [run.name for run in found]))}
-        ordered = sorted(found, key=lambda run: place[run.name])
+        rank = {name: number for number, name in enumerate(draw_order(options.seed, "", [run.name for run in found]))}
+        ordered = sorted(found, key=lambda run: rank[run.name])
     counted = ordered[: options.count] if options.count > 0 else ordered
     if options.chunk == 0:
         return counted
@@ -145,7 +145,7 @@ def choose_runs(found: list[ArchivedRun], options: ExtractOptions) -> list[Archi
 
 
 def remove_leftovers(out: Path) -> int:
-    """Remove the half-written runs of processes that have ended; give their number."""
+    """Remove the half-written runs of processes that have ended; return their number."""
     parts = [(path, _PART.fullmatch(path.name)) for path in out.iterdir()] if out.is_dir() else []
     dead = [path for path, match in parts if match and not psutil.pid_exists(int(match["pid"]))]
     for path in dead:
@@ -178,7 +178,7 @@ def _unpack_all(todo: list[_Task], jobs: int) -> Iterator[ExtractedRun]:
 
 
 def unpack_run(task: _Task) -> ExtractedRun:
-    """Unpack one run next to its place and move it there.
+    """Unpack one run into a hidden folder and rename it.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def unpack_run(task: _Task) -> ExtractedRun:
         return ExtractedRun(run.name, 0, 0, ((run.path, run.member, f"damaged archive: {error}"),))
     except OSError as error:
         where = error.filename or task.target
-        raise Lo2Error(f"{where}: {error.strerror}; the same command goes on from here") from error
+        raise Lo2Error(f"{where}: {error.strerror}; run the same command again; it resumes") from error
     finally:
         for folder in (part, old):
             shutil.rmtree(folder, ignore_errors=True)

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
+from lo2dask.buffers.columns import strings
 from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import check_room
@@ -22,6 +24,7 @@ from lo2dask.ingest.enhance import enhance_tables
 from lo2dask.ingest.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
 from lo2dask.ingest.plan import LoadPlan, begin_load, make_plan, open_output
 from lo2dask.ingest.text import EnhanceKey, mark_text
+from lo2dask.models.sample import hashes
 from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
 from lo2dask.sizing.needs import load_needs
@@ -33,7 +36,7 @@ from lo2dask.tables.records import Key, Record, Stage, prune_outputs, unnamed_pa
 
 logger = logging.getLogger(__name__)
 
-# Files next to the logs that are no reject: they are counted by kind, and the summary says so.
+# Part of the rejects that the scan made.
 _SCAN_PART = "scan.parquet"
 
 
@@ -184,6 +187,10 @@ def _check_totals(layout: Layout, records: list[dict[str, Any]], options: LoadOp
         expected = sum(record[name] for record in records)
         if written and count_rows(folder) != expected:
             raise IntegrityError(f"{folder}: {count_rows(folder)} rows, the batches wrote {expected}")
+    names = (strings(table["seq_id"]).to_pylist() for table in read_parts(layout.sequences, ["seq_id"]))
+    ids = np.concatenate([np.zeros(0, np.uint64), *(hashes(part, 0) for part in names)])
+    if len(np.unique(ids)) != len(ids):
+        raise IntegrityError(f"{layout.sequences}: two sequences have the same seq_id")
 
 
 def _summary(

@@ -18,7 +18,7 @@ from lo2dask.ingest.text import loaded, read_format
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.columns import FILE, FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.parse.raw_lines import raw_line
 from lo2dask.schema import seq_id
@@ -91,7 +91,7 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
     ids = set(wanted)
     if record.batch is None or not ids:
         return
-    files = {name: file for file in batch_files(record.batch) if (name := _seq_id(file)) in ids}
+    files = {name: file for file in batch_files(record.batch) if not file.problem and (name := _seq_id(file)) in ids}
     templates = Templates.load(Layout(source.root).template_state)
     known: dict[str, str] = {}
     if source.policy is None:
@@ -132,6 +132,7 @@ def _with_lines(tables: list[pa.Table]) -> pa.Table:
     # In the order of their first lines, whatever order the dictionary had.
     messages = events["m_message"].cast(pa.string()).dictionary_encode()
     events = events.set_column(events.schema.get_field_index("m_message"), "m_message", messages)
+    events = events.append_column(FILE, pa.array(np.zeros(len(events), dtype=np.int32)))
     return events.append_column("line", raw_line(events))
 
 

@@ -23,8 +23,8 @@ def coded_bags(counts: TokenCounts) -> pa.ListArray:
     matrix, tokens = counts.counts, counts.tokens.cast(pa.string())
     if not pc.all(pc.less(tokens[:-1], tokens[1:])).as_py():
         ordered = order_texts(tokens)
-        place, tokens = ordered.indices.to_numpy(), ordered.dictionary
-        matrix = in_order(sparse.csr_matrix((matrix.data, place[matrix.indices], matrix.indptr), matrix.shape))
+        order, tokens = ordered.indices.to_numpy(), ordered.dictionary
+        matrix = in_order(sparse.csr_matrix((matrix.data, order[matrix.indices], matrix.indptr), matrix.shape))
     if not matrix.has_canonical_format or (matrix.data == 0).any():
         matrix = matrix.copy()
         matrix.sum_duplicates()

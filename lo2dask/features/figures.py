@@ -11,7 +11,7 @@ from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import among, microseconds, milliseconds
 from lo2dask.features.lines import TextBlock
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.columns import FILE, FileKeys
 from lo2dask.vocabulary.counts import count_pairs
 
 # "java.lang.RuntimeException: null" or "Caused by: java.sql.SQLException: ...", the first line of a stack trace; an
@@ -21,7 +21,7 @@ _LATEST = int(np.iinfo(np.int64).max)
 
 
 class BaseFigures:
-    """Adds up what lo2_sequences.parquet says of each file of a batch: length, first and last time."""
+    """Adds up the figures of lo2_sequences.parquet for each file of a batch: length, first and last time."""
 
     def __init__(self, n_files: int) -> None:
         """Begin with no line in any of the batch's files."""
@@ -30,9 +30,9 @@ class BaseFigures:
         self.ends = np.full(n_files, NO_TIME, dtype=np.int64)
 
     def add(self, events: pa.Table) -> None:
-        """Add event rows whose seq_id codes are the numbers of the batch's files."""
-        for codes, stamps in zip(events["seq_id"].chunks, events["m_timestamp"].chunks, strict=True):
-            file = codes.indices.to_numpy()
+        """Add event rows (parse.columns.EVENTS)."""
+        for numbers, stamps in zip(events[FILE.name].chunks, events["m_timestamp"].chunks, strict=True):
+            file = numbers.to_numpy()
             self.lengths += np.bincount(file, minlength=len(self.lengths))
             times = milliseconds(stamps, NO_TIME)
             # A file's lines follow one another, so each run of them is reduced at once.
@@ -63,7 +63,7 @@ class BaseFigures:
 
 
 class TextFigures:
-    """Adds up what enhancement says of each sequence beyond its bags: sums, errors, exceptions, threads."""
+    """Adds up the figures that enhancement gives each sequence beyond its bags: sums, errors, exceptions, threads."""
 
     def __init__(self, n_sequences: int) -> None:
         """Begin with no line in any sequence."""
@@ -104,7 +104,7 @@ class TextFigures:
             "rate": pa.array(length * 1000 / np.maximum(duration, 1)),
             "first_exception": pa.array([self.first_exception[row] for row in chosen], pa.string()),
             "errors_by_logger": pa.array(
-                [[{"token": logger, "count": count} for logger, count in found] for found in errors], errors_type
+                [[{"token": logger, "count": count} for logger, count in pairs] for pairs in errors], errors_type
             ),
         }
 
@@ -113,10 +113,10 @@ class TextFigures:
         thrown = pc.count_substring_regex(block.bodies, _EXCEPTION).to_numpy()[block.line]
         at = np.flatnonzero(thrown)
         np.add.at(self.sums["n_exception"], of_line[at], thrown[at])
-        found, first = np.unique(of_line[at], return_index=True)
-        for row, place in zip(found.tolist(), at[first].tolist(), strict=True):
+        rows, first = np.unique(of_line[at], return_index=True)
+        for row, line in zip(rows.tolist(), at[first].tolist(), strict=True):
             if self.first_exception[row] is None:
-                self.first_exception[row] = names[int(block.line[place])].as_py()
+                self.first_exception[row] = names[int(block.line[line])].as_py()
 
 
 _SUMS = ("e_words_len", "e_trigrams_len", "n_error", "n_exception")

@@ -1,4 +1,4 @@
-"""What each column of lo2_sequences_enhanced.parquet says, and in which unit; README's table is made from it."""
+"""What each column of lo2_sequences_enhanced.parquet means, and its unit; README's table is made from it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Kernels that mask texts, split them into words and count their trigrams (buffers.kernels says how buffers come)."""
+"""Kernels that mask texts, split them into words and count their trigrams (arguments: see buffers.kernels)."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from lo2dask.buffers.kernels import byte_at, compiled, copy_text, equal_bytes, f
 _ZERO, _ONE, _TWO, _EIGHT = (np.uint64(n) for n in (0, 1, 2, 8))
 _SPACES, _NEWLINES = (np.uint64(0x0101010101010101 * byte) for byte in (0x20, 0x0A))
 _SPACE, _DASH, _AT = (np.uint8(ord(c)) for c in " -@")
-# Beginnings of texts are told apart by so many bits of a hash of their 9th to 24th bytes: most are one logger's.
+# Beginnings of texts are distinguished by so many bits of a hash of their 9th to 24th bytes: most are one logger's.
 _MULTIPLIER, _BEGINNINGS, _HASH_SHIFT = np.uint64(0x9E3779B97F4A7C15), 1 << 10, np.uint64(54)
 # What each byte is, as bits: a character of a word, a hexadecimal digit, one of lower case.
 _WORD, _HEX, _LOW_HEX = 1, 2, 4
@@ -27,8 +27,8 @@ _SHORTEST, _LONGEST_RUN = np.uint64(5), np.uint64(8)
 def add_windows(text: Bytes, slices: Ints, numbers: U64s, counts: Codes, cells: Codes, filled: int) -> int:
     """Add the windows of three bytes within each slice to ``counts``, and list the cells that were empty before.
 
-    The rows of ``slices`` (slices x 3) say where each begins and ends, and how often it counts. ``numbers`` numbers the
-    256 bytes; the last of it says how many numbers there are, n: the window of the numbers a, b, c has the cell
+    The rows of ``slices`` (slices x 3) are where each begins and ends, and how often it counts. ``numbers`` numbers the
+    256 bytes; its last entry is how many numbers there are, n: the window of the numbers a, b, c has the cell
     ``(a * n + b) * n + c``.
 
     Returns

@@ -19,6 +19,7 @@ from lo2dask.features.trigrams import count_line_trigrams, count_text_trigrams, 
 from lo2dask.features.words import count_words
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
+from lo2dask.parse.columns import FILE
 from lo2dask.parse.raw_lines import raw_line
 from lo2dask.vocabulary.counts import TokenCounts, count_pairs, distinct, join_counts
 from lo2dask.vocabulary.texts import text_sizes, whole
@@ -52,9 +53,9 @@ class TextBlock:
 def read_text(events: pa.Table, masks: tuple[Mask, ...], line_format: LineFormat = LO2) -> tuple[Ints, TextBlock]:
     """Take the text of event rows (parse.columns.TEXT).
 
-    Returns the batch-wide seq_id codes of the block's sequences, ascending, and the block, whose rows follow them.
+    Returns the numbers of the block's files within their batch, ascending, and the block, whose rows follow them.
     """
-    codes, sequence = distinct(_codes(events["seq_id"]))
+    files, sequence = distinct(events[FILE.name].to_numpy().astype(np.int64))
     messages = whole(events["m_message"])
     statement, statements = messages.indices.to_numpy().astype(np.int64), messages.dictionary.cast(pa.string())
     # A line with a whole header has a thread, if only an empty one.
@@ -66,8 +67,8 @@ def read_text(events: pa.Table, masks: tuple[Mask, ...], line_format: LineFormat
     line_header, line_body = np.divmod(pairs, max(len(bodies.dictionary), 1))
     texts = bodies.dictionary.take(pa.array(line_body))
     lines = pc.binary_join_element_wise(headers.take(pa.array(line_header)), texts, "")
-    return codes, TextBlock(
-        len(codes), sequence, statement, statements, line, lines, texts, headed, line_format,
+    return files, TextBlock(
+        len(files), sequence, statement, statements, line, lines, texts, headed, line_format,
     )  # fmt: skip
 
 
@@ -119,7 +120,3 @@ def _mask_headers(
     code = 2 * code + (text_sizes(whole(events["correlation_id"])) > 0)
     headers = line_format.mask_headers(masked.dictionary.to_pylist())
     return pa.array([*headers, ""], pa.string()), np.where(headed, code, len(headers))
-
-
-def _codes(column: pa.ChunkedArray) -> Ints:
-    return whole(column).indices.to_numpy()

@@ -34,6 +34,20 @@ class Mask:
     example: str
 
 
+# Java writes one of three spaces between a time and its half of the day.
+_CLOCK, _HALF_DAY = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?", "[ \u00a0\u202f]?[AP]M\\b"
+_DAY = "(?:(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Satur|Sat|Sun)(?:day)?,? )?"
+_MONTH = (
+    "(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)\.?"
+)
+_MOMENT = rf"{_CLOCK}(?:{_HALF_DAY})?"
+_DATE = (
+    rf"\b(?:{_DAY}{_MONTH} +\d{{1,2}}\b(?:, ?\d{{4}}\b,?)?(?: (?:at )?{_MOMENT}(?:(?: [A-Z]{{2,5}})? \d{{4}}\b)?)?"
+    rf"|{_DAY}\d{{1,2}}[ /-]{_MONTH}[ /-]\d{{4}}\b(?:[ :]{_MOMENT}(?: [+-]\d{{4}}\b)?)?"
+    r"|\d{4}-\d{2}-\d{2}(?:T[0-9:.]+Z?)?)"
+)
+
 IDENTIFIERS = (
     Mask(
         "uuid",
@@ -58,13 +72,9 @@ MASKS = (
     Mask(
         "jwt", r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", "<JWT>", "eyJraWQiOiIxMDAi.eyJpc3MiOiJ1cm4.aGk"
     ),
-    Mask("time", r"\b\d{2}:\d{2}:\d{2}(?:[.,]\d{3,6})?\b", "<TIME>", "16:29:40.148"),
-    Mask(
-        "date",
-        r"\b(?:[A-Z][a-z]{2} \d{1,2}, \d{4} \d{1,2}:\d{2}:\d{2} [AP]M|\d{4}-\d{2}-\d{2}(?:T[0-9:.]+Z?)?)",
-        "<DATE>",
-        "Jun 28, 2024 4:29:43 PM",
-    ),
+    # A date has its time in it: it comes first, or the rest of it would stay.
+    Mask("date", _DATE, "<DATE>", "Jun 28, 2024 4:29:43 PM"),
+    Mask("time", rf"\b(?:{_CLOCK}{_HALF_DAY}|\d{{2}}:\d{{2}}:\d{{2}}(?:[.,]\d{{3,6}})?\b)", "<TIME>", "16:29:40.148"),
     Mask("thread", r"\[(hz\.[^\]]*thread-|XNIO-\d+ task-)\d+\]", r"[\1<NUM>]", "[XNIO-1 task-4]"),
     Mask("correlation-id", r"(\]  )[A-Za-z0-9_-]{22} ", r"\1<CID> ", "]  f3ZRcnoES_G80IVuBDezBA DEBUG"),
     Mask("address", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "<IP>", "172.18.0.5"),
@@ -105,6 +115,13 @@ def normalise(texts: pa.Array, masks: tuple[Mask, ...]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(codes, values)
 
 
+def matches_nothing(pattern: str) -> bool:
+    """Return whether a pattern has matches without a character, which would put its replacement between characters."""
+    probes = pa.array(["", "a 1", ".-_"])
+    count, rest = pc.count_substring_regex(probes, pattern), pc.replace_substring_regex(probes, pattern, "")
+    return bool(pc.any(pc.and_(pc.greater(count, 0), pc.equal(rest, probes))).as_py())
+
+
 def _rules(masks: Sequence[Mask]) -> list[tuple[str, str]]:
     return [(mask.pattern, mask.replacement) for mask in masks]
 
@@ -129,6 +146,8 @@ def _read_yaml(path: Path) -> list[object]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"--mask-file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--mask-file {path}: not UTF-8 (byte {error.start + 1}): save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise InputError(f"--mask-file {path}: no YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, list):
@@ -146,4 +165,6 @@ def _read_mask(entry: object, path: Path) -> Mask:
         normalise(pa.array([mask.example]), (mask,))
     except pa.ArrowInvalid as error:
         raise InputError(f"--mask-file {path}: mask {mask.name!r} is no RE2 pattern: {error}") from error
+    if matches_nothing(mask.pattern):
+        raise InputError(f"--mask-file {path}: mask {mask.name!r} matches the empty string: make it match a character")
     return mask

@@ -101,11 +101,11 @@ def add_moments(parts: Iterable[Moments]) -> Moments:
 
 def scales(moments: Moments) -> tuple[float, ...]:
     """Turn added moments into standard deviations; a constant column is divided by 1."""
-    found = []
+    deviations = []
     for count, total, squares in moments:
         variance = (squares * count - total * total) / max(count, 1) ** 2 / _FIXED**2
-        found.append(math.sqrt(variance) if variance > 1e-18 else 1.0)
-    return tuple(found)
+        deviations.append(math.sqrt(variance) if variance > 1e-18 else 1.0)
+    return tuple(deviations)
 
 
 def canonical(matrix: sparse.spmatrix) -> sparse.csr_matrix:
@@ -131,7 +131,7 @@ def to_sklearn(columns: Columns) -> Any:
 
     vectorizer = DictVectorizer(dtype=np.float32, sort=False)
     vectorizer.feature_names_ = columns.names
-    vectorizer.vocabulary_ = {name: place for place, name in enumerate(columns.names)}
+    vectorizer.vocabulary_ = {name: index for index, name in enumerate(columns.names)}
     scaler = StandardScaler(with_mean=False)
     scaler.scale_ = np.array([1.0] * (columns.width - len(columns.scale)) + list(columns.scale))
     scaler.var_, scaler.mean_ = scaler.scale_**2, None
@@ -141,8 +141,8 @@ def to_sklearn(columns: Columns) -> Any:
 
 def _tokens(column: pa.ChunkedArray, vocabulary: pa.Array, binary: bool) -> sparse.csr_matrix:
     counts = read_counts(column)
-    place = pc.index_in(counts.tokens, vocabulary).fill_null(-1).to_numpy().astype(np.int32)
-    columns = place[counts.counts.indices]
+    index = pc.index_in(counts.tokens, vocabulary).fill_null(-1).to_numpy().astype(np.int32)
+    columns = index[counts.counts.indices]
     known = columns >= 0
     lengths = np.add.reduceat(np.append(known, False).astype(np.int64), counts.counts.indptr[:-1])
     lengths[np.diff(counts.counts.indptr) == 0] = 0

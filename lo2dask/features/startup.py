@@ -1,4 +1,4 @@
-"""The words of each log's first lines, kept apart: trimming drops these lines because they give the label away.
+"""The words of each log's first lines, kept apart: trimming drops these lines because they reveal the label.
 
 Nothing but the leakage line reads them: it shows how well a model does on the start-up lines alone.
 """
@@ -28,10 +28,10 @@ class StartupWords:
         self._n_files, self._masks, self._line_format = n_files, masks, line_format
         self._blocks: list[tuple[Ints, TokenCounts]] = []
 
-    def add(self, heads: Sequence[pa.Table]) -> None:
-        """Add first lines (parse.columns.text_columns), whose seq_id codes are the numbers of the batch's files."""
-        if heads:
-            rows, block = read_text(pa.concat_tables(heads).unify_dictionaries(), self._masks, self._line_format)
+    def add(self, events: Sequence[pa.Table]) -> None:
+        """Add first lines (parse.columns.text_columns)."""
+        if events:
+            rows, block = read_text(pa.concat_tables(events).unify_dictionaries(), self._masks, self._line_format)
             self._blocks.append((rows, count_words(block.lines, block.by_line)))
 
     def bags(self) -> pa.ListArray:

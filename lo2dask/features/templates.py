@@ -1,6 +1,6 @@
 """Drain templates: mined once from the distinct normalised messages of the whole tree, frozen, then only matched.
 
-Mining line by line in Python would take days, and miners per partition disagree. So each batch gives its distinct
+Mining line by line in Python would take days, and miners per partition disagree. So each batch contributes its distinct
 messages, their union is mined in sorted order by one Drain (He et al., 2017; drain3), and every message is matched
 against the frozen result. Ids are given in the order of the templates' texts, so that they do not depend on anything
 but the messages.
@@ -49,7 +49,7 @@ class Templates:
     line_format: LineFormat = LO2
 
     def match(self, messages: Sequence[str]) -> list[str]:
-        """Return each normalised message the id of its template, or ``unseen``; nothing is learned."""
+        """Return the template id of each normalised message, or ``unseen``; nothing is learned."""
         return [self.exceptions.get(message) or self._match_one(message) for message in messages]
 
     def save(self, path: Path) -> None:
@@ -119,7 +119,7 @@ def mine_templates(messages: Iterable[str], line_format: LineFormat = LO2) -> tu
     frozen = Templates(ids, tuple(texts), {}, line_format)
     matched = dict(zip(ordered, frozen.match(ordered), strict=True))
     # Drain may fail to match a line that it was trained on (its wildcards grew later): those keep their cluster.
-    exceptions = {m: by_text[final[clusters[m]]] for m, found in matched.items() if found == UNSEEN}
+    exceptions = {m: by_text[final[clusters[m]]] for m, name in matched.items() if name == UNSEEN}
     return Templates(ids, tuple(texts), exceptions, line_format), matched | exceptions
 
 
@@ -138,7 +138,7 @@ def to_drain(message: str, line_format: LineFormat = LO2) -> str:
     error = line_format.find_error_code(message)
     source = message[:end]
     key = re.sub(" +", _JOINT, source.rstrip()) + (_ERROR + error if error else "")
-    # Drain sees a space after the source; where there is none in the log, a mark says so.
+    # Drain sees a space after the source; where there is none in the log, a mark is inserted.
     return f"{key}{'' if end == len(message) or source.endswith(' ') else _GLUE} {message[end:]}"
 
 
@@ -152,7 +152,7 @@ def check_masks(distinct: int, lines: int, examples: Iterable[str]) -> None:
 
     Raises
     ------
-    Lo2Error : too many distinct messages; the message shows some and says what to add.
+    Lo2Error : too many distinct messages; the message shows some and what to add.
     """
     if distinct > MOST_MESSAGES and distinct > MOST_SHARE * lines:
         shown = "\n  ".join(sorted(examples)[:5])

@@ -107,15 +107,15 @@ class TextPass:
         figures = self.figures.columns(rows, sequences)
         added = {name: add_blocks(parts, self.n_files) for name, parts in self.counts.items()}
         if len(rows) < self.n_files:
-            added = {name: TokenCounts(found.counts[rows], found.tokens) for name, found in added.items()}
-        bags = {name: coded_bags(found) for name, found in added.items()}
+            added = {name: TokenCounts(counts.counts[rows], counts.tokens) for name, counts in added.items()}
+        bags = {name: coded_bags(counts) for name, counts in added.items()}
         columns = {"seq_id": sequences["seq_id"], **figures, **bags, "lines": self._line_bags(rows)}
         codes = np.concatenate(self.line_events) if self.keep_codes and self.line_events else np.zeros(0, np.int32)
         return TextTables(
             pa.table({name: columns[name] for name in bags_schema(self.kinds).names}),
             self._line_table(),
             pa.table([pa.array(codes.astype(np.int32))], schema=CODES),
-            [count_tokens(found) for found in added.values()],
+            [count_tokens(counts) for counts in added.values()],
         )
 
     def _count(self, events: pa.Table, block: TextBlock) -> Iterator[tuple[str, TokenCounts]]:
@@ -147,7 +147,7 @@ class TextPass:
         from scipy import sparse
 
         parts = self.by_line or [(np.zeros(0, np.int64),) * 3]
-        row, line, count = (np.concatenate([part[place] for part in parts]) for place in range(3))
+        row, line, count = (np.concatenate([part[field] for part in parts]) for field in range(3))
         shape = (self.n_files, max(len(self.numbers), 1))
         matrix = sparse.coo_matrix((count, (row, line)), shape=shape).tocsr()[rows]
         matrix.sort_indices()

@@ -2,7 +2,7 @@
 
 The bytes that occur in a block are numbered (ASCII logs have some 85), so a trigram is a number below 85^3, and a
 sequence's trigrams are counted in a table that fits the CPU's cache. Lines that are not ASCII are counted by
-characters, one by one.
+characters.
 """
 
 from collections.abc import Sequence
@@ -83,15 +83,15 @@ class _Slices:
 def count_trigrams(texts: pa.Array) -> TokenCounts:
     """Count the overlapping three-character windows of each line of each text: (texts x trigrams), int32."""
     each = sparse.identity(len(texts), np.int32, format="csr")
-    found = count_text_trigrams([TokenCounts(each, texts)])
-    return found or count_line_trigrams(texts, np.arange(len(texts)), len(texts))
+    counts = count_text_trigrams([TokenCounts(each, texts)])
+    return counts or count_line_trigrams(texts, np.arange(len(texts)), len(texts))
 
 
 def count_text_trigrams(parts: Sequence[TokenCounts], words: pa.Array | None = None) -> TokenCounts | None:
     """Count the trigrams of texts, which are counted by sequence: (sequences x trigrams), int32; None if not all ASCII.
 
     What a sequence's equal texts hold is counted once. ``words`` are those of the first texts, where they are known:
-    they are shorter, and tell which bytes there are.
+    they are shorter, and have the same bytes.
     """
     texts = [text_bytes(part.tokens) for part in parts]
     lettered = texts if words is None else [text_bytes(words), *texts[1:]]

@@ -1,4 +1,4 @@
-"""Words of texts, as parted by one space, counted by text or by the rows that have the texts."""
+"""Words of texts, as separated by one space, counted by text or by the rows that have the texts."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,9 @@ _SPACE, _NEWLINE = ord(" "), ord("\n")
 
 
 def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> TokenCounts:
-    """Split each text on one space, the lines of a merged event one by one: (rows x words).
+    """Split each text on one space, line by line in a merged event: (rows x words).
 
-    ``by_row`` (rows x texts) says how often a row has which texts; not given, each text is a row.
+    ``by_row`` (rows x texts) is how often each row has each text; not given, each text is a row.
     """
     # Compiled code is loaded by the workers that count, and by no other process.
     from lo2dask.features.kernels import split_words
@@ -22,10 +22,10 @@ def count_words(texts: pa.Array, by_row: sparse.csr_matrix | None = None) -> Tok
 
     text, offsets = padded_text(texts)
     room = len(texts) + int(np.count_nonzero(text == _SPACE) + np.count_nonzero(text == _NEWLINE))
-    places, borders = np.empty(room, dtype=np.int64), np.empty(len(texts) + 1, dtype=np.int64)
+    word_codes, borders = np.empty(room, dtype=np.int64), np.empty(len(texts) + 1, dtype=np.int64)
     bounds = np.empty((2, room), dtype=np.int64)
-    encoded = encode_slices(text, *bounds[:, : split_words(as_u64(text), offsets, borders, places, bounds)])
-    codes, width = encoded.indices.to_numpy()[places], len(encoded.dictionary)
+    encoded = encode_slices(text, *bounds[:, : split_words(as_u64(text), offsets, borders, word_codes, bounds)])
+    codes, width = encoded.indices.to_numpy()[word_codes], len(encoded.dictionary)
     rows = sparse.identity(len(texts), np.int32, format="csr") if by_row is None else by_row
     cells = np.empty((2, int(np.diff(borders)[rows.indices].sum())), dtype=np.int32)
     indptr = rows.indptr.copy()

@@ -31,10 +31,10 @@ class Header:
         return self.time_ms < 0
 
     def take(self, keep: Bools) -> "Header":
-        """Return the headers of the lines to keep, numbered again."""
+        """Return the headers of the lines to keep, renumbered."""
         if keep.all():
             return self
-        # Numbers of rows, found once: to take a column by them is a third faster than by mask.
+        # Row numbers, computed once: taking a column by them is a third faster than by mask.
         kept, chosen = np.flatnonzero(keep), np.flatnonzero(keep.take(self.rows))
         rows = (np.cumsum(keep) - 1).take(self.rows.take(chosen))
         thread, correlation, source = (

@@ -29,10 +29,10 @@ class LineFormat:
     frame : the constant text before time, thread, correlation id and statement.
     levels : the levels that a statement may begin with.
     after_level : regular expression (Python) of what follows the level, up to the message.
-    source_separator : what parts level, logger and method; None = white space.
+    source_separator : what separates level, logger and method; None = white space.
     has_date : whether times have a date; without one it comes from the run.
     error_levels : the levels that count as errors.
-    error_code : regular expression (Python) of codes that tell errors of one statement apart.
+    error_code : regular expression (Python) of codes that distinguish errors of one statement.
     time_mask, correlation_mask : the placeholders of time and correlation id in a masked header.
     """
 
@@ -94,10 +94,10 @@ class LineFormat:
 
     def find_source_end(self, statement: str) -> int:
         """Return where the message of a statement begins; 0 where it does not begin with a level and its source."""
-        found = self.source_pattern.match(statement)
-        return found.end() if found else 0
+        match = self.source_pattern.match(statement)
+        return match.end() if match else 0
 
     def find_error_code(self, statement: str) -> str:
         """Return the first error code in a statement, "" without one."""
-        found = re.search(self.error_code, statement) if self.error_code else None
-        return found[0] if found else ""
+        match = re.search(self.error_code, statement) if self.error_code else None
+        return match[0] if match else ""

@@ -1,4 +1,4 @@
-"""Kernels that find the headers of LO2's lines (buffers.kernels says how buffers come)."""
+"""Kernels that find the headers of LO2's lines (arguments: see buffers.kernels)."""
 
 import numpy as np
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lo2dask import schema
@@ -26,7 +27,7 @@ from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import flushing_together
 from lo2dask.tables.layout import Layout, part_index, part_name
 from lo2dask.tables.loads import LOAD
-from lo2dask.tables.parts import open_part, write_part
+from lo2dask.tables.parts import open_part, read_part, read_row_groups, write_part
 from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.vocabulary.spill import write_counts
 
@@ -104,7 +105,7 @@ def text_key(loaded: Key, job: TextJob) -> Key:
 
 
 def inputs_fingerprint(files: list[SourceFile]) -> str:
-    """Hash what says whether a file changed: its place, size and time of change."""
+    """Hash what identifies the state of each file: path, offset, size and modification time."""
     return fingerprint([[f.path, f.member, f.offset, f.size, f.mtime_ns] for f in files])
 
 
@@ -151,10 +152,10 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str
                 written.append(job.layout.events / name)
                 writer = stack.enter_context(open_part(written[-1], schema.EVENTS))
             parser = EventParser(
-                keys, job.policy, reading, with_messages=text is not None or job.save_events, heads=job.startup
+                keys, job.policy, reading, with_messages=text is not None or job.save_events, start_lines=job.startup
             )
             for block in read_blocks(parser, files):
-                startup.add(parser.take_heads())
+                startup.add(parser.take_start_rows())
                 base.add(block)
                 events += block.num_rows
                 if writer:
@@ -172,6 +173,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str
             write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
         _reject_empty(files, base, reading)
         written += write_rejects(job.layout, name, reading.rejects)
+    _check_written(job, name, parser)
     summary = {
         "batch": batch.index,
         "files": len(files),
@@ -197,11 +199,37 @@ def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) ->
     return written
 
 
+def _check_written(job: LoadJob, name: str, parser: EventParser) -> None:
+    """Check in the written parts that the lines of each file are rows of its own, dropped or rejected.
+
+    Raises
+    ------
+    IntegrityError : they are not, or two files have the same id.
+    """
+    kept = parser.read - parser.dropped
+    files = np.flatnonzero(kept)
+    ids = parser.keys.columns(files)["seq_id"].cast(pa.string())
+    path = job.layout.sequences / name
+    table = read_part(path, ["seq_id", "seq_len"])
+    if len(ids.unique()) != len(ids) or not table["seq_id"].cast(pa.string()).combine_chunks().equals(ids):
+        raise IntegrityError(f"{path}: its rows are not one for each log of which lines were kept")
+    lines = table["seq_len"].to_numpy()
+    if job.save_events:
+        path, lines = job.layout.events / name, np.zeros(len(files), dtype=np.int64)
+        for rows in read_row_groups(path, ["seq_id", "e_lines_len"], dictionary=ids):
+            codes = rows["seq_id"].combine_chunks().indices.to_numpy()
+            lines += np.bincount(codes, rows["e_lines_len"].to_numpy(), len(files)).astype(np.int64)
+    wrong = lines != kept[files] if job.save_events or job.policy.continuation != "merge" else lines > kept[files]
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise IntegrityError(f"{path}: {ids[row]} has {lines[row]} lines, {kept[files[row]]} of its log were kept")
+
+
 def _reject_empty(files: list[SourceFile], base: BaseFigures, reading: Reading) -> None:
-    """A log of which no line was kept makes no sequence: that is said, not passed over."""
-    known = {(reject.path, reject.member) for reject in reading.rejects}
+    """Reject each log of which no line was kept: it makes no sequence."""
+    known = {file for file, _, _ in reading.reasons}
     for file, length in zip(files, base.lengths.tolist(), strict=True):
-        if length == 0 and (file.path, file.member) not in known:
+        if length == 0 and file not in known:
             reading.reject(file, "no event", "no line was kept")
 
 

@@ -224,7 +224,7 @@ def _span_tables(files: Iterable[SourceFile], reading: Reading) -> list[pa.Table
 def _read(file: SourceFile, reading: Reading) -> bytes | None:
     """Read a whole file, or a member of a tar; None if there is nothing to parse, which is recorded."""
     if file.problem or file.size == 0:
-        reading.reject(file, "unreadable" if file.problem else "empty", file.problem or "0 bytes")
+        reading.reject(file, *(file.rejection if file.problem else ("empty", "0 bytes")))
         return None
     try:
         with open_at(file.path, file.offset) as raw:

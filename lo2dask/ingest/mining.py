@@ -1,4 +1,4 @@
-"""What is found once in the distinct messages of the whole tree: templates and statements.
+"""What is computed once from the distinct messages of the whole tree: templates and statements.
 
 A message is a normalised line after its header. Its statement is the message itself, by a number in the order of the
 texts; its template is what Drain makes of all messages together.
@@ -44,8 +44,8 @@ def mine(layout: Layout) -> pa.Table:
     templates, ids = mine_templates(texts, read_format(layout))
     templates.save(layout.template_state)
     _write_mapping(layout, messages, ids)
-    found = messages.append_column("e_event_drain_id", pa.array([ids[text] for text in texts], pa.string()))
-    sums = found.group_by("e_event_drain_id").aggregate([("n_events", "sum"), ("first_seen", "min")])
+    matched = messages.append_column("e_event_drain_id", pa.array([ids[text] for text in texts], pa.string()))
+    sums = matched.group_by("e_event_drain_id").aggregate([("n_events", "sum"), ("first_seen", "min")])
     shown = dict(zip(templates.ids, map(readable, templates.texts), strict=True))
     names = sums["e_event_drain_id"].to_pylist()
     return pa.table(

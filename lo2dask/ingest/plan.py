@@ -1,9 +1,11 @@
-"""The plan of a load: the manifest of the tree, the batches, and whether an output folder may be gone on with."""
+"""The plan of a load: the manifest of the tree, the batches, and whether an output folder can be resumed."""
 
+import contextlib
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +19,7 @@ from lo2dask.options import LoadingOptions
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource, find_runs, scan_run
-from lo2dask.storage import remove_leftovers, remove_tree
+from lo2dask.storage import is_local, read_json, remove_leftovers
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD, read_load
 from lo2dask.tables.parts import prune_parts, read_part, write_part
@@ -34,11 +36,11 @@ RUNS_SCANNED_HERE = 64
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """What a load will read; ``next to`` names what lies next to the runs, ``cases`` the test cases read."""
+    """What a load will read; ``others`` names what lies next to the runs, ``cases`` the test cases read."""
 
     runs: tuple[RunSource, ...]
     batches: tuple[Batch, ...]
-    beside: tuple[str, ...]
+    others: tuple[str, ...]
     cases: tuple[str, ...]
     ignored: dict[str, int]
 
@@ -62,12 +64,11 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     """
     selection = Selection.from_options(options)
     target = parse_bytes(options.partition_size, "--partition-size")
-    found, beside = find_runs(root)
-    runs = found[: options.runs] if options.runs > 0 else found
+    every_run, others = find_runs(root)
+    runs = every_run[: options.runs] if options.runs > 0 else every_run
     if selection.needs_all_runs(options):
         selection = _draw_together(runs, selection)
-    groups = [runs[start : start + RUNS_PER_SCAN] for start in range(0, len(runs), RUNS_PER_SCAN)]
-    records = [(layout.manifest / part_name(index), group) for index, group in enumerate(groups)]
+    records = [(layout.manifest / part_name(index), group) for index, group in enumerate(_scan_groups(runs))]
     where = Session.serial() if len(runs) <= RUNS_SCANNED_HERE else session
     summaries = where.map(scan_runs, records, "scan", selection=selection, with_metrics=options.load_metrics)
     prune_parts(layout.manifest, [path.name for path, _ in records])
@@ -82,13 +83,27 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
         raise InputError(f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}")
     ignored.pop(READ_AS_METRIC, 0)
     chosen = {case for summary in summaries for case in summary["chosen"]}
-    return LoadPlan(tuple(runs), batches, tuple(beside), tuple(sorted(chosen)), ignored)
+    return LoadPlan(tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored)
+
+
+def _scan_groups(runs: list[RunSource]) -> list[list[RunSource]]:
+    """Group sorted runs for scanning; runs whose sequences may have the same ids (``a/b__c``, ``a__b/c``) together."""
+    groups: list[list[RunSource]] = []
+    first = ""
+    for run in runs:
+        is_nested = bool(first) and run.name.startswith(first + "__")
+        first = first if is_nested else run.name
+        if not groups or (len(groups[-1]) >= RUNS_PER_SCAN and not is_nested):
+            groups.append([])
+        groups[-1].append(run)
+    return groups
 
 
 def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_metrics: bool) -> dict[str, Any]:
     """Scan some runs into one manifest part; return the test cases found, those chosen, and what was left out."""
     path, runs = record
-    tables = [manifest_table(scan_run(run, with_metrics), selection) for run in runs]
+    taken: dict[str, str] = {}
+    tables = [manifest_table(scan_run(run, with_metrics), selection, taken) for run in runs]
     table = pa.concat_tables(tables)
     if not _same_part(path, table):
         write_part(path, table, schema.MANIFEST)
@@ -142,9 +157,32 @@ def clear_leftovers(layout: Layout) -> None:
 
 
 def clear_output(layout: Layout) -> None:
-    """Remove what lo2dask wrote below an output folder, and nothing else."""
-    for path in (*layout.root.glob("lo2_*.parquet"), layout.internal, layout.explainability, layout.measures):
-        remove_tree(path)
+    """Remove the files that records name and the records themselves, and nothing else; then folders left empty."""
+    for record in sorted(layout.internal.rglob("*.json")):
+        content = read_json(record)
+        if not isinstance(content, dict) or not {"layout", "type"} <= content.keys():
+            continue
+        named = content.get("outputs")
+        for name in named if isinstance(named, dict) else ():
+            if is_below(name):
+                (layout.root / name).unlink(missing_ok=True)
+        record.unlink()
+    for top in (*layout.root.glob("lo2_*.parquet"), layout.internal, layout.explainability, layout.measures):
+        remove_empty_folders(top)
+
+
+def is_below(name: str) -> bool:
+    """Return whether the name of a record's output stays below the folder of the record."""
+    path = PurePosixPath(name)
+    return "://" not in name and not path.is_absolute() and ".." not in path.parts
+
+
+def remove_empty_folders(top: Path) -> None:
+    """Remove a folder and those in it, as far as no file is in them; an object store has no empty folders."""
+    if is_local(top) and top.is_dir() and not top.is_symlink():
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 def _differences(earlier: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -154,7 +192,7 @@ def _differences(earlier: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 
 def _same_part(path: Path, table: pa.Table) -> bool:
-    """Return whether a manifest part says already what it would say now; then it keeps its time of change."""
+    """Return whether a manifest part is already what it would be now; then it keeps its modification time."""
     if not path.is_file():
         return False
     try:

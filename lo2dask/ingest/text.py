@@ -20,7 +20,7 @@ from lo2dask.ingest.batch import TEXT, TextJob, read_blocks, text_key, write_tex
 from lo2dask.memory import parse_bytes
 from lo2dask.options import EnhancingOptions, LoadOptions, fingerprint
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.columns import FILE, FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.schema import TokenKinds
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
@@ -63,7 +63,7 @@ class EnhanceKey:
 
 
 def loaded(layout: Layout) -> dict[str, Any]:
-    """Read what the finished load of a folder says of itself: root, options, inputs (a hash).
+    """Read the record of a folder's finished load: root, options, inputs (a hash).
 
     Raises
     ------
@@ -128,14 +128,14 @@ def table_has_raw_bags(layout: Layout) -> bool:
     return False
 
 
-def need_bags(asked: str, kinds: Iterable[str], beside: bool) -> None:
-    """Check that tables have the bags that ``asked`` reads; ``next to`` says whether they have the raw ones.
+def need_bags(asked: str, kinds: Iterable[str], has_raw: bool) -> None:
+    """Check that tables have the bags that ``asked`` reads; ``has_raw`` is whether they have the raw ones.
 
     Raises
     ------
     InputError : they have not.
     """
-    missing = [schema.RAW[kind] for kind in kinds if kind in schema.RAW and not beside]
+    missing = [schema.RAW[kind] for kind in kinds if kind in schema.RAW and not has_raw]
     if missing:
         raise InputError(f"{asked}: the tables have no {missing[0]}; load with --tokens both, which adds it")
 
@@ -165,7 +165,7 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
 
 @dataclass(frozen=True)
 class RawSource:
-    """How the raw logs are read again; ``moved`` is the tree's old and new place."""
+    """How the raw logs are read again; ``moved`` is the tree's old and new path."""
 
     policy: LinePolicy
     moved: tuple[str, str] | None
@@ -178,7 +178,8 @@ def text_from_events(name: str, root: Path, job: TextJob) -> int:
     ids = sequences["seq_id"].cast("string").combine_chunks()
     text = job.start(len(ids))
     for events in read_row_groups(layout.events / name, _TEXT_COLUMNS, dictionary=ids):
-        text.add(events)
+        codes = events["seq_id"].combine_chunks().indices
+        text.add(events.append_column(FILE, codes))
     _write(layout, name, text.tables(sequences, np.arange(len(ids))), text, job)
     return len(ids)
 
@@ -199,7 +200,7 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     parser = EventParser(keys, source.policy, Reading(), with_messages=True)
     for block in read_blocks(parser, files):
         text.add(block)
-        lengths += np.bincount(block["seq_id"].combine_chunks().indices.to_numpy(), minlength=len(files))
+        lengths += np.bincount(block[FILE.name].to_numpy(), minlength=len(files))
     rows = np.flatnonzero(lengths)
     if lengths[rows].tolist() != sequences["seq_len"].to_pylist():
         raise IntegrityError(f"{files[0].path} and the logs after it are not those that were loaded; load again")

@@ -21,9 +21,9 @@ CHUNK_BYTES = 8 << 20
 BLOCK_BYTES = 64 << 20
 LONGEST_LINE = 1 << 20
 TOO_LONG = ("line too long", f"lines left out, of more than {LONGEST_LINE} bytes: {{}}")
-# A file whose head holds more control bytes than this is no text.
+# A file whose first bytes hold more control bytes than this is no text.
 BINARY_SHARE = 0.1
-_HEAD_BYTES = 8192
+_START_BYTES = 8192
 _NEWLINE = 0x0A
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f\v\x1b\x00" + bytes(range(0x80, 0x100))
 
@@ -57,7 +57,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Segments of files, one of a file at most, and the padded buffer (lines.padded) where they lie one by one."""
+    """Segments of files, at most one per file, and the padded buffer (buffers.padded) that holds them in order."""
 
     segments: list[Segment]
     buffer: Bytes
@@ -109,22 +109,22 @@ class Reading:
     counts: Counts = field(default_factory=Counts)
     bytes_read: int = 0
     stage: str = "load"
-    found: dict[tuple[str, str, str], tuple[str, int]] = field(default_factory=dict)
+    reasons: dict[tuple[SourceFile, str, str], int] = field(default_factory=dict)
 
     def reject(self, file: SourceFile, reason: str, detail: str = "", count: int = 0) -> None:
         """Record that (a part of) a file was not used.
 
         The blocks of a large file make one row together: their counts are added, and stand for ``{}`` in ``detail``.
         """
-        key = (file.path, file.member, reason)
-        self.found[key] = (detail, count + self.found.get(key, ("", 0))[1])
+        key = (file, reason, detail)
+        self.reasons[key] = count + self.reasons.get(key, 0)
 
     @property
     def rejects(self) -> list[Reject]:
-        """The rows for lo2_rejects.parquet, in the order in which they were found."""
+        """The rows for lo2_rejects.parquet, in the order in which they occurred."""
         return [
-            Reject(path, member, self.stage, reason, detail.replace("{}", str(count), 1) if count else detail)
-            for (path, member, reason), (detail, count) in self.found.items()
+            Reject(file.path, file.member, self.stage, reason, detail.replace("{}", str(count), 1) if count else detail)
+            for (file, reason, detail), count in self.reasons.items()
         ]
 
     def count_lines(self, file: SourceFile) -> int:
@@ -141,7 +141,7 @@ def read_chunks(files: Iterable[SourceFile], reading: Reading) -> Iterator[Chunk
     room = _Room()
     for index, file in enumerate(files):
         if file.problem:
-            reading.reject(file, "unreadable", file.problem)
+            reading.reject(file, *file.rejection)
         elif file.size == 0:
             reading.reject(file, "empty", "0 bytes")
         elif file.size <= CHUNK_BYTES:
@@ -190,7 +190,7 @@ class _Room:
         with open_at(file.path, file.offset) as raw:
             size = read_into(raw, room)
         reading.bytes_read += size
-        if _is_binary(bytes(room[: min(size, _HEAD_BYTES)])):
+        if _is_binary(bytes(room[: min(size, _START_BYTES)])):
             _reject_binary(file, reading)
             return
         if size < file.size:
@@ -221,7 +221,7 @@ def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chu
                 break
             left -= len(block)
             reading.bytes_read += len(block)
-            if first and _is_binary(block[:_HEAD_BYTES]):
+            if first and _is_binary(block[:_START_BYTES]):
                 _reject_binary(file, reading)
                 return
             if skipping:
@@ -264,5 +264,5 @@ def _reject_line(file: SourceFile, reading: Reading) -> None:
     reading.reject(file, *TOO_LONG, 1)
 
 
-def _is_binary(head: bytes) -> bool:
-    return len(head.translate(None, _TEXT)) > BINARY_SHARE * len(head)
+def _is_binary(start: bytes) -> bool:
+    return len(start.translate(None, _TEXT)) > BINARY_SHARE * len(start)

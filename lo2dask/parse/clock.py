@@ -9,15 +9,15 @@ NO_TIME = int(np.iinfo(np.int64).min)
 _HALF_DAY = DAY_MS // 2
 
 
-def to_timestamps(time_ms: Ints, begin_ms: Ints, heads: Ints) -> Ints:
-    """Place times of day in their run's day-long window.
+def to_timestamps(time_ms: Ints, begin_ms: Ints, first_rows: Ints) -> Ints:
+    """Put times of day into their run's day-long window.
 
     Parameters
     ----------
     time_ms : time of day of each line in ms, -1 = none.
     begin_ms : begin of each line's window, ms since 1970; NO_TIME where the run's name tells no epoch. Such a file
         counts from 1970-01-01, and a jump back by over half a day is a midnight.
-    heads : row of the first line of each line's file.
+    first_rows : row of the first line of each line's file.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def to_timestamps(time_ms: Ints, begin_ms: Ints, heads: Ints) -> Ints:
     stamps = np.where(timed, begin_ms + (time_ms - begin_ms) % DAY_MS, NO_TIME)
     unknown = timed & (begin_ms == NO_TIME)
     if unknown.any():
-        stamps[unknown] = time_ms[unknown] + DAY_MS * _midnights(time_ms[unknown], heads[unknown])
+        stamps[unknown] = time_ms[unknown] + DAY_MS * _midnights(time_ms[unknown], first_rows[unknown])
     return stamps
 
 
@@ -40,11 +40,11 @@ def continue_day(stamps: Ints, last: int) -> Ints:
     return np.where(timed, stamps + days * DAY_MS, stamps)
 
 
-def fill_times(stamps: Ints, heads: Ints, tails: Ints, before: int) -> Ints:
-    """Return a line without a time that of the line above in its file, at a file's head that of the first one below.
+def fill_times(stamps: Ints, first_rows: Ints, ends: Ints, before: int) -> Ints:
+    """Return a line without a time that of the line above in its file, at a file's start that of the first one below.
 
-    ``heads`` and ``tails`` are the rows of the first line and after the last line of each line's file; ``before`` is
-    the last time of an earlier block of the first file, NO_TIME if there was none.
+    ``first_rows`` and ``ends`` are the rows of the first line and after the last line of each line's file; ``before``
+    is the last time of an earlier block of the first file, NO_TIME if there was none.
     """
     missing = np.flatnonzero(stamps == NO_TIME)
     if not len(missing):
@@ -53,18 +53,18 @@ def fill_times(stamps: Ints, heads: Ints, tails: Ints, before: int) -> Ints:
     timed = np.concatenate([[-1], np.flatnonzero(stamps != NO_TIME), [len(stamps)]])
     rank = missing - np.arange(len(missing))
     above, below = timed[rank], timed[rank + 1]
-    first = heads[missing]
+    first = first_rows[missing]
     # Where no line above has a time, the earlier block has one, or else a line below.
     at_start = np.where(first == 0, before, NO_TIME)
-    at_start = np.where((at_start == NO_TIME) & (below < tails[missing]), stamps.take(below, mode="clip"), at_start)
+    at_start = np.where((at_start == NO_TIME) & (below < ends[missing]), stamps.take(below, mode="clip"), at_start)
     filled = stamps.copy()
     filled[missing] = np.where(above >= first, stamps.take(above, mode="clip"), at_start)
     return filled
 
 
-def _midnights(times: Ints, heads: Ints) -> Ints:
+def _midnights(times: Ints, first_rows: Ints) -> Ints:
     """Count each line's midnights since its file's first time: over half a day back is one more, forward one less."""
-    same_file: Bools = np.diff(heads, prepend=-1) == 0
+    same_file: Bools = np.diff(first_rows, prepend=-1) == 0
     steps = np.where(same_file, np.diff(times, prepend=0), 0)
     count = np.cumsum((steps < -_HALF_DAY).astype(np.int64) - (steps > _HALF_DAY))
     first = np.maximum.accumulate(np.where(same_file, 0, np.arange(len(times))))

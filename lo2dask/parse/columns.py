@@ -16,11 +16,11 @@ from lo2dask.parse.lines import KeptLines
 from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
-EVENTS = schema.in_memory(schema.EVENTS)
-# What text is counted of: the key and fields of an event row that its normalised line is made of.
-TEXT = pa.schema(
-    [EVENTS.field(name) for name in ("seq_id", "thread", "correlation_id", "m_message", "is_continuation")]
-)
+# Rows belong to the file of this number within its batch, never to a text: names need not be distinct.
+FILE = pa.field("file", pa.int32())
+EVENTS = schema.in_memory(schema.EVENTS).append(FILE)
+# What text is counted of: the file and the fields of an event row that its normalised line is made of.
+TEXT = pa.schema([EVENTS.field(name) for name in ("file", "thread", "correlation_id", "m_message", "is_continuation")])
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class FileKeys:
             for name, (values, codes) in self.dictionaries.items()
         }
         normal = self.normal.take(file)
-        return keys | {"normal": pa.array(normal), "anomaly": pa.array(~normal)}
+        own = {"normal": pa.array(normal), "anomaly": pa.array(~normal), FILE.name: pa.array(file.astype(np.int32))}
+        return keys | own
 
 
 def event_columns(
@@ -96,12 +97,12 @@ def split_source(source: pa.DictionaryArray, line_format: LineFormat) -> dict[st
 
 def event_starts(table: pa.Table) -> Ints:
     """Find the rows that begin an event: those with a time, and the first of each file."""
-    file = table["seq_id"].combine_chunks().indices.to_numpy()
+    file = table[FILE.name].to_numpy()
     return np.flatnonzero(~table["is_continuation"].to_numpy() | (np.diff(file, prepend=-1) != 0))
 
 
 def merge_continuations(table: pa.Table) -> pa.Table:
-    """Join each continuation line to the event above it in its file; lines at a file's head make one event.
+    """Join each continuation line to the event above it in its file; such lines at a file's start make one event.
 
     Lengths are sums over the joined lines, so that words and trigrams stay what they are line by line.
     """
@@ -153,7 +154,7 @@ def _encode(values: Sequence[str]) -> tuple[pa.Array, Codes]:
 
 
 def _spread(values: pa.DictionaryArray, rows: Ints, filled: Bools) -> pa.DictionaryArray:
-    """Put the values at their rows among all rows, of which ``filled`` tells them; the others are null."""
+    """Put the values at their rows among all rows, of which ``filled`` is the mask; the others are null."""
     codes = np.zeros(len(filled), dtype=np.int32)
     codes[rows] = values.indices.to_numpy()
     return pa.DictionaryArray.from_arrays(

@@ -32,7 +32,7 @@ class LinePolicy:
     """How lines are read, and which are kept.
 
     ``skip`` start-up lines are dropped; ``continuation`` is the policy for lines that continue an event; ``balance``
-    says whether `correct` is cut; ``line_format`` what a line looks like.
+    is whether `correct` is cut; ``line_format`` what a line looks like.
     """
 
     skip: int
@@ -61,42 +61,48 @@ class FileState:
 class EventParser:
     """Parses the chunks of one batch in order; only a file larger than a chunk leaves state between two of them.
 
-    The text of the first ``heads`` raw lines of each log is kept apart, whatever the policy does with them. m_message
-    is null unless ``with_messages``.
+    The text of the first ``start_lines`` raw lines of each log is kept apart, whatever the policy does with them.
+    m_message is null unless ``with_messages``.
     """
 
     keys: FileKeys
     policy: LinePolicy
     reading: Reading
     with_messages: bool = False
-    heads: int = 0
-    head_rows: list[pa.Table] = field(default_factory=list)
+    start_lines: int = 0
+    start_rows: list[pa.Table] = field(default_factory=list)
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
+    read: Ints = field(init=False)
+    dropped: Ints = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no line of any file: ``read`` and ``dropped`` count the lines of each."""
+        self.read, self.dropped = np.zeros((2, len(self.keys.files)), dtype=np.int64)
 
     def parse(self, chunk: Chunk) -> pa.Table:
         """Parse one chunk into event rows (columns.EVENTS)."""
-        found = find_lines(chunk.buffer)
-        if not found.is_ascii:
+        lines = find_lines(chunk.buffer)
+        if not lines.is_ascii:
             repaired = repair_utf8(chunk, self.reading)
             if repaired is not chunk:
-                chunk, found = repaired, find_lines(repaired.buffer)
-        buffer, layout = chunk.buffer, _lay_out(found, chunk)
+                chunk, lines = repaired, find_lines(repaired.buffer)
+        buffer, layout = chunk.buffer, _lay_out(lines, chunk)
         header = self.policy.line_format.find_headers(buffer, layout.starts, layout.ends)
         stamps = self._stamps(header, layout)
         keep = self._keep(buffer, header, layout)
         self._remember(chunk.segments[-1].index, stamps, layout)
-        if self.heads:
-            self._keep_heads(buffer, header, layout)
+        if self.start_lines:
+            self._keep_start_rows(buffer, header, layout)
         if self.policy.continuation == "fill":
             stamps = layout.filled
-        lines = _take(layout, header, stamps, keep)
-        table = event_columns(buffer, lines, self.keys, self.policy.line_format, self.with_messages)
+        kept = _take(layout, header, stamps, keep)
+        table = event_columns(buffer, kept, self.keys, self.policy.line_format, self.with_messages)
         return self._merge(table) if self.policy.continuation == "merge" else table
 
-    def take_heads(self) -> list[pa.Table]:
-        """Return the heads that were kept since the last call (columns.text_columns), and keep them no longer."""
-        rows, self.head_rows = self.head_rows, []
+    def take_start_rows(self) -> list[pa.Table]:
+        """Return and forget the first lines kept since the last call (columns.text_columns)."""
+        rows, self.start_rows = self.start_rows, []
         return rows
 
     def finish(self) -> list[pa.Table]:
@@ -112,23 +118,23 @@ class EventParser:
         return merge_continuations(table.slice(0, whole))
 
     def _stamps(self, header: Header, layout: "_Layout") -> Ints:
-        stamps = self._timestamps(header.time_ms, layout.file, layout.heads)
+        stamps = self._timestamps(header.time_ms, layout.file, layout.first_rows)
         before = self.state.last if layout.continues(self.state.index) else NO_TIME
         needs_day = not self.policy.line_format.has_date and self.keys.begin_ms[self.state.index] == NO_TIME
         if before != NO_TIME and needs_day:
-            first = slice(0, int(layout.tails[0]))
+            first = slice(0, int(layout.end_rows[0]))
             stamps[first] = continue_day(stamps[first], before)
-        layout.filled = fill_times(stamps, layout.heads, layout.tails, before)
+        layout.filled = fill_times(stamps, layout.first_rows, layout.end_rows, before)
         if self.policy.continuation == "fill" and layout.is_partial and layout.filled[-1] == NO_TIME:
             last = int(layout.file[-1])
             layout.filled[layout.file == last] = self._first_time(last)
         return stamps
 
-    def _timestamps(self, time_ms: Ints, file: Ints, heads: Ints) -> Ints:
+    def _timestamps(self, time_ms: Ints, file: Ints, first_rows: Ints) -> Ints:
         """Return the time of each line in ms since 1970, NO_TIME for none."""
         if self.policy.line_format.has_date:
             return np.where(time_ms >= 0, time_ms, NO_TIME)
-        return to_timestamps(time_ms, self.keys.begin_ms[file], heads)
+        return to_timestamps(time_ms, self.keys.begin_ms[file], first_rows)
 
     def _first_time(self, index: int) -> int:
         """Look ahead for a large file's first time, when a whole block at its start has none."""
@@ -163,25 +169,27 @@ class EventParser:
         if self.policy.continuation == "drop":
             counts.continuation = drop(header.continues)
         counts.kept = int(left.sum())
+        self.read += np.bincount(layout.file, minlength=len(self.read))
+        self.dropped += np.bincount(layout.file[~left], minlength=len(self.read))
         self.reading.counts.add(counts)
         return left
 
-    def _keep_heads(self, buffer: Bytes, header: Header, layout: "_Layout") -> None:
-        chosen = (layout.number < self.heads) & (layout.starts < layout.ends) & ~layout.bad
+    def _keep_start_rows(self, buffer: Bytes, header: Header, layout: "_Layout") -> None:
+        chosen = (layout.number < self.start_lines) & (layout.starts < layout.ends) & ~layout.bad
         if chosen.any():
-            self.head_rows.append(text_columns(buffer, _take(layout, header, layout.filled, chosen), self.keys))
+            self.start_rows.append(text_columns(buffer, _take(layout, header, layout.filled, chosen), self.keys))
 
     def _numbers(self, layout: "_Layout") -> Ints:
         """Number each line within its file, from 0."""
-        layout.number = np.arange(len(layout.file)) - layout.heads
+        layout.number = np.arange(len(layout.file)) - layout.first_rows
         if layout.continues(self.state.index):
-            layout.number[: layout.tails[0]] += self.state.lines
+            layout.number[: layout.end_rows[0]] += self.state.lines
         layout.number += layout.lost
         return layout.number
 
     def _totals(self, layout: "_Layout") -> Ints:
         """Count the lines of each line's file; a file of several blocks is counted ahead when a rule needs it."""
-        totals = layout.tails - layout.heads + layout.lost
+        totals = layout.end_rows - layout.first_rows + layout.lost
         layout.total = 0
         if layout.continues(self.state.index):
             layout.total = self.state.total
@@ -211,7 +219,7 @@ class EventParser:
 
     def _remember(self, index: int, stamps: Ints, layout: "_Layout") -> None:
         """Keep what the next block of the last file will need."""
-        tail = int(layout.heads[-1])
+        tail = int(layout.first_rows[-1])
         timed = stamps[tail:][stamps[tail:] != NO_TIME]
         last = int(timed[-1]) if timed.size else int(layout.filled[-1])
         self.state = FileState(index, int(layout.number[-1]) + 1, last, layout.total)
@@ -226,8 +234,8 @@ class _Layout:
     raw_ends: Ints
     words: Ints
     file: Ints
-    heads: Ints
-    tails: Ints
+    first_rows: Ints
+    end_rows: Ints
     lost: Ints
     size: int
     is_partial: bool
@@ -248,11 +256,11 @@ def _lay_out(lines: Lines, chunk: Chunk) -> _Layout:
     segments = chunk.segments
     borders = np.searchsorted(lines.raw_ends, np.cumsum([segment.size for segment in segments]))
     counts = np.diff(borders, prepend=0)
-    heads = borders - counts
+    first_rows = borders - counts
     return _Layout(
         lines.starts, lines.ends, lines.raw_ends, lines.words,
         np.repeat(np.array([segment.index for segment in segments], dtype=np.int64), counts),
-        np.repeat(heads, counts), np.repeat(borders, counts),
+        np.repeat(first_rows, counts), np.repeat(borders, counts),
         np.repeat(np.array([segment.lost for segment in segments], dtype=np.int64), counts),
         chunk.size, not segments[-1].whole, not segments[0].first, lines.is_ascii, lines.has_nul,
     )  # fmt: skip

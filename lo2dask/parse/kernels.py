@@ -1,4 +1,4 @@
-"""Kernels that find lines and read the numbers of metrics (buffers.kernels says how buffers come)."""
+"""Kernels that find lines and read the numbers of metrics (arguments: see buffers.kernels)."""
 
 import numpy as np
 import numpy.typing as npt

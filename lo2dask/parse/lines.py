@@ -8,7 +8,7 @@ from lo2dask.buffers.arrays import Bytes, Ints
 from lo2dask.buffers.padded import PADDING, as_u64
 from lo2dask.formats.header import Header
 
-# Lines are looked for once where they are this long on average, else twice.
+# Lines of this length on average are found in one pass, shorter ones in two.
 _SHORT_LINE = 32
 
 
@@ -17,7 +17,7 @@ class Lines:
     """The lines of a buffer, each array one value a line.
 
     ``starts`` and ``ends`` bound each line without the white space (ASCII) at its ends, a blank one is empty;
-    ``raw_ends`` are the places of the newlines; ``words`` counts the words, as parted by one space. ``is_ascii`` and
+    ``raw_ends`` are the offsets of the newlines; ``words`` counts the words, separated by one space. ``is_ascii`` and
     ``has_nul`` are of the whole buffer.
     """
 

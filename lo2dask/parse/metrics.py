@@ -29,14 +29,14 @@ _OWN_COLUMNS = ("__name__", "job", "instance")
 
 
 class MetricError(ValueError):
-    """A metric file is not what it should be; the message says what it is instead."""
+    """A metric file is not what it should be; the message is the reason."""
 
 
 Floats = npt.NDArray[np.float64]
 # The labels of a series that have columns of their own, and the others as canonical JSON.
 Own = tuple[str, str | None, str | None, str]
-# A series: its labels, times and values in turn, and the places and texts of the numbers that are still to be cast.
-Found = tuple[Own, Floats, tuple[Ints, pa.StringArray] | None]
+# A series: its labels, times and values in turn, and the offsets and texts of the numbers still to be cast.
+Series = tuple[Own, Floats, tuple[Ints, pa.StringArray] | None]
 
 
 @dataclass
@@ -58,10 +58,8 @@ class MetricSamples:
         ------
         MetricError : it is no JSON, or JSON of another shape.
         """
-        found = _split_series(data, self.known)
-        if found is None:
-            found = _parse_series(data)
-        for own, numbers, inexact in found:
+        series = _split_series(data, self.known)
+        for own, numbers, inexact in _parse_series(data) if series is None else series:
             self.series.append((run, test_case, *own))
             self.counts.append(len(numbers) // 2)
             self.numbers.append(numbers)
@@ -133,10 +131,10 @@ def parse_wide_table(data: bytes, run: str, names: Iterable[str] = ()) -> pa.Tab
     )
 
 
-def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
+def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Series] | None:
     """Read an answer whose series are each ``{"metric": {...}, "values": [...]}``; None if it is not all of that shape.
 
-    ``known`` keeps what the text before ``"values"`` said: most series are asked for again in the next test case.
+    ``known`` caches what the text before ``"values"`` means: most series are asked for again in the next test case.
     """
     # Compiled code is loaded by the workers that parse, and by no other process.
     from lo2dask.parse.kernels import read_samples
@@ -145,7 +143,7 @@ def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
     u64 = as_u64(buffer)
     # A sample takes six bytes at least.
     numbers, inexact = np.empty(len(data) // 3 + 2), np.empty((3, len(data) // 3 + 2), dtype=np.int64)
-    found: list[Found] = []
+    series: list[Series] = []
     at = data.find(b"[") + 1
     if at == 0 or data[: at - 1].strip():
         return None
@@ -160,14 +158,14 @@ def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Found] | None:
             return None
         rows, begins, stops = inexact[:, :n_inexact]
         texts = (rows.copy(), slices(buffer, begins, stops)) if n_inexact else None
-        found.append((own, numbers[:count].copy(), texts))
+        series.append((own, numbers[:count].copy(), texts))
         # The next series begins after a comma, or the list ends.
         at = close + 1
         mark = _skip_white(data, at)
         if data[mark : mark + 1] == b",":
             at = mark + 1
         elif data[mark:].strip() == b"]":
-            return found
+            return series
         else:
             return None
     return None
@@ -190,7 +188,7 @@ def _read_head(head: bytes) -> Own | None:
     return _own_columns(entry["metric"])
 
 
-def _parse_series(data: bytes) -> list[Found]:
+def _parse_series(data: bytes) -> list[Series]:
     """Read an answer of another shape: a whole HTTP answer, instant queries, other spacing or order of keys."""
     try:
         content = orjson.loads(data)
@@ -204,7 +202,7 @@ def _parse_series(data: bytes) -> list[Found]:
     return [_plain_series(entry) for entry in content]
 
 
-def _plain_series(entry: Any) -> Found:
+def _plain_series(entry: Any) -> Series:
     labels = entry.get("metric") if isinstance(entry, dict) else None
     if not isinstance(labels, dict):
         raise MetricError("no range query: a series without its metric")
@@ -270,7 +268,7 @@ def parse_iso(cells: pa.Array) -> pa.Array:
     MetricError : a cell is no time.
     """
     plain = _or_null(cells)
-    # What Jaeger writes is told without looking at each cell with a regular expression.
+    # The form that Jaeger writes is recognised without a regular expression on each cell.
     aware = plain
     if not pc.all(pc.ends_with(plain, "+00:00")).as_py():
         offset = pc.match_substring_regex(plain, r"(?:Z|[+-]\d{2}:?\d{2})$").fill_null(True)

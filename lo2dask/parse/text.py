@@ -26,6 +26,6 @@ def _repaired(data: bytes, segment: Segment, reading: Reading) -> bytes:
     except UnicodeDecodeError:
         text = data.decode(errors="replace")
         count = text.count(REPLACEMENT) - data.count(REPLACEMENT.encode())
-        reading.reject(segment.file, "invalid UTF-8", "places replaced by U+FFFD, the lines kept: {}", count)
+        reading.reject(segment.file, "invalid UTF-8", "byte sequences replaced by U+FFFD, lines kept: {}", count)
         return text.encode()
     return data

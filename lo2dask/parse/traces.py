@@ -23,7 +23,7 @@ _SERVICE = re.compile(r"(?:light-)?(?:oauth2-){1,2}(?P<service>" + "|".join(SERV
 
 
 def parse_spans(data: bytes, run: str, test_case: str | None, name: str) -> pa.Table:
-    """Read one trace table (columns: schema.TRACES); ``name`` is its file's, which says the service.
+    """Read one trace table (columns: schema.TRACES); ``name`` is its file's, which names the service.
 
     Raises
     ------
@@ -39,16 +39,16 @@ def parse_spans(data: bytes, run: str, test_case: str | None, name: str) -> pa.T
     missing = [column for column in COLUMNS if column not in table.column_names]
     if missing:
         raise MetricError(f"no trace table: no column {missing[0]!r}")
-    found = {ours: table[theirs].combine_chunks() for theirs, ours in COLUMNS.items()}
-    found |= {name: parse_iso(found[name]) for name in ("start", "end")}
+    columns = {ours: table[theirs].combine_chunks() for theirs, ours in COLUMNS.items()}
+    columns |= {name: parse_iso(columns[name]) for name in ("start", "end")}
     normal = None if test_case is None else schema.is_normal(test_case)
     same: dict[str, str | bool | None] = {"run": run, "test_case": test_case, "service": traced_service(name)}
     same |= {"normal": normal, "anomaly": None if normal is None else not normal}
-    columns = [
-        found[f.name] if f.name in found else pa.repeat(pa.scalar(same[f.name], f.type), table.num_rows)
+    arrays = [
+        columns[f.name] if f.name in columns else pa.repeat(pa.scalar(same[f.name], f.type), table.num_rows)
         for f in schema.TRACES
     ]
-    return pa.table(columns, schema=schema.TRACES)
+    return pa.table(arrays, schema=schema.TRACES)
 
 
 def traced_service(name: str) -> str:

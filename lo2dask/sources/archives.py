@@ -1,6 +1,6 @@
 """Archived runs: tars, compressed tars and zips of tars, and their unpacking into one folder, member by member.
 
-A member is written only where it belongs: links, devices and names that lead out of the folder are refused.
+Members are written below the folder only: links, devices and names that lead out of the folder are refused.
 """
 
 import gzip
@@ -54,7 +54,7 @@ def find_archives(source: Path) -> tuple[list[ArchivedRun], list[tuple[str, str]
     if not source.exists():
         raise InputError(f"{source}: no such folder; looked for {LOOKED_FOR}")
     paths = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
-    found: dict[str, ArchivedRun] = {}
+    runs_by_name: dict[str, ArchivedRun] = {}
     left: list[tuple[str, str]] = []
     for path in paths:
         try:
@@ -63,21 +63,21 @@ def find_archives(source: Path) -> tuple[list[ArchivedRun], list[tuple[str, str]
             left.append((str(path), f"damaged archive: {error}"))
             continue
         for run in runs:
-            if run.name in found:
-                left.append((str(path), f"{run.name} is in {found[run.name].path} too"))
-            found.setdefault(run.name, run)
+            if run.name in runs_by_name:
+                left.append((str(path), f"{run.name} is in {runs_by_name[run.name].path} too"))
+            runs_by_name.setdefault(run.name, run)
         if not runs:
             left.append((str(path), "no archived run"))
-    if not found:
+    if not runs_by_name:
         raise InputError(f"{source}: no archived run in it; looked for {LOOKED_FOR}")
-    return [found[name] for name in sorted(found)], left
+    return [runs_by_name[name] for name in sorted(runs_by_name)], left
 
 
 def list_cases(run: ArchivedRun) -> list[str]:
     """List the test cases of a run that have a service log, by name; reads the archive's headers."""
     with _members(run) as members:
-        places = [place for member, _ in members if (place := _place(run.name, member.name))]
-    return sorted({place[0] for place in places if len(place) == 2 and log_service(place[1])})
+        paths = [path for member, _ in members if (path := _relative_parts(run.name, member.name))]
+    return sorted({path[0] for path in paths if len(path) == 2 and log_service(path[1])})
 
 
 def unpack(run: ArchivedRun, folder: Path, cases: frozenset[str] | None = None) -> Unpacked:
@@ -89,16 +89,16 @@ def unpack(run: ArchivedRun, folder: Path, cases: frozenset[str] | None = None) 
     refused: list[tuple[str, str]] = []
     with _members(run) as members:
         for member, archive in members:
-            place = _place(run.name, member.name)
-            problem = _problem(member, place)
+            parts = _relative_parts(run.name, member.name)
+            problem = _problem(member, parts)
             if problem:
                 refused.append((member.name, problem))
-            if problem or not place or member.isdir() or not _wanted(place, cases):
+            if problem or not parts or member.isdir() or not _wanted(parts, cases):
                 continue
             try:
-                _write(archive, member, folder.joinpath(*place))
+                _write(archive, member, folder.joinpath(*parts))
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
-                refused.append((member.name, "another member has its place"))
+                refused.append((member.name, "another member has the same path"))
                 continue
             files, size = files + 1, size + member.size
     return Unpacked(files, size, tuple(refused))
@@ -170,27 +170,27 @@ def require_end(archive: tarfile.TarFile) -> None:
         raise tarfile.ReadError("unexpected end of data")
 
 
-def _place(run: str, name: str) -> tuple[str, ...]:
+def _relative_parts(run: str, name: str) -> tuple[str, ...]:
     """Return a member's path within its run, as parts."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     return parts[1:] if parts and parts[0] == run else parts
 
 
-def _problem(member: tarfile.TarInfo, place: tuple[str, ...]) -> str:
-    """Say why a member must not be written; "" if it may."""
+def _problem(member: tarfile.TarInfo, parts: tuple[str, ...]) -> str:
+    """Return why a member must not be written; "" if it may."""
     if member.name.startswith("/"):
         return "an absolute path"
     if ".." in member.name.split("/"):
         return "a path that leaves the target"
     if member.issym() or member.islnk():
         return f"a link to {member.linkname}"
-    if not member.isdir() and (not member.isreg() or not place):
+    if not member.isdir() and (not member.isreg() or not parts):
         return "not a regular file"
     return ""
 
 
-def _wanted(place: tuple[str, ...], cases: frozenset[str] | None) -> bool:
-    return cases is None or len(place) == 1 or place[0] in cases or place[0] == "metrics"
+def _wanted(parts: tuple[str, ...], cases: frozenset[str] | None) -> bool:
+    return cases is None or len(parts) == 1 or parts[0] in cases or parts[0] == "metrics"
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:

@@ -5,7 +5,7 @@ of parts and travels to a worker as a few numbers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ MOST_FILES_PER_BATCH = 5_000
 METRIC_KINDS = ("metric", "metric table", "trace")
 READ_AS_METRIC = "read as metric"
 
-# Tells which rows of a manifest part are to be read.
+# Returns which rows of a manifest part are to be read.
 Pick = Callable[[pa.Table], pa.ChunkedArray]
 
 
@@ -51,11 +51,15 @@ class Batch:
     bytes: int
 
 
-def manifest_table(files: Iterable[SourceFile], selection: Selection) -> pa.Table:
-    """Build manifest rows of one run, each selected or with the reason why not (columns: schema.MANIFEST)."""
-    listed = list(files)
+def manifest_table(files: Iterable[SourceFile], selection: Selection, taken: dict[str, str] | None = None) -> pa.Table:
+    """Build manifest rows of one run, each selected or with the reason why not (columns: schema.MANIFEST).
+
+    ``taken`` maps the ids of sequences so far to the paths of their logs: a log with the id of another is a problem.
+    """
+    listed, taken = list(files), {} if taken is None else taken
     wanted = set(_chosen_cases(listed, selection))
-    rows = [(*_row(file), *_judge(file, wanted, selection)) for file in listed]
+    judged = [(file, _judge(file, wanted, selection)) for file in listed]
+    rows = [(*astuple(_distinct(file, taken) if judgement[0] else file), *judgement) for file, judgement in judged]
     columns = zip(*rows, strict=True) if rows else [[] for _ in schema.MANIFEST]
     return pa.table(
         [pa.array(column, f.type) for column, f in zip(columns, schema.MANIFEST, strict=True)], schema.MANIFEST
@@ -102,8 +106,16 @@ def _span(part: Path, start: int, stop: int) -> tuple[Span, ...]:
     return (Span(str(part), start, stop),) if stop > start else ()
 
 
-def _row(file: SourceFile) -> tuple[object, ...]:
-    return astuple(file)
+def _distinct(file: SourceFile, taken: dict[str, str]) -> SourceFile:
+    """Return a log, with a problem if another one has the same id."""
+    if file.problem:
+        return file
+    name = schema.seq_id(file.run, file.test_case, file.name)
+    own = f"{file.path} {file.member}".rstrip()
+    first = taken.setdefault(name, own)
+    if first == own:
+        return file
+    return replace(file, problem=f"same id: {own} and {first} are both {name}: rename a folder")
 
 
 def _chosen_cases(files: list[SourceFile], selection: Selection) -> tuple[str, ...]:

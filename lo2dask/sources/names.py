@@ -1,4 +1,4 @@
-"""What the names of folders and files say: the run's clock, the service, the kind of a file."""
+"""What the names of folders and files mean: the run's clock, the service, the kind of a file."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _OTHER_KINDS = (
 class Clock:
     """The day-long window in which a run's lines lie, which turns a time of day into a date.
 
-    ``begin_ms`` is the window's first millisecond since 1970 (UTC), or None where the run's name tells no epoch.
+    ``begin_ms`` is the window's first millisecond since 1970 (UTC), or None where the run's name has no epoch.
     """
 
     begin_ms: int | None

@@ -4,7 +4,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lo2dask.errors import InputError
@@ -14,6 +14,9 @@ from lo2dask.storage import Entry, open_read, status, to_path
 from lo2dask.storage import entries as scan
 
 LOOKED_FOR = "light-oauth2-data-<epoch>/, LO2_run_<epoch>/, run_0001/, logs/<run>/ or light-oauth2-data-<epoch>.tar"
+
+# What a problem may begin with, before a colon: the reason of the reject. Any other problem is "unreadable".
+REASONS = ("superseded", "same id", "link", "compressed", "rotated", "name", "label", "path")
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class RunSource:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a run; ``member`` and ``offset`` (bytes) place it in a tar, else they are "" and 0.
+    """One file of a run; ``member`` and ``offset`` (bytes) locate it in a tar, else they are "" and 0.
 
-    ``problem`` says why a thing that should be a file cannot be read as one; "" where all is well.
+    ``problem`` is the reason why it cannot be read; "" where all is well.
     """
 
     path: str
@@ -44,13 +47,19 @@ class SourceFile:
     service: str
     problem: str = ""
 
+    @property
+    def rejection(self) -> tuple[str, str]:
+        """The reason and the detail of the reject that ``problem`` makes."""
+        reason, _, detail = self.problem.partition(": ")
+        return (reason, detail) if reason in REASONS else ("unreadable", self.problem)
+
 
 def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
     """List the runs below a root, sorted as their sequences' ids sort, and the names of what lies next to them.
 
     Raises
     ------
-    InputError : the root is missing, no folder, empty, an archive, or holds no run; it says what was looked for.
+    InputError : the root is missing, no folder, empty, an archive, or holds no run; the message names its forms.
     """
     _check_root(root)
     base = root / "logs" if (root / "logs").is_dir() and not (root / "logs").is_symlink() else root
@@ -159,7 +168,7 @@ def _scan_metrics(run: RunSource, case: str, folder: Entry, listed: bool) -> Ite
 
 
 def _entries(run: RunSource, case: str, folder: str) -> Iterator[Entry | SourceFile]:
-    """List a folder; one that cannot be listed is one file with a problem, and the rest is read all the same."""
+    """List a folder; one that cannot be listed becomes one file with a problem."""
     try:
         yield from scan(folder)
     except OSError as error:
@@ -185,27 +194,41 @@ def _file(run: RunSource, case: str, entry: Entry) -> SourceFile:
 
 
 def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
-    """Read the headers of a tar; a truncated one ends with a file that carries the problem."""
-    place = to_path(run.path)
-    found = status(place)
-    mtime, end = found.st_mtime_ns, found.st_size
+    """Read the headers of a tar; a truncated one ends with a file that carries the problem.
+
+    Where several members have one path, the last one counts, as it does for ``tar xf``.
+    """
+    path = to_path(run.path)
+    state = status(path)
+    mtime, end = state.st_mtime_ns, state.st_size
+    last: dict[str, SourceFile] = {}
     try:
-        with open_read(place) as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
+        with open_read(path) as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
             for member in archive:
                 if member.isfile() or log_service(os.path.basename(member.name)):
                     file = _member(run, member, mtime, end)
-                    if file.kind not in ("metric", "trace") or with_metrics:
-                        yield file
+                    if file.kind in ("metric", "trace") and not with_metrics:
+                        continue
+                    key = "/".join(_parts(run, member))
+                    if key in last:
+                        why = f"superseded: a later member of {run.path} has the same path"
+                        yield replace(last[key], problem=why)
+                    last[key] = file
             require_end(archive)
     except (tarfile.TarError, EOFError) as error:
         name = os.path.basename(run.path)
         yield SourceFile(run.path, "", 0, 0, mtime, run.name, "", name, "tar", "", f"damaged tar: {error}")
+    yield from last.values()
+
+
+def _parts(run: RunSource, member: tarfile.TarInfo) -> list[str]:
+    """Return a member's path within its run, as parts."""
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    return parts[1:] if parts and parts[0] == run.name else parts
 
 
 def _member(run: RunSource, member: tarfile.TarInfo, mtime: int, end: int) -> SourceFile:
-    parts = [part for part in member.name.split("/") if part not in ("", ".")]
-    if parts and parts[0] == run.name:
-        parts = parts[1:]
+    parts = _parts(run, member)
     name = parts[-1] if parts else member.name
     case = parts[0] if len(parts) > 1 and parts[0] != "metrics" else ""
     kind = file_kind(name)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from lo2dask.synthesis import statements as st
-from lo2dask.synthesis import traces
+from lo2dask.synthesis.texts import fill, read_lines
 
 
 def page(path: str, *more: str) -> tuple[str, ...]:
@@ -68,35 +68,39 @@ PKCE_QUERY: Final = (
 
 def failed(method: str, path: str, cause: tuple[str, ...]) -> tuple[str, ...]:
     """Return what is logged when a handler throws: the exception, then the status set on an answer already begun."""
-    body = st.error_body(500, "ERR10010", "RUNTIME_EXCEPTION", "Unexpected runtime exception")
+    body = st.error_body(500, "RUNTIME_EXCEPTION", "ERR10010", "Unexpected runtime exception")
     return (
         "ERROR c.n.exception.ExceptionHandler handleRequest - Exception:",
         *cause,
         "DEBUG io.undertow.request.error-response debugf - Setting error code 500 for exchange "
         f"HttpServerExchange{{ {method} {path}}}",
-        *traces.STATUS_SET_TWICE,
+        *read_lines("status_set_twice"),
         st.answered(body),
     )
 
 
 def token_failed(body: str, step: str, line: int, caller_line: int) -> tuple[str, ...]:
     """Return what the token handler logs when one of its steps answers with an error."""
+    handler = "com.networknt.oauth.token.handler.Oauth2TokenPostHandler"
     return (
         "~ERROR c.n.o.t.h.Oauth2TokenPostHandler handleRequest - ApiException",
-        *traces.api_exception(body, step, line, caller_line),
+        f"com.networknt.exception.ApiException: {body}",
+        f"\tat {handler}.{step}(Oauth2TokenPostHandler.java:{line})",
+        f"\tat {handler}.handleRequest(Oauth2TokenPostHandler.java:{caller_line})",
+        *read_lines("handler_chain"),
     )
 
 
 def missing_token(slot: str) -> str:
     """Return the error body for a refresh token that is not there."""
-    return st.error_body(404, "ERR12029", "REFRESH_TOKEN_NOT_FOUND", f"Refresh token {slot} is not found.")
+    return st.error_body(404, "REFRESH_TOKEN_NOT_FOUND", "ERR12029", f"Refresh token {slot} is not found.")
 
 
 REFRESH_STEP = st.token_step("handleRefreshToken", "refreshToken = «token» scope = null")
-NO_VERIFIER = st.error_body(400, "ERR12040", "CODE_VERIFIER_MISSING", "PKCE codeVerifier is not specified")
-CLIENT = st.fill(st.CLIENT_BODY, kind="public", profile="mobile", owner="admin")
-SERVICE = st.fill(st.SERVICE_BODY, kind="swagger", id="«service»", owner="admin")
-PASSWORD = st.fill(st.PASSWORD_BODY, confirm="«uuid:new»")
+NO_VERIFIER = st.error_body(400, "CODE_VERIFIER_MISSING", "ERR12040", "PKCE codeVerifier is not specified")
+CLIENT = fill(st.CLIENT_BODY, kind="public", profile="mobile", owner="admin")
+SERVICE = fill(st.SERVICE_BODY, kind="swagger", id="«service»", owner="admin")
+PASSWORD = fill(st.PASSWORD_BODY, confirm="«uuid:new»")
 _TOKENS = by_id("/oauth2/refresh_token", "«token»", "refreshToken")
 
 

@@ -1,11 +1,13 @@
 """The mix of requests by service, each with the statements it emits; rates are read off real logs."""
 
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain
 from typing import Final
 
 from lo2dask.synthesis import handlers as h
 from lo2dask.synthesis import statements as st
-from lo2dask.synthesis import traces
+from lo2dask.synthesis.texts import read_lines
 
 WORKER, CLUSTER, MAIN = "worker", "cluster", "main"
 """Which thread logs: one that serves HTTP (with a correlation id), one of hazelcast's, or the one that starts up."""
@@ -49,7 +51,7 @@ MIXES: Final[dict[str, ServiceMix]] = {
                 (
                     *st.routed("/oauth2/client"),
                     *st.client_checks(h.CLIENT),
-                    *h.failed("PUT", "/oauth2/client", traces.NULL_KEY),
+                    *h.failed("PUT", "/oauth2/client", read_lines("null_key")),
                 ),
                 300,
             ),
@@ -57,7 +59,7 @@ MIXES: Final[dict[str, ServiceMix]] = {
                 "delete-refused",
                 (
                     *h.by_id("/oauth2/client", "«client»", "clientId"),
-                    *h.failed("DELETE", "/oauth2/client/«client»", traces.DELETE_REFUSED),
+                    *h.failed("DELETE", "/oauth2/client/«client»", read_lines("delete_refused")),
                 ),
                 140,
                 error_weight=20,
@@ -187,7 +189,7 @@ MAP_STORE_FAILURE: Final = RequestKind(
     (
         "DEBUG c.n.oauth.cache.ClientMapStore delete - Delete:«client»",
         "~ERROR c.n.oauth.cache.ClientMapStore delete - Exception:",
-        *traces.MAP_STORE_FAILURE,
+        *read_lines("map_store_failure"),
     ),
     1,
     CLUSTER,
@@ -198,3 +200,13 @@ def first_failure(kind: RequestKind) -> RequestKind:
     """Return the kind as it is logged when it is the first error a service answers: the messages are loaded first."""
     at = next(i for i, line in enumerate(kind.lines) if line.lstrip("~").startswith("ERROR"))
     return replace(kind, name=f"first {kind.name}", lines=(*kind.lines[:at], *st.STATUS_LOADING, *kind.lines[at:]))
+
+
+@cache
+def startup(service: str) -> RequestKind:
+    """Return the start-up of a service as one kind of request, which comes once; under 100 lines, once thinned.
+
+    Its lines begin the log of whichever test case came first after a restart.
+    """
+    configs = [read_lines("config", name=name) for name in read_lines("config_files")]
+    return RequestKind("startup", (*chain(*configs), *read_lines("startup", service=service)), 1, MAIN)

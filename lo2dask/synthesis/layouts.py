@@ -68,13 +68,6 @@ def _log_name(options: SynthOptions, service: str) -> str:
 
 def _spec(options: SynthOptions, run: RunPlan, case: CasePlan, service: str) -> LogSpec:
     return LogSpec(
-        seed=options.seed,
-        run=run.name,
-        test_case=case.name,
-        service=service,
-        scale=options.scale,
-        start=case.start,
-        seconds=case.seconds,
-        is_first=case.is_first,
-        is_steady=options.layout == "v2",
-    )
+        options.seed, run.name, case.name, service, options.scale,
+        case.start, case.seconds, case.is_first, is_steady=options.layout == "v2",
+    )  # fmt: skip

@@ -21,8 +21,8 @@ TABLE_ROWS, TABLE_COLUMNS = 172, 1127
 STEP_S: Final = {"v1": 5, "v2": 1, "guide": 5, "sample": 5}
 """Seconds between samples, by layout."""
 
-ODD_SHARE: Final = 0.02
-"""Share of the samples of a metric with odd values that are not finite."""
+SPECIAL_SHARE: Final = 0.02
+"""Share of the samples of a metric with special values that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Metric:
     family: str
     size: float
     is_counter: bool = False
-    is_odd: bool = False
+    has_special: bool = False
     """Whether NaN and infinities occur in it."""
 
 
@@ -46,8 +46,8 @@ METRICS: Final = (
     Metric("go_info", "exporters", 1),
     Metric("go_memstats_heap_alloc_bytes", "exporters", 2.7e6),
     Metric("process_resident_memory_bytes", "exporters", 2.1e7),
-    Metric("prometheus_rule_evaluation_duration_seconds", "exporters", 0.004, is_odd=True),
-    Metric("prometheus_target_interval_length_seconds", "exporters", 5.0, is_odd=True),
+    Metric("prometheus_rule_evaluation_duration_seconds", "exporters", 0.004, has_special=True),
+    Metric("prometheus_target_interval_length_seconds", "exporters", 5.0, has_special=True),
     Metric("node_context_switches_total", "node", 2.0e10, is_counter=True),
     Metric("node_cpu_seconds_total", "cpu", 1.3e6, is_counter=True),
     Metric("node_disk_io_now", "disk", 1),
@@ -123,8 +123,8 @@ def _values(metric: Metric, n_series: int, n_times: int, rng: np.random.Generato
     moves = np.cumsum(rng.normal(0.0, 0.01, (n_series, n_times)) if steps is None else steps, axis=1)
     for row in metric.size * rng.lognormal(0.0, 0.5, (n_series, 1)) * (1.0 + moves):
         texts = _texts(row, metric.size)
-        if metric.is_odd:
-            for position in np.flatnonzero(rng.random(n_times) < ODD_SHARE).tolist() or [0]:
+        if metric.has_special:
+            for position in np.flatnonzero(rng.random(n_times) < SPECIAL_SHARE).tolist() or [0]:
                 texts[position] = ("NaN", "+Inf", "-Inf")[int(rng.integers(0, 3))]
         yield texts
 

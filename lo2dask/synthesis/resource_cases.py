@@ -5,6 +5,7 @@ from typing import Final
 from lo2dask.synthesis import handlers as h
 from lo2dask.synthesis import statements as st
 from lo2dask.synthesis.answers import ErrorCase, answered, error, rejected
+from lo2dask.synthesis.texts import fill
 
 _SCHEMA: Final = "Schema Validation Error - requestBody.{}: does not have a value in the enumeration {}"
 
@@ -41,7 +42,7 @@ def _lookups() -> list[ErrorCase]:
 def _client_cases(verb: str, displaces: str) -> list[ErrorCase]:
     def lines(kind: str = "public", profile: str = "mobile", owner: str = "admin") -> tuple[str, ...]:
         """What is logged for the request, with what may be wrong with it."""
-        body = st.fill(st.CLIENT_BODY, kind=kind, profile=profile, owner=owner)
+        body = fill(st.CLIENT_BODY, kind=kind, profile=profile, owner=owner)
         return (*st.routed("/oauth2/client"), *st.client_checks(body, kind, profile, owner))
 
     profiles = _SCHEMA.format("clientProfile", "[webserver, mobile, browser, service, batch]")
@@ -68,7 +69,7 @@ def _client_cases(verb: str, displaces: str) -> list[ErrorCase]:
 def _service_cases() -> list[ErrorCase]:
     def lines(kind: str = "swagger", service: str = "«hex:id»", owner: str = "admin") -> tuple[str, ...]:
         """What is logged for the request, with what may be wrong with it."""
-        body = st.fill(st.SERVICE_BODY, kind=kind, id=service, owner=owner)
+        body = fill(st.SERVICE_BODY, kind=kind, id=service, owner=owner)
         return (*st.routed("/oauth2/service"), *st.service_checks(body, service, kind, owner))
 
     exists = answered(lines(service="«service»"), "ERR12018", "Service id «service» exists.")
@@ -90,7 +91,7 @@ def _user_cases() -> list[ErrorCase]:
     def lines(confirm: str = "«uuid:password»", user: str = "«hex:id»") -> tuple[str, ...]:
         """What is logged for the request, with what may be wrong with it."""
         field = f',"passwordConfirm":"{confirm}"' if confirm else ""
-        body = st.fill(st.USER_BODY, id=user, confirm=field)
+        body = fill(st.USER_BODY, id=user, confirm=field)
         return (*st.routed("/oauth2/user"), *st.user_checks(body, user))
 
     def case(name: str, code: str, before: tuple[str, ...], description: str) -> ErrorCase:
@@ -113,7 +114,7 @@ def _user_cases() -> list[ErrorCase]:
 
 
 def _password_cases() -> list[ErrorCase]:
-    other = st.fill(st.PASSWORD_BODY, confirm="«uuid:other»")
+    other = fill(st.PASSWORD_BODY, confirm="«uuid:other»")
     mismatch = "Password «uuid:new» and PasswordConfirm «uuid:other» are not matched."
 
     def case(name: str, code: str, before: tuple[str, ...], description: str) -> ErrorCase:

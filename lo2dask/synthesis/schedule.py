@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from lo2dask.formats.lo2 import write_times
 from lo2dask.synthesis.compiled import Program
 
 Ints = NDArray[np.int64]
@@ -61,12 +63,5 @@ def sequential_starts(
 
 def clock_texts(times_us: Ints) -> list[bytes]:
     """Return times of day ``HH:MM:SS.mmm`` of microseconds since any midnight."""
-    ms = times_us // 1000 % 86_400_000
-    text = np.empty((len(ms), 12), dtype=np.uint8)
-    text[:, 2] = text[:, 5] = ord(":")
-    text[:, 8] = ord(".")
-    for columns, value in (((0, 1), ms // 3_600_000), ((3, 4), ms // 60_000 % 60), ((6, 7), ms // 1000 % 60)):
-        text[:, columns[0]] = value // 10 + 48
-        text[:, columns[1]] = value % 10 + 48
-    text[:, 9], text[:, 10], text[:, 11] = ms // 100 % 10 + 48, ms // 10 % 10 + 48, ms % 10 + 48
-    return text.view("S12").ravel().tolist()
+    times = write_times(pa.array(times_us // 1000).cast(pa.timestamp("ms")))
+    return times.cast(pa.binary()).to_pylist()

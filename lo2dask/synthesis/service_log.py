@@ -11,11 +11,10 @@ from lo2dask.synthesis.cases import error_case
 from lo2dask.synthesis.compiled import Program, compile_kinds
 from lo2dask.synthesis.render import Rendering, Slots, render
 from lo2dask.synthesis.schedule import Ints, Lines, expand, sequential_starts
-from lo2dask.synthesis.startup import startup
 from lo2dask.synthesis.streams import stream
 
 CORRECT_RATIO = 6.4
-"""Requests of a whole ``correct`` log over those of the slice, whose logs are cut: gives 3.5 MB of token log."""
+"""Requests of a whole ``correct`` log over those of the slice, whose logs are cut: makes 3.5 MB of token log."""
 
 CORRECT_S, ERROR_S = 60.0, 20.0
 """Seconds that ``correct`` and an error case run in v1."""
@@ -86,7 +85,7 @@ def service_log(spec: LogSpec) -> bytes:
 
 
 def drawn_kinds(spec: LogSpec) -> list[str]:
-    """Name the requests and cluster events of a log in their order, before it is thinned: all that it tells."""
+    """Name the requests and cluster events of a log in their order, before it is thinned: all that it contains."""
     program = _program_of(spec)
     return [program.kinds[number].name for number in _draw_kinds(spec, program, _stream(spec)).tolist()]
 
@@ -119,7 +118,7 @@ def _program(service: str, test_case: str, is_first: bool, bears_full_load: bool
     kinds += [*mix.CLUSTER_EVENTS, mix.MAP_STORE_FAILURE]
     if is_first:
         kinds += [mix.first_failure(k) for k in kinds if _fails(k)][:1]
-        kinds.append(startup(service))
+        kinds.append(mix.startup(service))
     return compile_kinds(kinds)
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from lo2dask.synthesis.texts import read_lines
+
 CLIENT_BODY = (
     '{"clientType":"«kind»","clientProfile":"«profile»","clientName":"«uuid32:name»","clientDesc":"«uuid:desc»",'
     '"scope":"read write","redirectUri":"http://localhost:8000/authorization","ownerId":"«owner»","host":"lightapi.net"}'
@@ -18,21 +20,8 @@ PASSWORD_BODY = '{"password":"«uuid:old»","newPassword":"«uuid:new»","newPas
 
 _CONFIG = "INFO  com.networknt.config.Config"
 
-STATUS_LOADING = (
-    f"{_CONFIG} loadJsonMapConfigWithSpecificConfigLoader - Trying to load status with extension yaml, yml or json by "
-    "using default loading method.",
-    f"{_CONFIG} getConfigStream - Unable to load config from externalized folder for status.yml in /config",
-    f"{_CONFIG} getConfigStream - Trying to load config from classpath directory for file status.yml",
-    f"{_CONFIG} getConfigStream - Config loaded from default folder for status.yml",
-)
+STATUS_LOADING = read_lines("status_loading")
 """What a service logs before its first error answer: the messages are read from a file on demand."""
-
-
-def fill(text: str, **values: str) -> str:
-    """Replace the named holes ``«name»`` of a body."""
-    for name, value in values.items():
-        text = text.replace(f"«{name}»", value)
-    return text
 
 
 def routed(path: str, patterns: Iterable[str] = ()) -> tuple[str, ...]:
@@ -54,7 +43,7 @@ def routed(path: str, patterns: Iterable[str] = ()) -> tuple[str, ...]:
     )
 
 
-def validate(validator: str, value: str, place: str, root: str | None = None) -> str:
+def validate(validator: str, value: str, path: str, root: str | None = None) -> str:
     """Return one line of the schema validator; ``root`` is the whole body where the value is a part of one."""
     shown = value if root == value else f'"{value}"'
     logger = {
@@ -64,7 +53,7 @@ def validate(validator: str, value: str, place: str, root: str | None = None) ->
         "Required": "c.networknt.schema.RequiredValidator",
         "Properties": "c.n.schema.PropertiesValidator",
     }[validator]
-    return f"DEBUG {logger} debug - validate( {shown}, {root or shown}, {place})"
+    return f"DEBUG {logger} debug - validate( {shown}, {root or shown}, {path})"
 
 
 def body_checks(body: str, *checks: str) -> tuple[str, ...]:
@@ -73,92 +62,32 @@ def body_checks(body: str, *checks: str) -> tuple[str, ...]:
     for check in checks:
         validator, _, field = check.partition(" ")
         name, _, value = field.partition("=")
-        place = f"requestBody.{name}" if name else "requestBody"
-        lines.append(validate(validator, value or body, place, body))
+        path = f"requestBody.{name}" if name else "requestBody"
+        lines.append(validate(validator, value or body, path, body))
     return tuple(lines)
 
 
 def client_checks(body: str, kind: str = "public", profile: str = "mobile", owner: str = "admin") -> tuple[str, ...]:
     """Return the validator lines of a client's body."""
-    return body_checks(
-        body,
-        "Type",
-        "Required",
-        "Properties",
-        "Type redirectUri=http://localhost:8000/authorization",
-        "Required",
-        "Type clientDesc=«uuid:desc»",
-        "Required",
-        f"Type clientType={kind}",
-        f"Enum clientType={kind}",
-        f"Type clientProfile={profile}",
-        f"Enum clientProfile={profile}",
-        "Type clientName=«uuid32:name»",
-        "Required",
-        "Type scope=read write",
-        "Required",
-        f"Type ownerId={owner}",
-        "Required",
-    )
+    return body_checks(body, *read_lines("client_checks", kind=kind, profile=profile, owner=owner))
 
 
 def service_checks(body: str, service: str, kind: str = "swagger", owner: str = "admin") -> tuple[str, ...]:
     """Return the validator lines of a service's body."""
-    return body_checks(
-        body,
-        "Type",
-        "Required",
-        "Properties",
-        f"Type serviceType={kind}",
-        f"Enum serviceType={kind}",
-        "Type serviceDesc=«uuid:desc»",
-        "Type scope=read write",
-        f"Type serviceId={service}",
-        "Type serviceName=«uuid32:name»",
-        f"Type ownerId={owner}",
-        "Required",
-        "Required",
-    )
+    return body_checks(body, *read_lines("service_checks", service=service, kind=kind, owner=owner))
 
 
 def user_checks(body: str, user: str) -> tuple[str, ...]:
     """Return the validator lines of a user's body."""
-    return body_checks(
-        body,
-        "Type",
-        "Required",
-        "Properties",
-        "Type firstName=«uuid32:first»",
-        "Type lastName=«uuid32:last»",
-        "Type password=«uuid:password»",
-        "Format password=«uuid:password»",
-        "Required",
-        "Type userType=admin",
-        "Enum userType=admin",
-        "Required",
-        f"Type userId={user}",
-        "Required",
-        "Type email=«uuid:email»",
-    )
+    return body_checks(body, *read_lines("user_checks", user=user))
 
 
 def password_checks(body: str, confirm: str) -> tuple[str, ...]:
     """Return the validator lines of a change of password."""
-    return body_checks(
-        body,
-        "Type",
-        "Required",
-        "Properties",
-        f"Type newPasswordConfirm={confirm}",
-        f"Format newPasswordConfirm={confirm}",
-        "Type password=«uuid:old»",
-        "Format password=«uuid:old»",
-        "Type newPassword=«uuid:new»",
-        "Format newPassword=«uuid:new»",
-    )
+    return body_checks(body, *read_lines("password_checks", confirm=confirm))
 
 
-def error_body(status: int, code: str, message: str, description: str) -> str:
+def error_body(status: int, message: str, code: str, description: str) -> str:
     """Return the JSON with which a service answers an error."""
     head = f'"statusCode":{status},"code":"{code}","message":"{message}"'
     return f'{{{head},"description":"{description}","severity":"ERROR"}}'

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Final
 
 from lo2dask.errors import InputError
@@ -30,12 +31,14 @@ def prepare_target(options: SynthOptions, entries: list[str]) -> None:
         raise InputError(f"{out} is not empty, and synth did not write it: give another folder, or empty this one")
     out.mkdir(parents=True, exist_ok=True)
     tops = {"logs", "metrics"} if options.layout == "sample" else {*entries}
-    beside = {name.split("/")[0] for name in STRAYS} | ({faulty_run(options), CUT_TAR} if options.faults else set())
-    marker.write_text(json.dumps(sorted(tops | beside), indent=0) + "\n")
+    others = {name.split("/")[0] for name in STRAYS} | ({faulty_run(options), CUT_TAR} if options.faults else set())
+    marker.write_text(json.dumps(sorted(tops | others), indent=0) + "\n")
 
 
 def _remove_tree(options: SynthOptions, entries: list[str]) -> None:
     for name in entries:
+        if name in ("", ".", "..") or Path(name).name != name:
+            continue  # synth lists names at the top of the folder only
         path = options.out / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

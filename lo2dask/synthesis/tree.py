@@ -13,7 +13,7 @@ from lo2dask.synthesis import layouts
 from lo2dask.synthesis.faults import write_faults
 from lo2dask.synthesis.metrics import wide_table
 from lo2dask.synthesis.sidecars import STRAYS
-from lo2dask.synthesis.sinks import FolderSink, Sink, TarSink
+from lo2dask.synthesis.sinks import FolderSink, TarSink
 from lo2dask.synthesis.target import prepare_target
 from lo2dask.synthesis.timeline import RunPlan, plan_runs
 
@@ -47,7 +47,7 @@ def write_tree(options: SynthOptions, progress: Callable[[int], None] | None = N
 
     Parameters
     ----------
-    progress : is told the bytes that each finished piece of work has written.
+    progress : called with the bytes that each finished piece of work has written.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _write(task: _Task) -> tuple[int, int]:
     return sink.files, sink.size
 
 
-def _sink(task: _Task) -> Sink:
+def _sink(task: _Task) -> FolderSink:
     if task.options.tar:
         return TarSink(task.options.out / layouts.run_entry(task.options, task.run), task.run.name, task.run.end)
     return FolderSink(task.options.out / layouts.run_entry(task.options, task.run))

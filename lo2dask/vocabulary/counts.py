@@ -28,7 +28,7 @@ class TokenCounts:
 
 
 def count_pairs(rows: Ints, columns: Keys, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """Count (row, column) pairs into a CSR matrix of int32, no pair twice; columns of a row are in no order."""
+    """Count (row, column) pairs into a CSR matrix of int32, no pair repeated; columns of a row are in no order."""
     if (np.diff(rows) < 0).any():
         return in_order(sparse.coo_matrix((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape))
     # Compiled code is loaded by the workers that count, and by no other process.
@@ -44,8 +44,8 @@ def count_pairs(rows: Ints, columns: Keys, shape: tuple[int, int]) -> sparse.csr
 def distinct(values: Ints) -> tuple[Ints, Ints]:
     """Do what np.unique with return_inverse does, for numbers from 0; without sorting where their range is small."""
     if values.max(initial=0) > _SMALL_RANGE * (len(values) + 1):
-        found, codes = np.unique(values, return_inverse=True)
-        return found, codes
+        values, codes = np.unique(values, return_inverse=True)
+        return values, codes
     present = np.bincount(values) > 0
     return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
 
@@ -63,7 +63,7 @@ def join_counts(parts: list[TokenCounts]) -> TokenCounts:
 
 
 def in_order(counts: sparse.coo_matrix | sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return counts as a canonical CSR matrix: by columns and then by rows, twice linear, where sorting is not."""
+    """Return counts as a canonical CSR matrix: ordered by columns and then by rows, both in linear time."""
     matrix = counts.tocsc().tocsr()
     matrix.sum_duplicates()
     return matrix

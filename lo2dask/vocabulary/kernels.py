@@ -1,4 +1,4 @@
-"""Loops that count and hash tokens, compiled by Numba (buffers.kernels says how and when)."""
+"""Loops that count and hash tokens, compiled by Numba (see buffers.kernels)."""
 
 import numpy as np
 

@@ -112,7 +112,7 @@ def sum_bucket(paths: Sequence[Path], table: int, bucket: Bucket, most: int) -> 
 def sum_counts(tables: Iterable[pa.Table]) -> pa.Table:
     """Sum counted tables (columns: COUNTED) by token, in no order."""
     counted = pa.concat_tables([COUNTED.empty_table(), *tables])
-    # A task has one core, and threads would sum twice.
+    # A task has one core, and threads would only compete for it.
     grouped = pa.TableGroupBy(counted, "token", use_threads=False)
     summed = grouped.aggregate([(name, "sum") for name in COUNTED.names[1:]])
     return summed.rename_columns(COUNTED.names)

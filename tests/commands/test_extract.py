@@ -208,7 +208,7 @@ def test_members_that_would_leave_the_target_are_refused(tmp_path: Path) -> None
     assert [reason.split(" /")[0] for _, _, reason in summary.rejects] == [
         "a path that leaves the target", "a path that leaves the target", "an absolute path", "a link to",
         f"a link to {run_name}/correct/{LOG}", "not a regular file", "not a regular file",
-        "another member has its place", "another member has its place",
+        "another member has the same path", "another member has the same path",
     ]  # fmt: skip
 
 
@@ -240,7 +240,7 @@ def test_a_full_disk_leaves_no_half_run(seven: Path, tmp_path: Path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(stage, "unpack", full)
-        with pytest.raises(Lo2Error, match="No space left on device; the same command goes on"):
+        with pytest.raises(Lo2Error, match="No space left on device; run the same command again"):
             run(seven, tmp_path)
     assert names(tmp_path) == [RUN.format(1000000006), RUN.format(1000000007), "seven"]
     assert run(seven, tmp_path).skipped == 2

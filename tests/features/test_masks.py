@@ -1,5 +1,6 @@
 """The masks, and what a user may add to them."""
 
+from datetime import datetime
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -136,3 +137,40 @@ def test_masks_of_a_user_see_what_the_others_leave(texts: list[str]) -> None:
     found = normalise(pa.array(texts, pa.string()), own).to_pylist()
     assert found == [plain_mask(text, own) for text in texts]
     assert not any(char.isdigit() for text in found for char in text)
+
+
+MONTHS = ("Jan", "February", "Mar", "Apr", "May", "Jun", "July", "Aug", "Sep", "Oct", "Nov", "December")
+MOMENTS = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2099, 12, 31))
+SPACES = st.sampled_from([" ", "\u202f", "\xa0"])
+
+
+@given(MOMENTS, SPACES, st.integers(0, 4))
+def test_no_part_of_a_date_is_left(at: datetime, space: str, form: int) -> None:
+    """As java.util.logging, java.util.Date, syslog and web servers write them, before and after noon."""
+    clock, month = f"{at:%H:%M:%S}", MONTHS[at.month - 1]
+    half = f"{(at.hour - 1) % 12 + 1}:{at:%M:%S}{space}{'AM' if at.hour < 12 else 'PM'}"
+    text = (
+        f"{month} {at.day}, {at.year} {half}",
+        f"{month} {at.day}, {at.year}, {half}",
+        f"Fri {month} {at.day} {clock} UTC {at.year}",
+        f"{at.day:02d}/{month}/{at.year}:{clock} +0000",
+        half,
+    )[form]
+    assert masked(f"{text} INFO started") == f"{'<TIME>' if form == 4 else '<DATE>'} INFO started"
+
+
+def test_words_after_a_date_stay() -> None:
+    assert masked("May 5 INFO Mayor of 3") == "<DATE> INFO Mayor of <NUM>"
+
+
+@pytest.mark.parametrize("pattern", ["", "x*", "a|", "^", "$", r"\\b", "(?:order)?", "[0-9]{0,3}"])
+def test_a_mask_that_matches_nothing_is_refused(tmp_path: Path, pattern: str) -> None:
+    path = write(tmp_path / "masks.yaml", f'- {{name: x, pattern: "{pattern}", replacement: y}}')
+    with pytest.raises(InputError, match="mask 'x' matches the empty string"):
+        load_masks(path)
+
+
+def test_a_mask_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "masks.yaml").write_bytes(b"- {name: m\xfcll, pattern: a, replacement: b}")
+    with pytest.raises(InputError, match="masks.yaml: not UTF-8"):
+        load_masks(tmp_path / "masks.yaml")

@@ -70,7 +70,7 @@ def test_invalid_text_is_replaced_file_by_file(texts: list[bytes]) -> None:
     assert [reject.path for reject in reading.rejects] == [f"{number}.log" for number in bad]
     for reject, number in zip(reading.rejects, bad, strict=True):
         count = wanted[number].decode().count(REPLACEMENT) - texts[number].count(REPLACEMENT.encode())
-        assert reject.detail == f"places replaced by U+FFFD, the lines kept: {count}"
+        assert reject.detail == f"byte sequences replaced by U+FFFD, lines kept: {count}"
 
 
 def test_a_replacement_character_in_the_log_is_no_damage() -> None:

@@ -149,7 +149,7 @@ def test_invalid_utf8_is_kept_and_counted_in_one_row(
     assert table.num_rows == 4
     assert [text.endswith("- \N{REPLACEMENT CHARACTER}") for text in table["line"].to_pylist()] == [True] * 3 + [False]
     assert [(r.reason, r.detail) for r in reading.rejects] == [
-        ("invalid UTF-8", "places replaced by U+FFFD, the lines kept: 3")
+        ("invalid UTF-8", "byte sequences replaced by U+FFFD, lines kept: 3")
     ]
 
 

@@ -28,11 +28,11 @@ def root(raw, tmp_path_factory):
 
 def _bags(folder, lines):
     files = [f for run in find_runs(folder)[0] for f in scan_run(run, False) if f.kind == "log"]
-    parser = EventParser(FileKeys.of(files), LinePolicy(100, "drop", False), Reading(), heads=lines)
+    parser = EventParser(FileKeys.of(files), LinePolicy(100, "drop", False), Reading(), start_lines=lines)
     startup = StartupWords(len(files), MASKS)
     for chunk in chunks.read_chunks(files, parser.reading):
         parser.parse(chunk)
-        startup.add(parser.take_heads())
+        startup.add(parser.take_start_rows())
     return [{entry["token"]: entry["count"] for entry in bag} for bag in startup.bags().to_pylist()]
 
 
