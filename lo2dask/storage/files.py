@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
 from lo2dask.options.places import is_local, to_path
 
@@ -24,26 +24,6 @@ _COPY_BYTES = 1 << 20
 _TOGETHER: ContextVar["_Together | None"] = ContextVar("together", default=None)
 # A disk takes no more at once.
 _FLUSHING_THREADS = 8
-
-
-class Status(Protocol):
-    """Size and time of change, as ``os.stat`` names them."""
-
-    @property
-    def st_mode(self) -> int:
-        """The kind of the file."""
-
-    @property
-    def st_ino(self) -> int:
-        """The number of the file within its file system; 0 in an object store."""
-
-    @property
-    def st_size(self) -> int:
-        """Bytes."""
-
-    @property
-    def st_mtime_ns(self) -> int:
-        """Time of change, in ns since 1970."""
 
 
 class Entry(Protocol):
@@ -66,24 +46,8 @@ class Entry(Protocol):
     def is_symlink(self) -> bool:
         """Return whether it is a link."""
 
-    def stat(self) -> Status:
+    def stat(self) -> os.stat_result:
         """Return size and time of change."""
-
-
-class Reader(Protocol):
-    """Something to read on from where it stands."""
-
-    def read(self, size: int, /) -> bytes:
-        """Read up to ``size`` bytes; b"" at the end."""
-
-    def readinto(self, room: memoryview, /) -> int:
-        """Read up to the room's bytes into it; give their number, 0 at the end."""
-
-    def __enter__(self) -> "Reader":
-        """Enter the block that reads."""
-
-    def __exit__(self, *error: Any) -> None:
-        """Close it."""
 
 
 @contextlib.contextmanager
@@ -202,7 +166,7 @@ def open_read(path: Path) -> BinaryIO:
     return open_file(path)
 
 
-def open_at(path: str, offset: int) -> Reader:
+def open_at(path: str, offset: int) -> io.RawIOBase:
     """Open a file, named by path or URL, for unbuffered reading from a byte on."""
     if "://" in path:
         from lo2dask.storage.remote import RangeReader
@@ -210,10 +174,10 @@ def open_at(path: str, offset: int) -> Reader:
         return RangeReader(to_path(path), offset)
     raw = open(path, "rb", buffering=0)
     raw.seek(offset)
-    return cast(Reader, raw)
+    return raw
 
 
-def read_into(reader: Reader, room: memoryview) -> int:
+def read_into(reader: io.RawIOBase, room: memoryview) -> int:
     """Fill a room as far as there are bytes; give their number."""
     filled = 0
     while filled < len(room) and (size := reader.readinto(room[filled:])):
@@ -252,7 +216,7 @@ def list_paths(folder: Path, suffix: str) -> list[Path]:
     return [folder / name for name in sorted(names) if name.endswith(suffix) and not name.startswith(".")]
 
 
-def status(path: Path) -> Status:
+def status(path: Path) -> os.stat_result:
     """Return a file's size and time of change.
 
     Raises
