@@ -143,7 +143,7 @@ def test_the_command_ends_with_1_and_the_line_that_goes_on(command: Callable[...
     answer = command("load", "--root", "a b", "--no-resume", "--cluster", "tcp://127.0.0.1:1")
     assert answer.code == cli.FAILED
     assert answer.lines == [
-        "lo2dask: the scheduler is lost (gone); what is done stays; go on with: "
+        "lo2dask: the scheduler is lost (gone); what is done stays; resume with: "
         "lo2dask load --root 'a b' --cluster tcp://127.0.0.1:1"
     ]
 
