@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import re
+import reprlib
 import types
 import typing
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from lo2dask.errors import InputError
 from lo2dask.memory import parse_bytes
 from lo2dask.options import ClusterOptions
+from lo2dask.options.yaml_file import read_yaml
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 REQUIRED = dataclasses.MISSING
@@ -222,14 +224,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--cluster {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--cluster {path}: no YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "--cluster")
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"--cluster {path}: must be lines of `key: value`, beginning with kind: {'|'.join(KINDS)}")
     return content
@@ -253,15 +248,15 @@ def _build(kind: type[Any], content: dict[str, Any], where: str, **more: Any) ->
 def _convert(value: Any, hint: Any, where: str) -> Any:
     if isinstance(hint, types.GenericAlias):
         if not isinstance(value, list):
-            raise InputError(f"{where}: must be a list, not {value!r}")
+            raise InputError(f"{where}: must be a list, not {reprlib.repr(value)}")
         item = typing.get_args(hint)[0]
         return tuple(_convert(entry, item, f"{where}[{place}]") for place, entry in enumerate(value))
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
-            raise InputError(f"{where}: must be lines of `key: value`, not {value!r}")
+            raise InputError(f"{where}: must be lines of `key: value`, not {reprlib.repr(value)}")
         return _build(typing.cast(Any, hint), value, where)
     names = {int: "a whole number", str: "text", bool: "true or false"}
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         quote = "; put it in quotes" if hint is str and isinstance(value, int | float) else ""
-        raise InputError(f"{where}: must be {names[hint]}, not {value!r}{quote}")
+        raise InputError(f"{where}: must be {names[hint]}, not {reprlib.repr(value)}{quote}")
     return value

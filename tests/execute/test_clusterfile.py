@@ -103,7 +103,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, key: str, said:
 
 @pytest.mark.parametrize("text", ["", "- kind: local\n", "kind: [local\n", "kind: local\n1: 2\n", "\tkind: local\n"])
 def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"^--cluster .*given\.yaml: (no YAML|must be lines)"):
+    with pytest.raises(InputError, match=r"^--cluster .*given\.yaml: (not valid YAML|must be lines)"):
         read(tmp_path, text)
 
 
