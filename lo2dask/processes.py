@@ -9,7 +9,7 @@ from threading import Thread
 def process_pool(processes: int) -> ProcessPoolExecutor:
     """Return a pool of spawned processes that end when their parent does, however that ends.
 
-    Idle processes of a plain pool read a queue that they hold open themselves: a killed parent leaves them behind.
+    Idle processes of a plain pool read a queue that they hold open themselves: they would outlive a killed parent.
     """
     return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_watch_parent)
 

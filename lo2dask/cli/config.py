@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lo2dask.errors import InputError
-from lo2dask.options.places import is_local
+from lo2dask.options.paths import is_local
 from lo2dask.options.yaml_file import read_yaml
 
 

@@ -71,14 +71,14 @@ def start_client(name: str, options: ClusterOptions, memory: int = 0) -> Iterato
     if name == "local":
         file: Any = LocalFile(path=Path("local")).merged(options)
     elif name.startswith(("tcp://", "tls://")):
-        with _connected(name, options) as client:
+        with _connect(name, options) as client:
             yield client
         return
     elif name.endswith((".yaml", ".yml")):
         file = read_cluster_file(Path(name).expanduser()).merged(options)
     else:
         raise InputError(f"--cluster {name}: give local, tcp://host:port, tls://host:port or a file, FILE.yaml")
-    with _tls_folder(file, options) as folder, _started(file, folder, memory) as client:
+    with _tls_folder(file, options) as folder, _start(file, folder, memory) as client:
         yield client
 
 
@@ -108,10 +108,10 @@ def local_size(options: ClusterOptions, memory: int = 0) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _connected(address: str, options: ClusterOptions) -> Iterator[Client]:
+def _connect(address: str, options: ClusterOptions) -> Iterator[Client]:
     """Connect to a scheduler that somebody else has started."""
-    scheme, _, place = address.partition("://")
-    if scheme == "tcp" and not is_loopback(place.rpartition(":")[0]):
+    scheme, _, location = address.partition("://")
+    if scheme == "tcp" and not is_loopback(location.rpartition(":")[0]):
         _warn_of_plain(f"--cluster {address}: plain tcp", "use tls:// with --tls-folder", options)
     security = security_of(options.tls_folder) if options.tls_folder and scheme == "tls" else None
     if scheme == "tls" and security is None and not dask.config.get("distributed.comm.tls.ca-file", None):
@@ -154,16 +154,16 @@ def _warn_of_plain(what: str, remedy: str, options: ClusterOptions) -> None:
 
 
 @contextlib.contextmanager
-def _started(file: ClusterFile, folder: Path | None, memory: int) -> Iterator[Client]:
+def _start(file: ClusterFile, folder: Path | None, memory: int) -> Iterator[Client]:
     """Start the cluster of a file and wait for its workers."""
     if isinstance(file, LocalFile):
         start: Any = _local_cluster(file, folder, memory)
     elif isinstance(file, SshFile):
-        start = ssh.started(file, folder)
+        start = ssh.start(file, folder)
     elif isinstance(file, SlurmFile):
-        start = slurm.started(file, folder)
+        start = slurm.start(file, folder)
     elif isinstance(file, KubernetesFile) and folder:
-        start = kubernetes.started(file, folder)
+        start = kubernetes.start(file, folder)
     else:
         raise TypeError(type(file))
     with start as client:
@@ -177,7 +177,7 @@ def _local_cluster(file: LocalFile, folder: Path | None, memory: int) -> Iterato
     dashboard = file.dashboard if importlib.util.find_spec("bokeh") else None
     security = security_of(folder) if folder else None
     with scratch_folder(file.scratch) as scratch:
-        with _interrupts_held():
+        with _hold_interrupts():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=file.threads_per_worker,
@@ -201,7 +201,7 @@ def _as_options(file: LocalFile) -> ClusterOptions:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _hold_interrupts() -> Iterator[None]:
     """Hold Ctrl-C back until the block ends; processes that are started in it never see it.
 
     A terminal sends it to every process of the command: the client alone answers, and ends its workers in order.

@@ -36,14 +36,14 @@ class ClusterFile:
         return True
 
     def check(self) -> None:
-        """Check what types alone do not tell."""
+        """Check what the types do not."""
         self._at_least("workers", 1)
         self._at_least("threads_per_worker", 1)
         self._size("memory_limit")
         seconds(self.start_timeout, self._where("start_timeout"))
 
     def merged(self, options: ClusterOptions) -> "ClusterFile":
-        """Let the flags go before the file, where one was given."""
+        """Return the file with the flags that were given, which take precedence."""
         plain = ClusterOptions()
         names = ("workers", "threads_per_worker", "memory_limit")
         given = {name: getattr(options, name) for name in names if getattr(options, name) != getattr(plain, name)}
@@ -163,9 +163,9 @@ class KubernetesFile(ClusterFile):
             raise InputError(f"{self._where('memory_limit')}: a pod needs a size, as 8GB")
         for key in ("name", "namespace"):
             if not re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", getattr(self, key)):
-                raise InputError(f"{self._where(key)}: {getattr(self, key)!r} is no name; use a-z, 0-9 and -")
+                raise InputError(f"{self._where(key)}: {getattr(self, key)!r} is not a valid name; use a-z, 0-9 and -")
         if not re.fullmatch(r"[1-9]\d*(Ki|Mi|Gi|Ti|k|M|G|T)?", self.scratch):
-            raise InputError(f"{self._where('scratch')}: {self.scratch!r} is no quantity of Kubernetes, as 20Gi")
+            raise InputError(f"{self._where('scratch')}: {self.scratch!r} is not a quantity; write it as 20Gi")
 
 
 KINDS: dict[str, type[ClusterFile]] = {
@@ -185,9 +185,9 @@ def read_cluster_file(path: Path) -> Any:
     if not isinstance(kind, str) or kind not in KINDS:
         given = "is missing" if kind is None else f"{kind!r} is not known"
         raise InputError(f"{path}: kind: {given}; give one of {', '.join(KINDS)}")
-    found = _build(KINDS[kind], content, str(path), path=path)
-    found.check()
-    return found
+    file = _build(KINDS[kind], content, str(path), path=path)
+    file.check()
+    return file
 
 
 def seconds(text: str, where: str) -> int:
@@ -201,7 +201,7 @@ def seconds(text: str, where: str) -> int:
         return days * 86400 + first * 3600 + second * 60 + third
     plain = re.fullmatch(r"(\d+)\s*(s|m|min|h|d)", text)
     if not plain:
-        raise InputError(f"{where}: {text!r} is no time; write it as 30min, 2h or 01:30:00")
+        raise InputError(f"{where}: {text!r} is not a time; write it as 30min, 2h or 01:30:00")
     return int(plain[1]) * _UNITS[plain[2]]
 
 
@@ -237,7 +237,7 @@ def _build(kind: type[Any], content: dict[str, Any], where: str, **more: Any) ->
     for key in content:
         if key not in fields:
             close = difflib.get_close_matches(key, fields)
-            raise InputError(f"{where}: {key}: is no key of this kind; known are {', '.join(close or fields)}")
+            raise InputError(f"{where}: {key}: is not a key of this kind; use {', '.join(close or fields)}")
     for name, field in fields.items():
         if name not in content and field.default is REQUIRED:
             raise InputError(f"{where}: {name}: is missing")
@@ -250,7 +250,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, list):
             raise InputError(f"{where}: must be a list, not {reprlib.repr(value)}")
         item = typing.get_args(hint)[0]
-        return tuple(_convert(entry, item, f"{where}[{place}]") for place, entry in enumerate(value))
+        return tuple(_convert(entry, item, f"{where}[{index}]") for index, entry in enumerate(value))
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise InputError(f"{where}: must be lines of `key: value`, not {reprlib.repr(value)}")

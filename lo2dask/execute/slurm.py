@@ -18,7 +18,7 @@ from lo2dask.memory import parse_bytes
 
 
 @contextlib.contextmanager
-def started(file: SlurmFile, folder: Path | None) -> Iterator[Client]:
+def start(file: SlurmFile, folder: Path | None) -> Iterator[Client]:
     """Start a scheduler here and submit the jobs; cancel them with the block.
 
     Raises
@@ -82,7 +82,7 @@ def _restore(cluster: Any, jobs: int) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return the line that Slurm itself has said, out of dask-jobqueue's account of the whole call."""
+    """Return Slurm's own message, out of dask-jobqueue's report of the whole call."""
     lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if line.startswith(("sbatch:", "Batch"))]
-    return "; ".join(said) or " ".join(lines)
+    messages = [line for line in lines if line.startswith(("sbatch:", "Batch"))]
+    return "; ".join(messages) or " ".join(lines)

@@ -18,7 +18,7 @@ _DEATH_TIMEOUT = 120
 
 
 @contextlib.contextmanager
-def started(file: SshFile, folder: Path | None) -> Iterator[Client]:
+def start(file: SshFile, folder: Path | None) -> Iterator[Client]:
     """Start scheduler and workers, and end them with the block.
 
     Raises

@@ -1,6 +1,7 @@
 """Files and objects: read, listed and written the same way on a local disk and in an object store."""
 
-from lo2dask.options.places import is_local, to_path
+from lo2dask.options.paths import is_local, to_path
+from lo2dask.storage.buckets import check_buckets
 from lo2dask.storage.files import (
     Entry,
     copy_file,
@@ -24,4 +25,3 @@ from lo2dask.storage.files import (
     write_json,
     write_text,
 )
-from lo2dask.storage.reach import check_places

@@ -1,6 +1,6 @@
 """Object stores, through fsspec: objects are read in ranges, listed by folder, and put whole, so none is ever half.
 
-A path of an object store is a ``UPath`` (see options/places.py). Imported only where a URL was given.
+A path of an object store is a ``UPath`` (see options/paths.py). Imported only where a URL was given.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ def scan(path: Any) -> Iterator[RemoteEntry]:
     """
     own = path.path.rstrip("/")
     for info in path.fs.ls(own, detail=True):
-        # A store's console leaves an empty object in the place of a folder.
+        # A store's console leaves an empty object that stands for a folder.
         if info["name"].rstrip("/") != own:
             yield _entry(path, info)
 
@@ -106,7 +106,7 @@ def open_file(path: Any) -> BinaryIO:
 
 @contextmanager
 def uploading(path: Any) -> Iterator[Path]:
-    """Return a local temporary file; on success it is put in the object's place, in one piece."""
+    """Return a local temporary file; on success it becomes the object, in one request."""
     with _scratch() as folder:
         temporary = folder / path.name
         yield temporary

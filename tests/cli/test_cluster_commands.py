@@ -53,7 +53,7 @@ def test_json_has_every_figure(command: Callable[..., Any], tmp_path: Path) -> N
         (["elsewhere"], "--cluster elsewhere: give local, tcp://host:port, tls://host:port or a file, FILE.yaml"),
         (["tcp://192.0.2.7:8786"], "--cluster tcp://192.0.2.7:8786: plain tcp is not protected"),
         (["local", "--root", "no-such-folder"], "no-such-folder: no such folder"),
-        (["local", "--memory-budget", "much"], "--memory-budget: 'much' is no size"),
+        (["local", "--memory-budget", "much"], "--memory-budget: 'much' is not a size"),
     ],
 )
 def test_what_cannot_be_checked_is_one_line(

@@ -83,7 +83,7 @@ def test_interrupted_names_the_line_that_goes_on(failing: Callable[..., Any]) ->
         ),
         (["train", "--if-contamination", "nan"], "--if-contamination: nan"),
         (["load", "--root", "r", "--continuation-lines", "skip"], "'fill', 'drop', 'merge', 'keep'"),
-        (["synth", "out", "--services", "tokn"], "known are client, code"),
+        (["synth", "out", "--services", "tokn"], "use client, code"),
     ],
 )
 def test_wrong_usage_is_one_line(command: Callable[..., Any], arguments: list[str], said: str) -> None:
