@@ -198,7 +198,7 @@ def test_bandwidth_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(bytes(100_000))
     assert measure_reading(tmp_path) > 0
     assert measure_reading(tmp_path, index=1) > 0
-    assert measure_reading(tmp_path, place=2) is None
+    assert measure_reading(tmp_path, index=2) is None
     folder = tmp_path / "out"
     folder.mkdir()
     assert measure_writing(folder) > 0
