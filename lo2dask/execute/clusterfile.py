@@ -62,16 +62,22 @@ class ClusterFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalFile(ClusterFile):
+class HostFile(ClusterFile):
+    """A cluster whose scheduler is a process of a host: its dashboard, and where certificates are made for it."""
+
+    dashboard: str = ""
+    tls_folder: str = "~/.lo2dask/tls"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalFile(HostFile):
     """Worker processes of this machine."""
 
     host: str = "127.0.0.1"
-    dashboard: str = "127.0.0.1:0"
-    tls_folder: str = "~/.lo2dask/tls"
 
     @property
     def crosses_machines(self) -> bool:
-        """Only a host other than the loopback lets others in."""
+        """Return whether it listens to a host other than the loopback."""
         return not is_loopback(self.host)
 
     def check(self) -> None:
@@ -82,7 +88,7 @@ class LocalFile(ClusterFile):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SshFile(ClusterFile):
+class SshFile(HostFile):
     """Machines that are reached by SSH: the first host runs the scheduler, the others the workers."""
 
     hosts: tuple[str, ...]
@@ -93,9 +99,7 @@ class SshFile(ClusterFile):
     known_hosts: str = ""
     python: str = ""
     interface: str = ""
-    dashboard: str = "127.0.0.1:8787"
     tls: bool = True
-    tls_folder: str = "~/.lo2dask/tls"
 
     def check(self) -> None:
         """Check as for all kinds, and that there is a host for a worker."""
@@ -105,7 +109,7 @@ class SshFile(ClusterFile):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlurmFile(ClusterFile):
+class SlurmFile(HostFile):
     """Jobs of a Slurm batch system, one worker each; the scheduler runs next to the command."""
 
     workers: int
@@ -119,9 +123,7 @@ class SlurmFile(ClusterFile):
     log_folder: str = ""
     prologue: tuple[str, ...] = ()
     directives: tuple[str, ...] = ()
-    dashboard: str = "127.0.0.1:0"
     tls: bool = True
-    tls_folder: str = "~/.lo2dask/tls"
 
     def check(self) -> None:
         """Check as for all kinds, and that a worker's life ends before its job."""
@@ -216,6 +218,11 @@ def lifetime(file: SlurmFile) -> tuple[int, int]:
     if walltime < 120:
         raise InputError(f"{file.path}: walltime: {file.walltime} is too short; give at least 2min")
     return int(walltime * 0.8), int(walltime * 0.1)
+
+
+def dashboard_options(file: HostFile) -> dict[str, Any]:
+    """Return a scheduler's options for the dashboard: off unless asked for, because it shows tasks and logs to all."""
+    return {"dashboard": bool(file.dashboard), "dashboard_address": file.dashboard or "127.0.0.1:0"}
 
 
 def is_loopback(host: str) -> bool:

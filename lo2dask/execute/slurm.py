@@ -10,7 +10,7 @@ from distributed import Client
 
 from lo2dask.compat import count_cluster_workers, submit_jobs
 from lo2dask.errors import InputError
-from lo2dask.execute.clusterfile import SlurmFile, lifetime
+from lo2dask.execute.clusterfile import SlurmFile, dashboard_options, lifetime
 from lo2dask.execute.settings import settings_environ
 from lo2dask.execute.tls import security_of
 from lo2dask.execute.workers import gather_workers, keep_workers
@@ -56,7 +56,7 @@ def arguments(file: SlurmFile, security: Any) -> dict[str, Any]:
         "local_directory": file.scratch,
         "job_extra_directives": list(file.directives),
     }
-    scheduler = {"dashboard_address": file.dashboard, **({"host": file.host} if file.host else {})}
+    scheduler = {**dashboard_options(file), **({"host": file.host} if file.host else {})}
     exports = [f"export {name}={shlex.quote(value)}" for name, value in settings_environ().items()]
     return {
         **{name: value for name, value in given.items() if value},
