@@ -18,4 +18,4 @@ class IntegrityError(Lo2Error):
 
 
 class ClusterError(Lo2Error):
-    """The cluster was lost or wore out in mid-work; what is done lies on disk, and the same command goes on."""
+    """The cluster was lost or wore out in mid-work; what is done is on disk, and the same command resumes."""

@@ -13,7 +13,7 @@ def parse_bytes(text: str, option: str = "size") -> int:
 
     Raises
     ------
-    InputError : the text is no size, or not above zero.
+    InputError : the text is not a size, or not above zero.
     """
     cleaned = text.strip().upper().replace(" ", "")
     digits = cleaned.rstrip("KMGTIB")
@@ -22,7 +22,7 @@ def parse_bytes(text: str, option: str = "size") -> int:
     except (ValueError, KeyError, OverflowError):
         value = 0
     if value <= 0:
-        raise InputError(f"{option}: {text!r} is no size; write it as 64MB, 2GiB or a number of bytes")
+        raise InputError(f"{option}: {text!r} is not a size; write it as 64MB, 2GiB or a number of bytes")
     return value
 
 
@@ -36,7 +36,7 @@ def format_bytes(size: float) -> str:
 
 
 def measure() -> str:
-    """Name the measure that :func:`process_memory` gives here: PSS or RSS."""
+    """Name the measure that :func:`process_memory` returns here: PSS or RSS."""
     return "PSS" if psutil.LINUX else "RSS"
 
 

@@ -247,7 +247,7 @@ class Check:
         again = shlex.join(Cluster(self.network, self.tls, name).command(self.tree, output))
         assert code == 1
         assert last.startswith("lo2dask: the scheduler is lost")
-        assert last.endswith(f"go on with: {again}")
+        assert last.endswith(f"resume with: {again}")
         done = len(part_paths(Layout(output).events))
         assert 0 < done < len(part_paths(Layout(self.folder / "local").events))
         with self._running(name) as process:

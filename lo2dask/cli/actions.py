@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from lo2dask.cli.summary import (
     load_text,
     plan_text,
     report_text,
+    run_text,
     score_text,
     speed,
     train_text,
@@ -57,12 +58,12 @@ def synth(options: SynthOptions) -> None:
             watch("synth", written, 0, {"bytes": size})
 
         summary = write_tree(options, progress)
-    text = (
+    lines = [
         f"{summary.root}: {count(summary.runs, 'run')}, {count(summary.test_cases, 'test case')}, "
-        f"{count(summary.files, 'file')}, {speed(summary.bytes, summary.seconds)}\n"
-        f"next: lo2dask run --root {shlex.quote(str(summary.root))} --output-dir result/lo2"
-    )
-    _close(options, summary, text)
+        f"{count(summary.files, 'file')}, {speed(summary.bytes, summary.seconds)}",
+        _next("run", summary.root) + " --output-dir result/lo2",
+    ]
+    _close(options, summary, lines)
 
 
 def extract(options: ExtractOptions) -> None:
@@ -76,51 +77,36 @@ def extract(options: ExtractOptions) -> None:
             watch("extract", done, total, {"bytes": run.bytes})
 
         summary = unpack(options, progress)
-    _close(options, summary, "\n".join(extract_text(summary)))
+    _close(options, summary, extract_text(summary))
     if options.strict and summary.rejects:
         raise RejectsError(f"--strict: {count(len(summary.rejects), 'archive or file')} could not be used")
 
 
 def load(options: LoadOptions) -> None:
     """Load a raw tree."""
+    from lo2dask.commands.dry_run import dry_run
     from lo2dask.commands.load import load as load_tree
 
     _note_ignored_options(options)
     if options.dry_run:
-        _plan_load(options)
+        _run(options, dry_run, plan_text)
         return
-    with opened(options) as session:
-        summary = load_tree(options, session)
-    following = f"lo2dask train --root {shlex.quote(str(summary.output))}"
-    _close(options, summary, "\n".join([*load_text(summary, options.head), f"next: {following}"]))
+    summary = _run(options, load_tree, lambda done: [*load_text(done, options.head), _next("train", done.output)])
     _check_strict(options, summary.rejects, summary.output)
-
-
-def _plan_load(options: LoadOptions) -> None:
-    from lo2dask.commands.dry_run import dry_run
-
-    with opened(options) as session:
-        planned = dry_run(options, session)
-    _close(options, planned, "\n".join(plan_text(planned)))
 
 
 def train(options: TrainOptions) -> None:
     """Fit, score and measure."""
     from lo2dask.commands.train import train as train_models
 
-    with opened(options) as session:
-        summary = train_models(options, session)
-    following = f"lo2dask explain --root {shlex.quote(str(summary.root))}"
-    _close(options, summary, "\n".join([*train_text(summary), f"next: {following}"]))
+    _run(options, train_models, lambda done: [*train_text(done), _next("explain", done.root)])
 
 
 def explain(options: ExplainOptions) -> None:
     """Explain what was flagged."""
     from lo2dask.commands.explain import explain as explain_models
 
-    with opened(options) as session:
-        summary = explain_models(options, session)
-    _close(options, summary, "\n".join(explain_text(summary)))
+    _run(options, explain_models, explain_text)
 
 
 def report(options: ReportOptions) -> None:
@@ -129,35 +115,31 @@ def report(options: ReportOptions) -> None:
 
     with watching(quiet=options.quiet, log_format=options.log_format):
         summary = write(options)
-    _close(options, summary, "\n".join(report_text(summary)))
+    _close(options, summary, report_text(summary))
 
 
 def score(options: ScoreOptions) -> None:
     """Score new runs with a bundle."""
     from lo2dask.commands.score import score as score_runs
 
-    with opened(options) as session:
-        summary = score_runs(options, session)
-    _close(options, summary, "\n".join(score_text(summary)))
+    summary = _run(options, score_runs, score_text)
     _check_strict(options, summary.rejects, summary.output)
 
 
 def plan(options: PlanOptions) -> None:
-    """Say what a size would need."""
+    """Forecast what a size needs."""
     from lo2dask.commands.plan import plan as plan_size
 
     with watching(quiet=options.quiet, log_format=options.log_format):
         needs = plan_size(options)
-    _close(options, needs, "\n".join(forecast_text(needs)))
+    _close(options, needs, forecast_text(needs))
 
 
 def verify(options: VerifyOptions) -> None:
     """Check an output folder."""
-    from lo2dask.commands.verify import verify as check
+    from lo2dask.commands.verify import verify as check_output
 
-    with opened(options) as session:
-        summary = check(options, session)
-    _close(options, summary, "\n".join(verify_text(summary)))
+    summary = _run(options, check_output, verify_text)
     if summary.problems:
         raise IntegrityError(f"{summary.output}: {count(len(summary.problems), 'problem')}")
 
@@ -166,9 +148,7 @@ def grid(options: GridOptions) -> None:
     """Measure the whole grid."""
     from lo2dask.commands.grid import grid as measure_grid
 
-    with opened(options) as session:
-        summary = measure_grid(options, session)
-    _close(options, summary, "\n".join(grid_text(summary)))
+    _run(options, measure_grid, grid_text)
 
 
 def run(options: RunOptions) -> None:
@@ -176,22 +156,17 @@ def run(options: RunOptions) -> None:
     from lo2dask.commands.run import run as run_all
 
     _note_ignored_options(options)
-    with opened(options) as session:
-        summary = run_all(options, session)
-    explained = explain_text(summary.explain) if summary.explain else []
-    text = [*load_text(summary.load, options.head), "", *train_text(summary.train), "", *explained, ""]
-    text += report_text(summary.report)
-    _close(options, summary, "\n".join([*text, f"all in {summary.seconds:,.1f} s"]))
+    summary = _run(options, run_all, lambda done: run_text(done, options.head))
     _check_strict(options, summary.load.rejects, summary.load.output)
 
 
-def check_cluster(options: CheckOptions) -> None:
+def check(options: CheckOptions) -> None:
     """Check a cluster."""
-    from lo2dask.execute.check import check_cluster as check
+    from lo2dask.execute.check import check_cluster
 
     with watching(quiet=options.quiet, log_format=options.log_format):
-        summary = check(options)
-    _close(options, summary, "\n".join(check_text(summary)))
+        summary = check_cluster(options)
+    _close(options, summary, check_text(summary))
 
 
 def list_models() -> None:
@@ -234,12 +209,25 @@ def opened(options: CommonOptions) -> Iterator["Session"]:
         yield session
 
 
-def _close(options: Any, summary: Any, text: str) -> None:
+def _run(options: Any, function: Callable[..., Any], text: Callable[[Any], list[str]]) -> Any:
+    """Run a command's function in a session, print its summary and return it."""
+    with opened(options) as session:
+        summary = function(options, session)
+    _close(options, summary, text(summary))
+    return summary
+
+
+def _next(command: str, root: Path) -> str:
+    """Write the command that usually follows."""
+    return f"next: lo2dask {command} --root {shlex.quote(str(root))}"
+
+
+def _close(options: Any, summary: Any, lines: list[str]) -> None:
     """Print the closing summary, as text or as one JSON line."""
     if options.log_format == "json":
         say_json("done", json_values(summary))
     elif not options.quiet:
-        say(text)
+        say("\n".join(lines))
 
 
 def _note_ignored_options(options: LoadingOptions) -> None:

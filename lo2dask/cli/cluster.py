@@ -27,7 +27,7 @@ def check_text(summary: "CheckSummary") -> list[str]:
             "cores": str(line.finding.cores),
             "threads": str(line.finding.threads),
             "memory": megabytes(line.finding.memory),
-            "scratch": f"{line.finding.scratch} ({line.finding.scratch_kind or '?'}, "
+            "scratch": f"{line.finding.scratch} ({line.finding.scratch_type or '?'}, "
             f"{megabytes(line.finding.scratch_free)} free)",
             "clock": f"{line.skew:+.1f} s",
             "reads": _speed(line.reading),

@@ -1,6 +1,7 @@
 """``--config FILE.yaml``: options under the names that the flags have."""
 
 import difflib
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import click
 
 from lo2dask.errors import InputError
-from lo2dask.options.places import is_local
+from lo2dask.options.paths import is_local
+from lo2dask.options.yaml_file import read_yaml
 
 
 def read_config(path: Path, params: Mapping[str, click.Parameter], switches: Mapping[str, str]) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def read_config(path: Path, params: Mapping[str, click.Parameter], switches: Map
     values: dict[str, Any] = {}
     for key, value in _read_mapping(path).items():
         name = str(key).strip().lstrip("-").replace("-", "_")
-        # What is a word of Python's has an underscore after it: `from`.
+        # A field named like a Python keyword has an underscore after it: `from_`.
         name, value = _switched(f"{name}_" if f"{name}_" in params else name, value, switches)
         if name not in params or name == "config":
             raise InputError(f"--config {path}: {key!r} is no option of this command{_close(name, params)}")
@@ -36,19 +38,10 @@ def read_config(path: Path, params: Mapping[str, click.Parameter], switches: Map
 
 
 def _read_mapping(path: Path) -> dict[Any, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: no YAML: {' '.join(str(error).split())}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
+    content = read_yaml(path, "--config")
+    if not isinstance(content, dict | None):
         raise InputError(f"--config {path}: must be lines of `name: value`, with the names of the flags")
-    return content
+    return content or {}
 
 
 def _switched(name: str, value: Any, switches: Mapping[str, str]) -> tuple[str, Any]:
@@ -63,13 +56,13 @@ def _close(name: str, params: Mapping[str, click.Parameter]) -> str:
 
 
 def _convert(param: click.Parameter, value: Any, where: str) -> Any:
-    """Return a YAML value the type that the flag would give it."""
+    """Return a YAML value in the type that the flag would have."""
     if getattr(param, "is_flag", False):
         if not isinstance(value, bool):
             raise InputError(f"{where}: must be true or false, not {value!r}")
         return value
     if value is None or isinstance(value, bool | dict) or (isinstance(value, list) and not _takes_list(param)):
-        raise InputError(f"{where}: {value!r} is no value for it")
+        raise InputError(f"{where}: {reprlib.repr(value)} cannot be its value")
     try:
         if isinstance(value, list):
             return tuple(str(item) for item in value)

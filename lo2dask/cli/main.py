@@ -12,24 +12,10 @@ from typing import Any
 
 import click
 
+from lo2dask import options
 from lo2dask.cli.options import FilePath, OptionsCommand
 from lo2dask.cli.text import one_line, say
 from lo2dask.errors import ClusterError, InputError, Lo2Error, RejectsError
-from lo2dask.options import (
-    CheckOptions,
-    ExplainOptions,
-    ExtractOptions,
-    GridOptions,
-    LoadOptions,
-    Options,
-    PlanOptions,
-    ReportOptions,
-    RunOptions,
-    ScoreOptions,
-    SynthOptions,
-    TrainOptions,
-    VerifyOptions,
-)
 
 FAILED, UNUSABLE, REJECTED, INTERRUPTED = 1, 2, 3, 130
 
@@ -39,7 +25,7 @@ FAILED, UNUSABLE, REJECTED, INTERRUPTED = 1, 2, 3, 130
 def cli() -> None:
     """Find anomalies in large trees of microservice logs (LO2), from raw files to explanations, out of core on Dask.
 
-    The usual order is load, train, explain, report; run does all four. Each goes on where it was interrupted.
+    The usual order is load, train, explain, report; run does all four. Each resumes where it was interrupted.
 
     Exit codes: 0 done; 1 failed; 2 wrong usage or unusable input; 3 done, but --strict and something was rejected;
     130 interrupted.
@@ -48,11 +34,11 @@ def cli() -> None:
 
 def all_commands() -> dict[str, click.Command]:
     """Return every command by its full name; those of a group as ``cluster check``."""
-    found: dict[str, click.Command] = {}
+    commands: dict[str, click.Command] = {}
     for name, command in cli.commands.items():
         inner = command.commands if isinstance(command, click.Group) else {}
-        found |= {f"{name} {part}": one for part, one in inner.items()} or {name: command}
-    return found
+        commands |= {f"{name} {part}": one for part, one in inner.items()} or {name: command}
+    return commands
 
 
 def main() -> None:
@@ -64,7 +50,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and give its exit code; what nobody expects is raised."""
+    """Run one command line and return its exit code; unexpected errors are raised."""
     arguments = list(arguments)
     state: dict[str, Any] = {}
     try:
@@ -84,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
     except (Lo2Error, OSError) as error:
         if _debugging(arguments, state):
             say(traceback.format_exc(), err=True)
-        say(f"lo2dask: {_message(error)}{_going_on(error, arguments)}", err=True)
+        say(f"lo2dask: {_message(error)}{_resume_hint(error, arguments)}", err=True)
         return _exit_code(error)
 
 
@@ -96,8 +82,8 @@ def _usage(error: click.UsageError) -> str:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}; fix it and run the same command again; it resumes"
+        path = f"{error.filename}: " if error.filename else ""
+        return f"{path}{error.strerror or error}; fix it and run the same command again; it resumes"
     return one_line(str(error))
 
 
@@ -111,21 +97,21 @@ def _interrupted(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error.__cause__, EOFError):
         say("lo2dask: the input ended too early", err=True)
         return FAILED
-    say(f"lo2dask: interrupted; go on with: {_again(arguments)}", err=True)
+    say(f"lo2dask: interrupted; resume with: {_again(arguments)}", err=True)
     return INTERRUPTED
 
 
-def _going_on(error: Exception, arguments: list[str]) -> str:
-    return f"; go on with: {_again(arguments)}" if isinstance(error, ClusterError) else ""
+def _resume_hint(error: Exception, arguments: list[str]) -> str:
+    return f"; resume with: {_again(arguments)}" if isinstance(error, ClusterError) else ""
 
 
 def _again(arguments: list[str]) -> str:
-    """Write the command line that goes on where this one stopped."""
+    """Write the command line that resumes where this one stopped."""
     return shlex.join(["lo2dask", *(word for word in arguments if word != "--no-resume")])
 
 
 def _unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Show an error that nobody expected: one line, or with ``--debug`` the traceback; Python then exits with 1."""
+    """Print an unexpected error: one line, with ``--debug`` the traceback too; Python then exits with 1."""
     if "--debug" in sys.argv:
         say("".join(traceback.format_exception(kind, error, trace)), err=True)
     say(f"lo2dask: failed: {kind.__name__}: {one_line(str(error))} (traceback: add --debug)", err=True)
@@ -148,16 +134,16 @@ def _silence_libraries() -> None:
     warnings.simplefilter("ignore")
 
 
-def _add(name: str, kind: type[Options], action: str, help: str, group: click.Group = cli) -> None:
-    """Add a command; its action lives in cli_actions, which is imported when the command runs."""
+def _add(name: str, help: str, group: click.Group = cli) -> None:
+    """Add a command: the function of its name in cli/actions.py, imported when it runs, gets its options."""
 
-    def act(options: Any) -> None:
-        from lo2dask.cli import actions as cli_actions
+    def act(given: Any) -> None:
+        from lo2dask.cli import actions
 
-        function: Callable[[Any], None] = getattr(cli_actions, action)
-        function(options)
+        function: Callable[[Any], None] = getattr(actions, name)
+        function(given)
 
-    command = OptionsCommand(name, kind, act, help)
+    command = OptionsCommand(name, getattr(options, f"{name.capitalize()}Options"), act, help)
     for param in command.params:
         if param.name == "list_models":
             param.is_eager, param.callback = True, _list_and_end
@@ -172,33 +158,28 @@ def _list_and_end(ctx: click.Context, param: click.Parameter, value: Any) -> Any
     return value
 
 
-_add("synth", SynthOptions, "synth", "Write an LO2-shaped tree to OUT, deterministic from its seed.")
-_add("extract", ExtractOptions, "extract", "Unpack the archived runs of SRC into the raw tree OUT, resumably.")
-_add("load", LoadOptions, "load", "Turn a raw tree of runs, or of tars, into Parquet tables (phase B).")
-_add("train", TrainOptions, "train", "Fit the Isolation Forest and registry models, score and measure (phases C to E).")
-_add("explain", ExplainOptions, "explain", "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).")
-_add("report", ReportOptions, "report", "Say what is there and what is missing: report.md and one page, report.html.")
-_add("score", ScoreOptions, "score", "Apply a saved bundle to new runs; labels are not needed, nothing is learned.")
-_add("plan", PlanOptions, "plan", "Say what a size would need: time, memory, scratch and output disk.")
-_add("verify", VerifyOptions, "verify", "Say whether OUTPUT_DIR adds up: rows, records, checksums, bundles.")
-_add("grid", GridOptions, "grid", "Measure every service, representation and algorithm on several hold-outs.")
-_add(
-    "run", RunOptions, "run", "Load, train, explain and report in one go; a second run goes on where the first stopped."
-)
+for name, help in {
+    "synth": "Write an LO2-shaped tree to OUT, deterministic from its seed.",
+    "extract": "Unpack the archived runs of SRC into the raw tree OUT, resumably.",
+    "load": "Turn a raw tree of runs, or of tars, into Parquet tables (phase B).",
+    "train": "Fit the Isolation Forest and registry models, score and measure (phases C to E).",
+    "explain": "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).",
+    "report": "Write what is there and what is missing: report.md and one page, report.html.",
+    "score": "Apply a saved bundle to new runs; labels are not needed, nothing is learned.",
+    "plan": "Forecast what a size needs: time, memory, scratch and output disk.",
+    "verify": "Check whether OUTPUT_DIR adds up: rows, records, checksums, bundles.",
+    "grid": "Measure every service, representation and algorithm on several hold-outs.",
+    "run": "Load, train, explain and report in one go; a second run resumes where the first stopped.",
+}.items():
+    _add(name, help)
 
 
 @cli.group()
 def cluster() -> None:
-    """Check a cluster before work, and make certificates for one; cluster/README.md tells how to set one up."""
+    """Check a cluster before work, and make certificates for one; cluster/README.md explains how to set one up."""
 
 
-_add(
-    "check",
-    CheckOptions,
-    "check_cluster",
-    "Start or reach the cluster of FILE, say what its workers have, end it.",
-    cluster,
-)
+_add("check", "Start or reach the cluster of FILE, list what its workers have, end it.", group=cluster)
 
 
 @cluster.command()

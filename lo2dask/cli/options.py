@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from lo2dask.cli.config import read_config
 from lo2dask.errors import InputError
 from lo2dask.options import Options, flag_name
-from lo2dask.options.places import is_local, to_path
+from lo2dask.options.paths import is_local, to_path
 
 Field = dataclasses.Field[Any]
 
@@ -28,10 +28,10 @@ class FilePath(click.ParamType):
         if value == "":
             self.fail("the path is empty; is the shell variable set?", param, ctx)
         try:
-            place = to_path(value)
+            path = to_path(value)
         except InputError as error:
             self.fail(str(error), param, ctx)
-        return place.expanduser() if is_local(place) else place
+        return path.expanduser() if is_local(path) else path
 
 
 class Words(click.ParamType):
@@ -76,10 +76,10 @@ class OptionsCommand(click.Command):
         options = make_options(self.kind, self.params, given)
         if isinstance(ctx.obj, dict):
             ctx.obj["options"] = options
-        if not all(map(is_local, options.places())):
-            from lo2dask.storage import check_places
+        if not all(map(is_local, options.paths())):
+            from lo2dask.storage import check_buckets
 
-            check_places(options.places())
+            check_buckets(options.paths())
         self.action(options)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lo2dask.commands.grid import GridSummary
     from lo2dask.commands.load import LoadSummary
     from lo2dask.commands.report import ReportSummary
+    from lo2dask.commands.run import RunSummary
     from lo2dask.commands.score import ScoreSummary
     from lo2dask.commands.verify import VerifySummary
     from lo2dask.sizing.forecast import Forecast
@@ -146,6 +147,13 @@ def report_text(summary: "ReportSummary") -> list[str]:
     """Write where the report lies and how much is missing."""
     lines = [f"report: {summary.html} ({megabytes(summary.html_bytes)}), {summary.markdown}"]
     return [*lines, f"not there: {count(len(summary.missing), 'artefact')}, listed in it"] if summary.missing else lines
+
+
+def run_text(summary: "RunSummary", head: int) -> list[str]:
+    """Write the summaries of the stages of a run."""
+    explained = explain_text(summary.explain) if summary.explain else []
+    lines = [*load_text(summary.load, head), "", *train_text(summary.train), "", *explained, ""]
+    return [*lines, *report_text(summary.report), f"all in {summary.seconds:,.1f} s"]
 
 
 def score_text(summary: "ScoreSummary") -> list[str]:

@@ -43,7 +43,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str
     """Lay rows out under the names of their columns."""
     names = list(columns or (rows[0] if rows else ()))
     lines = [names, *([visible(str(row[name])) for name in names] for row in rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(names))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 

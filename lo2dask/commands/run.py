@@ -24,7 +24,7 @@ class RunSummary:
 
 
 def run(options: RunOptions, session: Session | None = None) -> RunSummary:
-    """Take a raw tree to explanations and the report; each stage goes on where an earlier run stopped.
+    """Take a raw tree to explanations and the report; each stage resumes where an earlier run stopped.
 
     Raises
     ------

@@ -12,14 +12,14 @@ SAMPLE_SECONDS = 5.0
 _BLOCK = 4 << 20
 
 
-def measure_reading(root: Path, place: int = 0) -> float | None:
-    """Read a sample of the files below ``root``, the ``place``-th share of them: bytes a second, None without files.
+def measure_reading(root: Path, index: int = 0) -> float | None:
+    """Read a sample of the files below ``root``, beginning at the share ``index``: bytes a second, None without files.
 
-    Each worker of a cluster takes another place, so that one does not read what another has just brought in.
+    Each worker of a cluster takes another share, so that one does not read what another has just cached.
     """
     size, began = 0, time.perf_counter()
     files = itertools.islice(_files(root), 2000)
-    for path in itertools.islice(files, 3 * place, None):
+    for path in itertools.islice(files, 3 * index, None):
         size += _read(path)
         if size > SAMPLE_BYTES or time.perf_counter() - began > SAMPLE_SECONDS:
             break

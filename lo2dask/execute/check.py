@@ -64,8 +64,8 @@ def check_cluster(options: CheckOptions) -> CheckSummary:
 
 
 def _lines(client: Client, report: Report, root: Path | None, output: Path | None) -> tuple[WorkerLine, ...]:
-    places = {address: place for place, address in enumerate(sorted(report.findings))}
-    speeds = ask_all(client, _measure, root, output, places)
+    indexes = {address: index for index, address in enumerate(sorted(report.findings))}
+    speeds = ask_all(client, _measure, root, output, indexes)
     lines = []
     for address in sorted(report.findings):
         answer = speeds.get(address)
@@ -75,7 +75,7 @@ def _lines(client: Client, report: Report, root: Path | None, output: Path | Non
 
 
 def _measure(
-    root: Path | None, output: Path | None, places: dict[str, int], dask_worker: Worker
+    root: Path | None, output: Path | None, indexes: dict[str, int], dask_worker: Worker
 ) -> tuple[float | None, float | None]:
-    reading = measure_reading(root, places.get(dask_worker.address, 0)) if root else None
+    reading = measure_reading(root, indexes.get(dask_worker.address, 0)) if root else None
     return reading, measure_writing(output) if output else None

@@ -1,9 +1,9 @@
 """Starts, or connects to, the Dask cluster that a command asks for."""
 
 import contextlib
-import importlib.util
 import logging
 import signal
+import socket
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -16,20 +16,22 @@ from lo2dask.errors import InputError
 from lo2dask.execute import kubernetes, slurm, ssh
 from lo2dask.execute.clusterfile import (
     ClusterFile,
+    HostFile,
     KubernetesFile,
     LocalFile,
     SlurmFile,
     SshFile,
-    is_loopback,
+    dashboard_options,
     read_cluster_file,
 )
 from lo2dask.execute.machine import cores, free_memory
 from lo2dask.execute.preflight import Needs, preflight
 from lo2dask.execute.scratch import scratch_folder
-from lo2dask.execute.settings import apply_settings
-from lo2dask.execute.tls import security_of, temporary_certificates
+from lo2dask.execute.settings import applied_settings
+from lo2dask.execute.tls import make_certificates, security_of, temporary_certificates
 from lo2dask.memory import format_bytes, parse_bytes
 from lo2dask.options import ClusterOptions, CommonOptions
+from lo2dask.processes import require_main_guard
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 _RESERVED_SHARE = 0.25
 CONNECT_SECONDS = 20.0
 FIRST_WORKER_SECONDS = 60.0
+REACH_SECONDS = 5.0
 _OPEN = "whoever reaches it can read the logs and run code as you"
 
 
@@ -67,18 +70,21 @@ def start_client(name: str, options: ClusterOptions, memory: int = 0) -> Iterato
     ------
     InputError : as for :func:`open_client`, apart from the pre-flight.
     """
-    apply_settings()
-    if name == "local":
-        file: Any = LocalFile(path=Path("local")).merged(options)
-    elif name.startswith(("tcp://", "tls://")):
-        with _connected(name, options) as client:
+    if name.startswith(("tcp://", "tls://")):
+        with applied_settings(dashboard=True), _connect(name, options) as client:
             yield client
         return
+    if name == "local":
+        file: Any = LocalFile(path=Path("local")).merged(options)
     elif name.endswith((".yaml", ".yml")):
         file = read_cluster_file(Path(name).expanduser()).merged(options)
     else:
         raise InputError(f"--cluster {name}: give local, tcp://host:port, tls://host:port or a file, FILE.yaml")
-    with _tls_folder(file, options) as folder, _started(file, folder, memory) as client:
+    with (
+        applied_settings(dashboard=bool(getattr(file, "dashboard", ""))),
+        _tls_folder(file, options) as folder,
+        _start(file, folder, memory) as client,
+    ):
         yield client
 
 
@@ -108,10 +114,10 @@ def local_size(options: ClusterOptions, memory: int = 0) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _connected(address: str, options: ClusterOptions) -> Iterator[Client]:
+def _connect(address: str, options: ClusterOptions) -> Iterator[Client]:
     """Connect to a scheduler that somebody else has started."""
-    scheme, _, place = address.partition("://")
-    if scheme == "tcp" and not is_loopback(place.rpartition(":")[0]):
+    scheme = address.partition("://")[0]
+    if scheme == "tcp":
         _warn_of_plain(f"--cluster {address}: plain tcp", "use tls:// with --tls-folder", options)
     security = security_of(options.tls_folder) if options.tls_folder and scheme == "tls" else None
     if scheme == "tls" and security is None and not dask.config.get("distributed.comm.tls.ca-file", None):
@@ -134,17 +140,21 @@ def _connected(address: str, options: ClusterOptions) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def _tls_folder(file: Any, options: ClusterOptions) -> Iterator[Path | None]:
-    """Return the folder of certificates for a cluster that crosses machines: the given one, or one of its own."""
-    if not file.crosses_machines:
-        yield None
-    elif isinstance(file, SshFile | SlurmFile) and not file.tls:
+    """Return the folder of certificates of a cluster: the given one, or one that is made for it and goes with it.
+
+    The loopback needs them too: every user of the machine reaches its ports.
+    """
+    if isinstance(file, SshFile | SlurmFile) and not file.tls:
         _warn_of_plain(f"{file.path}: tls: false", "leave it out", options)
         yield None
     elif options.tls_folder:
         yield options.tls_folder
-    else:
+    elif isinstance(file, HostFile) and file.crosses_machines:
         with temporary_certificates(Path(file.tls_folder)) as folder:
             yield folder
+    else:
+        with scratch_folder() as folder:
+            yield make_certificates(folder)
 
 
 def _warn_of_plain(what: str, remedy: str, options: ClusterOptions) -> None:
@@ -154,16 +164,17 @@ def _warn_of_plain(what: str, remedy: str, options: ClusterOptions) -> None:
 
 
 @contextlib.contextmanager
-def _started(file: ClusterFile, folder: Path | None, memory: int) -> Iterator[Client]:
+def _start(file: ClusterFile, folder: Path | None, memory: int) -> Iterator[Client]:
     """Start the cluster of a file and wait for its workers."""
     if isinstance(file, LocalFile):
+        assert folder is not None
         start: Any = _local_cluster(file, folder, memory)
     elif isinstance(file, SshFile):
-        start = ssh.started(file, folder)
+        start = ssh.start(file, folder)
     elif isinstance(file, SlurmFile):
-        start = slurm.started(file, folder)
+        start = slurm.start(file, folder)
     elif isinstance(file, KubernetesFile) and folder:
-        start = kubernetes.started(file, folder)
+        start = kubernetes.start(file, folder)
     else:
         raise TypeError(type(file))
     with start as client:
@@ -171,27 +182,46 @@ def _started(file: ClusterFile, folder: Path | None, memory: int) -> Iterator[Cl
 
 
 @contextlib.contextmanager
-def _local_cluster(file: LocalFile, folder: Path | None, memory: int) -> Iterator[Client]:
+def _local_cluster(file: LocalFile, folder: Path, memory: int) -> Iterator[Client]:
+    require_main_guard()
     workers, each = local_size(_as_options(file), memory)
-    # Without bokeh there is no dashboard to serve.
-    dashboard = file.dashboard if importlib.util.find_spec("bokeh") else None
-    security = security_of(folder) if folder else None
+    _check_reachable(file.host)
+    security = security_of(folder)
     with scratch_folder(file.scratch) as scratch:
-        with _interrupts_held():
+        with _hold_interrupts():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=file.threads_per_worker,
                 memory_limit=each,
                 processes=True,
                 host=file.host,
-                protocol="tls://" if security else "tcp://",
+                protocol="tls://",
                 security=security,
-                dashboard_address=dashboard,
+                scheduler_kwargs=dashboard_options(file),
                 local_directory=str(scratch),
                 silence_logs=logging.ERROR,
             )
         with cluster, Client(cluster, security=security) as client:
             yield client
+
+
+def _check_reachable(host: str) -> None:
+    """Check that this machine reaches itself; in a container without a network, Dask would wait for minutes.
+
+    Raises
+    ------
+    InputError : it does not.
+    """
+    target = "127.0.0.1" if host in ("", "0.0.0.0") else host
+    try:
+        family = socket.AF_INET6 if ":" in target else socket.AF_INET
+        with socket.create_server((target, 0), family=family) as server:
+            socket.create_connection(server.getsockname()[:2], timeout=REACH_SECONDS).close()
+    except OSError as error:
+        raise InputError(
+            f"this machine has no usable network address: {target} cannot be reached ({error.strerror or error}); "
+            "scheduler and workers need one; bring it up with: ip link set lo up"
+        ) from error
 
 
 def _as_options(file: LocalFile) -> ClusterOptions:
@@ -201,7 +231,7 @@ def _as_options(file: LocalFile) -> ClusterOptions:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _hold_interrupts() -> Iterator[None]:
     """Hold Ctrl-C back until the block ends; processes that are started in it never see it.
 
     A terminal sends it to every process of the command: the client alone answers, and ends its workers in order.

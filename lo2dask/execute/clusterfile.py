@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import re
+import reprlib
 import types
 import typing
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from lo2dask.errors import InputError
 from lo2dask.memory import parse_bytes
 from lo2dask.options import ClusterOptions
+from lo2dask.options.yaml_file import read_yaml
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 REQUIRED = dataclasses.MISSING
@@ -34,14 +36,14 @@ class ClusterFile:
         return True
 
     def check(self) -> None:
-        """Check what types alone do not tell."""
+        """Check what the types do not."""
         self._at_least("workers", 1)
         self._at_least("threads_per_worker", 1)
         self._size("memory_limit")
         seconds(self.start_timeout, self._where("start_timeout"))
 
     def merged(self, options: ClusterOptions) -> "ClusterFile":
-        """Let the flags go before the file, where one was given."""
+        """Return the file with the flags that were given, which take precedence."""
         plain = ClusterOptions()
         names = ("workers", "threads_per_worker", "memory_limit")
         given = {name: getattr(options, name) for name in names if getattr(options, name) != getattr(plain, name)}
@@ -60,16 +62,22 @@ class ClusterFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalFile(ClusterFile):
+class HostFile(ClusterFile):
+    """A cluster whose scheduler is a process of a host: its dashboard, and where certificates are made for it."""
+
+    dashboard: str = ""
+    tls_folder: str = "~/.lo2dask/tls"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalFile(HostFile):
     """Worker processes of this machine."""
 
     host: str = "127.0.0.1"
-    dashboard: str = "127.0.0.1:0"
-    tls_folder: str = "~/.lo2dask/tls"
 
     @property
     def crosses_machines(self) -> bool:
-        """Only a host other than the loopback lets others in."""
+        """Return whether it listens to a host other than the loopback."""
         return not is_loopback(self.host)
 
     def check(self) -> None:
@@ -80,7 +88,7 @@ class LocalFile(ClusterFile):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SshFile(ClusterFile):
+class SshFile(HostFile):
     """Machines that are reached by SSH: the first host runs the scheduler, the others the workers."""
 
     hosts: tuple[str, ...]
@@ -91,9 +99,7 @@ class SshFile(ClusterFile):
     known_hosts: str = ""
     python: str = ""
     interface: str = ""
-    dashboard: str = "127.0.0.1:8787"
     tls: bool = True
-    tls_folder: str = "~/.lo2dask/tls"
 
     def check(self) -> None:
         """Check as for all kinds, and that there is a host for a worker."""
@@ -103,7 +109,7 @@ class SshFile(ClusterFile):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlurmFile(ClusterFile):
+class SlurmFile(HostFile):
     """Jobs of a Slurm batch system, one worker each; the scheduler runs next to the command."""
 
     workers: int
@@ -117,9 +123,7 @@ class SlurmFile(ClusterFile):
     log_folder: str = ""
     prologue: tuple[str, ...] = ()
     directives: tuple[str, ...] = ()
-    dashboard: str = "127.0.0.1:0"
     tls: bool = True
-    tls_folder: str = "~/.lo2dask/tls"
 
     def check(self) -> None:
         """Check as for all kinds, and that a worker's life ends before its job."""
@@ -161,9 +165,9 @@ class KubernetesFile(ClusterFile):
             raise InputError(f"{self._where('memory_limit')}: a pod needs a size, as 8GB")
         for key in ("name", "namespace"):
             if not re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", getattr(self, key)):
-                raise InputError(f"{self._where(key)}: {getattr(self, key)!r} is no name; use a-z, 0-9 and -")
+                raise InputError(f"{self._where(key)}: {getattr(self, key)!r} is not a valid name; use a-z, 0-9 and -")
         if not re.fullmatch(r"[1-9]\d*(Ki|Mi|Gi|Ti|k|M|G|T)?", self.scratch):
-            raise InputError(f"{self._where('scratch')}: {self.scratch!r} is no quantity of Kubernetes, as 20Gi")
+            raise InputError(f"{self._where('scratch')}: {self.scratch!r} is not a quantity; write it as 20Gi")
 
 
 KINDS: dict[str, type[ClusterFile]] = {
@@ -183,9 +187,9 @@ def read_cluster_file(path: Path) -> Any:
     if not isinstance(kind, str) or kind not in KINDS:
         given = "is missing" if kind is None else f"{kind!r} is not known"
         raise InputError(f"{path}: kind: {given}; give one of {', '.join(KINDS)}")
-    found = _build(KINDS[kind], content, str(path), path=path)
-    found.check()
-    return found
+    file = _build(KINDS[kind], content, str(path), path=path)
+    file.check()
+    return file
 
 
 def seconds(text: str, where: str) -> int:
@@ -199,7 +203,7 @@ def seconds(text: str, where: str) -> int:
         return days * 86400 + first * 3600 + second * 60 + third
     plain = re.fullmatch(r"(\d+)\s*(s|m|min|h|d)", text)
     if not plain:
-        raise InputError(f"{where}: {text!r} is no time; write it as 30min, 2h or 01:30:00")
+        raise InputError(f"{where}: {text!r} is not a time; write it as 30min, 2h or 01:30:00")
     return int(plain[1]) * _UNITS[plain[2]]
 
 
@@ -216,20 +220,18 @@ def lifetime(file: SlurmFile) -> tuple[int, int]:
     return int(walltime * 0.8), int(walltime * 0.1)
 
 
+def dashboard_options(file: HostFile) -> dict[str, Any]:
+    """Return a scheduler's options for the dashboard: off unless asked for, because it shows tasks and logs to all."""
+    return {"dashboard": bool(file.dashboard), "dashboard_address": file.dashboard or "127.0.0.1:0"}
+
+
 def is_loopback(host: str) -> bool:
     """Return whether an address is this machine's own."""
     return host in ("localhost", "::1", "[::1]") or bool(re.fullmatch(r"127(\.\d+){1,3}", host))
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--cluster {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--cluster {path}: no YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "--cluster")
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"--cluster {path}: must be lines of `key: value`, beginning with kind: {'|'.join(KINDS)}")
     return content
@@ -242,7 +244,7 @@ def _build(kind: type[Any], content: dict[str, Any], where: str, **more: Any) ->
     for key in content:
         if key not in fields:
             close = difflib.get_close_matches(key, fields)
-            raise InputError(f"{where}: {key}: is no key of this kind; known are {', '.join(close or fields)}")
+            raise InputError(f"{where}: {key}: is not a key of this kind; use {', '.join(close or fields)}")
     for name, field in fields.items():
         if name not in content and field.default is REQUIRED:
             raise InputError(f"{where}: {name}: is missing")
@@ -253,15 +255,15 @@ def _build(kind: type[Any], content: dict[str, Any], where: str, **more: Any) ->
 def _convert(value: Any, hint: Any, where: str) -> Any:
     if isinstance(hint, types.GenericAlias):
         if not isinstance(value, list):
-            raise InputError(f"{where}: must be a list, not {value!r}")
+            raise InputError(f"{where}: must be a list, not {reprlib.repr(value)}")
         item = typing.get_args(hint)[0]
-        return tuple(_convert(entry, item, f"{where}[{place}]") for place, entry in enumerate(value))
+        return tuple(_convert(entry, item, f"{where}[{index}]") for index, entry in enumerate(value))
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
-            raise InputError(f"{where}: must be lines of `key: value`, not {value!r}")
+            raise InputError(f"{where}: must be lines of `key: value`, not {reprlib.repr(value)}")
         return _build(typing.cast(Any, hint), value, where)
     names = {int: "a whole number", str: "text", bool: "true or false"}
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         quote = "; put it in quotes" if hint is str and isinstance(value, int | float) else ""
-        raise InputError(f"{where}: must be {names[hint]}, not {value!r}{quote}")
+        raise InputError(f"{where}: must be {names[hint]}, not {reprlib.repr(value)}{quote}")
     return value

@@ -66,6 +66,6 @@ def _with_part(
     parts: tuple[str, ...],
     partition_info: dict[str, Any] | None = None,
 ) -> "pd.DataFrame":
-    """Tell a step which part a partition is; Dask fills in ``partition_info``."""
+    """Call a step with the name of its part; Dask fills in ``partition_info``."""
     assert partition_info is not None
     return function(frame, parts[partition_info["number"]])

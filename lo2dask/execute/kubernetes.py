@@ -24,7 +24,7 @@ from lo2dask.execute.workers import gather_workers
 
 
 @contextlib.contextmanager
-def started(file: KubernetesFile, folder: Path) -> Iterator[Client]:
+def start(file: KubernetesFile, folder: Path) -> Iterator[Client]:
     """Create the objects, connect to the scheduler, and delete them with the block.
 
     Raises
@@ -34,7 +34,7 @@ def started(file: KubernetesFile, folder: Path) -> Iterator[Client]:
     if shutil.which("kubectl") is None:
         raise InputError(f"{file.path}: a cluster of kind kubernetes needs the program kubectl on the PATH")
     made = objects(file, folder)
-    names = [f"{one['kind'].lower()}/{one['metadata']['name']}" for one in made]
+    names = [f"{made_object['kind'].lower()}/{made_object['metadata']['name']}" for made_object in made]
     try:
         _kubectl(file, "apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
         _await_scheduler(file)
@@ -42,12 +42,12 @@ def started(file: KubernetesFile, folder: Path) -> Iterator[Client]:
             gather_workers(client, file.workers, file)
             yield client
     finally:
-        _kubectl(file, "delete", "--ignore-not-found", "--wait=false", *names)
+        _kubectl(file, "delete", "--ignore-not-match", "--wait=false", *names)
 
 
 def _await_scheduler(file: KubernetesFile) -> None:
     deadline = time.monotonic() + seconds(file.start_timeout, f"{file.path}: start_timeout")
-    query = ("get", "deployment", f"{file.name}-scheduler", "--ignore-not-found", "-o")
+    query = ("get", "deployment", f"{file.name}-scheduler", "--ignore-not-match", "-o")
     while _kubectl(file, *query, "jsonpath={.status.readyReplicas}").strip() != "1":
         if time.monotonic() > deadline:
             raise InputError(
@@ -71,14 +71,14 @@ def _address(file: KubernetesFile) -> Iterator[str]:
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         yield f"tls://{service}.{file.namespace}.svc:{SCHEDULER_PORT}"
         return
-    words = [*_command(file), "port-forward", "--address", "127.0.0.1", f"service/{service}", f":{SCHEDULER_PORT}"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as forward:
+    arguments = [*_command(file), "port-forward", "--address", "127.0.0.1", f"service/{service}", f":{SCHEDULER_PORT}"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as forward:
         try:
             line = forward.stdout.readline() if forward.stdout else ""
-            found = re.search(r"127\.0\.0\.1:(\d+)", line)
-            if not found:
+            match = re.search(r"127\.0\.0\.1:(\d+)", line)
+            if not match:
                 raise InputError(f"{file.path}: kubectl port-forward to {service} fails: {line.strip() or 'no answer'}")
-            yield f"tls://127.0.0.1:{found[1]}"
+            yield f"tls://127.0.0.1:{match[1]}"
         finally:
             forward.terminate()
 
@@ -88,9 +88,9 @@ def _command(file: KubernetesFile) -> list[str]:
     return ["kubectl", *context, "--namespace", file.namespace]
 
 
-def _kubectl(file: KubernetesFile, *words: str, given: str = "") -> str:
+def _kubectl(file: KubernetesFile, *arguments: str, given: str = "") -> str:
     """Run kubectl; secrets go to its standard input, never on its command line."""
-    done = subprocess.run([*_command(file), *words], input=given, capture_output=True, text=True)
+    done = subprocess.run([*_command(file), *arguments], input=given, capture_output=True, text=True)
     if done.returncode:
-        raise InputError(f"{file.path}: kubectl {words[0]} fails: {' '.join(done.stderr.split())}")
+        raise InputError(f"{file.path}: kubectl {arguments[0]} fails: {' '.join(done.stderr.split())}")
     return done.stdout

@@ -63,12 +63,12 @@ def _metadata(file: KubernetesFile, suffix: str = "") -> dict[str, Any]:
 def _pod(file: KubernetesFile, container: dict[str, Any]) -> dict[str, Any]:
     """Make a pod's specification; scheduler and workers see the same folders."""
     claims = [
-        {"name": f"shared-{place}", "persistentVolumeClaim": {"claimName": volume.claim}}
-        for place, volume in enumerate(file.volumes)
+        {"name": f"shared-{index}", "persistentVolumeClaim": {"claimName": volume.claim}}
+        for index, volume in enumerate(file.volumes)
     ]
     mounts = [
-        {"name": f"shared-{place}", "mountPath": volume.path, "readOnly": volume.read_only}
-        for place, volume in enumerate(file.volumes)
+        {"name": f"shared-{index}", "mountPath": volume.path, "readOnly": volume.read_only}
+        for index, volume in enumerate(file.volumes)
     ]
     own = [
         {"name": "tls", "secret": {"secretName": f"{file.name}-tls", "defaultMode": 0o440}},
@@ -96,23 +96,23 @@ def _pod(file: KubernetesFile, container: dict[str, Any]) -> dict[str, Any]:
 def _worker(file: KubernetesFile) -> dict[str, Any]:
     memory = parse_bytes(file.memory_limit)
     address = f"tls://{file.name}-scheduler.{file.namespace}.svc:{SCHEDULER_PORT}"
-    words = [
-        "dask", "worker", address, *_tls_words(), "--nthreads", str(file.threads_per_worker),
+    arguments = [
+        "dask", "worker", address, *_tls_arguments(), "--nthreads", str(file.threads_per_worker),
         "--memory-limit", str(int(memory * _DASK_SHARE)), "--local-directory", SCRATCH_FOLDER,
         "--name", "$(DASK_WORKER_NAME)", "--death-timeout", "120", "--no-dashboard",
     ]  # fmt: skip
     size = {"cpu": str(file.threads_per_worker), "memory": str(memory)}
-    return {"name": "worker", "args": words, "resources": {"requests": size, "limits": size}}
+    return {"name": "worker", "args": arguments, "resources": {"requests": size, "limits": size}}
 
 
 def _scheduler(file: KubernetesFile) -> dict[str, Any]:
     # Only the health page is served over plain http: the network policy keeps it among the cluster's own pods.
-    words = ["dask", "scheduler", *_tls_words(), "--port", str(SCHEDULER_PORT), "--no-dashboard"]
-    words += ["--dashboard-address", f":{HTTP_PORT}"]
+    arguments = ["dask", "scheduler", *_tls_arguments(), "--port", str(SCHEDULER_PORT), "--no-dashboard"]
+    arguments += ["--dashboard-address", f":{HTTP_PORT}"]
     health = {"httpGet": {"path": "/health", "port": "http-dashboard"}}
     return {
         "name": "scheduler",
-        "args": words,
+        "args": arguments,
         "ports": [
             {"name": "tcp-comm", "containerPort": SCHEDULER_PORT, "protocol": "TCP"},
             {"name": "http-dashboard", "containerPort": HTTP_PORT, "protocol": "TCP"},
@@ -123,6 +123,6 @@ def _scheduler(file: KubernetesFile) -> dict[str, Any]:
     }
 
 
-def _tls_words() -> list[str]:
+def _tls_arguments() -> list[str]:
     files = zip(("--tls-ca-file", "--tls-cert", "--tls-key"), FILES, strict=True)
-    return ["--protocol", "tls", *(word for option, name in files for word in (option, f"{TLS_FOLDER}/{name}"))]
+    return ["--protocol", "tls", *(part for option, name in files for part in (option, f"{TLS_FOLDER}/{name}"))]

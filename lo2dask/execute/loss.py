@@ -1,4 +1,4 @@
-"""What becomes of work whose cluster is lost: one line that says so, because the records on disk go on from there."""
+"""Turns the loss of the cluster into one line: work resumes from the records on disk."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -29,12 +29,12 @@ def translate_cluster_errors(client: Callable[[], Any]) -> Iterator[None]:
             "--memory-limit, or a smaller --partition-size for a load"
         ) from error
     except (CancelledError, ClosedClientError, CommClosedError) as error:
-        raise ClusterError(f"the scheduler is lost ({_one_line(error)}); what is done stays") from error
+        raise ClusterError(f"the scheduler is lost ({_one_line(error)}); what is done is kept") from error
     except OSError as error:
         # A task's own error comes over a connection that stands.
         if client().status == "running":
             raise
-        raise ClusterError(f"the scheduler is lost ({_one_line(error)}); what is done stays") from error
+        raise ClusterError(f"the scheduler is lost ({_one_line(error)}); what is done is kept") from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -84,11 +84,11 @@ def preflight(client: Client, needs: Needs) -> Iterator[Report]:
         answers = ask_all(client, examine, request)
         ended = time.time()
         findings = _all_answered(answers)
-        skew = {address: _skew(found.now, began, ended) for address, found in findings.items()}
-        for address, found in findings.items():
-            found_lacking = [*plugin.lacking(found), *_unanswered(request, address), *_skewed(skew[address])]
-            if found_lacking:
-                raise InputError(_line(address, found, found_lacking))
+        skew = {address: _skew(finding.now, began, ended) for address, finding in findings.items()}
+        for address, finding in findings.items():
+            problems = [*plugin.lacking(finding), *_answer_problems(request, address), *_skew_problems(skew[address])]
+            if problems:
+                raise InputError(_line(address, finding, problems))
         client.register_plugin(plugin)
         try:
             yield Report(findings, skew)
@@ -108,29 +108,29 @@ class Preflight(WorkerPlugin):
 
     async def setup(self, worker: Worker) -> None:
         """Examine; runs before the worker's first task."""
-        found = await asyncio.to_thread(examine, self.request, worker)
-        lacking = self.lacking(found)
+        finding = await asyncio.to_thread(examine, self.request, worker)
+        lacking = self.lacking(finding)
         if lacking:
-            logger.error(_line(worker.address, found, lacking))
+            logger.error(_line(worker.address, finding, lacking))
             # It cannot close before it has started, which waits for this.
             retire_worker(worker, self.name)
 
-    def lacking(self, found: Finding) -> list[str]:
+    def lacking(self, finding: Finding) -> list[str]:
         """List what a worker lacks, in words."""
-        lacking = [f"does not see {path}" for path in found.unseen]
-        if found.token_problem:
-            lacking.append(f"does not share the output folder: {found.token_problem}")
-        if _minor(found.python) != _minor(self.python):
-            lacking.append(f"has Python {found.python}, the client {self.python}")
+        lacking = [f"does not see {path}" for path in finding.unseen]
+        if finding.token_problem:
+            lacking.append(f"does not share the output folder: {finding.token_problem}")
+        if _minor(finding.python) != _minor(self.python):
+            lacking.append(f"has Python {finding.python}, the client {self.python}")
         for name, version in self.packages.items():
-            there = found.packages.get(name, version)
+            there = finding.packages.get(name, version)
             if there != version:
                 lacking.append(f"has {name} {there or '(not installed)'}, the client {version or '(not installed)'}")
-        if found.memory < self.memory:
+        if finding.memory < self.memory:
             lacking.append(
-                f"has {format_bytes(found.memory)} of memory, less than --memory-budget {format_bytes(self.memory)}"
+                f"has {format_bytes(finding.memory)} of memory, less than --memory-budget {format_bytes(self.memory)}"
             )
-        return lacking + _poor_scratch(found)
+        return lacking + _scratch_problems(finding)
 
 
 def ask_all(client: Client, function: Any, *arguments: Any, timeout: float = ANSWER_TIMEOUT) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _all_answered(answers: Mapping[str, Any]) -> dict[str, Finding]:
     return dict(answers)
 
 
-def _unanswered(request: Request, address: str) -> list[str]:
+def _answer_problems(request: Request, address: str) -> list[str]:
     if request.tokens is None:
         return []
     name = answer_name(address)
@@ -201,25 +201,27 @@ def _unanswered(request: Request, address: str) -> list[str]:
 
 
 def _skew(now: float, began: float, ended: float) -> float:
-    """Say how far a clock lies outside the time in which it was read, in seconds; after is negative."""
+    """Return by how many seconds a clock lies outside the interval in which it was read; negative if slow."""
     return min(0.0, now - began) + max(0.0, now - ended)
 
 
-def _skewed(skew: float) -> list[str]:
-    side = "behind" if skew < 0 else "ahead"
+def _skew_problems(skew: float) -> list[str]:
+    side = "slow" if skew < 0 else "fast"
     return [f"its clock is {abs(skew):.0f} s {side}; set it by NTP"] if abs(skew) > SKEW_ALLOWED else []
 
 
-def _poor_scratch(found: Finding) -> list[str]:
-    if found.scratch_kind in NETWORK_FILE_SYSTEMS:
-        return [f"has its scratch {found.scratch} on a network file system ({found.scratch_kind}); name a local folder"]
-    if found.scratch_free < SCRATCH_NEEDED:
-        return [f"has {format_bytes(found.scratch_free)} free in {found.scratch}, less than 1 GB"]
+def _scratch_problems(finding: Finding) -> list[str]:
+    if finding.scratch_type in NETWORK_FILE_SYSTEMS:
+        return [
+            f"has its scratch {finding.scratch} on a network file system ({finding.scratch_type}); name a local folder"
+        ]
+    if finding.scratch_free < SCRATCH_NEEDED:
+        return [f"has {format_bytes(finding.scratch_free)} free in {finding.scratch}, less than 1 GB"]
     return []
 
 
-def _line(address: str, found: Finding, lacking: Sequence[str]) -> str:
-    return f"worker {found.name} on {found.host} ({address}) {'; '.join(lacking)}"
+def _line(address: str, finding: Finding, lacking: Sequence[str]) -> str:
+    return f"worker {finding.name} on {finding.host} ({address}) {'; '.join(lacking)}"
 
 
 def _minor(version: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a worker finds out about itself before any work: versions, memory, scratch disk, the folders that all share."""
+"""What a worker reports of itself before any work: versions, memory, scratch disk, the folders that all share."""
 
 import contextlib
 import importlib.metadata
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one worker found; sizes in bytes, ``now`` in seconds since 1970."""
+    """What one worker reports; sizes in bytes, ``now`` in seconds since 1970."""
 
     name: str
     host: str
@@ -55,7 +55,7 @@ class Finding:
     threads: int
     memory: int
     scratch: str
-    scratch_kind: str
+    scratch_type: str
     scratch_free: int
     now: float
     unseen: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Finding:
 
 
 def examine(request: Request, dask_worker: Worker) -> Finding:
-    """Look around on a worker, and answer the client's token there."""
+    """Examine a worker, and answer the client's token there."""
     scratch = Path(dask_worker.local_directory)
     limit = worker_memory_limit(dask_worker) or psutil.virtual_memory().total
     return Finding(
@@ -76,7 +76,7 @@ def examine(request: Request, dask_worker: Worker) -> Finding:
         threads=worker_threads(dask_worker),
         memory=int(limit),
         scratch=str(scratch),
-        scratch_kind=file_system(scratch),
+        scratch_type=file_system(scratch),
         scratch_free=shutil.disk_usage(scratch).free,
         now=time.time(),
         unseen=tuple(str(path) for path in request.inputs if not _readable(path)),
@@ -90,11 +90,11 @@ def package_versions() -> dict[str, str]:
 
 
 def file_system(path: Path) -> str:
-    """Name the kind of file system that a path lies on; "" where that cannot be told."""
-    place = path.resolve()
+    """Return the type of the file system of a path; "" if unknown."""
+    resolved = path.resolve()
     with contextlib.suppress(OSError, psutil.Error):
         mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
-        for folder in (place, *place.parents):
+        for folder in (resolved, *resolved.parents):
             if folder in mounts:
                 return str(mounts[folder]).lower()
     return ""

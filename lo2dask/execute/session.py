@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from lo2dask.execute.frames import FrameStep, run_frames, run_here
 from lo2dask.options import CommonOptions
-from lo2dask.storage import check_places
+from lo2dask.storage import check_buckets
 
 logger = logging.getLogger(__name__)
 
@@ -83,14 +83,14 @@ class Session:
             self._run_serially(function, todo, shared) if self._serial else self._run_bags(function, todo, shared)
         )
         with self.translate_cluster_errors():
-            for done, (place, result) in enumerate(finished, 1):
-                results[place] = result
+            for done, (index, result) in enumerate(finished, 1):
+                results[index] = result
                 for listener in self.listeners:
                     listener(label, done, len(todo), result)
         return results
 
     def call(self, function: Callable[..., Any], *arguments: Any, label: str = "") -> Any:
-        """Run one function on a worker and give its result."""
+        """Run one function on a worker and return its result."""
         # Dask takes a tuple that begins with a function for a task of its own; a partial is plain data to it.
         return self.map(_apply, [functools.partial(function, *arguments)], label or function.__name__)[0]
 
@@ -116,8 +116,8 @@ class Session:
             some = parts[start : start + window]
             frames = run_here(read, steps, some) if self._serial else run_frames(self.client, read, steps, some)
             with self.translate_cluster_errors():
-                for place, result in frames:
-                    results[start + place] = result
+                for index, result in frames:
+                    results[start + index] = result
                     done += 1
                     for listener in self.listeners:
                         listener(label, done, len(parts), result)
@@ -135,7 +135,7 @@ class Session:
             yield
 
     def settle(self, timeout: float = SETTLING_SECONDS) -> int:
-        """Wait until there are as many workers as there ever were, or until time is up; give their number.
+        """Wait until there are as many workers as there ever were, or until time is up; return their number.
 
         Work that fixes its set of workers begins with this: one that was lost may be on its way back.
         """
@@ -150,7 +150,7 @@ class Session:
     def _run_serially(
         self, function: Callable[..., Any], todo: list[Any], shared: dict[str, Any]
     ) -> Iterator[tuple[int, Any]]:
-        return ((place, function(record, **shared)) for place, record in enumerate(todo))
+        return ((index, function(record, **shared)) for index, record in enumerate(todo))
 
     def _run_bags(
         self, function: Callable[..., Any], todo: list[Any], shared: dict[str, Any]
@@ -189,7 +189,7 @@ def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
     ------
     InputError : a bucket that the options name cannot be used; that is found before a cluster starts.
     """
-    check_places(options.places())
+    check_buckets(options.paths())
     if session is not None:
         yield session
         return
@@ -198,8 +198,8 @@ def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
 
 
 def _numbered(record: tuple[int, Any], function: Callable[..., Any], shared: dict[str, Any]) -> tuple[int, Any]:
-    place, value = record
-    return place, function(value, **shared)
+    index, value = record
+    return index, function(value, **shared)
 
 
 def _apply(work: Callable[[], Any]) -> Any:

@@ -1,8 +1,16 @@
-"""Dask's settings for this kind of work; what the user has configured for Dask goes before them."""
+"""Dask's settings for this kind of work; what the user has configured for Dask takes precedence."""
 
+import contextlib
+import logging
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import dask
+from dask.utils import parse_timedelta
+
+logger = logging.getLogger(__name__)
 
 SETTINGS: dict[str, Any] = {
     # Dask's own MALLOC_TRIM_THRESHOLD_ makes glibc map every large array again: 15 to 30 % of the time in page faults.
@@ -40,15 +48,49 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def apply_settings() -> None:
-    """Set them for this process and the workers that it starts."""
-    dask.config.set(wanted_settings())
+# Without a dashboard the http servers report their health alone: the other pages show tasks, call stacks and logs to
+# whoever reaches the port, on the loopback every user of the machine.
+QUIET_PAGES: dict[str, Any] = {
+    "distributed.scheduler.http.routes": ["distributed.http.health"],
+    "distributed.worker.http.routes": ["distributed.http.health"],
+}
+# Settings of the user's that are kept, but known to hurt: the test of the value, and what it does.
+_HARMFUL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "dataframe.convert-string": (bool, "text columns are converted, which takes time and memory"),
+    "distributed.worker.memory.pause": (operator.not_, "workers go on reading when their memory is full"),
+    "distributed.worker.memory.terminate": (operator.not_, "a worker may use up the machine's memory"),
+    "distributed.worker.multiprocessing-method": (
+        lambda method: method != "spawn", "a forked worker may wait for a lock for ever"
+    ),
+    "distributed.scheduler.allowed-failures": (
+        lambda number: int(number) < 1, "the first worker that is lost ends the command"
+    ),
+    "distributed.scheduler.worker-ttl": (
+        lambda time: bool(time) and parse_timedelta(time) < 60, "a busy worker may be taken for dead"
+    ),
+}  # fmt: skip
 
 
-def wanted_settings() -> dict[str, Any]:
-    """Return those settings that neither a file nor the environment of the user's Dask decides."""
-    own = dask.config.collect()
-    return {name: value for name, value in SETTINGS.items() if dask.config.get(name, None, config=own) is None}
+@contextlib.contextmanager
+def applied_settings(dashboard: bool) -> Iterator[None]:
+    """Set them for this process and the workers that it starts; all is as before when the block ends."""
+    settings = wanted_settings({} if dashboard else QUIET_PAGES)
+    for name, (is_harmful, effect) in _HARMFUL.items():
+        if name not in settings and is_harmful(value := dask.config.get(name, None)):
+            logger.warning("your Dask configuration sets %s to %s: %s", name, value, effect)
+    with dask.config.set(settings):
+        yield
+
+
+def wanted_settings(more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Return those settings that the user has not decided: in a file, in the environment or by ``dask.config.set``."""
+    own, defaults = dask.config.collect(), dask.config.merge(*dask.config.defaults)
+    return {
+        name: value
+        for name, value in (SETTINGS | dict(more)).items()
+        if dask.config.get(name, None, config=own) is None
+        and dask.config.get(name, None) in (dask.config.get(name, None, config=defaults), value)
+    }
 
 
 def settings_environ() -> dict[str, str]:
@@ -57,5 +99,5 @@ def settings_environ() -> dict[str, str]:
     It holds these settings alone: a user's whole configuration may name things that no command line should show.
     """
     nested: dict[str, Any] = {}
-    dask.config.set(wanted_settings(), config=nested)
+    dask.config.set(wanted_settings(QUIET_PAGES), config=nested)
     return {"DASK_INTERNAL_INHERIT_CONFIG": dask.config.serialize(nested)}

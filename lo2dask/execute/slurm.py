@@ -10,7 +10,7 @@ from distributed import Client
 
 from lo2dask.compat import count_cluster_workers, submit_jobs
 from lo2dask.errors import InputError
-from lo2dask.execute.clusterfile import SlurmFile, lifetime
+from lo2dask.execute.clusterfile import SlurmFile, dashboard_options, lifetime
 from lo2dask.execute.settings import settings_environ
 from lo2dask.execute.tls import security_of
 from lo2dask.execute.workers import gather_workers, keep_workers
@@ -18,7 +18,7 @@ from lo2dask.memory import parse_bytes
 
 
 @contextlib.contextmanager
-def started(file: SlurmFile, folder: Path | None) -> Iterator[Client]:
+def start(file: SlurmFile, folder: Path | None) -> Iterator[Client]:
     """Start a scheduler here and submit the jobs; cancel them with the block.
 
     Raises
@@ -56,7 +56,7 @@ def arguments(file: SlurmFile, security: Any) -> dict[str, Any]:
         "local_directory": file.scratch,
         "job_extra_directives": list(file.directives),
     }
-    scheduler = {"dashboard_address": file.dashboard, **({"host": file.host} if file.host else {})}
+    scheduler = {**dashboard_options(file), **({"host": file.host} if file.host else {})}
     exports = [f"export {name}={shlex.quote(value)}" for name, value in settings_environ().items()]
     return {
         **{name: value for name, value in given.items() if value},
@@ -82,7 +82,7 @@ def _restore(cluster: Any, jobs: int) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return the line that Slurm itself has said, out of dask-jobqueue's account of the whole call."""
+    """Return Slurm's own message, out of dask-jobqueue's report of the whole call."""
     lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if line.startswith(("sbatch:", "Batch"))]
-    return "; ".join(said) or " ".join(lines)
+    messages = [line for line in lines if line.startswith(("sbatch:", "Batch"))]
+    return "; ".join(messages) or " ".join(lines)

@@ -1,7 +1,7 @@
 """Where tasks spill what other tasks read, and whether there is room for it.
 
 Local to the machine where all workers are its processes: in the scratch folder, which goes with the cluster. Workers on
-several machines reach one place alone, the output folder, so there the spill goes below ``_lo2dask``; it does so too
+several machines share the output folder alone, so there the spill goes below ``_lo2dask``; it does so too
 where the scratch folder lies in memory (tmpfs), which a spill is there to save.
 """
 
@@ -26,7 +26,7 @@ _IN_MEMORY = ("tmpfs", "ramfs")
 def spill_folder(session: Session, shared: Path, need: int) -> Iterator[Path]:
     """Return an empty folder that all workers reach, with room for ``need`` bytes; it is gone when the block ends.
 
-    ``shared`` is the place below the output folder. What an earlier run left there is removed in any case.
+    ``shared`` is a folder below the output folder. What an earlier run left there is removed in any case.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def check_room(session: Session, shared: Path, need: int) -> None:
 
     Raises
     ------
-    InputError : it has not; names the place and the way out.
+    InputError : it has not; names the folder and the way out.
     """
     scratch = _scratch(session)
     free = free_bytes(scratch or shared)

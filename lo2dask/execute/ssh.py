@@ -8,7 +8,7 @@ from typing import Any
 from distributed import Client
 
 from lo2dask.errors import InputError
-from lo2dask.execute.clusterfile import SshFile
+from lo2dask.execute.clusterfile import SshFile, dashboard_options
 from lo2dask.execute.tls import security_of, tls_paths
 from lo2dask.execute.workers import gather_workers
 
@@ -18,7 +18,7 @@ _DEATH_TIMEOUT = 120
 
 
 @contextlib.contextmanager
-def started(file: SshFile, folder: Path | None) -> Iterator[Client]:
+def start(file: SshFile, folder: Path | None) -> Iterator[Client]:
     """Start scheduler and workers, and end them with the block.
 
     Raises
@@ -58,7 +58,7 @@ def arguments(file: SshFile, folder: Path | None) -> dict[str, Any]:
         "death_timeout": _DEATH_TIMEOUT,
         **({"local_directory": file.scratch} if file.scratch else {}),
     }
-    scheduler = {"port": 0, "dashboard_address": file.dashboard, "idle_timeout": _IDLE_TIMEOUT}
+    scheduler = {"port": 0, **dashboard_options(file), "idle_timeout": _IDLE_TIMEOUT}
     return {
         "hosts": list(file.hosts),
         "connect_options": connect,

@@ -1,4 +1,4 @@
-"""Certificates for clusters that cross machines: made for one cluster, in a folder that only its user can read."""
+"""Certificates of a cluster: made for it alone, in a folder that only its user can read."""
 
 import contextlib
 import datetime
@@ -25,7 +25,7 @@ def make_certificates(folder: Path) -> Path:
 
     Raises
     ------
-    InputError : certificates are there already, others can read the folder, or a package is missing.
+    InputError : certificates are there already.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     there = [name for name in FILES if (folder / name).exists()]
@@ -41,7 +41,7 @@ def make_certificates(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def temporary_certificates(parent: Path) -> Iterator[Path]:
-    """Return a folder of fresh certificates below ``parent``, which all machines see; it goes with the block."""
+    """Return a new folder of certificates below ``parent``, which all machines see; it goes with the block."""
     parent = parent.expanduser()
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
@@ -77,12 +77,9 @@ def tls_paths(folder: Path) -> dict[str, str]:
 
 def _pem_files() -> tuple[bytes, bytes, bytes]:
     """Make authority, certificate and key; one self-signed certificate is its own authority."""
-    try:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-    except ImportError as error:
-        raise InputError("TLS needs a package that is not installed: pip install cryptography") from error
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
 
     key: Any = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "lo2dask")])

@@ -16,7 +16,7 @@ LONGEST_PAUSE = 600.0
 
 
 def gather_workers(client: Client, wanted: int, file: ClusterFile) -> None:
-    """Wait for all workers, or go on with those that have come in time.
+    """Wait for all workers, or continue with those that have come in time.
 
     Raises
     ------
@@ -28,14 +28,14 @@ def gather_workers(client: Client, wanted: int, file: ClusterFile) -> None:
         there = len(client.nthreads())
         if not there:
             raise InputError(f"{file.path}: start_timeout: no worker has come within {file.start_timeout}") from error
-        logger.warning("%d of %d workers have come within %s; beginning with them", there, wanted, file.start_timeout)
+        logger.warning("%d of %d workers have come within %s; continuing with them", there, wanted, file.start_timeout)
 
 
 @contextlib.contextmanager
 def keep_workers(restore: Callable[[], object], interval: float = 15.0) -> Iterator[None]:
-    """Call ``restore`` again and again while the block runs; it starts new workers in the place of lost ones.
+    """Call ``restore`` again and again while the block runs; it starts new workers for lost ones.
 
-    ``restore`` says whether it had to; the pauses grow while it has to each time, so that a cluster whose workers
+    ``restore`` returns whether it had to; the pauses grow while it has to each time, so that a cluster whose workers
     never live is not flooded with jobs.
     """
     over = threading.Event()

@@ -1,8 +1,8 @@
 """XGBoost over all training rows by xgboost.dask: each worker holds its share of the CSR parts.
 
-The set of workers is fixed when the matrix is made and a fit does not survive the loss of one (XGBoost's own word), so
-the whole fit is tried again from the files. Workers without a row, or with one class alone, are avoided by giving the
-parts out in turn.
+The set of workers is fixed when the matrix is made and a fit does not survive the loss of one (as XGBoost documents),
+so the whole fit is tried again from the files. Workers without a row, or with one class alone, are avoided by giving
+the parts out in turn.
 """
 
 import logging

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from lo2dask.buffers.padded import as_u64, padded_text
 from lo2dask.buffers.slices import encode_slices
 from lo2dask.errors import InputError
 from lo2dask.options import fingerprint
+from lo2dask.options.yaml_file import read_yaml
 
 # A mask of the user may not be longer: RE2 compiles it to a program whose size is bounded by this.
 LONGEST_PATTERN = 500
@@ -91,7 +91,7 @@ def load_masks(mask_file: Path | None) -> tuple[Mask, ...]:
     """
     if mask_file is None:
         return MASKS
-    own = [_read_mask(entry, mask_file) for entry in _read_yaml(mask_file)]
+    own = [_read_mask(entry, mask_file) for entry in _read_list(mask_file)]
     replaced = {mask.name: mask for mask in own}
     known = {mask.name for mask in MASKS}
     masks = [replaced.get(mask.name, mask) for mask in MASKS]
@@ -141,15 +141,8 @@ def _mask_identifiers(texts: pa.Array) -> pa.DictionaryArray:
     return encode_slices(copy, np.append(0, ends)[:-1], ends)
 
 
-def _read_yaml(path: Path) -> list[object]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--mask-file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"--mask-file {path}: not UTF-8 (byte {error.start + 1}): save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"--mask-file {path}: no YAML: {str(error).splitlines()[0]}") from error
+def _read_list(path: Path) -> list[object]:
+    content = read_yaml(path, "--mask-file")
     if not isinstance(content, list):
         raise InputError(f"--mask-file {path}: must be a list of masks (name, pattern, replacement, example)")
     return content

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from lo2dask.errors import InputError
-from lo2dask.options.places import is_local, to_path
+from lo2dask.options.paths import is_local, to_path
 
 OptionsT = TypeVar("OptionsT", bound="Options")
 _PATHS = (Path, Path | None)
@@ -36,7 +36,7 @@ class Options:
     """Frozen options of one command; checked when made."""
 
     def __post_init__(self) -> None:
-        """Make paths of the places that are given as text or URL, and check choices and bounds.
+        """Make paths of what is given as text or URL, and check choices and bounds.
 
         Raises
         ------
@@ -46,10 +46,10 @@ class Options:
             value = getattr(self, field.name)
             if value is not None and field.type in _PATHS:
                 # A frozen class has no other way to complete itself.
-                object.__setattr__(self, field.name, _place(field, value))
+                object.__setattr__(self, field.name, _path(field, value))
             _check(field, value)
 
-    def places(self) -> list[Path]:
+    def paths(self) -> list[Path]:
         """Return all paths and URLs among the values."""
         values = (getattr(self, field.name) for field in dataclasses.fields(self) if field.type in _PATHS)
         return [value for value in values if value is not None]
@@ -104,21 +104,21 @@ def flag_name(name: str) -> str:
     return "--" + name.rstrip("_").replace("_", "-")
 
 
-def _place(field: dataclasses.Field[Any], value: Any) -> Path:
+def _path(field: dataclasses.Field[Any], value: Any) -> Path:
     try:
-        place = to_path(value)
+        path = to_path(value)
     except InputError as error:
         raise InputError(f"{flag_name(field.name)} {error}") from None
-    if field.metadata.get("local") and not is_local(place):
-        raise InputError(f"{flag_name(field.name)} {place}: must be on this machine; copy it here first")
-    return place
+    if field.metadata.get("local") and not is_local(path):
+        raise InputError(f"{flag_name(field.name)} {path}: must be on this machine; copy it here first")
+    return path
 
 
 def _check(field: dataclasses.Field[Any], value: Any) -> None:
     choices = field.metadata.get("choices", ())
     for item in value if isinstance(value, tuple) else (value,):
         if choices and item not in choices:
-            raise InputError(f"{flag_name(field.name)}: {item!r} is not known; known are {', '.join(choices)}")
+            raise InputError(f"{flag_name(field.name)}: {item!r} is not known; use {', '.join(choices)}")
     low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{flag_name(field.name)}: {value} is no finite number")

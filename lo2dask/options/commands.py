@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lo2dask.domain import SERVICES
-from lo2dask.options.base import Options, opt
+from lo2dask.options.base import opt
 from lo2dask.options.common import (
     ClusterOptions,
     CommonOptions,
@@ -13,6 +13,7 @@ from lo2dask.options.common import (
     ForestOptions,
     HoldoutOptions,
     LoadingOptions,
+    ProgramOptions,
 )
 
 REQUIRED = dataclasses.MISSING
@@ -21,7 +22,7 @@ DEFAULT_MODELS = ("event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthOptions(Options):
+class SynthOptions(ProgramOptions):
     """`lo2dask synth`: an LO2-shaped tree."""
 
     out: Path = opt(REQUIRED, "folder to write; new, empty, or written by synth before", argument=True, local=True)
@@ -44,16 +45,10 @@ class SynthOptions(Options):
     epoch: int = opt(
         1_719_592_986, "end (v1) or start (v2) of the first run", unit="seconds since 1970, UTC", minimum=0
     )
-    config: Path | None = opt(
-        None, "YAML file with the same names as the flags; a flag on the command line wins", local=True
-    )
-    quiet: bool = opt(False, "print errors only")
-    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
-    debug: bool = opt(False, "show the traceback of an error")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractOptions(Options):
+class ExtractOptions(ProgramOptions):
     """`lo2dask extract`: archived runs to a raw tree."""
 
     src: Path = opt(
@@ -74,12 +69,6 @@ class ExtractOptions(Options):
     dry_run: bool = opt(False, "print what would be unpacked, and how large it is; write nothing")
     resume: bool = opt(True, "leave out the runs that are there already; --no-resume unpacks them again")
     strict: bool = opt(False, "exit with 3 if anything was rejected")
-    config: Path | None = opt(
-        None, "YAML file with the same names as the flags; a flag on the command line wins", local=True
-    )
-    quiet: bool = opt(False, "print errors only")
-    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
-    debug: bool = opt(False, "show the traceback of an error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +237,3 @@ class CheckOptions(ClusterOptions):
     root: Path | None = opt(None, "folder that the work will read; its bandwidth is measured")
     output_dir: Path | None = opt(None, "folder that the work will write; a token goes through it both ways")
     memory_budget: str = opt("2GB", "memory that each worker must have, as for train")
-    config: Path | None = opt(None, "YAML file with the same names as the flags; a flag on the command line wins")
-    quiet: bool = opt(False, "print errors only")
-    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
-    debug: bool = opt(False, "show the traceback of an error")

@@ -11,7 +11,19 @@ TOKEN_KINDS = ("masked", "raw", "both")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterOptions(Options):
+class ProgramOptions(Options):
+    """Where options come from, and what is printed."""
+
+    config: Path | None = opt(
+        None, "YAML file with the same names as the flags; a flag on the command line wins", local=True
+    )
+    quiet: bool = opt(False, "print errors only")
+    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
+    debug: bool = opt(False, "show the traceback of an error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions(ProgramOptions):
     """How workers are started and reached: none of these changes a single byte of the tables."""
 
     workers: int = opt(
@@ -35,14 +47,8 @@ class CommonOptions(ClusterOptions):
     """How a command runs: none of these changes a single byte of the tables."""
 
     cluster: str = opt("local", "where to run: local, tcp://host:port, tls://host:port or FILE.yaml (see cluster/)")
-    config: Path | None = opt(
-        None, "YAML file with the same names as the flags; a flag on the command line wins", local=True
-    )
     resume: bool = opt(True, "go on where an earlier run stopped; --no-resume starts over")
     strict: bool = opt(False, "exit with 3 if anything was rejected")
-    quiet: bool = opt(False, "print errors only")
-    log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
-    debug: bool = opt(False, "show the traceback of an error")
 
     def __post_init__(self) -> None:
         """Check; for workers that may have another current folder, make relative paths absolute."""

@@ -1,4 +1,4 @@
-"""What a size would need, in formulas: time, memory, disk. Nothing here reads a file or a clock.
+"""What a size needs, in formulas: time, memory, disk. Nothing here reads a file or a clock.
 
 B raw bytes in n = ceil(B / P) batches of P bytes, S sequences, W workers of one thread with a core each:
 
@@ -41,7 +41,7 @@ SPILLS = {"masked": (0.0015, 0.7), "raw": (0.165, 0.3)}
 
 @dataclass(frozen=True)
 class Rates:
-    """What was measured, and where: ``source`` says it in words; bytes are raw bytes, seconds are of one worker.
+    """What was measured, and where: ``source`` describes it; bytes are raw bytes, seconds are of one worker.
 
     ``start`` s; ``overhead`` s per batch; ``load_task``, ``enhance_task``, ``enhance_serial`` s per byte;
     ``enhance_fixed``, ``train_fixed``, ``explain_fixed`` s; ``train_sequence``, ``explain_sequence`` s per sequence
@@ -139,7 +139,7 @@ class Forecast:
 
 
 def forecast(rates: Rates, wanted: Wanted) -> Forecast:
-    """Say what a size would need."""
+    """Forecast what a size needs."""
     batches = max(1, math.ceil(wanted.bytes / wanted.batch))
     sequences = wanted.sequences or round(wanted.bytes * rates.sequences)
     workers = min(wanted.workers, batches)
@@ -214,32 +214,32 @@ def measured(source: str, timings: dict[str, dict[str, Any]], batches: tuple[flo
     return _with_models(rates, timings, speed)
 
 
-def _with_enhance(rates: Rates, found: dict[str, Any] | None, size: int, speed: float) -> Rates:
-    if not found:
+def _with_enhance(rates: Rates, timing: dict[str, Any] | None, size: int, speed: float) -> Rates:
+    if not timing:
         changes = {name: getattr(STORED, name) * speed for name in ("enhance_fixed", "enhance_task", "enhance_serial")}
         return replace(rates, **changes)
-    # The run tells the sum, the stored rates how it parts into fixed and growing.
-    factor = found["parts_seconds"] / (STORED.enhance_fixed + STORED.enhance_task * size / found["workers"])
+    # The run has the sum, the stored rates divide it into fixed and growing.
+    factor = timing["parts_seconds"] / (STORED.enhance_fixed + STORED.enhance_task * size / timing["workers"])
     return replace(
         rates,
         enhance_fixed=STORED.enhance_fixed * factor,
         enhance_task=STORED.enhance_task * factor,
-        enhance_serial=(found["seconds"] - found["parts_seconds"]) / size,
+        enhance_serial=(timing["seconds"] - timing["parts_seconds"]) / size,
     )
 
 
 def _with_models(rates: Rates, timings: dict[str, dict[str, Any]], speed: float) -> Rates:
-    """Take what train and explain cost: a run tells the sum, the stored rates how it parts into fixed and growing."""
+    """Take what train and explain cost: a run has the sum, the stored rates divide it into fixed and growing."""
     changes: dict[str, Any] = {}
     for stage in ("train", "explain"):
-        found = timings.get(stage)
+        timing = timings.get(stage)
         fixed, slope = (getattr(STORED, f"{stage}_{part}") for part in ("fixed", "sequence"))
-        factor = found["seconds"] / (fixed + slope * found["sequences"]) if found else speed
+        factor = timing["seconds"] / (fixed + slope * timing["sequences"]) if timing else speed
         changes |= {f"{stage}_fixed": fixed * factor, f"{stage}_sequence": slope * factor}
-        if found:
-            changes["workers"] = int(found["workers"])
-        if stage == "train" and found and found["sequences"]:
-            changes["scratch"] = found["scratch"] / found["sequences"]
+        if timing:
+            changes["workers"] = int(timing["workers"])
+        if stage == "train" and timing and timing["sequences"]:
+            changes["scratch"] = timing["scratch"] / timing["sequences"]
     return replace(rates, **changes)
 
 

@@ -16,7 +16,7 @@ def load_needs(options: LoadOptions, size: int, sequences: int, workers: int) ->
 
     Raises
     ------
-    InputError : ``--partition-size`` is no size.
+    InputError : ``--partition-size`` is not a size.
     """
     wanted = Wanted(
         bytes=size,

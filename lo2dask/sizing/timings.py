@@ -25,8 +25,8 @@ def note(layout: Layout, stage: str, **figures: float) -> None:
 
 def read_timings(layout: Layout) -> dict[str, dict[str, Any]]:
     """Return the figures of the stages by name."""
-    found = read_state(layout.marker(NAME), TIMINGS)
-    return found["stages"] if found else {}
+    state = read_state(layout.marker(NAME), TIMINGS)
+    return state["stages"] if state else {}
 
 
 def batch_seconds(layout: Layout) -> tuple[float, int, int]:
@@ -38,7 +38,7 @@ def batch_seconds(layout: Layout) -> tuple[float, int, int]:
 def tree_bytes(folder: Path) -> int:
     """Add up the sizes of all files below a folder; a missing one has none."""
     try:
-        found = list(entries(folder))
+        listed = list(entries(folder))
     except (FileNotFoundError, NotADirectoryError):
         return 0
-    return sum(tree_bytes(folder / entry.name) if entry.is_dir() else entry.stat().st_size for entry in found)
+    return sum(tree_bytes(folder / entry.name) if entry.is_dir() else entry.stat().st_size for entry in listed)

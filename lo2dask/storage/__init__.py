@@ -1,9 +1,9 @@
 """Files and objects: read, listed and written the same way on a local disk and in an object store."""
 
-from lo2dask.options.places import is_local, to_path
+from lo2dask.options.paths import is_local, to_path
+from lo2dask.storage.buckets import check_buckets
 from lo2dask.storage.files import (
     Entry,
-    Reader,
     copy_file,
     entries,
     flush_all,
@@ -25,32 +25,3 @@ from lo2dask.storage.files import (
     write_json,
     write_text,
 )
-from lo2dask.storage.reach import check_places
-
-__all__ = [
-    "Entry",
-    "Reader",
-    "check_places",
-    "copy_file",
-    "entries",
-    "flush_all",
-    "flushing_together",
-    "free_bytes",
-    "is_local",
-    "link_file",
-    "list_paths",
-    "open_at",
-    "open_read",
-    "read_into",
-    "read_json",
-    "remove_leftovers",
-    "remove_tree",
-    "replacing",
-    "same_content",
-    "source_of",
-    "status",
-    "to_path",
-    "write_bytes",
-    "write_json",
-    "write_text",
-]

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written next to their place, flushed to disk, then renamed.
+"""Files that appear whole or not at all: written under a temporary name, flushed to disk, then renamed.
 
 In an object store there is no rename: there an object is put in one piece, which comes to the same. Local paths go
 the straight way through ``os`` and ``pathlib``; fsspec is not even imported for them.
@@ -15,39 +15,19 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
-from lo2dask.options.places import is_local, to_path
+from lo2dask.options.paths import is_local, to_path
 
 _COPY_BYTES = 1 << 20
-# The files that are being flushed and wait for their places.
+# The files that are being flushed and wait to be renamed.
 _TOGETHER: ContextVar["_Together | None"] = ContextVar("together", default=None)
 # A disk takes no more at once.
 _FLUSHING_THREADS = 8
 
 
-class Status(Protocol):
-    """Size and time of change, as ``os.stat`` names them."""
-
-    @property
-    def st_mode(self) -> int:
-        """The kind of the file."""
-
-    @property
-    def st_ino(self) -> int:
-        """The number of the file within its file system; 0 in an object store."""
-
-    @property
-    def st_size(self) -> int:
-        """Bytes."""
-
-    @property
-    def st_mtime_ns(self) -> int:
-        """Time of change, in ns since 1970."""
-
-
 class Entry(Protocol):
-    """One name of a listing: ``os.DirEntry``, or its likeness in an object store."""
+    """One name of a listing: ``os.DirEntry``, or its equivalent in an object store."""
 
     @property
     def name(self) -> str:
@@ -66,32 +46,16 @@ class Entry(Protocol):
     def is_symlink(self) -> bool:
         """Return whether it is a link."""
 
-    def stat(self) -> Status:
+    def stat(self) -> os.stat_result:
         """Return size and time of change."""
-
-
-class Reader(Protocol):
-    """Something to read on from where it stands."""
-
-    def read(self, size: int, /) -> bytes:
-        """Read up to ``size`` bytes; b"" at the end."""
-
-    def readinto(self, room: memoryview, /) -> int:
-        """Read up to the room's bytes into it; give their number, 0 at the end."""
-
-    def __enter__(self) -> "Reader":
-        """Enter the block that reads."""
-
-    def __exit__(self, *error: Any) -> None:
-        """Close it."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
-    """Return a temporary local path; on success it takes the place of ``path``, on failure it is removed.
+    """Return a temporary local path; on success it replaces ``path``, on failure it is removed.
 
-    The temporary name is unique, because two copies of a task may run at once. What need not outlive the machine's
-    crash is not ``durable``: it is not flushed to disk. Within :func:`flushing_together` it takes its place at the end.
+    The temporary name is unique, because two copies of a task may run at once. What need not survive a crash of the
+    machine is not ``durable``: it is not flushed to disk. Within :func:`flushing_together` it is renamed at the end.
     """
     if not is_local(path):
         from lo2dask.storage.remote import uploading
@@ -115,25 +79,25 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
 
 
 class _Together:
-    """Files that take their places at once; a thread of the pool flushes each as soon as it is written."""
+    """Files that are renamed together; a thread of the pool flushes each as soon as it is written."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
         self._written: list[tuple[Path, Path, Future[None]]] = []
 
     def add(self, temporary: Path, path: Path) -> None:
-        """Begin to flush a file that is to take the place of ``path``."""
+        """Begin to flush a file that will replace ``path``."""
         self._written.append((temporary, path, self._pool.submit(_flush, temporary)))
 
-    def place(self) -> None:
-        """Put the files in their places when all of them are flushed."""
+    def rename_all(self) -> None:
+        """Rename the files when all of them are flushed."""
         for _, _, flushed in self._written:
             flushed.result()
         for temporary, path, _ in self._written:
             os.replace(temporary, path)
 
     def remove(self) -> None:
-        """Remove those that have not got there."""
+        """Remove those that were not renamed."""
         for temporary, _, _ in self._written:
             temporary.unlink(missing_ok=True)
 
@@ -142,14 +106,14 @@ class _Together:
 def flushing_together() -> Iterator[None]:
     """Flush what is written in this block to disk while the block goes on; wait for that where it ends well.
 
-    Local files take their places then, and not before; if the block fails, they are removed.
+    Local files are renamed then, and not before; if the block fails, they are removed.
     """
     with ThreadPoolExecutor(_FLUSHING_THREADS) as pool:
         together = _Together(pool)
         token = _TOGETHER.set(together)
         try:
             yield
-            together.place()
+            together.rename_all()
         finally:
             _TOGETHER.reset(token)
             together.remove()
@@ -180,13 +144,13 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any, durable: bool = True) -> None:
     """Write JSON by rename, keys sorted, so that the same data give the same bytes.
 
-    What :func:`read_json` may find damaged after the machine's fall need not be ``durable``.
+    What may be damaged after a crash of the machine need not be ``durable``.
     """
     write_bytes(path, (json.dumps(data, sort_keys=True, indent=1, allow_nan=False) + "\n").encode(), durable)
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; None where there is none or it is damaged (both mean: make it again)."""
+    """Read a JSON file; None if it is missing or damaged, which both mean: make it again."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -202,7 +166,7 @@ def open_read(path: Path) -> BinaryIO:
     return open_file(path)
 
 
-def open_at(path: str, offset: int) -> Reader:
+def open_at(path: str, offset: int) -> io.RawIOBase:
     """Open a file, named by path or URL, for unbuffered reading from a byte on."""
     if "://" in path:
         from lo2dask.storage.remote import RangeReader
@@ -210,11 +174,11 @@ def open_at(path: str, offset: int) -> Reader:
         return RangeReader(to_path(path), offset)
     raw = open(path, "rb", buffering=0)
     raw.seek(offset)
-    return cast(Reader, raw)
+    return raw
 
 
-def read_into(reader: Reader, room: memoryview) -> int:
-    """Fill a room as far as there are bytes; give their number."""
+def read_into(reader: io.RawIOBase, room: memoryview) -> int:
+    """Fill a buffer as far as there are bytes; return their number."""
     filled = 0
     while filled < len(room) and (size := reader.readinto(room[filled:])):
         filled += size
@@ -233,12 +197,12 @@ def entries(folder: str | Path) -> Iterator[Entry]:
     ------
     OSError : it is not there, or cannot be listed.
     """
-    place = to_path(folder)
-    if is_local(place):
+    path = to_path(folder)
+    if is_local(path):
         return iter(os.scandir(folder))
     from lo2dask.storage.remote import scan
 
-    return iter(scan(place))
+    return iter(scan(path))
 
 
 def list_paths(folder: Path, suffix: str) -> list[Path]:
@@ -252,7 +216,7 @@ def list_paths(folder: Path, suffix: str) -> list[Path]:
     return [folder / name for name in sorted(names) if name.endswith(suffix) and not name.startswith(".")]
 
 
-def status(path: Path) -> Status:
+def status(path: Path) -> os.stat_result:
     """Return a file's size and time of change.
 
     Raises
@@ -273,7 +237,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Return a file a second name, which costs no room where the file system allows it; else copy it."""
+    """Make a hard link, which takes no space; copy where the file system has none."""
     if is_local(source) != is_local(target):
         copy_file(source, target)
         return
@@ -313,14 +277,14 @@ def free_bytes(folder: Path) -> int | None:
     """Return the free bytes of the disk on which a folder lies, or will lie; None for an object store."""
     if not is_local(folder):
         return None
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    path = folder.absolute()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove the temporary files that a killed process left in a folder; give their number."""
+    """Remove the temporary files that a killed process left in a folder; return their number."""
     # An object that was not put to its end does not exist.
     leftovers = list(folder.glob(".*.tmp")) if is_local(folder) and folder.is_dir() else []
     for path in leftovers:

@@ -1,9 +1,10 @@
 """Object stores, through fsspec: objects are read in ranges, listed by folder, and put whole, so none is ever half.
 
-A path of an object store is a ``UPath`` (see options/places.py). Imported only where a URL was given.
+A path of an object store is a ``UPath`` (see options/paths.py). Imported only where a URL was given.
 """
 
 import hashlib
+import io
 import os
 import stat
 import tempfile
@@ -19,16 +20,16 @@ BLOCK_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class RemoteEntry:
-    """What a listing says of one name, with the methods of ``os.DirEntry``; it is its own status."""
+    """One name of a listing, with the methods of ``os.DirEntry``."""
 
     name: str
     path: str
     folder: bool
-    st_size: int
-    st_mtime_ns: int
+    size: int
+    mtime_ns: int
 
     def is_dir(self) -> bool:
-        """Return whether it is a folder: a common beginning of keys."""
+        """Return whether it is a folder: a common prefix of keys."""
         return self.folder
 
     def is_file(self) -> bool:
@@ -36,53 +37,38 @@ class RemoteEntry:
         return not self.folder
 
     def is_symlink(self) -> bool:
-        """Tell that there are no links in an object store."""
+        """Return False: an object store has no links."""
         return False
 
-    def stat(self) -> "RemoteEntry":
-        """Return size and time of change."""
-        return self
-
-    @property
-    def st_ino(self) -> int:
-        """Objects have no number."""
-        return 0
-
-    @property
-    def st_mode(self) -> int:
-        """The kind of the entry, as ``os.stat`` gives it."""
-        return stat.S_IFDIR if self.folder else stat.S_IFREG
+    def stat(self) -> os.stat_result:
+        """Return type, size and time of change; an object has no inode number."""
+        mode = stat.S_IFDIR if self.folder else stat.S_IFREG
+        times = {"st_mtime_ns": self.mtime_ns}
+        return os.stat_result((mode, 0, 0, 0, 0, 0, self.size, 0, self.mtime_ns // 10**9, 0), times)
 
 
-@dataclass
-class RangeReader:
-    """A file-like reader of one object from a place on: each read is one request."""
+class RangeReader(io.RawIOBase):
+    """Reads one object from an offset on; each read is one request."""
 
-    path: Any
-    position: int
-    at_end: bool = False
+    def __init__(self, path: Any, position: int) -> None:
+        """Keep the path and the offset in bytes; nothing is requested yet."""
+        self._path = path
+        self._position = position
+        self._at_end = False
 
-    def read(self, size: int) -> bytes:
-        """Read up to ``size`` bytes; b"" at the end."""
-        if size <= 0 or self.at_end:  # a store may refuse to be asked for what lies after
-            return b""
-        data: bytes = self.path.fs.cat_file(self.path.path, start=self.position, end=self.position + size)
-        self.position += len(data)
-        self.at_end = len(data) < size
-        return data
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
-    def readinto(self, room: memoryview) -> int:
-        """Read up to the room's bytes into it; give their number, 0 at the end."""
-        data = self.read(len(room))
-        room[: len(data)] = data
+    def readinto(self, buffer: Any) -> int:
+        """Read up to the buffer's size into it; return the number of bytes, 0 at the end."""
+        if not len(buffer) or self._at_end:  # a store may refuse a range that begins at the end
+            return 0
+        data: bytes = self._path.fs.cat_file(self._path.path, start=self._position, end=self._position + len(buffer))
+        self._position += len(data)
+        self._at_end = len(data) < len(buffer)
+        buffer[: len(data)] = data
         return len(data)
-
-    def __enter__(self) -> "RangeReader":
-        """Enter the block that reads; nothing is held open."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Leave the block."""
 
 
 def scan(path: Any) -> Iterator[RemoteEntry]:
@@ -94,12 +80,12 @@ def scan(path: Any) -> Iterator[RemoteEntry]:
     """
     own = path.path.rstrip("/")
     for info in path.fs.ls(own, detail=True):
-        # A store's console leaves an empty object in the place of a folder.
+        # A store's console leaves an empty object that stands for a folder.
         if info["name"].rstrip("/") != own:
             yield _entry(path, info)
 
 
-def status(path: Any) -> RemoteEntry:
+def status(path: Any) -> os.stat_result:
     """Ask for an object's size and time of change.
 
     Raises
@@ -109,7 +95,7 @@ def status(path: Any) -> RemoteEntry:
     info = path.fs.info(path.path)
     if info["type"] != "file":
         raise FileNotFoundError(2, "no such object", str(path))
-    return _entry(path, info)
+    return _entry(path, info).stat()
 
 
 def open_file(path: Any) -> BinaryIO:
@@ -120,7 +106,7 @@ def open_file(path: Any) -> BinaryIO:
 
 @contextmanager
 def uploading(path: Any) -> Iterator[Path]:
-    """Return a local temporary file; on success it is put in the object's place, in one piece."""
+    """Return a local temporary file; on success it becomes the object, in one request."""
     with _scratch() as folder:
         temporary = folder / path.name
         yield temporary

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lo2dask.options import fingerprint
-from lo2dask.options.places import to_path
+from lo2dask.options.paths import to_path
 from lo2dask.storage import flush_all, list_paths, status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import checksum, part_paths, prune_parts

@@ -23,7 +23,7 @@ def test_a_fit_cluster_is_described(command: Callable[..., Any], tmp_path: Path,
     )  # fmt: skip
     assert answer.code == 0, answer.err
     assert f"{tmp_path / 'mine.yaml'}: 1 worker after " in answer.out
-    assert "scheduler tcp://127.0.0.1:" in answer.out
+    assert "scheduler tls://127.0.0.1:" in answer.out
     assert "1.00 GB" in answer.out
     assert "MB/s" in answer.out
     assert "versions, the same everywhere: Python 3." in answer.out
@@ -38,7 +38,7 @@ def test_json_has_every_figure(command: Callable[..., Any], tmp_path: Path) -> N
     assert answer.code == 0, answer.err
     found = json.loads(answer.out)
     assert found["event"] == "done"
-    assert found["encrypted"] is False
+    assert found["encrypted"] is True
     (worker,) = found["workers"]
     assert worker["finding"]["memory"] == 10**9
     assert worker["finding"]["scratch_free"] > 0
@@ -53,7 +53,7 @@ def test_json_has_every_figure(command: Callable[..., Any], tmp_path: Path) -> N
         (["elsewhere"], "--cluster elsewhere: give local, tcp://host:port, tls://host:port or a file, FILE.yaml"),
         (["tcp://192.0.2.7:8786"], "--cluster tcp://192.0.2.7:8786: plain tcp is not protected"),
         (["local", "--root", "no-such-folder"], "no-such-folder: no such folder"),
-        (["local", "--memory-budget", "much"], "--memory-budget: 'much' is no size"),
+        (["local", "--memory-budget", "much"], "--memory-budget: 'much' is not a size"),
     ],
 )
 def test_what_cannot_be_checked_is_one_line(

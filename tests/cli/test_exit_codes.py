@@ -64,7 +64,7 @@ def test_debug_shows_the_traceback(failing: Callable[..., Any]) -> None:
 def test_interrupted_names_the_line_that_goes_on(failing: Callable[..., Any]) -> None:
     answer = failing(KeyboardInterrupt(), "--no-resume", "--output-dir", "my files")
     assert answer.code == 130
-    assert answer.lines[-1] == ("lo2dask: interrupted; go on with: lo2dask load --root r --output-dir 'my files'")
+    assert answer.lines[-1] == ("lo2dask: interrupted; resume with: lo2dask load --root r --output-dir 'my files'")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_interrupted_names_the_line_that_goes_on(failing: Callable[..., Any]) ->
         ),
         (["train", "--if-contamination", "nan"], "--if-contamination: nan"),
         (["load", "--root", "r", "--continuation-lines", "skip"], "'fill', 'drop', 'merge', 'keep'"),
-        (["synth", "out", "--services", "tokn"], "known are client, code"),
+        (["synth", "out", "--services", "tokn"], "use client, code"),
     ],
 )
 def test_wrong_usage_is_one_line(command: Callable[..., Any], arguments: list[str], said: str) -> None:
@@ -148,6 +148,6 @@ def test_ctrl_c_in_the_middle(tiny_tree: Path, tmp_path: Path, seconds: float) -
         pytest.skip("the load was done before it could be interrupted")
     assert running.returncode == 130
     assert "Traceback" not in errors, errors
-    assert "go on with: lo2dask load --root" in errors.splitlines()[-1]
+    assert "resume with: lo2dask load --root" in errors.splitlines()[-1]
     again = subprocess.run(line, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr

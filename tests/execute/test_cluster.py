@@ -71,8 +71,10 @@ def test_without_a_container_the_machine_counts(monkeypatch) -> None:
     assert machine.free_memory() == 1
 
 
-@pytest.mark.parametrize("address", ["tcp://192.0.2.1:8786", "tcp://node1:8786", "tcp://[2001:db8::1]:8786"])
-def test_plain_tcp_to_another_machine_needs_insecure(address: str) -> None:
+@pytest.mark.parametrize(
+    "address", ["tcp://192.0.2.1:8786", "tcp://[2001:db8::1]:8786", "tcp://127.0.0.1:8786", "tcp://localhost:1"]
+)
+def test_plain_tcp_needs_insecure(address: str) -> None:
     with pytest.raises(InputError, match="plain tcp is not protected: whoever reaches it can .* run code as you"):
         with open_client(CommonOptions(cluster=address)):
             pass
@@ -235,5 +237,5 @@ def test_a_free_port_is_no_scheduler(monkeypatch) -> None:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(InputError, match=f"--cluster {address}: no scheduler answers there"):
-            with open_client(CommonOptions(cluster=address)):
+            with open_client(CommonOptions(cluster=address, insecure=True)):
                 pass

@@ -64,32 +64,32 @@ def test_values_arrive_with_their_types(tmp_path: Path) -> None:
         ("workers: 2\n", "kind", "is missing; give one of local, ssh, slurm, kubernetes"),
         ("kind: pbs\n", "kind", "'pbs' is not known"),
         ("kind: [local]\n", "kind", "is not known"),
-        ("kind: local\nworker: 2\n", "worker", "is no key of this kind; known are workers"),
-        ("kind: local\nhosts: [a]\n", "hosts", "is no key of this kind"),
-        ("kind: local\nzzz: 1\n", "zzz", "known are workers, threads_per_worker"),
+        ("kind: local\nworker: 2\n", "worker", "is not a key of this kind; use workers"),
+        ("kind: local\nhosts: [a]\n", "hosts", "is not a key of this kind"),
+        ("kind: local\nzzz: 1\n", "zzz", "use workers, threads_per_worker"),
         ("kind: local\nworkers: two\n", "workers", "must be a whole number, not 'two'"),
         ("kind: local\nworkers: true\n", "workers", "must be a whole number, not True"),
         ("kind: local\nworkers: -1\n", "workers", "-1 is out of range"),
         ("kind: local\nthreads_per_worker: 0\n", "threads_per_worker", "0 is out of range"),
-        ("kind: local\nmemory_limit: plenty\n", "memory_limit", "'plenty' is no size"),
+        ("kind: local\nmemory_limit: plenty\n", "memory_limit", "'plenty' is not a size"),
         ("kind: local\nmemory_limit: 2\n", "memory_limit", "must be text, not 2; put it in quotes"),
         ("kind: ssh\n", "hosts", "is missing"),
         ("kind: ssh\nhosts: a\n", "hosts", "must be a list, not 'a'"),
         ("kind: ssh\nhosts: [a]\n", "hosts", "at least one for the workers"),
         ("kind: ssh\nhosts: [a, 1]\n", "hosts[1]", "must be text, not 1"),
         ("kind: ssh\nhosts: [a, b]\ntls: maybe\n", "tls", "must be true or false, not 'maybe'"),
-        ("kind: ssh\nhosts: [a, b]\npassword: secret\n", "password", "is no key of this kind"),
+        ("kind: ssh\nhosts: [a, b]\npassword: secret\n", "password", "is not a key of this kind"),
         ("kind: slurm\nworkers: 2\nmemory_limit: 2GB\n", "walltime", "is missing"),
-        (SLURM.replace("30min", "soon"), "walltime", "'soon' is no time; write it as 30min, 2h or 01:30:00"),
+        (SLURM.replace("30min", "soon"), "walltime", "'soon' is not a time; write it as 30min, 2h or 01:30:00"),
         (SLURM.replace("30min", "30s"), "walltime", "30s is too short"),
         (SLURM.replace("2GB", "auto"), "memory_limit", "a job needs a size"),
-        (SLURM + "start_timeout: later\n", "start_timeout", "'later' is no time"),
+        (SLURM + "start_timeout: later\n", "start_timeout", "'later' is not a time"),
         (SLURM + "directives: --exclusive\n", "directives", "must be a list"),
-        (KUBERNETES + "name: Lo2_Dask\n", "name", "is no name; use a-z, 0-9 and -"),
-        (KUBERNETES + "scratch: 20 gigs\n", "scratch", "is no quantity"),
+        (KUBERNETES + "name: Lo2_Dask\n", "name", "is not a valid name; use a-z, 0-9 and -"),
+        (KUBERNETES + "scratch: 20 gigs\n", "scratch", "is not a quantity"),
         (KUBERNETES + "volumes: [data]\n", "volumes[0]", "must be lines of `key: value`, not 'data'"),
         (KUBERNETES + "volumes: [{claim: data}]\n", "volumes[0]: path", "is missing"),
-        (KUBERNETES + "volumes: [{claim: a, path: /a, mode: rw}]\n", "volumes[0]: mode", "is no key"),
+        (KUBERNETES + "volumes: [{claim: a, path: /a, mode: rw}]\n", "volumes[0]: mode", "is not a key"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, key: str, said: str) -> None:
@@ -103,7 +103,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, key: str, said:
 
 @pytest.mark.parametrize("text", ["", "- kind: local\n", "kind: [local\n", "kind: local\n1: 2\n", "\tkind: local\n"])
 def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"^--cluster .*given\.yaml: (no YAML|must be lines)"):
+    with pytest.raises(InputError, match=r"^--cluster .*given\.yaml: (not valid YAML|must be lines)"):
         read(tmp_path, text)
 
 

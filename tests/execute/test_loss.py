@@ -78,7 +78,7 @@ def test_a_lost_scheduler_ends_the_work_at_once(daemons: Daemons, way: str) -> N
         began = time.monotonic()
         steps = FrameStep(doze_frame, DOZED), [FrameStep(pass_on, DOZED)], ["part"] * 200
         arguments = (doze, [0.1] * 200) if way == "map" else steps
-        with pytest.raises(ClusterError, match="the scheduler is lost .*; what is done stays"):
+        with pytest.raises(ClusterError, match="the scheduler is lost .*; what is done is kept"):
             getattr(session, way)(*arguments, "w")
         assert time.monotonic() - began < 15
         began = time.monotonic()
@@ -137,13 +137,13 @@ def test_an_error_of_the_work_itself_stays_what_it_is(error: Exception) -> None:
 
 def test_the_command_ends_with_1_and_the_line_that_goes_on(command: Callable[..., Any], monkeypatch) -> None:
     def lose(options: Any) -> None:
-        raise ClusterError("the scheduler is lost (gone); what is done stays")
+        raise ClusterError("the scheduler is lost (gone); what is done is kept")
 
     monkeypatch.setattr(cli_actions, "load", lose)
     answer = command("load", "--root", "a b", "--no-resume", "--cluster", "tcp://127.0.0.1:1")
     assert answer.code == cli.FAILED
     assert answer.lines == [
-        "lo2dask: the scheduler is lost (gone); what is done stays; go on with: "
+        "lo2dask: the scheduler is lost (gone); what is done is kept; resume with: "
         "lo2dask load --root 'a b' --cluster tcp://127.0.0.1:1"
     ]
 
@@ -154,7 +154,7 @@ def test_missing_workers_are_waited_for_then_done_without(two_workers: Client, c
     gather_workers(two_workers, 2, file)
     assert not caplog.text
     gather_workers(two_workers, 3, file)
-    assert "2 of 3 workers have come within 1s; beginning with them" in caplog.text
+    assert "2 of 3 workers have come within 1s; continuing with them" in caplog.text
 
 
 def test_no_worker_at_all_is_an_error() -> None:

@@ -94,7 +94,7 @@ def test_an_answer_that_does_not_reach_the_client(two_workers: Client, tmp_path:
 
 def test_a_clock_that_is_off(two_workers: Client, monkeypatch) -> None:
     monkeypatch.setattr(module.time, "time", lambda: 1.7e9)
-    with pytest.raises(InputError, match=r"its clock is \d+ s ahead; set it by NTP"), preflight(two_workers, Needs()):
+    with pytest.raises(InputError, match=r"its clock is \d+ s fast; set it by NTP"), preflight(two_workers, Needs()):
         pass
 
 
@@ -108,7 +108,7 @@ def fit() -> Finding:
         ({"python": "3.9.1"}, "has Python 3.9.1, the client "),
         ({"packages": {**package_versions(), "pyarrow": "1.0"}}, "has pyarrow 1.0, the client "),
         ({"packages": {**package_versions(), "shap": ""}}, "has shap (not installed), the client "),
-        ({"scratch_kind": "nfs4"}, "has its scratch /s on a network file system (nfs4)"),
+        ({"scratch_type": "nfs4"}, "has its scratch /s on a network file system (nfs4)"),
         ({"scratch_free": 10**8}, "has 100.0 MB free in /s, less than 1 GB"),
         ({"memory": 10**9}, "has 1.0 GB of memory, less than --memory-budget 2.0 GB"),
         ({"unseen": ("/a", "/b")}, "does not see /a"),
@@ -197,8 +197,8 @@ def test_bandwidth_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
     for name in "abcdef":
         (tmp_path / name).write_bytes(bytes(100_000))
     assert measure_reading(tmp_path) > 0
-    assert measure_reading(tmp_path, place=1) > 0
-    assert measure_reading(tmp_path, place=2) is None
+    assert measure_reading(tmp_path, index=1) > 0
+    assert measure_reading(tmp_path, index=2) is None
     folder = tmp_path / "out"
     folder.mkdir()
     assert measure_writing(folder) > 0

@@ -80,7 +80,7 @@ def test_a_mask_file_adds_and_replaces(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[unclosed", "no YAML"),
+        ("[unclosed", "not valid YAML"),
         ("name: x", "must be a list of masks"),
         ("- {name: x}", "each mask needs name, pattern and replacement"),
         ("- {name: x, pattern: '(', replacement: y}", "mask 'x' is no RE2 pattern"),

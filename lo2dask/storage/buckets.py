@@ -1,4 +1,4 @@
-"""Asks, before any work, whether the buckets that a command names are there and may be read."""
+"""Checks, before any work, that the buckets of a command's paths exist and may be read."""
 
 import functools
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lo2dask.errors import InputError
-from lo2dask.options.places import is_local, to_path
+from lo2dask.options.paths import is_local, to_path
 
 # Names of environment variables whose values must never be shown, should a store's answer repeat one.
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID", "GOOGLE_APPLICATION_CREDENTIALS_JSON")
@@ -16,20 +16,20 @@ _HOW = {
 }
 
 
-def check_places(places: Iterable[Any]) -> None:
-    """Check the buckets of all places that are in an object store; others, and None, are passed over.
+def check_buckets(paths: Iterable[Any]) -> None:
+    """Check the buckets of all paths that are in an object store; others, and None, are passed over.
 
     Raises
     ------
     InputError : a bucket is missing, cannot be reached, or refuses; names it and the way out, and no secret.
     """
-    for place in places:
-        if place is not None and not is_local(place) and place.protocol in _HOW:
-            _check_place(place.protocol, place.path)
+    for path in paths:
+        if path is not None and not is_local(path) and path.protocol in _HOW:
+            _check_bucket(path.protocol, path.path)
 
 
 @functools.cache
-def _check_place(protocol: str, key: str) -> None:
+def _check_bucket(protocol: str, key: str) -> None:
     name, remedy = f"{protocol}://{key.split('/')[0]}", _HOW[protocol]
     fs: Any = to_path(name).fs  # type: ignore[attr-defined]
     try:
@@ -61,7 +61,7 @@ def redact(text: str) -> str:
 
 
 def _failures(protocol: str) -> tuple[type[Exception], ...]:
-    """Name what a store's library raises next to OSError, without importing the others'."""
+    """Return what a store's library raises in addition to OSError, without importing the others'."""
     if protocol == "s3":
         from botocore.exceptions import BotoCoreError, ClientError
 

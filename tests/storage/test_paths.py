@@ -7,7 +7,7 @@ import pytest
 from lo2dask import LoadOptions, SynthOptions
 from lo2dask.errors import InputError
 from lo2dask.options import plain
-from lo2dask.options.places import is_local, to_path
+from lo2dask.options.paths import is_local, to_path
 
 SECRET = "hunter2"
 
@@ -82,7 +82,7 @@ def test_options_make_paths_of_urls() -> None:
     options = LoadOptions(root="memory://raw/tree", output_dir="file:///out")  # type: ignore[arg-type]
     assert str(options.root) == "memory://raw/tree"
     assert options.output_dir == Path("/out")
-    assert options.places() == [options.output_dir, options.root]
+    assert options.paths() == [options.output_dir, options.root]
 
 
 @pytest.mark.parametrize("name", ["config", "mask_file"])

@@ -1,4 +1,4 @@
-"""Turns what a user calls a place into a path: a local one as it is, a URL into one of an object store."""
+"""Turns text into paths: a local name as it is, a URL into a path of an object store."""
 
 import importlib.util
 import re
@@ -15,7 +15,7 @@ KNOWN = "s3://, gs:// and file://"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//|/)(.*)", re.DOTALL)
 
 
-def to_path(place: str | PurePath) -> Path:
+def to_path(text: str | PurePath) -> Path:
     """Make a path of a local name or a URL; an object store's has the methods of a local one, but is none.
 
     Raises
@@ -23,14 +23,14 @@ def to_path(place: str | PurePath) -> Path:
     InputError : a URL that cannot be used, or a package that it needs is missing. What the URL holds of user names
         and passwords is never repeated.
     """
-    match = _URL.fullmatch(str(place))
+    match = _URL.fullmatch(str(text))
     if not match or (match[2] == "/" and match[1] not in (*_PROTOCOLS, "file")):
-        return place if isinstance(place, Path) else Path(place)
+        return text if isinstance(text, Path) else Path(text)
     protocol, rest = match[1].lower(), match[3]
     if protocol == "file":
         return _local(rest, has_host=match[2] == "//")
     if protocol not in _PROTOCOLS:
-        raise InputError(f"{protocol}://: not a kind of place known here; known are {KNOWN}")
+        raise InputError(f"{protocol}://: no such protocol here; use {KNOWN}")
     _check(protocol, rest)
     return _remote(protocol, "/".join(part for part in rest.split("/") if part not in ("", ".")))
 
