@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lo2dask import storage
 from lo2dask.errors import InputError
-from lo2dask.storage import reach, remote
+from lo2dask.storage import buckets, remote
 
 MOMENT = datetime(2024, 6, 28, 16, 43, 6, tzinfo=UTC)
 SECONDS = int(MOMENT.timestamp())
@@ -32,8 +32,13 @@ SECONDS = int(MOMENT.timestamp())
 def test_stores_name_the_time_of_change_in_many_ways(info: dict[str, Any], ns: int) -> None:
     path = SimpleNamespace(protocol="s3")
     entry = remote._entry(path, {"name": "/bucket/a/x.log", "type": "file", "size": 7, **info})
-    assert (entry.name, entry.path, entry.st_size, entry.st_mtime_ns) == ("x.log", "s3://bucket/a/x.log", 7, ns)
-    assert (entry.is_file(), entry.is_dir(), entry.is_symlink(), entry.st_ino) == (True, False, False, 0)
+    assert (entry.name, entry.path, entry.stat().st_size, entry.stat().st_mtime_ns) == (
+        "x.log",
+        "s3://bucket/a/x.log",
+        7,
+        ns,
+    )
+    assert (entry.is_file(), entry.is_dir(), entry.is_symlink(), entry.stat().st_ino) == (True, False, False, 0)
 
 
 def test_other_content_in_the_same_second_has_another_time() -> None:
@@ -43,8 +48,8 @@ def test_other_content_in_the_same_second_has_another_time() -> None:
         )
         for t in ('"one"', '"two"', '"one"')
     ]
-    assert times[0].st_mtime_ns == times[2].st_mtime_ns != times[1].st_mtime_ns
-    assert {time.st_mtime_ns // 10**9 for time in times} == {SECONDS}
+    assert times[0].mtime_ns == times[2].mtime_ns != times[1].mtime_ns
+    assert {time.mtime_ns // 10**9 for time in times} == {SECONDS}
 
 
 @pytest.fixture
@@ -117,11 +122,11 @@ class NoCredentialsError(OSError):
 )
 def test_a_bucket_that_cannot_be_used_is_one_line(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
-    monkeypatch.setattr(reach, "to_path", lambda name: SimpleNamespace(fs=refuse(error)))
-    monkeypatch.setattr(reach, "_failures", lambda protocol: (OSError,))
-    reach._check_place.cache_clear()
+    monkeypatch.setattr(buckets, "to_path", lambda name: SimpleNamespace(fs=refuse(error)))
+    monkeypatch.setattr(buckets, "_failures", lambda protocol: (OSError,))
+    buckets._check_bucket.cache_clear()
     with pytest.raises(InputError) as caught:
-        storage.check_places([None, Path("local"), SimpleNamespace(protocol="s3", path="lo2/tree")])
+        storage.check_buckets([None, Path("local"), SimpleNamespace(protocol="s3", path="lo2/tree")])
     assert str(caught.value).startswith(said)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -134,7 +139,7 @@ def test_an_empty_folder_of_a_bucket_that_is_there_is_no_error(monkeypatch: pyte
         raise FileNotFoundError(key)
 
     fs = SimpleNamespace(ls=nothing_there, info=asked.append)
-    monkeypatch.setattr(reach, "to_path", lambda name: SimpleNamespace(fs=fs))
-    reach._check_place.cache_clear()
-    storage.check_places([SimpleNamespace(protocol="gs", path="lo2/deep/folder")] * 2)
-    assert asked == ["lo2"], "a place is asked for once"
+    monkeypatch.setattr(buckets, "to_path", lambda name: SimpleNamespace(fs=fs))
+    buckets._check_bucket.cache_clear()
+    storage.check_buckets([SimpleNamespace(protocol="gs", path="lo2/deep/folder")] * 2)
+    assert asked == ["lo2"], "a bucket is asked for once"

@@ -148,28 +148,29 @@ class TestMeasures:
     labels = (scores > 0.45).astype(np.int8)
 
     def measured(self, **changes: object) -> dict:
-        return forest_measures(TrainOptions(**changes), self.rows, self.split, self.scores, self.labels)
+        options = TrainOptions(**changes)
+        whole = measures.measure(self.rows, self.split, self.scores, self.labels)
+        return whole | forest_measures(options, self.rows, self.split, self.scores)
 
     def test_sides_are_named_and_rows_without_a_score_are_unused(self) -> None:
         scores = np.where(np.arange(8) == 5, np.nan, self.scores)
         assert self.rows.sides(self.split, scores).tolist() == ["train"] * 4 + ["holdout", "unused"] + ["holdout"] * 2
 
     def test_what_the_report_options_ask_for_and_nothing_else(self) -> None:
-        assert not {"precision_at_k", "fp_rate_at_alpha", "psi", "threshold"} & set(self.measured())
-        found = self.measured(report_precision_at=2, report_fp_alpha=0.5, if_threshold_percentile=50.0)
+        assert not {"precision_at_k", "fp_rate_at_alpha", "psi"} & set(self.measured())
+        found = self.measured(report_precision_at=2, report_fp_alpha=0.5)
         assert found["rows_reported"] == "holdout"
-        assert found["precision_at_k"] == {"k": 2, "anomalies": 1, "precision": 0.5}
+        assert found["precision_at_k"] == {"k": 2, "anomalies": 1, "precision": 0.5, "reason": None}
         assert (found["fp_rate_at_alpha"]["false_positives"], found["fp_rate_at_alpha"]["fp_rate"]) == (1, 0.5)
-        assert (found["threshold"]["threshold"], found["threshold"]["source"]) == (pytest.approx(0.45), "holdout")
         assert "psi" in found
         assert found["train"]["auc_roc"] == 1.0
         assert found["holdout"]["per_service"]["key"]["confusion"] == {"tn": 0, "fp": 1, "fn": 0, "tp": 1}
 
     def test_without_a_hold_out_all_rows_are_reported(self) -> None:
         options = TrainOptions(report_precision_at=3)
-        found = forest_measures(options, self.rows, Split("run"), self.scores, self.labels)
+        found = forest_measures(options, self.rows, Split("run"), self.scores)
         assert (found["rows_reported"], found["precision_at_k"]["anomalies"]) == ("all", 2)
-        assert found["holdout"]["reason"] == "no sequence"
+        assert measures.measure(self.rows, Split("run"), self.scores, self.labels)["holdout"]["reason"] == "no sequence"
 
     def test_leakage_is_warned_of_where_a_baseline_is_as_good(self) -> None:
         mine = self.measured()
