@@ -53,6 +53,7 @@ def synth(options: SynthOptions) -> None:
         written = 0
 
         def progress(size: int) -> None:
+            """Report one file."""
             nonlocal written
             written += 1
             watch("synth", written, 0, {"bytes": size})
@@ -74,6 +75,7 @@ def extract(options: ExtractOptions) -> None:
     with watching(quiet=options.quiet, log_format=options.log_format) as watch:
 
         def progress(run: ExtractedRun, done: int, total: int) -> None:
+            """Report one run."""
             watch("extract", done, total, {"bytes": run.bytes})
 
         summary = unpack(options, progress)

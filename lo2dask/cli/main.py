@@ -138,6 +138,7 @@ def _add(name: str, help: str, group: click.Group = cli) -> None:
     """Add a command: the function of its name in cli/actions.py, imported when it runs, gets its options."""
 
     def act(given: Any) -> None:
+        """Import what the command needs, and run it."""
         from lo2dask.cli import actions
 
         function: Callable[[Any], None] = getattr(actions, name)

@@ -156,6 +156,7 @@ class _Printer(logging.Handler):
         self._as_json = log_format == "json"
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Print a log line."""
         if self._as_json:
             values = {"level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
             say_json("log", values, err=True)

@@ -81,10 +81,12 @@ class _Task:
 
     @property
     def target(self) -> Path:
+        """Folder of the run."""
         return self.out / self.run.name
 
     @property
     def record(self) -> Path:
+        """File that says what was unpacked."""
         return self.out / RECORDS / f"{self.run.name}.json"
 
     @property

@@ -48,6 +48,7 @@ def run_frames(
     from distributed import as_completed, futures_of
 
     def made(step: FrameStep) -> dict[str, Any]:
+        """Return what Dask is told of a step's partitions."""
         return {"meta": to_frame(step.schema.empty_table()), "enforce_metadata": False}
 
     frame = dd.from_map(read.function, list(parts), **made(read))

@@ -142,6 +142,7 @@ def ask_all(client: Client, function: Any, *arguments: Any, timeout: float = ANS
     """
 
     async def ask() -> Any:
+        """Run the function on all workers."""
         return await client.run(function, *arguments, on_error="return")
 
     try:
@@ -154,6 +155,7 @@ def _release(client: Client) -> None:
     """Ask nothing more of workers that join; of a scheduler that is lost, nothing can be asked."""
 
     async def release() -> None:
+        """Take the plugin off the workers."""
         await client.unregister_worker_plugin(Preflight.name)
 
     if client.status == "running":

@@ -41,6 +41,7 @@ def keep_workers(restore: Callable[[], object], interval: float = 15.0) -> Itera
     over = threading.Event()
 
     def keep() -> None:
+        """Restore workers until the block ends."""
         pause = interval
         while not over.wait(pause):
             pause = min(2 * pause, LONGEST_PAUSE) if restore() else interval

@@ -140,6 +140,7 @@ def _add_ids(layout: Layout, name: str, normalized: bool) -> None:
         raise IntegrityError(f"{layout.events / name}: {sum(rows)} events, the text pass saw {len(codes)}")
 
     def groups() -> Iterator[pa.Table]:
+        """Yield the new columns of each row group."""
         start = 0
         for count in rows:
             code = codes.slice(start, count)

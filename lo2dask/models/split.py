@@ -96,6 +96,7 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
     order = _order_by_hash(seed) if options.sup_holdout_shuffle else run_order
 
     def take(values: Iterable[str], by: Order = order) -> frozenset[str]:
+        """Hold out the newest of some values."""
         return frozenset(_newest(values, fraction, least, by))
 
     if options.holdout_by == "run":

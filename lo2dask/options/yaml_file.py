@@ -75,6 +75,7 @@ def _unique_key_loader() -> Any:
 
     class UniqueKeyLoader(yaml.SafeLoader):
         def compose_mapping_node(self, anchor: Any) -> Any:
+            """Refuse a key that is given twice."""
             node = super().compose_mapping_node(anchor)
             seen = set()
             for key, _ in node.value:

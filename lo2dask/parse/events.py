@@ -154,6 +154,7 @@ class EventParser:
         counts = Counts(lines_in=len(number))
 
         def drop(lines: Bools) -> int:
+            """Drop lines that are still kept; return how many."""
             dropped = left & lines
             left[dropped] = False
             return int(dropped.sum())

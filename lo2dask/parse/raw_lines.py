@@ -15,9 +15,15 @@ COLUMNS = ("m_timestamp", "thread", "correlation_id", "m_message")
 
 
 @overload
-def raw_line(events: Mapping[str, Any], line_format: LineFormat = LO2) -> str: ...
+def raw_line(events: Mapping[str, Any], line_format: LineFormat = LO2) -> str:
+    """Return the line of one event."""
+
+
 @overload
-def raw_line(events: pa.Table, line_format: LineFormat = LO2) -> pa.ChunkedArray: ...
+def raw_line(events: pa.Table, line_format: LineFormat = LO2) -> pa.ChunkedArray:
+    """Return the lines of a table of events."""
+
+
 def raw_line(events: Mapping[str, Any] | pa.Table, line_format: LineFormat = LO2) -> str | pa.ChunkedArray:
     """Return the line of an event, stripped of white space at its ends, or the lines of a table of events.
 

@@ -31,6 +31,7 @@ def write_faults(options: SynthOptions, home: Path) -> tuple[int, int]:
     suffix = "" if options.layout == "guide" else "-1"
 
     def log(service: str, case: str = "correct") -> str:
+        """Return the path of a log below the run."""
         return f"{case}/{prefix}-{service}{suffix}.log"
 
     sound = _sound_log(options)
