@@ -1,6 +1,7 @@
 """Files and objects: read, listed and written the same way on a local disk and in an object store."""
 
 from lo2dask.options.places import is_local, to_path
+from lo2dask.storage.damage import name_damage
 from lo2dask.storage.files import (
     Entry,
     Reader,
@@ -39,6 +40,7 @@ __all__ = [
     "is_local",
     "link_file",
     "list_paths",
+    "name_damage",
     "open_at",
     "open_read",
     "read_into",
