@@ -24,9 +24,10 @@ _RUN_BYTES = 32_400_000
 
 @dataclass
 class Peak:
-    """The highest memory seen, in bytes: of all processes together, and of the largest child."""
+    """The highest memory seen, in bytes: of all processes together, of this one, and of the largest child."""
 
     total: int = 0
+    client: int = 0
     largest_child: int = 0
     samples: int = 0
 
@@ -40,7 +41,8 @@ def watch_memory(interval: float = 0.2) -> Iterator[Peak]:
     def look() -> None:
         while not stop.is_set():
             children = [process_memory(child) for child in root.children(recursive=True)]
-            peak.total = max(peak.total, process_memory(root) + sum(children))
+            own = process_memory(root)
+            peak.total, peak.client = max(peak.total, own + sum(children)), max(peak.client, own)
             peak.largest_child = max(peak.largest_child, *children, 0)
             peak.samples += 1
             stop.wait(interval)

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lo2dask.tables.records import Stage, output_path
+from lo2dask.tables.state import state_bytes
 
 
 def edit(path: Path, **changes: object) -> None:
-    """Change fields of a JSON file."""
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    """Change fields of a state file, and sign it again."""
+    path.write_bytes(state_bytes(json.loads(path.read_text()) | changes))
 
 
 def first_output(stage: Stage) -> Path:

@@ -28,9 +28,11 @@ from lo2dask.storage import read_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import batch_summaries, read_load
 from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts
+from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.units import measures_path
 
 LISTED_FEATURES = 20
+REPORT = StageType("report", "the report is written again")
 _LINES = {
     "lines_in": "lines in the logs",
     "kept": "lines kept",
@@ -66,8 +68,11 @@ def report(options: ReportOptions, session: Session | None = None) -> ReportSumm
     data = collect(layout, marker)
     markdown, html = root / "report.md", root / "report.html"
     page = render_html(data)
+    stage = Stage(layout, REPORT)
+    stage.invalidate()
     write_text(markdown, render_markdown(data))
     write_text(html, page)
+    stage.commit(Key(marker["inputs"], ""), [markdown, html], {})
     missing = tuple(line for line in data.files if not line.exists)
     return ReportSummary(markdown, html, len(page.encode()), missing)
 

@@ -140,6 +140,8 @@ def _score(
     bundle.save(target.path, content, overwrite=True)
     score_all(work, [target], session)
     write_predictions(work, [target], session)
+    files = [work.split, target.path, bundle.hash_path(target.path), *part_paths(work.predictions / key)]
+    Stage(work, SCORE).commit(Key(content["fingerprint"], ""), files, {})
     known = frozenset({*content["test_cases"], CORRECT, *ERROR_CASES})
     names = [path.name for path in part_paths(work.enhanced)]
     session.map(export_part, names, "predictions", root=work.root, key=key, target=predictions, known=known)

@@ -1,4 +1,4 @@
-"""Whether an output folder adds up: rows, records, checksums, references, bundles. Nothing is changed."""
+"""Whether an output folder adds up: files, records, checksums, rows, references, bundles. Nothing is changed."""
 
 import hashlib
 import time
@@ -14,11 +14,16 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.buffers.columns import strings
 from lo2dask.commands.grid import GRID_STAGE
-from lo2dask.errors import InputError
+from lo2dask.commands.report import REPORT
+from lo2dask.commands.score import SCORE
+from lo2dask.errors import InputError, Lo2Error
 from lo2dask.execute.session import Session, using
+from lo2dask.explanation.merged_parts import DESCRIPTION
+from lo2dask.explanation.refit import GIVEN, TRAINED_OPTIONS, side_folders, trained_options_path
 from lo2dask.explanation.stale import EXPLAIN
+from lo2dask.explanation.subjects import BUNDLE_SPEC
 from lo2dask.ingest.batch import TEXT
-from lo2dask.ingest.metrics import METRICS, METRICS_PREFIX
+from lo2dask.ingest.metrics import METRICS
 from lo2dask.ingest.text import ENHANCE, table_has_raw_bags
 from lo2dask.memory import parse_bytes
 from lo2dask.models.bundle import hash_path
@@ -26,20 +31,31 @@ from lo2dask.models.registry import FOREST
 from lo2dask.options import LoadOptions, VerifyOptions
 from lo2dask.sizing.timings import TIMINGS
 from lo2dask.sources.manifest import Batch, cut_batches
-from lo2dask.storage import list_paths, open_read
+from lo2dask.storage import open_read
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
 from lo2dask.tables.records import Stage, output_path
-from lo2dask.tables.state import check_layout, inspect_state
-from lo2dask.training.exports import IF_PREDICTIONS
+from lo2dask.tables.state import StateType, check_layout
+from lo2dask.training.exports import EXPORTS, IF_PREDICTIONS
 from lo2dask.training.units import SPLIT, TRAIN
-from lo2dask.verification.parts import Checks, Found, Problem, check_batch, check_stage, named_ids
+from lo2dask.verification.folder import (
+    Named,
+    missing_parts,
+    read_records,
+    stray_hashes,
+    unnamed_bundles,
+    unnamed_files,
+)
+from lo2dask.verification.parts import BatchResult, Checks, Problem, check_batch, check_files, named_ids
+
+STAGES = (LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS, GRID_STAGE, EXPLAIN, REPORT, SCORE, GIVEN)
+TASKS = 64  # at most, of the files that records name
 
 
 @dataclass(frozen=True)
 class VerifySummary:
-    """What was looked at, and what does not add up, one line each; ``bytes`` of the files that records name."""
+    """What was checked, and what does not add up, one line each; ``bytes`` of the files that records name."""
 
     output: Path
     problems: tuple[str, ...]
@@ -55,165 +71,191 @@ class VerifySummary:
 
 
 def verify(options: VerifyOptions, session: Session | None = None) -> VerifySummary:
-    """Check an output folder against its records, and its tables against one another.
+    """Check an output folder: its files against their records, and its tables against one another.
 
     Raises
     ------
-    InputError : nothing was loaded into the folder.
+    InputError : no command has written into the folder.
     """
     started = time.perf_counter()
     layout = Layout(options.output_dir)
     check_layout(layout)
+    named = read_records(layout, STAGES, _states(layout))
+    if not named.outputs and not named.problems:
+        raise InputError(f"{layout.root}: nothing was loaded into it; lo2dask load --output-dir {layout.root}")
+    inner = _inner_folders(layout)
     loaded, problem = Stage(layout, LOAD).inspect()
-    if loaded is None:
-        reason = f"_lo2dask/load.json is {problem}" if problem else "nothing was loaded into it"
-        raise InputError(f"{layout.root}: {reason}; lo2dask load --output-dir {layout.root}")
-    marker = loaded.summary
-    batches = _batches(layout, marker)
-    bundles = [*list_paths(layout.models, ".joblib"), *list_paths(layout.root / "models", ".joblib")]
-    checks = _checks(options, layout, marker)
-    trained = Stage(layout, TRAIN).inspect()[0]
-    recorded = {output_path(layout.root, name) for name in trained.outputs} if trained else set()
     with using(session, options) as own:
-        found = own.map(check_batch, batches, "verify", checks=checks)
-        problems = [*_of_stages(layout, marker, checks), *(problem for one in found for problem in one.problems)]
-        problems += _twice(layout, found, batches, own)
-        others = [path for path in bundles if path not in recorded]
-        problems += own.map(check_bundle, others, "bundles", root=layout.root)
-        problems += [p for some in own.map(check_stage, _stages(layout), "records", checks=checks) for p in some]
-    problems += [*_strangers(layout, batches, checks), *_totals(layout, found, checks), *_states(layout)]
-    told = tuple(dict.fromkeys(str(problem) for problem in problems if problem))
-    names = ("files", "events", "sequences", "rejects", "bytes")
+        problems = _check_files(layout, named, options, own)
+        for folder in inner:
+            problems += _check_inner(layout, folder, options, own)
+        problems += unnamed_files(layout, named, inner)
+        bundles = unnamed_bundles(layout, named)
+        problems += [*own.map(check_bundle, bundles, "bundles", root=layout.root), *stray_hashes(layout, named)]
+        checks, found = None, []
+        batches: list[Batch] = []
+        if loaded:
+            checks, batches, failed = _plan(options, layout, loaded.summary)
+            found = own.map(check_batch, batches, "verify", checks=checks)
+            problems += [*failed, *_of_stages(layout, loaded.summary, checks, batches)]
+            problems += (problem for one in found for problem in one.problems)
+            problems += [*_duplicates(layout, found, batches, own), *_totals(layout, found, checks)]
+        elif not problem and part_paths(layout.sequences):
+            problems.append(Problem("_lo2dask/load.json", "missing, though there are tables"))
+    names = ("files", "events", "sequences", "rejects")
     counts = {name: sum(getattr(one, name) for one in found) for name in names}
+    recorded = [name for name in named.outputs if name.endswith(".joblib")]
     return VerifySummary(
-        output=layout.root, problems=told, batches=len(batches), models=len(checks.models), bundles=len(bundles),
-        seconds=time.perf_counter() - started, **counts,
+        output=layout.root, problems=_one_for_each_file(problems), batches=len(batches),
+        models=len(checks.models) if checks else 0, bundles=len(bundles) + len(recorded),
+        bytes=sum(output.size for output in named.outputs.values()), seconds=time.perf_counter() - started, **counts,
     )  # fmt: skip
 
 
 def check_bundle(path: Path, root: Path) -> Problem | None:
     """Compare a bundle with the hash next to it; nothing of it is loaded."""
-    beside, place = hash_path(path), path.relative_to(root).as_posix()
-    if not beside.is_file():
-        return Problem(place, f"{beside.name} is missing, so damage cannot be told")
+    file, name = hash_path(path), path.relative_to(root).as_posix()
+    if not file.is_file():
+        return Problem(name, f"{file.name} is missing, so damage cannot be found")
     digest = hashlib.sha256()
-    with open_read(path) as file:
-        while block := file.read(1 << 20):
+    with open_read(path) as opened:
+        while block := opened.read(1 << 20):
             digest.update(block)
-    words = beside.read_text(encoding="utf-8", errors="replace").split()
-    return None if words[:1] == [digest.hexdigest()] else Problem(place, f"is not what {beside.name} says")
+    words = file.read_text(encoding="utf-8", errors="replace").split()
+    return None if words[:1] == [digest.hexdigest()] else Problem(name, f"is not what {file.name} says")
 
 
-def _stages(layout: Layout) -> list[Stage]:
-    """List the records of all stages but those of the load's batches, which are checked against their logs."""
-    whole = [Stage(layout, of) for of in (LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, GRID_STAGE)]
-    return [
-        *whole,
-        *(part for of in (METRICS, TEXT, ENHANCE, EXPLAIN, GRID_STAGE) for part in Stage(layout, of).parts()),
-    ]
+def _states(layout: Layout) -> dict[Path, StateType]:
+    """List the state files that are no records."""
+    states = {layout.split: SPLIT, layout.marker(TIMINGS.name): TIMINGS, trained_options_path(layout): TRAINED_OPTIONS}
+    return states | dict.fromkeys((layout.internal / "explain").glob(f"*/{DESCRIPTION}"), BUNDLE_SPEC)
 
 
-def _batches(layout: Layout, marker: Mapping[str, Any]) -> list[Batch]:
-    options = LoadOptions(root=Path(marker["root"]), **marker["options"])
-    return list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
+def _inner_folders(layout: Layout) -> list[Layout]:
+    """List the output folders inside this one: of scored trees, and of models that were fitted to be explained."""
+    folders = [*(layout.internal / "score").glob("*"), *side_folders(layout).glob("*")]
+    return [Layout(folder) for folder in sorted(folders) if folder.is_dir()]
 
 
-def _checks(options: VerifyOptions, layout: Layout, marker: Mapping[str, Any]) -> Checks:
+def _check_files(layout: Layout, named: Named, options: VerifyOptions, session: Session) -> list[Problem]:
+    """Check the files that records name, about equal numbers in each task."""
+    files = sorted(named.outputs.items())
+    chunks = [files[start::TASKS] for start in range(min(TASKS, len(files)))]
+    shared = {"root": layout.root, "checksums": options.checksums}
+    results = session.map(check_files, chunks, "files", **shared)
+    return [*named.problems, *(problem for some in results for problem in some)]
+
+
+def _check_inner(layout: Layout, folder: Layout, options: VerifyOptions, session: Session) -> list[Problem]:
+    """Check an output folder inside this one; one that holds links has a part of the files that the records name."""
+    named = read_records(folder, STAGES, {folder.split: SPLIT})
+    if folder.root.parent == side_folders(layout):
+        own = read_records(folder, (TRAIN, IF_PREDICTIONS, GIVEN), {}).outputs
+        there = {name: output for name, output in named.outputs.items() if output_path(folder.root, name).exists()}
+        named.outputs = there | own
+    problems = [*_check_files(folder, named, options, session), *unnamed_files(folder, named, ())]
+    where = folder.root.relative_to(layout.root).as_posix()
+    return [Problem(f"{where}/{problem.where}", problem.what) for problem in problems]
+
+
+def _one_for_each_file(problems: Iterable[Problem | None]) -> tuple[str, ...]:
+    """Return the problems as text, of each file the first: what is damaged is found again wherever it is read."""
+    first: dict[str, list[Problem]] = {}
+    for problem in filter(None, problems):
+        first.setdefault(problem.where, []).append(problem)
+    return tuple(dict.fromkeys(str(some[0]) for some in first.values()))
+
+
+def _plan(
+    options: VerifyOptions, layout: Layout, marker: Mapping[str, Any]
+) -> tuple[Checks, list[Batch], list[Problem]]:
+    """Return what the batches are checked for, the batches, and what hinders their check."""
     loading = LoadOptions(root=Path(marker["root"]), **marker["options"])
     trained = Stage(layout, TRAIN).inspect()[0]
     keys = [line["key"] for line in trained.summary["models"]] if trained else []
     models = [(layout.predictions / key).relative_to(layout.root).as_posix() for key in keys]
     if part_paths(layout.if_predictions) and FOREST in keys:
         models.append(layout.if_predictions.name)
-    return Checks(
+    enhanced, problems = Stage(layout, ENHANCE).inspect()[0] is not None, []
+    try:
+        has_raw_bags = table_has_raw_bags(layout)
+        batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(loading.partition_size)))
+    except Lo2Error as error:
+        has_raw_bags, batches, problems = False, [], [Problem("batches", f"not compared: {error}")]
+    checks = Checks(
         layout.root, options.checksums, loading.save_events, loading.continuation_lines == "merge",
-        layout.marker("enhance").is_file(), table_has_raw_bags(layout), tuple(models),
+        enhanced, has_raw_bags, tuple(models),
     )  # fmt: skip
+    return checks, batches, problems
 
 
-def _of_stages(layout: Layout, marker: Mapping[str, Any], checks: Checks) -> Iterator[Problem]:
-    """Say which stage did not come to its end."""
+def _of_stages(
+    layout: Layout, marker: Mapping[str, Any], checks: Checks, batches: Sequence[Batch]
+) -> Iterator[Problem]:
+    """Name the stages that did not finish, and records that are missing."""
     if not marker["done"]:
-        yield Problem("load", "it did not come to its end; the same command goes on")
-    enhanced = part_paths(layout.enhanced)
-    if enhanced and not checks.enhanced:
-        yield Problem(layout.enhanced.name, "enhancement did not come to its end; the same command goes on")
+        yield Problem("load", "it did not finish; run the same command again, it resumes")
+    if part_paths(layout.enhanced) and not checks.enhanced:
+        yield Problem(layout.enhanced.name, "the enhancement did not finish; run the same command again, it resumes")
     for folder in (layout.templates, layout.vocabulary) if checks.enhanced else ():
         if not part_paths(folder):
             yield Problem(folder.name, "missing, though the tables are enhanced")
+    for of in (ENHANCE, TEXT):
+        yield from missing_parts(layout, of, Stage(layout, of).inspect()[0], (batch.index for batch in batches))
 
 
-def _twice(layout: Layout, found: Sequence[Found], batches: Sequence[Batch], session: Session) -> Iterator[Problem]:
-    """Name sequences that occur twice; hashes are compared first, so that no ids are held."""
-    hashed = [one.ids for one in found if one.ids is not None]
+def _duplicates(
+    layout: Layout, results: Sequence[BatchResult], batches: Sequence[Batch], session: Session
+) -> Iterator[Problem]:
+    """Name sequences that occur more than once; hashes are compared first, so that no ids are held."""
+    hashed = [one.ids for one in results if one.ids is not None]
     values, counts = np.unique(np.concatenate(hashed) if hashed else np.zeros(0, np.uint64), return_counts=True)
     if not (counts > 1).any():
         return
-    names = [part_name(b.index) for b, one in zip(batches, found, strict=True) if one.ids is not None and len(one.ids)]
+    pairs = zip(batches, results, strict=True)
+    names = [part_name(batch.index) for batch, one in pairs if one.ids is not None and len(one.ids)]
     named = session.map(named_ids, names, "sequences", root=layout.root, wanted=values[counts > 1])
-    places: dict[str, list[str]] = {}
-    for seq_id, part in (pair for pairs in named for pair in pairs):
-        places.setdefault(seq_id, []).append(part)
-    for seq_id, parts in sorted(places.items()):
+    parts_of: dict[str, list[str]] = {}
+    for seq_id, part in (pair for found in named for pair in found):
+        parts_of.setdefault(seq_id, []).append(part)
+    for seq_id, parts in sorted(parts_of.items()):
         if len(parts) > 1:
             yield Problem(layout.sequences.name, f"{seq_id} is there {len(parts)} times: {', '.join(parts)}")
 
 
-def _strangers(layout: Layout, batches: Sequence[Batch], checks: Checks) -> Iterator[Problem]:
-    """Name parts that belong to no batch."""
-    names = {part_name(batch.index) for batch in batches} or {part_name(0)}
-    tables = [layout.sequences, *([layout.events] if checks.events else [])]
-    tables += [layout.enhanced] if checks.enhanced else []
-    for folder in (*tables, *(checks.root / model for model in checks.models)):
-        for path in part_paths(folder):
-            if path.name not in names:
-                yield Problem(path.relative_to(layout.root).as_posix(), "belongs to no batch of the manifest")
-    known = (*names, part_name(0), "scan.parquet")
-    for path in part_paths(layout.rejects):
-        if path.name not in known and not path.name.startswith(METRICS_PREFIX):
-            yield Problem(path.relative_to(layout.root).as_posix(), "belongs to no batch of the manifest")
-
-
-def _totals(layout: Layout, found: Sequence[Found], checks: Checks) -> Iterator[Problem]:
+def _totals(layout: Layout, results: Sequence[BatchResult], checks: Checks) -> list[Problem]:
     """Compare the tables of the whole tree with the sums over all batches."""
     if not checks.enhanced or not (part_paths(layout.templates) and part_paths(layout.vocabulary)):
-        return
-    templates = pa.concat_tables(read_parts(layout.templates)).unify_dictionaries()
-    events, sequences = sum(one.events for one in found), sum(one.sequences for one in found)
-    mined = int(pc.sum(templates["n_events"]).as_py() or 0)
+        return []
+    try:
+        templates = pa.concat_tables(read_parts(layout.templates)).unify_dictionaries()
+        events, sequences = sum(one.events for one in results), sum(one.sequences for one in results)
+        mined = int(pc.sum(templates["n_events"]).as_py() or 0)
+        kinds = schema.TokenKinds(masked=True, raw=checks.has_raw_bags).representations
+        problems = list(_vocabulary(layout, templates, sequences, kinds))
+    except (Lo2Error, pa.ArrowException, KeyError) as error:
+        return [Problem(layout.templates.name, f"not compared with {layout.vocabulary.name}: {error}")]
     if mined != events:
-        yield Problem(layout.templates.name, f"n_events adds up to {mined:,}, the tables have {events:,} events")
-    counted = dict(
-        zip(strings(templates["e_event_drain_id"]).to_pylist(), templates["n_sequences"].to_pylist(), strict=True)
-    )
-    yield from _vocabulary(
-        layout, counted, sequences, schema.TokenKinds(masked=True, raw=checks.beside).representations
-    )
+        text = f"n_events adds up to {mined:,}, the tables have {events:,} events"
+        problems.insert(0, Problem(layout.templates.name, text))
+    return problems
 
 
-def _vocabulary(layout: Layout, templates: dict[str, int], sequences: int, known: Collection[str]) -> Iterator[Problem]:
+def _vocabulary(layout: Layout, templates: pa.Table, sequences: int, known: Collection[str]) -> Iterator[Problem]:
     name = layout.vocabulary.name
+    ids = strings(templates["e_event_drain_id"]).to_pylist()
+    counted = dict(zip(ids, templates["n_sequences"].to_pylist(), strict=True))
     for part in read_parts(layout.vocabulary):
-        kinds = strings(part["representation"])
-        strange = set(pc.unique(kinds).to_pylist()) - set(known)
-        if strange:
-            yield Problem(name, f"{sorted(strange)[0]} is no representation of {layout.enhanced.name}")
+        column = strings(part["representation"])
+        unknown = set(pc.unique(column).to_pylist()) - set(known)
+        if unknown:
+            yield Problem(name, f"{sorted(unknown)[0]} is no representation of {layout.enhanced.name}")
         most = pc.max(part["document_frequency"]).as_py() or 0
         if most > sequences:
             yield Problem(name, f"a token in {most:,} sequences, there are {sequences:,}")
-        chosen = part.filter(pc.equal(kinds, "templates"))
-        for token, frequency in zip(
-            strings(chosen["token"]).to_pylist(), chosen["document_frequency"].to_pylist(), strict=True
-        ):
-            if templates.get(token) != frequency:
-                yield Problem(name, f"template {token} in {frequency:,} sequences, {layout.templates.name} says "
-                                    f"{templates.get(token, 'nothing of it')}")  # fmt: skip
-                break
-
-
-def _states(layout: Layout) -> Iterable[Problem]:
-    """Name state files that are damaged."""
-    for path, of in ((layout.split, SPLIT), (layout.marker(TIMINGS.name), TIMINGS)):
-        problem = inspect_state(path, of)[1]
-        if problem:
-            yield Problem(path.relative_to(layout.root).as_posix(), f"it is {problem}: {of.again}")
+        chosen = part.filter(pc.equal(column, "templates"))
+        pairs = zip(strings(chosen["token"]).to_pylist(), chosen["document_frequency"].to_pylist(), strict=True)
+        wrong = next(((token, n) for token, n in pairs if counted.get(token) != n), None)
+        if wrong:
+            says = f"{layout.templates.name} says {counted.get(wrong[0], 'nothing of it')}"
+            yield Problem(name, f"template {wrong[0]} in {wrong[1]:,} sequences, {says}")

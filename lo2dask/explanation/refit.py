@@ -7,7 +7,7 @@ and scored in a side folder by train's own code, so that train's files do not ch
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lo2dask.options.common import CommonOptions
 from lo2dask.storage import copy_file, list_paths, read_json, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
-from lo2dask.tables.records import Stage
+from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.tables.state import StateType, read_state, write_state
 from lo2dask.training.scoring import Target, score_all, write_predictions
 from lo2dask.training.sides import link_tables
@@ -31,7 +31,10 @@ from lo2dask.training.units import TRAIN, split_of
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS = StateType("trained_options", {"sha256": str, "options": dict}, "it is read from a bundle again")
+# Bundles of the user that were scored in a side folder.
+GIVEN = StageType("given", "the given bundles are scored again")
+TRAINED_OPTIONS_FILE = "trained_options.json"
+TRAINED_OPTIONS = StateType("trained_options", {"sha256": str, "options": dict}, "it is read from a bundle again")
 # Options that say how to run, not what is fitted.
 _RUNNING = {*CommonOptions.__dataclass_fields__, "predict_batch_size", "list_models", "skip_if"}
 
@@ -58,6 +61,11 @@ def trained_models(layout: Layout) -> list[str]:
     record = Stage(layout, TRAIN).read()
     last = [line["key"] for line in record.summary["models"]] if record else kept
     return [key for key in kept if key in last]
+
+
+def trained_options_path(layout: Layout) -> Path:
+    """Return the file that keeps the options of the last training."""
+    return layout.internal / TRAINED_OPTIONS_FILE
 
 
 def sources_of(keys: Sequence[str], options: ExplainOptions, layout: Layout, session: Session) -> list[Source]:
@@ -111,12 +119,12 @@ def _find_changes(
 def _trained_options(kept: dict[str, Source]) -> dict[str, Any]:
     """Read the options of the last training from any bundle that it kept, or from the copy of an earlier reading."""
     source = next(iter(kept.values()))
-    cache = source.bundle.parents[1] / "trained_options.json"
+    cache = source.bundle.parents[1] / TRAINED_OPTIONS_FILE
     digest = bundle.hash_path(source.bundle).read_text(encoding="utf-8").split()[0]
-    earlier = read_state(cache, _OPTIONS)
+    earlier = read_state(cache, TRAINED_OPTIONS)
     if not earlier or earlier["sha256"] != digest:
         earlier = {"sha256": digest, "options": plain(bundle.load(source.bundle)["options"])}
-        write_state(cache, _OPTIONS, earlier)
+        write_state(cache, TRAINED_OPTIONS, earlier)
     return dict(earlier["options"])
 
 
@@ -126,7 +134,7 @@ def _fit(
     """Fit and score models in a side folder, as train would."""
     trained = _trained_options(kept_sources(layout))
     changes = {key: plain(value) for key, value in changed.items()}
-    side = link_tables(layout, _side_folders(layout) / fingerprint([trained, changes]))
+    side = link_tables(layout, side_folders(layout) / fingerprint([trained, changes]))
     values: dict[str, Any] = {}
     for changes in changed.values():
         values |= changes
@@ -177,13 +185,20 @@ def _score_given(
         return {}
     digests = {key: bundle.hash_path(path).read_text(encoding="utf-8") for key, path in todo.items()}
     name = fingerprint([digests, read_json(layout.marker("enhance"))])
-    side = link_tables(layout, _side_folders(layout) / name)
+    side = link_tables(layout, side_folders(layout) / name)
     copy_file(layout.split, side.split)
     targets = [_copy_bundle(key, path, side) for key, path in todo.items()]
     if any(_names(side.predictions / key) != _names(layout.enhanced) for key in todo):
         score_all(side, targets, session)
         write_predictions(side, targets, session)
+        Stage(side, GIVEN).commit(Key(name, ""), _given_files(side, todo), {})
     return {key: _source(side, key) for key in todo}
+
+
+def _given_files(side: Layout, keys: Iterable[str]) -> list[Path]:
+    bundles = [side.models / f"{key}.joblib" for key in keys]
+    hashes = map(bundle.hash_path, bundles)
+    return [side.split, *bundles, *hashes, *(p for key in keys for p in part_paths(side.predictions / key))]
 
 
 def _copy_bundle(key: str, path: Path, side: Layout) -> Target:
@@ -202,11 +217,12 @@ def _same(path: Path, kept: Path) -> bool:
     return all(mark.is_file() for mark in marks) and len({mark.read_text().split()[0] for mark in marks}) == 1
 
 
-def _side_folders(layout: Layout) -> Path:
+def side_folders(layout: Layout) -> Path:
+    """Return the folder of the side folders, in which models are fitted or scored to be explained."""
     return layout.internal / "explain" / "fitted"
 
 
 def _remove_others(layout: Layout, used: set[str]) -> None:
-    for folder in _side_folders(layout).glob("*"):
+    for folder in side_folders(layout).glob("*"):
         if folder.name not in used:
             remove_tree(folder)

@@ -23,7 +23,9 @@ from lo2dask.training.units import measures_path
 logger = logging.getLogger(__name__)
 
 _MODEL = {"features": int, "reason": (str, type(None))}
-_SPEC = StateType("spec", {"sha256": str, "spec": dict, "models": {str: _MODEL}}, "it is read from the bundle again")
+BUNDLE_SPEC = StateType(
+    "spec", {"sha256": str, "spec": dict, "models": {str: _MODEL}}, "it is read from the bundle again"
+)
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,11 @@ def _cached_spec(source: Source, layout: Layout, session: Session) -> dict[str, 
     """Read a bundle's description on a worker, or the copy of an earlier reading of the same file."""
     cache = layout.internal / "explain" / source.key / DESCRIPTION
     digest = bundle_digest(source.bundle)
-    earlier = read_state(cache, _SPEC)
+    earlier = read_state(cache, BUNDLE_SPEC)
     if earlier and digest and earlier["sha256"] == digest:
         return dict(earlier)
     content = {**session.call(read_spec, source.bundle, label=f"{source.key}: bundle"), "sha256": digest}
-    write_state(cache, _SPEC, content)
+    write_state(cache, BUNDLE_SPEC, content)
     return content
 
 

@@ -77,11 +77,11 @@ class Flagged:
     features: tuple[tuple[str, float, float], ...]
     lines: tuple[Line, ...]
     nearest: str = ""
-    nearest_name: str = ""
     similarity: float = 0.0
     nearest_lines: tuple[Line, ...] = ()
     gained: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    nearest_name: str = "nearest normal"
 
 
 @dataclass(frozen=True)

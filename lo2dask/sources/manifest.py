@@ -16,7 +16,7 @@ from lo2dask import schema
 from lo2dask.domain import CORRECT
 from lo2dask.sources.select import Selection
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import is_local, open_read, to_path
+from lo2dask.storage import is_local, name_damage, open_read, to_path
 
 # Below this a task's fixed cost would count; above it a batch of tiny files would take minutes.
 MOST_FILES_PER_BATCH = 5_000
@@ -96,10 +96,10 @@ def batch_files(batch: Batch, pick: Pick = selected_logs) -> list[SourceFile]:
 
 
 def _read(part: Path, columns: list[str] | None = None) -> pa.Table:
-    if is_local(part):
-        return pq.read_table(part, columns=columns)
-    with open_read(part) as file:
-        return pq.read_table(file, columns=columns)
+    with name_damage(part), open_read(part) as file:
+        return pq.read_table(
+            part if is_local(part) else file, columns=columns, partitioning=None, page_checksum_verification=True
+        )
 
 
 def _span(part: Path, start: int, stop: int) -> tuple[Span, ...]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lo2dask import schema as schemas
-from lo2dask.storage import is_local, list_paths, open_read, remove_leftovers, replacing
+from lo2dask.storage import is_local, list_paths, name_damage, open_read, remove_leftovers, replacing
 
 # Statistics cost a fifth of the writing time; only these columns are ever filtered by range.
 _WITH_STATISTICS = ("seq_id", "m_timestamp", "start_time")
@@ -116,8 +116,14 @@ def part_paths(folder: Path) -> list[Path]:
 
 
 def read_part(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
-    """Read one part, or some of its columns, low-cardinality columns dictionary-encoded."""
-    return _open(path).read(columns=None if columns is None else list(columns))
+    """Read one part, or some of its columns, low-cardinality columns dictionary-encoded.
+
+    Raises
+    ------
+    IntegrityError : the part is damaged; the checksums of its pages are verified.
+    """
+    with name_damage(path):
+        return _open(path).read(columns=None if columns is None else list(columns))
 
 
 def read_parts(folder: Path, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
@@ -131,7 +137,8 @@ def read_row_groups(path: Path, columns: Iterable[str], dictionary: pa.Array | N
     file = _open(path)
     wanted = list(columns)
     for group in range(file.num_row_groups):
-        table = file.read_row_group(group, columns=wanted).unify_dictionaries()
+        with name_damage(path):
+            table = file.read_row_group(group, columns=wanted).unify_dictionaries()
         if dictionary is not None:
             own = table["seq_id"].combine_chunks()
             codes = pc.index_in(own.dictionary, dictionary).take(own.indices)
@@ -176,22 +183,22 @@ def checksum(path: Path) -> str:
 
 
 def read_metadata(path: Path) -> pq.FileMetaData:
-    """Read what the end of a part says of it."""
-    if is_local(path):
-        return pq.read_metadata(path)
-    with open_read(path) as file:
-        return pq.read_metadata(file)
+    """Read the footer of a part: its schema, and the rows and columns of its row groups."""
+    with name_damage(path):
+        if is_local(path):
+            return pq.read_metadata(path)
+        with open_read(path) as file:
+            return pq.read_metadata(file)
 
 
-def read_rows(place: Path | Sequence[Path], columns: Sequence[str] | None = None, filters: object = None) -> pa.Table:
-    """Read a table, a part or some parts at once, filtered as ``pyarrow.parquet.read_table`` does."""
-    paths = list(place) if isinstance(place, Sequence) else [place]
-    if all(map(is_local, paths)):
-        return pq.read_table(place, columns=columns, filters=filters)
+def read_rows(where: Path | Sequence[Path], columns: Sequence[str] | None = None, filters: object = None) -> pa.Table:
+    """Read a table, a part or some parts, filtered as ``pyarrow.parquet.read_table`` does."""
+    options = {"columns": columns, "filters": filters, "partitioning": None, "page_checksum_verification": True}
     tables = []
-    for part in (part for path in paths for part in part_paths(path)):
-        with open_read(part) as file:
-            tables.append(pq.read_table(pa.BufferReader(file.read()), columns=columns, filters=filters))
+    for part in (part for path in ([where] if isinstance(where, Path) else where) for part in part_paths(path)):
+        with name_damage(part), open_read(part) as file:
+            source = part if is_local(part) else pa.BufferReader(file.read())
+            tables.append(pq.read_table(source, **options))
     return pa.concat_tables(tables)
 
 
@@ -248,13 +255,14 @@ def _repeats(bags: pa.ChunkedArray, name: str) -> bool:
 def _open(path: Path) -> pq.ParquetFile:
     footer = read_metadata(path)
     # Only whole columns: the leaves of a list or struct column may carry the same name.
-    names = {footer.schema.column(place).path for place in range(footer.num_columns)}
+    names = {footer.schema.column(index).path for index in range(footer.num_columns)}
     encoded = [n for n in schemas.DICTIONARY if n in names]
     if is_local(path):
-        return pq.ParquetFile(path, metadata=footer, read_dictionary=encoded)
+        return pq.ParquetFile(path, metadata=footer, read_dictionary=encoded, page_checksum_verification=True)
     with open_read(path) as file:
         # Fetched whole, a part is small: Arrow's own threads must not be left with a Python file when Python ends.
-        return pq.ParquetFile(pa.BufferReader(file.read()), metadata=footer, read_dictionary=encoded)
+        source = pa.BufferReader(file.read())
+        return pq.ParquetFile(source, metadata=footer, read_dictionary=encoded, page_checksum_verification=True)
 
 
 def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:

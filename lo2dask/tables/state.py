@@ -4,6 +4,7 @@ A file that is damaged, or of another version or shape, is told by its name with
 missing: only what depends on it is redone.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.schema import LAYOUT_VERSION
-from lo2dask.storage import write_json
+from lo2dask.storage import write_bytes
 from lo2dask.tables.layout import Layout
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,16 @@ def write_state(path: Path, of: StateType, content: Mapping[str, Any], durable: 
     """
     if not fits(content, of.fields):
         raise TypeError(f"{path.name}: its content is not that of a state file of type {of.name}")
-    write_json(path, {**content, "layout": LAYOUT_VERSION, "type": of.name}, durable)
+    write_bytes(path, state_bytes({**content, "layout": LAYOUT_VERSION, "type": of.name}), durable)
     _TOLD.discard(path)
+
+
+def state_bytes(content: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a state file: JSON with sorted keys, and a digest of all the rest, which finds every flip."""
+    plain = {name: value for name, value in content.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+    text = json.dumps({**plain, "digest": digest}, sort_keys=True, indent=1, allow_nan=False)
+    return f"{text}\n".encode()
 
 
 def read_state(path: Path, of: StateType) -> dict[str, Any] | None:
@@ -62,7 +71,8 @@ def read_state(path: Path, of: StateType) -> dict[str, Any] | None:
 def inspect_state(path: Path, of: StateType) -> tuple[dict[str, Any] | None, str]:
     """Read a state file; return its content (None unless it is whole) and what is wrong with it ("" if missing)."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        written = path.read_bytes()
+        content = json.loads(written)
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
     except (ValueError, RecursionError):
@@ -71,6 +81,8 @@ def inspect_state(path: Path, of: StateType) -> tuple[dict[str, Any] | None, str
     if version not in (None, LAYOUT_VERSION):
         return None, f"of another version (layout {version}, now {LAYOUT_VERSION})"
     if version is None or content.get("type") != of.name or not fits(content, of.fields):
+        return None, "damaged"
+    if written != state_bytes(content):
         return None, "damaged"
     return {name: content[name] for name in of.fields}, ""
 

@@ -1,6 +1,6 @@
 """What train leaves for its users under the paths that they name: predictions, bundles, model.yml, enhanced tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lo2dask.errors import InputError
@@ -15,6 +15,8 @@ from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import unfitted_reasons
 from lo2dask.training.measures import forest_part
 
+# What train writes for its user below the output folder, at paths that the user names.
+EXPORTS = StageType("exports", "what train exports is written again")
 IF_PREDICTIONS = StageType("if_predictions", "the forest's predictions are written again")
 
 
@@ -33,9 +35,18 @@ def export_forest(options: TrainOptions, layout: Layout, key: str, session: Sess
     content = bundle.load(kept)
     if saved:
         bundle.save(saved, content, options.overwrite_model)
-    folder = saved.parent if saved else layout.root / "models"
-    bundle.write_model_yml(folder / "model.yml", content, saved or kept)
+    metadata = (saved.parent if saved else layout.root / "models") / "model.yml"
+    bundle.write_model_yml(metadata, content, saved or kept)
+    _record(layout, [metadata, *([saved, bundle.hash_path(saved)] if saved else [])])
     return saved
+
+
+def _record(layout: Layout, paths: Iterable[Path]) -> None:
+    """Add files below the output folder to the record of exports; the user may move or replace those elsewhere."""
+    inside = [path for path in paths if path.is_relative_to(layout.root)]
+    stage = Stage(layout, EXPORTS)
+    if inside and not stage.update(inside):
+        stage.commit(Key("", ""), inside, {})
 
 
 def _write_predictions(options: TrainOptions, layout: Layout, key: str, session: Session) -> None:
@@ -63,13 +74,16 @@ def _write_predictions(options: TrainOptions, layout: Layout, key: str, session:
 
 def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) -> list[str]:
     """Write the registry models' bundles to --save-sup-models; return a note for each that is not fitted."""
-    notes = []
+    notes, saved = [], []
     for key in keys if options.save_sup_models and options.phase == "full" else ():
         assert options.save_sup_models is not None
         content = bundle.load(layout.models / f"{key}.joblib")
-        bundle.save(options.save_sup_models / f"{key}.joblib", content, options.overwrite_model)
+        path = options.save_sup_models / f"{key}.joblib"
+        bundle.save(path, content, options.overwrite_model)
+        saved += [path, bundle.hash_path(path)]
         for service, reason in unfitted_reasons(content).items():
             notes.append(f"{key}: saved without a model{f' for {service}' if service else ''}: {reason}")
+    _record(layout, saved)
     return notes
 
 

@@ -1,7 +1,7 @@
-"""What workers do for ``lo2dask verify``: each batch's record against its parts, and its parts against one another."""
+"""What workers do for ``lo2dask verify``: compare files with their records, and the tables of a batch."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lo2dask import schema
 from lo2dask.buffers.columns import strings
+from lo2dask.errors import Lo2Error
 from lo2dask.features.bags import read_counts
 from lo2dask.ingest.batch import inputs_fingerprint
 from lo2dask.models.sample import hashes
@@ -21,8 +21,8 @@ from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.storage import status
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
-from lo2dask.tables.parts import checksum, part_paths, read_part
-from lo2dask.tables.records import Record, Stage, output_path
+from lo2dask.tables.parts import checksum, part_paths, read_metadata, read_part
+from lo2dask.tables.records import Output, Record, Stage, output_path
 
 _DROPPED = ("trimmed", "blank", "continuation", "balanced", "rejected")
 
@@ -31,20 +31,20 @@ _DROPPED = ("trimmed", "blank", "continuation", "balanced", "rejected")
 class Problem:
     """What does not add up, and where: a path below the output folder, or a stage."""
 
-    place: str
+    where: str
     what: str
 
     def __str__(self) -> str:
         """Write it in one line."""
-        return f"{self.place}: {self.what}"
+        return f"{self.where}: {self.what}"
 
 
 @dataclass(frozen=True)
 class Checks:
     """What the batches of a folder are checked for.
 
-    ``beside`` tells that the enhanced table has raw bags next to the masked ones.
-    ``models`` are the folders of predictions, one part per batch.
+    ``has_raw_bags``: the enhanced table has raw bags next to the masked ones; ``models`` are the folders of
+    predictions, one part per batch.
     """
 
     root: Path
@@ -52,7 +52,7 @@ class Checks:
     events: bool
     merged: bool
     enhanced: bool
-    beside: bool
+    has_raw_bags: bool
     models: tuple[str, ...]
 
     @property
@@ -62,7 +62,7 @@ class Checks:
 
 
 @dataclass(frozen=True)
-class Found:
+class BatchResult:
     """What one batch holds: its problems, counts, and a hash of each seq_id."""
 
     problems: tuple[Problem, ...]
@@ -75,7 +75,7 @@ class Found:
 
 
 class Unreadable(Exception):
-    """A file that is not there or cannot be read; the rest of its batch is still looked at."""
+    """A file that is missing or cannot be read; the rest of its batch is still checked."""
 
     def __init__(self, path: Path, why: str) -> None:
         """Keep what is wrong with which file."""
@@ -83,15 +83,14 @@ class Unreadable(Exception):
         self.path, self.why = path, why
 
 
-def check_batch(batch: Batch, checks: Checks) -> Found:
+def check_batch(batch: Batch, checks: Checks) -> BatchResult:
     """Check everything of one batch."""
     name, layout = part_name(batch.index), checks.layout
     part = Stage(layout, LOAD).part(batch.index)
     loaded, problem = part.inspect()
     if loaded is None:
-        return Found((_at(layout, part.path, f"no record ({problem or 'missing'}): the batch is not loaded"),))
-    record = loaded.summary
-    problems = [*check_record(batch, loaded, layout), *check_files(loaded, checks)]
+        return BatchResult((_at(layout, part.path, f"no record ({problem or 'missing'}): the batch is not loaded"),))
+    record, problems = loaded.summary, list(check_record(batch, loaded, layout))
     tables: dict[str, pa.Table] = {}
     steps: list[Callable[[], Iterable[Problem]]] = [
         lambda: _sequences(name, record, checks, tables),
@@ -108,44 +107,43 @@ def check_batch(batch: Batch, checks: Checks) -> Found:
     ids = strings(tables["sequences"]["seq_id"]).to_pylist() if "sequences" in tables else []
     size = sum(output.size for output in loaded.outputs.values())
     counts = {key: record[key] for key in ("files", "events", "sequences", "rejects")}
-    # A file that is gone or damaged is found in its record, and again where it is read.
-    return Found(tuple(_first_of_each_place(problems)), **counts, bytes=size, ids=hashes(ids, 0))
+    return BatchResult(tuple(problems), **counts, bytes=size, ids=hashes(ids, 0))
 
 
 def check_record(batch: Batch, loaded: Record, layout: Layout) -> Iterator[Problem]:
-    """Check that a record is of this batch, and that every line that came in is kept, dropped or rejected."""
-    place, record = layout.record("load", batch.index), loaded.summary
+    """Check that a record is of this batch, and that every line read is kept, dropped or rejected."""
+    path, record = layout.record("load", batch.index), loaded.summary
     lines = record["lines"]
     out = lines["kept"] + sum(lines[name] for name in _DROPPED)
     if record["files"] != batch.files:
-        yield _at(layout, place, f"{record['files']:,} logs, the manifest has {batch.files:,} in this batch")
+        yield _at(layout, path, f"{record['files']:,} logs, the manifest has {batch.files:,} in this batch")
     elif loaded.key.inputs != inputs_fingerprint(batch_files(batch)):
-        yield _at(layout, place, "made from other logs than the manifest lists; load again")
+        yield _at(layout, path, "made from other logs than the manifest lists; load again")
     if out != lines["lines_in"]:
-        yield _at(layout, place, f"{lines['lines_in']:,} lines came in, {out:,} are kept, dropped or rejected")
+        yield _at(layout, path, f"{lines['lines_in']:,} lines were read, {out:,} are kept, dropped or rejected")
 
 
-def check_stage(stage: Stage, checks: Checks) -> list[Problem]:
-    """Check the record of a stage, or of a part of it, and the files that it names."""
-    record, problem = stage.inspect()
-    if problem:
-        return [_at(stage.layout, stage.path, f"the record is {problem}: {stage.again}")]
-    return list(check_files(record, checks)) if record else []
+def check_files(files: Sequence[tuple[str, Output]], root: Path, checksums: bool) -> list[Problem]:
+    """Check that files are there with the size and checksum that their records name."""
+    return [Problem(name, what) for name, output in files if (what := _file_problem(root, name, output, checksums))]
 
 
-def check_files(record: Record, checks: Checks) -> Iterator[Problem]:
-    """Check that the files of a record are there with their size and checksum."""
-    for name, output in record.outputs.items():
-        path = output_path(checks.root, name)
-        try:
-            there = status(path).st_size
-        except (FileNotFoundError, NotADirectoryError):
-            yield Problem(name, "missing, though its record is there")
-            continue
-        if there != output.size:
-            yield Problem(name, f"{there:,} bytes, its record says {output.size:,}")
-        elif checks.checksums and checksum(path) != output.checksum:
-            yield Problem(name, "its content is not what was written: the checksum differs")
+def _file_problem(root: Path, name: str, output: Output, checksums: bool) -> str:
+    path = output_path(root, name)
+    try:
+        size = status(path).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing, though its record is there"
+    if size != output.size:
+        return f"{size:,} bytes, its record says {output.size:,}"
+    return "its content is not what was written: the checksum differs" if checksums and _differs(path, output) else ""
+
+
+def _differs(path: Path, output: Output) -> bool:
+    try:
+        return checksum(path) != output.checksum
+    except OSError:
+        return True
 
 
 def named_ids(name: str, root: Path, wanted: npt.NDArray[np.uint64]) -> list[tuple[str, str]]:
@@ -187,7 +185,7 @@ def _events(name: str, record: Mapping[str, Any], checks: Checks, tables: dict[s
 
 def _enhanced(name: str, checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
     path = checks.layout.enhanced / name
-    kinds = schema.TokenKinds(masked=True, raw=checks.beside)
+    kinds = schema.TokenKinds(masked=True, raw=checks.has_raw_bags)
     wanted = (kinds.enhanced(), kinds.enhanced(lists=True))
     table = _read(path, wanted, ["seq_id", "e_event_id_len", "e_templates"])
     if "sequences" in tables:
@@ -231,7 +229,10 @@ def _resolve(ids: pa.Array | pa.ChunkedArray, checks: Checks, path: Path) -> Ite
 
 @functools.lru_cache(maxsize=1)
 def _templates(root: Path) -> frozenset[str]:
-    parts = (read_part(path, ["e_event_drain_id"]) for path in part_paths(Layout(root).templates))
+    try:
+        parts = [read_part(path, ["e_event_drain_id"]) for path in part_paths(Layout(root).templates)]
+    except Lo2Error as error:
+        raise Unreadable(Layout(root).templates, f"cannot be read: {error}") from error
     return frozenset(name for part in parts for name in strings(part["e_event_drain_id"]).to_pylist())
 
 
@@ -243,16 +244,15 @@ def _read(path: Path, wanted: pa.Schema | tuple[pa.Schema, ...], columns: list[s
     Unreadable : it is missing or damaged, or has other columns.
     """
     try:
-        found = pq.read_schema(path) if isinstance(path, Path) else read_part(path).schema
-        fields = {field.name: field.type for field in found}
+        fields = {field.name: field.type for field in read_metadata(path).schema.to_arrow_schema()}
         for one in wanted if isinstance(wanted, tuple) else (wanted,):
             same = all(_alike(fields.get(field.name), field.type) for field in one)
             if same and (more or len(fields) == len(one)):
                 return read_part(path, columns)
     except FileNotFoundError as error:
         raise Unreadable(path, "missing") from error
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise Unreadable(path, f"cannot be read: {str(error).splitlines()[0][:120]}") from error
+    except (Lo2Error, pa.ArrowException, OSError) as error:
+        raise Unreadable(path, f"cannot be read: {str(error).splitlines()[0]}") from error
     raise Unreadable(path, "its columns are not those of this table")
 
 
@@ -273,10 +273,3 @@ def _lengths(sequences: pa.Table) -> dict[str, int]:
 
 def _at(layout: Layout, path: Path, what: str) -> Problem:
     return Problem(path.relative_to(layout.root).as_posix(), what)
-
-
-def _first_of_each_place(problems: Iterable[Problem]) -> list[Problem]:
-    first: dict[str, Problem] = {}
-    for problem in problems:
-        first.setdefault(problem.place, problem)
-    return list(first.values())

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,9 +16,11 @@ from lo2dask.commands.verify import verify
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.options import VerifyOptions
-from lo2dask.storage import read_json, write_json
+from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
+from lo2dask.tables.records import describe_outputs
+from tests.damage import edit
 from tests.trees import load_tree, make_tree, train_root
 
 
@@ -80,21 +83,26 @@ def flip_a_byte(path: Path) -> None:
 
 
 def rewrite(path: Path, row_schema: pa.Schema, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change a part and the records that name it, as a faulty command would."""
     write_part(path, change(read_part(path)), row_schema)
+    root = next(folder for folder in path.parents if (folder / "_lo2dask").is_dir())
+    name, described = path.relative_to(root).as_posix(), describe_outputs(root, [path])
+    for record in (root / "_lo2dask").rglob("*.json"):
+        outputs = read_json(record).get("outputs", {})
+        if name in outputs:
+            edit(record, outputs=outputs | {name: asdict(described[name])})
 
 
 def change_record(layout: Layout, inputs: str | None = None, **summary: int) -> None:
     """Change the record of the load's second batch; ``summary`` are counts of its lines."""
-    record = read_json(layout.record("load", 1))
-    record["summary"]["lines"] |= summary
-    write_json(layout.record("load", 1), record | ({"inputs": inputs} if inputs else {}))
+    content = read_json(layout.record("load", 1))["summary"]
+    content["lines"] |= summary
+    edit(layout.record("load", 1), summary=content, **({"inputs": inputs} if inputs else {}))
 
 
 def stop_load(layout: Layout) -> None:
     """Make the load look as if it had been stopped."""
-    marker = read_json(layout.marker("load"))
-    marker["summary"]["done"] = False
-    write_json(layout.marker("load"), marker)
+    edit(layout.marker("load"), summary=read_json(layout.marker("load"))["summary"] | {"done": False})
 
 
 def set_column(table: pa.Table, name: str, values: object) -> pa.Table:
@@ -113,7 +121,7 @@ DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
     ),
     "a record is gone": (lambda at: at.record("load", 1).unlink(), "no record"),
     "lines went missing": (
-        lambda at: change_record(at, kept=1), "lines came in"
+        lambda at: change_record(at, kept=1), "lines were read"
     ),
     "a record of other logs": (lambda at: change_record(at, inputs="0"), "made from other logs"),
     "the enhanced table lost a row": (
@@ -127,9 +135,9 @@ DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
         "not the sequences of the same part",
     ),
     "a column is gone": (
-        lambda at: write_part(at.enhanced / PART, read_part(at.enhanced / PART), schema.SEQUENCES), "its columns"
+        lambda at: rewrite(at.enhanced / PART, schema.SEQUENCES, lambda table: table), "its columns"
     ),
-    "no Parquet at all": (lambda at: (at.enhanced / PART).write_text("nothing"), "cannot be read"),
+    "no Parquet at all": (lambda at: (at.enhanced / PART).write_text("nothing"), "7 bytes, its record says"),
     "templates are gone": (
         lambda at: rewrite(at.templates / "part-000000.parquet", schema.TEMPLATES, lambda table: table.slice(5)),
         "is not in lo2_templates.parquet",
@@ -144,7 +152,7 @@ DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
         "lo2_vocabulary.parquet: ",
     ),
     "a part too many": (
-        lambda at: shutil.copy(at.sequences / PART, at.sequences / "part-000099.parquet"), "belongs to no batch"
+        lambda at: shutil.copy(at.sequences / PART, at.sequences / "part-000099.parquet"), "no record names it"
     ),
     "predictions are gone": (
         lambda at: (at.predictions / "lr_words" / PART).unlink(), "_lo2dask/predictions/lr_words/part-000001.parquet"
@@ -153,12 +161,12 @@ DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
         lambda at: rewrite(at.if_predictions / PART, schema.IF_PREDICTIONS, lambda table: table.slice(0, 1)),
         "lo2_if_predictions.parquet/part-000001.parquet: 1 rows",
     ),
-    "a bundle differs": (lambda at: flip_a_byte(at.root / "models" / "lo2_if.joblib"), "is not what lo2_if.joblib"),
+    "a bundle differs": (lambda at: flip_a_byte(at.root / "models" / "lo2_if.joblib"), "models/lo2_if.joblib: its content"),
     "a hash is gone": (lambda at: (at.models / "lr_words.joblib.sha256").unlink(), "lr_words.joblib.sha256: missing"),
     "the load did not end": (
         stop_load, "load: it did not"
     ),
-    "enhancement did not end": (lambda at: at.marker("enhance").unlink(), "enhancement did not come to its end"),
+    "enhancement did not end": (lambda at: at.marker("enhance").unlink(), "enhancement did not finish"),
 }  # fmt: skip
 
 

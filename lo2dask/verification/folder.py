@@ -1,0 +1,99 @@
+"""What a folder's records name, and the files in it that none names."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lo2dask.models.bundle import hash_path
+from lo2dask.storage import entries
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.records import Output, Record, Stage, StageType, output_path
+from lo2dask.tables.state import StateType, inspect_state
+from lo2dask.verification.parts import Problem
+
+# Folders in which every file is one of lo2dask's; at the top, the user's own files may lie next to the tables.
+_OWN = ("_lo2dask", "explainability", "metrics")
+_LOCK = "lock"  # in the name of a file that guards a folder while a command runs
+
+
+@dataclass
+class Named:
+    """The files that the records of a folder name, the records' own files, and the records that are damaged."""
+
+    outputs: dict[str, Output] = field(default_factory=dict)
+    states: set[Path] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_records(layout: Layout, types: Iterable[StageType], states: Mapping[Path, StateType]) -> Named:
+    """Read the records of all stages and their parts, and check the other state files."""
+    named = Named()
+    for of in types:
+        whole = Stage(layout, of)
+        for stage in (whole, *whole.parts()):
+            record, problem = stage.inspect()
+            named.states.add(stage.path)
+            if problem:
+                named.problems.append(_at(layout, stage.path, f"the record is {problem}: {stage.again}"))
+            elif record:
+                named.outputs |= record.outputs
+    for path, state in states.items():
+        named.states.add(path)
+        problem = inspect_state(path, state)[1]
+        if problem:
+            named.problems.append(_at(layout, path, f"it is {problem}: {state.again}"))
+    return named
+
+
+def missing_parts(layout: Layout, of: StageType, whole: Record | None, indices: Iterable[int]) -> Iterator[Problem]:
+    """Name the batches of a stage that is done of which no record is there."""
+    for index in indices if whole else ():
+        path = Stage(layout, of).part(index).path
+        if not path.is_file():
+            yield _at(layout, path, f"missing, though the stage is done: {of.part_again or of.again}")
+
+
+def unnamed_files(layout: Layout, named: Named, inner: Sequence[Layout]) -> Iterator[Problem]:
+    """Name the files of lo2dask's own folders and tables that no record names."""
+    known = {output_path(layout.root, name) for name in named.outputs} | named.states
+    others = [one.root for one in inner]
+    for folder in _own_folders(layout):
+        for path in walk(folder, others):
+            if path not in known and _LOCK not in path.name:
+                yield _at(layout, path, "no record names it: it is not lo2dask's, or was left by a stopped command")
+
+
+def unnamed_bundles(layout: Layout, named: Named) -> list[Path]:
+    """List the bundles in ``models`` that no record names: each has a hash next to it."""
+    known = {output_path(layout.root, name) for name in named.outputs}
+    folder = layout.root / "models"
+    return [path for path in walk(folder, ()) if path.suffix == ".joblib" and path not in known]
+
+
+def stray_hashes(layout: Layout, named: Named) -> Iterator[Problem]:
+    """Name hashes in ``models`` whose bundle is missing."""
+    bundles = {hash_path(path): path for path in walk(layout.root / "models", ()) if path.suffix == ".joblib"}
+    for path in walk(layout.root / "models", ()):
+        if path.name.endswith(".joblib.sha256") and path not in bundles:
+            yield _at(layout, path, "its bundle is missing")
+
+
+def walk(folder: Path, without: Sequence[Path]) -> Iterator[Path]:
+    """List all files below a folder in order, but those of some folders; a missing folder has none."""
+    if not folder.is_dir():
+        return
+    for entry in sorted(entries(folder), key=lambda entry: entry.name):
+        path = folder / entry.name
+        if entry.is_dir():
+            yield from walk(path, without) if path not in without else ()
+        else:
+            yield path
+
+
+def _own_folders(layout: Layout) -> list[Path]:
+    names = sorted(entry.name for entry in entries(layout.root) if entry.is_dir())
+    return [layout.root / name for name in names if name in _OWN or name.endswith(".parquet")]
+
+
+def _at(layout: Layout, path: Path, what: str) -> Problem:
+    return Problem(path.relative_to(layout.root).as_posix(), what)

@@ -1,0 +1,157 @@
+"""Verify names every file below a finished output folder that is flipped, cut off, missing, swapped or too many."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lo2dask.commands.explain import explain
+from lo2dask.commands.grid import grid
+from lo2dask.commands.report import report
+from lo2dask.commands.score import score
+from lo2dask.commands.verify import verify
+from lo2dask.execute.session import Session
+from lo2dask.options import ExplainOptions, GridOptions, ReportOptions, ScoreOptions, VerifyOptions
+from lo2dask.tables.state import state_bytes
+from tests.trees import load_tree, make_tree, train_root
+
+FOLDERS = ("out", "scored")
+FLIPS = 20
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An output folder that every command has written into, and one of score."""
+    folder = tmp_path_factory.mktemp("finished")
+    raw = make_tree(folder / "tree", scale=0.02, runs=4, with_metrics=True, faults=True)
+    out = load_tree(raw, folder / "out", save_events=True, load_metrics=True, partition_size="100KB")
+    train_root(out, save_model=out / "models" / "lo2_if.joblib", save_sup_models=out / "models", dump_metadata=True)
+    # Another forest than train's: fitted in a side folder.
+    explain(ExplainOptions(root=out, if_n_estimators=10), Session.serial())
+    report(ReportOptions(root=out), Session.serial())
+    grid(GridOptions(root=out, algorithms=("lr",), representations=("words",), seeds=1), Session.serial())
+    bundle = out / "models" / "lo2_if.joblib"
+    score(ScoreOptions(bundle=bundle, root=raw, output_dir=folder / "scored"), Session.serial())
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy to damage; files that are linked in the folder are files of their own here."""
+    return Path(shutil.copytree(finished / request.param, tmp_path / "copy"))
+
+
+def files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def is_state(path: Path) -> bool:
+    return path.suffix == ".json" and b'"digest"' in path.read_bytes()
+
+
+def problems(root: Path) -> list[str]:
+    return list(verify(VerifyOptions(output_dir=root), Session.serial()).problems)
+
+
+def unnoticed(root: Path, damaged: list[Path]) -> list[str]:
+    """List the damaged files that verify does not name."""
+    named = {line.split(": ")[0] for line in problems(root)}
+    return [name for path in damaged if (name := path.relative_to(root).as_posix()) not in named]
+
+
+def flip(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1 << offset % 8
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("copy", FOLDERS, indirect=True)
+def test_a_whole_folder_is_ok(copy: Path) -> None:
+    assert problems(copy) == []
+
+
+@pytest.mark.parametrize("seed", range(FLIPS))
+@pytest.mark.parametrize("copy", FOLDERS, indirect=True)
+def test_a_flipped_bit_is_found_in_every_file(copy: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    damaged = [path for path in files(copy) if path.stat().st_size and not is_state(path)]
+    for path in damaged:
+        flip(path, int(rng.integers(path.stat().st_size)))
+    assert unnoticed(copy, damaged) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("copy", FOLDERS, indirect=True)
+def test_a_flipped_bit_is_found_in_every_record(copy: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    damaged = [path for path in files(copy) if is_state(path)]
+    assert len(damaged) > 5
+    for path in damaged:
+        flip(path, int(rng.integers(path.stat().st_size)))
+    assert unnoticed(copy, damaged) == []
+
+
+@pytest.mark.parametrize("copy", FOLDERS, indirect=True)
+def test_a_file_that_is_cut_off_is_found(copy: Path) -> None:
+    damaged = [path for path in files(copy) if path.stat().st_size]
+    for path in damaged:
+        os.truncate(path, path.stat().st_size // 2)
+    assert unnoticed(copy, damaged) == []
+
+
+@pytest.mark.parametrize("copy", FOLDERS, indirect=True)
+def test_a_missing_file_is_found(copy: Path) -> None:
+    damaged = [path for path in files(copy) if not is_state(path)]
+    for path in damaged:
+        path.unlink()
+    assert unnoticed(copy, damaged) == []
+
+
+@pytest.mark.parametrize("copy", FOLDERS, indirect=True)
+def test_a_missing_record_is_found(copy: Path) -> None:
+    # What is only kept to save time may be missing.
+    kept = ("timings.json", "spec.json", "trained_options.json")
+    for path in [path for path in files(copy) if is_state(path) and path.name not in kept]:
+        content = path.read_bytes()
+        path.unlink()
+        assert problems(copy), path
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("copy", FOLDERS, indirect=True)
+def test_files_too_many_are_found(copy: Path) -> None:
+    folders = {path.parent for path in files(copy)} - {copy, copy / "models"}
+    for folder in folders:
+        (folder / "part-000999.parquet").write_bytes(b"PAR1")
+    assert unnoticed(copy, [folder / "part-000999.parquet" for folder in folders]) == []
+
+
+@pytest.mark.parametrize("copy", FOLDERS, indirect=True)
+def test_swapped_files_are_found(copy: Path) -> None:
+    paths = [path for path in files(copy) if path.stat().st_size]
+    pairs = [
+        pair for pair in zip(paths[::2], paths[1::2], strict=False) if pair[0].read_bytes() != pair[1].read_bytes()
+    ]
+    for one, other in pairs:
+        content = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+    assert unnoticed(copy, [path for pair in pairs for path in pair]) == []
+
+
+@pytest.mark.parametrize("copy", ["out"], indirect=True)
+@pytest.mark.parametrize("content", ["[]", "{}", '{"version": 9}', "", "[" * 5_000, '{"layout": 2, "type": "load"}'])
+def test_records_of_another_shape_are_listed_whatever_they_hold(copy: Path, content: str) -> None:
+    damaged = [path for path in files(copy) if is_state(path)]
+    for path in damaged:
+        path.write_text(content)
+    assert unnoticed(copy, damaged) == []
+
+
+@pytest.mark.parametrize("copy", ["out"], indirect=True)
+def test_a_record_of_another_layout_is_listed(copy: Path) -> None:
+    path = copy / "_lo2dask" / "train.json"
+    path.write_bytes(state_bytes({"layout": 99, "type": "train"}))
+    assert any("_lo2dask/train.json: the record is of another version" in line for line in problems(copy))
