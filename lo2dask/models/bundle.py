@@ -12,6 +12,7 @@ import io
 import logging
 import pickle
 import pickletools
+import re
 import subprocess
 from collections.abc import Mapping
 from importlib import metadata
@@ -115,6 +116,38 @@ def write_model_yml(path: Path, content: Mapping[str, Any], bundle: Path | None 
         "sha256": digest,
     }
     write_text(path, yaml.safe_dump(plain, sort_keys=True, allow_unicode=True))
+
+
+def is_bundle(path: Path) -> bool:
+    """Return whether a file begins as a bundle does; nothing is unpickled."""
+    return path.is_file() and {"layout", "fingerprint"} <= set(_read_head(path.read_bytes()[:_HEAD_BYTES]))
+
+
+def is_hash(path: Path) -> bool:
+    """Return whether a file is that of a SHA-256, as ``save`` and sha256sum write it."""
+    return bool(re.match(rb"[0-9a-f]{64}\s", path.read_bytes()[:65]))
+
+
+def check_model_yml(path: Path, bundle: Path | None, overwrite: bool) -> None:
+    """Check that a model.yml may be replaced: it is missing, of this bundle, or of one that is gone.
+
+    Raises
+    ------
+    InputError : it is not of lo2dask, or describes another bundle and ``overwrite`` is off.
+    """
+    import yaml
+
+    if not path.exists():
+        return
+    try:
+        plain = yaml.safe_load(path.read_bytes()) if path.is_file() else None
+    except (yaml.YAMLError, ValueError):
+        plain = None
+    if not isinstance(plain, dict) or not {"algorithm", "data_fingerprint", "sha256"} <= set(plain):
+        raise InputError(f"{path}: it is not of lo2dask and is not replaced; write the bundle to another folder")
+    other = plain.get("bundle")
+    if bundle and other and other != bundle.name and (path.parent / str(other)).exists() and not overwrite:
+        raise InputError(f"{path} describes {other}; give --overwrite-model to replace it, or another folder")
 
 
 def thresholds(content: Mapping[str, Any]) -> Any:

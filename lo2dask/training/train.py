@@ -28,10 +28,11 @@ from lo2dask.tables.records import Key, Stage
 from lo2dask.training import measures as measuring
 from lo2dask.training.baselines import score_startup
 from lo2dask.training.bundles import data_fingerprint, keep_bundles, keep_calibrations, keep_given_forest, train_options
-from lo2dask.training.exports import export_enhanced, export_forest, export_models
+from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.limits import describe_percentile, set_alert_limit
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
+from lo2dask.training.targets import check_targets
 from lo2dask.training.units import (
     BASELINE,
     SUPERVISED,
@@ -97,6 +98,7 @@ def train_models(
     specs = choose_specs(options)
     loaded(layout)
     check_specs(options, specs, has_raw_bags(layout, options))
+    check_targets(options, layout, [spec.key for spec in specs], written_targets(layout))
     with using(session, options) as own:
         enhanced = enhance(options, own)
         if options.save_enhancers:
