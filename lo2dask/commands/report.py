@@ -60,6 +60,7 @@ def report(options: ReportOptions, session: Session | None = None) -> ReportSumm
     ------
     InputError : nothing was loaded into the folder.
     """
+    bundle.check_owner(options.root, options.trust)
     return write_report(options.root)
 
 

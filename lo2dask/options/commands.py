@@ -207,6 +207,7 @@ class ReportOptions(CommonOptions):
     """`lo2dask report`: what there is and what is missing, as Markdown and as one page."""
 
     root: Path = opt(Path("result/lo2"), "folder that load, train and explain wrote")
+    trust: bool = opt(False, "read models in an output folder that belongs to another user: reading runs their code")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,6 +95,7 @@ def train_models(
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    bundle.check_owner(layout.root, options.trust)
     specs = choose_specs(options)
     loaded(layout)
     check_specs(options, specs, has_raw_bags(layout, options))
