@@ -22,6 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import lo2dask
 from lo2dask.errors import InputError
 from lo2dask.options import fingerprint
 from lo2dask.storage import is_local, write_bytes, write_text
@@ -112,7 +113,7 @@ def versions() -> dict[str, str | None]:
 
 
 def write_model_yml(path: Path, content: Mapping[str, Any], bundle: Path | None = None) -> None:
-    """Write model.yml: parameters, contamination, data fingerprint, versions, git commit, the bundle's SHA-256.
+    """Write model.yml: parameters, contamination, data fingerprint, versions, lo2dask's commit, the bundle's SHA-256.
 
     Of ``content`` it takes key, spec, scoring, options and data_fingerprint.
     """
@@ -196,10 +197,15 @@ def thresholds(content: Mapping[str, Any]) -> Any:
     return {service: of.get("threshold") for service, of in scoring.items()}
 
 
-def git_commit() -> str | None:
-    """Return the commit of the working folder's git repository, or None where there is none."""
+def git_commit(package: Path = Path(lo2dask.__file__).parent) -> str | None:
+    """Return the commit of lo2dask itself, if the package is a git checkout; None where it is installed."""
+    if not (package.parent / ".git").exists():
+        return None
+    # Variables of a git hook would name another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(package.parent), "rev-parse", "HEAD"]
     try:
-        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() or None if result.returncode == 0 else None

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import joblib
-import numpy as np
 import pytest
 import yaml
 from sklearn.ensemble import IsolationForest
@@ -162,11 +161,9 @@ def test_model_and_vectorizer_load_in_a_process_without_lo2dask(key, tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
-def test_model_yml_names_all_that_a_reader_asks_for(tmp_path, monkeypatch):
+def test_model_yml_names_all_that_a_reader_asks_for(tmp_path):
     content = _content("if")
     bundle.save(tmp_path / "lo2_if.joblib", content)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     bundle.write_model_yml(tmp_path / "model.yml", content, tmp_path / "lo2_if.joblib")
     found = yaml.safe_load((tmp_path / "model.yml").read_text())
     assert found["contamination"] == 0.1
@@ -174,12 +171,25 @@ def test_model_yml_names_all_that_a_reader_asks_for(tmp_path, monkeypatch):
     assert found["sha256"] == _hash(tmp_path / "lo2_if.joblib")
     assert found["data_fingerprint"] == "abc"
     assert found["versions"]["scikit-learn"]
-    assert found["git_commit"] is None
-    assert np.isfinite(found["threshold"])
-    subprocess.run(["git", "init", "-q"], check=True)
-    commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]
-    subprocess.run(commit, check=True)
-    assert len(bundle.git_commit()) == 40
+    assert found["git_commit"] == bundle.git_commit()
+    assert found["versions"]["lo2dask"]
+
+
+def test_the_commit_is_that_of_lo2dask_and_of_no_other_repository(tmp_path, monkeypatch):
+    package, shell = tmp_path / "checkout" / "lo2dask", tmp_path / "shell"
+    commits = []
+    for folder in (package.parent, shell):
+        folder.mkdir()
+        git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run([*git, "init", "-q"], check=True)
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", folder.name], check=True)
+        commits.append(subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout)
+    monkeypatch.chdir(shell)
+    monkeypatch.setenv("GIT_DIR", str(shell / ".git"))
+    assert bundle.git_commit(package) == commits[0].strip() != commits[1].strip()
+    installed = package.parent / "venv" / "site-packages" / "lo2dask"
+    installed.mkdir(parents=True)
+    assert bundle.git_commit(installed) is None
 
 
 def test_options_that_shape_no_model_make_no_other_content(tmp_path):
