@@ -75,6 +75,7 @@ FEATURES = pa.schema(
         pa.field("e_event_id_len", pa.int64()),
         pa.field("e_words_len", pa.int64()),
         pa.field("e_trigrams_len", pa.int64()),
+        pa.field("e_chars_len", pa.int64()),
         pa.field("n_error", pa.int64()),
         pa.field("n_exception", pa.int64()),
         pa.field("n_templates", pa.int64()),

@@ -233,6 +233,8 @@ def _close(options: Any, summary: Any, lines: list[str]) -> None:
 
 
 def _note_ignored_options(options: LoadingOptions) -> None:
+    if not options.save_base_sequences and not options.quiet:
+        say("--no-save-base-sequences is without effect: lo2_sequences.parquet is always written", err=True)
     if options.enhancer_run_batch and not options.quiet:
         say("--enhancer-run-batch is accepted but without effect: lo2dask enhances part by part", err=True)
 

@@ -83,6 +83,7 @@ def train_text(summary: "TrainSummary") -> list[str]:
     """Write the summary of a training: one line per model, with its figures on the hold-out."""
     if not summary.models:
         return [f"enhanced: {Layout(summary.root).enhanced}"]
+    shown = [line for line in summary.models if not line.same_as]
     rows = [
         {
             "model": line.key,
@@ -94,10 +95,10 @@ def train_text(summary: "TrainSummary") -> list[str]:
             "AP": figure(line.average_precision),
             "remark": line.reason or "",
         }
-        for line in summary.models
+        for line in shown
     ]
     lines = ["models, measured on the hold-out" + (" (all done before):" if summary.current else ":"), table(rows)]
-    lines += [f"{line.key}: {line.warning}" for line in summary.models if line.warning]
+    lines += [f"{line.key}: {line.warning}" for line in shown if line.warning]
     lines += [f"note: {note}" for note in summary.notes]
     lines.append(f"measures: {summary.metrics}")
     return [*lines, f"bundle: {summary.saved}"] if summary.saved else lines

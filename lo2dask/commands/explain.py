@@ -35,6 +35,7 @@ from lo2dask.explanation.tasks import (
     sum_background,
     survey,
 )
+from lo2dask.models.bundle import check_owner
 from lo2dask.models.sample import quotas
 from lo2dask.models.spec import LINEAR
 from lo2dask.options import ExplainOptions, fingerprint
@@ -101,6 +102,7 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
     started = time.perf_counter()
     layout = Layout(options.root)
     check_layout(layout)
+    check_owner(layout.root, options.trust)
     if options.seq_id:
         text = describe_sequence(options.root, options.seq_id)
         return ExplainSummary(layout.explainability, (), time.perf_counter() - started, text)

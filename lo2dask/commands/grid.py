@@ -22,7 +22,7 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
 from lo2dask.ingest.enhance import enhance
 from lo2dask.ingest.text import has_raw_bags, loaded, need_bags
-from lo2dask.models import registry
+from lo2dask.models import bundle, registry
 from lo2dask.options import GridOptions, TrainOptions, fingerprint, plain
 from lo2dask.storage import read_json, remove_tree, write_text
 from lo2dask.tables.layout import Layout
@@ -89,6 +89,7 @@ def grid(options: GridOptions, session: Session | None = None) -> GridSummary:
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    bundle.check_owner(layout.root, options.trust)
     keys, notes = grid_keys(options.algorithms, options.representations)
     loaded(layout)
     for name in options.representations:

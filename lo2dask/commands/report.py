@@ -61,7 +61,18 @@ def report(options: ReportOptions, session: Session | None = None) -> ReportSumm
     ------
     InputError : nothing was loaded into the folder.
     """
-    root, layout = options.root, Layout(options.root)
+    bundle.check_owner(options.root, options.trust)
+    return write_report(options.root)
+
+
+def write_report(root: Path) -> ReportSummary:
+    """Write report.md and report.html of an output folder.
+
+    Raises
+    ------
+    InputError : nothing was loaded into the folder.
+    """
+    layout = Layout(root)
     marker = read_load(layout)
     if not marker:
         raise InputError(f"--root {root}: nothing was loaded into it; first: lo2dask load --output-dir {root}")

@@ -39,7 +39,10 @@ logger = logging.getLogger(__name__)
 SIDE = "sup"
 # One named part for each bundle.
 SCORE = StageType("score", "the runs are scored again")
-_NEEDED = ("key", "spec", "load", "masks", "templates", "raw_tokens", "test_cases", "calibration")
+_NEEDED = (
+    *("key", "spec", "load", "masks", "templates", "raw_tokens", "test_cases", "calibration"),
+    *("fingerprint", "per_service", "columns", "scoring", "record"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
     InputError : the bundle or the tree cannot be used, or the output folder belongs to load and train.
     """
     started = time.perf_counter()
+    bundle.check_owner(options.output_dir, options.trust)
     content = _read_bundle(options)
     output, key = options.output_dir, content["key"]
     if Layout(output).marker("load").exists():

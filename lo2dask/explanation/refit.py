@@ -16,7 +16,7 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.ingest.text import need_bags, table_has_raw_bags
 from lo2dask.models import bundle
-from lo2dask.models.registry import FOREST
+from lo2dask.models.registry import FOREST, is_known
 from lo2dask.options import ExplainOptions, ForestOptions, HoldoutOptions, TrainOptions, fingerprint, flag_name, plain
 from lo2dask.options.common import CommonOptions
 from lo2dask.storage import copy_file, list_paths, read_json, remove_tree
@@ -60,7 +60,8 @@ def trained_models(layout: Layout) -> list[str]:
     kept = list(kept_sources(layout))
     record = Stage(layout, TRAIN).read()
     last = [line["key"] for line in record.summary["models"]] if record else kept
-    return [key for key in kept if key in last]
+    # A training that was interrupted leaves no record, but its baselines, which are no models of the registry.
+    return [key for key in kept if key in last and (key == FOREST or is_known(key))]
 
 
 def trained_options_path(layout: Layout) -> Path:

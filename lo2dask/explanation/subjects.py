@@ -58,7 +58,7 @@ def choose_keys(options: ExplainOptions, kept: list[str], layout: Layout) -> lis
     InputError : a key is unknown, train kept no model at all, or the tables have no such bags.
     """
     named = [("--sup-models", key) for key in options.sup_models] + [("--nn-source", options.nn_source)]
-    read = {f"{flag} {key}": registry.spec(key).bags for flag, key in named if key != FOREST}
+    read = {f"{flag} {key}": registry.spec(key, flag).bags for flag, key in named if key != FOREST}
     if not kept:
         raise InputError(f"--root {layout.root}: no model in it; first: lo2dask train --root {layout.root}")
     for asked, bags in read.items():

@@ -77,7 +77,7 @@ class TextFigures:
         of_line = rows[block.sequence]
         # A sequence's lines follow one another, so each run of them is summed at once.
         runs = np.flatnonzero(np.diff(of_line, prepend=-1))
-        for name in ("e_words_len", "e_trigrams_len"):
+        for name in _LENGTHS:
             np.add.at(self.sums[name], of_line[runs], np.add.reduceat(events[name].to_numpy().astype(np.int64), runs))
         self._add_exceptions(block, of_line)
         for row, thread, _ in _pairs(events["thread"], of_line, None):
@@ -119,7 +119,8 @@ class TextFigures:
                 self.first_exception[row] = names[int(block.line[line])].as_py()
 
 
-_SUMS = ("e_words_len", "e_trigrams_len", "n_error", "n_exception")
+_LENGTHS = ("e_words_len", "e_trigrams_len", "e_chars_len")
+_SUMS = (*_LENGTHS, "n_error", "n_exception")
 
 
 def _is_among(column: pa.ChunkedArray, values: Sequence[str]) -> Bools:

@@ -29,6 +29,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "e_event_id_len": Column("events", "events with a template id: all of them, so equal to seq_len"),
         "e_words_len": Column("words", "sum over the lines of their words: spaces + 1"),
         "e_trigrams_len": Column("trigrams", "sum over the lines of their overlapping runs of three characters"),
+        "e_chars_len": Column("characters", "sum over the lines of their characters"),
         "n_error": Column("events", "events of level ERROR"),
         "n_exception": Column("lines", "lines that begin with the name of an exception, `Caused by:` or not"),
         "n_templates": Column("templates", "distinct templates"),

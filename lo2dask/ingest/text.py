@@ -32,7 +32,7 @@ from lo2dask.tables.records import Key, Stage, StageType
 
 ENHANCE = StageType("enhance", "the enhancement is done again")
 _TEXT_COLUMNS = ["seq_id", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger", "is_continuation"]
-_TEXT_COLUMNS += ["e_words_len", "e_trigrams_len"]
+_TEXT_COLUMNS += ["e_words_len", "e_trigrams_len", "e_chars_len"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class EnhanceKey:
     @property
     def text(self) -> str:
         """Hash what the text pass depends on: 16 hex digits."""
-        return fingerprint([masks_fingerprint(self.masks), self.kinds.names])
+        # A table of a version that had other columns is made again.
+        return fingerprint([masks_fingerprint(self.masks), self.kinds.names, schema.ENHANCED.names])
 
     @property
     def all(self) -> str:

@@ -10,17 +10,23 @@ whoever can change the bundle can change the hash.
 import hashlib
 import io
 import logging
+import os
 import pickle
 import pickletools
+import re
+import struct
 import subprocess
+import zlib
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import lo2dask
 from lo2dask.errors import InputError
 from lo2dask.options import fingerprint
-from lo2dask.storage import write_bytes, write_text
+from lo2dask.storage import is_local, write_bytes, write_text
+from lo2dask.tables.layout import Layout
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +35,14 @@ LAYOUT = 1
 _DERIVED = ("model", "vectorizer", "columns", "record", "scoring", "calibration", "options", "layout", "fingerprint")
 _PACKAGES = ("lo2dask", "numpy", "scipy", "scikit-learn", "xgboost", "joblib")
 _HEAD_BYTES = 4096
+_OPENING = ("PROTO", "FRAME", "MARK")
+_AGAIN = "fit it again with lo2dask train"
+# Bytes that are no pickle raise nearly anything.
+_UNREADABLE = (
+    *(pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError, AttributeError, ImportError, OSError),
+    *(ArithmeticError, MemoryError, RecursionError, NameError, AssertionError, SyntaxError, NotImplementedError),
+    *(struct.error, zlib.error),
+)
 
 
 def save(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> bool:
@@ -66,11 +80,19 @@ def load(path: Path, trust: bool = False) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such bundle; train writes one with --save-model or --save-sup-models")
     data = path.read_bytes()
+    if _is_pair(data[:_HEAD_BYTES]):
+        raise InputError(
+            f"{path}: a (model, vectorizer) pair as LO2_samples.py of LogLead saves it; lo2dask cannot use it, because "
+            "it does not hold how its text was read: fit the model again with lo2dask train --save-model"
+        )
     if not trust:
         _check(path, data)
-    content = joblib.load(io.BytesIO(data))
+    try:
+        content = joblib.load(io.BytesIO(data))
+    except _UNREADABLE as error:
+        raise InputError(f"{path} is no bundle of lo2dask: damaged, or of another format; {_AGAIN}") from error
     if not isinstance(content, dict) or "model" not in content:
-        raise InputError(f"{path} is no bundle of lo2dask: it has no model")
+        raise InputError(f"{path} is no bundle of lo2dask: it has no model; {_AGAIN}")
     _compare_versions(path, content.get("versions", {}))
     return content
 
@@ -91,7 +113,7 @@ def versions() -> dict[str, str | None]:
 
 
 def write_model_yml(path: Path, content: Mapping[str, Any], bundle: Path | None = None) -> None:
-    """Write model.yml: parameters, contamination, data fingerprint, versions, git commit, the bundle's SHA-256.
+    """Write model.yml: parameters, contamination, data fingerprint, versions, lo2dask's commit, the bundle's SHA-256.
 
     Of ``content`` it takes key, spec, scoring, options and data_fingerprint.
     """
@@ -117,6 +139,56 @@ def write_model_yml(path: Path, content: Mapping[str, Any], bundle: Path | None 
     write_text(path, yaml.safe_dump(plain, sort_keys=True, allow_unicode=True))
 
 
+def check_owner(root: Path, trust: bool) -> None:
+    """Check that an output folder and the models in it belong to the user: reading a model runs its code.
+
+    Raises
+    ------
+    InputError : one of them belongs to another user, and ``trust`` is off.
+    """
+    if trust or not is_local(root) or not hasattr(os, "getuid"):
+        return
+    internal = Layout(root).internal
+    for path in (root, internal, *internal.rglob("*.joblib")):
+        if path.exists() and path.stat().st_uid != os.getuid():
+            raise InputError(
+                f"{path} belongs to another user (uid {path.stat().st_uid}): reading its models would run that user's "
+                "code; copy the folder if you trust its owner, or give --trust"
+            )
+
+
+def is_bundle(path: Path) -> bool:
+    """Return whether a file begins as a bundle does; nothing is unpickled."""
+    return path.is_file() and {"layout", "fingerprint"} <= set(_read_head(path.read_bytes()[:_HEAD_BYTES]))
+
+
+def is_hash(path: Path) -> bool:
+    """Return whether a file is that of a SHA-256, as ``save`` and sha256sum write it."""
+    return bool(re.match(rb"[0-9a-f]{64}\s", path.read_bytes()[:65]))
+
+
+def check_model_yml(path: Path, bundle: Path | None, overwrite: bool) -> None:
+    """Check that a model.yml may be replaced: it is missing, of this bundle, or of one that is gone.
+
+    Raises
+    ------
+    InputError : it is not of lo2dask, or describes another bundle and ``overwrite`` is off.
+    """
+    import yaml
+
+    if not path.exists():
+        return
+    try:
+        plain = yaml.safe_load(path.read_bytes()) if path.is_file() else None
+    except (yaml.YAMLError, ValueError):
+        plain = None
+    if not isinstance(plain, dict) or not {"algorithm", "data_fingerprint", "sha256"} <= set(plain):
+        raise InputError(f"{path}: it is not of lo2dask and is not replaced; write the bundle to another folder")
+    other = plain.get("bundle")
+    if bundle and other and other != bundle.name and (path.parent / str(other)).exists() and not overwrite:
+        raise InputError(f"{path} describes {other}; give --overwrite-model to replace it, or another folder")
+
+
 def thresholds(content: Mapping[str, Any]) -> Any:
     """Return the score above which a bundle's model flags; with one model per service, by service."""
     scoring = content["scoring"]
@@ -125,10 +197,15 @@ def thresholds(content: Mapping[str, Any]) -> Any:
     return {service: of.get("threshold") for service, of in scoring.items()}
 
 
-def git_commit() -> str | None:
-    """Return the commit of the working folder's git repository, or None where there is none."""
+def git_commit(package: Path = Path(lo2dask.__file__).parent) -> str | None:
+    """Return the commit of lo2dask itself, if the package is a git checkout; None where it is installed."""
+    if not (package.parent / ".git").exists():
+        return None
+    # Variables of a git hook would name another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(package.parent), "rev-parse", "HEAD"]
     try:
-        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() or None if result.returncode == 0 else None
@@ -142,6 +219,8 @@ def _check(path: Path, data: bytes) -> None:
     if not _matches(hashed, data):
         raise InputError(f"{path} does not match {hashed.name}: it was damaged or replaced; {advice}")
     layout = _read_head(data[:_HEAD_BYTES]).get("layout")
+    if layout is None:
+        raise InputError(f"{path} is no bundle of lo2dask; {_AGAIN}")
     if layout != LAYOUT:
         raise InputError(f"{path} has layout {layout}, this version reads {LAYOUT}: fit it again; --trust tries anyway")
 
@@ -152,6 +231,15 @@ def _intact(path: Path) -> bool:
 
 def _matches(hashed: Path, data: bytes) -> bool:
     return hashed.read_text(encoding="utf-8", errors="replace").split()[:1] == [hashlib.sha256(data).hexdigest()]
+
+
+def _is_pair(data: bytes) -> bool:
+    """Return whether a pickle begins with an object of scikit-learn, as a bundle, which is a dict, does not."""
+    try:
+        first = (argument for operation, argument, _ in pickletools.genops(data) if operation.name not in _OPENING)
+        return str(next(first, "")).startswith("sklearn.")
+    except ValueError:
+        return False
 
 
 def _read_head(data: bytes) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Adding a model is one entry here, plus its behaviour (see spec.py), made of func
 Nothing heavy is imported: an estimator is a dotted path that is resolved on first use.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -12,7 +13,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.models import estimators, merged
-from lo2dask.models.columns import read_columns, read_max_samples
+from lo2dask.models.columns import JOIN, read_columns, read_max_samples
 from lo2dask.models.spec import LINEAR, TREE, Behaviour, ModelSpec, VectorizerSpec
 from lo2dask.options import ForestOptions
 from lo2dask.schema import FORMER_NAMES, NUMERIC, REPRESENTATIONS
@@ -131,21 +132,30 @@ def pairs() -> tuple[str, ...]:
     return tuple(_PAIRS)
 
 
-def spec(key: str) -> ModelSpec:
+def spec(key: str, flag: str = "--models") -> ModelSpec:
     """Look a model up by its key; ``<algorithm>_<columns>`` names columns, as ``lr_e_words+seq_len``.
 
     Raises
     ------
-    InputError : the key is not known; the message lists the known ones.
+    InputError : the key, given by an option ``flag``, is not known; the message names the nearest known one.
     """
     known = REGISTRY.get(key) or _of_columns(key)
     if known:
         return known
-    raise InputError(
-        f"--models: {key!r} is not known; known are {', '.join(names())}, and <algorithm>_<representation> of "
-        f"{', '.join(_ALGORITHMS)} and {', '.join(_READ)} ({_join_merged()}: {', '.join(REPRESENTATIONS)} only), "
-        f"or of columns joined by +: one of {', '.join(REPRESENTATIONS.values())}, and any of {', '.join(NUMERIC)}"
-    )
+    raise InputError(f"{flag}: {key!r} is no model{_suggest(key)}; `lo2dask models` lists them and how to name columns")
+
+
+def _suggest(key: str) -> str:
+    """Return the question for the known key that is nearest to an unknown one, "" if none is near."""
+    algorithm, _, columns = key.partition("_")
+    names = [f"{one}_{name}" for one in _ALGORITHMS for name in (*REPRESENTATIONS.values(), *NUMERIC)]
+    if JOIN in columns and algorithm in _ALGORITHMS:
+        known = [*REPRESENTATIONS, *REPRESENTATIONS.values(), *NUMERIC]
+        wrong = [name for name in columns.split(JOIN) if name not in known]
+        near = [match for name in wrong for match in difflib.get_close_matches(name, known, 1)]
+    else:
+        near = difflib.get_close_matches(key, [*REGISTRY, *names], 1, 0.7)
+    return f"; did you mean {' and '.join(near)}?" if near else ""
 
 
 def from_plain(plain: Mapping[str, Any]) -> ModelSpec:
@@ -224,11 +234,6 @@ def forest_spec(options: ForestOptions) -> ModelSpec:
     )
 
 
-def _join_merged() -> str:
-    *most, last = [name for name, entry in _ALGORITHMS.items() if entry.is_merged]
-    return f"{', '.join(most)} and {last}"
-
-
 def length_baseline() -> ModelSpec:
     """Make the model that the leakage line compares with: logistic regression on the sequence length alone."""
     return replace(_pair("lr", "numeric", "baseline_seq_len"), numeric=("seq_len",))
@@ -250,6 +255,9 @@ def describe() -> list[dict[str, Any]]:
             "learns_from": "normal sequences" if entry.normal_only else "all training sequences",
             "fit": entry.fit,
             "explainer": entry.explainer or "none",
+            "same model as": ", ".join(
+                other.key for other in _ENTRIES.values() if other is not entry and other.identity == entry.identity
+            ),
         }
         for entry in _ENTRIES.values()
     ]

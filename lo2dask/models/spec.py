@@ -5,7 +5,7 @@ it is called.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -189,6 +189,11 @@ class ModelSpec:
     def is_distributed(self) -> bool:
         """Whether the model can be fitted on all workers at once."""
         return self.behaviour.boosting is not None
+
+    @property
+    def identity(self) -> "ModelSpec":
+        """The specification without its names: models of equal identity are one model."""
+        return replace(self, key="", always_explained=False)
 
     @property
     def fit(self) -> str:

@@ -86,10 +86,15 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
     phase: str = opt(
         "full", "how far to go: enhancers, if (Isolation Forest) or full", choices=("enhancers", "if", "full")
     )
-    save_if: Path | None = opt(None, "file of the forest's predictions", fallback="ROOT/lo2_if_predictions.parquet")
+    save_if: Path | None = opt(
+        None,
+        "the forest's predictions: a folder of Parquet parts, or one file where the name ends with .csv or .csv.gz",
+        fallback="ROOT/lo2_if_predictions.parquet",
+    )
+    overwrite_if: bool = opt(False, "replace predictions at --save-if that this output folder did not write")
     save_model: Path | None = opt(None, "write the forest's bundle (model, vectorizer, what is needed to score) here")
     load_model: Path | None = opt(None, "score with this bundle instead of fitting a forest")
-    overwrite_model: bool = opt(False, "replace a bundle whose content differs")
+    overwrite_model: bool = opt(False, "replace a bundle whose content differs; only bundles of lo2dask are")
     save_sup_models: Path | None = opt(None, "folder for the bundles of the registry models")
     models: tuple[str, ...] = opt(DEFAULT_MODELS, "registry models, separated by comma; see `lo2dask models`")
     per_service: bool = opt(False, "fit one model per service")
@@ -200,6 +205,7 @@ class ReportOptions(CommonOptions):
     """`lo2dask report`: what there is and what is missing, as Markdown and as one page."""
 
     root: Path = opt(Path("result/lo2"), "folder that load, train and explain wrote")
+    trust: bool = opt(False, "read models in an output folder that belongs to another user: reading runs their code")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -177,3 +177,4 @@ class HoldoutOptions(CommonOptions):
         False, "do not cap depth, trees, leaves and features, nor fit samples to the budget"
     )
     list_models: bool = opt(False, "list the registry and end")
+    trust: bool = opt(False, "read models in an output folder that belongs to another user: reading runs their code")

@@ -39,8 +39,9 @@ def train_options(options: TrainOptions) -> dict[str, Any]:
     """Return the options that the models and measures depend on, as plain types."""
     common = set(CommonOptions.__dataclass_fields__)
     paths = {"root", "raw_root", "save_if", "save_model", "save_sup_models", "metrics_dir", "enhancers_output_dir"}
-    actions = {"overwrite_model", "overwrite_enhancers", "save_enhancers", "dump_metadata", "list_models"}
-    names = sorted(set(options.__dataclass_fields__) - common - paths - actions)
+    actions = {"overwrite_if", "overwrite_model", "overwrite_enhancers", "save_enhancers", "dump_metadata"}
+    others = {"list_models", "trust"}
+    names = sorted(set(options.__dataclass_fields__) - common - paths - actions - others)
     return {name: plain(getattr(options, name)) for name in names}
 
 

@@ -3,21 +3,25 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
+from lo2dask import schema
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.models.registry import FOREST
 from lo2dask.options import TrainOptions, fingerprint
-from lo2dask.storage import copy_file, same_content
+from lo2dask.storage import copy_file, replacing, same_content
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, prune_parts
+from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
 from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import unfitted_reasons
-from lo2dask.training.measures import forest_part
+from lo2dask.training.targets import is_csv, target_name
 
 # What train writes for its user below the output folder, at paths that the user names.
 EXPORTS = StageType("exports", "what train exports is written again")
-IF_PREDICTIONS = StageType("if_predictions", "the forest's predictions are written again")
+# ``targets``: all paths that --save-if has written, so that they may be written again.
+IF_PREDICTIONS = StageType("if_predictions", "the forest's predictions are written again", {"targets": [str]})
 
 
 def export_forest(options: TrainOptions, layout: Layout, key: str, session: Session) -> Path | None:
@@ -49,27 +53,59 @@ def _record(layout: Layout, paths: Iterable[Path]) -> None:
         stage.commit(Key("", ""), inside, {})
 
 
-def _write_predictions(options: TrainOptions, layout: Layout, key: str, session: Session) -> None:
-    """Write the forest's predictions, unless they are there.
+def written_targets(layout: Layout) -> list[str]:
+    """List the paths that --save-if of this output folder has written."""
+    record = Stage(layout, IF_PREDICTIONS).read()
+    return list(record.summary["targets"]) if record else []
 
-    Raises
-    ------
-    InputError : --save-if names a file, or a folder with Parquet files of someone else.
-    """
-    target = options.save_if or layout.if_predictions
+
+def _write_predictions(options: TrainOptions, layout: Layout, key: str, session: Session) -> None:
+    """Write the forest's predictions, as Parquet or as one CSV file, unless they are there."""
+    target, csv = options.save_if or layout.if_predictions, bool(options.save_if and is_csv(options.save_if))
     names = [path.name for path in part_paths(layout.predictions / FOREST)]
-    there = [path.name for path in part_paths(target)] if target.exists() else []
-    # A folder that was moved or copied keeps its own table.
-    where = target.relative_to(layout.root) if target.is_relative_to(layout.root) else target.resolve()
-    stage, own = Stage(layout, IF_PREDICTIONS), Key(key, fingerprint(str(where)))
-    if there == names and stage.is_current(own):
+    where = target_name(target, layout)
+    stage, own = Stage(layout, IF_PREDICTIONS), Key(key, fingerprint(where))
+    is_whole = target.is_file() if csv else [path.name for path in part_paths(target)] == names
+    if is_whole and stage.is_current(own):
         return
-    if target.is_file() or any(not name.startswith("part-") for name in there):
-        raise InputError(f"--save-if {target}: something else is there; name a folder that does not exist yet")
-    stage.invalidate()
-    session.map(forest_part, names, "if predictions", root=layout.root, target=target)
-    prune_parts(target, names)
-    stage.commit(own, part_paths(target), {})
+    # Recorded before the first byte, so that a training that was interrupted may go on there.
+    targets = {"targets": sorted({*written_targets(layout), where})}
+    stage.commit(Key("", ""), [], targets)
+    if csv:
+        session.call(write_csv, layout.root, target, label="if predictions")
+    else:
+        session.map(forest_part, names, "if predictions", root=layout.root, target=target)
+        prune_parts(target, names)
+    stage.commit(own, [target] if csv else part_paths(target), targets)
+
+
+def write_csv(root: Path, target: Path) -> None:
+    """Write the forest's predictions of all parts as one CSV file, compressed where its name ends with .gz."""
+    from pyarrow import csv
+
+    compression = "gzip" if target.suffix.lower() == ".gz" else None
+    with (
+        replacing(target) as temporary,
+        pa.output_stream(temporary, compression=compression) as stream,
+        csv.CSVWriter(stream, schema.IF_PREDICTIONS) as writer,
+    ):
+        for path in part_paths(Layout(root).predictions / FOREST):
+            writer.write_table(read_forest(path))
+
+
+def forest_part(name: str, root: Path, target: Path) -> int:
+    """Write one part of the forest's predictions."""
+    table = read_forest(Layout(root).predictions / FOREST / name)
+    return write_part(target / name, table, schema.IF_PREDICTIONS)
+
+
+def read_forest(path: Path) -> pa.Table:
+    """Read one part of the forest's predictions (schema.IF_PREDICTIONS); its one alert limit is in both labels."""
+    part = read_part(path)
+    part = part.append_column("pred_if_threshold", part["pred_ano"])
+    names = {"score_if": "score", "rank_if": "rank"}
+    table = pa.table({name: part[names.get(name, name)] for name in schema.IF_PREDICTIONS.names})
+    return table.cast(schema.IF_PREDICTIONS)
 
 
 def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from lo2dask.buffers.columns import among
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import canonical, to_matrix, to_sklearn, unknown
 from lo2dask.models.fit import Fitted, fit_model, from_state
-from lo2dask.models.guard import bound_rows, cap
+from lo2dask.models.guard import bound_rows, cap, fit_bytes
 from lo2dask.models.rows import Rows
 from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, strata
 from lo2dask.models.spec import Merging, Setup
@@ -169,10 +169,12 @@ def _plan_jobs(
     for unit in units:
         chosen, total = columns[unit.columns.name], counts[unit.rows.name].total
         allowed, changes = total, cap(unit.spec)[1] if plan.guarded else ()
-        spread = False
+        can_spread, size = unit.spec.is_distributed and not session.is_serial, (chosen.width, chosen.cells_per_row)
+        # Without the guard no sample is drawn, but a fit on all workers still is better than one that is too large.
+        spread = can_spread and not plan.guarded and fit_bytes(unit.spec, total, *size) > plan.budget
         if plan.guarded:
-            allowed, bounded = bound_rows(unit.spec, total, plan.budget, chosen.width, chosen.cells_per_row)
-            spread = allowed < total and unit.spec.is_distributed and not session.is_serial
+            allowed, bounded = bound_rows(unit.spec, total, plan.budget, *size)
+            spread = can_spread and allowed < total
             allowed, changes = (total, changes) if spread else (allowed, (*changes, *bounded))
         bounds.append((unit, chosen, min(allowed, total), changes))
         distributed[unit.name] = spread

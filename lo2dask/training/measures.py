@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lo2dask import schema
 from lo2dask.models.evaluate import (
     Scored,
     evaluate,
@@ -19,7 +18,6 @@ from lo2dask.models.evaluate import (
     precision_at_k,
     stability_index,
 )
-from lo2dask.models.registry import FOREST
 from lo2dask.models.runs import RUNS, RunRows, calibrate, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
@@ -143,19 +141,6 @@ def headline(measures: Mapping[str, Any]) -> dict[str, Any]:
     """Return a model's line: the hold-out's F1, AUC and average precision, or the reason why there is none."""
     held = measures["holdout"]
     return {key: held.get(key) for key in HEADLINE[:3]} | {"reason": held.get("reason")}
-
-
-def forest_part(name: str, root: Path, target: Path) -> int:
-    """Write one part of the forest's predictions (schema.IF_PREDICTIONS); there is one alert limit."""
-    part = read_part(Layout(root).predictions / FOREST / name)
-    columns = {column: part[column] for column in schema.KEYS} | {
-        "pred_ano": part["pred_ano"],
-        "score_if": part["score"],
-        "rank_if": part["rank"],
-        "pred_if_threshold": part["pred_ano"],
-        "split": part["split"],
-    }
-    return write_part(target / name, pa.table(columns), schema.IF_PREDICTIONS)
 
 
 def _groups(measures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -28,10 +28,11 @@ from lo2dask.tables.records import Key, Stage
 from lo2dask.training import measures as measuring
 from lo2dask.training.baselines import score_startup
 from lo2dask.training.bundles import data_fingerprint, keep_bundles, keep_calibrations, keep_given_forest, train_options
-from lo2dask.training.exports import export_enhanced, export_forest, export_models
+from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.limits import describe_percentile, set_alert_limit
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
+from lo2dask.training.targets import check_targets
 from lo2dask.training.units import (
     BASELINE,
     SUPERVISED,
@@ -64,6 +65,7 @@ class ModelLine:
     average_precision: float | None
     reason: str | None
     warning: str | None
+    same_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,11 @@ def train_models(
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    bundle.check_owner(layout.root, options.trust)
     specs = choose_specs(options)
     loaded(layout)
     check_specs(options, specs, has_raw_bags(layout, options))
+    check_targets(options, layout, [spec.key for spec in specs], written_targets(layout))
     with using(session, options) as own:
         enhanced = enhance(options, own)
         if options.save_enhancers:
@@ -113,11 +117,12 @@ def train_models(
             outputs = _outputs(layout, metrics_folder(options), [line.key for line in fresh])
             record = stage.commit(key, outputs, {"models": [asdict(line) for line in fresh]})
         exported = export_forest(options, layout, key.digest, own)
+        lines = tuple(ModelLine(**line) for line in record.summary["models"])
         notes = describe_percentile(options)
         notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        notes += [f"{line.key} is the same model as {line.same_as}" for line in lines if line.same_as]
         if options.skip_if and options.dump_metadata:
             notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
-        lines = tuple(ModelLine(**line) for line in record.summary["models"])
         return TrainSummary(
             options.root, enhanced, lines, metrics_folder(options), exported, current, time.perf_counter() - started,
             tuple(notes),
@@ -172,7 +177,8 @@ def _train(
     units = _units(options, layout, specs)
     given = options.load_model is not None and not options.skip_if
     fitted = [unit for unit in units if not (given and unit.spec.key == FOREST)]
-    records = _fit(options, layout, fitted, session)
+    distinct = list({unit.name: unit for unit in reversed(fitted)}.values())[::-1]
+    records = _records(fitted, _fit(options, layout, distinct, session))
     targets = keep_bundles(options, layout, fitted, splits)
     if given:
         targets.append(keep_given_forest(options, layout))
@@ -186,7 +192,8 @@ def _train(
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
     remove_tree(folder)
     note(layout, "train", seconds=time.perf_counter() - started, workers=session.workers(), **figures)
-    return lines
+    same = _same_models(specs)
+    return [replace(line, same_as=same.get(line.key)) for line in lines]
 
 
 def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:
@@ -227,6 +234,25 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
     return fit_units(plan, units, columns, counts, session)
 
 
+def _records(units: Sequence[Unit], by_name: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the fit records of each model; one that was fitted under another key has its own in them."""
+    records: dict[str, list[dict[str, Any]]] = {}
+    for unit in units:
+        records.setdefault(unit.spec.key, []).append(by_name[unit.name] | {"key": unit.spec.key})
+    return records
+
+
+def _same_models(specs: Sequence[registry.ModelSpec]) -> dict[str, str]:
+    """Map the key of each model that is the same as an earlier one to that one's."""
+    first: dict[str, str] = {}
+    same = {}
+    for spec in (spec for spec in specs if spec.key != FOREST):
+        name = fingerprint(spec.identity.to_plain())
+        if first.setdefault(name, spec.key) != spec.key:
+            same[spec.key] = first[name]
+    return same
+
+
 def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> int:
     """Estimate what counting tokens spills: of the main bags and of those of raw tokens."""
     pairs = {(token.representation, token.rows.side, token.rows.normal_only) for token in tokens}
@@ -236,7 +262,7 @@ def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> 
 
 
 def _measure(
-    options: TrainOptions, layout: Layout, targets: Sequence[Target], records: dict[str, dict[str, Any]],
+    options: TrainOptions, layout: Layout, targets: Sequence[Target], records: dict[str, list[dict[str, Any]]],
     startup: dict[str, str], limit: dict[str, Any],
 ) -> tuple[list[ModelLine], dict[str, Any]]:  # fmt: skip
     """Measure every model, write the measures; return a line and a run calibration for each."""
@@ -262,7 +288,7 @@ def _measure(
         )
         measured = measuring.add_leakage(measured, *baselines[target.side])
         measured["runs_calibration"] = calibrations[key]
-        measured["fit"] = [record for name, record in records.items() if name.split("@")[0] == key]
+        measured["fit"] = records.get(key, [])
         path = measures_path(metrics_folder(options), key)
         measuring.write_measures(path, measured)
         if key == FOREST:

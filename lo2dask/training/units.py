@@ -33,6 +33,7 @@ STARTUP = "baseline_startup"
 _FIGURE, _TEXT = (float, type(None)), (str, type(None))
 _LINE = {
     **{"key": str, "fitted": bool, "rows": int, "features": int, "seconds": float, "reason": _TEXT, "warning": _TEXT},
+    "same_as": _TEXT,
     **dict.fromkeys(("f1", "auc_roc", "average_precision"), _FIGURE),
 }
 TRAIN = StageType("train", "the training is done again", {"models": [_LINE]})
@@ -98,8 +99,8 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """Name the unit's files."""
-        return f"{self.spec.key}@{self.service}" if self.service else self.spec.key
+        """Name the unit's files; models that differ in their key alone share them, and are fitted once."""
+        return fingerprint([self.spec.identity.to_plain(), self.side]) + (f"@{self.service}" if self.service else "")
 
     @property
     def rows(self) -> TrainingRows:

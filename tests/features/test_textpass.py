@@ -51,6 +51,7 @@ def check_row(row: dict, plain: PlainFeatures, texts: list[str]) -> None:
     assert row["e_event_id_len"] == len(texts)
     assert row["e_words_len"] == sum(plain.raw_words.values())
     assert row["e_trigrams_len"] == sum(plain.raw_trigrams.values())
+    assert row["e_chars_len"] == sum(map(len, texts))
 
 
 @settings(max_examples=80)

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import joblib
-import numpy as np
 import pytest
 import yaml
+from sklearn.ensemble import IsolationForest
+from sklearn.feature_extraction.text import CountVectorizer
 
 from lo2dask.errors import InputError
 from lo2dask.models import bundle, registry
@@ -81,12 +82,51 @@ def test_a_missing_or_wrong_hash_is_refused_before_anything_is_unpickled(tmp_pat
 
 def test_another_layout_is_refused_before_anything_is_unpickled(tmp_path):
     path, sprung = tmp_path / "m.joblib", tmp_path / "sprung"
-    for head in ({"layout": bundle.LAYOUT + 1}, {"key": "x"}, {}):
+    messages = (f"this version reads {bundle.LAYOUT}.*--trust", "no bundle of lo2dask", "no bundle of lo2dask")
+    for head, message in zip(({"layout": bundle.LAYOUT + 1}, {"key": "x"}, {}), messages, strict=True):
         joblib.dump({**head, "model": Trap(sprung)}, path)
         bundle.hash_path(path).write_text(_hash(path))
-        with pytest.raises(InputError, match=f"this version reads {bundle.LAYOUT}"):
+        with pytest.raises(InputError, match=message):
             bundle.load(path)
     assert not sprung.exists()
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize("pair", [(IsolationForest(), CountVectorizer()), [IsolationForest(), 1], IsolationForest()])
+def test_a_pair_of_the_predecessor_is_named_and_trust_is_not_advised(tmp_path, pair, trust):
+    path = tmp_path / "lo2_if.joblib"
+    joblib.dump(pair, path)
+    bundle.hash_path(path).write_text(_hash(path))
+    with pytest.raises(InputError) as error:
+        bundle.load(path, trust)
+    assert "no bundle" in str(error.value) if isinstance(pair, list) else "LO2_samples.py" in str(error.value)
+    assert "--trust" not in str(error.value)
+
+
+def test_a_broken_file_is_named_though_it_is_trusted(tmp_path):
+    path = tmp_path / "m.joblib"
+    bundle.save(path, _content())
+    data = path.read_bytes()
+    broken = [b"", b"notes, and no bundle", b"PK\x03\x04", b"\x80\x05.", b"\x1f\x8b\x08rest", b"x\x9cbroken", b"0" * 99]
+    broken += [bytes([byte]) + b"ab 1\n." for byte in range(256) if byte not in b"ci"]
+    for content in (*broken, *(data[:length] for length in range(0, len(data), max(len(data) // 150, 1)))):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"{path}.*no bundle.*fit it again"):
+            bundle.load(path, trust=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("given", [".", "_lo2dask", "_lo2dask/models/if.joblib", "_lo2dask/explain/a/models/b.joblib"])
+def test_models_of_another_user_are_read_only_with_trust(tmp_path, given):
+    for name in ("models/if.joblib", "explain/a/models/b.joblib"):
+        path = tmp_path / "_lo2dask" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    bundle.check_owner(tmp_path, trust=False)
+    os.chown(tmp_path / given, 12345, -1)
+    with pytest.raises(InputError, match=r"uid 12345.*--trust"):
+        bundle.check_owner(tmp_path, trust=False)
+    bundle.check_owner(tmp_path, trust=True)
 
 
 def test_trust_skips_the_checks_but_not_the_question_whether_it_is_a_bundle(tmp_path):
@@ -121,11 +161,9 @@ def test_model_and_vectorizer_load_in_a_process_without_lo2dask(key, tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
-def test_model_yml_names_all_that_a_reader_asks_for(tmp_path, monkeypatch):
+def test_model_yml_names_all_that_a_reader_asks_for(tmp_path):
     content = _content("if")
     bundle.save(tmp_path / "lo2_if.joblib", content)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     bundle.write_model_yml(tmp_path / "model.yml", content, tmp_path / "lo2_if.joblib")
     found = yaml.safe_load((tmp_path / "model.yml").read_text())
     assert found["contamination"] == 0.1
@@ -133,12 +171,25 @@ def test_model_yml_names_all_that_a_reader_asks_for(tmp_path, monkeypatch):
     assert found["sha256"] == _hash(tmp_path / "lo2_if.joblib")
     assert found["data_fingerprint"] == "abc"
     assert found["versions"]["scikit-learn"]
-    assert found["git_commit"] is None
-    assert np.isfinite(found["threshold"])
-    subprocess.run(["git", "init", "-q"], check=True)
-    commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]
-    subprocess.run(commit, check=True)
-    assert len(bundle.git_commit()) == 40
+    assert found["git_commit"] == bundle.git_commit()
+    assert found["versions"]["lo2dask"]
+
+
+def test_the_commit_is_that_of_lo2dask_and_of_no_other_repository(tmp_path, monkeypatch):
+    package, shell = tmp_path / "checkout" / "lo2dask", tmp_path / "shell"
+    commits = []
+    for folder in (package.parent, shell):
+        folder.mkdir()
+        git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run([*git, "init", "-q"], check=True)
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", folder.name], check=True)
+        commits.append(subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout)
+    monkeypatch.chdir(shell)
+    monkeypatch.setenv("GIT_DIR", str(shell / ".git"))
+    assert bundle.git_commit(package) == commits[0].strip() != commits[1].strip()
+    installed = package.parent / "venv" / "site-packages" / "lo2dask"
+    installed.mkdir(parents=True)
+    assert bundle.git_commit(installed) is None
 
 
 def test_options_that_shape_no_model_make_no_other_content(tmp_path):

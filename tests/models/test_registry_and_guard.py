@@ -55,7 +55,7 @@ def test_pairs_are_the_sensible_ones():
     assert registry.spec("drift_templates").bags == ("templates",)
     assert registry.spec("if_all").bags == ("words", "trigrams", "templates")
     assert registry.spec("lr_numeric").bags == ()
-    with pytest.raises(InputError, match="event_lr_words.*rarity"):
+    with pytest.raises(InputError, match="oov_numeric.*lo2dask models"):
         registry.spec("oov_numeric")
 
 
@@ -100,8 +100,40 @@ def test_numeric_columns_are_read_by_name(column):
 @pytest.mark.parametrize("key", ["lr_", "lr_e_words+e_trigrams", "oov_seq_len", "drift_e_words+rate", "lr_rate+rate"])
 def test_columns_that_no_model_can_read_are_refused(key):
     assert not registry.is_known(key)
-    with pytest.raises(InputError, match="e_trigrams_raw, and any of seq_len"):
+    with pytest.raises(InputError, match=r"--nn-source: .*lo2dask models"):
+        registry.spec(key, "--nn-source")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("lr_wrods", "lr_words"),
+        ("event_lr_word", "event_lr_words"),
+        ("sequence_shap_lr_wrds", "sequence_shap_lr_words"),
+        ("lr_e_wrods", "lr_e_words"),
+        ("lr_e_words+seq_ln", "seq_len"),
+        ("dt_seq_lenn", "dt_seq_len"),
+        ("oneclas_svm_words", "oneclass_svm_words"),
+    ],
+)
+def test_a_mistyped_model_gets_a_short_message_with_the_nearest_one(key, meant):
+    with pytest.raises(InputError) as error:
         registry.spec(key)
+    assert f"did you mean {meant}?" in str(error.value)
+    assert len(str(error.value)) < 200
+
+
+def test_nothing_is_suggested_where_nothing_is_near():
+    with pytest.raises(InputError, match=r"'foo' is no model; `lo2dask models` lists them"):
+        registry.spec("foo")
+
+
+def test_three_entries_are_one_model_and_say_so():
+    told = {row["key"]: row["same model as"] for row in registry.describe()}
+    assert told["event_lr_words"] == "sequence_lr_words, sequence_shap_lr_words"
+    assert {key for key, same in told.items() if same} == {*told["event_lr_words"].split(", "), "event_lr_words"}
+    assert registry.spec("lr_e_words").identity == registry.spec("event_lr_words").identity
+    assert registry.spec("lr_words").identity != registry.spec("lr_words_raw").identity
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from sklearn.ensemble import IsolationForest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import StandardScaler
 
+from lo2dask.cli.summary import train_text
 from lo2dask.commands.score import score
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle
 from lo2dask.options import ScoreOptions
 from lo2dask.tables.layout import Layout
+from lo2dask.training import fitting
 from tests.trees import load_tree, make_tree, table_of, train_root
 
 FOREST = {"phase": "if", "if_holdout_fraction": 0.25, "if_n_estimators": 20}
@@ -158,3 +160,26 @@ def test_a_model_that_is_not_fitted_predicts_nothing(tmp_path):
     for column in ("pred_ano", "score", "rank"):
         assert predictions[column].null_count == len(predictions), column
     assert table_of(root / "lr_words_runs.parquet").num_rows == 0
+
+
+def test_models_that_differ_in_their_name_alone_are_fitted_once(root, monkeypatch):
+    fitted, fit = [], fitting.fit_model
+    monkeypatch.setattr(fitting, "fit_model", lambda spec, *rest: fitted.append(spec.key) or fit(spec, *rest))
+    keys = ("event_lr_words", "sequence_shap_lr_words", "lr_e_words", "lr_trigrams")
+    summary = train_root(root, models=keys, skip_if=True)
+    assert sorted(fitted) == ["baseline_seq_len_sup", "event_lr_words", "lr_trigrams"]
+    assert [line.same_as for line in summary.models] == [None, keys[0], keys[0], None]
+    assert f"{keys[1]} is the same model as {keys[0]}" in summary.notes
+    first, *others = (table_of(Layout(root).predictions / key) for key in keys[:3])
+    assert all(other.equals(first) for other in others)
+    assert [measures_of(root, key)["fit"][0]["key"] for key in keys] == list(keys)
+    text = "\n".join(train_text(summary))
+    assert sum(line.startswith(keys[1]) for line in text.splitlines()) == 0
+    assert train_root(root, models=keys, skip_if=True).models == summary.models
+
+
+def test_the_predecessors_own_numeric_columns_are_accepted(root):
+    train_root(root, phase="if", if_numeric=("e_chars_len", "e_words_len", "seq_len"))
+    table = table_of(Layout(root).enhanced)
+    assert (np.asarray(table["e_chars_len"]) > np.asarray(table["e_trigrams_len"])).all()
+    assert bundle.load(Layout(root).models / "if.joblib")["columns"]["numeric"][0] == "e_chars_len"

@@ -161,7 +161,10 @@ DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
         lambda at: rewrite(at.if_predictions / PART, schema.IF_PREDICTIONS, lambda table: table.slice(0, 1)),
         "lo2_if_predictions.parquet/part-000001.parquet: 1 rows",
     ),
-    "a bundle differs": (lambda at: flip_a_byte(at.root / "models" / "lo2_if.joblib"), "models/lo2_if.joblib: its content"),
+    "a bundle differs": (
+        lambda at: flip_a_byte(at.root / "models" / "lo2_if.joblib"),
+        "models/lo2_if.joblib: its content",
+    ),
     "a hash is gone": (lambda at: (at.models / "lr_words.joblib.sha256").unlink(), "lr_words.joblib.sha256: missing"),
     "the load did not end": (
         stop_load, "load: it did not"
