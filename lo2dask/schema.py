@@ -4,11 +4,14 @@ Tables carry plain strings on disk. In memory the columns of :data:`DICTIONARY` 
 what keeps a 70-byte seq_id on every event cheap. Times are in UTC, to the microsecond.
 """
 
+import re
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from lo2dask.domain import CORRECT
+
+_NORMAL = re.compile(CORRECT + r"(?:[_-]?\d+)?")
 
 # The version of everything in an output folder, raised with a table's or a state file's form. Folders without it: 1.
 LAYOUT_VERSION = 2
@@ -255,8 +258,8 @@ def seq_id(run: str, test_case: str, log_name: str) -> str:
 
 
 def is_normal(test_case: str) -> bool:
-    """Return whether a test case is normal: only ``correct`` is."""
-    return test_case == CORRECT
+    """Return whether a test case is normal: ``correct``, or one of several by number, ``correct_1``."""
+    return _NORMAL.fullmatch(test_case) is not None
 
 
 def in_memory(schema: pa.Schema) -> pa.Schema:

@@ -17,7 +17,6 @@ from typing import Any
 
 import psutil
 
-from lo2dask.domain import CORRECT
 from lo2dask.errors import InputError, Lo2Error
 from lo2dask.options import ExtractOptions
 from lo2dask.processes import process_pool
@@ -212,5 +211,6 @@ def _chosen_cases(task: _Task) -> frozenset[str] | None:
     """Draw error cases as load does with the same seed; None = all."""
     if task.errors_per_run < 0:
         return None
-    errors = [case for case in list_cases(task.run) if not is_normal(case)]
-    return frozenset({CORRECT, *draw_order(task.seed, task.run.name, errors)[: task.errors_per_run]})
+    cases = list_cases(task.run)
+    errors = [case for case in cases if not is_normal(case)]
+    return frozenset({*filter(is_normal, cases), *draw_order(task.seed, task.run.name, errors)[: task.errors_per_run]})

@@ -29,6 +29,8 @@ from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
 from lo2dask.sizing.needs import load_needs
 from lo2dask.sizing.timings import note
+from lo2dask.sources.manifest import REJECTED
+from lo2dask.sources.names import split_problem
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import count_rows, ensure_part, part_paths, read_parts, write_part
@@ -168,10 +170,12 @@ def _prune(layout: Layout, batches: list[int]) -> list[Record]:
 def _write_scan_rejects(layout: Layout) -> None:
     """Record what the scan found unreadable outside the chosen logs, such as a damaged tar."""
     rows = []
-    for table in read_parts(layout.manifest, ["path", "member", "problem", "selected", "kind"]):
-        for row in table.filter(pc.not_equal(table["problem"], "")).to_pylist():
-            if not row["selected"] and row["kind"] in ("tar", "log", "folder"):
-                rows.append((row["path"], row["member"], "scan", "unreadable", row["problem"]))
+    for table in read_parts(layout.manifest, ["path", "member", "problem", "selected", "why", "kind"]):
+        for row in table.filter(pc.and_(pc.not_equal(table["problem"], ""), pc.invert(table["selected"]))).to_pylist():
+            reason, detail = split_problem(row["problem"])
+            is_unreadable = reason == "unreadable" and row["kind"] in ("tar", "log", "folder")
+            if is_unreadable or row["why"] == REJECTED:
+                rows.append((row["path"], row["member"], "scan", reason, detail))
     path = layout.rejects / _SCAN_PART
     path.unlink(missing_ok=True)
     if rows:

@@ -33,6 +33,7 @@ class LineFormat:
     has_date : whether times have a date; without one it comes from the run.
     error_levels : the levels that count as errors.
     error_code : regular expression (Python) of codes that distinguish errors of one statement.
+    example : a line, shown where none of a log has a time.
     time_mask, correlation_mask : the placeholders of time and correlation id in a masked header.
     """
 
@@ -46,6 +47,7 @@ class LineFormat:
     has_date: bool = False
     error_levels: tuple[str, ...] = ("ERROR",)
     error_code: str | None = None
+    example: str = ""
     time_mask: str = "<TIME>"
     correlation_mask: str = "<CID>"
 

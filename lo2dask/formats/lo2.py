@@ -45,5 +45,6 @@ LO2 = LineFormat(
     frame=_FRAME,
     levels=("TRACE", "DEBUG", "INFO", "WARN", "ERROR"),
     after_level=r" +\S+ \S+ -(?: |$)",
+    example="21:25:00.000 [main]  correlation-id DEBUG logger method - message",
     error_code=r"\bERR\d{5}\b",
 )

@@ -20,6 +20,7 @@ from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.options import fingerprint
 from lo2dask.parse.chunks import BLOCK_BYTES, Reading, Reject, read_chunks
+from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.sources.manifest import Batch, batch_files
@@ -171,7 +172,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str
             bags = startup.bags().take(pa.array(base.rows()))
             written.append(job.layout.startup / name)
             write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
-        _reject_empty(files, base, reading)
+        _reject_unusable(files, base, reading, job.policy.line_format)
         written += write_rejects(job.layout, name, reading.rejects)
     _check_written(job, name, parser)
     summary = {
@@ -225,12 +226,15 @@ def _check_written(job: LoadJob, name: str, parser: EventParser) -> None:
         raise IntegrityError(f"{path}: {ids[row]} has {lines[row]} lines, {kept[files[row]]} of its log were kept")
 
 
-def _reject_empty(files: list[SourceFile], base: BaseFigures, reading: Reading) -> None:
-    """Reject each log of which no line was kept: it makes no sequence."""
+def _reject_unusable(files: list[SourceFile], base: BaseFigures, reading: Reading, line_format: LineFormat) -> None:
+    """Record each log of which no line was kept, which makes no sequence, and each of which no line has a time."""
     known = {file for file, _, _ in reading.reasons}
-    for file, length in zip(files, base.lengths.tolist(), strict=True):
+    expected = f"a line with a time looks like {line_format.example!r}"
+    for file, length, end in zip(files, base.lengths.tolist(), base.ends.tolist(), strict=True):
         if length == 0 and file not in known:
-            reading.reject(file, "no event", "no line was kept")
+            reading.reject(file, "no event", f"no line was kept; {expected}")
+        elif length and end == NO_TIME:
+            reading.reject(file, "no time", f"none of its {length} lines has a time, they are kept without; {expected}")
 
 
 def write_rejects(layout: Layout, name: str, rejects: list[Reject]) -> list[Path]:

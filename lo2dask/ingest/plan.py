@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -16,10 +17,11 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadingOptions
-from lo2dask.sources.manifest import READ_AS_METRIC, Batch, cut_batches, manifest_table
+from lo2dask.sources.manifest import READ_AS_METRIC, REJECTED, Batch, cut_batches, manifest_table
+from lo2dask.sources.names import WANTED_NAME, split_problem
 from lo2dask.sources.select import Selection, draw_without_duplicates
-from lo2dask.sources.tree import RunSource, find_runs, scan_run
-from lo2dask.storage import is_local, read_json, remove_leftovers
+from lo2dask.sources.tree import RunSource, find_runs, has_shape_of_run, scan_run
+from lo2dask.storage import entries, is_local, read_json, remove_leftovers
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD, read_load
 from lo2dask.tables.parts import prune_parts, read_part, write_part
@@ -64,11 +66,15 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     """
     selection = Selection.from_options(options)
     target = parse_bytes(options.partition_size, "--partition-size")
-    every_run, others = find_runs(root)
-    runs = every_run[: options.runs] if options.runs > 0 else every_run
+    every_run, others = find_runs(root, options.follow_links)
+    usable = [run for run in every_run if not run.problem]
+    runs = usable[: options.runs] if options.runs > 0 else usable
     if selection.needs_all_runs(options):
         selection = _draw_together(runs, selection)
-    records = [(layout.manifest / part_name(index), group) for index, group in enumerate(_scan_groups(runs))]
+    records = [
+        (layout.manifest / part_name(index), group)
+        for index, group in enumerate(_scan_groups([*runs, *(run for run in every_run if run.problem)]))
+    ]
     where = Session.serial() if len(runs) <= RUNS_SCANNED_HERE else session
     summaries = where.map(scan_runs, records, "scan", selection=selection, with_metrics=options.load_metrics)
     prune_parts(layout.manifest, [path.name for path, _ in records])
@@ -79,9 +85,14 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
         for reason, count in summary["ignored"].items():
             ignored[reason] = ignored.get(reason, 0) + count
     batches = tuple(cut_batches([path for path, _ in records], target))
-    if not batches and not ignored.pop(READ_AS_METRIC, 0):
-        raise InputError(f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}")
-    ignored.pop(READ_AS_METRIC, 0)
+    has_metrics = ignored.pop(READ_AS_METRIC, 0)
+    examples = {reason: row for summary in reversed(summaries) for reason, row in summary["examples"].items()}
+    if not batches and not has_metrics:
+        raise InputError(_no_log(root, cases, examples))
+    _warn_left_out(summaries, examples)
+    _warn_other_runs(root, others)
+    if others:
+        ignored["next to the runs"] = len(others)
     chosen = {case for summary in summaries for case in summary["chosen"]}
     return LoadPlan(tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored)
 
@@ -108,8 +119,17 @@ def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_m
     if not _same_part(path, table):
         write_part(path, table, schema.MANIFEST)
     logs = table.filter(pc.equal(table["kind"], "log"))
-    left_out = table.filter(pc.invert(table["selected"]))["why"].value_counts().to_pylist()
+    unused = table.filter(pc.and_(pc.invert(table["selected"]), pc.not_equal(table["why"], REJECTED)))
+    left_out = unused["why"].value_counts().to_pylist()
+    rejected = table.filter(pc.equal(table["why"], REJECTED)).select(["path", "problem"]).to_pylist()
+    others = (
+        table.filter(pc.is_in(table["kind"], pa.array(["other log", "other file"])))
+        .select(["path", "problem"])
+        .to_pylist()
+    )
     return {
+        "examples": {split_problem(row["problem"])[0]: row for row in reversed(rejected + others[:1])},
+        "rejected": [split_problem(row["problem"])[0] for row in rejected],
         "cases": [case for case in logs["test_case"].unique().to_pylist() if case],
         "chosen": logs.filter(logs["selected"])["test_case"].unique().to_pylist(),
         "ignored": {row["values"]: row["counts"] for row in left_out},
@@ -205,6 +225,29 @@ def _same_part(path: Path, table: pa.Table) -> bool:
         for name in table.column_names
         if name in there.column_names
     )
+
+
+def _no_log(root: Path, cases: list[str], examples: dict[str, dict[str, str]]) -> str:
+    """Write why nothing can be loaded: what there is, and the names that are looked for."""
+    shown = [f"{row['path']} ({row['problem'] or 'no log of a service'})" for row in examples.values()]
+    there = f"; there is {'; '.join(shown)}" if shown else ""
+    wanted = f"a log is RUN/TEST CASE/{WANTED_NAME}"
+    return f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}; {wanted}{there}"
+
+
+def _warn_left_out(summaries: list[dict[str, Any]], examples: dict[str, dict[str, str]]) -> None:
+    """Name what looks like data and is not read: for each reason the number of files, one of them, and the way out."""
+    for reason, number in Counter(reason for summary in summaries for reason in summary["rejected"]).items():
+        path, problem = examples[reason]["path"], examples[reason]["problem"]
+        logger.warning("%d left out (%s), such as %s: %s", number, reason, path, split_problem(problem)[1])
+
+
+def _warn_other_runs(root: Path, others: list[str]) -> None:
+    """Name the folders next to the runs that look like one."""
+    for folder in (root, root / "logs") if is_local(root) else ():
+        for entry in entries(folder) if others and folder.is_dir() else ():
+            if entry.name in others and has_shape_of_run(entry):
+                logger.warning("%s looks like a run but is not named as one (such as run_0001): left out", entry.path)
 
 
 def _draw_together(runs: Iterable[RunSource], selection: Selection) -> Selection:

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from lo2dask.buffers.columns import among, strings
-from lo2dask.domain import CORRECT
 from lo2dask.errors import IntegrityError
 from lo2dask.options import HoldoutOptions
+from lo2dask.schema import is_normal
 from lo2dask.sources.names import run_order
 
 _UNIT = "\x1f"
@@ -104,7 +104,7 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
     elif options.holdout_by == "group":
         split = Split("group", buckets=_of_buckets(groups, take))
     else:
-        cases = take((case for _, case, _ in groups.keys if case != CORRECT), _order_by_hash(seed))
+        cases = take((case for _, case, _ in groups.keys if not is_normal(case)), _order_by_hash(seed))
         split = Split("test-case", cases=cases, buckets=_of_normal(groups, take))
     check_runs(split, groups)
     return split
@@ -115,7 +115,7 @@ def hold_out_newest_normal(groups: Groups, fraction: float) -> Split:
 
     A fraction above 0 takes one run at the least, and never all.
     """
-    runs = (run for run, case, _ in groups.keys if case == CORRECT)
+    runs = (run for run, case, _ in groups.keys if is_normal(case))
     return Split("run", runs=frozenset(_newest(runs, fraction, 1, run_order)))
 
 
@@ -159,6 +159,6 @@ def _of_buckets(groups: Groups, take: Callable[[Iterable[str]], frozenset[str]])
 
 
 def _of_normal(groups: Groups, take: Callable[[Iterable[str]], frozenset[str]]) -> frozenset[tuple[str, str, str]]:
-    normal = [key for key in groups.keys if key[1] == CORRECT]
+    normal = [key for key in groups.keys if is_normal(key[1])]
     newest = take(run for run, _, _ in normal)
     return frozenset(key for key in normal if key[0] in newest)

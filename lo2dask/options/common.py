@@ -81,6 +81,7 @@ class LoadingOptions(CommonOptions):
         True, "let several runs draw the same error case", off="--no-duplicates", affects="load"
     )
     sample_seed: int = opt(42, "seed of every draw and sample", affects="load")
+    follow_links: bool = opt(False, "follow links that lead out of the raw tree; others are followed anyway")
     trim_init_lines: bool = opt(True, "drop the start-up lines of each log, which give the label away", affects="load")
     init_lines_to_skip: int = opt(
         100, "raw lines that trimming drops of a log that has more", unit="lines", minimum=0, affects="load"

@@ -4,6 +4,8 @@ A chunk always ends with a whole line. What cannot be read becomes a reject, and
 """
 
 import contextlib
+import os
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +17,7 @@ from lo2dask.buffers.padded import PADDING, padded
 from lo2dask.errors import IntegrityError
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import open_at, read_into
+from lo2dask.storage.files import Reader
 
 CHUNK_BYTES = 8 << 20
 # Events are written, and their text is counted, in blocks of about so many bytes: it bounds a task's memory.
@@ -189,12 +192,17 @@ class _Room:
         room = self._buffer[self._size : self._size + file.size].data
         with open_at(file.path, file.offset) as raw:
             size = read_into(raw, room)
+            _note_change(file, raw, reading)
         reading.bytes_read += size
-        if _is_binary(bytes(room[: min(size, _START_BYTES)])):
-            _reject_binary(file, reading)
+        problem = _no_text(bytes(room[: min(size, _START_BYTES)]))
+        if problem:
+            reading.reject(file, *problem)
             return
         if size < file.size:
             _reject_truncated(file, file.size - size, reading)
+        if bytes(room[: len(BOM_UTF8)]) == BOM_UTF8:
+            room[: size - len(BOM_UTF8)] = bytes(room[len(BOM_UTF8) : size])
+            size -= len(BOM_UTF8)
         if size:
             start, self._size = self._size, self._size + size
             if self._buffer[self._size - 1] != _NEWLINE:
@@ -212,7 +220,7 @@ class _Room:
 
 def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chunk]:
     """Read one file in blocks that end with a line; a line over LONGEST_LINE is left out and counted."""
-    left, carry, first, skipping, lost = file.size, b"", True, False, 0
+    left, carry, first, skipping, lost, is_start = file.size, b"", True, False, 0, True
     with open_at(file.path, file.offset) as raw:
         while left > 0:
             block = raw.read(min(left, CHUNK_BYTES))
@@ -221,9 +229,12 @@ def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chu
                 break
             left -= len(block)
             reading.bytes_read += len(block)
-            if first and _is_binary(block[:_START_BYTES]):
-                _reject_binary(file, reading)
+            problem = _no_text(block[:_START_BYTES]) if is_start else None
+            if problem:
+                reading.reject(file, *problem)
                 return
+            if is_start:
+                block, is_start = block.removeprefix(BOM_UTF8), False
             if skipping:
                 block, skipping = _skip_line(block)
             cut = len(block) if left == 0 else block.rfind(b"\n") + 1
@@ -236,6 +247,7 @@ def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chu
             if len(carry) > LONGEST_LINE:
                 _reject_line(file, reading)
                 carry, skipping, lost = b"", True, lost + 1
+        _note_change(file, raw, reading)
     if carry:
         data = _ended(carry)
         yield Chunk([Segment(index, file, len(data), first, first, lost)], padded(data))
@@ -254,15 +266,31 @@ def _reject_truncated(file: SourceFile, missing: int, reading: Reading) -> None:
     reading.reject(file, "truncated", f"{missing} of {file.size} bytes are missing")
 
 
-def _reject_binary(file: SourceFile, reading: Reading) -> None:
-    reading.reject(file, "binary", "no text: control bytes in its first 8 KiB")
-
-
 def _reject_line(file: SourceFile, reading: Reading) -> None:
     reading.counts.lines_in += 1
     reading.counts.rejected += 1
     reading.reject(file, *TOO_LONG, 1)
 
 
-def _is_binary(start: bytes) -> bool:
-    return len(start.translate(None, _TEXT)) > BINARY_SHARE * len(start)
+def _no_text(start: bytes) -> tuple[str, str] | None:
+    """Return why a file that begins so is no text in UTF-8, as reason and detail; None if it may be."""
+    odd, even = start[1::2].count(0), start[::2].count(0)
+    # ASCII in UTF-16 has a zero as every other byte, with a mark before it or not.
+    if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or max(odd, even) > 0.4 * len(start) > 4 * min(odd, even) + 1:
+        return "UTF-16", "text in UTF-16 or UTF-32: convert it (iconv -f UTF-16 -t UTF-8) and load again"
+    if len(start.translate(None, _TEXT)) > BINARY_SHARE * len(start):
+        return "binary", "no text: control bytes in its first 8 KiB"
+    return None
+
+
+def _note_change(file: SourceFile, raw: Reader, reading: Reading) -> None:
+    """Record that a log on a local disk has changed since the tree was scanned; what was read of it is kept."""
+    number = getattr(raw, "fileno", None)
+    if number is None or not file.mtime_ns:
+        return
+    state = os.fstat(number())
+    grown = 0 if file.member else state.st_size - file.size
+    if grown > 0:
+        reading.reject(file, "still written", f"{grown} bytes more than when the tree was scanned: load again later")
+    elif state.st_mtime_ns != file.mtime_ns and grown == 0:
+        reading.reject(file, "changed", "it was written after the tree was scanned: load again")

@@ -20,7 +20,7 @@ from lo2dask.parse.columns import (
     text_columns,
 )
 from lo2dask.parse.lines import KeptLines, Lines, find_lines
-from lo2dask.parse.text import repair_utf8
+from lo2dask.parse.text import remove_colours, repair_utf8
 
 # The LO2 paper cuts `correct` logs (60 s) to the length of error cases: 1/7.05 of their lines (arXiv 2504.12067).
 CORRECT_CUT = 7.05
@@ -82,6 +82,7 @@ class EventParser:
 
     def parse(self, chunk: Chunk) -> pa.Table:
         """Parse one chunk into event rows (columns.EVENTS)."""
+        chunk = remove_colours(chunk)
         lines = find_lines(chunk.buffer)
         if not lines.is_ascii:
             repaired = repair_utf8(chunk, self.reading)
@@ -138,7 +139,7 @@ class EventParser:
 
     def _first_time(self, index: int) -> int:
         """Look ahead for a large file's first time, when a whole block at its start has none."""
-        for chunk in read_chunks([self.keys.files[index]], Reading()):
+        for chunk in map(remove_colours, read_chunks([self.keys.files[index]], Reading())):
             lines = find_lines(chunk.buffer)
             header = self.policy.line_format.find_headers(chunk.buffer, lines.starts, lines.ends)
             if not header.continues.all():

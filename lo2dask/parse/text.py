@@ -1,10 +1,14 @@
-"""Invalid UTF-8: kept, replaced, counted."""
+"""What is not plain text in logs: invalid UTF-8 is replaced and counted, colours of terminals are removed."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lo2dask.buffers.padded import padded
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 
+_ESCAPE = re.compile(rb"\x1b")
+_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -12,10 +16,23 @@ def repair_utf8(chunk: Chunk, reading: Reading) -> Chunk:
     """Replace bytes that are no UTF-8 by U+FFFD, segment by segment, and record each file with their number."""
     texts = chunk.texts()
     repaired = [_repaired(text, segment, reading) for text, segment in zip(texts, chunk.segments, strict=True)]
-    if all(new is old for new, old in zip(repaired, texts, strict=True)):
+    return _with_texts(chunk, texts, repaired)
+
+
+def remove_colours(chunk: Chunk) -> Chunk:
+    """Remove the control sequences of terminals (ANSI X3.64: colours, links), which hide times and levels."""
+    if not _ESCAPE.search(chunk.buffer.data):
         return chunk
-    sized = [replace(segment, size=len(text)) for text, segment in zip(repaired, chunk.segments, strict=True)]
-    return Chunk(sized, padded(*repaired))
+    texts = chunk.texts()
+    return _with_texts(chunk, texts, [_SEQUENCE.sub(b"", text) for text in texts])
+
+
+def _with_texts(chunk: Chunk, old: Sequence[bytes], new: Sequence[bytes]) -> Chunk:
+    """Return the chunk with other texts of its segments; itself if they are the same."""
+    if all(map(bytes.__eq__, old, new)):
+        return chunk
+    sized = [replace(segment, size=len(text)) for text, segment in zip(new, chunk.segments, strict=True)]
+    return Chunk(sized, padded(*new))
 
 
 def _repaired(data: bytes, segment: Segment, reading: Reading) -> bytes:

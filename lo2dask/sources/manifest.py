@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lo2dask import schema
-from lo2dask.domain import CORRECT
+from lo2dask.sources.names import REASONS
 from lo2dask.sources.select import Selection
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import is_local, name_damage, open_read, to_path
@@ -22,6 +22,7 @@ from lo2dask.storage import is_local, name_damage, open_read, to_path
 MOST_FILES_PER_BATCH = 5_000
 METRIC_KINDS = ("metric", "metric table", "trace")
 READ_AS_METRIC = "read as metric"
+REJECTED = "rejected"
 
 # Returns which rows of a manifest part are to be read.
 Pick = Callable[[pa.Table], pa.ChunkedArray]
@@ -119,22 +120,22 @@ def _distinct(file: SourceFile, taken: dict[str, str]) -> SourceFile:
 
 
 def _chosen_cases(files: list[SourceFile], selection: Selection) -> tuple[str, ...]:
-    cases = {file.test_case for file in files if file.kind == "log" and file.test_case}
-    if not cases:
-        cases = {file.test_case for file in files if file.kind in METRIC_KINDS and file.test_case}
+    logs = {file.test_case for file in files if (file.kind == "log" or file.problem) and file.test_case}
+    cases = logs or {file.test_case for file in files if file.kind in METRIC_KINDS and file.test_case}
     run = files[0].run if files else ""
-    return (CORRECT, *selection.cases(run, cases))
+    return (*filter(schema.is_normal, cases), *selection.cases(run, cases))
 
 
 def _judge(file: SourceFile, wanted: set[str], selection: Selection) -> tuple[bool, str]:
     if file.kind in METRIC_KINDS and selection.metrics:
         return False, READ_AS_METRIC if file.test_case in {"", *wanted} else "test case not chosen"
-    if file.kind != "log":
+    is_rejected = file.rejection[0] in REASONS and (selection.metrics or not file.kind.endswith("metric"))
+    if file.kind != "log" and not is_rejected:
         return False, f"ignored: {file.kind}"
-    if not file.test_case:
+    if not file.test_case and not is_rejected:
         return False, "ignored: log outside a test case"
-    if file.test_case not in wanted:
+    if file.test_case and file.test_case not in wanted and file.kind != "folder":
         return False, "test case not chosen"
-    if file.service not in selection.services:
+    if file.service and file.service not in selection.services:
         return False, "service not chosen"
-    return True, ""
+    return (False, REJECTED) if file.kind != "log" or not file.test_case else (True, "")

@@ -4,19 +4,42 @@ import re
 from dataclasses import dataclass
 
 from lo2dask.domain import SERVICES
+from lo2dask.schema import is_normal
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
 _RUN_NAME = re.compile(r"light-oauth2-data-(?P<end>\d{9,11})|LO2_run_(?P<start>\d{9,11})|run[_-]?\d+")
-_SERVICE_LOG = re.compile(r"(?:light-)?(?:oauth2-){1,2}(?P<service>" + "|".join(SERVICES) + r")(?:-\d+)?\.log")
+# Docker Compose joins project, service and number by "-", its first version by "_".
+_LOG_STEM = r"(?:light-)?(?:oauth2[-_]){1,2}(?P<service>" + "|".join(SERVICES) + r")(?:[-_]\d+)?"
+_SERVICE_LOG = re.compile(rf"{_LOG_STEM}\.log")
+_PACKED = r"\.(?:gz|bz2|xz|zst|lz4|Z|zip)"
+_ROTATION = r"(?:[.-]\d[\d_.-]*|\.old|\.bak|~)"
+_LEFT_OUT_LOGS = (
+    (re.compile(rf"{_LOG_STEM}{_ROTATION}?\.log{_ROTATION}?{_PACKED}"), "compressed log"),
+    (re.compile(rf"{_LOG_STEM}(?:\.log{_ROTATION}|{_ROTATION}\.log)"), "rotated log"),
+)
 _OTHER_KINDS = (
+    (re.compile(r"\._.*|\.DS_Store"), "companion file of macOS"),
+    (re.compile(rf"(?:metric_.+\.json|traces?_.+\.csv){_PACKED}"), "compressed metric"),
     (re.compile(r"metric_.+\.json|.+\.json"), "metric"),
     (re.compile(r"traces?_.+\.csv"), "trace"),
     (re.compile(r"last_fetch_time\.txt"), "fetch time"),
     (re.compile(r"locust.*"), "locust log"),
     (re.compile(r".+\.log"), "other log"),
 )
+# A test case that somebody may have meant as `correct`, which decides the label.
+_LIKE_CORRECT = re.compile(
+    r"\W*correct(?:[\W_]*(?:\d+|copy|old|backup|bak|new|orig|original|final|runs?|tmp|temp|v\d+))*[\W_]*", re.IGNORECASE
+)
+_WAYS_OUT = {
+    "compressed log": "compressed: unpack it (gunzip -r does so for a whole tree) and load again",
+    "compressed metric": "compressed: unpack it (gunzip -r does so for a whole tree) and load again",
+    "rotated log": "rotated: part of another log: join the two in one .log file, the older lines first, and load again",
+}
+# What a problem may begin with, before a colon: the reason of the reject. Any other problem is "unreadable".
+REASONS = ("superseded", "same id", "link", "compressed", "rotated", "name", "label", "path")
+WANTED_NAME = "light-oauth2-oauth2-<service>-1.log"
 
 
 @dataclass(frozen=True)
@@ -60,8 +83,41 @@ def log_service(name: str) -> str | None:
     return match["service"] if match else None
 
 
+def left_out_log(name: str) -> tuple[str, str]:
+    """Return kind and service of a file that holds a service log in a form that is not read, or "" and ""."""
+    matches = ((kind, pattern.fullmatch(name)) for pattern, kind in _LEFT_OUT_LOGS)
+    return next(((kind, match["service"]) for kind, match in matches if match), ("", ""))
+
+
 def file_kind(name: str) -> str:
-    """Name the kind of a file: log, metric, trace, fetch time, locust log, other log, or other file."""
+    """Name the kind of a file, such as log, compressed log, metric, trace, other log or other file."""
     if log_service(name):
         return "log"
-    return next((kind for pattern, kind in _OTHER_KINDS if pattern.fullmatch(name)), "other file")
+    kinds = (kind for pattern, kind in _OTHER_KINDS if pattern.fullmatch(name))
+    return left_out_log(name)[0] or next(kinds, "other file")
+
+
+def name_problem(test_case: str, name: str) -> str:
+    """Return why a file is left out for its name or its test case's, with the way out; "" for all others."""
+    kind = file_kind(name)
+    if kind == "log" and not is_normal(test_case) and _LIKE_CORRECT.fullmatch(test_case):
+        return f"label: {test_case!r} only looks like correct: name it correct or correct_1, or after its error"
+    if kind == "log" and not test_case:
+        return "path: a log outside a test case: move it into the folder of its test case"
+    return _WAYS_OUT.get(kind, "")
+
+
+def is_text(name: str) -> bool:
+    """Return whether a name is valid UTF-8, so that it can stand in a table."""
+    return name.isascii() or name.encode("utf-8", "surrogateescape") == name.encode("utf-8", "replace")
+
+
+def show_name(name: str) -> str:
+    r"""Return a name with each byte that is not UTF-8 as ``\xNN``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def split_problem(problem: str) -> tuple[str, str]:
+    """Split the problem of a file into the reason and the detail of a reject."""
+    reason, _, detail = problem.partition(": ")
+    return (reason, detail) if reason in REASONS else ("unreadable", problem)

@@ -33,6 +33,8 @@ class Selection:
         ------
         InputError : an unknown service; the message lists the known ones.
         """
+        if options.single_service and options.service_types:
+            raise InputError("--single-service and --service-types exclude each other: give one of them")
         named = options.service_types + ((options.single_service,) if options.single_service else ())
         unknown = [name for name in named if name not in SERVICES]
         if unknown:

@@ -1,5 +1,6 @@
 """Finds runs below a root and lists each run's files: folders (v1, v2, guide, published sample) and tars."""
 
+import contextlib
 import os
 import stat
 import tarfile
@@ -9,23 +10,37 @@ from pathlib import Path
 
 from lo2dask.errors import InputError
 from lo2dask.sources.archives import require_end
-from lo2dask.sources.names import file_kind, is_run_name, log_service
-from lo2dask.storage import Entry, open_read, status, to_path
+from lo2dask.sources.names import (
+    file_kind,
+    is_run_name,
+    is_text,
+    left_out_log,
+    log_service,
+    name_problem,
+    show_name,
+    split_problem,
+)  # fmt: skip
+from lo2dask.storage import Entry, is_local, open_read, status, to_path
 from lo2dask.storage import entries as scan
 
 LOOKED_FOR = "light-oauth2-data-<epoch>/, LO2_run_<epoch>/, run_0001/, logs/<run>/ or light-oauth2-data-<epoch>.tar"
 
-# What a problem may begin with, before a colon: the reason of the reject. Any other problem is "unreadable".
-REASONS = ("superseded", "same id", "link", "compressed", "rotated", "name", "label", "path")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 
 
 @dataclass(frozen=True)
 class RunSource:
-    """One run: a folder, or an uncompressed tar."""
+    """One run: a folder, or an uncompressed tar.
+
+    Links that leave the folder ``inside`` (a real path; "" = none do) are not followed. ``problem`` is why nothing of
+    the run can be read.
+    """
 
     name: str
     path: str
     is_tar: bool = False
+    inside: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,35 +65,51 @@ class SourceFile:
     @property
     def rejection(self) -> tuple[str, str]:
         """The reason and the detail of the reject that ``problem`` makes."""
-        reason, _, detail = self.problem.partition(": ")
-        return (reason, detail) if reason in REASONS else ("unreadable", self.problem)
+        return split_problem(self.problem)
 
 
-def find_runs(root: Path) -> tuple[list[RunSource], list[str]]:
+def find_runs(root: Path, follow_links: bool = False) -> tuple[list[RunSource], list[str]]:
     """List the runs below a root, sorted as their sequences' ids sort, and the names of what lies next to them.
 
     Raises
     ------
     InputError : the root is missing, no folder, empty, an archive, or holds no run; the message names its forms.
     """
+    if not is_text(str(root)):
+        raise InputError(f"--root {show_name(str(root))}: not UTF-8 here: rename it, or set PYTHONUTF8=1")
     _check_root(root)
-    base = root / "logs" if (root / "logs").is_dir() and not (root / "logs").is_symlink() else root
-    entries = sorted(scan(base), key=lambda entry: entry.name)
+    inside = "" if follow_links or not is_local(root) else os.path.realpath(root)
+    entries = _list_root(root, inside)
     if not entries:
         raise InputError(f"--root {root}: the folder is empty; looked for {LOOKED_FOR}")
-    runs = [run for run in map(_as_run, entries) if run]
-    if not runs:
-        runs = [RunSource(e.name, e.path) for e in entries if e.is_dir() and _has_service_log(e.path)]
+    runs = [run for entry in entries if (run := _as_run(entry, inside))]
+    if not any(not run.problem for run in runs):
+        runs += [RunSource(e.name, e.path, inside=inside) for e in entries if is_text(e.name) and has_shape_of_run(e)]
     if not runs:
         raise InputError(_no_run(root, [entry.name for entry in entries]))
-    folders = {run.name for run in runs if not run.is_tar}
-    runs = [run for run in runs if not run.is_tar or run.name not in folders]  # unpacked next to its tar
+    folders = {run.name for run in runs if not run.is_tar and not run.problem}
+    # Of a run that is unpacked next to its archive, the folder is read.
+    runs = [run for run in runs if not (run.is_tar or run.problem) or run.name not in folders]
     taken = {run.path for run in runs}
-    return sorted(runs, key=lambda run: run.name + "__"), [entry.name for entry in entries if entry.path not in taken]
+    others = [show_name(entry.name) for entry in entries if entry.path not in taken]
+    return sorted(runs, key=lambda run: run.name + "__"), others
+
+
+def _list_root(root: Path, inside: str) -> list[Entry]:
+    """List the folder of the runs: the root, or ``logs`` in it where no run lies in the root itself."""
+    entries = sorted(scan(root), key=lambda entry: entry.name)
+    logs = root / "logs"
+    if logs.is_dir() and not logs.is_symlink() and not any(_as_run(entry, inside) for entry in entries):
+        below = sorted(scan(logs), key=lambda entry: entry.name)
+        is_home = any(_as_run(entry, inside) or has_shape_of_run(entry) for entry in below)
+        return below if is_home or len(entries) == 1 else entries
+    return entries
 
 
 def scan_run(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     """List a run's files, sorted by test case and name; metric folders only on demand (they hold 45 million files)."""
+    if run.problem:
+        return iter([SourceFile(show_name(run.path), "", 0, 0, 0, run.name, "", run.name, "folder", "", run.problem)])
     files = list(_scan_tar(run, with_metrics) if run.is_tar else _scan_folder(run, with_metrics))
     if with_metrics:
         files += _metric_table(run)
@@ -100,12 +131,24 @@ def _check_root(root: Path) -> None:
     raise InputError(f"--root {root}: a file, not a folder; give the folder that holds the runs")
 
 
-def _as_run(entry: Entry) -> RunSource | None:
-    if entry.name.endswith(".tar") and is_run_name(entry.name[:-4]) and entry.is_file():
-        return RunSource(entry.name[:-4], entry.path, is_tar=True)
+def _as_run(entry: Entry, inside: str) -> RunSource | None:
+    stem = next((entry.name.removesuffix(end) for end in _ARCHIVES if entry.name.endswith(end)), "")
+    if is_run_name(stem) and entry.is_file():
+        packed = "" if entry.name.endswith(".tar") else "compressed: unpack it first: lo2dask extract"
+        return RunSource(stem, entry.path, is_tar=True, problem=packed or _link_problem(entry, inside))
     if is_run_name(entry.name) and entry.is_dir():
-        return RunSource(entry.name, entry.path)
+        return RunSource(entry.name, entry.path, inside=inside, problem=_link_problem(entry, inside))
     return None
+
+
+def _link_problem(entry: Entry, inside: str) -> str:
+    """Return why a link is not followed; "" if it may be, or if it is none."""
+    if not inside or not entry.is_symlink():
+        return ""
+    target = os.path.realpath(entry.path)
+    if target == inside or target.startswith(inside.rstrip(os.sep) + os.sep):
+        return ""
+    return f"link: it leads out of {inside}, to {target}: copy it there, or add --follow-links"
 
 
 def _no_run(root: Path, names: list[str]) -> str:
@@ -119,9 +162,14 @@ def _no_run(root: Path, names: list[str]) -> str:
 
 def _has_service_log(run: str) -> bool:
     """Return whether a folder has the shape of a run, whatever its name: a service log in a folder in it."""
-    for case in sorted(scan(run), key=lambda entry: entry.name):
-        if case.is_dir() and any(log_service(entry.name) for entry in scan(case.path)):
-            return True
+    folders = (case for case in sorted(scan(run), key=lambda entry: entry.name) if case.is_dir())
+    return any(log_service(entry.name) or left_out_log(entry.name)[0] for case in folders for entry in scan(case.path))
+
+
+def has_shape_of_run(entry: Entry) -> bool:
+    """Return whether something next to runs is a folder that holds service logs in folders of its own."""
+    with contextlib.suppress(OSError):
+        return entry.is_dir() and _has_service_log(entry.path)
     return False
 
 
@@ -141,8 +189,8 @@ def _scan_folder(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     for entry in _entries(run, "", run.path):
         if isinstance(entry, SourceFile):
             yield entry
-        elif not entry.is_dir() or entry.is_symlink():
-            yield _file(run, "", entry)
+        elif not entry.is_dir() or _link_problem(entry, run.inside):
+            yield _file(run, entry.name if entry.is_dir() else "", entry)
         elif entry.name == "metrics":
             yield from _scan_metrics(run, "", entry, with_metrics)
         else:
@@ -153,7 +201,7 @@ def _scan_case(run: RunSource, case: Entry, with_metrics: bool) -> Iterator[Sour
     for entry in _entries(run, case.name, case.path):
         if isinstance(entry, SourceFile):
             yield entry
-        elif entry.name == "metrics" and entry.is_dir() and not entry.is_symlink():
+        elif entry.name == "metrics" and entry.is_dir() and not _link_problem(entry, run.inside):
             yield from _scan_metrics(run, case.name, entry, with_metrics)
         else:
             yield _file(run, case.name, entry)
@@ -170,27 +218,41 @@ def _scan_metrics(run: RunSource, case: str, folder: Entry, listed: bool) -> Ite
 def _entries(run: RunSource, case: str, folder: str) -> Iterator[Entry | SourceFile]:
     """List a folder; one that cannot be listed becomes one file with a problem."""
     try:
-        yield from scan(folder)
+        for entry in scan(folder):
+            if is_text(entry.path):
+                yield entry
+                continue
+            name, where = show_name(entry.name), show_name(entry.path)
+            problem = "name: not UTF-8: rename it and load again"
+            yield SourceFile(where, "", 0, 0, 0, run.name, case, name, "folder", "", problem)
     except OSError as error:
         problem = f"cannot be listed: {error.strerror}"
         yield SourceFile(folder, "", 0, 0, 0, run.name, case, os.path.basename(folder), "folder", "", problem)
 
 
 def _file(run: RunSource, case: str, entry: Entry) -> SourceFile:
-    problem, size, mtime = "", 0, 0
+    problem, size, mtime, kind = _link_problem(entry, run.inside), 0, 0, file_kind(entry.name)
     try:
         found = entry.stat()
         size, mtime = found.st_size, found.st_mtime_ns
         if stat.S_ISDIR(found.st_mode):
-            problem, size = ("link to a folder" if entry.is_symlink() else "a folder, not a file"), 0
+            plain = "link to a folder" if entry.is_symlink() else "a folder, not a file"
+            problem, size = problem or _deep_logs(entry) or plain, 0
         elif not stat.S_ISREG(found.st_mode):
             problem, size = "not a regular file", 0
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-    service = log_service(entry.name) or ""
-    return SourceFile(
-        entry.path, "", 0, size, mtime, run.name, case, entry.name, file_kind(entry.name), service, problem
-    )
+    service = log_service(entry.name) or left_out_log(entry.name)[1]
+    problem = problem or name_problem(case, entry.name)
+    return SourceFile(entry.path, "", 0, size, mtime, run.name, case, entry.name, kind, service, problem)
+
+
+def _deep_logs(folder: Entry) -> str:
+    """Return the problem of a folder within a test case that holds service logs."""
+    with contextlib.suppress(OSError):
+        if not folder.is_symlink() and any(log_service(entry.name) for entry in scan(folder.path)):
+            return "path: it holds logs deeper than RUN/TEST CASE: move them up"
+    return ""
 
 
 def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
@@ -205,7 +267,7 @@ def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     try:
         with open_read(path) as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
             for member in archive:
-                if member.isfile() or log_service(os.path.basename(member.name)):
+                if not member.isdir() and (member.isfile() or log_service(os.path.basename(member.name))):
                     file = _member(run, member, mtime, end)
                     if file.kind in ("metric", "trace") and not with_metrics:
                         continue
@@ -228,16 +290,20 @@ def _parts(run: RunSource, member: tarfile.TarInfo) -> list[str]:
 
 
 def _member(run: RunSource, member: tarfile.TarInfo, mtime: int, end: int) -> SourceFile:
-    parts = _parts(run, member)
-    name = parts[-1] if parts else member.name
+    parts = [show_name(part) for part in _parts(run, member)]
+    name = parts[-1] if parts else show_name(member.name)
     case = parts[0] if len(parts) > 1 and parts[0] != "metrics" else ""
-    kind = file_kind(name)
+    kind, problem = file_kind(name), name_problem(case, name)
+    service = log_service(name) or left_out_log(name)[1]
     if kind == "log" and len(parts) > 2:
-        kind = "other log"
-    problem = "" if member.isfile() else "not a regular file"
+        kind, problem = "other log", "path: deeper than RUN/TEST CASE in the tar: move it up"
+    if ".." in parts:
+        kind, case, problem = "other file", "", "path: it leads out of its run (..): pack the run again"
+    if not member.isfile():
+        problem = "link: a link in a tar is not followed" if member.issym() or member.islnk() else "not a regular file"
     if member.offset_data + member.size > end:
         problem = "truncated: the tar ends inside this file"
     return SourceFile(
-        run.path, member.name, member.offset_data, member.size, mtime, run.name, case, name,
-        kind, log_service(name) or "", problem,
+        run.path, show_name(member.name), member.offset_data, member.size, mtime, run.name, case, name, kind, service,
+        problem,
     )  # fmt: skip
