@@ -38,7 +38,7 @@ def run(options: RunOptions, session: Session | None = None) -> RunSummary:
         loaded = load(options.derive(LoadOptions), own)
         trained = train_models(training, own)
         explained = None if options.phase == "enhancers" else explain(explain_options(options), own)
-    reported = write_report(options.output_dir)
+        reported = write_report(options.output_dir)
     return RunSummary(loaded, trained, explained, reported, time.perf_counter() - started)
 
 
