@@ -24,7 +24,6 @@ from typing import Any
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.options import Options, WritingOptions
 from lo2dask.options.paths import is_local
-from lo2dask.storage.files import write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -124,11 +123,11 @@ def _file_lock(path: Path, owner: dict[str, Any]) -> Iterator[bool]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            if not _try_lock(descriptor):
+            if not try_lock(descriptor):
                 yield False
                 return
             # Its last owner may have removed it between the two calls: then another file has the name, or none.
-            if not _is_same_file(path, descriptor):
+            if not is_same_file(path, descriptor):
                 continue
             os.ftruncate(descriptor, 0)
             os.write(descriptor, json.dumps(owner).encode())
@@ -142,7 +141,13 @@ def _file_lock(path: Path, owner: dict[str, Any]) -> Iterator[bool]:
             os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file if nobody holds it; return whether this process does now, until the file is closed.
+
+    Raises
+    ------
+    OSError : the file system has no locks.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -161,7 +166,8 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _is_same_file(path: Path, descriptor: int) -> bool:
+def is_same_file(path: Path, descriptor: int) -> bool:
+    """Return whether a path still names an open file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -229,7 +235,7 @@ def _renew(path: Path, owner: dict[str, Any], over: threading.Event, lost: threa
             logger.error("%s: another command has taken the lease", path)
             return
         beat += 1
-        write_bytes(path, json.dumps({**owner, "beat": beat}).encode(), durable=False)
+        path.write_text(json.dumps({**owner, "beat": beat}), encoding="utf-8")
 
 
 def _owner(command: str) -> dict[str, Any]:

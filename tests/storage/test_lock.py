@@ -128,7 +128,7 @@ def test_where_no_lock_is_to_be_had_a_lease_is_renewed(tmp_path: Path, monkeypat
         folder = to_path(f"memory://{tmp_path.name}/out")
     else:
         folder = tmp_path / "out"
-        monkeypatch.setattr(lock, "_try_lock", refuse)
+        monkeypatch.setattr(lock, "try_lock", refuse)
     with locked(folder, "lo2dask load"):
         assert "lo2dask load is at work there" in in_thread(folder)[0]
         time.sleep(1.5)
@@ -146,7 +146,7 @@ def refuse(descriptor: int) -> bool:
 
 def test_a_lease_that_was_lost_is_told(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(lock, "_try_lock", refuse)
+    monkeypatch.setattr(lock, "try_lock", refuse)
     with pytest.raises(IntegrityError, match="the lease was lost to another command"), locked(tmp_path, "lo2dask load"):
         (tmp_path / LOCK).write_text("{}")
 
