@@ -4,6 +4,7 @@ A run is unpacked into a hidden folder and renamed when it is whole, so the tree
 each run holds the archive and the options, from which a later call knows what is done.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -15,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lo2dask.errors import InputError, Lo2Error
 from lo2dask.options import ExtractOptions
 from lo2dask.processes import process_pool
@@ -24,7 +23,7 @@ from lo2dask.schema import is_normal
 from lo2dask.sources.archives import DAMAGE, ArchivedRun, find_archives, list_cases, unpack
 from lo2dask.sources.names import run_order
 from lo2dask.sources.select import draw_order
-from lo2dask.storage import free_bytes, read_json, write_json
+from lo2dask.storage import free_bytes, locked_outputs, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -105,11 +104,16 @@ def extract(options: ExtractOptions, progress: Progress | None = None) -> Extrac
     InputError : source or target cannot be used, or a run's folder is there that extract did not write.
     Lo2Error : the target cannot be written.
     """
-    started = time.perf_counter()
     if options.chunk > options.split:
         raise InputError(f"--chunk {options.chunk}: --split makes {options.split} chunks; give 1 to {options.split}")
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"{options.out} is a file: give extract a folder")
+    with contextlib.nullcontext() if options.dry_run else locked_outputs(options):
+        return _extract(options, progress)
+
+
+def _extract(options: ExtractOptions, progress: Progress | None) -> ExtractSummary:
+    started = time.perf_counter()
     found, left = find_archives(options.src)
     chosen = choose_runs(found, options)
     tasks = [_Task(run, options.out, max(options.errors_per_run, -1), options.seed) for run in chosen]
@@ -146,9 +150,9 @@ def choose_runs(found: list[ArchivedRun], options: ExtractOptions) -> list[Archi
 
 
 def remove_leftovers(out: Path) -> int:
-    """Remove the half-written runs of processes that have ended; return their number."""
+    """Remove the half-written runs of earlier commands, which have ended: the folder is locked; return their number."""
     parts = [(path, _PART.fullmatch(path.name)) for path in out.iterdir()] if out.is_dir() else []
-    dead = [path for path, match in parts if match and not psutil.pid_exists(int(match["pid"]))]
+    dead = [path for path, match in parts if match]
     for path in dead:
         shutil.rmtree(path, ignore_errors=True)
     return len(dead)

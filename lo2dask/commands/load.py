@@ -31,6 +31,7 @@ from lo2dask.sizing.needs import load_needs
 from lo2dask.sizing.timings import note
 from lo2dask.sources.manifest import REJECTED
 from lo2dask.sources.names import split_problem
+from lo2dask.storage import check_disk
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import count_rows, ensure_part, part_paths, read_parts, write_part
@@ -96,7 +97,7 @@ def read_tree(
     resumed = open_output(layout, options, options.root)
     plan = make_plan(options.root, options, layout, session)
     if resumed:
-        logger.info("going on in %s", layout.root)
+        logger.info("resuming in %s", layout.root)
     text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format) if key else None
     job = LoadJob(
         layout.root, LinePolicy.from_options(options, line_format), options.save_events,
@@ -112,13 +113,14 @@ def read_tree(
 def _load_batches(plan: LoadPlan, job: LoadJob, options: LoadOptions, session: Session) -> list[dict[str, Any]]:
     """Run the map of batches; those that are done and current are taken from their records without a cluster.
 
-    The room for what the enhancement that follows spills is checked now: hours later would be too late.
+    The room for the tables, and for what the enhancement that follows spills, is checked now: hours later is too late.
     """
-    need = load_needs(options, plan.bytes, plan.files, workers=1).spill
+    need = load_needs(options, plan.bytes, plan.files, workers=1)
     records = {batch.index: done for batch in plan.batches if (done := current_batch(batch, job))}
     waiting = [batch for batch in plan.batches if batch.index not in records]
     if waiting:
-        check_room(session, job.layout.spill, need)
+        check_disk(job.layout.root, round(need.load_output * len(waiting) / len(plan.batches)))
+        check_room(session, job.layout.spill, need.spill)
         # What enhancement made of the earlier batches no longer fits.
         for stage in ("text", "enhance"):
             job.layout.marker(stage).unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from lo2dask.reporting.flagged import Shown, show_flagged
 from lo2dask.reporting.html import MOST_COLUMNS, render_html
 from lo2dask.reporting.inventory import list_files
 from lo2dask.reporting.markdown import render_markdown
-from lo2dask.storage import read_json, write_text
+from lo2dask.storage import locked_outputs, read_json, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import batch_summaries, read_load
 from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts
@@ -62,7 +62,8 @@ def report(options: ReportOptions, session: Session | None = None) -> ReportSumm
     InputError : nothing was loaded into the folder.
     """
     bundle.check_owner(options.root, options.trust)
-    return write_report(options.root)
+    with locked_outputs(options):
+        return write_report(options.root)
 
 
 def write_report(root: Path) -> ReportSummary:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from lo2dask.commands.explain import ExplainSummary, explain
 from lo2dask.commands.load import LoadSummary, load
-from lo2dask.commands.report import ReportSummary, report
+from lo2dask.commands.report import ReportSummary, write_report
 from lo2dask.execute.session import Session, using
-from lo2dask.options import ExplainOptions, LoadOptions, ReportOptions, RunOptions, TrainOptions
+from lo2dask.options import ExplainOptions, LoadOptions, RunOptions, TrainOptions
 from lo2dask.schema import TokenKinds
 from lo2dask.training.train import TrainSummary, check_specs, choose_specs, train_models
 
@@ -38,7 +38,7 @@ def run(options: RunOptions, session: Session | None = None) -> RunSummary:
         loaded = load(options.derive(LoadOptions), own)
         trained = train_models(training, own)
         explained = None if options.phase == "enhancers" else explain(explain_options(options), own)
-    reported = report(options.derive(ReportOptions, root=options.output_dir))
+        reported = write_report(options.output_dir)
     return RunSummary(loaded, trained, explained, reported, time.perf_counter() - started)
 
 

@@ -31,7 +31,7 @@ from lo2dask.models.registry import FOREST
 from lo2dask.options import LoadOptions, VerifyOptions
 from lo2dask.sizing.timings import TIMINGS
 from lo2dask.sources.manifest import Batch, cut_batches
-from lo2dask.storage import open_read
+from lo2dask.storage import check_not_in_use, open_read
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
@@ -79,6 +79,7 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     """
     started = time.perf_counter()
     layout = Layout(options.output_dir)
+    check_not_in_use(layout.root)
     check_layout(layout)
     named = read_records(layout, STAGES, _states(layout))
     if not named.outputs and not named.problems:

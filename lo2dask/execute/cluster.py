@@ -26,12 +26,12 @@ from lo2dask.execute.clusterfile import (
 )
 from lo2dask.execute.machine import cores, free_memory
 from lo2dask.execute.preflight import Needs, preflight
-from lo2dask.execute.scratch import scratch_folder
 from lo2dask.execute.settings import applied_settings
 from lo2dask.execute.tls import make_certificates, security_of, temporary_certificates
 from lo2dask.memory import format_bytes, parse_bytes
 from lo2dask.options import ClusterOptions, CommonOptions
 from lo2dask.processes import require_main_guard
+from lo2dask.storage.scratch import scratch_folder
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 import pyarrow as pa
 
 from lo2dask.execute.frames import FrameStep, run_frames, run_here
-from lo2dask.options import CommonOptions
-from lo2dask.storage import check_buckets
+from lo2dask.options import CommonOptions, flag_name
+from lo2dask.storage import check_apart, check_buckets, locked_outputs
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,12 @@ class Session:
         """The Dask client; starts the cluster."""
         if self._client is None:
             from lo2dask.execute.cluster import open_client
+            from lo2dask.execute.settings import has_pages
 
             self._client = self._stack.enter_context(open_client(self.options))
             self._most = len(self._client.nthreads())
-            logger.info("cluster: %s", self._client.dashboard_link or self._client.scheduler.address)
+            link = self._client.dashboard_link if has_pages() else None
+            logger.info("cluster: %s", link or self._client.scheduler.address)
         return self._client
 
     @property
@@ -185,16 +187,21 @@ class Session:
 def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
     """Return the caller's session, which stays open, or one of this command's own, which ends with the block.
 
+    The folders that the command writes are locked until then.
+
     Raises
     ------
-    InputError : a bucket that the options name cannot be used; that is found before a cluster starts.
+    InputError : a bucket or folder that the options name cannot be used, or another command writes one of the folders;
+        that is checked before a cluster starts.
     """
     check_buckets(options.paths())
-    if session is not None:
-        yield session
-        return
-    with Session(options) as own:
-        yield own
+    for raw in options.raw_trees():
+        for name, output in options.outputs().items():
+            check_apart(output, raw, flag_name(name))
+    with contextlib.ExitStack() as stack:
+        if not getattr(options, "dry_run", False):
+            stack.enter_context(locked_outputs(options))
+        yield session if session is not None else stack.enter_context(Session(options))
 
 
 def _numbered(record: tuple[int, Any], function: Callable[..., Any], shared: dict[str, Any]) -> tuple[int, Any]:

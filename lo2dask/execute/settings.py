@@ -93,6 +93,12 @@ def wanted_settings(more: Mapping[str, Any] = MappingProxyType({})) -> dict[str,
     }
 
 
+def has_pages() -> bool:
+    """Return whether the http servers of this process show more than their health."""
+    name = "distributed.scheduler.http.routes"
+    return bool(dask.config.get(name, None) != QUIET_PAGES[name])
+
+
 def settings_environ() -> dict[str, str]:
     """Return the environment that hands the settings to processes started elsewhere.
 

@@ -14,10 +14,10 @@ from lo2dask.compat import local_directory
 from lo2dask.errors import InputError
 from lo2dask.execute.clusterfile import is_loopback
 from lo2dask.execute.probe import file_system
-from lo2dask.execute.scratch import scratch_folder
 from lo2dask.execute.session import Session
 from lo2dask.memory import format_bytes
 from lo2dask.storage import free_bytes, remove_tree
+from lo2dask.storage.scratch import scratch_folder
 
 _IN_MEMORY = ("tmpfs", "ramfs")
 

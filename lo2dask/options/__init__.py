@@ -23,4 +23,5 @@ from lo2dask.options.common import (
     ForestOptions,
     HoldoutOptions,
     LoadingOptions,
+    WritingOptions,
 )

@@ -26,7 +26,8 @@ def opt(default: Any, help: str, *, unit: str = "", **extra: Any) -> Any:
     extra : ``choices`` (tuple of str), ``off`` (the CLI's name for "no", where it is not ``--no-<name>``),
         ``minimum``/``maximum`` (numbers, inclusive), ``affects`` (the group of tables that change with this option:
         it goes into that group's fingerprint), ``argument`` (positional on the command line), ``fallback`` (what None
-        stands for, in words), ``local`` (a path that must be on this machine, no URL).
+        stands for, in words), ``local`` (a path that must be on this machine, no URL), ``writes`` (a folder
+        that the command writes).
     """
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **extra})
 
@@ -53,6 +54,16 @@ class Options:
         """Return all paths and URLs among the values."""
         values = (getattr(self, field.name) for field in dataclasses.fields(self) if field.type in _PATHS)
         return [value for value in values if value is not None]
+
+    def outputs(self) -> dict[str, Path]:
+        """Return the folders that the command writes, by option."""
+        names = [field.name for field in dataclasses.fields(self) if field.metadata.get("writes")]
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def raw_trees(self) -> list[Path]:
+        """Return the raw trees that the command reads."""
+        values = {name: getattr(self, name, None) for name in ("root", "raw_root") if name not in self.outputs()}
+        return [value for value in values.values() if value is not None]
 
     def fingerprint(self, *groups: str) -> str:
         """Hash the values of all options that affect one of the groups of tables: 16 hex digits."""

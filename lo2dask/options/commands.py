@@ -13,7 +13,9 @@ from lo2dask.options.common import (
     ForestOptions,
     HoldoutOptions,
     LoadingOptions,
+    OutputOptions,
     ProgramOptions,
+    WritingOptions,
 )
 
 REQUIRED = dataclasses.MISSING
@@ -22,10 +24,12 @@ DEFAULT_MODELS = ("event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthOptions(ProgramOptions):
+class SynthOptions(WritingOptions, ProgramOptions):
     """`lo2dask synth`: an LO2-shaped tree."""
 
-    out: Path = opt(REQUIRED, "folder to write; new, empty, or written by synth before", argument=True, local=True)
+    out: Path = opt(
+        REQUIRED, "folder to write; new, empty, or written by synth before", argument=True, local=True, writes=True
+    )
     runs: int = opt(5, "runs to write", unit="runs", minimum=1)
     errors_per_run: int = opt(2, "error cases per run in addition to correct, drawn; negative = all 53", unit="cases")
     test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones")
@@ -48,13 +52,13 @@ class SynthOptions(ProgramOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractOptions(ProgramOptions):
+class ExtractOptions(WritingOptions, ProgramOptions):
     """`lo2dask extract`: archived runs to a raw tree."""
 
     src: Path = opt(
         REQUIRED, "folder of archived runs (.tar, .tar.gz, .zip of tars), or one archive", argument=True, local=True
     )
-    out: Path = opt(REQUIRED, "folder for the raw tree", argument=True, local=True)
+    out: Path = opt(REQUIRED, "folder for the raw tree", argument=True, local=True, writes=True)
     mode: str = opt(
         "newest",
         "order of the runs by their epoch; every2 takes every second one, from the oldest",
@@ -95,7 +99,7 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
     save_model: Path | None = opt(None, "write the forest's bundle (model, vectorizer, what is needed to score) here")
     load_model: Path | None = opt(None, "score with this bundle instead of fitting a forest")
     overwrite_model: bool = opt(False, "replace a bundle whose content differs; only bundles of lo2dask are")
-    save_sup_models: Path | None = opt(None, "folder for the bundles of the registry models")
+    save_sup_models: Path | None = opt(None, "folder for the bundles of the registry models", writes=True)
     models: tuple[str, ...] = opt(DEFAULT_MODELS, "registry models, separated by comma; see `lo2dask models`")
     per_service: bool = opt(False, "fit one model per service")
     report_precision_at: int | None = opt(
@@ -109,10 +113,10 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
         maximum=1.0,
     )
     report_psi: bool = opt(False, "report the population stability index of training against hold-out scores")
-    metrics_dir: Path | None = opt(None, "folder of the measures", fallback="ROOT/metrics")
+    metrics_dir: Path | None = opt(None, "folder of the measures", fallback="ROOT/metrics", writes=True)
     dump_metadata: bool = opt(False, "write model.yml next to the bundle, or in ROOT/models without one")
     save_enhancers: bool = opt(False, "make sure that lo2_sequences_enhanced.parquet is there and current")
-    enhancers_output_dir: Path | None = opt(None, "folder of the enhanced table", fallback="ROOT")
+    enhancers_output_dir: Path | None = opt(None, "folder of the enhanced table", fallback="ROOT", writes=True)
     overwrite_enhancers: bool = opt(False, "replace an enhanced table whose content differs")
     oov_counts: bool = opt(
         False, "let oov count occurrences of unknown words, as the predecessor did, not distinct ones"
@@ -123,7 +127,7 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
 class TrainOptions(ModellingOptions, EnhancingOptions):
     """`lo2dask train`: enhancement, Isolation Forest, registry models, measures."""
 
-    root: Path = opt(Path("result/lo2"), "folder that load wrote")
+    root: Path = opt(Path("result/lo2"), "folder that load wrote", writes=True)
     raw_root: Path | None = opt(None, "the raw tree, if it has moved since load")
     sample_seed: int = opt(42, "seed of every draw and sample")
 
@@ -161,7 +165,7 @@ class ExplainingOptions(ForestOptions, HoldoutOptions):
 class ExplainOptions(ExplainingOptions):
     """`lo2dask explain`: SHAP, neighbours, false positives and negatives."""
 
-    root: Path = opt(Path("result/lo2"), "folder that load and train wrote")
+    root: Path = opt(Path("result/lo2"), "folder that load and train wrote", writes=True)
     seq_id: str = opt("", "tell what was explained of this sequence (run__test_case__log) and do nothing else")
     load_model: Path | None = opt(None, "explain this bundle of the forest")
     load_sup_models: Path | None = opt(None, "folder of bundles to explain instead of those that train kept")
@@ -169,12 +173,12 @@ class ExplainOptions(ExplainingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(CommonOptions):
+class ScoreOptions(OutputOptions, CommonOptions):
     """`lo2dask score`: a saved model applied to new runs."""
 
     bundle: Path = opt(REQUIRED, "bundle to score with, as train --save-model or --save-sup-models writes it")
     root: Path = opt(REQUIRED, "raw tree of the new runs: a folder of runs; labels are not needed")
-    output_dir: Path = opt(Path("result/lo2_score"), "folder for predictions and run scores")
+    output_dir: Path = opt(Path("result/lo2_score"), "folder for predictions and run scores", writes=True)
     trust: bool = opt(
         False, "load a bundle whose hash is missing or wrong, or of another layout: loading runs its code"
     )
@@ -186,7 +190,7 @@ class ScoreOptions(CommonOptions):
 class GridOptions(HoldoutOptions, EnhancingOptions):
     """`lo2dask grid`: every service, representation and model, on several hold-outs, in one table."""
 
-    root: Path = opt(Path("result/lo2"), "folder that load wrote")
+    root: Path = opt(Path("result/lo2"), "folder that load wrote", writes=True)
     raw_root: Path | None = opt(None, "the raw tree, if it has moved since load")
     algorithms: tuple[str, ...] = opt(
         DEFAULT_ALGORITHMS, "algorithms of the registry, separated by comma; see `lo2dask models`"
@@ -201,10 +205,10 @@ class GridOptions(HoldoutOptions, EnhancingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(CommonOptions):
+class ReportOptions(WritingOptions, CommonOptions):
     """`lo2dask report`: what there is and what is missing, as Markdown and as one page."""
 
-    root: Path = opt(Path("result/lo2"), "folder that load, train and explain wrote")
+    root: Path = opt(Path("result/lo2"), "folder that load, train and explain wrote", writes=True)
     trust: bool = opt(False, "read models in an output folder that belongs to another user: reading runs their code")
 
 

@@ -1,9 +1,11 @@
 """Options that every command takes, and the groups that several commands share."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lo2dask.errors import InputError
 from lo2dask.options.base import Options, opt
 
 CONTINUATION_POLICIES = ("fill", "drop", "merge", "keep")
@@ -20,6 +22,41 @@ class ProgramOptions(Options):
     quiet: bool = opt(False, "print errors only")
     log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
     debug: bool = opt(False, "show the traceback of an error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingOptions(Options):
+    """How a folder is shared with other commands."""
+
+    wait: bool = opt(False, "wait for another command that writes the same folder, instead of ending")
+
+    @property
+    def folder_mode(self) -> int | None:
+        """The rights of folders that the command makes; None leaves them to the umask."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(WritingOptions):
+    """How an output folder is made and shared with other commands."""
+
+    mode: str = opt("0700", "rights of a new output folder, in octal: logs may hold passwords and tokens")
+
+    def __post_init__(self) -> None:
+        """Check that the owner can use the folder.
+
+        Raises
+        ------
+        InputError : no rights in octal, or the owner lacks one.
+        """
+        super().__post_init__()
+        if not re.fullmatch(r"0?[0-7]{3,4}", self.mode) or int(self.mode, 8) & 0o700 != 0o700:
+            raise InputError(f"--mode: {self.mode!r} is not a mode that lets you write; write it as 0700 or 0750")
+
+    @property
+    def folder_mode(self) -> int:
+        """The rights of a new output folder."""
+        return int(self.mode, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +99,10 @@ class CommonOptions(ClusterOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadingOptions(CommonOptions):
+class LoadingOptions(OutputOptions, CommonOptions):
     """What to read of the raw tree and how to read it (phase B)."""
 
-    output_dir: Path = opt(Path("result/lo2"), "folder for all tables")
+    output_dir: Path = opt(Path("result/lo2"), "folder for all tables", writes=True)
     runs: int = opt(0, "the first N runs by name; 0 or less = all", unit="runs", affects="load")
     errors_per_run: int = opt(
         -1, "error cases drawn per run in addition to correct; negative = all", unit="cases", affects="load"
@@ -107,7 +144,7 @@ class LoadingOptions(CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnhancingOptions(CommonOptions):
+class EnhancingOptions(WritingOptions, CommonOptions):
     """How text becomes tokens, templates and features (phase C)."""
 
     tokens: str = opt(
@@ -130,7 +167,7 @@ class EnhancingOptions(CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForestOptions(CommonOptions):
+class ForestOptions(WritingOptions, CommonOptions):
     """The Isolation Forest's own options (phase D); explain takes them too."""
 
     if_item: str = opt(
@@ -159,7 +196,7 @@ class ForestOptions(CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HoldoutOptions(CommonOptions):
+class HoldoutOptions(WritingOptions, CommonOptions):
     """What is held out from the registry models, and the bounds of each fit; explain takes them too."""
 
     sup_holdout_fraction: float = opt(

@@ -8,7 +8,9 @@ import os
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import RawIOBase
 from itertools import pairwise
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,7 +19,6 @@ from lo2dask.buffers.padded import PADDING, padded
 from lo2dask.errors import IntegrityError
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import open_at, read_into
-from lo2dask.storage.files import Reader
 
 CHUNK_BYTES = 8 << 20
 # Events are written, and their text is counted, in blocks of about so many bytes: it bounds a task's memory.
@@ -283,7 +284,7 @@ def _no_text(start: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _note_change(file: SourceFile, raw: Reader, reading: Reading) -> None:
+def _note_change(file: SourceFile, raw: BinaryIO | RawIOBase, reading: Reading) -> None:
     """Record that a log on a local disk has changed since the tree was scanned; what was read of it is kept."""
     number = getattr(raw, "fileno", None)
     if number is None or not file.mtime_ns:

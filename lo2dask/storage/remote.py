@@ -7,12 +7,13 @@ import hashlib
 import io
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from lo2dask.storage.scratch import scratch_folder
 
 # Read ahead of what is asked for: small, because footers and tar headers lie far apart.
 BLOCK_BYTES = 1 << 18
@@ -107,7 +108,7 @@ def open_file(path: Any) -> BinaryIO:
 @contextmanager
 def uploading(path: Any) -> Iterator[Path]:
     """Return a local temporary file; on success it becomes the object, in one request."""
-    with _scratch() as folder:
+    with scratch_folder() as folder:
         temporary = folder / path.name
         yield temporary
         path.fs.put_file(str(temporary), path.path)
@@ -124,13 +125,6 @@ def remove_tree(path: Any) -> None:
         path.fs.rm(path.path, recursive=True)
     except FileNotFoundError:
         return
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    # The name tells whose it is: what a killed process left is removed by a later one.
-    with tempfile.TemporaryDirectory(prefix=f"lo2dask-{os.getpid()}-") as folder:
-        yield Path(folder)
 
 
 def _entry(path: Any, info: dict[str, Any]) -> RemoteEntry:

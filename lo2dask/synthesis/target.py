@@ -7,6 +7,7 @@ from typing import Final
 
 from lo2dask.errors import InputError
 from lo2dask.options import SynthOptions
+from lo2dask.storage import LOCK
 from lo2dask.synthesis.faults import CUT_TAR, faulty_run
 from lo2dask.synthesis.sidecars import STRAYS
 
@@ -22,12 +23,10 @@ def prepare_target(options: SynthOptions, entries: list[str]) -> None:
     InputError : the path is a file, or a folder that holds something synth did not write.
     """
     out = options.out
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: give synth a folder that is new or empty")
     marker = out / MARKER
     if marker.is_file():
         _remove_tree(options, json.loads(marker.read_text()))
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
         raise InputError(f"{out} is not empty, and synth did not write it: give another folder, or empty this one")
     out.mkdir(parents=True, exist_ok=True)
     tops = {"logs", "metrics"} if options.layout == "sample" else {*entries}

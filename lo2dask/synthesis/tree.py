@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lo2dask.errors import InputError
 from lo2dask.options import SynthOptions
 from lo2dask.processes import process_pool
+from lo2dask.storage import locked_outputs
 from lo2dask.synthesis import layouts
 from lo2dask.synthesis.faults import write_faults
 from lo2dask.synthesis.metrics import wide_table
@@ -53,6 +55,13 @@ def write_tree(options: SynthOptions, progress: Callable[[int], None] | None = N
     ------
     InputError : the target is in use, or a test case or service is unknown.
     """
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"{options.out} is a file: give synth a folder that is new or empty")
+    with locked_outputs(options):
+        return _write_tree(options, progress)
+
+
+def _write_tree(options: SynthOptions, progress: Callable[[int], None] | None) -> SynthSummary:
     began = time.perf_counter()
     runs = plan_runs(options)
     prepare_target(options, [layouts.run_entry(options, run) for run in runs])

@@ -1,6 +1,5 @@
 """Where a spill goes, that it goes away, and that a disk without room for it is refused."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from lo2dask.execute import spill
 from lo2dask.execute.session import Session
 from lo2dask.execute.spill import spill_folder
 from lo2dask.options import CommonOptions
+from lo2dask.storage.scratch import scratch_folder
 
 
 @pytest.fixture
@@ -39,14 +39,19 @@ def test_it_is_local_and_gone_at_the_end(tmp_path: Path, scratch: Path) -> None:
 
 
 def test_what_a_dead_process_left_is_removed(tmp_path: Path, scratch: Path) -> None:
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    old = scratch / f"lo2dask-{dead.stdout.strip()}-abc" / "spill"
-    other = scratch / f"lo2dask-{os.getppid()}-abc"
-    for folder in (old, other):
-        folder.mkdir(parents=True)
-    with spill_folder(Session.serial(), tmp_path / "spill", 0):
-        assert not old.parent.exists()
-    assert other.exists()
+    kill = "import os, sys; from lo2dask.storage.scratch import scratch_folder as make\n"
+    kill += "with make(sys.argv[1]) as folder: (folder / 'spill').mkdir(); print(folder, flush=True); os._exit(9)"
+    dead = subprocess.run([sys.executable, "-c", kill, str(scratch)], stdout=subprocess.PIPE, text=True)
+    old = Path(dead.stdout.strip())
+    assert (old / "spill").is_dir()
+    with scratch_folder(scratch) as other, spill_folder(Session.serial(), tmp_path / "spill", 0):
+        assert not old.exists()
+        assert other.stat().st_mode & 0o777 == 0o700
+        # As from another process namespace, where the owner's number says nothing.
+        words = [sys.executable, "-c", kill.splitlines()[0] + "\nwith make(sys.argv[1]): pass", str(scratch)]
+        subprocess.run(words, check=True)
+        assert other.is_dir()
+    assert list(scratch.iterdir()) == []
 
 
 def test_scratch_in_memory_and_workers_elsewhere_take_the_output_folder(

@@ -1,0 +1,62 @@
+"""Folders to write that would harm what is read, or have no room."""
+
+from pathlib import Path
+
+import pytest
+
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session, using
+from lo2dask.options import LoadOptions, RunOptions, ScoreOptions
+from lo2dask.storage import check_disk, targets
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    (tmp_path / "raw" / "run").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "raw")
+    return tmp_path / "raw"
+
+
+@pytest.mark.parametrize(
+    ("output", "relation"),
+    [
+        ("raw", "is the raw tree"),
+        ("raw/../raw", "is the raw tree"),
+        ("link", "is the raw tree"),
+        ("raw/run", "lies inside the raw tree"),
+        ("link/new/out", "lies inside the raw tree"),
+        (".", "holds the raw tree"),
+        ("..", "holds the raw tree"),
+    ],
+)
+def test_an_output_in_the_raw_tree_is_refused(raw: Path, output: str, relation: str) -> None:
+    before = sorted(raw.parent.rglob("*"))
+    options = LoadOptions(root=raw, output_dir=raw.parent / output)
+    with pytest.raises(InputError, match=f"--output-dir .* {relation} .*raw: choose a folder apart"):
+        with using(Session.serial(options), options):
+            pass
+    assert sorted(raw.parent.rglob("*")) == before
+
+
+def test_the_other_folders_of_a_run_and_of_score_are_checked_too(raw: Path) -> None:
+    out = raw.parent / "out"
+    for options in (
+        RunOptions(root=raw, output_dir=out, metrics_dir=raw / "metrics"),
+        RunOptions(root=raw, output_dir=out, save_sup_models=raw),
+        ScoreOptions(root=raw, bundle=raw.parent / "b", output_dir=raw / "scores"),
+    ):
+        with pytest.raises(InputError, match="the raw tree"), using(None, options):
+            pass
+
+
+def test_neighbours_with_like_names_are_fine(raw: Path) -> None:
+    for name in ("raw2", "ra", "out/raw"):
+        with using(None, LoadOptions(root=raw, output_dir=raw.parent / name)):
+            pass
+
+
+def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(targets, "free_bytes", lambda folder: 1_000_000)
+    check_disk(tmp_path, 1_000_000)
+    with pytest.raises(InputError, match=r"1\.0 MB free on its disk, but the load writes about 2\.0 MB"):
+        check_disk(tmp_path, 2_000_000)
