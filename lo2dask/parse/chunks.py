@@ -8,9 +8,8 @@ import os
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from io import RawIOBase
+from io import FileIO, RawIOBase
 from itertools import pairwise
-from typing import BinaryIO
 
 import numpy as np
 
@@ -284,12 +283,11 @@ def _no_text(start: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _note_change(file: SourceFile, raw: BinaryIO | RawIOBase, reading: Reading) -> None:
+def _note_change(file: SourceFile, raw: RawIOBase, reading: Reading) -> None:
     """Record that a log on a local disk has changed since the tree was scanned; what was read of it is kept."""
-    number = getattr(raw, "fileno", None)
-    if number is None or not file.mtime_ns:
+    if not isinstance(raw, FileIO) or not file.mtime_ns:
         return
-    state = os.fstat(number())
+    state = os.fstat(raw.fileno())
     grown = 0 if file.member else state.st_size - file.size
     if grown > 0:
         reading.reject(file, "still written", f"{grown} bytes more than when the tree was scanned: load again later")
