@@ -25,14 +25,14 @@ from lo2dask.models.runs import RUNS, RunRows, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import LoadOptions, ScoreOptions, fingerprint
 from lo2dask.sources.tree import find_runs
-from lo2dask.storage import copy_file
+from lo2dask.storage import copy_file, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
 from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import unfitted_reasons
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import Target, read_scores, score_all, write_predictions
-from lo2dask.training.units import write_splits
+from lo2dask.training.units import working_folder, write_splits
 
 logger = logging.getLogger(__name__)
 
@@ -144,14 +144,15 @@ def _score(
     bundle.save(target.path, content, overwrite=True)
     score_all(work, [target], session)
     write_predictions(work, [target], session)
-    files = [work.split, target.path, bundle.hash_path(target.path), *part_paths(work.predictions / key)]
-    Stage(work, SCORE).commit(Key(content["fingerprint"], ""), files, {})
     known = frozenset({*content["test_cases"], CORRECT, *ERROR_CASES})
     names = [path.name for path in part_paths(work.enhanced)]
     session.map(export_part, names, "predictions", root=work.root, key=key, target=predictions, known=known)
     prune_parts(predictions, names)
     _write_runs(work, content, runs, known)
     _copy_rejects(work, Layout(options.output_dir).rejects)
+    remove_tree(working_folder(work))
+    files = [work.split, target.path, bundle.hash_path(target.path), *part_paths(work.predictions / key)]
+    Stage(work, SCORE).commit(Key(content["fingerprint"], ""), files, {})
 
 
 def export_part(name: str, root: Path, key: str, target: Path, known: frozenset[str]) -> int:

@@ -35,9 +35,10 @@ from lo2dask.storage import check_not_in_use, open_read
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
-from lo2dask.tables.records import Stage, output_path
+from lo2dask.tables.records import Stage
 from lo2dask.tables.state import StateType, check_layout
 from lo2dask.training.exports import EXPORTS, IF_PREDICTIONS
+from lo2dask.training.sides import LINKS
 from lo2dask.training.units import SPLIT, TRAIN
 from lo2dask.verification.folder import (
     Named,
@@ -46,10 +47,15 @@ from lo2dask.verification.folder import (
     stray_hashes,
     unnamed_bundles,
     unnamed_files,
+    walk,
 )
 from lo2dask.verification.parts import BatchResult, Checks, Problem, check_batch, check_files, named_ids
 
-STAGES = (LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS, GRID_STAGE, EXPLAIN, REPORT, SCORE, GIVEN)
+STAGES = (
+    *(LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS),
+    *(GRID_STAGE, EXPLAIN, REPORT, SCORE, GIVEN, LINKS),
+)
+FINISHING = (METRICS, TEXT, ENHANCE)  # a record of the whole follows those of their parts
 TASKS = 64  # at most, of the files that records name
 
 
@@ -81,22 +87,23 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     layout = Layout(options.output_dir)
     check_not_in_use(layout.root)
     check_layout(layout)
-    named = read_records(layout, STAGES, _states(layout))
-    if not named.outputs and not named.problems:
+    named = read_records(layout, STAGES, _states(layout), FINISHING)
+    if next(walk(layout.internal, ()), None) is None:
         raise InputError(f"{layout.root}: nothing was loaded into it; lo2dask load --output-dir {layout.root}")
     inner = _inner_folders(layout)
     loaded, problem = Stage(layout, LOAD).inspect()
     with using(session, options) as own:
         problems = _check_files(layout, named, options, own)
+        damaged = frozenset(problem.where for problem in problems)
         for folder in inner:
-            problems += _check_inner(layout, folder, options, own)
+            problems += _check_inner(layout, folder, named, options, own)
         problems += unnamed_files(layout, named, inner)
         bundles = unnamed_bundles(layout, named)
         problems += [*own.map(check_bundle, bundles, "bundles", root=layout.root), *stray_hashes(layout, named)]
         checks, found = None, []
         batches: list[Batch] = []
         if loaded:
-            checks, batches, failed = _plan(options, layout, loaded.summary)
+            checks, batches, failed = _plan(options, layout, loaded.summary, damaged)
             found = own.map(check_batch, batches, "verify", checks=checks)
             problems += [*failed, *_of_stages(layout, loaded.summary, checks, batches)]
             problems += (problem for one in found for problem in one.problems)
@@ -147,13 +154,19 @@ def _check_files(layout: Layout, named: Named, options: VerifyOptions, session: 
     return [*named.problems, *(problem for some in results for problem in some)]
 
 
-def _check_inner(layout: Layout, folder: Layout, options: VerifyOptions, session: Session) -> list[Problem]:
-    """Check an output folder inside this one; one that holds links has a part of the files that the records name."""
-    named = read_records(folder, STAGES, {folder.split: SPLIT})
-    if folder.root.parent == side_folders(layout):
+def _check_inner(
+    layout: Layout, folder: Layout, outer: Named, options: VerifyOptions, session: Session
+) -> list[Problem]:
+    """Check an output folder inside this one; a side folder also holds links to this one's files."""
+    states = {folder.split: SPLIT, folder.marker(TIMINGS.name): TIMINGS}
+    named = read_records(folder, STAGES, states, FINISHING)
+    links = Stage(folder, LINKS).inspect()[0]
+    if links:
         own = read_records(folder, (TRAIN, IF_PREDICTIONS, GIVEN), {}).outputs
-        there = {name: output for name, output in named.outputs.items() if output_path(folder.root, name).exists()}
-        named.outputs = there | own
+        names = links.summary["names"]
+        named.outputs = {name: outer.outputs[name] for name in names if name in outer.outputs} | own
+        gone = (name for name in names if not (folder.root / name).exists())
+        named.problems += [Problem(name, "missing, though it was linked") for name in gone]
     problems = [*_check_files(folder, named, options, session), *unnamed_files(folder, named, ())]
     where = folder.root.relative_to(layout.root).as_posix()
     return [Problem(f"{where}/{problem.where}", problem.what) for problem in problems]
@@ -168,7 +181,7 @@ def _one_for_each_file(problems: Iterable[Problem | None]) -> tuple[str, ...]:
 
 
 def _plan(
-    options: VerifyOptions, layout: Layout, marker: Mapping[str, Any]
+    options: VerifyOptions, layout: Layout, marker: Mapping[str, Any], damaged: frozenset[str]
 ) -> tuple[Checks, list[Batch], list[Problem]]:
     """Return what the batches are checked for, the batches, and what hinders their check."""
     loading = LoadOptions(root=Path(marker["root"]), **marker["options"])
@@ -177,15 +190,19 @@ def _plan(
     models = [(layout.predictions / key).relative_to(layout.root).as_posix() for key in keys]
     if part_paths(layout.if_predictions) and FOREST in keys:
         models.append(layout.if_predictions.name)
-    enhanced, problems = Stage(layout, ENHANCE).inspect()[0] is not None, []
+    enhanced, has_raw_bags, problems = Stage(layout, ENHANCE).inspect()[0] is not None, False, []
+    manifest = part_paths(layout.manifest)
     try:
+        if damaged.isdisjoint(path.relative_to(layout.root).as_posix() for path in manifest):
+            batches = list(cut_batches(manifest, parse_bytes(loading.partition_size)))
+        else:
+            batches, problems = [], [Problem("batches", "not compared: the manifest is damaged")]
         has_raw_bags = table_has_raw_bags(layout)
-        batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(loading.partition_size)))
     except Lo2Error as error:
-        has_raw_bags, batches, problems = False, [], [Problem("batches", f"not compared: {error}")]
+        batches, problems = [], [Problem("batches", f"not compared: {error}")]
     checks = Checks(
         layout.root, options.checksums, loading.save_events, loading.continuation_lines == "merge",
-        enhanced, has_raw_bags, tuple(models),
+        enhanced, has_raw_bags, tuple(models), damaged,
     )  # fmt: skip
     return checks, batches, problems
 
@@ -226,7 +243,9 @@ def _duplicates(
 
 def _totals(layout: Layout, results: Sequence[BatchResult], checks: Checks) -> list[Problem]:
     """Compare the tables of the whole tree with the sums over all batches."""
-    if not checks.enhanced or not (part_paths(layout.templates) and part_paths(layout.vocabulary)):
+    tables = (*part_paths(layout.templates), *part_paths(layout.vocabulary))
+    is_damaged = not checks.damaged.isdisjoint(path.relative_to(layout.root).as_posix() for path in tables)
+    if not checks.enhanced or is_damaged or not (part_paths(layout.templates) and part_paths(layout.vocabulary)):
         return []
     try:
         templates = pa.concat_tables(read_parts(layout.templates)).unify_dictionaries()

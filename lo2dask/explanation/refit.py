@@ -27,7 +27,7 @@ from lo2dask.tables.state import StateType, read_state, write_state
 from lo2dask.training.scoring import Target, score_all, write_predictions
 from lo2dask.training.sides import link_tables
 from lo2dask.training.train import train_models
-from lo2dask.training.units import TRAIN, split_of
+from lo2dask.training.units import TRAIN, split_of, working_folder
 
 logger = logging.getLogger(__name__)
 
@@ -192,6 +192,7 @@ def _score_given(
     if any(_names(side.predictions / key) != _names(layout.enhanced) for key in todo):
         score_all(side, targets, session)
         write_predictions(side, targets, session)
+        remove_tree(working_folder(side))
         Stage(side, GIVEN).commit(Key(name, ""), _given_files(side, todo), {})
     return {key: _source(side, key) for key in todo}
 

@@ -6,7 +6,9 @@ from lo2dask.ingest.text import ENHANCE
 from lo2dask.storage import link_file
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
-from lo2dask.tables.records import Stage
+from lo2dask.tables.records import Key, Stage, StageType
+
+LINKS = StageType("links", "the tables are linked again", {"names": [str]})
 
 
 def link_tables(layout: Layout, folder: Path) -> Layout:
@@ -18,9 +20,12 @@ def link_tables(layout: Layout, folder: Path) -> Layout:
     tables = (layout.enhanced, layout.sequences, layout.templates, layout.statements, layout.vocabulary, layout.startup)
     for table in tables:
         linked += part_paths(table)
+    names = [path.relative_to(layout.root).as_posix() for path in linked if path.is_file()]
     for path in linked:
         target = side.root / path.relative_to(layout.root)
         target.unlink(missing_ok=True)
         if path.is_file():
             link_file(path, target)
+    # Their sizes and checksums are in the records of ``layout``.
+    Stage(side, LINKS).commit(Key("", ""), [], {"names": names})
     return side

@@ -13,6 +13,7 @@ from lo2dask.verification.parts import Problem
 
 # Folders in which every file is one of lo2dask's; at the top, the user's own files may lie next to the tables.
 _OWN = ("_lo2dask", "explainability", "metrics")
+_OWN_FILES = ("report.html", "report.md", "lo2_grid.csv", "lo2_grid.md", "models/model.yml")
 _LOCK = "lock"  # in the name of a file that guards a folder while a command runs
 
 
@@ -25,12 +26,19 @@ class Named:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_records(layout: Layout, types: Iterable[StageType], states: Mapping[Path, StateType]) -> Named:
-    """Read the records of all stages and their parts, and check the other state files."""
+def read_records(
+    layout: Layout, types: Iterable[StageType], states: Mapping[Path, StateType], finishing: Sequence[StageType] = ()
+) -> Named:
+    """Read the records of all stages and their parts, and check the other state files.
+
+    Stages that are ``finishing`` have a record of the whole after those of their parts.
+    """
     named = Named()
     for of in types:
-        whole = Stage(layout, of)
-        for stage in (whole, *whole.parts()):
+        whole, parts = Stage(layout, of), Stage(layout, of).parts()
+        if parts and of in finishing and not whole.path.is_file():
+            named.problems.append(_at(layout, whole.path, f"missing, though parts of it are done: {of.again}"))
+        for stage in (whole, *parts):
             record, problem = stage.inspect()
             named.states.add(stage.path)
             if problem:
@@ -57,10 +65,10 @@ def unnamed_files(layout: Layout, named: Named, inner: Sequence[Layout]) -> Iter
     """Name the files of lo2dask's own folders and tables that no record names."""
     known = {output_path(layout.root, name) for name in named.outputs} | named.states
     others = [one.root for one in inner]
-    for folder in _own_folders(layout):
-        for path in walk(folder, others):
-            if path not in known and _LOCK not in path.name:
-                yield _at(layout, path, "no record names it: it is not lo2dask's, or was left by a stopped command")
+    files = (path for folder in _own_folders(layout) for path in walk(folder, others))
+    for path in (*files, *(layout.root / name for name in _OWN_FILES)):
+        if path not in known and _LOCK not in path.name and path.is_file():
+            yield _at(layout, path, "no record names it: it is not lo2dask's, or was left by a stopped command")
 
 
 def unnamed_bundles(layout: Layout, named: Named) -> list[Path]:

@@ -44,7 +44,7 @@ class Checks:
     """What the batches of a folder are checked for.
 
     ``has_raw_bags``: the enhanced table has raw bags next to the masked ones; ``models`` are the folders of
-    predictions, one part per batch.
+    predictions, one part per batch; ``damaged`` are files that are not what their records name: they are not read.
     """
 
     root: Path
@@ -54,6 +54,7 @@ class Checks:
     enhanced: bool
     has_raw_bags: bool
     models: tuple[str, ...]
+    damaged: frozenset[str] = frozenset()
 
     @property
     def layout(self) -> Layout:
@@ -90,13 +91,15 @@ def check_batch(batch: Batch, checks: Checks) -> BatchResult:
     loaded, problem = part.inspect()
     if loaded is None:
         return BatchResult((_at(layout, part.path, f"no record ({problem or 'missing'}): the batch is not loaded"),))
-    record, problems = loaded.summary, list(check_record(batch, loaded, layout))
+    record = loaded.summary
+    problems: list[Problem] = []
     tables: dict[str, pa.Table] = {}
     steps: list[Callable[[], Iterable[Problem]]] = [
+        lambda: check_record(batch, loaded, layout),
         lambda: _sequences(name, record, checks, tables),
         lambda: _events(name, record, checks, tables) if checks.events else (),
         lambda: _enhanced(name, checks, tables) if checks.enhanced else (),
-        lambda: _rejects(name, record, layout),
+        lambda: _rejects(name, record, checks),
         *(functools.partial(_predictions, name, model, checks, tables) for model in checks.models),
     ]
     for step in steps:
@@ -104,6 +107,8 @@ def check_batch(batch: Batch, checks: Checks) -> BatchResult:
             problems += step()
         except Unreadable as error:
             problems.append(_at(layout, error.path, error.why))
+        except (Lo2Error, pa.ArrowException, ValueError, KeyError) as error:
+            problems.append(Problem(name, f"its tables cannot be compared: {error}"))
     ids = strings(tables["sequences"]["seq_id"]).to_pylist() if "sequences" in tables else []
     size = sum(output.size for output in loaded.outputs.values())
     counts = {key: record[key] for key in ("files", "events", "sequences", "rejects")}
@@ -155,7 +160,7 @@ def named_ids(name: str, root: Path, wanted: npt.NDArray[np.uint64]) -> list[tup
 
 def _sequences(name: str, record: Mapping[str, Any], checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
     path = checks.layout.sequences / name
-    table = tables["sequences"] = _read(path, schema.SEQUENCES, ["seq_id", "seq_len"])
+    table = tables["sequences"] = _read(path, checks, schema.SEQUENCES, ["seq_id", "seq_len"])
     length = int(pc.sum(table["seq_len"]).as_py() or 0)
     if table.num_rows != record["sequences"]:
         yield _at(checks.layout, path, f"{table.num_rows:,} rows, its record says {record['sequences']:,}")
@@ -174,7 +179,7 @@ def _sequences(name: str, record: Mapping[str, Any], checks: Checks, tables: dic
 def _events(name: str, record: Mapping[str, Any], checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
     path = checks.layout.events / name
     template = [schema.DRAIN_ID.name] if checks.enhanced else []
-    table = _read(path, schema.EVENTS, ["seq_id", *template], more=True)
+    table = _read(path, checks, schema.EVENTS, ["seq_id", *template], more=True)
     if table.num_rows != record["events"]:
         yield _at(checks.layout, path, f"{table.num_rows:,} rows, its record says {record['events']:,}")
     elif "sequences" in tables and _counted(table["seq_id"]) != _lengths(tables["sequences"]):
@@ -187,7 +192,7 @@ def _enhanced(name: str, checks: Checks, tables: dict[str, pa.Table]) -> Iterato
     path = checks.layout.enhanced / name
     kinds = schema.TokenKinds(masked=True, raw=checks.has_raw_bags)
     wanted = (kinds.enhanced(), kinds.enhanced(lists=True))
-    table = _read(path, wanted, ["seq_id", "e_event_id_len", "e_templates"])
+    table = _read(path, checks, wanted, ["seq_id", "e_event_id_len", "e_templates"])
     if "sequences" in tables:
         yield from _same_rows(table, path, checks, tables)
         lengths = tables["sequences"]["seq_len"].to_pylist()
@@ -196,17 +201,17 @@ def _enhanced(name: str, checks: Checks, tables: dict[str, pa.Table]) -> Iterato
     yield from _resolve(strings(read_counts(table["e_templates"]).tokens), checks, path)
 
 
-def _rejects(name: str, record: Mapping[str, Any], layout: Layout) -> Iterator[Problem]:
-    path = layout.rejects / name
+def _rejects(name: str, record: Mapping[str, Any], checks: Checks) -> Iterator[Problem]:
+    path = checks.layout.rejects / name
     if record["rejects"]:
-        rows = _read(path, schema.REJECTS, ["path"]).num_rows
+        rows = _read(path, checks, schema.REJECTS, ["path"]).num_rows
         if rows != record["rejects"]:
-            yield _at(layout, path, f"{rows:,} rows, the batch rejected {record['rejects']:,}")
+            yield _at(checks.layout, path, f"{rows:,} rows, the batch rejected {record['rejects']:,}")
 
 
 def _predictions(name: str, model: str, checks: Checks, tables: dict[str, pa.Table]) -> Iterator[Problem]:
     path = checks.root / model / name
-    table = _read(path, (schema.PREDICTIONS, schema.IF_PREDICTIONS), ["seq_id"])
+    table = _read(path, checks, (schema.PREDICTIONS, schema.IF_PREDICTIONS), ["seq_id"])
     if "sequences" in tables:
         yield from _same_rows(table, path, checks, tables)
 
@@ -221,6 +226,8 @@ def _same_rows(table: pa.Table, path: Path, checks: Checks, tables: dict[str, pa
 
 def _resolve(ids: pa.Array | pa.ChunkedArray, checks: Checks, path: Path) -> Iterator[Problem]:
     """Check that every template id is one of the table; an event that no template fits has the id of none."""
+    if any(name.startswith(f"{checks.layout.templates.name}/") for name in checks.damaged):
+        return
     known = _templates(checks.root)
     unknown = [name for name in ids.to_pylist() if name is not None and name not in known]
     if unknown:
@@ -229,20 +236,21 @@ def _resolve(ids: pa.Array | pa.ChunkedArray, checks: Checks, path: Path) -> Ite
 
 @functools.lru_cache(maxsize=1)
 def _templates(root: Path) -> frozenset[str]:
-    try:
-        parts = [read_part(path, ["e_event_drain_id"]) for path in part_paths(Layout(root).templates)]
-    except Lo2Error as error:
-        raise Unreadable(Layout(root).templates, f"cannot be read: {error}") from error
+    parts = [read_part(path, ["e_event_drain_id"]) for path in part_paths(Layout(root).templates)]
     return frozenset(name for part in parts for name in strings(part["e_event_drain_id"]).to_pylist())
 
 
-def _read(path: Path, wanted: pa.Schema | tuple[pa.Schema, ...], columns: list[str], more: bool = False) -> pa.Table:
+def _read(
+    path: Path, checks: Checks, wanted: pa.Schema | tuple[pa.Schema, ...], columns: list[str], more: bool = False
+) -> pa.Table:
     """Read some columns of a part whose schema must be the wanted one; with ``more``, columns may follow.
 
     Raises
     ------
     Unreadable : it is missing or damaged, or has other columns.
     """
+    if path.relative_to(checks.root).as_posix() in checks.damaged:
+        raise Unreadable(path, "it is damaged")
     try:
         fields = {field.name: field.type for field in read_metadata(path).schema.to_arrow_schema()}
         for one in wanted if isinstance(wanted, tuple) else (wanted,):
