@@ -29,7 +29,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import batch_summaries, read_load
 from lo2dask.tables.parts import count_rows, part_paths, read_part, read_parts
 from lo2dask.tables.records import Key, Stage, StageType
-from lo2dask.training.units import measures_path
+from lo2dask.training.units import TRAIN, measures_path
 
 LISTED_FEATURES = 20
 REPORT = StageType("report", "the report is written again")
@@ -109,7 +109,7 @@ def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
         files=tuple(list_files(layout, keys, explained)),
         parameters=_parameters(marker["options"] | content.get("options", {})),
         versions=(("python", platform.python_version()), *((n, v or "none") for n, v in bundle.versions().items())),
-        remarks=_remarks(marker["options"]),
+        remarks=_remarks(marker["options"], bool(keys) and Stage(layout, TRAIN).read() is None),
     )
 
 
@@ -243,11 +243,13 @@ def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
-def _remarks(options: dict[str, Any]) -> tuple[str, ...]:
+def _remarks(options: dict[str, Any], is_interrupted: bool) -> tuple[str, ...]:
     """Return what a reader should know about how the figures were made."""
     remarks = [
         "Templates are mined from the whole tree, without labels; the rest is learned from the training part alone."
     ]
+    if is_interrupted:
+        remarks.append("The last training did not finish: run lo2dask train again; the models are those kept so far.")
     if not options.get("trim_init_lines", True):
         remarks.append("Start-up lines are in the tables; in LO2 they reveal the label (--trim-init-lines drops them).")
     if not options.get("balance_correct", False):

@@ -56,7 +56,7 @@ def kept_sources(layout: Layout) -> dict[str, Source]:
 
 
 def trained_models(layout: Layout) -> list[str]:
-    """List the models of the last training, the forest first; all that train kept if there is no record of it."""
+    """List the models of the last training, the forest first; without a record of it, those kept that have a name."""
     kept = list(kept_sources(layout))
     record = Stage(layout, TRAIN).read()
     last = [line["key"] for line in record.summary["models"]] if record else kept
@@ -79,9 +79,26 @@ def sources_of(keys: Sequence[str], options: ExplainOptions, layout: Layout, ses
     kept, given = kept_sources(layout), _given_bundles(keys, options)
     changed = _find_changes(keys, kept, given, options)
     made = _fit(changed, options, layout, session) if changed else {}
-    made |= _score_given(given, kept, layout, session) if given else {}
+    made |= _score_given(given, kept, options, layout, session) if given else {}
+    _name_ignored(keys, given, options, bool(made))
     _remove_others(layout, {source.bundle.parents[2].name for source in made.values()})
     return [made.get(key) or kept[key] for key in keys]
+
+
+def _name_ignored(keys: Sequence[str], given: dict[str, Path], options: ExplainOptions, is_scored: bool) -> None:
+    """Warn of options that have no effect on the models that are explained."""
+    ignored = {
+        "--predict-batch-size": options.predict_batch_size != ExplainOptions.predict_batch_size and not is_scored,
+        "--load-model": options.load_model is not None and FOREST not in keys,
+        "--load-sup-models": options.load_sup_models is not None and not given.keys() - {FOREST},
+    }
+    reasons = {
+        "--predict-batch-size": "train has scored all models that are explained",
+        "--load-model": "the forest is not explained",
+        "--load-sup-models": f"{options.load_sup_models} has no bundle of {', '.join(k for k in keys if k != FOREST)}",
+    }
+    for flag in (flag for flag, is_ignored in ignored.items() if is_ignored):
+        logger.warning("%s has no effect: %s", flag, reasons[flag])
 
 
 def differing(names: Sequence[str], options: ExplainOptions, trained: dict[str, Any]) -> dict[str, Any]:
@@ -147,6 +164,7 @@ def _fit(
         "skip_if": FOREST not in changed,
         "phase": "full",
         "load_model": None,
+        "predict_batch_size": options.predict_batch_size,
         "sample_seed": trained.get("sample_seed", options.sample_seed),
     }
     train_models(TrainOptions(**base), session)
@@ -173,7 +191,7 @@ def _given_bundles(keys: Sequence[str], options: ExplainOptions) -> dict[str, Pa
 
 
 def _score_given(
-    given: dict[str, Path], kept: dict[str, Source], layout: Layout, session: Session
+    given: dict[str, Path], kept: dict[str, Source], options: ExplainOptions, layout: Layout, session: Session
 ) -> dict[str, Source]:
     """Score with given bundles in a side folder; one that train kept as well is not scored again."""
     todo = {key: path for key, path in given.items() if key not in kept or not _same(path, kept[key].bundle)}
@@ -188,7 +206,7 @@ def _score_given(
     name = fingerprint([digests, read_json(layout.marker("enhance"))])
     side = link_tables(layout, side_folders(layout) / name)
     copy_file(layout.split, side.split)
-    targets = [_copy_bundle(key, path, side) for key, path in todo.items()]
+    targets = [_copy_bundle(key, path, side, options.predict_batch_size) for key, path in todo.items()]
     if any(_names(side.predictions / key) != _names(layout.enhanced) for key in todo):
         score_all(side, targets, session)
         write_predictions(side, targets, session)
@@ -203,11 +221,11 @@ def _given_files(side: Layout, keys: Iterable[str]) -> list[Path]:
     return [side.split, *bundles, *hashes, *(p for key in keys for p in part_paths(side.predictions / key))]
 
 
-def _copy_bundle(key: str, path: Path, side: Layout) -> Target:
+def _copy_bundle(key: str, path: Path, side: Layout, batch: int) -> Target:
     target = side.models / f"{key}.joblib"
     copy_file(path, target)
     copy_file(bundle.hash_path(path), bundle.hash_path(target))
-    return Target(key, target, split_of(key), TrainOptions.predict_batch_size)
+    return Target(key, target, split_of(key), batch)
 
 
 def _names(folder: Path) -> list[str]:

@@ -5,12 +5,14 @@ import pytest
 
 from lo2dask.commands.explain import ExplainSummary, explain
 from lo2dask.commands.load import load
+from lo2dask.commands.report import report
 from lo2dask.commands.train import train
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
-from lo2dask.explanation.refit import differing
-from lo2dask.options import ExplainOptions, LoadOptions, SynthOptions, TrainOptions
+from lo2dask.explanation.refit import differing, trained_models
+from lo2dask.options import ExplainOptions, LoadOptions, ReportOptions, SynthOptions, TrainOptions
 from lo2dask.synthesis import write_tree
+from lo2dask.tables.layout import Layout
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -53,7 +55,7 @@ def test_models_per_service_are_explained_together(root):
     assert not list((root / "_lo2dask" / "explain").glob("*/*features"))
 
 
-def test_a_given_option_that_differs_fits_the_model_anew_and_says_so(root, caplog):
+def test_a_given_option_that_differs_fits_the_model_again_and_warns(root, caplog):
     kept = (root / "_lo2dask" / "models" / "if.joblib").read_bytes()
     first = run(root, sup_models=("event_lr_words",), if_n_estimators=10, if_contamination=0.4)
     assert "if is fitted for the explanation: trained with other options" in caplog.text
@@ -94,3 +96,35 @@ def test_only_options_off_their_default_count():
 def test_a_folder_without_bundles_is_refused(root):
     with pytest.raises(InputError, match="no such folder"):
         run(root, load_sup_models=root / "nowhere")
+
+
+def test_options_without_effect_are_named(root, trained, caplog):
+    given = {"load_model": trained.parent / "if.joblib", "load_sup_models": root / "models"}
+    (root / "models").mkdir(exist_ok=True)
+    run(root, skip_if=True, sup_models=("event_lr_words",), predict_batch_size=7, **given)
+    for flag in ("--predict-batch-size", "--load-model", "--load-sup-models"):
+        assert f"{flag} has no effect" in caplog.text
+
+
+def test_rows_are_scored_in_batches_of_the_size_that_is_asked_for(root, trained, caplog, monkeypatch):
+    from lo2dask.training import scoring
+
+    sizes = []
+    score_part = scoring.score_part_rows
+    monkeypatch.setattr(scoring, "score_part_rows", lambda *a: sizes.append(a[3]) or score_part(*a))
+    run(root, skip_if=True, sup_models=("dt_words",), nn_source="dt_words", predict_batch_size=7)
+    assert sizes
+    assert set(sizes) == {7}
+    assert "no effect" not in caplog.text
+
+
+def test_a_training_that_did_not_finish_leaves_models_that_explain_takes(root):
+    (root / "_lo2dask" / "train.json").unlink()
+    keys = trained_models(Layout(root))
+    assert {"if", "event_lr_words", "event_rarity_words"} <= set(keys)
+    assert not [key for key in keys if key.startswith("baseline")]
+    summary = report(ReportOptions(root=root))
+    assert "The last training did not finish" in summary.markdown.read_text()
+    commands = " ".join(line.command for line in summary.missing)
+    assert "--sup-models event_lr_words" in commands
+    assert "baseline" not in commands

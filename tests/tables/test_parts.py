@@ -1,8 +1,10 @@
 """Parts of tables: whole or absent, the same bytes for the same rows, readable by everyone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lo2dask import schema
+from lo2dask.errors import IntegrityError
 from lo2dask.storage import read_json, remove_leftovers, replacing, write_bytes, write_json
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import (
@@ -22,6 +25,7 @@ from lo2dask.tables.parts import (
     read_part,
     read_parts,
     read_row_groups,
+    read_rows,
     write_part,
 )
 
@@ -143,3 +147,48 @@ def test_names_of_parts_sort_as_batches_do(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     assert layout.events.name == "lo2_events.parquet"
     assert layout.record("load", 3).parent == layout.internal / "records" / "load"
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        ("lo2_sequences.parquet", "lo2dask load"),
+        ("lo2_metrics.parquet", "lo2dask load --load-metrics"),
+        ("lo2_sequences_enhanced.parquet", "lo2dask load or train"),
+        ("_lo2dask/predictions/if", "lo2dask train"),
+        ("explainability/if_explanations.parquet", "lo2dask explain"),
+        ("elsewhere", "the command again that wrote it"),
+    ],
+)
+def test_a_damaged_part_is_named_with_the_command_that_writes_it_again(
+    tmp_path: Path, folder: str, command: str
+) -> None:
+    path = tmp_path / folder / "part-000000.parquet"
+    table = pa.table({"seq_id": [f"s{i:05d}" for i in range(3_000)], "n": list(range(3_000))})
+    write_part(path, table, table.schema)
+    whole, rng = path.read_bytes(), np.random.default_rng(1)
+    for offset in rng.integers(0, len(whole), 60).tolist():
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0x10]) + whole[offset + 1 :])
+        readers = (
+            lambda: read_part(path),
+            lambda: read_rows(path),
+            lambda: pa.concat_tables(read_row_groups(path, ["seq_id", "n"])),
+        )
+        for read in readers:
+            message, found = outcome(read)
+            # A flip in what no reader needs changes nothing.
+            is_named = str(path) in message and command in message and "\n" not in message
+            assert is_named or found == table.to_pydict(), (offset, message)
+
+
+def outcome(read: Callable[[], pa.Table]) -> tuple[str, dict | None]:
+    """Return what went wrong while a part is read, and its content."""
+    try:
+        return "", read().to_pydict()
+    except IntegrityError as error:
+        return str(error), None
+
+
+def test_a_missing_part_is_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_part(tmp_path / "part-000000.parquet")
