@@ -142,9 +142,8 @@ def spec(key: str, flag: str = "--models") -> ModelSpec:
     known = REGISTRY.get(key) or _of_columns(key)
     if known:
         return known
-    raise InputError(
-        f"{flag}: {key!r} is not known{_suggest(key)}; `lo2dask models` lists the models and how to name columns"
-    )
+    listed = "`lo2dask models` lists the models and how to name columns"
+    raise InputError(f"{flag}: {key!r} is not known{_suggest(key)}; {listed}")
 
 
 def _suggest(key: str) -> str:
