@@ -16,7 +16,8 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.explanation.artefacts import Artefacts
 from lo2dask.explanation.refit import trained_models
-from lo2dask.models import bundle
+from lo2dask.models import bundle, registry
+from lo2dask.models.registry import FOREST, same_models
 from lo2dask.options import ReportOptions
 from lo2dask.reporting.curves import confusion, curves, histogram
 from lo2dask.reporting.data import HOLDOUT, Coverage, FileLine, ModelReport, ReportData
@@ -92,6 +93,8 @@ def write_report(root: Path) -> ReportSummary:
 def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
     """Collect all that a report shows, from the tables and files of a folder."""
     keys = trained_models(layout)
+    same = same_models(registry.spec(key) for key in keys if key != FOREST)
+    keys = [key for key in keys if key not in same]
     explained = [key for key in keys if Artefacts(layout.explainability, key).metrics.is_file()]
     shown = show_flagged(layout, explained)
     content = bundle.load(layout.models / f"{keys[0]}.joblib") if keys else {}
@@ -109,7 +112,10 @@ def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
         files=tuple(list_files(layout, keys, explained)),
         parameters=_parameters(marker["options"] | content.get("options", {})),
         versions=(("python", platform.python_version()), *((n, v or "none") for n, v in bundle.versions().items())),
-        remarks=_remarks(marker["options"], bool(keys) and Stage(layout, TRAIN).read() is None),
+        remarks=(
+            *_remarks(marker["options"], bool(keys) and Stage(layout, TRAIN).read() is None),
+            *(f"{key} is the same model as {one}." for key, one in same.items()),
+        ),
     )
 
 

@@ -5,6 +5,7 @@ can only be explained on dense rows; as a feature that no tree splits on has no 
 in use are made dense.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,19 @@ from lo2dask import compat
 from lo2dask.explanation.summary import Flags, Floats, Integers, ShapSums, TopFeatures, adds_up, strongest_of, unit_for
 
 CHUNK_BYTES = 64 * 2**20
+
+
+def _with_two_columns(model: Any) -> Any:
+    """Return the model, an Isolation Forest of one column in a form that shap can read.
+
+    shap looks up -2, the mark of a leaf, in each tree's list of columns, which must have two entries for that.
+    """
+    columns = getattr(model, "estimators_features_", [])
+    if not len(columns) or len(columns[0]) > 1:
+        return model
+    model = copy.copy(model)
+    model.estimators_features_ = [np.repeat(names, 2) for names in columns]
+    return model
 
 
 class TreeShap:
@@ -31,7 +45,7 @@ class TreeShap:
         import shap
 
         self.model = model
-        self.explainer = shap.TreeExplainer(model)
+        self.explainer = shap.TreeExplainer(_with_two_columns(model))
         self.is_xgboost = compat.is_xgboost_explainer(self.explainer)
         self.is_forest = hasattr(model, "score_samples")
         # Isolation Forest: shap explains the path length, and a short path is what makes a row anomalous.

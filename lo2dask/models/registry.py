@@ -5,7 +5,7 @@ Nothing heavy is imported: an estimator is a dotted path that is resolved on fir
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from lo2dask.errors import InputError
 from lo2dask.models import estimators, merged
 from lo2dask.models.columns import JOIN, read_columns, read_max_samples
 from lo2dask.models.spec import LINEAR, TREE, Behaviour, ModelSpec, VectorizerSpec
-from lo2dask.options import ForestOptions
+from lo2dask.options import ForestOptions, fingerprint
 from lo2dask.schema import FORMER_NAMES, NUMERIC, REPRESENTATIONS
 
 SEQUENCE_NUMERIC = ("seq_len", "duration_sec")
@@ -142,7 +142,8 @@ def spec(key: str, flag: str = "--models") -> ModelSpec:
     known = REGISTRY.get(key) or _of_columns(key)
     if known:
         return known
-    raise InputError(f"{flag}: {key!r} is no model{_suggest(key)}; `lo2dask models` lists them and how to name columns")
+    listed = "`lo2dask models` lists the models and how to name columns"
+    raise InputError(f"{flag}: {key!r} is not known{_suggest(key)}; {listed}")
 
 
 def _suggest(key: str) -> str:
@@ -156,6 +157,17 @@ def _suggest(key: str) -> str:
     else:
         near = difflib.get_close_matches(key, [*REGISTRY, *names], 1, 0.7)
     return f"; did you mean {' and '.join(near)}?" if near else ""
+
+
+def same_models(specs: Iterable[ModelSpec]) -> dict[str, str]:
+    """Map the key of each model that is the same as an earlier one to that one's key."""
+    first: dict[str, str] = {}
+    same = {}
+    for entry in specs:
+        name = fingerprint(entry.identity.to_plain())
+        if first.setdefault(name, entry.key) != entry.key:
+            same[entry.key] = first[name]
+    return same
 
 
 def from_plain(plain: Mapping[str, Any]) -> ModelSpec:

@@ -9,13 +9,17 @@ from lo2dask.models import bundle
 from lo2dask.models.evaluate import Measures, percentile_threshold
 from lo2dask.models.registry import FOREST
 from lo2dask.models.score import label
-from lo2dask.options import ForestOptions
+from lo2dask.options import ForestOptions, TrainOptions, flag_name
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import Target, by_service, keep_scores, read_part_scores, read_scores
 from lo2dask.training.units import of_service, read_splits
 
+_FOREST_OPTIONS = (
+    *("save_if", "overwrite_if", "save_model", "load_model", "if_threshold_percentile"),
+    *("report_precision_at", "report_fp_alpha", "report_psi"),
+)
 PER_SERVICE = "each service has a model and a limit of its own: see per_service"
 
 
@@ -25,13 +29,19 @@ def alert_percentile(options: ForestOptions) -> float | None:
     return value if value is None or value > 1 else round(value * 100, 10)
 
 
-def describe_percentile(options: ForestOptions) -> list[str]:
-    """Return a note where the percentile is given as a fraction."""
+def describe_options(options: TrainOptions) -> list[str]:
+    """Return a note for each option of the forest without effect, and where the percentile is given as a fraction."""
+    if options.skip_if:
+        given = [name for name in _FOREST_OPTIONS if getattr(options, name) not in (None, False)]
+        return [f"{flag_name(name)} is without effect: --skip-if leaves the forest out" for name in given]
+    notes = []
+    if options.report_psi and not options.if_holdout_fraction:
+        notes.append("--report-psi has nothing to compare: --if-holdout-fraction 0 holds nothing out, so psi is null")
     value = options.if_threshold_percentile
-    if options.skip_if or value is None or value > 1:
-        return []
+    if value is None or value > 1:
+        return notes
     limit = f"the alert limit is the {alert_percentile(options):g} % quantile"
-    return [f"--if-threshold-percentile {value:g} is a fraction: {limit}"]
+    return [*notes, f"--if-threshold-percentile {value:g} is a fraction: {limit}"]
 
 
 def set_alert_limit(

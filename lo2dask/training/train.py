@@ -30,7 +30,7 @@ from lo2dask.training.baselines import score_startup
 from lo2dask.training.bundles import data_fingerprint, keep_bundles, keep_calibrations, keep_given_forest, train_options
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
-from lo2dask.training.limits import describe_percentile, set_alert_limit
+from lo2dask.training.limits import describe_options, set_alert_limit
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
 from lo2dask.training.targets import check_targets
 from lo2dask.training.units import (
@@ -118,7 +118,7 @@ def train_models(
             record = stage.commit(key, outputs, {"models": [asdict(line) for line in fresh]})
         exported = export_forest(options, layout, key.digest, own)
         lines = tuple(ModelLine(**line) for line in record.summary["models"])
-        notes = describe_percentile(options)
+        notes = describe_options(options)
         notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
         notes += [f"{line.key} is the same model as {line.same_as}" for line in lines if line.same_as]
         if options.skip_if and options.dump_metadata:
@@ -192,7 +192,7 @@ def _train(
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
     remove_tree(folder)
     note(layout, "train", seconds=time.perf_counter() - started, workers=session.workers(), **figures)
-    same = _same_models(specs)
+    same = registry.same_models(spec for spec in specs if spec.key != FOREST)
     return [replace(line, same_as=same.get(line.key)) for line in lines]
 
 
@@ -240,17 +240,6 @@ def _records(units: Sequence[Unit], by_name: dict[str, dict[str, Any]]) -> dict[
     for unit in units:
         records.setdefault(unit.spec.key, []).append(by_name[unit.name] | {"key": unit.spec.key})
     return records
-
-
-def _same_models(specs: Sequence[registry.ModelSpec]) -> dict[str, str]:
-    """Map the key of each model that is the same as an earlier one to that one's."""
-    first: dict[str, str] = {}
-    same = {}
-    for spec in (spec for spec in specs if spec.key != FOREST):
-        name = fingerprint(spec.identity.to_plain())
-        if first.setdefault(name, spec.key) != spec.key:
-            same[spec.key] = first[name]
-    return same
 
 
 def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> int:

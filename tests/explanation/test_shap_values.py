@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import shap
 from scipy import sparse
+from sklearn.ensemble import IsolationForest
 
 from lo2dask.explanation.linear import LinearShap, background_sums
 from lo2dask.explanation.shap_values import Explainer, guard, make_explainer, sample_of
@@ -176,3 +177,12 @@ def test_unit_and_guard():
     message = guard(2000, 1001, 2000, 2_000_000)
     assert "--shap-cell-threshold 2000000" in message
     assert "--shap-sample 1000" in message
+
+
+def test_a_forest_of_one_column_is_explained():
+    rows = sparse.csr_matrix(np.random.default_rng(3).normal(5, 1, (60, 1)))
+    forest = IsolationForest(n_estimators=10, random_state=1).fit(rows)
+    phi = TreeShap(forest).values(rows, np.array([0])).ravel()
+    assert len(set(phi)) > 10
+    # With one column its share and the mean path make up the whole score, so both rank the rows alike.
+    assert np.array_equal(np.argsort(phi, kind="stable"), np.argsort(-forest.score_samples(rows), kind="stable"))

@@ -124,7 +124,7 @@ def test_a_mistyped_model_gets_a_short_message_with_the_nearest_one(key, meant):
 
 
 def test_nothing_is_suggested_where_nothing_is_near():
-    with pytest.raises(InputError, match=r"'foo' is no model; `lo2dask models` lists them"):
+    with pytest.raises(InputError, match=r"'foo' is not known; `lo2dask models` lists"):
         registry.spec("foo")
 
 

@@ -183,3 +183,13 @@ def test_the_predecessors_own_numeric_columns_are_accepted(root):
     table = table_of(Layout(root).enhanced)
     assert (np.asarray(table["e_chars_len"]) > np.asarray(table["e_trigrams_len"])).all()
     assert bundle.load(Layout(root).models / "if.joblib")["columns"]["numeric"][0] == "e_chars_len"
+
+
+def test_options_of_the_forest_without_effect_are_said(root):
+    summary = train_root(root, models=("lr_words",), skip_if=True, report_psi=True, if_threshold_percentile=99)
+    assert {note.partition(" ")[0] for note in summary.notes if "--skip-if" in note} == {
+        "--report-psi",
+        "--if-threshold-percentile",
+    }
+    assert any(note.startswith("--report-psi") for note in train_root(root, phase="if", report_psi=True).notes)
+    assert measures_of(root)["psi"]["reason"] == "no scored normal sequence in the hold-out"

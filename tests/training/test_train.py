@@ -354,7 +354,7 @@ def test_a_fit_over_budget_takes_a_sample_that_is_recorded(fresh, monkeypatch):
 
 def test_bad_options_end_before_any_work(one, tmp_path):
     root = one[0]
-    with pytest.raises(InputError, match="--models: 'nonsense' is no model"):
+    with pytest.raises(InputError, match="--models: 'nonsense' is not known"):
         train_root(root, models=("nonsense",))
     with pytest.raises(InputError, match="--if-numeric"):
         train_root(root, if_numeric=("nonsense",))
