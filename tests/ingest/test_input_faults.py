@@ -308,3 +308,12 @@ def test_one_way_to_name_services(tmp_path: Path) -> None:
     make_run(tmp_path / "raw")
     with pytest.raises(InputError, match="--single-service and --service-types exclude each other"):
         load_all(tmp_path / "raw", tmp_path / "out", single_service="token", service_types=("user",))
+
+
+@pytest.mark.parametrize("table", ["lo2_sequences", "lo2_events", "lo2_rejects", "lo2_vocabulary"])
+def test_a_table_that_is_a_file_is_named(tmp_path: Path, table: str) -> None:
+    make_run(tmp_path / "raw")
+    path = write(tmp_path / "out" / f"{table}.parquet", b"mine")
+    with pytest.raises(InputError, match=f"{table}.parquet is a file, where lo2dask has a folder"):
+        load_all(tmp_path / "raw", tmp_path / "out", save_events=True)
+    assert path.read_bytes() == b"mine"
