@@ -23,7 +23,7 @@ from lo2dask.cli.summary import (
     verify_text,
 )
 from lo2dask.cli.text import count, json_values, say, say_json, table
-from lo2dask.errors import IntegrityError, RejectsError
+from lo2dask.errors import IntegrityError, Lo2Error, RejectsError
 from lo2dask.options import (
     CheckOptions,
     CommonOptions,
@@ -80,6 +80,10 @@ def extract(options: ExtractOptions) -> None:
 
         summary = unpack(options, progress)
     _close(options, summary, extract_text(summary))
+    if summary.failed:
+        raise Lo2Error(
+            f"nothing of {count(len(summary.failed), 'archive')} can be unpacked, such as {summary.failed[0]}"
+        )
     if options.strict and summary.rejects:
         raise RejectsError(f"--strict: {count(len(summary.rejects), 'archive or file')} could not be used")
 

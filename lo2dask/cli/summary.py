@@ -53,7 +53,8 @@ def load_text(summary: "LoadSummary", head: int) -> list[str]:
 
 def extract_text(summary: "ExtractSummary") -> list[str]:
     """Write what was unpacked, or would be, and what could not be used."""
-    packed = f"{megabytes(summary.packed)} packed, {megabytes(summary.free)} free there"
+    sizes = (("packed", summary.packed), ("unpacked", summary.unpacked), ("free there", summary.free))
+    packed = ", ".join(f"{megabytes(size)} {name}" for name, size in sizes)
     if summary.dry_run:
         lines = [f"would unpack {count(len(summary.todo), 'run')} into {summary.out}: {packed}", *summary.todo]
     else:

@@ -17,10 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from lo2dask.errors import InputError, Lo2Error
+from lo2dask.memory import parse_bytes
 from lo2dask.options import ExtractOptions
 from lo2dask.processes import process_pool
 from lo2dask.schema import is_normal
-from lo2dask.sources.archives import DAMAGE, ArchivedRun, find_archives, list_cases, unpack
+from lo2dask.sources.archives import (
+    DAMAGE,
+    NO_LIMIT,
+    ArchivedRun,
+    TooLargeError,
+    find_archives,
+    list_cases,
+    measure,
+    unpack,
+)  # fmt: skip
 from lo2dask.sources.names import run_order
 from lo2dask.sources.select import draw_order
 from lo2dask.storage import free_bytes, locked_outputs, read_json, write_json
@@ -28,6 +38,7 @@ from lo2dask.storage import free_bytes, locked_outputs, read_json, write_json
 logger = logging.getLogger(__name__)
 
 RECORDS = ".lo2dask-extract"
+_FAILURES = ("damaged archive", "too large")
 _PART = re.compile(r"\..+\.(?P<pid>\d+)\.part")
 
 
@@ -45,14 +56,16 @@ class ExtractedRun:
 class ExtractSummary:
     """What was done, or under ``--dry-run`` would be.
 
-    ``runs`` are the names chosen, chunk by chunk in their order; ``todo`` those that were not there yet; ``packed`` and
-    ``free`` are bytes, of the archives of ``todo`` and on the target's disk. ``rejects`` are (archive, member, reason).
+    ``runs`` are the names chosen, chunk by chunk in their order; ``todo`` those that were not there yet; ``packed``,
+    ``unpacked`` and ``free`` are bytes: of ``todo`` in the archives, of its files, as far as that is known without
+    unpacking, and on the target's disk. ``rejects`` are (archive, member, reason).
     """
 
     out: Path
     runs: tuple[str, ...]
     todo: tuple[str, ...]
     packed: int
+    unpacked: int
     free: int
     files: int
     bytes: int
@@ -65,6 +78,11 @@ class ExtractSummary:
         """Runs that were there already."""
         return len(self.runs) - len(self.todo)
 
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The archives of which nothing was unpacked, as they are damaged or too large."""
+        return tuple(path for path, _, reason in self.rejects if reason.startswith(_FAILURES))
+
 
 # Called as progress(run, done, total) when a run is done.
 Progress = Callable[[ExtractedRun, int, int], None]
@@ -76,6 +94,13 @@ class _Task:
     out: Path
     errors_per_run: int
     seed: int
+    max_bytes: int
+    max_ratio: int
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the run may unpack to."""
+        return min(self.max_bytes, self.max_ratio * self.run.packed)
 
     @property
     def target(self) -> Path:
@@ -116,20 +141,36 @@ def _extract(options: ExtractOptions, progress: Progress | None) -> ExtractSumma
     started = time.perf_counter()
     found, left = find_archives(options.src)
     chosen = choose_runs(found, options)
-    tasks = [_Task(run, options.out, max(options.errors_per_run, -1), options.seed) for run in chosen]
+    most = parse_bytes(options.max_bytes, "--max-bytes") if options.max_bytes else NO_LIMIT
+    drawn = max(options.errors_per_run, -1)
+    tasks = [_Task(run, options.out, drawn, options.seed, most, options.max_ratio) for run in chosen]
     todo = [task for task in tasks if not (options.resume and _is_done(task))]
     _check_foreign(todo)
     results: list[ExtractedRun] = []
+    free = free_bytes(options.out) or 0
+    unpacked, too_large = _measure_all(todo, options.dry_run)
+    most = min(free, todo[0].max_bytes) if todo else free
+    if unpacked > most:
+        raise InputError(
+            f"{options.out}: what is chosen unpacks to {unpacked:,} bytes, {most:,} are free or allowed: "
+            "take fewer runs (--count, --chunk), or another disk"
+        )
     if not options.dry_run:
         remove_leftovers(options.out)
         for result in _unpack_all(todo, options.jobs):
             results.append(result)
             if progress:
                 progress(result, len(results), len(todo))
-    rejects = [(path, "", reason) for path, reason in left] + [row for result in results for row in result.refused]
+            if sum(one.bytes for one in results) > todo[0].max_bytes:
+                raise Lo2Error(f"{options.out}: more than --max-bytes {options.max_bytes} are unpacked: stopped")
+    rejects = (
+        too_large
+        + [(path, "", reason) for path, reason in left]
+        + [row for result in results for row in result.refused]
+    )
     return ExtractSummary(
         options.out, tuple(run.name for run in chosen), tuple(task.run.name for task in todo),
-        sum(task.run.size for task in todo), free_bytes(options.out) or 0, sum(result.files for result in results),
+        sum(task.run.packed for task in todo), unpacked, free, sum(result.files for result in results),
         sum(result.bytes for result in results), time.perf_counter() - started, tuple(rejects), options.dry_run,
     )  # fmt: skip
 
@@ -156,6 +197,24 @@ def remove_leftovers(out: Path) -> int:
     for path in dead:
         shutil.rmtree(path, ignore_errors=True)
     return len(dead)
+
+
+def _measure_all(todo: list[_Task], compressed: bool) -> tuple[int, list[tuple[str, str, str]]]:
+    """Add up what runs unpack to, without ``compressed`` only those of plain tars; also list what a dry run finds.
+
+    Compressed archives must be read whole for it, which only a dry run does.
+    """
+    size, failed = 0, []
+    for task in todo:
+        if not (task.run.is_plain or compressed):
+            continue
+        try:
+            size += measure(task.run, _chosen_cases(task), task.limit)
+        except TooLargeError as error:
+            failed.append((task.run.path, task.run.member, f"too large: {error}; --max-ratio, --max-bytes"))
+        except DAMAGE as error:
+            failed.append((task.run.path, task.run.member, f"damaged archive: {error}"))
+    return size, failed if compressed else []
 
 
 def _is_done(task: _Task) -> bool:
@@ -194,7 +253,7 @@ def unpack_run(task: _Task) -> ExtractedRun:
     old = task.out / f".{run.name}-old.{os.getpid()}.part"
     try:
         part.mkdir(parents=True)
-        found = unpack(run, part, _chosen_cases(task))
+        found = unpack(run, part, _chosen_cases(task), task.limit)
         if task.target.exists():
             os.rename(task.target, old)
         write_json(task.record, task.wanted)
@@ -202,6 +261,9 @@ def unpack_run(task: _Task) -> ExtractedRun:
     except DAMAGE as error:
         logger.warning("%s: damaged archive, left out: %s", run.path, error)
         return ExtractedRun(run.name, 0, 0, ((run.path, run.member, f"damaged archive: {error}"),))
+    except TooLargeError as error:
+        reason = f"too large: {error}; --max-ratio, --max-bytes"
+        return ExtractedRun(run.name, 0, 0, ((run.path, run.member, reason),))
     except OSError as error:
         where = error.filename or task.target
         raise Lo2Error(f"{where}: {error.strerror}; run the same command again; it resumes") from error

@@ -1,6 +1,8 @@
 """Metrics and traces of a raw tree become lo2_metrics.parquet and lo2_traces.parquet: millions of files, few tasks."""
 
+import itertools
 import time
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,9 +19,11 @@ from lo2dask.execute.session import Session
 from lo2dask.ingest.batch import inputs_fingerprint, write_rejects
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions, fingerprint
+from lo2dask.parse.cells import MetricError
 from lo2dask.parse.chunks import Reading
-from lo2dask.parse.metrics import MetricError, MetricSamples, parse_wide_table
+from lo2dask.parse.metrics import MetricSamples
 from lo2dask.parse.traces import parse_spans
+from lo2dask.parse.wide_table import parse_wide_table
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, Pick, batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import open_at
@@ -38,6 +42,8 @@ METRICS = StageType(
 )
 # Raw bytes whose numbers are cast, and written, at once: it bounds a task's memory.
 GROUP_BYTES = 16 << 20
+# Series or rows of one file that are named in lo2_rejects.parquet.
+MOST_DETAILS = 20
 
 
 @dataclass(frozen=True)
@@ -184,27 +190,29 @@ def _sample_groups(files: Iterable[SourceFile], names: frozenset[str], reading: 
     yield from _parse_groups(group, reading)
 
 
-def _parse_groups(group: list[tuple[SourceFile, bytes]], reading: Reading) -> Iterator[pa.Table]:
-    """Parse files together; where one of them has a number that is none, each by itself."""
+def _parse_groups(group: list[tuple[SourceFile, bytes]], reading: Reading, plain: bool = False) -> Iterator[pa.Table]:
+    """Parse files together; where one of them has a number that is none, each by itself, by the general parser."""
     samples = MetricSamples()
+    problems: list[tuple[SourceFile, str]] = []
     for file, data in group:
         try:
-            samples.add(data, file.run, file.test_case or None)
+            problems += ((file, why) for why in samples.add(data, file.run, file.test_case or None, plain))
         except MetricError as error:
-            reading.reject(file, "invalid metric", str(error))
+            problems.append((file, str(error)))
     try:
         yield samples.table()
-    except MetricError as error:
-        if len(group) > 1:
-            for one in group:
-                yield from _parse_groups([one], reading)
-        else:
-            reading.reject(group[0][0], "invalid metric", str(error))
+    except MetricError:
+        for one in group:
+            yield from _parse_groups([one], reading, plain=True)
+        return
+    _reject_parts(problems, "invalid metric", reading)
 
 
 def _wide_table(file: SourceFile, data: bytes, names: frozenset[str], reading: Reading) -> Iterator[pa.Table]:
     try:
-        yield parse_wide_table(data, file.run, names)
+        samples, problems = parse_wide_table(data, file.run, names)
+        _reject_parts([(file, problem) for problem in problems], "invalid metric", reading)
+        yield samples
     except MetricError as error:
         reading.reject(file, "invalid metric", str(error))
 
@@ -215,10 +223,22 @@ def _span_tables(files: Iterable[SourceFile], reading: Reading) -> list[pa.Table
         if file.kind != "trace" or (data := _read(file, reading)) is None:
             continue
         try:
-            tables.append(parse_spans(data, file.run, file.test_case or None, file.name))
+            spans, problems = parse_spans(data, file.run, file.test_case or None, file.name)
+            _reject_parts([(file, problem) for problem in problems], "invalid trace", reading)
+            tables.append(spans)
         except MetricError as error:
             reading.reject(file, "invalid trace", str(error))
     return [table for table in tables if table.num_rows]
+
+
+def _reject_parts(problems: list[tuple[SourceFile, str]], reason: str, reading: Reading) -> None:
+    """Record the series or rows of files that were left out; beyond some of one file, only their number."""
+    for file, group in itertools.groupby(problems, key=lambda pair: pair[0]):
+        details = [detail for _, detail in group]
+        for detail in details[:MOST_DETAILS]:
+            reading.reject(file, reason, detail)
+        if len(details) > MOST_DETAILS:
+            reading.reject(file, reason, f"{len(details) - MOST_DETAILS} more like these")
 
 
 def _read(file: SourceFile, reading: Reading) -> bytes | None:
@@ -237,4 +257,6 @@ def _read(file: SourceFile, reading: Reading) -> bytes | None:
     if len(data) < file.size:
         reading.reject(file, "truncated", f"{file.size - len(data)} of {file.size} bytes are missing")
         return None
-    return data
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace").encode()
+    return data.removeprefix(BOM_UTF8)

@@ -143,6 +143,10 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
     ------
     InputError : the folder holds a load with other options, of another tree or of another version; names the ways out.
     """
+    tables = (layout.sequences, layout.events, layout.enhanced, layout.rejects, layout.metrics, layout.traces)
+    for table in (*tables, layout.templates, layout.statements, layout.vocabulary, layout.internal):
+        if is_local(table) and (table.is_file() or table.is_symlink() and not table.exists()):
+            raise InputError(f"{table} is a file, where lo2dask has a folder of parts: move it away and load again")
     wanted = {"root": str(root.resolve()), "options": options.affecting("load")}
     if not options.resume and layout.marker("load").is_file():
         clear_output(layout)

@@ -71,6 +71,8 @@ class ExtractOptions(WritingOptions, ProgramOptions):
     jobs: int = opt(0, "processes; 0 = one per core", unit="processes", minimum=0)
     seed: int = opt(42, "seed of every draw")
     dry_run: bool = opt(False, "print what would be unpacked, and how large it is; write nothing")
+    max_ratio: int = opt(200, "stop at an archive that unpacks to over so many times its size", unit="times", minimum=1)
+    max_bytes: str = opt("", "unpack no more than this, as 500GB; none given = what fits on the disk")
     resume: bool = opt(True, "leave out the runs that are there already; --no-resume unpacks them again")
     strict: bool = opt(False, "exit with 3 if anything was rejected")
 

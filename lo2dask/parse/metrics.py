@@ -1,10 +1,9 @@
-"""Metric files to metric samples: Prometheus range queries (JSON) and the published sample's wide tables (CSV).
+"""Metric files to metric samples: Prometheus range queries (JSON).
 
 A range query is a few labels and very many numbers: the numbers are read by a compiled loop, only the labels go through
 a JSON parser. A file of any other shape is read by the JSON parser as a whole.
 """
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,25 +13,18 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pc_csv
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Ints
-from lo2dask.buffers.columns import microseconds
 from lo2dask.buffers.padded import as_u64, padded
 from lo2dask.buffers.slices import slices
+from lo2dask.parse.cells import Floats, MetricError, from_seconds, time_problem
 
 _VALUES = b'"values"'
-_TIME_COLUMNS = ("timestamp", "time", "date", "datetime")
-_CASE_COLUMN = "test_name"
 _OWN_COLUMNS = ("__name__", "job", "instance")
+_HISTOGRAMS = {"histogram", "histograms"}
 
 
-class MetricError(ValueError):
-    """A metric file is not what it should be; the message is the reason."""
-
-
-Floats = npt.NDArray[np.float64]
 # The labels of a series that have columns of their own, and the others as canonical JSON.
 Own = tuple[str, str | None, str | None, str]
 # A series: its labels, times and values in turn, and the offsets and texts of the numbers still to be cast.
@@ -51,15 +43,23 @@ class MetricSamples:
     filled: int = 0
     known: dict[bytes, Own] = field(default_factory=dict)
 
-    def add(self, data: bytes, run: str, test_case: str | None) -> None:
-        """Add one range query's answer.
+    def add(self, data: bytes, run: str, test_case: str | None, plain: bool = False) -> list[str]:
+        """Add the series of one range query's answer; return what is wrong with those that are left out.
+
+        ``plain`` reads every number by the general parser, so that one that is none costs its series only.
 
         Raises
         ------
         MetricError : it is no JSON, or JSON of another shape.
         """
-        series = _split_series(data, self.known)
-        for own, numbers, inexact in _parse_series(data) if series is None else series:
+        series = None if plain else _split_series(data, self.known)
+        problems: list[str] = []
+        if series is None:
+            series, problems = _parse_series(data)
+        for own, numbers, inexact in series:
+            if inexact is None and (problem := time_problem(numbers[0::2])):
+                problems.append(f"series {own[0]!r}: {problem}")
+                continue
             self.series.append((run, test_case, *own))
             self.counts.append(len(numbers) // 2)
             self.numbers.append(numbers)
@@ -67,13 +67,14 @@ class MetricSamples:
                 self.inexact_rows.append(inexact[0] + self.filled)
                 self.inexact_texts.append(inexact[1])
             self.filled += len(numbers)
+        return problems
 
     def table(self) -> pa.Table:
         """Return all samples (schema.METRICS, text dictionary-encoded) in the order in which they were added.
 
         Raises
         ------
-        MetricError : a text is no number.
+        MetricError : a text is no number, or a time is none of our days.
         """
         cells = np.concatenate([np.zeros(0), *self.numbers])
         if self.inexact_texts:
@@ -82,8 +83,10 @@ class MetricSamples:
                 cells[np.concatenate(self.inexact_rows)] = texts.cast(pa.float64()).to_numpy()
             except pa.ArrowInvalid as error:
                 raise MetricError(f"no number: {error}") from error
+        if problem := time_problem(cells[0::2]):
+            raise MetricError(problem)
         rows = np.repeat(np.arange(len(self.series), dtype=np.int32), self.counts)
-        return sample_table(self.series, rows, _from_seconds(cells[0::2]), pa.array(cells[1::2].copy()))
+        return sample_table(self.series, rows, from_seconds(cells[0::2]), pa.array(cells[1::2].copy()))
 
 
 def sample_table(
@@ -98,37 +101,6 @@ def sample_table(
     columns |= {"normal": normal.take(index), "anomaly": pc.invert(normal).take(index)}
     columns |= {"timestamp": times, "value": values}
     return pa.table([columns[key] for key in schema.METRICS.names], names=schema.METRICS.names)
-
-
-def parse_wide_table(data: bytes, run: str, names: Iterable[str] = ()) -> pa.Table:
-    """Read one run's wide table: a row per moment, a ``test_name`` column, a column per series; empty cells are none.
-
-    ``names`` are the metrics to keep, none = all: a column belongs to a metric whose name it begins with, up to a
-    label part (``{...}`` or ``_<number>``).
-
-    Raises
-    ------
-    MetricError : it is no such table.
-    """
-    table = _read_text_table(data)
-    if _CASE_COLUMN not in table.column_names:
-        raise MetricError(f"no column {_CASE_COLUMN!r} in the table")
-    clock = next((name for name in table.column_names if name.lower() in _TIME_COLUMNS), None)
-    wanted = tuple(names)
-    kept = [n for n in table.column_names if n not in (_CASE_COLUMN, clock) and _belongs(n, wanted)]
-    distinct = _or_null(table[_CASE_COLUMN].combine_chunks()).dictionary_encode()
-    codes = distinct.indices.fill_null(len(distinct.dictionary)).to_numpy()
-    known = [*distinct.dictionary.to_pylist(), None]
-    series = [(run, case, *_column_parts(name)) for name in kept for case in known]
-    cells = _numbers(pa.concat_arrays([table[name].combine_chunks() for name in kept])) if kept else pa.array([], "f8")
-    rows = (np.arange(len(kept))[:, None] * len(known) + codes[None, :]).ravel()
-    moments = np.tile(np.arange(table.num_rows), len(kept))
-    filled = pc.is_valid(cells)
-    times = _times(table[clock].combine_chunks()) if clock else pa.nulls(table.num_rows, schema.TIME)
-    there = filled.to_numpy(zero_copy_only=False)
-    return sample_table(
-        series, rows[there].astype(np.int32), times.take(pa.array(moments[there])), cells.filter(filled)
-    )
 
 
 def _split_series(data: bytes, known: dict[bytes, Own]) -> list[Series] | None:
@@ -188,32 +160,44 @@ def _read_head(head: bytes) -> Own | None:
     return _own_columns(entry["metric"])
 
 
-def _parse_series(data: bytes) -> list[Series]:
+def _parse_series(data: bytes) -> tuple[list[Series], list[str]]:
     """Read an answer of another shape: a whole HTTP answer, instant queries, other spacing or order of keys."""
     try:
         content = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise MetricError(f"invalid JSON: {error}") from error
+    if isinstance(content, dict) and content.get("status") == "error":
+        raise MetricError(f"Prometheus answered with an error: {content.get('errorType')}: {content.get('error')}")
     if isinstance(content, dict):
         content = content.get("data", content)
         content = content.get("result") if isinstance(content, dict) else content
     if not isinstance(content, list):
         raise MetricError("no range query: not a list of series")
-    return [_plain_series(entry) for entry in content]
+    series, problems = [], []
+    for entry in content:
+        try:
+            series.append(_plain_series(entry))
+            if entry.keys() & _HISTOGRAMS:
+                problems.append(f"series {series[-1][0][0]!r}: its native histogram is left out")
+        except MetricError as error:
+            problems.append(str(error))
+    return series, problems
 
 
 def _plain_series(entry: Any) -> Series:
     labels = entry.get("metric") if isinstance(entry, dict) else None
     if not isinstance(labels, dict):
         raise MetricError("no range query: a series without its metric")
+    own = _own_columns(labels)
     pairs = entry.get("values", [entry["value"]] if "value" in entry else None)
+    if pairs is None and entry.keys() & _HISTOGRAMS:
+        raise MetricError(f"series {own[0]!r}: a native histogram, which has no single values")
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise MetricError("no range query: a series without a list of [time, value] pairs")
+        raise MetricError(f"no range query: series {own[0]!r} without a list of [time, value] pairs")
     try:
-        numbers = np.array([float(cell) for pair in pairs for cell in pair])
+        return own, np.array([float(cell) for pair in pairs for cell in pair]), None
     except (TypeError, ValueError) as error:
-        raise MetricError(f"no range query: {error}") from error
-    return _own_columns(labels), numbers, None
+        raise MetricError(f"no range query: series {own[0]!r}: {error}") from error
 
 
 def _own_columns(labels: dict[str, Any]) -> Own:
@@ -223,75 +207,6 @@ def _own_columns(labels: dict[str, Any]) -> Own:
     return str(labels.get("__name__", "")), labels.get("job"), labels.get("instance"), text
 
 
-def _from_seconds(seconds: np.ndarray) -> pa.Array:
-    return microseconds(np.round(seconds * 1000).astype(np.int64))
-
-
 def _encoded(values: Iterable[str | None], rows: pa.Array) -> pa.DictionaryArray:
     encoded = pa.array(list(values), pa.string()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(encoded.indices.take(rows), encoded.dictionary)
-
-
-def _read_text_table(data: bytes) -> pa.Table:
-    """Read CSV with every cell as text."""
-    names = data.split(b"\n", 1)[0]
-    try:
-        header = pc_csv.read_csv(io.BytesIO(names + b"\n")).column_names
-        convert = pc_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
-        read = pc_csv.ReadOptions(use_threads=False, block_size=max(len(data), 1))
-        return pc_csv.read_csv(io.BytesIO(data), read_options=read, convert_options=convert)
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise MetricError(f"invalid CSV: {str(error).splitlines()[0]}") from error
-
-
-def _numbers(cells: pa.Array) -> pa.Array:
-    """Cast text to float64; an empty cell is null."""
-    try:
-        return _or_null(pc.replace_substring(cells, "+", "")).cast(pa.float64())
-    except pa.ArrowInvalid as error:
-        raise MetricError(f"no number: {error}") from error
-
-
-def _times(cells: pa.Array) -> pa.Array:
-    """Read moments: seconds since 1970, or ISO 8601."""
-    try:
-        return _from_seconds(cells.cast(pa.float64()).to_numpy(zero_copy_only=False))
-    except pa.ArrowInvalid:
-        return parse_iso(cells)
-
-
-def parse_iso(cells: pa.Array) -> pa.Array:
-    """Cast ISO 8601 text, with or without an offset, to UTC; an empty cell is null.
-
-    Raises
-    ------
-    MetricError : a cell is no time.
-    """
-    plain = _or_null(cells)
-    # The form that Jaeger writes is recognised without a regular expression on each cell.
-    aware = plain
-    if not pc.all(pc.ends_with(plain, "+00:00")).as_py():
-        offset = pc.match_substring_regex(plain, r"(?:Z|[+-]\d{2}:?\d{2})$").fill_null(True)
-        aware = pc.if_else(offset, plain, pc.binary_join_element_wise(plain, "Z", ""))
-    try:
-        return aware.cast(schema.TIME)
-    except pa.ArrowInvalid as error:
-        raise MetricError(f"no time: {error}") from error
-
-
-def _or_null(cells: pa.Array) -> pa.Array:
-    """Turn empty cells into nulls."""
-    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
-
-
-def _belongs(column: str, names: tuple[str, ...]) -> bool:
-    if not names:
-        return True
-    name = column.split("{", 1)[0]
-    return name in names or (name.rpartition("_")[2].isdigit() and name.rpartition("_")[0] in names)
-
-
-def _column_parts(column: str) -> tuple[str, str | None, str | None, str]:
-    """Take a column's name apart: ``name{labels}``, or the name alone."""
-    name, _, labels = column.partition("{")
-    return name, None, None, orjson.dumps({"column": column} if labels else {}).decode()

@@ -11,28 +11,42 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lo2dask.errors import InputError
-from lo2dask.sources.names import is_run_name, log_service
+from lo2dask.sources.names import COMPANION, file_kind, is_run_name, log_service
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 LOOKED_FOR = "light-oauth2-data-<epoch>.tar (or .tar.gz), or a .zip of such tars"
 # What a damaged archive raises, and nothing else does.
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile)
 _COPY_BYTES = 1 << 20
+NO_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True)
 class ArchivedRun:
-    """One run in an archive; ``member`` is its tar within a zip, else "". ``size`` is in bytes, as it is packed."""
+    """One run in an archive; ``member`` is its tar within a zip, else "".
+
+    ``size`` are the bytes of its tar, ``packed`` those that it takes in the archive.
+    """
 
     name: str
     path: str
     member: str
     size: int
     mtime_ns: int
+    packed: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether it is an uncompressed tar, whose headers are found without reading what lies between them."""
+        return not self.member and self.path.endswith(".tar")
+
+
+class TooLargeError(Exception):
+    """What an archive unpacks to is beyond a limit; the message names both."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,7 @@ def find_archives(source: Path) -> tuple[list[ArchivedRun], list[tuple[str, str]
     if not source.exists():
         raise InputError(f"{source}: no such folder; looked for {LOOKED_FOR}")
     paths = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+    paths = [path for path in paths if file_kind(path.name) != COMPANION]
     runs_by_name: dict[str, ArchivedRun] = {}
     left: list[tuple[str, str]] = []
     for path in paths:
@@ -80,10 +95,39 @@ def list_cases(run: ArchivedRun) -> list[str]:
     return sorted({path[0] for path in paths if len(path) == 2 and log_service(path[1])})
 
 
-def unpack(run: ArchivedRun, folder: Path, cases: frozenset[str] | None = None) -> Unpacked:
+def measure(run: ArchivedRun, cases: frozenset[str] | None, limit: int) -> int:
+    """Add up what a run's files take unpacked, bytes; a sparse file counts in full.
+
+    Raises
+    ------
+    TooLargeError : it is more than ``limit``.
+    """
+    size = 0
+    with _members(run) as members:
+        for member, _ in members:
+            parts = _relative_parts(run.name, member.name)
+            if member.isreg() and parts and _wanted(parts, cases):
+                size += member.size
+                _check_limit(run, size, limit)
+    return size
+
+
+def _check_limit(run: ArchivedRun, size: int, limit: int) -> None:
+    if size > limit:
+        raise TooLargeError(
+            f"{run.name} unpacks to {size:,} bytes or more, {limit:,} are allowed ({run.packed:,} packed)"
+        )
+
+
+def unpack(run: ArchivedRun, folder: Path, cases: frozenset[str] | None = None, limit: int = NO_LIMIT) -> Unpacked:
     """Unpack a run's files into a folder, without the archive's top folder; times of change are kept.
 
-    ``cases`` are the test cases to unpack in addition to what belongs to the whole run; None = all.
+    ``cases`` are the test cases to unpack in addition to what belongs to the whole run; None = all. Of members with the
+    same path the last one stays, as with ``tar xf``.
+
+    Raises
+    ------
+    TooLargeError : the files take more than ``limit`` bytes; what is beyond is not written.
     """
     files, size = 0, 0
     refused: list[tuple[str, str]] = []
@@ -95,8 +139,13 @@ def unpack(run: ArchivedRun, folder: Path, cases: frozenset[str] | None = None) 
                 refused.append((member.name, problem))
             if problem or not parts or member.isdir() or not _wanted(parts, cases):
                 continue
+            target = folder.joinpath(*parts)
+            if target.is_file():
+                refused.append((member.name, "superseded: a later member has the same path"))
+                files, size = files - 1, size - target.stat().st_size
+            _check_limit(run, size + member.size, limit)
             try:
-                _write(archive, member, folder.joinpath(*parts))
+                _write(archive, member, target)
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
                 refused.append((member.name, "another member has the same path"))
                 continue
@@ -111,12 +160,14 @@ def _runs_of(path: Path) -> Iterator[ArchivedRun]:
             for entry in packed.infolist():
                 name = _stem(entry.filename.rpartition("/")[2])
                 if name and is_run_name(name):
-                    yield ArchivedRun(name, str(path), entry.filename, entry.file_size, status.st_mtime_ns)
+                    yield ArchivedRun(
+                        name, str(path), entry.filename, entry.file_size, status.st_mtime_ns, entry.compress_size
+                    )
     elif name := _stem(path.name):
-        run = ArchivedRun(name, str(path), "", status.st_size, status.st_mtime_ns)
+        run = ArchivedRun(name, str(path), "", status.st_size, status.st_mtime_ns, status.st_size)
         inside = name if is_run_name(name) else _top_folder(run)
         if inside:
-            yield ArchivedRun(inside, run.path, "", run.size, run.mtime_ns)
+            yield replace(run, name=inside)
 
 
 def _stem(name: str) -> str:
@@ -135,16 +186,14 @@ def _top_folder(run: ArchivedRun) -> str:
 @contextmanager
 def _members(run: ArchivedRun) -> Iterator[Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]]:
     """Stream the members of a run's tar, wherever it lies; memory does not grow with their number."""
-    # Headers of an uncompressed tar are found without reading what lies between them.
-    is_plain = not run.member and run.path.endswith(".tar")
     with ExitStack() as stack:
         if run.member:
             packed = stack.enter_context(zipfile.ZipFile(run.path))
             archive = tarfile.open(fileobj=stack.enter_context(packed.open(run.member)), mode="r|*")
         else:
-            archive = tarfile.open(run.path, "r:" if is_plain else "r|*")
+            archive = tarfile.open(run.path, "r:" if run.is_plain else "r|*")
         stack.enter_context(archive)
-        yield _stream(archive, is_plain)
+        yield _stream(archive, run.is_plain)
 
 
 def _stream(archive: tarfile.TarFile, is_plain: bool) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:

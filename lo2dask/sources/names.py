@@ -13,6 +13,7 @@ _RUN_NAME = re.compile(r"light-oauth2-data-(?P<end>\d{9,11})|LO2_run_(?P<start>\
 # Docker Compose joins project, service and number by "-", its first version by "_".
 _LOG_STEM = r"(?:light-)?(?:oauth2[-_]){1,2}(?P<service>" + "|".join(SERVICES) + r")(?:[-_]\d+)?"
 _SERVICE_LOG = re.compile(rf"{_LOG_STEM}\.log")
+COMPANION = "companion file of macOS"
 _PACKED = r"\.(?:gz|bz2|xz|zst|lz4|Z|zip)"
 _ROTATION = r"(?:[.-]\d[\d_.-]*|\.old|\.bak|~)"
 _LEFT_OUT_LOGS = (
@@ -20,7 +21,7 @@ _LEFT_OUT_LOGS = (
     (re.compile(rf"{_LOG_STEM}(?:\.log{_ROTATION}|{_ROTATION}\.log)"), "rotated log"),
 )
 _OTHER_KINDS = (
-    (re.compile(r"\._.*|\.DS_Store"), "companion file of macOS"),
+    (re.compile(r"\._.*|\.DS_Store"), COMPANION),
     (re.compile(rf"(?:metric_.+\.json|traces?_.+\.csv){_PACKED}"), "compressed metric"),
     (re.compile(r"metric_.+\.json|.+\.json"), "metric"),
     (re.compile(r"traces?_.+\.csv"), "trace"),

@@ -3,6 +3,8 @@
 import io
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lo2dask.cli.summary import extract_text
 from lo2dask.commands import extract as stage
 from lo2dask.commands.extract import ExtractSummary, choose_runs, extract
 from lo2dask.commands.load import load
@@ -275,3 +278,88 @@ def test_input_that_cannot_be_used(seven: Path, tmp_path: Path) -> None:
 
 def test_one_archive_alone(seven: Path, tmp_path: Path) -> None:
     assert run(seven / f"{RUN.format(1000000002)}.tar", tmp_path / "out").runs == (RUN.format(1000000002),)
+
+
+def pack(path: Path, *members: tuple[str, bytes], mode: str = "w") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as archive:
+        for name, data in members:
+            add(archive, name, data)
+    return path
+
+
+def test_a_bomb_is_stopped_and_the_rest_is_unpacked(tmp_path: Path) -> None:
+    good, bomb = RUN.format(1000000001), RUN.format(1000000002)
+    pack(tmp_path / "src" / f"{good}.tar", (f"{good}/correct/{LOG}", b"x" * 1000))
+    pack(tmp_path / "src" / f"{bomb}.tar.gz", (f"{bomb}/correct/{LOG}", bytes(20_000_000)), mode="w:gz")
+    for dry_run in (True, False):
+        summary = run(tmp_path / "src", tmp_path / "out", dry_run=dry_run)
+        ((path, _, reason),) = summary.rejects
+        assert summary.failed == (path,) == (str(tmp_path / "src" / f"{bomb}.tar.gz"),)
+        assert reason.startswith(f"too large: {bomb} unpacks to 20,000,000 bytes or more")
+    assert names(tmp_path / "out") == [good]
+    assert run(tmp_path / "src", tmp_path / "out", max_ratio=100_000).failed == ()
+    assert names(tmp_path / "out") == [good, bomb]
+
+
+def sparse_tar(path: Path, name: str, size: int) -> None:
+    """A tar whose member is a file of ``size`` bytes in four bytes of data (GNU format 1.0)."""
+    data = b"1\n0\n4\n".ljust(512, b"\0") + b"data"
+    headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": name,
+        "GNU.sparse.realsize": str(size),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        add(archive, name, data, pax_headers=headers)
+
+
+def test_sparse_members_count_in_full_and_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch) -> None:
+    name = RUN.format(1000000001)
+    sparse_tar(tmp_path / "src" / f"{name}.tar", f"{name}/correct/{LOG}", 1 << 40)
+    for dry_run in (True, False):
+        assert run(tmp_path / "src", tmp_path / "out", dry_run=dry_run).failed
+        with pytest.raises(InputError, match="unpacks to 1,099,511,627,776 bytes, .* free or allowed"):
+            run(tmp_path / "src", tmp_path / "out", dry_run=dry_run, max_ratio=1 << 40)
+    assert not list((tmp_path / "out").rglob("*.log"))
+
+
+def test_a_dry_run_tells_packed_and_unpacked_size(tmp_path: Path) -> None:
+    name = RUN.format(1000000001)
+    source = pack(tmp_path / "src" / f"{name}.tar.gz", (f"{name}/correct/{LOG}", b"line\n" * 2000), mode="w:gz")
+    summary = run(tmp_path / "src", tmp_path / "out", dry_run=True)
+    assert (summary.packed, summary.unpacked) == (source.stat().st_size, 10_000)
+    assert f"{0.0:.1f} MB unpacked" in "\n".join(extract_text(summary))
+    for dry_run in (True, False):
+        assert run(tmp_path / "src", tmp_path / "out", dry_run=dry_run, max_bytes="5000").failed == (str(source),)
+
+
+def test_a_cut_archive_fails_the_command_after_the_others(tmp_path: Path) -> None:
+    whole, cut = RUN.format(1000000001), RUN.format(1000000002)
+    for name in (whole, cut):
+        pack(tmp_path / "src" / f"{name}.tar", (f"{name}/correct/{LOG}", b"x" * 3000))
+    os.truncate(tmp_path / "src" / f"{cut}.tar", 2000)
+    command = [sys.executable, "-m", "lo2dask", "extract", str(tmp_path / "src"), str(tmp_path / "out"), "--jobs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"nothing of 1 archive can be unpacked, such as {tmp_path / 'src' / cut}.tar" in done.stderr
+    assert names(tmp_path / "out") == [whole]
+
+
+def test_the_last_of_equal_members_stays(tmp_path: Path) -> None:
+    name = RUN.format(1000000001)
+    member = f"{name}/correct/{LOG}"
+    pack(tmp_path / "src" / f"{name}.tar", (member, b"old\n"), (f"./{member}", b"newer\n"))
+    summary = run(tmp_path / "src", tmp_path / "out")
+    assert dict(files(tmp_path / "out")) == {member: b"newer\n"}
+    assert (summary.files, summary.bytes) == (1, 6)
+    assert [reason.split(":")[0] for _, _, reason in summary.rejects] == ["superseded"]
+
+
+def test_companions_of_macos_are_no_archives(tmp_path: Path) -> None:
+    name = RUN.format(1000000001)
+    pack(tmp_path / "src" / f"{name}.tar", (f"{name}/correct/{LOG}", b"x\n"))
+    (tmp_path / "src" / f"._{name}.tar").write_bytes(b"\0\5\26\7")
+    assert run(tmp_path / "src", tmp_path / "out").rejects == ()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from lo2dask.commands.load import LoadSummary, load
-from lo2dask.errors import IntegrityError
+from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.figures import BaseFigures
 from lo2dask.ingest.plan import clear_output
 from lo2dask.options import LoadOptions
+from lo2dask.parse import chunks
 from lo2dask.tables.layout import Layout
 from tests.trees import table_of
 
@@ -147,3 +149,171 @@ def test_starting_over_removes_only_what_records_name(tmp_path: Path) -> None:
     load_all(raw, out, enhance=True, save_events=True, resume=False)
     assert all(path.read_bytes() == b"mine" for path in mine)
     assert len(lengths(out)) == 2
+
+
+def test_what_looks_like_correct_is_normal_by_number_and_else_named(tmp_path: Path) -> None:
+    for case in ("correct_1", "correct-2", "Correct", "correct copy", "correct_password_404"):
+        write(tmp_path / "raw" / "Labeled" / case / name_of("token"), lines(2))
+    load_all(tmp_path / "raw", tmp_path / "out")
+    found = {name.split("__")[1]: anomaly for name, (_, anomaly) in lengths(tmp_path / "out").items()}
+    assert found == {"correct_1": False, "correct-2": False, "correct_password_404": True}
+    rows = {Path(row["path"]).parent.name: row["reason"] for row in rejects(tmp_path / "out")}
+    assert rows == {"Correct": "label", "correct copy": "label"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (f"{ERROR}/light-oauth2-oauth2-user-1.log.gz", "compressed"),
+        (f"{ERROR}/light-oauth2-oauth2-user-1.log.2.bz2", "compressed"),
+        (f"{ERROR}/light-oauth2-oauth2-user-1.log.1", "rotated"),
+        (f"{ERROR}/light-oauth2-oauth2-user-1.2024-06-28.log", "rotated"),
+        (f"{ERROR}/logs/light-oauth2-oauth2-user-1.log", "path"),
+        ("light-oauth2-oauth2-user-1.log", "path"),
+        ("../LO2_run_1740009999.tar.gz", "compressed"),
+    ],
+)
+@pytest.mark.parametrize("is_tar", [False, True])
+def test_what_looks_like_data_is_named(
+    tmp_path: Path, name: str, reason: str, is_tar: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = tmp_path / "raw"
+    run = make_run(raw)
+    if is_tar and not name.startswith(".."):
+        with tarfile.open(raw / "LO2_run_1740000001.tar", "w") as archive:
+            add(archive, f"LO2_run_1740000001/{ERROR}/{name_of('token')}", lines(4))
+            add(archive, f"LO2_run_1740000001/{name}", lines(4))
+    else:
+        write(run / name, lines(4))
+    with caplog.at_level("WARNING", logger="lo2dask"):
+        load_all(raw, tmp_path / "out")
+    (row,) = rejects(tmp_path / "out")
+    assert row["reason"] == reason
+    assert f"1 left out ({reason}), such as {row['path']}: {row['detail']}" in caplog.text
+
+
+def test_links_are_followed_within_the_tree_and_out_of_it_on_demand(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    run = make_run(raw)
+    write(raw / "store" / "get_user_404" / name_of("user"), lines(2))
+    (run / "get_user_404").symlink_to(raw / "store" / "get_user_404")
+    outside = write(tmp_path / "outside" / "case" / name_of("key"), lines(5)).parent
+    (run / "update_user_404").symlink_to(outside)
+    (run / ERROR / name_of("key")).symlink_to(outside / name_of("key"))
+    (raw / "LO2_run_1740000009").symlink_to(tmp_path / "outside")
+    load_all(raw, tmp_path / "out")
+    assert {name.split("__")[1] for name in lengths(tmp_path / "out")} == {"correct", ERROR, "get_user_404"}
+    assert [row["reason"] for row in rejects(tmp_path / "out")] == ["link"] * 3
+    assert all("add --follow-links" in row["detail"] for row in rejects(tmp_path / "out"))
+    load_all(raw, tmp_path / "all", follow_links=True)
+    assert len(lengths(tmp_path / "all")) == 6
+    assert rejects(tmp_path / "all") == []
+
+
+@pytest.mark.parametrize("content", [lines(40_000), b""])
+def test_a_log_that_grows_while_it_is_read_is_told(tmp_path: Path, monkeypatch, content: bytes) -> None:
+    monkeypatch.setattr("lo2dask.parse.chunks.CHUNK_BYTES", 1_000_000)
+    run = make_run(tmp_path / "raw")
+    write(run / "correct" / name_of("user"), content or lines(3))
+    real = chunks.open_at
+
+    def open_grown(path: str, offset: int):
+        if path.endswith(name_of("user")):
+            with open(path, "ab") as file:
+                file.write(lines(1))
+        return real(path, offset)
+
+    monkeypatch.setattr(chunks, "open_at", open_grown)
+    load_all(tmp_path / "raw", tmp_path / "out")
+    (row,) = rejects(tmp_path / "out")
+    assert (row["reason"], Path(row["path"]).name) == ("still written", name_of("user"))
+
+
+@pytest.mark.parametrize("chunk", [100, 1 << 20])
+def test_a_byte_order_mark_and_colours_are_no_text(tmp_path: Path, monkeypatch, chunk: int) -> None:
+    monkeypatch.setattr("lo2dask.parse.chunks.CHUNK_BYTES", chunk)
+    run = make_run(tmp_path / "raw")
+    write(run / "correct" / name_of("token"), b"\xef\xbb\xbf" + lines(3))
+    coloured = lines(4).replace(b"DEBUG", b"\x1b[36mDEBUG\x1b[0;39m").replace(b"21:25", b"\x1b[33m21:25")
+    write(run / ERROR / name_of("token"), coloured)
+    load_all(tmp_path / "raw", tmp_path / "out", save_events=True)
+    events = table_of(tmp_path / "out" / "lo2_events.parquet").to_pylist()
+    assert [event["level"] for event in events] == ["DEBUG"] * 7
+    assert not [event for event in events if event["is_continuation"]]
+    assert {event["m_message"].split(" - ")[1] for event in events} == {f"text {n}" for n in range(4)}
+    assert rejects(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_named(tmp_path: Path, encoding: str) -> None:
+    run = make_run(tmp_path / "raw")
+    write(run / "correct" / name_of("token"), lines(50).decode().encode(encoding))
+    load_all(tmp_path / "raw", tmp_path / "out")
+    assert [row["reason"] for row in rejects(tmp_path / "out")] == ["UTF-16"]
+
+
+@pytest.mark.parametrize("policy", ["fill", "keep", "merge"])
+def test_a_log_without_a_time_is_named(tmp_path: Path, policy: str) -> None:
+    run = make_run(tmp_path / "raw")
+    write(run / "correct" / name_of("user"), lines(3).replace(b"21:25", b"container | 21:25"))
+    load_all(tmp_path / "raw", tmp_path / "out", continuation_lines=policy)
+    (row,) = rejects(tmp_path / "out")
+    assert (row["reason"], Path(row["path"]).name) == ("no time", name_of("user"))
+    assert "21:25:00.000 [main]" in row["detail"]
+
+
+def test_names_that_are_not_utf8_cost_only_themselves(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "raw")
+    odd = os.fsencode(run) + b"/l\xf6schen_404"
+    os.mkdir(odd)
+    os.link(run / ERROR / name_of("token"), odd + b"/" + name_of("token").encode())
+    load_all(tmp_path / "raw", tmp_path / "out")
+    assert len(lengths(tmp_path / "out")) == 2
+    (row,) = rejects(tmp_path / "out")
+    assert (row["reason"], row["path"]) == ("name", f"{run}/l\\xf6schen_404")
+
+
+def test_companion_files_and_what_lies_next_to_the_runs_are_counted(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    run = make_run(raw)
+    write(run / "correct" / f"._{name_of('token')}", b"\0\5\26\7")
+    write(run / "correct" / "metrics" / "._metric_up.json", b"\0\5\26\7")
+    write(raw / "logs" / "job-12.out", b"queued")
+    write(raw / f"{RUN}-node-metrics.csv", b"a,b")
+    summary = load_all(raw, tmp_path / "out", load_metrics=True)
+    assert summary.ignored == {"ignored: companion file of macOS": 2, "next to the runs": 2}
+    assert (summary.sequences, summary.rejects) == (2, 0)
+
+
+def test_a_member_that_leaves_its_run_is_a_reject(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    make_run(raw)
+    with tarfile.open(raw / "LO2_run_1740000001.tar", "w") as archive:
+        add(archive, f"LO2_run_1740000001/../{name_of('token')}", lines(4))
+    load_all(raw, tmp_path / "out")
+    assert len(lengths(tmp_path / "out")) == 2
+    assert [row["reason"] for row in rejects(tmp_path / "out")] == ["path"]
+
+
+def test_compose_v1_names_are_logs_and_no_log_at_all_is_explained(tmp_path: Path) -> None:
+    write(tmp_path / "v1" / RUN / "correct" / "light-oauth2_oauth2-refresh-token_1.log", lines(2))
+    load_all(tmp_path / "v1", tmp_path / "out")
+    assert table_of(tmp_path / "out" / "lo2_sequences.parquet")["service"].to_pylist() == ["refresh-token"]
+    path = write(tmp_path / "other" / RUN / "correct" / "token-service.log", lines(2))
+    with pytest.raises(InputError, match=f"a log is RUN/TEST CASE/light-oauth2-oauth2-<service>-1.log; .*{path}"):
+        load_all(tmp_path / "other", tmp_path / "out2")
+
+
+def test_one_way_to_name_services(tmp_path: Path) -> None:
+    make_run(tmp_path / "raw")
+    with pytest.raises(InputError, match="--single-service and --service-types exclude each other"):
+        load_all(tmp_path / "raw", tmp_path / "out", single_service="token", service_types=("user",))
+
+
+@pytest.mark.parametrize("table", ["lo2_sequences", "lo2_events", "lo2_rejects", "lo2_vocabulary"])
+def test_a_table_that_is_a_file_is_named(tmp_path: Path, table: str) -> None:
+    make_run(tmp_path / "raw")
+    path = write(tmp_path / "out" / f"{table}.parquet", b"mine")
+    with pytest.raises(InputError, match=f"{table}.parquet is a file, where lo2dask has a folder"):
+        load_all(tmp_path / "raw", tmp_path / "out", save_events=True)
+    assert path.read_bytes() == b"mine"

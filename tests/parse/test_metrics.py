@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lo2dask.parse import metrics
-from lo2dask.parse.metrics import MetricError, MetricSamples, parse_wide_table
+from lo2dask.parse.cells import MetricError
+from lo2dask.parse.metrics import MetricSamples
 from lo2dask.parse.traces import parse_spans, traced_service
+from lo2dask.parse.wide_table import parse_wide_table
 
 numbers = st.one_of(
     st.sampled_from(["NaN", "+Inf", "-Inf", "0", "1e-7", "1.5e+20", "26189824", "-3"]), st.floats().map(repr)
@@ -107,8 +109,13 @@ def test_other_shapes(data: object) -> None:
     ],
 )  # fmt: skip
 def test_damaged_files_are_refused(data: bytes) -> None:
-    with pytest.raises(MetricError):
-        parsed(data)
+    """As a whole or, where the answer is a list of series, series by series."""
+    try:
+        rows = parsed(data)
+    except MetricError:
+        return
+    assert rows == []
+    assert MetricSamples().add(data, "r", "correct")
 
 
 def test_nothing_to_read() -> None:
@@ -121,7 +128,8 @@ WIDE += b"10,correct,1.5,NaN,+Inf,\n20.5,get_token_404,2,3,,\n30,,7,8,9,\n"
 
 
 def test_wide_table() -> None:
-    table = parse_wide_table(WIDE, "r")
+    table, problems = parse_wide_table(WIDE, "r")
+    assert problems == []
     found = table.select(["test_case", "metric_name", "value", "anomaly"]).to_pylist()
     assert [tuple(row.values())[:2] for row in found] == [
         ("correct", "node_load1_0"), ("get_token_404", "node_load1_0"), (None, "node_load1_0"),
@@ -135,23 +143,38 @@ def test_wide_table() -> None:
 
 
 def test_wide_table_of_some_metrics() -> None:
-    assert set(parse_wide_table(WIDE, "r", ["node_load1"])["metric_name"].to_pylist()) == {
+    assert set(parse_wide_table(WIDE, "r", ["node_load1"])[0]["metric_name"].to_pylist()) == {
         "node_load1_0",
         "node_load1_1",
     }
-    assert set(parse_wide_table(WIDE, "r", ["up"])["metric_name"].to_pylist()) == {"up"}
-    assert parse_wide_table(WIDE, "r", ["node"]).num_rows == 0
+    assert set(parse_wide_table(WIDE, "r", ["up"])[0]["metric_name"].to_pylist()) == {"up"}
+    assert parse_wide_table(WIDE, "r", ["node"])[0].num_rows == 0
 
 
-@pytest.mark.parametrize("data", [b"", b"a,b\n1,2\n", b"test_name,x\ncorrect,hello\n", b"test_name,x\ncorrect\n"])
+@pytest.mark.parametrize("data", [b"", b"a,b\n1,2\n"])
 def test_wide_tables_that_are_none(data: bytes) -> None:
     with pytest.raises(MetricError):
         parse_wide_table(data, "r")
 
 
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (b"30,correct,hello,5", "a cell is no number: 'hello'"),
+        (b"30,correct", "a row has 2 cells, not 4"),
+        (b"1740000301000,correct,1,2", "1740000301000 is no time in seconds since 1970, but perhaps in ms"),
+        (b"timestamp,test_name,x,y", "no time: 'timestamp'"),
+    ],
+)
+def test_a_bad_row_costs_only_itself(row: bytes, problem: str) -> None:
+    table, problems = parse_wide_table(b"timestamp,test_name,x,y\n10,correct,1,2\n" + row + b"\n20,correct,3,4\n", "r")
+    assert {1.0, 2.0, 3.0, 4.0} <= set(table["value"].to_pylist()) <= {1.0, 2.0, 3.0, 4.0, 5.0}
+    assert [text for text in problems if text.startswith(problem)]
+
+
 def test_wide_table_with_dates() -> None:
     data = b"test_name,time,x\ncorrect,2024-06-28T16:43:06Z,1\ncorrect,2024-06-28T18:43:06+02:00,1\n"
-    assert set(parse_wide_table(data, "r")["timestamp"].cast("int64").to_pylist()) == {1_719_592_986_000_000}
+    assert set(parse_wide_table(data, "r")[0]["timestamp"].cast("int64").to_pylist()) == {1_719_592_986_000_000}
 
 
 HEADER = b"Trace ID,Span ID,Operation Name,Start Time,End Time,Tags\n"
@@ -159,13 +182,46 @@ HEADER = b"Trace ID,Span ID,Operation Name,Start Time,End Time,Tags\n"
 
 def test_spans() -> None:
     line = b"t,s,GET,2025-02-16T22:38:01.619686+00:00,2025-02-16T22:38:02+00:00,\"{'a': 'x, y', \n 'b': 1}\"\n"
-    (row,) = parse_spans(HEADER + line, "r", "get_token_404", "traces_oauth2-token-service.csv").to_pylist()
+    (row,) = parse_spans(HEADER + line, "r", "get_token_404", "traces_oauth2-token-service.csv")[0].to_pylist()
     assert (row["service"], row["anomaly"], row["tags"]) == ("token", True, "{'a': 'x, y', \n 'b': 1}")
     assert (row["end"] - row["start"]).microseconds == 380_314
-    assert parse_spans(HEADER, "r", None, "traces_x.csv").num_rows == 0
+    assert parse_spans(HEADER, "r", None, "traces_x.csv")[0].num_rows == 0
 
 
-@pytest.mark.parametrize("data", [b"", b"a,b\n1,2\n", HEADER + b"t,s,GET,yesterday,today,x\n", HEADER + b"t,s\n"])
+@pytest.mark.parametrize("row", [b"t,s,GET,yesterday,today,x\n", b"t,s\n", HEADER])
+def test_a_bad_span_costs_only_itself(row: bytes) -> None:
+    good = b"t,s,GET,2025-02-16T22:38:01+00:00,2025-02-16T22:38:02+00:00,x\n"
+    spans, problems = parse_spans(HEADER + good + row + good, "r", "correct", "traces_x.csv")
+    assert spans.num_rows == 2
+    assert problems
+
+
+GOOD = '{"metric": {"__name__": "good"}, "values": [[1, "2"], [2, "3"]]}'
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        ('{"metric": {"__name__": "h"}, "histograms": [[1, {"count": "1"}]]}', "series 'h': a native histogram"),
+        ('{"metric": {"__name__": "ms"}, "values": [[1740000301000, "2"]]}', "series 'ms': 1740000301000 is no time"),
+        ('{"metric": {"__name__": "n"}, "values": [[1, "x"]]}', "no range query: series 'n': could not convert"),
+        ('{"metric": {"__name__": "v"}, "values": 5}', "no range query: series 'v' without a list"),
+        ("7", "no range query: a series without its metric"),
+    ],
+)
+def test_a_bad_series_costs_only_itself(bad: str, problem: str) -> None:
+    samples = MetricSamples()
+    (found,) = samples.add(f"[{GOOD}, {bad}, {GOOD}]".encode(), "r", "correct", plain=True)
+    assert found.startswith(problem)
+    assert samples.table()["value"].to_pylist() == [2.0, 3.0, 2.0, 3.0]
+
+
+def test_what_prometheus_answered_is_told() -> None:
+    with pytest.raises(MetricError, match="bad_data: exceeded maximum resolution"):
+        parsed(b'{"status": "error", "errorType": "bad_data", "error": "exceeded maximum resolution"}')
+
+
+@pytest.mark.parametrize("data", [b"", b"a,b\n1,2\n"])
 def test_traces_that_are_none(data: bytes) -> None:
     with pytest.raises(MetricError):
         parse_spans(data, "r", "correct", "traces_x.csv")
