@@ -185,12 +185,13 @@ def test_files_that_were_not_durable_are_flushed_later(folder: Path, monkeypatch
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
 def test_a_file_without_room_is_named_and_leaves_nothing(tmp_path: Path, number: int) -> None:
-    with (
-        pytest.raises(OSError, match=os.strerror(number)) as raised,
-        storage.replacing(tmp_path / "table") as temporary,
-    ):
-        temporary.write_bytes(b"half")
-        raise OSError(number, "Error writing bytes to file")
+    def write_half() -> None:
+        with storage.replacing(tmp_path / "table") as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(number, "Error writing bytes to file")
+
+    with pytest.raises(OSError, match=os.strerror(number)) as raised:
+        write_half()
     assert (raised.value.errno, raised.value.filename) == (number, str(tmp_path / "table"))
     assert list(tmp_path.iterdir()) == []
 
