@@ -23,7 +23,7 @@ _OPTIONS = tuple(f"{name.capitalize()}Options" for name in _FUNCTIONS)
 _ERRORS = ("Lo2Error", "InputError", "RejectsError", "IntegrityError")
 _NAMES = (
     _FUNCTIONS
-    | {"raw_line": ("lo2dask.parse.raw_lines", "raw_line")}
+    | {"raw_line": ("lo2dask.parse.raw_lines", "raw_line"), "read_table": ("lo2dask.tables.committed", "read_table")}
     | {name: ("lo2dask.options", name) for name in _OPTIONS}
     | {name: ("lo2dask.errors", name) for name in _ERRORS}
 )

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     except (Lo2Error, OSError) as error:
         if _debugging(arguments, state):
             say(traceback.format_exc(), err=True)
-        say(f"lo2dask: {_message(error)}{_resume_hint(error, arguments)}", err=True)
+        say(f"lo2dask: {_message(error)}{_limit_hint(error)}{_resume_hint(error, arguments)}", err=True)
         return _exit_code(error)
 
 
@@ -83,8 +84,33 @@ def _usage(error: click.UsageError) -> str:
 def _message(error: Exception) -> str:
     if isinstance(error, OSError):
         path = f"{error.filename}: " if error.filename else ""
-        return f"{path}{error.strerror or error}; fix it and run the same command again; it resumes"
+        return f"{path}{error.strerror or error}{_disk(error)}; fix it and run the same command again; it resumes"
     return one_line(str(error))
+
+
+def _disk(error: OSError) -> str:
+    """Write how full the disk is on which a file has no room, and which folders it may be where no file is named."""
+    from lo2dask.memory import format_bytes
+    from lo2dask.storage import NO_ROOM, free_bytes
+
+    if error.errno not in NO_ROOM:
+        return ""
+    if not error.filename:
+        return f", in the output folder or in {tempfile.gettempdir()}"
+    free = free_bytes(Path(error.filename))
+    return "" if free is None else f" ({format_bytes(free)} free on its disk; a quota or `ulimit -f` may leave less)"
+
+
+def _limit_hint(error: BaseException) -> str:
+    """Name a limit of the address space, under which libraries fail in ways that say nothing of it."""
+    if sys.platform == "win32" or isinstance(error, InputError | RejectsError):
+        return ""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return ""
+    return f"; the address space is limited to {limit / 1e9:.1f} GB (ulimit -v), which may be why: raise it"
 
 
 def _exit_code(error: Exception) -> int:
@@ -114,7 +140,10 @@ def _unexpected(kind: type[BaseException], error: BaseException, trace: Tracebac
     """Print an unexpected error: one line, with ``--debug`` the traceback too; Python then exits with 1."""
     if "--debug" in sys.argv:
         say("".join(traceback.format_exception(kind, error, trace)), err=True)
-    say(f"lo2dask: failed: {kind.__name__}: {one_line(str(error))} (traceback: add --debug)", err=True)
+    say(
+        f"lo2dask: failed: {kind.__name__}: {one_line(str(error))}{_limit_hint(error)} (traceback: add --debug)",
+        err=True,
+    )
 
 
 def _debugging(arguments: list[str], state: dict[str, Any]) -> bool:

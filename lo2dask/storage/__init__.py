@@ -27,4 +27,5 @@ from lo2dask.storage.files import (
     write_text,
 )
 from lo2dask.storage.lock import LOCK, check_not_in_use, locked, locked_outputs
+from lo2dask.storage.room import NO_ROOM, naming_file
 from lo2dask.storage.targets import check_apart, check_disk

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from lo2dask.options.paths import is_local, to_path
+from lo2dask.storage.room import naming_file
 
 _COPY_BYTES = 1 << 20
 # The files that are being flushed and wait to be renamed.
@@ -67,11 +68,12 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     together = _TOGETHER.get()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(naming_file(path))
         stack.callback(temporary.unlink, missing_ok=True)
         yield temporary
         if together is not None and durable:
             together.add(temporary, path)
-            stack.pop_all()  # it is that block's to remove
+            stack.pop_all()  # it is for that block to remove
             return
         if durable:
             _flush(temporary)
@@ -126,7 +128,7 @@ def flush_all(paths: Iterable[Path]) -> None:
 
 
 def _flush(path: Path) -> None:
-    with open(path, "rb+") as file:
+    with naming_file(path), open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 

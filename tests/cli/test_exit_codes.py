@@ -1,9 +1,11 @@
 """What a command line ends with: its exit code, one line of what is wrong, and nothing that only a developer reads."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,14 +48,6 @@ def test_errors_of_the_package(failing: Callable[..., Any], error: Exception, co
 def test_a_message_is_one_line_and_acts_on_no_terminal(failing: Callable[..., Any]) -> None:
     answer = failing(InputError("bad\nname \x1b[31mred\x1b[0m \u202eevil"))
     assert answer.err == "lo2dask: bad name \\x1b[31mred\\x1b[0m \\u202eevil\n"
-
-
-def test_a_full_disk_is_named_with_the_mend(failing: Callable[..., Any]) -> None:
-    answer = failing(OSError(28, "No space left on device", "out/part"))
-    assert answer.code == 1
-    assert answer.err == (
-        "lo2dask: out/part: No space left on device; fix it and run the same command again; it resumes\n"
-    )
 
 
 def test_debug_shows_the_traceback(failing: Callable[..., Any]) -> None:
@@ -151,3 +145,42 @@ def test_ctrl_c_in_the_middle(tiny_tree: Path, tmp_path: Path, seconds: float) -
     assert "resume with: lo2dask load --root" in errors.splitlines()[-1]
     again = subprocess.run(line, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
+
+
+TEMPORARY = tempfile.gettempdir()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/out/x"), "/out/x: No space left on device ("),
+        (
+            OSError(errno.EFBIG, "File too large"),
+            f"File too large, in the output folder or in {TEMPORARY};",
+        ),
+        (OSError(errno.EIO, "Input/output error", "/out/x"), "/out/x: Input/output error; fix it"),
+    ],
+)
+def test_a_full_disk_is_named_with_its_room(command, monkeypatch, error: OSError, message: str) -> None:
+    def fail(options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli_actions, "load", fail)
+    answer = command("load", "--root", "r")
+    assert answer.code == 1
+    assert len(answer.lines) == 1
+    assert answer.lines[0].startswith(f"lo2dask: {message}")
+    assert ("free on its disk" in answer.err) == (error.errno == errno.ENOSPC)
+
+
+def test_a_limit_of_the_address_space_is_named(command, monkeypatch) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no limit of the address space")
+
+    def fail(options: object) -> None:
+        raise Lo2Error("something failed")
+
+    monkeypatch.setattr(cli_actions, "load", fail)
+    assert "address space" not in command("load", "--root", "r").err
+    monkeypatch.setattr(resource, "getrlimit", lambda of: (600_000_000, -1) if of == resource.RLIMIT_AS else (-1, -1))
+    answer = command("load", "--root", "r")
+    assert "something failed; the address space is limited to 0.6 GB (ulimit -v)" in answer.lines[-1]

@@ -72,7 +72,7 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
 
 @pytest.mark.parametrize("way", ["map", "frames"])
 def test_a_lost_scheduler_ends_the_work_at_once(daemons: Daemons, way: str) -> None:
-    with Session(CommonOptions(cluster=daemons.address)) as session:
+    with Session(CommonOptions(cluster=daemons.address, insecure=True)) as session:
         session.client.wait_for_workers(1, timeout=20)
         session.listeners.append(lambda *news: daemons.scheduler.kill())
         began = time.monotonic()

@@ -1,6 +1,9 @@
 """The same tests on a local folder and on an object store that lives in memory."""
 
+import errno
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,3 +181,40 @@ def test_files_that_were_not_durable_are_flushed_later(folder: Path, monkeypatch
     storage.flush_all(paths)
     assert len(flushed) == (2 if storage.is_local(folder) else 0)
     assert [storage.read_json(path) for path in paths] == [{"a": 1}] * 2
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_file_without_room_is_named_and_leaves_nothing(tmp_path: Path, number: int) -> None:
+    def write_half() -> None:
+        with storage.replacing(tmp_path / "table") as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(number, "Error writing bytes to file")
+
+    with pytest.raises(OSError, match=os.strerror(number)) as raised:
+        write_half()
+    assert (raised.value.errno, raised.value.filename) == (number, str(tmp_path / "table"))
+    assert list(tmp_path.iterdir()) == []
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+import pyarrow as pa
+from lo2dask.tables.parts import write_part
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+table = pa.table({"a": list(range(5000))})
+try:
+    write_part(Path(sys.argv[1]), table, table.schema)
+except OSError as error:
+    print(error.filename)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+@pytest.mark.parametrize("limit", [1, 1000, 4096])
+def test_a_part_without_room_is_named_and_leaves_nothing(tmp_path: Path, limit: int) -> None:
+    words = [sys.executable, "-c", LIMITED, str(tmp_path / "part.parquet"), str(limit)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == str(tmp_path / "part.parquet")
+    assert list(tmp_path.iterdir()) == []
