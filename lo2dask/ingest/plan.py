@@ -17,10 +17,11 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadingOptions
+from lo2dask.sources.folders import has_shape_of_run
 from lo2dask.sources.manifest import READ_AS_METRIC, REJECTED, Batch, cut_batches, manifest_table
 from lo2dask.sources.names import WANTED_NAME, split_problem
 from lo2dask.sources.select import Selection, draw_without_duplicates
-from lo2dask.sources.tree import RunSource, find_runs, has_shape_of_run, scan_run
+from lo2dask.sources.tree import RunSource, find_runs, scan_run
 from lo2dask.storage import entries, is_local, read_json, remove_leftovers
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD, read_load

@@ -1,6 +1,5 @@
 """Finds runs below a root and lists each run's files: folders (v1, v2, guide, published sample) and tars."""
 
-import contextlib
 import os
 import stat
 import tarfile
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from lo2dask.errors import InputError
 from lo2dask.sources.archives import require_end
+from lo2dask.sources.folders import deep_logs_problem, has_service_log, has_shape_of_run, link_problem
 from lo2dask.sources.names import (
     file_kind,
     is_run_name,
@@ -135,42 +135,19 @@ def _as_run(entry: Entry, inside: str) -> RunSource | None:
     stem = next((entry.name.removesuffix(end) for end in _ARCHIVES if entry.name.endswith(end)), "")
     if is_run_name(stem) and entry.is_file():
         packed = "" if entry.name.endswith(".tar") else "compressed: unpack it first: lo2dask extract"
-        return RunSource(stem, entry.path, is_tar=True, problem=packed or _link_problem(entry, inside))
+        return RunSource(stem, entry.path, is_tar=True, problem=packed or link_problem(entry, inside))
     if is_run_name(entry.name) and entry.is_dir():
-        return RunSource(entry.name, entry.path, inside=inside, problem=_link_problem(entry, inside))
+        return RunSource(entry.name, entry.path, inside=inside, problem=link_problem(entry, inside))
     return None
 
 
-def _link_problem(entry: Entry, inside: str) -> str:
-    """Return why a link is not followed; "" if it may be, or if it is none."""
-    if not inside or not entry.is_symlink():
-        return ""
-    target = os.path.realpath(entry.path)
-    if target == inside or target.startswith(inside.rstrip(os.sep) + os.sep):
-        return ""
-    return f"link: it leads out of {inside}, to {target}: copy it there, or add --follow-links"
-
-
 def _no_run(root: Path, names: list[str]) -> str:
-    if _has_service_log(str(root)):
+    if has_service_log(str(root)):
         return f"--root {root}: this is a single run; give the folder that holds it: --root {root.parent}"
     packed = next((name for name in names if name.endswith((".zip", ".tar.gz", ".tgz"))), None)
     if packed:
         return f"--root {root}: {packed} must be unpacked first: lo2dask extract {root} OUT"
     return f"--root {root}: no run in it; looked for {LOOKED_FOR}; found {', '.join(names[:5])}"
-
-
-def _has_service_log(run: str) -> bool:
-    """Return whether a folder has the shape of a run, whatever its name: a service log in a folder in it."""
-    folders = (case for case in sorted(scan(run), key=lambda entry: entry.name) if case.is_dir())
-    return any(log_service(entry.name) or left_out_log(entry.name)[0] for case in folders for entry in scan(case.path))
-
-
-def has_shape_of_run(entry: Entry) -> bool:
-    """Return whether something next to runs is a folder that holds service logs in folders of its own."""
-    with contextlib.suppress(OSError):
-        return entry.is_dir() and _has_service_log(entry.path)
-    return False
 
 
 def _metric_table(run: RunSource) -> list[SourceFile]:
@@ -189,7 +166,7 @@ def _scan_folder(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     for entry in _entries(run, "", run.path):
         if isinstance(entry, SourceFile):
             yield entry
-        elif not entry.is_dir() or _link_problem(entry, run.inside):
+        elif not entry.is_dir() or link_problem(entry, run.inside):
             yield _file(run, entry.name if entry.is_dir() else "", entry)
         elif entry.name == "metrics":
             yield from _scan_metrics(run, "", entry, with_metrics)
@@ -201,7 +178,7 @@ def _scan_case(run: RunSource, case: Entry, with_metrics: bool) -> Iterator[Sour
     for entry in _entries(run, case.name, case.path):
         if isinstance(entry, SourceFile):
             yield entry
-        elif entry.name == "metrics" and entry.is_dir() and not _link_problem(entry, run.inside):
+        elif entry.name == "metrics" and entry.is_dir() and not link_problem(entry, run.inside):
             yield from _scan_metrics(run, case.name, entry, with_metrics)
         else:
             yield _file(run, case.name, entry)
@@ -231,13 +208,13 @@ def _entries(run: RunSource, case: str, folder: str) -> Iterator[Entry | SourceF
 
 
 def _file(run: RunSource, case: str, entry: Entry) -> SourceFile:
-    problem, size, mtime, kind = _link_problem(entry, run.inside), 0, 0, file_kind(entry.name)
+    problem, size, mtime, kind = link_problem(entry, run.inside), 0, 0, file_kind(entry.name)
     try:
         found = entry.stat()
         size, mtime = found.st_size, found.st_mtime_ns
         if stat.S_ISDIR(found.st_mode):
             plain = "link to a folder" if entry.is_symlink() else "a folder, not a file"
-            problem, size = problem or _deep_logs(entry) or plain, 0
+            problem, size = problem or deep_logs_problem(entry) or plain, 0
         elif not stat.S_ISREG(found.st_mode):
             problem, size = "not a regular file", 0
     except OSError as error:
@@ -245,14 +222,6 @@ def _file(run: RunSource, case: str, entry: Entry) -> SourceFile:
     service = log_service(entry.name) or left_out_log(entry.name)[1]
     problem = problem or name_problem(case, entry.name)
     return SourceFile(entry.path, "", 0, size, mtime, run.name, case, entry.name, kind, service, problem)
-
-
-def _deep_logs(folder: Entry) -> str:
-    """Return the problem of a folder within a test case that holds service logs."""
-    with contextlib.suppress(OSError):
-        if not folder.is_symlink() and any(log_service(entry.name) for entry in scan(folder.path)):
-            return "path: it holds logs deeper than RUN/TEST CASE: move them up"
-    return ""
 
 
 def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
