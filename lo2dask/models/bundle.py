@@ -22,7 +22,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import lo2dask
 from lo2dask.errors import InputError
 from lo2dask.options import fingerprint
 from lo2dask.storage import is_local, write_bytes, write_text
@@ -197,7 +196,7 @@ def thresholds(content: Mapping[str, Any]) -> Any:
     return {service: of.get("threshold") for service, of in scoring.items()}
 
 
-def git_commit(package: Path = Path(lo2dask.__file__).parent) -> str | None:
+def git_commit(package: Path = Path(__file__).parents[1]) -> str | None:
     """Return the commit of lo2dask itself, if the package is a git checkout; None where it is installed."""
     if not (package.parent / ".git").exists():
         return None

@@ -83,14 +83,14 @@ def test_an_unknown_error_type(refused: Callable[..., str], tiny_tree: Path, tmp
 
 def test_an_unknown_model(refused: Callable[..., str], loaded: Path) -> None:
     said = refused("train", "--root", loaded, "--models", "event_lr_words,event_lr_wrods")
-    assert "'event_lr_wrods' is not known" in said
-    assert "sequence_shap_lr_words" in said
+    assert "'event_lr_wrods' is no model; did you mean event_lr_words?" in said
+    assert "`lo2dask models` lists them" in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "known"),
     [
-        (["--models", "lr_bigrams"], "words_raw, trigrams_raw, numeric"),
+        (["--models", "lr_bigrams"], "did you mean lr_trigrams?"),
         (["--if-item", "e_bigrams"], "e_words, e_trigrams, e_templates"),
         (["--if-numeric", "seq_length"], "seq_len"),
     ],
