@@ -57,6 +57,8 @@ def other_value(field: dataclasses.Field) -> Any:
     if "choices" in field.metadata:
         found = next(choice for choice in field.metadata["choices"] if choice != field.default)
         return (found,) if isinstance(field.default, tuple) else found
+    if field.name == "mode":
+        return "0750"
     if isinstance(field.default, bool):
         return not field.default
     if isinstance(field.default, int | float):
