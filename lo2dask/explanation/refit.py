@@ -79,7 +79,9 @@ def sources_of(keys: Sequence[str], options: ExplainOptions, layout: Layout, ses
     kept, given = kept_sources(layout), _given_bundles(keys, options)
     changed = _find_changes(keys, kept, given, options)
     made = _fit(changed, options, layout, session) if changed else {}
-    made |= _score_given(given, kept, layout, session) if given else {}
+    made |= _score_given(given, kept, layout, options.predict_batch_size, session) if given else {}
+    if not made and options.predict_batch_size != ExplainOptions.predict_batch_size:
+        logger.warning("--predict-batch-size is without effect: no model is scored again for the explanation")
     _remove_others(layout, {source.bundle.parents[2].name for source in made.values()})
     return [made.get(key) or kept[key] for key in keys]
 
@@ -146,6 +148,7 @@ def _fit(
         "models": tuple(key for key in changed if key != FOREST),
         "skip_if": FOREST not in changed,
         "phase": "full",
+        "predict_batch_size": options.predict_batch_size,
         "load_model": None,
         "sample_seed": trained.get("sample_seed", options.sample_seed),
     }
@@ -173,7 +176,7 @@ def _given_bundles(keys: Sequence[str], options: ExplainOptions) -> dict[str, Pa
 
 
 def _score_given(
-    given: dict[str, Path], kept: dict[str, Source], layout: Layout, session: Session
+    given: dict[str, Path], kept: dict[str, Source], layout: Layout, batch: int, session: Session
 ) -> dict[str, Source]:
     """Score with given bundles in a side folder; one that train kept as well is not scored again."""
     todo = {key: path for key, path in given.items() if key not in kept or not _same(path, kept[key].bundle)}
@@ -188,7 +191,7 @@ def _score_given(
     name = fingerprint([digests, read_json(layout.marker("enhance"))])
     side = link_tables(layout, side_folders(layout) / name)
     copy_file(layout.split, side.split)
-    targets = [_copy_bundle(key, path, side) for key, path in todo.items()]
+    targets = [_copy_bundle(key, path, side, batch) for key, path in todo.items()]
     if any(_names(side.predictions / key) != _names(layout.enhanced) for key in todo):
         score_all(side, targets, session)
         write_predictions(side, targets, session)
@@ -202,11 +205,11 @@ def _given_files(side: Layout, keys: Iterable[str]) -> list[Path]:
     return [side.split, *bundles, *hashes, *(p for key in keys for p in part_paths(side.predictions / key))]
 
 
-def _copy_bundle(key: str, path: Path, side: Layout) -> Target:
+def _copy_bundle(key: str, path: Path, side: Layout, batch: int) -> Target:
     target = side.models / f"{key}.joblib"
     copy_file(path, target)
     copy_file(bundle.hash_path(path), bundle.hash_path(target))
-    return Target(key, target, split_of(key), TrainOptions.predict_batch_size)
+    return Target(key, target, split_of(key), batch)
 
 
 def _names(folder: Path) -> list[str]:

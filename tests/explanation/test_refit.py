@@ -94,3 +94,11 @@ def test_only_options_off_their_default_count():
 def test_a_folder_without_bundles_is_refused(root):
     with pytest.raises(InputError, match="no such folder"):
         run(root, load_sup_models=root / "nowhere")
+
+
+def test_a_batch_size_that_no_scoring_uses_is_said(root, caplog):
+    run(root, predict_batch_size=7)
+    assert "--predict-batch-size is without effect" in caplog.text
+    caplog.clear()
+    run(root, predict_batch_size=7, if_n_estimators=10)
+    assert "--predict-batch-size" not in caplog.text
