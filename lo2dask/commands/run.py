@@ -9,7 +9,8 @@ from lo2dask.commands.report import ReportSummary, write_report
 from lo2dask.execute.session import Session, using
 from lo2dask.options import ExplainOptions, LoadOptions, RunOptions, TrainOptions
 from lo2dask.schema import TokenKinds
-from lo2dask.training.train import TrainSummary, check_specs, choose_specs, train_models
+from lo2dask.training.specs import check_specs, choose_specs
+from lo2dask.training.train import TrainSummary, train_models
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,25 @@ def bound_rows(
     return allowed, (f"sample of {allowed} of {available} rows ({why})",)
 
 
+def plan_fit(
+    spec: ModelSpec, size: tuple[int, int, float], budget: int, guarded: bool, has_workers: bool
+) -> tuple[int, tuple[str, ...], bool]:
+    """Bound the rows of one fit; ``size`` is its rows, columns and stored cells per row.
+
+    Returns
+    -------
+    rows, what the guard changed, and whether all workers fit the model together, which takes all rows: as it is where
+    they are over the budget, with and without the guard, which alone draws samples.
+    """
+    can_spread = spec.is_distributed and has_workers
+    if not guarded:
+        return size[0], (), can_spread and fit_bytes(spec, *size) > budget
+    allowed, bounded = bound_rows(spec, size[0], budget, *size[1:])
+    if can_spread and allowed < size[0]:
+        return size[0], cap(spec)[1], True
+    return allowed, (*cap(spec)[1], *bounded), False
+
+
 def _costs(spec: ModelSpec, width: int, cells_per_row: float) -> tuple[float, float]:
     """Return what a fit holds whatever its rows, and what each row adds."""
     cost = spec.behaviour.cost

@@ -15,10 +15,10 @@ from lo2dask.buffers.columns import among
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import canonical, to_matrix, to_sklearn, unknown
 from lo2dask.models.fit import Fitted, fit_model, from_state
-from lo2dask.models.guard import bound_rows, cap, fit_bytes
+from lo2dask.models.guard import cap, plan_fit
 from lo2dask.models.rows import Rows
 from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, strata
-from lo2dask.models.spec import Merging, ModelSpec, Setup
+from lo2dask.models.spec import Merging, Setup
 from lo2dask.models.split import stopping_runs
 from lo2dask.options import fingerprint
 from lo2dask.storage import list_paths, replacing, source_of
@@ -169,7 +169,9 @@ def _plan_jobs(
     for unit in units:
         chosen, total = columns[unit.columns.name], counts[unit.rows.name].total
         size = (total, chosen.width, chosen.cells_per_row)
-        allowed, changes, distributed[unit.name] = _bound(plan, unit.spec, size, not session.is_serial)
+        allowed, changes, distributed[unit.name] = plan_fit(
+            unit.spec, size, plan.budget, plan.guarded, not session.is_serial
+        )
         bounds.append((unit, chosen, allowed, changes))
     wanted = {(unit.rows, allowed) for unit, _, allowed, _ in bounds if allowed < counts[unit.rows.name].total}
     samples = _draw_samples(plan, sorted(wanted, key=lambda pair: (pair[0].name, pair[1])), counts, session)
@@ -180,25 +182,6 @@ def _plan_jobs(
         selections[selection.name] = selection
         jobs.append(FitJob(unit, chosen.path, selection.name, changes, described, distributed[unit.name]))
     return jobs, list(selections.values())
-
-
-def _bound(
-    plan: FitPlan, spec: ModelSpec, size: tuple[int, int, float], has_workers: bool
-) -> tuple[int, tuple[str, ...], bool]:
-    """Bound the rows of one fit; ``size`` is its rows, columns and stored cells per row.
-
-    Returns
-    -------
-    rows, what the guard changed, and whether all workers fit it together: rows over the budget are then no sample, and
-    without the guard, which draws the samples, they are not one either.
-    """
-    can_spread = spec.is_distributed and has_workers
-    if not plan.guarded:
-        return size[0], (), can_spread and fit_bytes(spec, *size) > plan.budget
-    allowed, bounded = bound_rows(spec, size[0], plan.budget, *size[1:])
-    if can_spread and allowed < size[0]:
-        return size[0], cap(spec)[1], True
-    return min(allowed, size[0]), (*cap(spec)[1], *bounded), False
 
 
 def _draw_samples(

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lo2dask import schema
-from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import spill_folder
 from lo2dask.ingest.enhance import enhance
-from lo2dask.ingest.text import has_raw_bags, loaded, need_bags
+from lo2dask.ingest.text import has_raw_bags, loaded
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.registry import FOREST
@@ -32,6 +31,7 @@ from lo2dask.training.exports import export_enhanced, export_forest, export_mode
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.limits import describe_options, set_alert_limit
 from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
+from lo2dask.training.specs import check_specs, choose_specs
 from lo2dask.training.targets import check_targets
 from lo2dask.training.units import (
     BASELINE,
@@ -137,32 +137,6 @@ def metrics_folder(options: TrainOptions) -> Path:
 def runs_path(layout: Layout, key: str) -> Path:
     """Return the table of a model's run scores."""
     return layout.root / f"{key}_runs.parquet"
-
-
-def choose_specs(options: TrainOptions) -> list[registry.ModelSpec]:
-    """Return what is to be trained, before any work.
-
-    Raises
-    ------
-    InputError : an unknown model, or nothing to train.
-    """
-    specs = [] if options.skip_if else [registry.forest_spec(options)]
-    if options.phase == "full":
-        specs += [registry.spec(key) for key in dict.fromkeys(options.models)]
-    if options.phase == FOREST and options.skip_if:
-        raise InputError("--phase if with --skip-if leaves nothing to train; leave one of them out")
-    return specs
-
-
-def check_specs(options: TrainOptions, specs: Sequence[registry.ModelSpec], has_raw: bool) -> None:
-    """Check, before any work, that the tables have the bags that models read; ``has_raw``: raw ones too.
-
-    Raises
-    ------
-    InputError : they have not.
-    """
-    for spec in specs if options.phase != "enhancers" else ():
-        need_bags(f"--if-item {options.if_item}" if spec.key == FOREST else f"--models {spec.key}", spec.bags, has_raw)
 
 
 def _train(

@@ -10,11 +10,10 @@ from sklearn.metrics import roc_auc_score
 
 from lo2dask.commands.train import train
 from lo2dask.execute.session import Session
-from lo2dask.models import bundle, registry
+from lo2dask.models import bundle, guard, registry
 from lo2dask.options import CommonOptions, TrainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
-from lo2dask.training import fitting
 from tests.trees import load_tree, make_tree, table_of
 
 XGB = "event_xgb_words"
@@ -36,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Layout]:
     wanted = {"models": KEYS[1:], "if_n_estimators": 30}
     train(TrainOptions(root=one, **wanted), Session.serial())
     with pytest.MonkeyPatch.context() as patch, Session(CommonOptions(workers=2, memory_limit="1GB")) as session:
-        patch.setattr(fitting, "bound_rows", tight)
+        patch.setattr(guard, "bound_rows", tight)
         train(TrainOptions(root=two, **wanted), session)
     return Layout(one), Layout(two)
 

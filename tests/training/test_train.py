@@ -339,7 +339,7 @@ def test_a_hold_out_of_one_class_has_no_f1_but_a_reason(tmp_path):
 
 
 def test_a_fit_over_budget_takes_a_sample_that_is_recorded(fresh, monkeypatch):
-    monkeypatch.setattr("lo2dask.training.fitting.bound_rows", lambda *_: (10, ("sample of 10",)))
+    monkeypatch.setattr("lo2dask.models.guard.bound_rows", lambda *_: (10, ("sample of 10",)))
     train_root(fresh, models=("lr_words", "kmeans_words"), skip_if=True)
     for key in ("lr_words", "kmeans_words"):
         record = _measures(fresh, key)["fit"][0]
