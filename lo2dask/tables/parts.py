@@ -195,7 +195,7 @@ def read_rows(where: Path | Sequence[Path], columns: Sequence[str] | None = None
     """Read a table, a part or some parts, filtered as ``pyarrow.parquet.read_table`` does."""
     options = {"columns": columns, "filters": filters, "partitioning": None, "page_checksum_verification": True}
     tables = []
-    for part in (part for path in ([where] if isinstance(where, Path) else where) for part in part_paths(path)):
+    for part in (part for path in (where if isinstance(where, Sequence) else [where]) for part in part_paths(path)):
         with name_damage(part), open_read(part) as file:
             source = part if is_local(part) else pa.BufferReader(file.read())
             tables.append(pq.read_table(source, **options))
