@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
-from lo2dask.errors import InputError
+from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadingOptions
@@ -222,7 +222,7 @@ def _same_part(path: Path, table: pa.Table) -> bool:
         return False
     try:
         there = read_part(path)
-    except (OSError, pa.ArrowException):
+    except (OSError, IntegrityError):
         logger.warning("%s is damaged: its runs are scanned again", short_name(path))
         return False
     return there.num_rows == table.num_rows and all(

@@ -63,7 +63,8 @@ def test_more_is_written_with_events_and_less_without_enhancement(raw: Path, tmp
 
 
 def test_a_root_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
-    for root, said in ((tmp_path / "missing", "no such folder"), (tmp_path, "the folder is empty")):
+    (tmp_path / "empty").mkdir()
+    for root, said in ((tmp_path / "missing", "no such folder"), (tmp_path / "empty", "the folder is empty")):
         with pytest.raises(InputError, match=said):
             dry_run(LoadOptions(root=root, output_dir=tmp_path / "out"), Session.serial())
     with pytest.raises(InputError, match="--partition-size"):

@@ -185,7 +185,7 @@ def test_bad_input_is_refused_with_the_way_out(tmp_path):
     with pytest.raises(InputError, match="lo2dask train"):
         explain(ExplainOptions(root=tmp_path), Session.serial())
     layout = make_root(tmp_path, ("event_lr_words",), parts=2)
-    with pytest.raises(InputError, match="is no model"):
+    with pytest.raises(InputError, match="'nonsense' is not known"):
         explain(ExplainOptions(root=layout.root, sup_models=("nonsense",)), Session.serial())
     with pytest.raises(InputError, match="no such folder"):
         explain(ExplainOptions(root=layout.root, skip_if=True, load_sup_models=tmp_path / "nowhere"), Session.serial())

@@ -87,7 +87,8 @@ def test_units_that_read_the_same_share_their_columns_and_others_do_not() -> Non
     assert words.rows.name == again.rows.name
     names = {Unit(spec("lr_words"), side, service).columns.name for side in ("sup", "if") for service in ("", "key")}
     assert len(names) == 4
-    assert (words.name, Unit(spec("lr_words"), "sup", "key").name) == (words.spec.key, f"{words.spec.key}@key")
+    assert words.name == again.name != trigrams.name
+    assert Unit(spec("lr_words"), SUPERVISED, "key").name == f"{words.name}@key"
 
 
 def test_the_forest_has_a_split_and_a_file_of_its_own(tmp_path: Path) -> None:
