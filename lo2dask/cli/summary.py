@@ -1,5 +1,6 @@
 """The closing summaries of the commands: what was read and made, how well it does, and where it lies."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli.text import count, megabytes, table
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part
+from lo2dask.tables.parts import part_paths, read_part, read_parts
 
 if TYPE_CHECKING:
     from lo2dask.commands.dry_run import DryRun
@@ -40,8 +41,7 @@ def load_text(summary: "LoadSummary", head: int) -> list[str]:
         lines.append("lines: " + _counts({_LINE_NAMES.get(key, key): n for key, n in summary.lines.items()}))
     if summary.ignored:
         lines.append("files left out: " + _counts(summary.ignored))
-    rejects = Layout(summary.output).rejects
-    lines.append(f"rejects: {summary.rejects:,}, listed in {rejects}" if summary.rejects else "rejects: none")
+    lines += _reject_lines(summary)
     if summary.metrics:
         lines.append(
             f"metrics: {count(summary.metrics.samples, 'sample')} and {count(summary.metrics.spans, 'span')} "
@@ -49,6 +49,23 @@ def load_text(summary: "LoadSummary", head: int) -> list[str]:
         )
     lines.append("tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet"))))
     return lines + _first_sequences(summary.output, head)
+
+
+def _reject_lines(summary: "LoadSummary") -> list[str]:
+    """Write for each reason how many inputs were rejected, with one of them and its detail."""
+    if not summary.rejects:
+        return ["rejects: none"]
+    folder = Layout(summary.output).rejects
+    numbers: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for part in read_parts(folder, ("path", "member", "reason", "detail")):
+        for row in part.to_pylist():
+            numbers[row["reason"]] += 1
+            examples.setdefault(
+                row["reason"], f"{row['path']}{' ' * bool(row['member'])}{row['member']}: {row['detail']}"
+            )
+    more = (f"  {reason}: {number:,}, such as {examples[reason]}" for reason, number in numbers.most_common())
+    return [f"rejects: {summary.rejects:,}, listed in {folder}", *more]
 
 
 def extract_text(summary: "ExtractSummary") -> list[str]:

@@ -122,6 +122,20 @@ def test_figures_as_text() -> None:
     assert Step("load", 0, 0.0).text() == "load: 0 of 0 (0%)"
 
 
+def test_the_summary_of_a_load_names_the_rejects(command: Callable[..., Any], tmp_path: Path) -> None:
+    case = tmp_path / "raw" / "LO2_run_1740000000" / "correct"
+    case.mkdir(parents=True)
+    line = "21:25:00.000 [main]  DEBUG a.B c - d\n"
+    for service, data in (("token", line.encode()), ("key", b""), ("user", line.encode("utf-16")), ("code", b"")):
+        (case / f"light-oauth2-oauth2-{service}-1.log").write_bytes(data)
+    answer = command("load", "--root", tmp_path / "raw", "--output-dir", tmp_path / "out", "--workers", "1")
+    assert answer.code == 0
+    told = answer.out[answer.out.index("rejects: 3, listed in ") :].splitlines()[1:3]
+    assert told[0].startswith(f"  empty: 2, such as {case / 'light-oauth2-oauth2-code-1.log'}: ")
+    assert told[1].startswith(f"  UTF-16: 1, such as {case / 'light-oauth2-oauth2-user-1.log'}: ")
+    assert "iconv" in told[1]
+
+
 def test_the_summary_of_a_load(command: Callable[..., Any], tiny_tree: Path, tmp_path: Path) -> None:
     line = ["load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--workers", "1", "--head", "2"]
     answer = command(*line, "--service-types", "code", "token", "--enhancer-run-batch", "3")
