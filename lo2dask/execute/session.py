@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from lo2dask.execute.frames import FrameStep, run_frames, run_here
 from lo2dask.options import CommonOptions, flag_name
-from lo2dask.storage import check_apart, check_buckets, locked_outputs
+from lo2dask.storage import check_apart, check_buckets, locked_outputs, warn_of_partition_names
 
 logger = logging.getLogger(__name__)
 
@@ -198,6 +198,8 @@ def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
     for raw in options.raw_trees():
         for name, output in options.outputs().items():
             check_apart(output, raw, flag_name(name))
+    for name, output in options.outputs().items():
+        warn_of_partition_names(output, flag_name(name))
     with contextlib.ExitStack() as stack:
         if not getattr(options, "dry_run", False):
             stack.enter_context(locked_outputs(options))

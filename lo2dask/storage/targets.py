@@ -1,5 +1,6 @@
 """Checks, before any work, that the folders a command writes cannot harm what it reads."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from lo2dask.errors import InputError
 from lo2dask.memory import format_bytes
 from lo2dask.options.paths import is_local
 from lo2dask.storage.files import free_bytes
+
+logger = logging.getLogger(__name__)
 
 
 def check_apart(output: Path, root: Path, option: str) -> None:
@@ -23,6 +26,16 @@ def check_apart(output: Path, root: Path, option: str) -> None:
     else:
         return
     raise InputError(f"{option} {output} {relation} {root}: choose a folder apart from it")
+
+
+def warn_of_partition_names(output: Path, option: str) -> None:
+    """Warn of a folder NAME=VALUE in an output path, which other readers take for a column of every table."""
+    named = next((part for part in output.parts if "=" in part.strip("=")), "")
+    if named:
+        logger.warning(
+            "%s %s: DuckDB and polars take the folder %s for a column; read with hive_partitioning=false, or rename it",
+            option, output, named,
+        )  # fmt: skip
 
 
 def check_disk(folder: Path, need: int) -> None:

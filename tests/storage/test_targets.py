@@ -60,3 +60,11 @@ def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch) -> None:
     check_disk(tmp_path, 1_000_000)
     with pytest.raises(InputError, match=r"1\.0 MB free on its disk, but the load writes about 2\.0 MB"):
         check_disk(tmp_path, 2_000_000)
+
+
+@pytest.mark.parametrize(("output", "named"), [("service=key/run=7", "service=key"), ("out", ""), ("=/a=", "")])
+def test_a_folder_that_reads_as_a_column_is_named(tmp_path: Path, output: str, named: str, caplog) -> None:
+    options = LoadOptions(root=tmp_path / "raw", output_dir=Path("base") / output, dry_run=True)
+    with using(Session.serial(options), options):
+        pass
+    assert [f"take the folder {named} for a column" in message for message in caplog.messages] == [True] * bool(named)
