@@ -34,7 +34,7 @@ from lo2dask.sources.names import split_problem
 from lo2dask.storage import check_disk
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import LOAD
-from lo2dask.tables.parts import count_rows, ensure_part, part_paths, read_parts, write_part
+from lo2dask.tables.parts import count_rows, ensure_part, part_paths, read_metadata, read_parts, write_part
 from lo2dask.tables.records import Key, Record, Stage, prune_outputs, unnamed_parts
 
 logger = logging.getLogger(__name__)
@@ -136,8 +136,8 @@ def _finish(
     layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions, line_format: LineFormat
 ) -> None:
     """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
-    named = _prune(layout, [batch.index for batch in plan.batches])
     _write_scan_rejects(layout)
+    named = _prune(layout, [batch.index for batch in plan.batches])
     ensure_part(layout.rejects, schema.REJECTS)
     if not plan.batches:  # metrics alone
         ensure_part(layout.sequences, schema.SEQUENCES)
@@ -163,10 +163,22 @@ def _prune(layout: Layout, batches: list[int]) -> list[Record]:
         stage.keep_parts(batches)
         records += stage.records()
     text_folders = [layout.text / kind for kind in ("bags", "lines", "codes")]
-    kept = [path for path in part_paths(layout.rejects) if path.name.startswith(METRICS_PREFIX)]
+    rejects = part_paths(layout.rejects)
+    kept = [path for path in rejects if path.name.startswith(METRICS_PREFIX)]
+    others = [path for path in rejects if path not in kept]
+    # The empty part of a table without rejects stays: a command that has nothing to do writes nothing.
+    if len(others) == 1 and _has_no_row(others[0]):
+        kept += others
     folders = (layout.startup, layout.events, layout.sequences, layout.rejects, *text_folders)
     prune_outputs(folders, layout.root, records, [*kept, layout.rejects / _SCAN_PART])
     return records
+
+
+def _has_no_row(part: Path) -> bool:
+    try:
+        return read_metadata(part).num_rows == 0
+    except IntegrityError:
+        return False  # damaged: it is removed, and written again
 
 
 def _write_scan_rejects(layout: Layout) -> None:
@@ -179,10 +191,11 @@ def _write_scan_rejects(layout: Layout) -> None:
             if is_unreadable or row["why"] == REJECTED:
                 rows.append((row["path"], row["member"], "scan", reason, detail))
     path = layout.rejects / _SCAN_PART
-    path.unlink(missing_ok=True)
     if rows:
         columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
         write_part(path, pa.table(columns, schema=schema.REJECTS), schema.REJECTS)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _check_totals(layout: Layout, records: list[dict[str, Any]], options: LoadOptions) -> None:

@@ -317,3 +317,31 @@ def test_a_table_that_is_a_file_is_named(tmp_path: Path, table: str) -> None:
     with pytest.raises(InputError, match=f"{table}.parquet is a file, where lo2dask has a folder"):
         load_all(tmp_path / "raw", tmp_path / "out", save_events=True)
     assert path.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("with_rejects", [False, True])
+def test_a_load_with_nothing_to_do_writes_no_part_again(tmp_path: Path, with_rejects: bool) -> None:
+    run = make_run(tmp_path / "raw")
+    if with_rejects:
+        write(run / "correct" / (name_of("user") + ".gz"), b"packed")
+    times = []
+    for _ in range(2):
+        load_all(tmp_path / "raw", tmp_path / "out", enhance=True)
+        parts = sorted((tmp_path / "out").rglob("*.parquet"))
+        times.append({path: path.stat().st_mtime_ns for path in parts if path.is_file()})
+    assert {path.name for path in times[0] if not times[1].get(path) == times[0][path]} <= {"scan.parquet"}
+    assert times[0].keys() == times[1].keys()
+    assert len(rejects(tmp_path / "out")) == with_rejects
+
+
+def test_the_empty_part_of_a_table_goes_when_there_are_rejects_and_heals(tmp_path: Path) -> None:
+    run, out = make_run(tmp_path / "raw"), tmp_path / "out"
+    load_all(tmp_path / "raw", out)
+    empty = out / "lo2_rejects.parquet" / "part-000000.parquet"
+    assert empty.is_file()
+    empty.write_bytes(b"damaged")
+    load_all(tmp_path / "raw", out)
+    assert rejects(out) == []
+    write(run / "correct" / (name_of("user") + ".gz"), b"packed")
+    load_all(tmp_path / "raw", out)
+    assert [path.name for path in sorted(empty.parent.glob("*.parquet"))] == ["scan.parquet"]
