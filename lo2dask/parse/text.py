@@ -7,7 +7,7 @@ from dataclasses import replace
 from lo2dask.buffers.padded import padded
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 
-_ESCAPE = re.compile(rb"\x1b")
+_ESCAPE = 0x1B
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -21,7 +21,7 @@ def repair_utf8(chunk: Chunk, reading: Reading) -> Chunk:
 
 def remove_colours(chunk: Chunk) -> Chunk:
     """Remove the control sequences of terminals (ANSI X3.64: colours, links), which hide times and levels."""
-    if not _ESCAPE.search(chunk.buffer.data):
+    if not (chunk.buffer == _ESCAPE).any():
         return chunk
     texts = chunk.texts()
     return _with_texts(chunk, texts, [_SEQUENCE.sub(b"", text) for text in texts])
