@@ -45,6 +45,7 @@ def read_text_table(data: bytes, newlines: bool = False) -> tuple[pa.Table, list
     problems: list[str] = []
 
     def skip(row: pc_csv.InvalidRow) -> str:
+        """Leave a row out, and say what is wrong with it."""
         problems.append(f"a row has {row.actual_columns} cells, not {row.expected_columns}: {row.text[:60]!r}")
         return "skip"
 
