@@ -106,6 +106,8 @@ def add_columns(path: Path, added: pa.Buffer, names: list[str], base: list[str])
 def splice(path: Path, sources: Sequence[Path | pa.Buffer], names: Sequence[str]) -> None:
     """Write a part, by rename, of the columns ``names`` of parts with the same row groups; later sources go first.
 
+    A column that replaces another must have its type: the Arrow schema in the footer stays the first source's.
+
     Raises
     ------
     IntegrityError : the sources' row groups have other rows than the first one's.

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 
 from lo2dask.errors import IntegrityError
 from lo2dask.tables.splice import read_footer, splice
@@ -80,6 +80,9 @@ def test_all_readers_see_the_chosen_columns(tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("any")
     sizes = data.draw(st.lists(st.integers(1, 30), max_size=3), "sizes")
     sources = [data.draw(tables(sum(sizes), names), names) for names in ("abc", "cde")]
+    # A column that replaces another has its type: the Arrow schema in the footer is that of the first file.
+    types = [table.schema.field("c").type for table in sources if "c" in table.column_names]
+    assume(len(set(types)) == 1)
     paths = [folder / "first.parquet", folder / "second.parquet"]
     for path, table in zip(paths, sources, strict=True):
         options = data.draw(WRITING, "writing")
