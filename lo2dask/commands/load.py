@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ from lo2dask.sources.names import split_problem
 from lo2dask.storage import check_disk
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import LOAD
-from lo2dask.tables.parts import count_rows, ensure_part, part_paths, read_metadata, read_parts, write_part
+from lo2dask.tables.parts import count_rows, ensure_part, open_part, part_paths, read_metadata, read_parts
 from lo2dask.tables.records import Key, Record, Stage, prune_outputs, unnamed_parts
 
 logger = logging.getLogger(__name__)
@@ -182,20 +184,29 @@ def _has_no_row(part: Path) -> bool:
 
 
 def _write_scan_rejects(layout: Layout) -> None:
-    """Record what the scan found unreadable outside the chosen logs, such as a damaged tar."""
-    rows = []
+    """Record what the scan found unreadable outside the chosen logs, such as a damaged tar, part by part."""
+    path, tables = layout.rejects / _SCAN_PART, _scan_rejects(layout)
+    first = next(tables, None)
+    if first is None:
+        path.unlink(missing_ok=True)
+        return
+    with open_part(path, schema.REJECTS) as part:
+        for table in chain([first], tables):
+            part.write(table)
+
+
+def _scan_rejects(layout: Layout) -> Iterator[pa.Table]:
+    """Read the rejects of the scan (schema.REJECTS) from each part of the manifest that has some."""
     for table in read_parts(layout.manifest, ["path", "member", "problem", "selected", "why", "kind"]):
+        rows = []
         for row in table.filter(pc.and_(pc.not_equal(table["problem"], ""), pc.invert(table["selected"]))).to_pylist():
             reason, detail = split_problem(row["problem"])
             is_unreadable = reason == "unreadable" and row["kind"] in ("tar", "log", "folder")
             if is_unreadable or row["why"] == REJECTED:
                 rows.append((row["path"], row["member"], "scan", reason, detail))
-    path = layout.rejects / _SCAN_PART
-    if rows:
-        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-        write_part(path, pa.table(columns, schema=schema.REJECTS), schema.REJECTS)
-    else:
-        path.unlink(missing_ok=True)
+        if rows:
+            columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+            yield pa.table(columns, schema=schema.REJECTS)
 
 
 def _check_totals(layout: Layout, records: list[dict[str, Any]], options: LoadOptions) -> None:

@@ -130,7 +130,7 @@ def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_m
     )
     return {
         "examples": {split_problem(row["problem"])[0]: row for row in reversed(rejected + others[:1])},
-        "rejected": [split_problem(row["problem"])[0] for row in rejected],
+        "rejected": Counter(split_problem(row["problem"])[0] for row in rejected),
         "cases": [case for case in logs["test_case"].unique().to_pylist() if case],
         "chosen": logs.filter(logs["selected"])["test_case"].unique().to_pylist(),
         "ignored": {row["values"]: row["counts"] for row in left_out},
@@ -242,7 +242,7 @@ def _no_log(root: Path, cases: list[str], examples: dict[str, dict[str, str]]) -
 
 def _warn_left_out(summaries: list[dict[str, Any]], examples: dict[str, dict[str, str]]) -> None:
     """Name what looks like data and is not read: for each reason the number of files, one of them, and the way out."""
-    for reason, number in Counter(reason for summary in summaries for reason in summary["rejected"]).items():
+    for reason, number in sum((summary["rejected"] for summary in summaries), Counter()).items():
         path, problem = examples[reason]["path"], examples[reason]["problem"]
         logger.warning("%d left out (%s), such as %s: %s", number, reason, path, split_problem(problem)[1])
 

@@ -32,6 +32,7 @@ LEASE_SECONDS = 30.0
 BEAT_SECONDS = 5.0
 POLL_SECONDS = 0.5
 _UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 # What this call holds already; another thread has a context of its own.
 _HELD: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
@@ -92,7 +93,9 @@ def check_not_in_use(folder: Path) -> None:
     with contextlib.ExitStack() as stack:
         try:
             is_free = _entered(stack, _file_lock if is_local(folder) else _lease, folder, _owner("a reader"))
-        except PermissionError:  # another user's, who may write it or not
+        except OSError as error:  # another user's, or on a read-only disk: a command may write it or not
+            if error.errno not in _NOT_WRITABLE:
+                raise
             is_free = True
         if not is_free:
             raise InputError(f"{folder} is in use: {_describe(folder)}; run this again when it has ended")
@@ -274,7 +277,7 @@ def _made(folder: Path, mode: int | None) -> Iterator[None]:
         file = next(path for path in (folder, *folder.parents) if path.is_file())
         raise InputError(f"{file} is a file; give a folder") from error
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in _NOT_WRITABLE:
             raise
         raise InputError(f"{folder} cannot be written ({error.strerror}); give another folder") from error
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lo2dask.models.bundle import hash_path
-from lo2dask.storage import entries
+from lo2dask.storage import LOCK, entries
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.records import Output, Record, Stage, StageType, output_path
 from lo2dask.tables.state import StateType, inspect_state
@@ -14,7 +14,6 @@ from lo2dask.verification.parts import Problem
 # Folders in which every file is one of lo2dask's; at the top, the user's own files may lie next to the tables.
 _OWN = ("_lo2dask", "explainability", "metrics")
 _OWN_FILES = ("report.html", "report.md", "lo2_grid.csv", "lo2_grid.md", "models/model.yml")
-_LOCK = "lock"  # in the name of a file that guards a folder while a command runs
 
 
 @dataclass
@@ -67,7 +66,7 @@ def unnamed_files(layout: Layout, named: Named, inner: Sequence[Layout]) -> Iter
     others = [one.root for one in inner]
     files = (path for folder in _own_folders(layout) for path in walk(folder, others))
     for path in (*files, *(layout.root / name for name in _OWN_FILES)):
-        if path not in known and _LOCK not in path.name and path.is_file():
+        if path not in known and path.name != LOCK and path.is_file():
             yield _at(layout, path, "no record names it: it is not lo2dask's, or was left by a stopped command")
 
 

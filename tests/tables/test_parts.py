@@ -157,6 +157,8 @@ def test_names_of_parts_sort_as_batches_do(tmp_path: Path) -> None:
         ("lo2_sequences_enhanced.parquet", "lo2dask load or train"),
         ("_lo2dask/predictions/if", "lo2dask train"),
         ("explainability/if_explanations.parquet", "lo2dask explain"),
+        ("train/text/score/lo2_events.parquet", "lo2dask load"),
+        ("spill/_lo2dask/score/bundle/lo2_sequences.parquet", "lo2dask score"),
         ("elsewhere", "the command again that wrote it"),
     ],
 )

@@ -128,9 +128,10 @@ def test_a_missing_record_is_found(copy: Path) -> None:
 @pytest.mark.parametrize("copy", FOLDERS, indirect=True)
 def test_files_too_many_are_found(copy: Path) -> None:
     folders = {path.parent for path in files(copy)} - {copy, copy / "models"}
-    for folder in folders:
-        (folder / "part-000999.parquet").write_bytes(b"PAR1")
-    assert unnoticed(copy, [folder / "part-000999.parquet" for folder in folders]) == []
+    for name in ("part-000999.parquet", "block.parquet"):
+        for folder in folders:
+            (folder / name).write_bytes(b"PAR1")
+        assert unnoticed(copy, [folder / name for folder in folders]) == []
 
 
 @pytest.mark.parametrize("copy", FOLDERS, indirect=True)
