@@ -13,11 +13,11 @@ import numpy as np
 
 from lo2dask.buffers.arrays import Codes, Ints, U64s
 
-_ZERO, _ONE, _FOUR, _EIGHT, _INLINE, _HALF = (np.uint64(n) for n in (0, 1, 4, 8, 12, 32))
+_ZERO, _ONE, _EIGHT, _HALF = (np.uint64(n) for n in (0, 1, 8, 32))
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # The bits of the first n bytes of a number.
 BELOW = np.array([(1 << (8 * n)) - 1 for n in range(8)], dtype=np.uint64)
-_ONES, _HIGHS, _LOWS = (np.uint64(0x0101010101010101 * byte) for byte in (0x01, 0x80, 0x7F))
+_ONES, _LOWS = (np.uint64(0x0101010101010101 * byte) for byte in (0x01, 0x7F))
 _TO_LOW_BYTE = np.uint64(56)
 _FIRST_SLOTS = 1 << 10
 # Slices of so many bytes are told apart by so many bits of a hash of few of them; all shorter ones are of one kind.

@@ -50,13 +50,10 @@ def synth(options: SynthOptions) -> None:
     from lo2dask.synthesis import write_tree
 
     with watching(quiet=options.quiet, log_format=options.log_format) as watch:
-        written = 0
 
-        def progress(size: int) -> None:
-            """Report one file."""
-            nonlocal written
-            written += 1
-            watch("synth", written, 0, {"bytes": size})
+        def progress(done: int, total: int, size: int) -> None:
+            """Report one finished piece of work."""
+            watch("synth", done, total, {"bytes": size})
 
         summary = write_tree(options, progress)
     lines = [

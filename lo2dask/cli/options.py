@@ -47,11 +47,9 @@ class Words(click.ParamType):
 class OptionsCommand(click.Command):
     """A command whose parameters are the fields of an options class; ``action`` gets the finished options."""
 
-    def __init__(
-        self, name: str, kind: type[Options], action: Callable[[Any], None], help: str, epilog: str = ""
-    ) -> None:
+    def __init__(self, name: str, kind: type[Options], action: Callable[[Any], None], help: str) -> None:
         """Make the parameters."""
-        super().__init__(name, params=parameters(kind), help=help, epilog=epilog or None)
+        super().__init__(name, params=parameters(kind), help=help)
         self.kind = kind
         self.action = action
 

@@ -67,7 +67,8 @@ def add_evidence(targets: Sequence[EvidenceTarget], session: Session) -> int:
     nearest = next((target.subject for target in targets if target.has_nearest), None)
     if nearest:
         names = [[record.name for record in group] for group in groups]
-        session.map(gather_bags, names, "nearest normals", nearest=nearest)
+        found = session.map(gather_bags, names, "nearest normals", nearest=nearest)
+        write_json(_bag_parts(nearest), {seq_id: name for some in found for seq_id, name in some.items()})
     masks, raw_tokens = session.call(read_masks, subject.bundle, label="evidence")
     source = line_source(subject.layout, masks, raw_tokens)
     source = replace(source, has_raw_bags=any(target.reads_raw for target in targets))
@@ -97,11 +98,11 @@ def count_normals(group: Group, subject: Subject, type_: str) -> Counts:
     return {service: (total, dict(templates.get(service, {}))) for service, total in totals.items()}
 
 
-def gather_bags(names: Sequence[str], nearest: Subject) -> int:
-    """Keep the words and templates of the nearest normals that lie in some parts; return their number."""
+def gather_bags(names: Sequence[str], nearest: Subject) -> dict[str, str]:
+    """Keep the words and templates of the nearest normals in some parts; return the part of each, by seq_id."""
     path = nearest_ids(nearest)
     wanted = _read_ids(path, status(path).st_mtime_ns)
-    return sum(_gather_part(name, wanted, nearest) for name in names)
+    return {seq_id: name for name in names for seq_id in _gather_part(name, wanted, nearest)}
 
 
 def nearest_ids(subject: Subject) -> Path:
@@ -109,12 +110,14 @@ def nearest_ids(subject: Subject) -> Path:
     return replace(subject, service="").scratch("nearest_ids.json")
 
 
-def _gather_part(name: str, wanted: pa.Array, nearest: Subject) -> int:
+def _gather_part(name: str, wanted: pa.Array, nearest: Subject) -> list[str]:
     table = read_part(nearest.layout.enhanced / name, BAGS.names)
     chosen = table.filter(pc.is_in(strings(table["seq_id"]), wanted))
-    rows = {"seq_id": strings(chosen["seq_id"]).to_pylist()}
-    rows |= {column: [list(bag.items()) for bag in row_bags(chosen, column)] for column in ("e_words", "e_templates")}
-    return write_part(_bags(nearest) / name, pa.table(rows, schema=BAGS), BAGS)
+    ids: list[str] = strings(chosen["seq_id"]).to_pylist()
+    if ids:
+        rows = {name: [list(bag.items()) for bag in row_bags(chosen, name)] for name in ("e_words", "e_templates")}
+        write_part(_bags(nearest) / name, pa.table({"seq_id": ids, **rows}, schema=BAGS), BAGS)
+    return ids
 
 
 def finish_parts(group: Sequence[PartLines], targets: Sequence[EvidenceTarget], source: LineSource) -> int:
@@ -210,7 +213,10 @@ def _add_nearest(rows: list[Row], part: str, target: EvidenceTarget) -> None:
     enhanced = read_part(subject.layout.enhanced / part, BAGS.names)
     own = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), pa.array(list(pairs), pa.string())))
     wanted = sorted({normal for normal, _ in pairs.values()})
-    normals = read_rows(_bags(subject), filters=[("seq_id", "in", wanted)]) if wanted else own
+    # Of all parts, the few that hold these normals are opened.
+    part_of = _read_bag_parts(_bag_parts(subject), status(_bag_parts(subject)).st_mtime_ns)
+    paths = [_bags(subject) / name for name in sorted({part_of[normal] for normal in wanted if normal in part_of})]
+    normals = read_rows(paths, filters=[("seq_id", "in", wanted)]) if paths else own.slice(0, 0)
     for name, column in (("words", "e_words"), ("templates", "e_templates")):
         mine = dict(zip(strings(own["seq_id"]).to_pylist(), row_bags(own, column), strict=True))
         theirs = dict(zip(strings(normals["seq_id"]).to_pylist(), row_bags(normals, column), strict=True))
@@ -229,6 +235,15 @@ def tokens_only_in(bag: Mapping[str, int], other: Mapping[str, int], limit: int 
 
 def _bags(nearest: Subject) -> Path:
     return nearest_ids(nearest).with_name("nearest_bags.parquet")
+
+
+def _bag_parts(nearest: Subject) -> Path:
+    return nearest_ids(nearest).with_name("nearest_parts.json")
+
+
+@functools.lru_cache(maxsize=2)
+def _read_bag_parts(path: Path, changed: int) -> Mapping[str, str]:
+    return dict(read_json(path) or {})
 
 
 @functools.lru_cache(maxsize=2)

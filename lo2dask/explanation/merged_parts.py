@@ -118,11 +118,6 @@ class Part:
         return self.predictions["pred_ano"].fill_null(0).to_numpy() == 1
 
     @property
-    def unflagged(self) -> npt.NDArray[np.bool_]:
-        """Whether the model scores the row and does not flag it."""
-        return self.predictions["pred_ano"].fill_null(1).to_numpy() == 0
-
-    @property
     def training(self) -> npt.NDArray[np.bool_]:
         """Whether the row is in the training part."""
         return pc.equal(strings(self.predictions["split"]), "train").to_numpy(zero_copy_only=False).astype(bool)

@@ -69,6 +69,8 @@ def _of_model(key: str, files: Artefacts, seq_id: str, texts: Mapping[str, str])
     if not predicted:
         return f"{key} has no model of its service"
     row = predicted[0]
+    if row[f"score_{key}"] is None:
+        return f"{key} does not score it: it was not fitted"
     return f"{key} does not flag it: score {row[f'score_{key}']:.6g}, rank {row[f'rank_{key}']}, {row['split']}"
 
 

@@ -1,6 +1,7 @@
 """Phase C: templates are mined once, and each part of the sequence table gets its figures, bags and template ids."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -36,6 +37,9 @@ from lo2dask.vocabulary.limits import VocabularyLimits
 from lo2dask.vocabulary.reduce import VocabularyPlan, merge_spilled, sum_counts
 from lo2dask.vocabulary.spill import Spill
 from lo2dask.vocabulary.write import write_vocabulary
+
+# Parts whose counts of templates are held together.
+_SUMMED_AT_ONCE = 256
 
 
 def enhance(options: TrainOptions, session: Session) -> bool:
@@ -90,14 +94,14 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         finishing = time.perf_counter()
         summaries = _finish_parts(layout, key, session, spilled)
         parts_seconds = time.perf_counter() - finishing
-        templates = sum_counts(pa.Table.from_pylist(s["templates"][0].as_py(), schema=COUNTED) for s in summaries)
+        templates = _sum_templates(summaries)
         _write_templates(layout, mined, templates)
         rows = [summary["spilled"][0].as_py() for summary in summaries]
         limits = VocabularyLimits(min_df=1, max_df=1.0, max_features=key.max_features, binary=False)
-        n_rows = count_rows(layout.enhanced)
+        n_rows = count_rows(layout.sequences)
         plans = [VocabularyPlan(representation, limits, n_rows) for representation in spilled.names]
         merged = merge_spilled(spilled, rows, plans, session)
-        write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits)
+        write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits, n_rows)
     seconds = time.perf_counter() - started
     note(layout, "enhance", seconds=seconds, parts_seconds=parts_seconds, workers=session.workers())
     tables = (layout.templates, layout.statements, layout.vocabulary)
@@ -139,9 +143,19 @@ def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Sp
     if part_paths(layout.events):  # whose records have been updated
         Stage(layout, LOAD).flush(part_index(name) for name in names)
     remove_tree(layout.counts)  # what an earlier plan's parts left
-    if count_rows(layout.enhanced) != count_rows(layout.sequences):
-        raise IntegrityError(f"{layout.enhanced}: {count_rows(layout.enhanced)} rows, {layout.sequences} has others")
+    finished, loaded = count_rows(layout.enhanced), count_rows(layout.sequences)
+    if finished != loaded:
+        raise IntegrityError(f"{layout.enhanced}: {finished} rows, {layout.sequences} has {loaded}")
     return summaries
+
+
+def _sum_templates(summaries: Sequence[pa.Table]) -> pa.Table:
+    """Sum the parts' counts of templates (columns: COUNTED), some parts at a time."""
+    total = COUNTED.empty_table()
+    for start in range(0, len(summaries), _SUMMED_AT_ONCE):
+        counted = [summary["templates"].combine_chunks() for summary in summaries[start : start + _SUMMED_AT_ONCE]]
+        total = sum_counts([total, *(pa.Table.from_struct_array(one.flatten()).cast(COUNTED) for one in counted)])
+    return total
 
 
 def _write_templates(layout: Layout, mined: pa.Table, templates: pa.Table) -> None:

@@ -65,8 +65,8 @@ def count_templates(frame: "pd.DataFrame", layout: Layout) -> "pd.DataFrame":
     tokens = items.field("token")
     shape = (len(messages), len(tokens.dictionary))
     by_message = sparse.csr_matrix((items.field("count"), tokens.indices, messages.offsets), shape=shape)
-    templates = _count(by_message, read_mapping(layout, tokens.dictionary, "e_event_drain_id"))
-    statements = _count(by_message, read_mapping(layout, tokens.dictionary, "statement_id"))
+    ids = read_mapping(layout, tokens.dictionary, ["e_event_drain_id", "statement_id"])
+    templates, statements = (_count(by_message, of) for of in ids)
     n_templates = pc.list_value_length(templates).cast(pa.int64())
     return to_frame(pa.table([table["seq_id"], n_templates, templates, statements], schema=COLUMNS))
 
@@ -133,7 +133,7 @@ def _add_ids(layout: Layout, name: str, normalized: bool) -> None:
     codes = read_part(layout.text / "codes" / name)["line"].combine_chunks()
     lines = read_part(layout.text / "lines" / name, ["line", "message"])
     message, line = (lines[column].cast(pa.string()).combine_chunks() for column in ("message", "line"))
-    ids = read_mapping(layout, message, "e_event_drain_id").dictionary_encode()
+    ids = read_mapping(layout, message, ["e_event_drain_id"])[0].dictionary_encode()
     extra = pa.schema([schema.DRAIN_ID, *([schema.NORMALIZED] if normalized else [])])
     rows = group_rows(layout.events / name)
     if sum(rows) != len(codes):

@@ -65,11 +65,12 @@ def match(layout: Layout, templates: Templates) -> None:
     _write_mapping(layout, messages, dict(zip(texts, templates.match(texts), strict=True)))
 
 
-def read_mapping(layout: Layout, messages: pa.Array, column: str) -> pa.Array:
-    """Return the template id or the statement id (``column`` of :data:`MAPPING`) of each of some messages."""
-    mapping = read_part(layout.template_mapping, ["message", column])
-    known, ids = (mapping[name].cast(pa.string()).combine_chunks() for name in mapping.column_names)
-    return ids.take(pc.index_in(messages, known))
+def read_mapping(layout: Layout, messages: pa.Array, columns: Sequence[str]) -> list[pa.Array]:
+    """Return the template ids or the statement ids (``columns`` of :data:`MAPPING`) of some messages."""
+    mapping = read_part(layout.template_mapping, ["message", *columns])
+    known, *ids = (mapping[name].cast(pa.string()).combine_chunks() for name in ("message", *columns))
+    at = pc.index_in(messages, known)
+    return [of.take(at) for of in ids]
 
 
 def _write_mapping(layout: Layout, messages: pa.Table, templates: Mapping[str, str]) -> None:

@@ -62,7 +62,7 @@ def read_text_table(data: bytes, newlines: bool = False) -> tuple[pa.Table, list
 
 def read_numbers(cells: pa.Array) -> tuple[pa.Array, list[str]]:
     """Cast text to float64; an empty cell is null, and one that is no number too, which is a problem."""
-    plain = or_null(pc.replace_substring(cells, "+", ""))
+    plain = or_null(without_plus(cells))
     with contextlib.suppress(pa.ArrowInvalid):
         return plain.cast(pa.float64()), []
     values, problems = [], []
@@ -81,11 +81,11 @@ def read_times(cells: pa.Array) -> tuple[pa.Array, Bools, list[str]]:
     is_number = pc.match_substring_regex(cells, r"^\s*[-+.\d]+(?:[eE][-+]?\d+)?\s*$").fill_null(False)
     if not pc.any(is_number).as_py():
         return parse_times(cells)
-    seconds, problems = read_numbers(pc.if_else(is_number, cells, pa.scalar(None, pa.string())))
+    seconds, _ = read_numbers(pc.if_else(is_number, cells, pa.scalar(None, pa.string())))
     times = seconds.fill_null(-1).to_numpy()
     is_time = (times >= 0) & (times < _LATEST_SECONDS)
     bad = zip(cells.filter(pa.array(~is_time)).to_pylist(), times[~is_time].tolist(), strict=True)
-    problems += [f"no time: {text[:60]!r}" if value == -1 else time_problem(np.array([value])) for text, value in bad]
+    problems = [f"no time: {text[:60]!r}" if value == -1 else time_problem(np.array([value])) for text, value in bad]
     return from_seconds(np.where(is_time, times, 0)), is_time, problems
 
 
@@ -120,6 +120,11 @@ def parse_iso(cells: pa.Array) -> pa.Array:
         return aware.cast(schema.TIME)
     except pa.ArrowInvalid as error:
         raise MetricError(f"no time: {error}") from error
+
+
+def without_plus(texts: pa.Array) -> pa.Array:
+    """Remove the signs of positive numbers and exponents, which Arrow does not read."""
+    return pc.replace_substring_regex(texts, r"(^\s*|[eE])\+", r"\1")
 
 
 def or_null(cells: pa.Array) -> pa.Array:

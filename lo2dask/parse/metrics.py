@@ -18,7 +18,7 @@ from lo2dask import schema
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.padded import as_u64, padded
 from lo2dask.buffers.slices import slices
-from lo2dask.parse.cells import Floats, MetricError, from_seconds, time_problem
+from lo2dask.parse.cells import Floats, MetricError, from_seconds, time_problem, without_plus
 
 _VALUES = b'"values"'
 _OWN_COLUMNS = ("__name__", "job", "instance")
@@ -78,7 +78,7 @@ class MetricSamples:
         """
         cells = np.concatenate([np.zeros(0), *self.numbers])
         if self.inexact_texts:
-            texts = pc.replace_substring(pa.concat_arrays(self.inexact_texts), "+", "")  # Arrow reads no plus sign
+            texts = without_plus(pa.concat_arrays(self.inexact_texts))
             try:
                 cells[np.concatenate(self.inexact_rows)] = texts.cast(pa.float64()).to_numpy()
             except pa.ArrowInvalid as error:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from lo2dask.buffers.visible import visible
 from lo2dask.reporting.charts import coverage_svg, histogram_svg, precision_recall_svg, roc_svg
 from lo2dask.reporting.data import HOLDOUT, Confusion, FileLine, ModelReport, ReportData
+from lo2dask.training.measures import HEADLINE, leakage_warning
 
 # Columns of the coverage map; runs beyond that are drawn several in one.
 MOST_COLUMNS = 60
@@ -26,7 +27,6 @@ HEADERS = (
     "remark",
 )  # fmt: skip
 AREAS = ("area", "average precision")
-MEASURES = ("f1", "auc_roc", "average_precision", "precision", "recall", "accuracy")
 
 
 def render_html(data: ReportData) -> str:
@@ -58,16 +58,16 @@ def file_row(file: FileLine) -> tuple[str, str, str, str]:
 def model_row(model: ModelReport) -> tuple[Any, ...]:
     """Return a model's line of the table of all models."""
     held = model.measures.get("holdout") or {}
-    figures = [held.get(name) for name in MEASURES]
+    figures = [held.get(name) for name in HEADLINE]
     learned = (model.fit.get("rows", ""), model.fit.get("features", ""))
     return (model.key, *("" if f is None else f for f in figures), *learned, model.flagged, model.rows, remark(model))
 
 
 def remark(model: ModelReport) -> str:
-    """Return what a reader of a model's figures must know: why there are none, or that length alone does as well."""
+    """Return what a reader of a model's figures must know: why there are none, or that a baseline does as well."""
     held = model.measures.get("holdout") or {}
-    leakage = (model.measures.get("leakage") or {}).get("holdout") or {}
-    remarks = [model.fit.get("reason"), held.get("reason") and f"hold-out: {held['reason']}", leakage.get("warning")]
+    warning = leakage_warning(model.measures)
+    remarks = [model.fit.get("reason"), held.get("reason") and f"hold-out: {held['reason']}", warning]
     return "; ".join(dict.fromkeys(text for text in remarks if text))
 
 

@@ -44,12 +44,12 @@ class _Task:
     parts: tuple[str, ...]
 
 
-def write_tree(options: SynthOptions, progress: Callable[[int], None] | None = None) -> SynthSummary:
+def write_tree(options: SynthOptions, progress: Callable[[int, int, int], None] | None = None) -> SynthSummary:
     """Write an LO2-shaped tree; the same options give the same bytes, whatever the number of processes.
 
     Parameters
     ----------
-    progress : called with the bytes that each finished piece of work has written.
+    progress : called after each piece of work with those done, those in all, and the bytes that it has written.
 
     Raises
     ------
@@ -61,15 +61,16 @@ def write_tree(options: SynthOptions, progress: Callable[[int], None] | None = N
         return _write_tree(options, progress)
 
 
-def _write_tree(options: SynthOptions, progress: Callable[[int], None] | None) -> SynthSummary:
+def _write_tree(options: SynthOptions, progress: Callable[[int, int, int], None] | None) -> SynthSummary:
     began = time.perf_counter()
     runs = plan_runs(options)
     prepare_target(options, [layouts.run_entry(options, run) for run in runs])
     sizes = []
-    for files, size in _results(_tasks(options, runs), options):
+    tasks = _tasks(options, runs)
+    for files, size in _results(tasks, options):
         sizes.append((files, size))
         if progress is not None:
-            progress(size)
+            progress(len(sizes), len(tasks), size)
     home = options.out / layouts.run_folder(options)
     strays = FolderSink(home)
     for name, content in STRAYS.items():

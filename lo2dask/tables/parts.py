@@ -196,9 +196,8 @@ def read_rows(where: Path | Sequence[Path], columns: Sequence[str] | None = None
     options = {"columns": columns, "filters": filters, "partitioning": None, "page_checksum_verification": True}
     tables = []
     for part in (part for path in (where if isinstance(where, Sequence) else [where]) for part in part_paths(path)):
-        with name_damage(part), open_read(part) as file:
-            source = part if is_local(part) else pa.BufferReader(file.read())
-            tables.append(pq.read_table(source, **options))
+        with name_damage(part):
+            tables.append(pq.read_table(_source(part), **options))
     return pa.concat_tables(tables)
 
 
@@ -253,16 +252,22 @@ def _repeats(bags: pa.ChunkedArray, name: str) -> bool:
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    footer = read_metadata(path)
-    # Only whole columns: the leaves of a list or struct column may carry the same name.
-    names = {footer.schema.column(index).path for index in range(footer.num_columns)}
-    encoded = [n for n in schemas.DICTIONARY if n in names]
-    if is_local(path):
-        return pq.ParquetFile(path, metadata=footer, read_dictionary=encoded, page_checksum_verification=True)
-    with open_read(path) as file:
-        # Fetched whole, a part is small: Arrow's own threads must not be left with a Python file when Python ends.
-        source = pa.BufferReader(file.read())
+    with name_damage(path):
+        source = _source(path)
+        footer = pq.read_metadata(source)
+        # Only whole columns: the leaves of a list or struct column may carry the same name.
+        names = {footer.schema.column(index).path for index in range(footer.num_columns)}
+        encoded = [n for n in schemas.DICTIONARY if n in names]
         return pq.ParquetFile(source, metadata=footer, read_dictionary=encoded, page_checksum_verification=True)
+
+
+def _source(path: Path) -> Path | pa.BufferReader:
+    """Return what Arrow reads a part from: its path or, in an object store, its bytes, which are fetched at once."""
+    if is_local(path):
+        return path
+    # Arrow's own threads must not be left with a Python file when Python ends.
+    with open_read(path) as file:
+        return pa.BufferReader(file.read())
 
 
 def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -152,8 +152,9 @@ class Stage:
 
     def keep_parts(self, indices: Collection[int | str]) -> None:
         """Remove the records of parts that an earlier plan left."""
+        wanted = set(indices)
         for part in self.parts():
-            if part.index not in indices:
+            if part.index not in wanted:
                 part.invalidate()
 
     @property

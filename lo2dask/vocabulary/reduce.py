@@ -37,6 +37,8 @@ BUCKET_ROWS = 1 << 18
 _MOST_BUCKETS = 256
 # Buckets are not split further; so many tokens with equal low bits are not made by chance.
 _MOST_SPLITS = 1 << 32
+# Tables of parts held before they are summed: each also takes memory of its own, which no size of its columns tells.
+_MOST_TABLES = 1024
 # Rows that the client reads before it selects again; rows of a batch of a file, and batches that begin in one range.
 MERGE_ROWS, BATCH_ROWS, RANGE_BATCHES = 1 << 20, 1 << 12, 1 << 6
 
@@ -96,12 +98,13 @@ def sum_bucket(paths: Sequence[Path], table: int, bucket: Bucket, most: int) -> 
     waiting = [bucket]
     while waiting:
         own = waiting.pop()
-        sums, added = COUNTED.empty_table(), []
+        sums, added, held = COUNTED.empty_table(), [], 0
         for path in paths:
             added.append(read_bucket(path, table, own))
-            if path != paths[-1] and sum(each.nbytes for each in added) <= most // 2:
+            held += added[-1].nbytes
+            if path != paths[-1] and held <= most // 2 and len(added) < _MOST_TABLES:
                 continue
-            sums, added = sum_counts([sums, *added]), []
+            sums, added, held = sum_counts([sums, *added]), [], 0
             while sums.nbytes > most and sums.num_rows > 1 and own.of < _MOST_SPLITS:
                 own, other = own.halves()
                 waiting.append(other)

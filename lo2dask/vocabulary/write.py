@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from lo2dask import schema
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import count_rows, open_part
+from lo2dask.tables.parts import open_part
 from lo2dask.vocabulary.limits import VocabularyLimits, choose
 
 # Rows of a row group: all of the vocabulary at the usual --max-features, and what the writer holds at once.
@@ -14,10 +14,13 @@ VOCABULARY_ROWS = 1 << 20
 
 
 def write_vocabulary(
-    layout: Layout, merged: Mapping[str, Iterable[pa.Table]], templates: pa.Table, limits: VocabularyLimits
+    layout: Layout, merged: Mapping[str, Iterable[pa.Table]], templates: pa.Table, limits: VocabularyLimits, n_rows: int
 ) -> None:
-    """Write the tokens of each representation: of those ``merged`` from spilled counts, and of counted templates."""
-    streams = {**merged, "templates": [choose(templates, limits, count_rows(layout.enhanced))]}
+    """Write the tokens of each representation: of those ``merged`` from spilled counts, and of counted templates.
+
+    ``n_rows`` is the number of sequences.
+    """
+    streams = {**merged, "templates": [choose(templates, limits, n_rows)]}
     with open_part(layout.vocabulary / "part-000000.parquet", schema.VOCABULARY) as writer:
         for group in _groups((name, streams[name]) for name in schema.REPRESENTATIONS if name in streams):
             writer.write(group)

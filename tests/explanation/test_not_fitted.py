@@ -7,6 +7,7 @@ import pytest
 from lo2dask.commands.explain import explain
 from lo2dask.commands.report import report
 from lo2dask.execute.session import Session
+from lo2dask.explanation.story import describe_sequence
 from lo2dask.options import ExplainOptions, ReportOptions
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, table_of, train_root
@@ -37,6 +38,8 @@ def test_no_false_negative_is_counted_and_the_reason_is_told(root, source, caplo
     assert (unfitted.false_negatives, unfitted.false_positives, unfitted.flagged) == (0, 0, 0)
     assert "event_lr_words: not fitted: " in caplog.text
     report(ReportOptions(root=root))
+    for row in table_of(root / "lo2_sequences.parquet")["seq_id"].to_pylist():
+        assert "event_lr_words does not score it: it was not fitted" in describe_sequence(root, row)
 
 
 def test_no_table_of_predictions_or_runs_holds_nan(root):

@@ -75,9 +75,12 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_masks_that_are_too_weak_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_MESSAGES", 3)
+    monkeypatch.setattr(module, "MOST_EVER", 100)
     with pytest.raises(Lo2Error, match=r"4 of 10 messages are still distinct[\s\S]*--mask-file[\s\S]*user 17"):
         check_masks(4, 10, ["user 17", "user 18"])
     check_masks(4, 100, [])
+    with pytest.raises(Lo2Error, match="101 of 10,000 messages"):
+        check_masks(101, 10_000, [])
     check_masks(3, 3, [])
 
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from lo2dask.buffers.visible import visible
 from lo2dask.reporting.curves import confusion, curves, histogram
 from lo2dask.reporting.data import Coverage, FileLine, Flagged, Line, ModelReport, ReportData
-from lo2dask.reporting.html import render_html
+from lo2dask.reporting.html import remark, render_html
 from lo2dask.reporting.markdown import escape_markdown, render_markdown
 from reporting.hostile import ALL, EVERYTHING
 
@@ -142,3 +143,9 @@ def test_markdown_shows_log_text_as_it_is(text):
     assert not re.search(r"(?<!\\)\]\(", document)
     rows = [line for line in document.splitlines() if line.startswith("| python")]
     assert rows == ["| python | 3 |"]
+
+
+def test_the_remark_names_both_baselines_that_do_as_well():
+    data = made_data()
+    measures = {"leakage": {"holdout": {"warning": "length"}, "startup_lines": {"holdout": {"warning": "start-up"}}}}
+    assert remark(replace(data.models[0], measures=measures, fit={})) == "length; start-up"

@@ -87,12 +87,13 @@ def test_tars_are_the_same_every_time(options: Make, tmp_path: Path) -> None:
 def test_summary_adds_up(options: Make) -> None:
     told = []
     chosen = options(runs=3, errors_per_run=1)
-    summary = write_tree(chosen, told.append)
+    summary = write_tree(chosen, lambda *step: told.append(step))
     files = [content for path, content in contents(chosen.out) if not path.startswith(".")]
     assert isinstance(summary, SynthSummary)
     assert (summary.runs, summary.test_cases, summary.files) == (3, 6, len(files))
     assert summary.bytes == sum(map(len, files))
-    assert 0 < sum(told) <= summary.bytes
+    assert 0 < sum(size for _, _, size in told) <= summary.bytes
+    assert [(done, total) for done, total, _ in told] == [(done, len(told)) for done in range(1, len(told) + 1)]
 
 
 def test_named_test_cases_and_all_of_them(options: Make, tmp_path: Path) -> None:

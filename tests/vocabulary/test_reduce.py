@@ -179,7 +179,7 @@ def test_the_written_file_does_not_depend_on_the_tables_of_a_stream(
             name: [each.slice(start, step) for start in range(0, each.num_rows, step)] for name, each in whole.items()
         }
         layout = Layout(tmp_path / f"{step}")
-        write_vocabulary(layout, streams, COUNTED.empty_table(), ALL)
+        write_vocabulary(layout, streams, COUNTED.empty_table(), ALL, n_rows=0)
         (path,) = part_paths(layout.vocabulary)
         written.append(path.read_bytes())
     assert written[0] == written[1] == written[2]
