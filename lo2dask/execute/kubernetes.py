@@ -42,12 +42,12 @@ def start(file: KubernetesFile, folder: Path) -> Iterator[Client]:
             gather_workers(client, file.workers, file)
             yield client
     finally:
-        _kubectl(file, "delete", "--ignore-not-match", "--wait=false", *names)
+        _kubectl(file, "delete", "--ignore-not-found", "--wait=false", *names)
 
 
 def _await_scheduler(file: KubernetesFile) -> None:
     deadline = time.monotonic() + seconds(file.start_timeout, f"{file.path}: start_timeout")
-    query = ("get", "deployment", f"{file.name}-scheduler", "--ignore-not-match", "-o")
+    query = ("get", "deployment", f"{file.name}-scheduler", "--ignore-not-found", "-o")
     while _kubectl(file, *query, "jsonpath={.status.readyReplicas}").strip() != "1":
         if time.monotonic() > deadline:
             raise InputError(

@@ -84,7 +84,7 @@ class CommonOptions(ClusterOptions):
     """How a command runs: none of these changes a single byte of the tables."""
 
     cluster: str = opt("local", "where to run: local, tcp://host:port, tls://host:port or FILE.yaml (see cluster/)")
-    resume: bool = opt(True, "go on where an earlier run stopped; --no-resume starts over")
+    resume: bool = opt(True, "resume where an earlier run stopped; --no-resume starts over")
     strict: bool = opt(False, "exit with 3 if anything was rejected")
 
     def __post_init__(self) -> None:

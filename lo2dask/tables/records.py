@@ -101,7 +101,7 @@ class Stage:
         return replace(self, index=index)
 
     def read(self) -> Record | None:
-        """Read the record; None where there is none, or where it is damaged, which is told."""
+        """Read the record; None where there is none, or where it is damaged, which is reported."""
         return self._record(read_state(self.path, self._state))
 
     def inspect(self) -> tuple[Record | None, str]:
@@ -143,7 +143,7 @@ class Stage:
         return [*(self.part(int(stem)) for stem in batches if stem.isdigit()), *map(self.part, names)]
 
     def records(self) -> Iterator[Record]:
-        """Read the records of the parts, in order; damaged ones are told and left out."""
+        """Read the records of the parts, in order; damaged ones are reported and left out."""
         return (record for part in self.parts() if (record := part.read()))
 
     def flush(self, indices: Iterable[int | str]) -> None:

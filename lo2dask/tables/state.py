@@ -1,7 +1,7 @@
 """JSON files that hold state: each names its layout version and type, and is checked when it is read.
 
-A file that is damaged, or of another version or shape, is told by its name with what is done again, and then counts as
-missing: only what depends on it is redone.
+A file that is damaged, or of another version or shape, is reported by its name with what is done again, and then
+counts as missing: only what depends on it is redone.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ def state_bytes(content: Mapping[str, Any]) -> bytes:
 
 
 def read_state(path: Path, of: StateType) -> dict[str, Any] | None:
-    """Read a state file; None where it is missing or damaged, and a damaged one is told in a warning, once."""
+    """Read a state file; None where it is missing or damaged, and a damaged one is reported in a warning, once."""
     content, problem = inspect_state(path, of)
     if not problem:
         _TOLD.discard(path)

@@ -145,7 +145,7 @@ def test_relative_paths_become_absolute_for_workers_elsewhere() -> None:
 
 def test_the_settings_for_daemons_started_by_hand_are_the_same() -> None:
     written = yaml.safe_load((EXAMPLES / "dask.yaml").read_text())
-    for name, value in settings.SETTINGS.items():
+    for name, value in (settings.SETTINGS | settings.QUIET_PAGES).items():
         assert dask.config.get(name, config=written) == value, name
     names = sum(1 for _ in leaves(written))
     assert names == sum(1 for _ in leaves(nested())), "and no others"
@@ -153,7 +153,7 @@ def test_the_settings_for_daemons_started_by_hand_are_the_same() -> None:
 
 def nested() -> dict:
     found: dict = {}
-    dask.config.set(settings.SETTINGS, config=found)
+    dask.config.set(settings.SETTINGS | settings.QUIET_PAGES, config=found)
     return found
 
 
