@@ -1,6 +1,7 @@
 """The bundles that train keeps: all that scoring new runs needs, from the options of load to the run calibration."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lo2dask.features.masks import load_masks
 from lo2dask.features.templates import Templates
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint, loaded, need_bags, table_has_raw_bags
 from lo2dask.models import bundle
+from lo2dask.models.guard import cap
 from lo2dask.models.registry import FOREST
 from lo2dask.models.split import Split
 from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
@@ -55,7 +57,10 @@ def keep_bundles(
         of_key = [unit for unit in units if unit.spec.key == key]
         first, side = of_key[0], of_key[0].side
         fitted = [joblib.load(source_of(unit_path(layout, unit.name))) for unit in of_key]
-        content = {**common, "key": key, "spec": first.spec.to_plain(), "split": splits[side].to_json()}
+        # What was fitted, not what was asked for: the guard lowers what is over its caps.
+        params = first.spec.params if options.disable_memory_guard else cap(first.spec)[0].params
+        spec = replace(first.spec, params=params)
+        content = {**common, "key": key, "spec": spec.to_plain(), "split": splits[side].to_json()}
         if key == FOREST:
             content["setup"] = content["setup"] | {"alert_percentile": alert_percentile(options)}
         path = layout.models / f"{key}.joblib"

@@ -193,3 +193,12 @@ def test_options_of_the_forest_without_effect_are_said(root):
     }
     assert any(note.startswith("--report-psi") for note in train_root(root, phase="if", report_psi=True).notes)
     assert measures_of(root)["psi"]["reason"] == "no scored normal sequence in the hold-out"
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_bundle_says_how_many_trees_were_grown(root, guarded, monkeypatch):
+    monkeypatch.setattr("lo2dask.models.guard.CAPS", {"n_estimators": 10})
+    train_root(root, **FOREST, save_model=root / "b.joblib", disable_memory_guard=not guarded)
+    content = bundle.load(root / "b.joblib")
+    trees = len(content["model"].estimators_)
+    assert content["spec"]["params"]["n_estimators"] == trees == (10 if guarded else 20)
