@@ -70,6 +70,10 @@ SEQUENCES = pa.schema(
 )
 
 BAG = pa.list_(pa.struct([pa.field("token", pa.string()), pa.field("count", pa.int32())]))
+# The same in memory, with each distinct token once.
+CODED_BAG = pa.list_(
+    pa.struct([pa.field("token", pa.dictionary(pa.int32(), pa.string())), pa.field("count", pa.int32())])
+)
 TOKEN_LIST = pa.list_(pa.string())
 
 # Numeric columns of the enhanced table, beyond seq_len and the durations.
@@ -154,7 +158,6 @@ MANIFEST = pa.schema(
 )
 REJECTS = pa.schema([pa.field(name, pa.string()) for name in ("path", "member", "stage", "reason", "detail")])
 
-LABELS = pa.map_(pa.string(), pa.string())
 METRICS = pa.schema(
     [
         pa.field("run", pa.string()),

@@ -14,7 +14,6 @@ from distributed import Security
 from lo2dask.errors import InputError
 
 FILES = ("ca.pem", "cert.pem", "key.pem")
-PRIVATE_FOLDER = "~/.lo2dask/tls"
 _LIFE = datetime.timedelta(days=365)
 # Machines' clocks differ: a certificate must not lie in the future for any of them.
 _LEEWAY = datetime.timedelta(days=1)

@@ -26,16 +26,14 @@ from lo2dask.vocabulary.spill import Spill
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEXT = pa.dictionary(pa.int32(), pa.string())
-_CODED_BAG = pa.list_(pa.struct([pa.field("token", _TEXT), pa.field("count", pa.int32())]))
 # A part's sequences, each with its messages (features.textpass.LINES) and how often it has them.
-MESSAGES = pa.schema([pa.field("seq_id", pa.string()), pa.field("messages", _CODED_BAG)])
+MESSAGES = pa.schema([pa.field("seq_id", pa.string()), pa.field("messages", schema.CODED_BAG)])
 COLUMNS = pa.schema(
     [
         pa.field("seq_id", pa.string()),
         pa.field("n_templates", pa.int64()),
-        pa.field("e_templates", _CODED_BAG),
-        pa.field(schema.STATEMENTS_BAG, _CODED_BAG),
+        pa.field("e_templates", schema.CODED_BAG),
+        pa.field(schema.STATEMENTS_BAG, schema.CODED_BAG),
     ]
 )
 # One row a part: how many of its sequences have each template, and the work that its spilled counts make.
@@ -51,7 +49,7 @@ def read_messages(name: str, layout: Layout) -> "pd.DataFrame":
     lines = bags["lines"].combine_chunks()
     items = lines.flatten()
     coded = pa.DictionaryArray.from_arrays(items.field("line"), texts)
-    pairs = pa.StructArray.from_arrays([coded, items.field("count")], fields=list(_CODED_BAG.value_type))
+    pairs = pa.StructArray.from_arrays([coded, items.field("count")], fields=list(schema.CODED_BAG.value_type))
     offsets = pa.array(lines.offsets.to_numpy() - lines.offsets[0].as_py())
     messages = pa.ListArray.from_arrays(offsets, pairs)
     return to_frame(pa.table([bags["seq_id"].cast(pa.string()), messages], schema=MESSAGES))
@@ -100,7 +98,7 @@ def _count(by_message: sparse.csr_matrix, ids: pa.Array) -> pa.ListArray:
     encoded = ids.dictionary_encode()
     ones, rows = np.ones(len(ids), np.int32), np.arange(len(ids) + 1)
     of_message = sparse.csr_matrix((ones, encoded.indices, rows), shape=(len(ids), len(encoded.dictionary)))
-    return coded_bags(TokenCounts((by_message @ of_message).tocsr(), encoded.dictionary)).cast(_CODED_BAG)
+    return coded_bags(TokenCounts((by_message @ of_message).tocsr(), encoded.dictionary)).cast(schema.CODED_BAG)
 
 
 def _write_enhanced(layout: Layout, name: str, own: pa.Table, key: EnhanceKey) -> None:

@@ -8,7 +8,7 @@ from lo2dask.buffers.kernels import BELOW, byte_at, compiled, equal_bytes, first
 
 Floats = npt.NDArray[np.float64]
 
-_NEWLINE, _TAB, _RETURN, _SPACE = (np.uint8(ord(c)) for c in "\n\t\r ")
+_TAB, _RETURN, _SPACE = (np.uint8(ord(c)) for c in "\t\r ")
 _ZERO, _ONE, _EIGHT = (np.uint64(n) for n in (0, 1, 8))
 _TO_LOW_BIT, _TO_LOW_BYTE = np.uint64(7), np.uint64(56)
 _ONES, _HIGHS = (np.uint64(0x0101010101010101 * byte) for byte in (0x01, 0x80))

@@ -27,9 +27,6 @@ _LOW_CARDINALITY = {
 }
 # A dictionary of tokens pays where each is repeated so often on average; others share prefixes with their neighbours.
 _REPEATED = 2
-_CODED_BAG = pa.list_(
-    pa.struct([pa.field("token", pa.dictionary(pa.int32(), pa.string())), schemas.BAG.value_type.field(1)])
-)
 # All of a block's distinct texts make one dictionary: beyond the limit Parquet falls back to plain text.
 _DICTIONARY_BYTES = 1 << 30
 
@@ -288,6 +285,6 @@ def _fitted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         is_one = all(chunk.dictionary.equals(encoded.chunk(0).dictionary) for chunk in encoded.chunks[1:])
         return encoded if is_one else encoded.unify_dictionaries()
     # Tokens of one block are one dictionary already.
-    if kind == schemas.BAG and column.num_chunks == 1 and column.type == _CODED_BAG:
+    if kind == schemas.BAG and column.num_chunks == 1 and column.type == schemas.CODED_BAG:
         return column
     return column if column.type == kind else column.cast(kind)
