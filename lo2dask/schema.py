@@ -207,6 +207,57 @@ IF_PREDICTIONS = pa.schema(
     ]
 )
 
+# What stands out: a row per case (run and test case) that ``excess`` flags, the strongest first; after them notices
+# (kind silent, without a score): services that have lines in every normal run, and none in a case.
+EVIDENCE = pa.list_(
+    pa.struct(
+        [
+            pa.field("path", pa.string()),
+            pa.field("line_no", pa.int64()),
+            pa.field("time", TIME),
+            pa.field("text", pa.string()),
+        ]
+    )
+)
+FINDINGS = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("run", "test_case", "service")),
+        *(pa.field(name, TIME) for name in ("start", "end")),
+        *(pa.field(name, pa.float64()) for name in ("score", "margin", "p")),
+        *(pa.field(name, pa.string()) for name in ("kind", "statement_id", "statement", "e_event_drain_id")),
+        *(pa.field(name, pa.int64()) for name in ("count", "normal_max")),
+        pa.field("evidence", EVIDENCE),
+    ]
+)
+# Windows of a second (--window) that score above 0.5; 1 is the oddest window of normal logs.
+WINDOWS = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("run", "test_case", "service")),
+        *(pa.field(name, TIME) for name in ("window_start", "window_end")),
+        pa.field("n_events", pa.int64()),
+        pa.field("score", pa.float64()),
+        *(pa.field(name, pa.string()) for name in ("component", "statement", "e_event_drain_id")),
+        *(pa.field(name, pa.int64()) for name in ("first_line", "last_line")),
+    ]
+)
+TIMELINE = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("run", "test_case", "service")),
+        pa.field("start", TIME),
+        *(pa.field(name, pa.int64()) for name in ("n_events", "n_error")),
+        pa.field("score", pa.float64()),
+    ]
+)
+LINES = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("run", "test_case", "service", "path")),
+        pa.field("line_no", pa.int64()),
+        pa.field("time", TIME),
+        pa.field("score", pa.float64()),
+        *(pa.field(name, pa.string()) for name in ("statement", "text")),
+    ]
+)
+
 
 @dataclass(frozen=True)
 class TokenKinds:

@@ -73,6 +73,26 @@ class Layout:
         return self.root / "lo2_if_predictions.parquet"
 
     @property
+    def findings(self) -> Path:
+        """One row per case that stands out, then notices."""
+        return self.root / "lo2_findings.parquet"
+
+    @property
+    def windows(self) -> Path:
+        """One row per second of a service that is unusual."""
+        return self.root / "lo2_windows.parquet"
+
+    @property
+    def timeline(self) -> Path:
+        """One row per ten seconds of a service."""
+        return self.root / "lo2_timeline.parquet"
+
+    @property
+    def lines(self) -> Path:
+        """The most unusual lines of the cases that stand out."""
+        return self.root / "lo2_lines.parquet"
+
+    @property
     def explainability(self) -> Path:
         """Folder of phase F."""
         return self.root / "explainability"
