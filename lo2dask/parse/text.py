@@ -24,7 +24,12 @@ def remove_colours(chunk: Chunk) -> Chunk:
     if not (chunk.buffer == _ESCAPE).any():
         return chunk
     texts = chunk.texts()
-    return _with_texts(chunk, texts, [_SEQUENCE.sub(b"", text) for text in texts])
+    return _with_texts(chunk, texts, list(map(without_colours, texts)))
+
+
+def without_colours(text: bytes) -> bytes:
+    """Return text without the control sequences of terminals."""
+    return _SEQUENCE.sub(b"", text) if _ESCAPE in text else text
 
 
 def _with_texts(chunk: Chunk, old: Sequence[bytes], new: Sequence[bytes]) -> Chunk:
