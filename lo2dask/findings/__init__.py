@@ -1,0 +1,1 @@
+"""What stands out: the detector's windows, lines and findings; comparison with the nearest normal run."""
