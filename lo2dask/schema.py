@@ -99,6 +99,8 @@ REPRESENTATIONS = MAIN | RAW
 # Former names of bag columns, which options and model keys still take.
 FORMER_NAMES = {"e_event_drain_id": "e_templates"}
 STATEMENTS_BAG = "e_statements"
+# All bags that models read.
+BAGS = REPRESENTATIONS | {"statements": STATEMENTS_BAG}
 
 ENHANCED = pa.schema(
     [

@@ -100,7 +100,7 @@ def read_tree(
     plan = make_plan(options.root, options, layout, session)
     if resumed:
         logger.info("resuming in %s", layout.root)
-    text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format) if key else None
+    text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format, key.window_ms) if key else None
     job = LoadJob(
         layout.root, LinePolicy.from_options(options, line_format), options.save_events,
         fingerprint([options.fingerprint("load"), line_format.name]), text, options.init_lines_to_skip,

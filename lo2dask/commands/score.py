@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,11 +16,12 @@ from lo2dask.domain import CORRECT, ERROR_CASES
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
 from lo2dask.features.masks import Mask
+from lo2dask.features.statements import Statements
 from lo2dask.features.templates import Templates
 from lo2dask.ingest.enhance import enhance_with
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint
 from lo2dask.models import bundle
-from lo2dask.models.runs import RUNS, RunRows, run_scores
+from lo2dask.models.runs import RUNS, find_answers, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import LoadOptions, ScoreOptions, fingerprint
 from lo2dask.sources.tree import find_runs
@@ -30,7 +30,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
 from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import unfitted_reasons
-from lo2dask.training.measures import SequenceKeys
+from lo2dask.training.measures import SequenceKeys, run_rows
 from lo2dask.training.scoring import Target, read_scores, score_all, write_predictions
 from lo2dask.training.units import working_folder, write_splits
 
@@ -83,7 +83,8 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         text = _text_key(content)
         templates = Templates.from_plain(content["templates"])
         read_tree(_load_options(options, content, work.root), text, fitting, templates.line_format)
-        enhance_with(work, text, templates, fitting)
+        statements = Statements.from_plain(content["statements"]) if "statements" in content else Statements()
+        enhance_with(work, text, templates, statements, fitting)
         mark = Key(load_fingerprint(work), content["fingerprint"])
         stage = Stage(Layout(output), SCORE).part(digest)
         current = stage.is_current(mark)
@@ -175,10 +176,9 @@ def _without_labels(table: pa.Table, known: frozenset[str]) -> pa.Table:
 
 def _write_runs(work: Layout, content: Mapping[str, Any], target: Path, known: frozenset[str]) -> None:
     rows, (scores, _) = SequenceKeys.read(work), read_scores(work, content["key"])
-    scored = ~np.isnan(scores)
-    keep = pa.array(scored)
-    table = RunRows(rows.run.filter(keep), rows.test_case.filter(keep), rows.service.filter(keep), scores[scored])
-    runs = _without_labels(run_scores(table, content["calibration"]), known)
+    table, calibration = run_rows(rows, scores), content["calibration"]
+    answers = find_answers(table, calibration["threshold"]) if calibration.get("own_limit") else {}
+    runs = _without_labels(run_scores(table, calibration, answers), known)
     write_part(target / "part-000000.parquet", runs, RUNS)
 
 

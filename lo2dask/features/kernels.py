@@ -196,3 +196,44 @@ def mask_identifiers(u64: U64s, offsets: Ints, placeholders: U64s, copy: U64s, e
                 copied, at = last, last + _SHORTEST - _ONE
         to = copy_text(u64, copied, end, copy, to)
         ends[number] = to
+
+
+@compiled
+def count_windows(lines: Ints, state: Ints, slots: Ints, groups: Ints, cells: Ints) -> tuple[int, int]:
+    """Count the statements of each window of the logs of a block, in one pass over its lines.
+
+    Parameters
+    ----------
+    lines : (lines x 5) file, window, statement, line number, time in ms; the lines of a file follow one another.
+    state : (files x 3) the last statement of each file (-1 = none yet), the length of the run of equal statements that
+        ends with it, the time of its line; brought up to date, so that blocks may cut a file anywhere.
+    slots : (statements x 2) zeroed scratch.
+    groups : takes (file, window, first line, last line, longest silence in ms or -1) of each window.
+    cells : takes (group, statement, count, longest run, first line) of each statement in a window.
+
+    Returns
+    -------
+    how many of ``groups`` and of ``cells`` are filled.
+    """
+    n_groups, n_cells = 0, 0
+    for number in range(len(lines)):
+        file, window, statement, line, time = lines[number]
+        last, run, before = state[file]
+        if n_groups == 0 or groups[n_groups - 1, 0] != file or groups[n_groups - 1, 1] != window:
+            groups[n_groups] = file, window, line, line, -1
+            n_groups += 1
+        group = n_groups - 1
+        groups[group, 3] = line
+        if last >= 0:
+            groups[group, 4] = max(groups[group, 4], time - before)
+        run = run + 1 if last == statement else 1
+        state[file] = statement, run, time
+        # A slot holds the number of the group that last used it, and the cell.
+        if slots[statement, 0] != n_groups:
+            slots[statement] = n_groups, n_cells
+            cells[n_cells] = group, statement, 0, 0, line
+            n_cells += 1
+        cell = slots[statement, 1]
+        cells[cell, 2] += 1
+        cells[cell, 3] = max(cells[cell, 3], run)
+    return n_groups, n_cells

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask import schema
-from lo2dask.buffers.arrays import Ints
 from lo2dask.features.bags import read_counts
+from lo2dask.vocabulary.counts import TokenCounts
 
 Moments = list[tuple[int, int, int]]
 _FIXED = 1000
@@ -49,7 +49,7 @@ class Columns:
     @property
     def needed(self) -> list[str]:
         """The columns of the enhanced table that the matrix is made of."""
-        return [*(schema.REPRESENTATIONS[kind] for kind in self.tokens), *self.numeric]
+        return [*(schema.BAGS[kind] for kind in self.tokens), *self.numeric]
 
     def to_plain(self) -> dict[str, Any]:
         """Return the columns as plain types, for a bundle."""
@@ -65,24 +65,19 @@ class Columns:
 
 def to_matrix(part: pa.Table, columns: Columns, binary: bool = True) -> sparse.csr_matrix:
     """Build the matrix of an enhanced part: (rows x columns.width); counts become 1 when ``binary``."""
-    blocks = [_tokens(part[schema.REPRESENTATIONS[kind]], values, binary) for kind, values in columns.tokens.items()]
+    blocks = [_tokens(part[schema.BAGS[kind]], values, binary) for kind, values in columns.tokens.items()]
     if columns.numeric:
         blocks.append(_numbers(part, columns.numeric, columns.scale))
     matrix = sparse.hstack(blocks, format="csr", dtype=np.float32) if len(blocks) > 1 else blocks[0]
     return canonical(matrix)
 
 
-def unknown(part: pa.Table, columns: Columns) -> tuple[Ints, Ints]:
-    """Count each row's tokens that are no column: distinct ones, and their occurrences."""
-    distinct = np.zeros(part.num_rows, dtype=np.int64)
-    occurrences = np.zeros(part.num_rows, dtype=np.int64)
-    for kind, values in columns.tokens.items():
-        counts = read_counts(part[schema.REPRESENTATIONS[kind]])
-        outside = pc.is_null(pc.index_in(counts.tokens, values)).to_numpy(zero_copy_only=False)
-        picked = counts.counts[:, np.flatnonzero(outside)]
-        distinct += np.diff(picked.indptr)
-        occurrences += np.asarray(picked.sum(axis=1)).ravel().astype(np.int64)
-    return distinct, occurrences
+def count_outside(part: pa.Table, columns: Columns) -> TokenCounts:
+    """Count each row's tokens that are no column of a matrix of one representation: (rows x those tokens)."""
+    ((kind, values),) = columns.tokens.items()
+    counts = read_counts(part[schema.BAGS[kind]])
+    outside = pc.is_null(pc.index_in(counts.tokens, values)).to_numpy(zero_copy_only=False)
+    return TokenCounts(counts.counts[:, np.flatnonzero(outside)], counts.tokens.filter(pa.array(outside)))
 
 
 def numeric_moments(part: pa.Table, names: Sequence[str]) -> Moments:

@@ -1,7 +1,8 @@
 """The text pass: what enhancement takes out of a batch's event rows while they are in memory.
 
-It leaves three small tables: ``bags`` (a row per sequence: figures, words, trigrams, its normalised lines by number),
-``lines`` (a row per distinct normalised line) and, if events are kept, ``codes`` (the line number of each event).
+It leaves small tables: ``bags`` (a row per sequence: figures, words, trigrams, its normalised lines by number),
+``lines`` (a row per distinct normalised line), ``windows`` (a row per sequence: its seconds, see features.windows) and,
+if events are kept, ``codes`` (the line number of each event).
 Templates are joined on later, when the whole tree's distinct messages are known.
 """
 
@@ -17,6 +18,7 @@ from lo2dask.features.bags import add_blocks, coded_bags
 from lo2dask.features.figures import TextFigures
 from lo2dask.features.lines import TextBlock, masked_counts, raw_counts, read_text
 from lo2dask.features.masks import Mask
+from lo2dask.features.windows import WINDOW_COUNTS, WindowCounts
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.vocabulary.counts import TokenCounts, count_tokens
@@ -55,7 +57,7 @@ def bags_schema(kinds: schema.TokenKinds) -> pa.Schema:
 
 @dataclass(frozen=True)
 class TextTables:
-    """What the text pass makes of one batch; ``codes`` is empty unless asked for.
+    """What the text pass makes of one batch; ``codes`` and ``windows`` are empty unless asked for.
 
     ``counted`` are the tokens of each bag column of ``bags`` over all its rows, in the order of the columns.
     """
@@ -64,13 +66,14 @@ class TextTables:
     lines: pa.Table
     codes: pa.Table
     counted: list[pa.Table]
+    windows: pa.Table
 
 
 @dataclass
 class TextPass:
     """Takes the blocks of one batch in order.
 
-    ``n_files`` bounds the seq_id codes that they may carry.
+    ``n_files`` bounds the seq_id codes that they may carry; ``window_ms`` is the length of a window, 0 = not counted.
     """
 
     n_files: int
@@ -78,16 +81,20 @@ class TextPass:
     kinds: schema.TokenKinds
     keep_codes: bool
     line_format: LineFormat = LO2
+    window_ms: int = 0
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)
     counts: dict[str, list[tuple[Ints, TokenCounts]]] = field(init=False)
     by_line: list[tuple[Ints, Ints, Ints]] = field(default_factory=list)
     line_events: list[Ints] = field(default_factory=list)
     first_seen: dict[int, int] = field(default_factory=dict)
     timed: set[int] = field(default_factory=set)
+    # The first line that has each message.
+    messages: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the figures of all files; those without a line are left out at the end."""
         self.figures = TextFigures(self.n_files)
+        self.windows = WindowCounts(self.n_files, self.window_ms) if self.window_ms else None
         self.counts = {name: [] for name in (*_COUNTED, *self.kinds.raw_columns.values())}
 
     def add(self, events: pa.Table) -> None:
@@ -116,6 +123,7 @@ class TextPass:
             self._line_table(),
             pa.table([pa.array(codes.astype(np.int32))], schema=CODES),
             [count_tokens(counts) for counts in added.values()],
+            self._windows(sequences["seq_id"], rows),
         )
 
     def _count(self, events: pa.Table, block: TextBlock) -> Iterator[tuple[str, TokenCounts]]:
@@ -141,6 +149,15 @@ class TextPass:
         self.timed.update(number[np.unique(timed)].tolist())
         if self.keep_codes:
             self.line_events.append(number[block.line].astype(np.int32))
+        if self.windows:
+            pairs = zip(block.bodies.to_pylist(), number.tolist(), strict=True)
+            statement = np.array([self.messages.setdefault(body, line) for body, line in pairs], dtype=np.int64)
+            self.windows.add(events, rows[block.sequence], statement[block.line], len(self.numbers))
+
+    def _windows(self, ids: pa.ChunkedArray, rows: Ints) -> pa.Table:
+        if self.windows is None:
+            return WINDOW_COUNTS.empty_table()
+        return pa.table({"seq_id": ids} | self.windows.columns(rows), schema=WINDOW_COUNTS)
 
     def _line_bags(self, rows: Ints) -> pa.Array:
         """Build the list column of (line number, count) of each sequence."""

@@ -16,6 +16,7 @@ from lo2dask.features.figures import BaseFigures
 from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.startup import STARTUP, StartupWords
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
+from lo2dask.features.windows import WINDOW_COUNTS
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.options import fingerprint
@@ -44,10 +45,11 @@ class TextJob:
     keep_codes: bool
     key: str
     line_format: LineFormat = LO2
+    window_ms: int = 0
 
     def start(self, n_files: int) -> TextPass:
         """Begin the text pass of a batch of so many files."""
-        return TextPass(n_files, self.masks, self.kinds, self.keep_codes, self.line_format)
+        return TextPass(n_files, self.masks, self.kinds, self.keep_codes, self.line_format, self.window_ms)
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,9 @@ def write_text(layout: Layout, name: str, tables: TextTables, text: TextPass) ->
     write_part(layout.text / "bags" / name, tables.bags, bags_schema(text.kinds))
     write_part(layout.text / "lines" / name, tables.lines, LINES)
     written = [layout.text / "bags" / name, layout.text / "lines" / name]
+    if text.windows:
+        write_part(layout.window_counts / name, tables.windows, WINDOW_COUNTS)
+        written.append(layout.window_counts / name)
     if text.keep_codes:
         write_part(layout.text / "codes" / name, tables.codes, CODES)
         written.append(layout.text / "codes" / name)

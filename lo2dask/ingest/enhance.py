@@ -12,6 +12,7 @@ from lo2dask.execute.frames import FrameStep
 from lo2dask.execute.session import Session
 from lo2dask.execute.spill import spill_folder
 from lo2dask.features.masks import load_masks
+from lo2dask.features.statements import Statements
 from lo2dask.features.templates import Templates
 from lo2dask.ingest.finishing import COLUMNS, MESSAGES, SUMMARY, count_templates, finish_part, read_messages
 from lo2dask.ingest.mining import match, mine
@@ -110,8 +111,12 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})
 
 
-def enhance_with(layout: Layout, key: EnhanceKey, templates: Templates, session: Session) -> None:
+def enhance_with(
+    layout: Layout, key: EnhanceKey, templates: Templates, statements: Statements, session: Session
+) -> None:
     """Finish every part with given templates: lines are matched, nothing is mined; the text pass must have run.
+
+    ``statements`` names those that are known.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def enhance_with(layout: Layout, key: EnhanceKey, templates: Templates, session:
     if is_enhanced(layout, key):
         return
     Stage(layout, ENHANCE).invalidate()
-    match(layout, templates)
+    match(layout, templates, statements)
     _finish_parts(layout, key, session)
     outputs = [*part_paths(layout.statements), layout.template_mapping]
     Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
+from lo2dask.features.statements import Statements, are_too_many, letters_of
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
 from lo2dask.features.textpass import LINES
 from lo2dask.formats.line_format import LineFormat
@@ -43,7 +44,11 @@ def mine(layout: Layout) -> pa.Table:
     texts = messages["message"].to_pylist()
     templates, ids = mine_templates(texts, read_format(layout))
     templates.save(layout.template_state)
-    _write_mapping(layout, messages, ids)
+    lines = int(pc.sum(messages["n_events"]).as_py() or 0)
+    statements = Statements(by_template=are_too_many(messages.num_rows, lines))
+    if statements.by_template:
+        logger.warning("%d distinct statements are too many to compare; templates take their place", messages.num_rows)
+    _write_mapping(layout, messages, ids, statements)
     matched = messages.append_column("e_event_drain_id", pa.array([ids[text] for text in texts], pa.string()))
     sums = matched.group_by("e_event_drain_id").aggregate([("n_events", "sum"), ("first_seen", "min")])
     shown = dict(zip(templates.ids, map(readable, templates.texts), strict=True))
@@ -58,11 +63,14 @@ def mine(layout: Layout) -> pa.Table:
     )
 
 
-def match(layout: Layout, templates: Templates) -> None:
-    """Match the distinct messages against given templates, learn nothing, and write what maps messages to them."""
+def match(layout: Layout, templates: Templates, statements: Statements) -> None:
+    """Match the distinct messages against given templates, learn nothing, and write what maps messages to them.
+
+    ``statements`` names those that are known.
+    """
     messages = _add_up_messages(layout)
     texts = messages["message"].to_pylist()
-    _write_mapping(layout, messages, dict(zip(texts, templates.match(texts), strict=True)))
+    _write_mapping(layout, messages, dict(zip(texts, templates.match(texts), strict=True)), statements)
 
 
 def read_mapping(layout: Layout, messages: pa.Array, columns: Sequence[str]) -> list[pa.Array]:
@@ -73,14 +81,16 @@ def read_mapping(layout: Layout, messages: pa.Array, columns: Sequence[str]) -> 
     return [of.take(at) for of in ids]
 
 
-def _write_mapping(layout: Layout, messages: pa.Table, templates: Mapping[str, str]) -> None:
+def _write_mapping(layout: Layout, messages: pa.Table, templates: Mapping[str, str], statements: Statements) -> None:
     """Write lo2_statements.parquet, and what maps each message to its template and statement."""
     ordered = messages.sort_by("message")
     texts = ordered["message"].combine_chunks()
     ids = pa.array([templates[text] for text in texts.to_pylist()], pa.string())
-    numbers = pa.array([f"s{number}" for number in range(1, len(texts) + 1)], pa.string())
+    line_format = read_format(layout)
+    columns = _split_sources(texts, line_format)
+    letters = letters_of(columns["level"], ordered["is_continuation"], line_format.error_levels)
+    numbers = pa.array(statements.number(texts.to_pylist(), letters, ids.to_pylist()), pa.string())
     write_part(layout.template_mapping, pa.table([texts, ids, numbers], schema=MAPPING), MAPPING)
-    columns = _split_sources(texts, read_format(layout))
     columns |= {"statement_id": numbers, "text": texts, "e_event_drain_id": ids}
     columns |= {name: ordered[name] for name in ("is_continuation", "n_events")}
     rows = pa.table({name: columns[name] for name in schema.STATEMENTS.names})

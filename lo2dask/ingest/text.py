@@ -32,7 +32,7 @@ from lo2dask.tables.records import Key, Stage, StageType
 
 ENHANCE = StageType("enhance", "the enhancement is done again")
 _TEXT_COLUMNS = ["seq_id", "m_timestamp", "m_message", "thread", "correlation_id", "level", "logger", "is_continuation"]
-_TEXT_COLUMNS += ["e_words_len", "e_trigrams_len", "e_chars_len"]
+_TEXT_COLUMNS += ["e_words_len", "e_trigrams_len", "e_chars_len", "line_no", "normal"]
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,21 @@ class EnhanceKey:
     token_lists: bool
     keep_normalized: bool
     max_features: int
+    window_ms: int = 0
 
     @classmethod
     def of(cls, options: EnhancingOptions, masks: tuple[Mask, ...]) -> "EnhanceKey":
         """Take the key from a command's options."""
         kinds = TokenKinds.of(options.tokens)
-        return cls(masks, kinds, options.keep_token_lists, options.keep_normalized, options.max_features)
+        return cls(
+            masks, kinds, options.keep_token_lists, options.keep_normalized, options.max_features, options.window_ms
+        )
 
     @property
     def text(self) -> str:
         """Hash what the text pass depends on: 16 hex digits."""
         # A table of a version that had other columns is made again.
-        return fingerprint([masks_fingerprint(self.masks), self.kinds.names, schema.ENHANCED.names])
+        return fingerprint([masks_fingerprint(self.masks), self.kinds.names, schema.ENHANCED.names, self.window_ms])
 
     @property
     def all(self) -> str:
@@ -150,7 +153,7 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
     Stage(layout, TEXT).invalidate()
     options = LoadOptions(root=to_path(marker["root"]), **marker["options"])
     line_format = read_format(layout)
-    job = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format)
+    job = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format, key.window_ms)
     if options.save_events:
         names = [path.name for path in part_paths(layout.sequences)]
         waiting: list[Any] = [name for name in names if not _is_current(layout, part_index(name), job)]

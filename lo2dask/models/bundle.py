@@ -31,7 +31,10 @@ logger = logging.getLogger(__name__)
 
 LAYOUT = 1
 # What follows from the rest of the content; and the options, most of which shape no model (``setup`` has the others).
-_DERIVED = ("model", "vectorizer", "columns", "record", "scoring", "calibration", "options", "layout", "fingerprint")
+_DERIVED = (
+    *("model", "vectorizer", "columns", "record", "scoring", "calibration", "options", "layout", "fingerprint"),
+    *("statements", "windows"),
+)
 _PACKAGES = ("lo2dask", "numpy", "scipy", "scikit-learn", "xgboost", "joblib")
 _HEAD_BYTES = 4096
 _OPENING = ("PROTO", "FRAME", "MARK")

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lo2dask.errors import InputError
-from lo2dask.models import estimators, merged
+from lo2dask.models import estimators, excess, merged
 from lo2dask.models.columns import JOIN, read_columns, read_max_samples
 from lo2dask.models.spec import LINEAR, TREE, Behaviour, ModelSpec, VectorizerSpec
 from lo2dask.options import ForestOptions, fingerprint
@@ -21,6 +21,8 @@ from lo2dask.schema import FORMER_NAMES, NUMERIC, REPRESENTATIONS
 SEQUENCE_NUMERIC = ("seq_len", "duration_sec")
 # Key of phase D's Isolation Forest, which is no entry: it is made from its options.
 FOREST = "if"
+# Key of the detector whose answer are the findings; it reads statements alone.
+EXCESS = "excess"
 
 _LEAVES = {"min_samples_leaf": 10, "min_samples_split": 20, "max_features": 0.3}
 _RARE = VectorizerSpec(min_df=5, max_features=40_000)
@@ -79,13 +81,18 @@ _ALGORITHMS = {
         _merged("rarity", merged.RARITY, 250.0),
         _merged("oov", merged.OOV, 1.0),
         _merged("drift", merged.DRIFT, 1.0),
+        replace(
+            _merged(EXCESS, excess.EXCESS, excess.THRESHOLD),
+            representation="statements",
+            estimator="lo2dask.models.excess.weigh",
+        ),
         _algorithm(
             FOREST, "sklearn.ensemble.IsolationForest", estimators.ISOLATION_FOREST, normal_only=True,
             params={"n_estimators": 200, "max_samples": "auto"}, contamination=0.1, explainer=TREE,
         ),
     )
 }  # fmt: skip
-ALGORITHMS = tuple(_ALGORITHMS)
+ALGORITHMS = tuple(name for name in _ALGORITHMS if name != EXCESS)
 _READ = (*REPRESENTATIONS, "numeric", "all")
 
 
@@ -96,6 +103,7 @@ def _pair(algorithm: str, representation: str, key: str = "") -> ModelSpec:
 
 
 _NAMED = {
+    EXCESS: (EXCESS, "statements"),
     "event_lr_words": ("lr", "words"),
     "event_dt_trigrams": ("dt", "trigrams"),
     "event_lsvm_words": ("lsvm", "words"),
@@ -123,7 +131,7 @@ REGISTRY: Mapping[str, ModelSpec] = MappingProxyType({**_ENTRIES, **_PAIRS})
 
 
 def names() -> tuple[str, ...]:
-    """Return the 13 named entries in their published order."""
+    """Return the named entries in their published order."""
     return tuple(_ENTRIES)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from lo2dask.buffers.columns import strings
+from lo2dask.features.matrix import Columns, count_outside, to_matrix
+from lo2dask.vocabulary.counts import TokenCounts
 
 
 @dataclass(frozen=True)
@@ -13,13 +15,17 @@ class Rows:
     """Rows to learn from or to score.
 
     ``matrix`` is csr_matrix (rows, features). Merged statistics also need ``unknown_distinct`` and
-    ``unknown_occurrences``, int (rows,): tokens outside the vocabulary; and ``service``, names (rows,).
+    ``unknown_occurrences``, int (rows,): tokens outside the vocabulary; and ``service``, names (rows,). ``run`` names
+    (rows,) the runs, ``tokens`` the matrix' columns, ``outside`` are the counts of the tokens outside the vocabulary.
     """
 
     matrix: Any
     unknown_distinct: np.ndarray | None = None
     unknown_occurrences: np.ndarray | None = None
     service: Any = None
+    run: Any = None
+    tokens: Any = None
+    outside: TokenCounts | None = None
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -27,10 +33,24 @@ class Rows:
 
     def take(self, index: Any) -> "Rows":
         """Return the rows of a slice, a bool mask or an index array."""
-        service = None if self.service is None else np.asarray(strings(self.service), dtype=object)[index]
+        service, run = (
+            None if names is None else np.asarray(strings(names), dtype=object)[index]
+            for names in (self.service, self.run)
+        )
+        outside = None if self.outside is None else TokenCounts(self.outside.counts[index], self.outside.tokens)
         distinct = None if self.unknown_distinct is None else self.unknown_distinct[index]
         occurrences = None if self.unknown_occurrences is None else self.unknown_occurrences[index]
-        return Rows(self.matrix[index], distinct, occurrences, service)
+        return Rows(self.matrix[index], distinct, occurrences, service, run, self.tokens, outside)
+
+
+def read_merged_rows(part: Any, columns: Columns) -> Rows:
+    """Take the rows of an enhanced part (columns of ``columns``, service and run) for a model of merged statistics."""
+    outside = count_outside(part, columns)
+    (tokens,) = columns.tokens.values()
+    distinct = np.diff(outside.counts.indptr).astype(np.int64)
+    occurrences = np.asarray(outside.counts.sum(axis=1)).ravel().astype(np.int64)
+    matrix = to_matrix(part, columns, binary=False)
+    return Rows(matrix, distinct, occurrences, part["service"], part["run"], tokens, outside)
 
 
 def prepare_matrix(matrix: Any) -> Any:

@@ -7,9 +7,14 @@ A sequence's score s is calibrated on the training normals of its own service, s
 with the median and the 95 % quantile (an observed score, the next higher one) of that service's training normals: 0
 is an ordinary normal sequence, 1 one of the most unusual normals. A few outliers among the normals change neither
 figure. A service whose normals have no spread takes the mean spread of the others, or 1 where none has any. A service
-without training normals is calibrated on all services together. ``score_run`` is the mean of c over the services of a
-run and test case, so it grows neither with the number of services nor with the length of a log (as far as the model's
-own score does not); it is an anomaly (``pred_ano``) above the 95 % quantile of the training runs' normal ``score_run``.
+without training normals is calibrated on all services together. ``score_run`` is the largest c over the services of a
+run and test case: one failing service does not drown among those that are well. It is an anomaly (``pred_ano``) above
+the 95 % quantile of the training runs' normal ``score_run``.
+
+A model with a limit of its own (``excess``) is not calibrated: a run is an anomaly where a service is over the limit.
+
+``top_service`` is the answer of ``excess``, whatever the model: null where no service stands out, or where there is no
+``excess``.
 """
 
 from collections.abc import Mapping
@@ -19,13 +24,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lo2dask.buffers.columns import codes
+from lo2dask.buffers.columns import codes, strings
 from lo2dask.models.score import dense_rank
 from lo2dask.schema import is_normal
 
 QUANTILE = 0.95
 BOUND = 10.0
 Calibration = dict[str, Any]
+# The service that stands out in each run and test case.
+Answers = Mapping[tuple[str, str], str]
 
 RUNS = pa.schema(
     [
@@ -76,9 +83,43 @@ def calibrate(rows: RunRows, training_normal: np.ndarray) -> Calibration:
     return calibration
 
 
-def run_scores(rows: RunRows, calibration: Mapping[str, Any]) -> pa.Table:
+def uncalibrated(threshold: float) -> Calibration:
+    """Return the calibration of a model with a limit of its own."""
+    return {"services": {}, "pooled": {"median": 0.0, "spread": 1.0}, "threshold": threshold, "own_limit": True}
+
+
+@dataclass(frozen=True)
+class Best:
+    """The service of a case that scores highest, its score, and how far the next one is below it."""
+
+    service: str
+    score: float
+    margin: float
+
+
+def best_services(rows: RunRows) -> dict[tuple[str, str], Best]:
+    """Find the service that scores highest in each run and test case; ties go to the first by name."""
+    by_case: dict[tuple[str, str], dict[str, float]] = {}
+    names = (strings(column).to_pylist() for column in (rows.run, rows.test_case, rows.service))
+    for run, case, service, score in zip(*names, rows.score.tolist(), strict=True):
+        own = by_case.setdefault((run, case), {})
+        own[service] = max(score, own.get(service, score))
+    best = {}
+    for case, scores in by_case.items():
+        first, *others = sorted(scores, key=lambda name: (-scores[name], name))
+        margin = scores[first] - (scores[others[0]] if others else 0.0)
+        best[case] = Best(first, scores[first], margin)
+    return best
+
+
+def find_answers(rows: RunRows, threshold: float) -> dict[tuple[str, str], str]:
+    """Name the service with the largest score of each run and test case where it is over the threshold."""
+    return {case: best.service for case, best in best_services(rows).items() if best.score > threshold}
+
+
+def run_scores(rows: RunRows, calibration: Mapping[str, Any], answers: Answers) -> pa.Table:
     """Combine the services of each run and test case: a table of :data:`RUNS`, sorted by run and test case."""
-    keys, score_run, top, group = _combine(rows, calibration)
+    keys, score_run, _, group = _combine(rows, calibration)
     threshold = calibration["threshold"]
     flagged = np.zeros(len(keys)) if threshold is None else score_run > threshold
     normal = [is_normal(case) for _, case in keys]
@@ -90,7 +131,7 @@ def run_scores(rows: RunRows, calibration: Mapping[str, Any]) -> pa.Table:
         "pred_ano": flagged.astype(np.int8),
         "score_run": score_run,
         "rank": dense_rank(score_run),
-        "top_service": top,
+        "top_service": [answers.get(key) for key in keys],
         "n_services": np.bincount(group, minlength=len(keys)),
     }
     return pa.table(columns, schema=RUNS)
@@ -98,6 +139,8 @@ def run_scores(rows: RunRows, calibration: Mapping[str, Any]) -> pa.Table:
 
 def calibrate_scores(score: np.ndarray, service: Any, calibration: Mapping[str, Any]) -> np.ndarray:
     """Put scores on their service's scale (see the formula above): float64 (rows,)."""
+    if calibration.get("own_limit"):
+        return score
     code, names = codes(service)
     entries = [calibration["services"].get(name, calibration["pooled"]) for name in names]
     median = np.array([entry["median"] for entry in entries])
@@ -115,12 +158,10 @@ def _combine(
     distinct, group = np.unique(run * max(len(case_names), 1) + case, return_inverse=True)
     keys = [(run_names[key // len(case_names)], case_names[key % len(case_names)]) for key in distinct]
     value = calibrate_scores(rows.score, rows.service, calibration)
-    # A fixed order of summation: the figures must not depend on the order of the rows.
     order = np.lexsort((service, -value, group))
-    sums = np.bincount(group[order], weights=value[order], minlength=len(keys))
     first = np.searchsorted(group[order], np.arange(len(keys)))
     top = [service_names[index] for index in service[order][first]] if len(keys) else []
-    return keys, sums / np.maximum(np.bincount(group, minlength=len(keys)), 1), top, group
+    return keys, value[order][first] if len(keys) else np.empty(0), top, group
 
 
 def _centre(scores: np.ndarray) -> dict[str, float]:

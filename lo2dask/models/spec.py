@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lo2dask.models.rows import Rows
-from lo2dask.schema import MAIN, REPRESENTATIONS
+from lo2dask.schema import BAGS, MAIN
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 UNEXPLAINED = (
@@ -110,6 +110,8 @@ class Behaviour:
     threshold : ``threshold(model)`` returns the threshold that the fitted model knows
     facts : ``facts(model, y, setup)`` returns what scoring needs to know of a fit: plain values
     score_normals : ``score_normals(model, rows)`` scores training normals for calibration; None: as all rows
+    has_own_limit : whether a run is flagged where a service is over the model's own threshold, whatever the others
+        score; the scores of training normals are then those of ``score_normals``
     unexplained : why there are no SHAP values, where a model has no explainer
     """
 
@@ -125,6 +127,7 @@ class Behaviour:
     threshold: Callable[[Any], float] | None = None
     facts: Callable[[Any, np.ndarray | None, Setup], dict[str, Any]] | None = None
     score_normals: Callable[[Any, Rows], np.ndarray] | None = None
+    has_own_limit: bool = False
     unexplained: str = UNEXPLAINED
 
     def __post_init__(self) -> None:
@@ -173,7 +176,7 @@ class ModelSpec:
         """The token representations that the model reads: one of them, or "all" three that every table has."""
         if self.representation == "all":
             return tuple(MAIN)
-        return (self.representation,) if self.representation in REPRESENTATIONS else ()
+        return (self.representation,) if self.representation in BAGS else ()
 
     @property
     def is_merged(self) -> bool:

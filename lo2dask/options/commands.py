@@ -20,7 +20,8 @@ from lo2dask.options.common import (
 
 REQUIRED = dataclasses.MISSING
 DEFAULT_ALGORITHMS = ("lr", "dt", "xgb", "if", "oov", "drift")
-DEFAULT_MODELS = ("event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", "sequence_shap_lr_words")
+DEFAULT_MODELS = ("excess", "event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", "sequence_shap_lr_words")
+RUN_MODELS = ("excess", "event_lr_words", "event_xgb_words")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,10 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
     overwrite_model: bool = opt(False, "replace a bundle whose content differs; only bundles of lo2dask are")
     save_sup_models: Path | None = opt(None, "folder for the bundles of the registry models", writes=True)
     models: tuple[str, ...] = opt(DEFAULT_MODELS, "registry models, separated by comma; see `lo2dask models`")
-    per_service: bool = opt(False, "fit one model per service")
+    excess_threshold: float = opt(
+        3.0, "a run is a finding where a service's excess is over this", unit="standard deviations", minimum=0.0
+    )
+    per_service: bool = opt(False, "fit one model per service; excess compares by service anyway")
     report_precision_at: int | None = opt(
         None, "report the precision among the first k by score", unit="rows", minimum=1
     )
@@ -239,6 +243,7 @@ class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingO
     """`lo2dask run`: load, train, explain and report in one go."""
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
+    models: tuple[str, ...] = opt(RUN_MODELS, "registry models, separated by comma; see `lo2dask models`")
 
 
 @dataclass(frozen=True, kw_only=True)

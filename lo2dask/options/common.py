@@ -164,6 +164,24 @@ class EnhancingOptions(WritingOptions, CommonOptions):
     max_features: int = opt(
         100_000, "tokens of each representation in lo2_vocabulary.parquet", unit="tokens", minimum=1, affects="enhance"
     )
+    windows: bool = opt(True, "tell which seconds of each log are unusual (lo2_windows.parquet)", affects="enhance")
+    window: str = opt("1s", "length of a window, as 500ms or 10s", affects="enhance")
+
+    def __post_init__(self) -> None:
+        """Check the length of a window.
+
+        Raises
+        ------
+        InputError : it is no time in ms or s, or not from 100 ms to an hour.
+        """
+        super().__post_init__()
+        if not 100 <= _parse_ms(self.window) <= 3_600_000:
+            raise InputError(f"--window {self.window}: use a time from 100ms to 3600s, such as 1s")
+
+    @property
+    def window_ms(self) -> int:
+        """The length of a window in ms; 0 without windows."""
+        return _parse_ms(self.window) if self.windows else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,3 +234,9 @@ class HoldoutOptions(WritingOptions, CommonOptions):
     )
     list_models: bool = opt(False, "list the registry and end")
     trust: bool = opt(False, "read models in an output folder that belongs to another user: reading runs their code")
+
+
+def _parse_ms(text: str) -> int:
+    """Read a time such as 500ms or 1s in ms; -1 where it is none."""
+    found = re.fullmatch(r"(\d{1,7})(ms|s)", text.strip())
+    return int(found[1]) * (1 if found[2] == "ms" else 1000) if found else -1

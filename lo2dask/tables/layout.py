@@ -127,6 +127,11 @@ class Layout:
         return (self.counts / part).with_suffix(".arrow")
 
     @property
+    def window_counts(self) -> Path:
+        """The statements of each window of each log, one row per sequence."""
+        return self.text / "windows"
+
+    @property
     def startup(self) -> Path:
         """The words of each log's first lines, for the leakage line."""
         return self.text / "startup"

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import load_masks
+from lo2dask.features.statements import Statements
 from lo2dask.features.templates import Templates
+from lo2dask.findings.tasks import WindowJob, read_state
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint, loaded, need_bags, table_has_raw_bags
 from lo2dask.models import bundle
 from lo2dask.models.guard import cap
@@ -63,8 +66,10 @@ def keep_bundles(
         content = {**common, "key": key, "spec": spec.to_plain(), "split": splits[side].to_json()}
         if key == FOREST:
             content["setup"] = content["setup"] | {"alert_percentile": alert_percentile(options)}
+        if "statements" in spec.bags:
+            content["statements"] = _known_statements(layout, fitted[0]["columns"]).to_plain()
         path = layout.models / f"{key}.joblib"
-        bundle.save(path, content | _join_units(fitted, options.per_service), overwrite=True)
+        bundle.save(path, content | _join_units(fitted, any(unit.service for unit in of_key)), overwrite=True)
         targets.append(Target(key, path, side, options.predict_batch_size))
     return targets
 
@@ -100,6 +105,14 @@ def keep_calibrations(targets: Sequence[Target], calibrations: Mapping[str, Any]
     session.map(keep_calibration, records, "bundles")
 
 
+def keep_windows(path: Path, job: WindowJob) -> str:
+    """Add to a bundle what the normal windows are like, so that it judges the windows of new runs."""
+    if job.window_ms:
+        content = bundle.load(path)
+        bundle.save(path, content | {"windows": read_state(job.state)}, overwrite=True)
+    return path.name
+
+
 def unfitted_reasons(content: Mapping[str, Any]) -> dict[str, str]:
     """Return why models of a bundle are not fitted, by service ("" = all services)."""
     models, records = (by_service(content, name) for name in ("model", "record"))
@@ -121,6 +134,15 @@ def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
         "templates": Templates.load(layout.template_state).to_plain(),
         "raw_tokens": not TokenKinds.of(options.tokens).masked,
     }
+
+
+def _known_statements(layout: Layout, columns: Mapping[str, Any]) -> Statements:
+    """Return the ids of the statements that a model knows, by their texts."""
+    known = set(columns["tokens"]["statements"])
+    rows = pa.concat_tables(read_parts(layout.statements, ["statement_id", "text"]))
+    pairs = zip(rows["statement_id"].to_pylist(), rows["text"].to_pylist(), strict=True)
+    by_template = any(len(one) > 1 and one[1] == "t" for one in known)
+    return Statements({} if by_template else {text: one for one, text in pairs if one in known}, by_template)
 
 
 def _join_units(units: Sequence[dict[str, Any]], per_service: bool) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from scipy import sparse
 
 from lo2dask.buffers.columns import among
 from lo2dask.execute.session import Session
-from lo2dask.features.matrix import canonical, to_matrix, to_sklearn, unknown
+from lo2dask.features.matrix import canonical, to_matrix, to_sklearn
 from lo2dask.models.fit import Fitted, fit_model, from_state
 from lo2dask.models.guard import cap, plan_fit
-from lo2dask.models.rows import Rows
+from lo2dask.models.rows import read_merged_rows
 from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, strata
 from lo2dask.models.spec import Merging, Setup
 from lo2dask.models.split import stopping_runs
@@ -234,7 +234,7 @@ def statistics_part(name: str, root: Path, jobs: Sequence[FitJob], number: int) 
         columns = read_columns(job.columns)
         part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
         chosen = part.filter(job.unit.rows.mask(part, splits))
-        rows = Rows(to_matrix(chosen, columns, binary=False), *unknown(chosen, columns), chosen["service"])
+        rows = read_merged_rows(chosen, columns)
         state = joblib.load(source_of(_state(layout, job))) if number else None
         with replacing(_statistics(layout, job, number) / f"{name}.joblib") as temporary:
             joblib.dump(job.merging.partial(rows, state), temporary)

@@ -18,7 +18,7 @@ from lo2dask.models.evaluate import (
     precision_at_k,
     stability_index,
 )
-from lo2dask.models.runs import RUNS, RunRows, calibrate, run_scores
+from lo2dask.models.runs import RUNS, Answers, RunRows, calibrate, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
 from lo2dask.storage import write_json, write_text
@@ -124,17 +124,26 @@ def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
     write_text(path, text.getvalue())
 
 
-def write_runs(
-    path: Path, rows: SequenceKeys, split: Split, scores: np.ndarray, calibrating: np.ndarray
-) -> dict[str, Any]:
-    """Write a model's run scores; return their calibration, which is learned from the ``calibrating`` scores."""
+def run_rows(rows: SequenceKeys, scores: np.ndarray) -> RunRows:
+    """Return the sequences that have a score, with it."""
+    keep = pa.array(~np.isnan(scores))
+    run, test_case, service = (column.filter(keep) for column in (rows.run, rows.test_case, rows.service))
+    return RunRows(run, test_case, service, scores[~np.isnan(scores)])
+
+
+def calibrate_runs(
+    rows: SequenceKeys, split: Split, scores: np.ndarray, calibrating: np.ndarray
+) -> tuple[RunRows, dict[str, Any]]:
+    """Return the scored sequences and their run calibration, which is learned from the ``calibrating`` scores."""
     known = ~np.isnan(scores)
-    keep = pa.array(known)
-    table = RunRows(rows.run.filter(keep), rows.test_case.filter(keep), rows.service.filter(keep), scores[known])
+    table = run_rows(rows, scores)
     training = (rows.sides(split, scores) == "train")[known] & ~rows.anomaly[known]
-    calibration = calibrate(replace(table, score=calibrating[known]), training)
-    write_part(path / "part-000000.parquet", run_scores(table, calibration), RUNS)
-    return calibration
+    return table, calibrate(replace(table, score=calibrating[known]), training)
+
+
+def write_runs(path: Path, table: RunRows, calibration: Mapping[str, Any], answers: Answers) -> None:
+    """Write a model's run scores."""
+    write_part(path / "part-000000.parquet", run_scores(table, calibration, answers), RUNS)
 
 
 def headline(measures: Mapping[str, Any]) -> dict[str, Any]:

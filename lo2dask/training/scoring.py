@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from lo2dask import schema
 from lo2dask.execute.session import Session
-from lo2dask.features.matrix import Columns, to_matrix, unknown
+from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
 from lo2dask.models.registry import from_plain
-from lo2dask.models.rows import Rows
+from lo2dask.models.rows import Rows, read_merged_rows
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
@@ -79,9 +79,11 @@ def score_part_rows(
     for model in models:
         rows = np.flatnonzero(of_service(part, model.service))
         chosen = part.take(pa.array(rows))
-        matrix = to_matrix(chosen, model.columns, spec.is_binary)
-        extra = (*unknown(chosen, model.columns), chosen["service"]) if spec.is_merged else ()
-        scores[rows] = how(spec, model.model, model.scoring, Rows(matrix, *extra), batch)
+        if spec.is_merged:
+            read = read_merged_rows(chosen, model.columns)
+        else:
+            read = Rows(to_matrix(chosen, model.columns, spec.is_binary))
+        scores[rows] = how(spec, model.model, model.scoring, read, batch)
         labels[rows] = label(scores[rows], model.scoring)
     return scores, labels
 

@@ -1,6 +1,7 @@
 """The models that the options of train ask for, checked before any work."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lo2dask.errors import InputError
 from lo2dask.ingest.text import need_bags
@@ -18,10 +19,14 @@ def choose_specs(options: TrainOptions) -> list[registry.ModelSpec]:
     """
     specs = [] if options.skip_if else [registry.forest_spec(options)]
     if options.phase == "full":
-        specs += [registry.spec(key) for key in dict.fromkeys(options.models)]
+        specs += [_with_limit(registry.spec(key), options) for key in dict.fromkeys(options.models)]
     if options.phase == FOREST and options.skip_if:
         raise InputError("--phase if with --skip-if leaves nothing to train; leave one of them out")
     return specs
+
+
+def _with_limit(spec: registry.ModelSpec, options: TrainOptions) -> registry.ModelSpec:
+    return replace(spec, threshold=options.excess_threshold) if spec.key == registry.EXCESS else spec
 
 
 def check_specs(options: TrainOptions, specs: Sequence[registry.ModelSpec], has_raw: bool) -> None:

@@ -10,11 +10,16 @@ from typing import Any
 from lo2dask import schema
 from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import spill_folder
+from lo2dask.features.masks import load_masks
+from lo2dask.findings.make import NO_ANSWERS, judge_windows, write_findings
+from lo2dask.findings.tasks import WindowJob
 from lo2dask.ingest.enhance import enhance
 from lo2dask.ingest.text import has_raw_bags, loaded
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
-from lo2dask.models.registry import FOREST
+from lo2dask.models.registry import EXCESS, FOREST
+from lo2dask.models.runs import Answers, uncalibrated
+from lo2dask.models.runs import find_answers as name_services
 from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
@@ -25,8 +30,16 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
 from lo2dask.tables.records import Key, Stage
 from lo2dask.training import measures as measuring
+from lo2dask.training.answers import describe_normals, find_answers
 from lo2dask.training.baselines import score_startup
-from lo2dask.training.bundles import data_fingerprint, keep_bundles, keep_calibrations, keep_given_forest, train_options
+from lo2dask.training.bundles import (
+    data_fingerprint,
+    keep_bundles,
+    keep_calibrations,
+    keep_given_forest,
+    keep_windows,
+    train_options,
+)
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.limits import describe_options, set_alert_limit
@@ -162,12 +175,29 @@ def _train(
     startup = score_startup(layout, sides, options.sample_seed, session)
     lines, calibrations = _measure(options, layout, targets, records, startup, limit)
     keep_calibrations(targets, calibrations, session)
+    _find(options, layout, targets, calibrations, session)
     write_predictions(layout, targets, session)
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
     remove_tree(folder)
     note(layout, "train", seconds=time.perf_counter() - started, workers=session.workers(), **figures)
     same = registry.same_models(spec for spec in specs if spec.key != FOREST)
     return [replace(line, same_as=same.get(line.key)) for line in lines]
+
+
+def _find(
+    options: TrainOptions, layout: Layout, targets: Sequence[Target], calibrations: Mapping[str, Any], session: Session
+) -> None:
+    """Write what stands out: windows, timeline, lines and, where ``excess`` was trained, findings."""
+    target = next((target for target in targets if target.key == EXCESS), None)
+    split = read_splits(layout)[target.side if target else SUPERVISED]
+    job = WindowJob(layout.root, working_folder(layout) / "windows", options.window_ms, split, layout.root)
+    judge_windows(job, session)
+    answers = NO_ANSWERS
+    if target:
+        session.call(keep_windows, target.path, job, label="bundles")
+        if target.key in calibrations:
+            answers = find_answers(layout, target, calibrations[target.key], session)
+    write_findings(job, answers, load_masks(options.mask_file), session)
 
 
 def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:
@@ -192,7 +222,13 @@ def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.Model
         (replace(registry.length_baseline(), key=f"{BASELINE}_{side}"), side)
         for side in sorted({side for _, side in wanted})
     ]
-    return [Unit(spec, side, service) for spec, side in (*wanted, *baselines) for service in services]
+    # A model that compares by service is one for all of them.
+    alone = [""]
+    return [
+        Unit(spec, side, service)
+        for spec, side in (*wanted, *baselines)
+        for service in (alone if spec.behaviour.has_own_limit else services)
+    ]
 
 
 def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: Session) -> dict[str, dict[str, Any]]:
@@ -240,15 +276,21 @@ def _measure(
         for side, split in splits.items()
     }
     lines, calibrations = [], {}
-    for target in (target for target in targets if not target.key.startswith(BASELINE)):
+    models = [target for target in targets if not target.key.startswith(BASELINE)]
+    answers = _find_answers(layout, rows, models, options)
+    for target in models:
         key, split = target.key, splits[target.side]
         scores, labels = read_scores(layout, key)
         measured = measuring.measure(rows, split, scores, labels)
         if key == FOREST:
             measured |= measuring.forest_measures(options, rows, split, scores) | limit
-        calibrations[key] = measuring.write_runs(
-            runs_path(layout, key), rows, split, scores, read_calibrating(layout, key)
-        )
+        if key == EXCESS:
+            left_out = read_calibrating(layout, key)
+            table = measuring.run_rows(rows, left_out)
+            calibrations[key] = uncalibrated(options.excess_threshold) | describe_normals(rows, split, left_out)
+        else:
+            table, calibrations[key] = measuring.calibrate_runs(rows, split, scores, read_calibrating(layout, key))
+        measuring.write_runs(runs_path(layout, key), table, calibrations[key], answers)
         measured = measuring.add_leakage(measured, *baselines[target.side])
         measured["runs_calibration"] = calibrations[key]
         measured["fit"] = records.get(key, [])
@@ -258,6 +300,15 @@ def _measure(
             measuring.write_csv(path.with_suffix(".csv"), measured)
         lines.append(_line(key, measured))
     return lines, calibrations
+
+
+def _find_answers(
+    layout: Layout, rows: measuring.SequenceKeys, models: Sequence[Target], options: TrainOptions
+) -> Answers:
+    """Name the service that stands out in each case; nothing without ``excess``."""
+    if EXCESS not in [target.key for target in models]:
+        return {}
+    return name_services(measuring.run_rows(rows, read_calibrating(layout, EXCESS)), options.excess_threshold)
 
 
 def _line(key: str, measured: dict[str, Any]) -> ModelLine:
@@ -286,6 +337,8 @@ def _outputs(layout: Layout, folder: Path, keys: Sequence[str]) -> list[Path]:
         measured = measures_path(folder, key)
         files += [measured, *([measured.with_suffix(".csv")] if key == FOREST else [])]
         files += part_paths(runs_path(layout, key))
+    for table in (layout.findings, layout.windows, layout.timeline, layout.lines):
+        files += part_paths(table)
     baselines = [path.stem for path in list_paths(layout.models, ".joblib") if path.stem.startswith(BASELINE)]
     for key in (*keys, *baselines):
         kept = layout.models / f"{key}.joblib"

@@ -81,7 +81,7 @@ def count_part(name: str, plan: CountPlan) -> dict[str, Any]:
     """Count one part: tokens go to the spill, rows come back."""
     layout = Layout(plan.root)
     splits = read_splits(layout)
-    bags = [schema.REPRESENTATIONS[token.representation] for token in plan.tokens]
+    bags = [schema.BAGS[token.representation] for token in plan.tokens]
     part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *schema.NUMERIC, *bags]))
     counts = {bag: read_counts(part[bag]) for bag in dict.fromkeys(bags)}
     tables = (

@@ -1,0 +1,60 @@
+"""Ids of statements: a letter for what a statement is, and a number in the order of the texts.
+
+A statement is a normalised line after its header. ``e12`` has an error level, ``c12`` is a continuation line (of a
+stack trace, say), ``s12`` any other one. Detectors read the letter, so that an id is all that they need.
+
+Masks that leave too many statements apart would make each line a statement of its own. Then the statements are the
+templates (``et12``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+ERROR, CONTINUATION, OTHER = ord("e"), ord("c"), ord("s")
+# More statements than this, or than this share of the lines (from so many on): the masks do too little.
+MOST_STATEMENTS, MOST_SHARE, FEW_STATEMENTS = 20_000, 0.05, 1_000
+
+
+@dataclass(frozen=True)
+class Statements:
+    """How statements are named in another tree: the known texts' ids, or by template."""
+
+    known: Mapping[str, str] = field(default_factory=dict)
+    by_template: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain types, for a bundle."""
+        return {"known": dict(self.known), "by_template": self.by_template}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Statements":
+        """Read back what ``to_plain`` gave."""
+        return cls(plain["known"], plain["by_template"])
+
+    def number(self, texts: Sequence[str], letters: Sequence[str], templates: Sequence[str]) -> list[str]:
+        """Name statements, given sorted: a known one by its id, others in their order."""
+        if self.by_template:
+            return [f"{letter}t{template}" for letter, template in zip(letters, templates, strict=True)]
+        new = "n" if self.known else ""
+        pairs = enumerate(zip(texts, letters, strict=True), 1)
+        return [self.known.get(text) or f"{letter}{new}{number}" for number, (text, letter) in pairs]
+
+
+def are_too_many(statements: int, lines: int) -> bool:
+    """Return whether so many statements of so many lines are more than masks should leave apart."""
+    return statements > MOST_STATEMENTS or (statements > FEW_STATEMENTS and statements > MOST_SHARE * lines)
+
+
+def letters_of(levels: pa.Array, is_continuation: pa.Array, error_levels: Sequence[str]) -> list[str]:
+    """Return the letter of each statement from its level and whether it continues an event."""
+    pairs = zip(levels.to_pylist(), is_continuation.to_pylist(), strict=True)
+    return ["e" if level in error_levels else "c" if continues else "s" for level, continues in pairs]
+
+
+def kinds_of(ids: pa.Array) -> np.ndarray:
+    """Return what statements are (ERROR, CONTINUATION or OTHER) by their ids: uint8 (ids,)."""
+    return np.array([ord(one[0]) for one in ids.to_pylist()], dtype=np.uint8)

@@ -1,0 +1,142 @@
+"""What a log's lines say about time: the statements of each of its windows, and its silences.
+
+The text pass counts them, so that no line has to be read again to tell which second of which service is unusual. A
+statement is given by the number of a line of the batch (features.textpass.LINES) that has it. Lines without a time are
+in no window.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.columns import milliseconds
+from lo2dask.parse.clock import NO_TIME
+
+_INT = pa.int32()
+# ``window`` counts windows since 1970; ``silence`` is the longest one that ends in the window, in ms, -1 = none.
+WINDOWS = pa.list_(pa.struct([("window", pa.int64()), ("first_line", _INT), ("last_line", _INT), ("silence", _INT)]))
+# ``window`` is the place among the log's windows, ``line`` the distance of the first line from the window's first one.
+CELLS = pa.list_(pa.struct([("window", _INT), ("statement", _INT), ("count", _INT), ("run", _INT), ("line", _INT)]))
+# Of normal logs alone: how often a statement followed another one.
+PAIRS = pa.list_(pa.struct([("before", _INT), ("statement", _INT), ("count", _INT)]))
+WINDOW_COUNTS = pa.schema([("seq_id", pa.string()), ("windows", WINDOWS), ("cells", CELLS), ("pairs", PAIRS)])
+
+
+@dataclass
+class WindowCounts:
+    """Counts the statements of each window of the files of a batch, block by block.
+
+    Attributes
+    ----------
+    n_files : files of the batch
+    milliseconds : length of a window
+    """
+
+    n_files: int
+    milliseconds: int
+    groups: list[Ints] = field(default_factory=list)
+    cells: list[Ints] = field(default_factory=list)
+    pairs: list[Ints] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin before the first line of every file."""
+        self.state = np.full((self.n_files, 3), -1, dtype=np.int64)
+        self._counted = 0
+
+    def add(self, events: pa.Table, file: Ints, statement: Ints, n_statements: int) -> None:
+        """Take a block of event rows (columns m_timestamp, line_no, normal), each with its file and statement."""
+        from lo2dask.features.kernels import count_windows
+
+        times = np.concatenate([milliseconds(chunk, NO_TIME) for chunk in events["m_timestamp"].chunks])
+        columns = [file, times // self.milliseconds, statement, events["line_no"].to_numpy(), times]
+        lines = np.column_stack(columns).astype(np.int64, copy=False)
+        normal = events["normal"].to_numpy()
+        timed = times != NO_TIME
+        if not timed.all():
+            lines, normal = lines[timed], normal[timed]
+        if normal.any():
+            self._add_pairs(lines, normal, n_statements)
+        groups, cells = np.empty((2, len(lines), 5), dtype=np.int64)
+        slots = np.zeros((n_statements, 2), dtype=np.int64)
+        n_groups, n_cells = count_windows(lines, self.state, slots, groups, cells)
+        cells[:n_cells, 0] += self._counted
+        self._counted += n_groups
+        self.groups.append(groups[:n_groups].copy())
+        self.cells.append(cells[:n_cells].copy())
+
+    def columns(self, rows: Ints) -> dict[str, pa.Array]:
+        """Return the columns of :data:`WINDOW_COUNTS` but seq_id for some files, in ascending order."""
+        groups, cells = self._merged()
+        keep = np.isin(groups[:, 0], rows)
+        kept = keep[cells[:, 0]]
+        groups, cells = groups[keep], cells[kept]
+        place = np.cumsum(keep) - 1
+        group = place[cells[:, 0]]
+        first = np.searchsorted(groups[:, 0], groups[:, 0])
+        own = {"window": groups[:, 1], "first_line": groups[:, 2], "last_line": groups[:, 3], "silence": groups[:, 4]}
+        counted = {
+            "window": group - first[group],
+            "statement": cells[:, 1],
+            "count": cells[:, 2],
+            "run": cells[:, 3],
+            "line": cells[:, 4] - groups[group, 2],
+        }
+        pairs = self._merged_pairs()
+        pairs = pairs[np.isin(pairs[:, 0], rows)]
+        followed = {"before": pairs[:, 1], "statement": pairs[:, 2], "count": pairs[:, 3]}
+        return {
+            "windows": _lists(rows, groups[:, 0], own, WINDOWS),
+            "cells": _lists(rows, groups[group, 0], counted, CELLS),
+            "pairs": _lists(rows, pairs[:, 0], followed, PAIRS),
+        }
+
+    def _merged(self) -> tuple[Ints, Ints]:
+        """Join windows that blocks, or a clock that went back, have cut; in the order of file, window, statement."""
+        groups = np.concatenate(self.groups or [np.zeros((0, 5), np.int64)])
+        cells = np.concatenate(self.cells or [np.zeros((0, 5), np.int64)])
+        keys, group = np.unique(groups[:, :2], axis=0, return_inverse=True)
+        joined = np.column_stack([keys, np.zeros((len(keys), 3), np.int64)])
+        joined[:, 2] = np.iinfo(np.int64).max
+        joined[:, 4] = -1
+        np.minimum.at(joined[:, 2], group, groups[:, 2])
+        np.maximum.at(joined[:, 3], group, groups[:, 3])
+        np.maximum.at(joined[:, 4], group, groups[:, 4])
+        cells = np.column_stack([group[cells[:, 0]], cells[:, 1:]])
+        order = np.lexsort((cells[:, 4], cells[:, 1], cells[:, 0]))
+        cells = cells[order]
+        first = np.flatnonzero((np.diff(cells[:, :2], axis=0, prepend=-1) != 0).any(axis=1))
+        if len(first) == len(cells):
+            return joined, cells
+        merged = cells[first]
+        merged[:, 2] = np.add.reduceat(cells[:, 2], first)
+        merged[:, 3] = np.maximum.reduceat(cells[:, 3], first)
+        return joined, merged
+
+    def _add_pairs(self, lines: Ints, normal: np.ndarray, n_statements: int) -> None:
+        """Count the pairs of neighbouring statements of a block's normal files."""
+        chosen = lines[normal]
+        file, statement = chosen[:, 0], chosen[:, 2]
+        before = np.concatenate([[-1], statement[:-1]])
+        starts = np.flatnonzero(np.diff(file, prepend=-1))
+        before[starts] = self.state[file[starts], 0]
+        known = before >= 0
+        keys = (file[known] * n_statements + before[known]) * n_statements + statement[known]
+        values, counts = np.unique(keys, return_counts=True)
+        rest, second = np.divmod(values, n_statements)
+        of_file, first = np.divmod(rest, n_statements)
+        self.pairs.append(np.column_stack([of_file, first, second, counts]))
+
+    def _merged_pairs(self) -> Ints:
+        pairs = np.concatenate(self.pairs or [np.zeros((0, 4), np.int64)])
+        keys, place = np.unique(pairs[:, :3], axis=0, return_inverse=True)
+        return np.column_stack([keys, np.bincount(place, pairs[:, 3], len(keys)).astype(np.int64)])
+
+
+def _lists(rows: Ints, row: Ints, columns: dict[str, Ints], kind: pa.DataType) -> pa.Array:
+    """Build a list column of the files ``rows``; the items, in their order, belong to the files ``row``."""
+    offsets = np.append(np.searchsorted(row, rows), len(row)).astype(np.int32)
+    fields = list(kind.value_type)
+    items = pa.StructArray.from_arrays([pa.array(columns[f.name]).cast(f.type) for f in fields], fields=fields)
+    return pa.ListArray.from_arrays(pa.array(offsets), items, type=kind)

@@ -1,0 +1,220 @@
+"""Writes what stands out: lo2_windows, lo2_timeline, lo2_lines and lo2_findings."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.buffers.columns import among, strings
+from lo2dask.execute.session import Session
+from lo2dask.features.masks import Mask
+from lo2dask.findings import tasks
+from lo2dask.findings.judge import ALARM
+from lo2dask.findings.lines import FOUND, Wanted, best_lines
+from lo2dask.findings.tasks import JUDGED, WindowJob
+from lo2dask.ingest.text import loaded
+from lo2dask.memory import parse_bytes
+from lo2dask.sources.manifest import Batch, cut_batches
+from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.parts import ensure_part, open_part, part_paths, prune_parts, read_part, write_part
+
+logger = logging.getLogger(__name__)
+
+# Of each case.
+MOST_LINES, MOST_WINDOWS = 1_000, 50
+# The lines of all services are read of so many cases; of further findings only those of the service that is named.
+MOST_CASES = 500
+Row = dict[str, Any]
+# What ``excess`` says of each case that it flags: one row, its strongest service.
+ANSWERS = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("seq_id", "run", "test_case", "service")),
+        *(pa.field(name, pa.float64()) for name in ("score", "margin", "p")),
+        pa.field("statement_id", pa.string()),
+        pa.field("is_unseen", pa.bool_()),
+        *(pa.field(name, pa.int64()) for name in ("count", "normal_max")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What ``excess`` found: ``flagged`` (:data:`ANSWERS`); ``silent``: (run, test case, service) without a log."""
+
+    flagged: pa.Table
+    silent: Sequence[tuple[str, str, str]]
+
+
+NO_ANSWERS = Answers(ANSWERS.empty_table(), ())
+
+
+def judge_windows(job: WindowJob, session: Session, learned: Mapping[str, Any] | None = None) -> None:
+    """Write lo2_windows and lo2_timeline; the normals are ``learned``, or else the training part's.
+
+    What was learned is in ``job.state`` until the scratch folder is removed. Without windows the tables are empty.
+    """
+    layout = job.layout
+    if not job.window_ms:
+        write_nothing(job.tables)
+        return
+    names = [path.name for path in part_paths(layout.sequences)]
+    if learned is None:
+        session.map(tasks.collect_part, names, "normal windows", job=job)
+        session.call(tasks.merge_statistics, job, label="normal windows")
+        session.map(tasks.scale_part, names, "normal windows", job=job)
+        session.call(tasks.merge_counts, job, label="normal windows")
+    else:
+        tasks.keep_state(job, learned)
+    session.map(tasks.judge_part, names, "windows", job=job)
+    for folder in (job.tables.windows, job.tables.timeline):
+        prune_parts(folder, names)
+
+
+def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], session: Session) -> None:
+    """Write lo2_findings and lo2_lines; the windows must have been judged."""
+    layout = job.layout
+    rows = answers.flagged.to_pylist()
+    judged = _read_judged(job, {row["seq_id"] for row in rows})
+    by_id = {row["seq_id"]: row for row in judged}
+    evidence = _find_evidence(job, rows, by_id, session)
+    wanted = _choose(job, rows, judged, evidence)
+    missing = sum(session.map(
+        tasks.read_unusual_lines, list(_records(layout, by_id, wanted)), "unusual lines",
+        job=job, masks=masks, limit=MOST_LINES,
+    ))  # fmt: skip
+    if missing:
+        logger.warning("%d logs are not where they were loaded from: their unusual lines are not shown", missing)
+    found = [read_part(path).cast(FOUND) for path in part_paths(job.folder / "lines")]
+    with open_part(job.tables.lines / "part-000000.parquet", schema.LINES) as part:
+        for table in best_lines(found, MOST_LINES):
+            part.write(table)
+    write_part(job.tables.findings / "part-000000.parquet", _findings(layout, answers, by_id, found), schema.FINDINGS)
+    for folder in (job.tables.findings, job.tables.lines):
+        prune_parts(folder, ["part-000000.parquet"])
+
+
+def write_nothing(layout: Layout) -> None:
+    """Leave the tables without a row, where nothing can stand out."""
+    tables = {
+        layout.findings: schema.FINDINGS, layout.windows: schema.WINDOWS,
+        layout.timeline: schema.TIMELINE, layout.lines: schema.LINES,
+    }  # fmt: skip
+    for folder, columns in tables.items():
+        prune_parts(folder, [])
+        ensure_part(folder, columns)
+
+
+def _read_judged(job: WindowJob, flagged: set[str]) -> list[Row]:
+    """Read the rows of the sequences that have an alarm, or are named by a finding, with their parts."""
+    rows = []
+    for path in part_paths(job.folder / "judged"):
+        table = read_part(path, JUDGED.names)
+        keep = pc.or_(pc.greater(table["alarms"], 0), pa.array(among(table["seq_id"], flagged)))
+        rows += [row | {"part": path.name} for row in table.filter(keep).to_pylist()]
+    return rows
+
+
+def _find_evidence(
+    job: WindowJob, rows: Sequence[Row], by_id: Mapping[str, Row], session: Session
+) -> dict[str, list[int]]:
+    """Find the lines of the statements that carry the findings: by seq_id."""
+    by_part: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row["seq_id"] in by_id and row["statement_id"]:
+            by_part.setdefault(by_id[row["seq_id"]]["part"], {})[row["seq_id"]] = row["statement_id"]
+    found = session.map(tasks.find_evidence, sorted(by_part.items()), "evidence", job=job)
+    return {seq_id: lines for some in found for seq_id, lines in some.items()}
+
+
+def _choose(
+    job: WindowJob, rows: Sequence[Row], judged: Sequence[Row], evidence: Mapping[str, list[int]]
+) -> dict[str, Wanted]:
+    """Choose what is read again, by seq_id: the best windows of findings, then of the oddest other cases."""
+    findings = {(row["run"], row["test_case"]): row["service"] for row in rows}
+    others: dict[tuple[str, str], float] = {}
+    for row in judged:
+        case = (row["run"], row["test_case"])
+        if row["alarms"] and case not in findings:
+            others[case] = max(others.get(case, 0.0), row["score"])
+    oddest = sorted(others, key=lambda case: (-others[case], case))
+    whole = set([*findings, *oddest][:MOST_CASES])
+    wanted = {}
+    for row in judged:
+        case = (row["run"], row["test_case"])
+        if case in whole or findings.get(case) == row["service"]:
+            lines = tuple(evidence.get(row["seq_id"], ()))
+            keys = {name: row[name] for name in ("run", "test_case", "service")}
+            wanted[row["seq_id"]] = Wanted(
+                **keys, left_out=row["run"] if row["is_training"] else "", windows=(), evidence=lines
+            )
+    _add_windows(job.tables, wanted)
+    return wanted
+
+
+def _add_windows(layout: Layout, wanted: dict[str, Wanted]) -> None:
+    """Add the windows over the limit of an alarm to what is read again, at most MOST_WINDOWS a case."""
+    by_key = {(one.run, one.test_case, one.service): seq_id for seq_id, one in wanted.items()}
+    windows: dict[tuple[str, str], list[tuple[float, str, tuple[int, int, int]]]] = {}
+    columns = ["run", "test_case", "service", "window_start", "score", "first_line", "last_line"]
+    for path in part_paths(layout.windows):
+        table = read_part(path, columns)
+        table = table.set_column(3, "begin", pc.divide(table["window_start"].cast(pa.int64()), 1000))
+        for row in table.filter(pc.greater(table["score"], ALARM)).to_pylist():
+            seq_id = by_key.get((row["run"], row["test_case"], row["service"]))
+            if seq_id is not None:
+                window = (row["first_line"], row["last_line"], row["begin"])
+                windows.setdefault((row["run"], row["test_case"]), []).append((-row["score"], seq_id, window))
+    for found in windows.values():
+        for _, seq_id, window in sorted(found)[:MOST_WINDOWS]:
+            wanted[seq_id] = replace(wanted[seq_id], windows=(*wanted[seq_id].windows, window))
+
+
+def _records(
+    layout: Layout, by_id: Mapping[str, Row], wanted: Mapping[str, Wanted]
+) -> Iterator[tuple[str, Batch, dict[str, Wanted]]]:
+    """Pair each part that has something to read again with its batch of logs."""
+    by_part: dict[str, dict[str, Wanted]] = {}
+    for seq_id, one in wanted.items():
+        if one.windows or one.evidence:
+            by_part.setdefault(by_id[seq_id]["part"], {})[seq_id] = one
+    size = parse_bytes(loaded(layout)["options"]["partition_size"], "--partition-size")
+    for batch in cut_batches(part_paths(layout.manifest), size):
+        name = part_name(batch.index)
+        if name in by_part:
+            yield name, batch, by_part[name]
+
+
+def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[pa.Table]) -> pa.Table:
+    statements = _read_statements(layout, {row["statement_id"] for row in answers.flagged.to_pylist()})
+    evidence: dict[tuple[str, str, str], list[Row]] = {}
+    for table in found:
+        for line in table.filter(table["is_evidence"]).to_pylist():
+            shown = {name: line[name] for name in ("path", "line_no", "time", "text")}
+            evidence.setdefault((line["run"], line["test_case"], line["service"]), []).append(shown)
+    rows = []
+    for row in answers.flagged.to_pylist():
+        key = (row["run"], row["test_case"], row["service"])
+        when = by_id.get(row["seq_id"], {})
+        text, template = statements.get(row["statement_id"], (None, None))
+        rows.append({
+            **{name: row[name] for name in ANSWERS.names if name in schema.FINDINGS.names},
+            "start": when.get("start"), "end": when.get("end"),
+            "kind": "unseen" if row["is_unseen"] else "error_excess",
+            "statement": text, "e_event_drain_id": template,
+            "evidence": sorted(evidence.get(key, []), key=lambda line: line["line_no"]),
+        })  # fmt: skip
+    rows += [{"run": run, "test_case": case, "service": name, "kind": "silent"} for run, case, name in answers.silent]
+    return pa.Table.from_pylist(rows, schema=schema.FINDINGS)
+
+
+def _read_statements(layout: Layout, ids: set[str]) -> dict[str, tuple[str, str]]:
+    """Return text and template of statements, by id."""
+    columns = ("statement_id", "text", "e_event_drain_id")
+    table = pa.concat_tables([read_part(path, columns) for path in part_paths(layout.statements)])
+    chosen = table.filter(pa.array(among(table["statement_id"], ids)))
+    rows = zip(*(strings(chosen[name]).to_pylist() for name in columns), strict=True)
+    return {one: (text, template) for one, text, template in rows}

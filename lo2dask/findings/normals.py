@@ -1,0 +1,186 @@
+"""What the normal logs of the training part are like, second by second: sums and maxima that merge in any order.
+
+Of each service are kept, with the run that has them and the next value of another run: the largest count of a statement
+of an error level in one window, the longest run of each statement, the longest silence; and how often a statement
+follows another one. From these each normal log is judged as if its run were not there (leave one run out), and the
+distribution of those figures tells what is unusual.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.buffers.columns import among
+from lo2dask.features.statements import ERROR
+from lo2dask.findings.part import PartWindows
+from lo2dask.models.largest import Largest, keep_largest, rows_of
+
+Statistics = dict[str, pa.Table]
+_LARGEST = ("what", "service", "statement")
+_PAIR = ("service", "before", "statement")
+_LOGS = ("service", "run")
+
+
+def collect(part: PartWindows, normal: Bools) -> Statistics:
+    """Collect the figures of one part's training normals, a bool mask (sequences,)."""
+    chosen = part.of_sequences(normal)
+    own = _Names(chosen)
+    cells, windows, pairs = chosen.cells, chosen.windows, chosen.pairs
+    of_cell = windows["sequence"][cells["window"]]
+    is_error = chosen.kinds[cells["statement"]] == ERROR
+    heard = windows["silence"] >= 0
+    none = np.full(int(heard.sum()), -1, dtype=np.int64)
+    tables = [
+        own.values("run", of_cell, cells["statement"], cells["run"]),
+        own.values("count", of_cell[is_error], cells["statement"][is_error], cells["count"][is_error]),
+        own.values("silence", windows["sequence"][heard], none, windows["silence"][heard]),
+    ]
+    service = own.service.take(pa.array(pairs["sequence"]))
+    before, statement = (chosen.ids.take(pa.array(pairs[name])) for name in ("before", "statement"))
+    followed = pa.table({"service": service, "before": before, "statement": statement, "count": pairs["count"]})
+    logs = pa.table({"service": own.service, "run": own.run}).filter(pa.array(normal))
+    return {
+        "largest": keep_largest(tables, _LARGEST),
+        "pairs": _sum(followed, _PAIR),
+        "logs": logs.group_by(_LOGS).aggregate([]),
+    }
+
+
+def nothing() -> Statistics:
+    """Return the figures of no log at all."""
+    text = {name: pa.string() for name in ("what", "service", "statement", "run", "before")}
+    columns = {"largest": (*_LARGEST, "run"), "pairs": _PAIR, "logs": _LOGS}
+    numbers = {"largest": [("value", pa.float64())], "pairs": [("count", pa.int64())], "logs": []}
+    return {
+        name: pa.schema([*((column, text[column]) for column in columns[name]), *numbers[name]]).empty_table()
+        for name in columns
+    }
+
+
+def merge(left: Statistics, right: Statistics) -> Statistics:
+    """Join the figures of two parts; associative and commutative."""
+    joined = {name: pa.concat_tables([left[name], right[name]]) for name in ("pairs", "logs")}
+    return {
+        "largest": keep_largest([left["largest"], right["largest"]], _LARGEST),
+        "pairs": _sum(joined["pairs"], _PAIR),
+        "logs": joined["logs"].group_by(_LOGS).aggregate([]).sort_by([(name, "ascending") for name in _LOGS]),
+    }
+
+
+@dataclass(frozen=True)
+class ServiceNormals:
+    """The normals of one service, over the statements of a part: ``runs`` have a log of it."""
+
+    runs: int
+    count: Largest
+    run: Largest
+    silence: Largest
+    pairs: "PairCounts"
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """How often each statement of a part follows another one in a service's normals.
+
+    ``pairs`` maps (before, statement), places among the part's statements, to its count; the sums are of all pairs, of
+    other statements too: ``before`` and ``statement`` float64 (statements,), ``total``, and ``known`` statements.
+    """
+
+    pairs: dict[tuple[int, int], int]
+    before: np.ndarray
+    statement: np.ndarray
+    total: int
+    known: int
+
+    @classmethod
+    def of(cls, table: pa.Table, ids: pa.Array) -> "PairCounts":
+        """Take the counts of one service (columns before, statement, count)."""
+        place = {name: index for index, name in enumerate(ids.to_pylist())}
+        pairs, before, statement = {}, np.zeros(len(ids)), np.zeros(len(ids))
+        rows = zip(*(table[name].to_pylist() for name in ("before", "statement", "count")), strict=True)
+        for first, second, count in rows:
+            left, right = place.get(first, -1), place.get(second, -1)
+            if left >= 0:
+                before[left] += count
+            if right >= 0:
+                statement[right] += count
+            if left >= 0 and right >= 0:
+                pairs[left, right] = count
+        known = len(table["statement"].unique()) if table.num_rows else 0
+        return cls(pairs, before, statement, int(np.sum(table["count"].to_numpy())), known)
+
+    def surprise(self, before: Ints, statement: Ints, own: "PairCounts | None" = None) -> np.ndarray:
+        """Return -log2 P(statement | before) of pairs: float64 (pairs,), without a log's ``own`` pairs.
+
+        P(s|p) = (n(p, s) + 5 P(s)) / (n(p) + 5), P(s) = (n(s) + 1/2) / (N + (K + 1) / 2) for K known statements.
+        """
+        n_pair = np.array([self.pairs.get(pair, 0) for pair in zip(before.tolist(), statement.tolist(), strict=True)])
+        n_before, n_statement, total = self.before[before], self.statement[statement], self.total
+        if own is not None:
+            mine = [own.pairs.get(pair, 0) for pair in zip(before.tolist(), statement.tolist(), strict=True)]
+            n_pair, total = n_pair - np.array(mine), total - own.total
+            n_before, n_statement = n_before - own.before[before], n_statement - own.statement[statement]
+        share = (n_statement + 0.5) / (total + (self.known + 1) / 2)
+        return -np.log2((n_pair + 5 * share) / (n_before + 5))
+
+
+@dataclass(frozen=True)
+class Normals:
+    """The normals of all services, over the statements of one part."""
+
+    statistics: Statistics
+    ids: pa.Array
+
+    def of(self, service: str) -> ServiceNormals | None:
+        """Return the normals of one service; None where there is no training log of it."""
+        return self._services.get(service)
+
+    @cached_property
+    def _services(self) -> dict[str, ServiceNormals]:
+        runs = self.statistics["logs"]["service"].to_pylist()
+        return {name: self._service(name, runs.count(name)) for name in sorted(set(runs))}
+
+    def _service(self, name: str, runs: int) -> ServiceNormals:
+        own = rows_of(self.statistics["largest"], service=name)
+        count, run, silence = (rows_of(own, what=what) for what in ("count", "run", "silence"))
+        longest = Largest.of(silence, silence["statement"], pa.array([""]))
+        table = self.statistics["pairs"]
+        pairs = PairCounts.of(table.filter(pa.array(among(table["service"], [name]))), self.ids)
+        return ServiceNormals(
+            runs,
+            Largest.of(count, count["statement"], self.ids),
+            Largest.of(run, run["statement"], self.ids),
+            longest,
+            pairs,
+        )
+
+
+class _Names:
+    """The services and runs of a part's sequences, as columns of statistics."""
+
+    def __init__(self, part: PartWindows) -> None:
+        self.service, self.run = (pa.array(part.names(name), pa.string()) for name in ("service", "run"))
+        self.ids = pa.concat_arrays([part.ids, pa.array([""], pa.string())])
+
+    def values(self, what: str, sequence: Ints, statement: Ints, value: Ints) -> pa.Table:
+        """Return rows of values; a statement of -1 is none."""
+        where = pa.array(sequence)
+        columns: dict[str, Any] = {
+            "what": pa.array([what] * len(sequence), pa.string()),
+            "service": self.service.take(where),
+            "statement": self.ids.take(pa.array(statement % len(self.ids))),
+            "run": self.run.take(where),
+            "value": value.astype(np.float64),
+        }
+        return pa.table(columns)
+
+
+def _sum(table: pa.Table, key: Iterable[str]) -> pa.Table:
+    names = list(key)
+    summed = table.group_by(names).aggregate([("count", "sum")]).rename_columns([*names, "count"])
+    return summed.sort_by([(name, "ascending") for name in names])

@@ -1,0 +1,114 @@
+"""The windows of one part's logs as flat arrays, as the text pass counted them (features.windows)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.buffers.columns import strings
+from lo2dask.features.statements import kinds_of
+from lo2dask.ingest.mining import read_mapping
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import read_part
+
+# Windows. A silence that is longer is left as it is, without rows for the windows in it.
+LONGEST_SILENCE = 3600
+
+
+@dataclass(frozen=True)
+class PartWindows:
+    """The windows of a part's sequences, those without a line among them.
+
+    ``keys`` are the sequences (columns seq_id, run, test_case, service, anomaly). ``ids`` are statement ids, ``kinds``
+    what they are (features.statements), ``texts`` one of their texts. Each further dict holds one array a column:
+    ``windows`` (sequence, window, first_line, last_line, silence in ms, events), in order; ``cells`` (window: a place
+    in ``windows``, statement: a place in ``ids``, count, run, line), by window; ``pairs`` (sequence, before,
+    statement, count).
+    """
+
+    keys: pa.Table
+    ids: pa.Array
+    kinds: np.ndarray
+    texts: pa.Array
+    windows: dict[str, Ints]
+    cells: dict[str, Ints]
+    pairs: dict[str, Ints]
+
+    @classmethod
+    def read(cls, layout: Layout, name: str) -> "PartWindows":
+        """Read a part's windows."""
+        keys = read_keys(layout, name)
+        counted = read_part(layout.window_counts / name)
+        texts = pa.array(strings(read_part(layout.text / "lines" / name, ["message"])["message"]))
+        line_ids = read_mapping(layout, texts, ["statement_id"])[0].dictionary_encode()
+        statement = line_ids.indices.to_numpy().astype(np.int64)
+        first = np.unique(statement, return_index=True)[1]
+        windows, cells, pairs = (_flatten(counted[column]) for column in ("windows", "cells", "pairs"))
+        starts = np.searchsorted(windows["sequence"], np.arange(counted.num_rows))
+        cells["window"] += starts[cells.pop("sequence")]
+        cells["statement"] = statement[cells["statement"]]
+        for column in ("before", "statement"):
+            pairs[column] = statement[pairs[column]]
+        windows["events"] = np.bincount(cells["window"], cells["count"], len(windows["window"])).astype(np.int64)
+        windows, place = _with_silent_windows(windows)
+        cells["window"] = place[cells["window"]]
+        ids = line_ids.dictionary.cast(pa.string())
+        return cls(keys, ids, kinds_of(ids), texts.take(pa.array(first)), windows, cells, pairs)
+
+    def names(self, column: str) -> list[str]:
+        """Return a key of all sequences."""
+        values: list[str] = strings(self.keys[column]).to_pylist()
+        return values
+
+    def of_sequences(self, mask: Bools) -> "PartWindows":
+        """Keep the windows, cells and pairs of some sequences, a bool mask (sequences,); all keep their places."""
+        kept = mask[self.windows["sequence"]]
+        place = np.cumsum(kept) - 1
+        in_cells = kept[self.cells["window"]]
+        cells = {name: values[in_cells] for name, values in self.cells.items()}
+        cells["window"] = place[cells["window"]]
+        in_pairs = mask[self.pairs["sequence"]]
+        return PartWindows(
+            self.keys, self.ids, self.kinds, self.texts,
+            {name: values[kept] for name, values in self.windows.items()}, cells,
+            {name: values[in_pairs] for name, values in self.pairs.items()},
+        )  # fmt: skip
+
+
+def read_keys(layout: Layout, name: str) -> pa.Table:
+    """Read the keys of a part's sequences."""
+    return read_part(layout.sequences / name, ["seq_id", "run", "test_case", "service", "anomaly"])
+
+
+def _flatten(column: pa.ChunkedArray) -> dict[str, Ints]:
+    """Return the fields of a list column, and the row that each item belongs to."""
+    lists = column.combine_chunks()
+    items = lists.flatten()
+    rows = np.repeat(np.arange(len(lists)), np.diff(lists.offsets.to_numpy()))
+    fields = {field.name: items.field(field.name).to_numpy().astype(np.int64) for field in items.type}
+    return {"sequence": rows, **fields}
+
+
+def _with_silent_windows(windows: dict[str, Ints]) -> tuple[dict[str, Ints], Ints]:
+    """Add the windows between two others, which have no line: the silence that spans them ends in the next one.
+
+    Returns
+    -------
+    the windows, and the new place of each of the old ones.
+    """
+    same = np.diff(windows["sequence"], prepend=-1) == 0
+    between = np.where(same, np.diff(windows["window"], prepend=0) - 1, 0)
+    # A clock that was set would make years of silence.
+    between[between > LONGEST_SILENCE] = 0
+    place = np.arange(len(same)) + np.cumsum(between)
+    owner = np.repeat(np.arange(len(same)), between + 1)
+    added = place[owner] - np.arange(len(owner))
+    whole = {name: values[owner] for name, values in windows.items()}
+    whole["window"] = whole["window"] - added
+    is_silent = added > 0
+    whole["events"][is_silent] = 0
+    # The line before the silence, and the one after it.
+    whole["last_line"][is_silent] = windows["first_line"][owner[is_silent]]
+    whole["first_line"][is_silent] = windows["first_line"][owner[is_silent]] - 1
+    return whole, place

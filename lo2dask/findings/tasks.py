@@ -1,0 +1,272 @@
+"""What workers do for the findings: learn the normals of a part, judge its windows, read its unusual lines."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask import schema
+from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.buffers.columns import strings
+from lo2dask.features.masks import Mask
+from lo2dask.features.statements import ERROR
+from lo2dask.findings import judge, normals
+from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
+from lo2dask.findings.part import PartWindows, read_keys
+from lo2dask.ingest.text import read_format
+from lo2dask.models.split import Split
+from lo2dask.sources.manifest import Batch, batch_files
+from lo2dask.sources.tree import SourceFile
+from lo2dask.storage import list_paths, replacing, source_of, status
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import read_part, write_part
+
+# Windows that score less are left out of lo2_windows.parquet.
+SHOWN = 0.5
+TIMELINE_MS = 10_000
+MOST_EVIDENCE = 5
+# One row per sequence: how unusual its windows are, and when.
+JUDGED = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("seq_id", "run", "test_case", "service")),
+        pa.field("is_training", pa.bool_()),
+        pa.field("score", pa.float64()),
+        pa.field("alarms", pa.int64()),
+        *(pa.field(name, schema.TIME) for name in ("start", "end")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class WindowJob:
+    """What the tasks share. ``split`` tells the training part, None: nothing was learned here; ``folder`` is scratch;
+    the tables go to the folder ``output``.
+    """
+
+    root: Path
+    folder: Path
+    window_ms: int
+    split: Split | None
+    output: Path
+
+    @property
+    def tables(self) -> Layout:
+        """Where the tables go."""
+        return Layout(self.output)
+
+    @property
+    def layout(self) -> Layout:
+        """Paths below the output folder."""
+        return Layout(self.root)
+
+    @property
+    def state(self) -> Path:
+        """The file of what was learned: ``statistics`` and ``scales``."""
+        return self.folder / "state.joblib"
+
+    def training(self, keys: pa.Table) -> Bools:
+        """Return which sequences (columns run, test_case, service, anomaly) are normals of the training part."""
+        if self.split is None:
+            return np.zeros(keys.num_rows, dtype=bool)
+        held = self.split.mask(keys["run"], keys["test_case"], keys["service"])
+        mask: Bools = ~held & ~keys["anomaly"].to_numpy()
+        return mask
+
+
+def collect_part(name: str, job: WindowJob) -> None:
+    """Keep the statistics of the training normals of one part, if it has any."""
+    training = job.training(read_keys(job.layout, name))
+    if training.any():
+        statistics = normals.collect(PartWindows.read(job.layout, name), training)
+        _dump(job.folder / "statistics" / f"{name}.joblib", statistics)
+
+
+def scale_part(name: str, job: WindowJob) -> None:
+    """Keep the counted figures of the training normals of one part, if it has any."""
+    training = job.training(read_keys(job.layout, name))
+    if training.any():
+        part, state = PartWindows.read(job.layout, name), read_state(job.state)
+        _dump(job.folder / "counts" / f"{name}.joblib", judge.learn_scales(part, training, state["statistics"]))
+
+
+def merge_statistics(job: WindowJob) -> None:
+    """Join the statistics of all parts, one after the other."""
+    statistics = reduce(normals.merge, _load_all(job.folder / "statistics"), normals.nothing())
+    _dump(job.state, {"statistics": statistics, "scales": {}})
+
+
+def merge_counts(job: WindowJob) -> None:
+    """Turn the counted figures of all parts into scales."""
+    counts = _load_all(job.folder / "counts")
+    total = reduce(lambda left, right: judge.add_counts([left, right]), counts, judge.COUNTS.empty_table())
+    _dump(job.state, {**joblib.load(source_of(job.state)), "scales": judge.to_scales(total)})
+
+
+def keep_state(job: WindowJob, state: Mapping[str, Any]) -> None:
+    """Take over what was learned elsewhere."""
+    _dump(job.state, dict(state))
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read what was learned; a worker keeps the last one."""
+    stamp = status(path)
+    return _cached_state(path, (stamp.st_ino, stamp.st_size, stamp.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _cached_state(path: Path, stamp: tuple[int, int, int]) -> dict[str, Any]:
+    state: dict[str, Any] = joblib.load(source_of(path))
+    return state
+
+
+def judge_part(name: str, job: WindowJob) -> int:
+    """Write the unusual windows of one part, its timeline, and a row per sequence; return the alarms."""
+    layout, part = job.layout, PartWindows.read(job.layout, name)
+    state = read_state(job.state)
+    training = job.training(part.keys)
+    judged = judge.judge(part, normals.Normals(state["statistics"], part.ids), state["scales"], training)
+    templates = _templates(layout)
+    write_part(job.tables.windows / name, _windows(part, judged, job.window_ms, templates), schema.WINDOWS)
+    write_part(job.tables.timeline / name, _timeline(part, judged, job.window_ms), schema.TIMELINE)
+    write_part(job.folder / "judged" / name, _sequences(part, judged, training, job.window_ms), JUDGED)
+    return int(judged.is_alarm.sum())
+
+
+def read_unusual_lines(
+    record: tuple[str, Batch, Mapping[str, Wanted]], job: WindowJob, masks: tuple[Mask, ...], limit: int
+) -> int:
+    """Read the wanted lines of one part's logs again; return how many of the logs are gone."""
+    name, batch, wanted = record
+    state = read_state(job.state)
+    reader = LineReader(job.layout, masks, read_format(job.layout), state["statistics"], state["scales"])
+    tables, missing = [FOUND.empty_table()], 0
+    for file in batch_files(batch):
+        of_file = wanted.get(_seq_id(file)) if not file.problem else None
+        if of_file is None:
+            continue
+        try:
+            tables.append(find_lines(file, of_file, reader, limit))
+        except OSError:
+            missing += 1
+    write_part(job.folder / "lines" / name, pa.concat_tables(tables), FOUND)
+    return missing
+
+
+def evidence_lines(part: PartWindows, sequence: int, statement: str) -> list[int]:
+    """Return the first lines that have a statement in the windows of a log, at most MOST_EVIDENCE."""
+    cells, windows = part.cells, part.windows
+    of_log = windows["sequence"][cells["window"]] == sequence
+    wanted = of_log & (np.array(part.ids.to_pylist(), dtype=object)[cells["statement"]] == statement)
+    lines = windows["first_line"][cells["window"][wanted]] + cells["line"][wanted]
+    return sorted(lines.tolist())[:MOST_EVIDENCE]
+
+
+def find_evidence(record: tuple[str, Mapping[str, str]], job: WindowJob) -> dict[str, list[int]]:
+    """Return the lines of one part's logs (by seq_id) that have the given statement ids."""
+    name, statements = record
+    part = PartWindows.read(job.layout, name)
+    rows = {seq_id: row for row, seq_id in enumerate(part.names("seq_id"))}
+    return {seq_id: evidence_lines(part, rows[seq_id], statement) for seq_id, statement in statements.items()}
+
+
+def _seq_id(file: SourceFile) -> str:
+    return schema.seq_id(file.run, file.test_case, file.name)
+
+
+def _keys_of(part: PartWindows, sequence: Ints) -> dict[str, pa.Array]:
+    names = ("run", "test_case", "service")
+    return {name: pa.array(part.names(name), pa.string()).take(pa.array(sequence)) for name in names}
+
+
+def _windows(part: PartWindows, judged: judge.Judged, window_ms: int, templates: Mapping[str, str]) -> pa.Table:
+    rows = np.flatnonzero(judged.score > SHOWN)
+    windows = {name: values[rows] for name, values in part.windows.items()}
+    statement = judged.statement[rows]
+    where = pa.array(statement, mask=statement < 0)
+    texts, ids = part.texts.take(where), part.ids.take(where)
+    begin = windows["window"] * window_ms
+    columns = {
+        **_keys_of(part, windows["sequence"]),
+        "window_start": _time(begin),
+        "window_end": _time(begin + window_ms),
+        "n_events": windows["events"],
+        "score": judged.score[rows],
+        "component": pa.array(judge.COMPONENTS).take(pa.array(judged.component[rows])),
+        "statement": texts,
+        "e_event_drain_id": pa.array([templates.get(one) for one in ids.to_pylist()], pa.string()),
+        "first_line": windows["first_line"],
+        "last_line": windows["last_line"],
+    }
+    return pa.table({name: columns[name] for name in schema.WINDOWS.names}, schema=schema.WINDOWS)
+
+
+def _timeline(part: PartWindows, judged: judge.Judged, window_ms: int) -> pa.Table:
+    """Sum up windows over ten seconds: lines, lines of an error level, the largest score."""
+    windows, cells = part.windows, part.cells
+    is_error = part.kinds[cells["statement"]] == ERROR
+    errors = np.bincount(cells["window"][is_error], cells["count"][is_error], len(windows["window"])).astype(np.int64)
+    step = windows["window"] * window_ms // TIMELINE_MS
+    table = pa.table({
+        "sequence": windows["sequence"], "step": step, "n_events": windows["events"], "n_error": errors,
+        "score": pa.array(judged.score, from_pandas=True),
+    })  # fmt: skip
+    summed = table.group_by(["sequence", "step"]).aggregate([("n_events", "sum"), ("n_error", "sum"), ("score", "max")])
+    summed = summed.sort_by([("sequence", "ascending"), ("step", "ascending")])
+    columns = {
+        **_keys_of(part, summed["sequence"].to_numpy()),
+        "start": _time(summed["step"].to_numpy() * TIMELINE_MS),
+        "n_events": summed["n_events_sum"],
+        "n_error": summed["n_error_sum"],
+        "score": summed["score_max"],
+    }
+    return pa.table({name: columns[name] for name in schema.TIMELINE.names}, schema=schema.TIMELINE)
+
+
+def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, window_ms: int) -> pa.Table:
+    """Return a row per sequence (:data:`JUDGED`): from its first to its last alarm, else its best window."""
+    sequence, begin = part.windows["sequence"], part.windows["window"] * window_ms
+    size = part.keys.num_rows
+    score = np.full(size, -np.inf)
+    known = ~np.isnan(judged.score)
+    np.maximum.at(score, sequence[known], judged.score[known])
+    alarms = np.bincount(sequence[judged.is_alarm], minlength=size)
+    shown = known & np.where(alarms[sequence] > 0, judged.is_alarm, judged.score == score[sequence])
+    start, end = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
+    np.minimum.at(start, sequence[shown], begin[shown])
+    np.maximum.at(end, sequence[shown], begin[shown] + window_ms)
+    none = end < 0
+    start[none] = end[none] = 0
+    columns = {
+        **{name: strings(part.keys[name]) for name in ("seq_id", "run", "test_case", "service")},
+        "is_training": training,
+        "score": pa.array(score, mask=none),
+        "alarms": alarms,
+        "start": pc.if_else(pa.array(~none), _time(start), None),
+        "end": pc.if_else(pa.array(~none), _time(end), None),
+    }
+    return pa.table({name: columns[name] for name in JUDGED.names}, schema=JUDGED)
+
+
+def _time(milliseconds: Ints) -> pa.Array:
+    return pa.array(milliseconds * 1000).cast(schema.TIME)
+
+
+def _templates(layout: Layout) -> dict[str, str]:
+    """Return the template of each statement id."""
+    table = read_part(layout.statements / "part-000000.parquet", ["statement_id", "e_event_drain_id"])
+    return dict(zip(*(strings(table[name]).to_pylist() for name in table.column_names), strict=True))
+
+
+def _dump(path: Path, content: Any) -> None:
+    with replacing(path) as temporary:
+        joblib.dump(content, temporary)
+
+
+def _load_all(folder: Path) -> Iterator[Any]:
+    return (joblib.load(source_of(path)) for path in list_paths(folder, ".joblib"))

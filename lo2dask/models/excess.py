@@ -1,0 +1,161 @@
+"""``excess``: which service logs more errors than any normal log does, or a statement that no normal log has.
+
+Of the training part's normal logs of a service are kept, for each statement s, the largest share m_s of the lines of
+one log, and the largest count. A log of n lines that has s x times exceeds it by::
+
+    z_s = (x - m_s * n) / sqrt(m_s * n + 1)
+
+E is the largest of z_s over statements of an error level, and of the counts of statements that no normal log of the
+service has, from 3 on. Continuation lines count in n, and are never such statements. A service without a training log
+has no E. Shares are of counts of whole lines, so a log with every line doubled has the same z_s but for rounding up.
+
+A run left out does not count among the normals: what it alone has is then new.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from lo2dask.buffers.columns import codes, strings
+from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
+from lo2dask.models.largest import Largest, keep_largest, rows_of
+from lo2dask.models.rows import Rows
+from lo2dask.models.spec import Behaviour, Cost, Merging, Scoring, State, Statistics
+
+THRESHOLD = 3.0
+# A statement that no normal log has counts if it occurs so often.
+LEAST_UNSEEN = 3
+_KEY = ("what", "service", "statement")
+
+
+@dataclass(frozen=True)
+class Excess:
+    """E of some rows and what carries it.
+
+    ``score`` is float64 (rows,), NaN for a service without normals, ``statement`` the id of the statement that carries
+    it ("" where none does), ``is_unseen`` whether no normal log has it, ``count`` how often the log has it,
+    ``normal_max`` the most that a normal log has.
+    """
+
+    score: np.ndarray
+    statement: list[str]
+    is_unseen: np.ndarray
+    count: np.ndarray
+    normal_max: np.ndarray
+
+
+def collect(rows: Rows, _: State | None) -> Statistics:
+    """Collect the largest shares and counts of one part's training normals, by service and statement."""
+    cells, tokens = _cells(rows)
+    lines = np.asarray(cells.sum(axis=1)).ravel()
+    coo = cells.tocoo()
+    names = {
+        "service": strings(rows.service).take(pa.array(coo.row)),
+        "statement": tokens.take(pa.array(coo.col)),
+        "run": strings(rows.run).take(pa.array(coo.row)),
+    }
+    values = {"share": coo.data / np.maximum(lines[coo.row], 1), "count": coo.data.astype(np.float64)}
+    tables = [
+        pa.table({"what": pa.array([what] * coo.nnz, pa.string()), **names, "value": value})
+        for what, value in values.items()
+    ]
+    own = pa.table({"service": strings(rows.service), "run": strings(rows.run)}).group_by(["service", "run"])
+    return {"rows": len(rows), "largest": keep_largest(tables, _KEY), "logs": own.aggregate([])}
+
+
+def merge(left: Statistics, right: Statistics) -> Statistics:
+    """Join the statistics of two parts; associative and commutative."""
+    logs = pa.concat_tables([left["logs"], right["logs"]]).group_by(["service", "run"]).aggregate([])
+    return {
+        "rows": left["rows"] + right["rows"],
+        "largest": keep_largest([left["largest"], right["largest"]], _KEY),
+        "logs": logs.sort_by([("service", "ascending"), ("run", "ascending")]),
+    }
+
+
+def finish(statistics: Statistics, _: State | None) -> State:
+    """Keep the largest values, and how many runs have a log of each service."""
+    counted = statistics["logs"].group_by("service").aggregate([("run", "count")]).sort_by("service")
+    runs = dict(zip(counted["service"].to_pylist(), counted["run_count"].to_pylist(), strict=True))
+    return {"rows": statistics["rows"], "largest": statistics["largest"], "runs": runs}
+
+
+def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
+    """Compute E of rows; with ``left_out`` the rows are training normals, and each row's run is left out."""
+    cells, tokens = _cells(rows)
+    kinds = kinds_of(tokens)
+    score, at = np.full(len(rows), np.nan), np.full(len(rows), -1, dtype=np.int64)
+    unseen, normal_max = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=np.int64)
+    service, names = codes(rows.service)
+    run, run_names = codes(rows.run) if left_out else (np.zeros(len(rows), np.int64), [None])
+    for index, name in enumerate(names):
+        if state["runs"].get(name, 0) <= int(left_out):
+            continue
+        share, count = (_largest(state, what, name, tokens) for what in ("share", "count"))
+        for number, own in enumerate(run_names):
+            chosen = np.flatnonzero((service == index) & (run == number))
+            shares, counts = share.without(own), count.without(own)
+            for row in chosen.tolist():
+                z, column = _strongest(cells[row], kinds, shares, int(cells[row].sum()))
+                score[row], at[row] = max(z, 0.0), column
+                if column >= 0:
+                    unseen[row], normal_max[row] = shares[column] == 0, int(counts[column])
+    ids = ["" if column < 0 else tokens[int(column)].as_py() for column in at]
+    count_of = np.array([0 if column < 0 else cells[row, column] for row, column in enumerate(at)], dtype=np.int64)
+    return Excess(score, ids, unseen, count_of, normal_max)
+
+
+def score_excess(state: State, _: Scoring, rows: Rows) -> np.ndarray:
+    """Score rows by E: float64 (rows,)."""
+    return weigh(state, rows).score
+
+
+def score_left_out(state: State, rows: Rows) -> np.ndarray:
+    """Score training normals by E, each with its run left out: float64 (rows,)."""
+    return weigh(state, rows, left_out=True).score
+
+
+def _strongest(cells: sparse.csr_matrix, kinds: np.ndarray, shares: np.ndarray, lines: int) -> tuple[float, int]:
+    """Return the largest excess of one log (1 x statements) and the statement's column, -1 where nothing exceeds."""
+    column, count = cells.indices, cells.data.astype(np.float64)
+    expected = shares[column] * lines
+    z = (count - expected) / np.sqrt(expected + 1)
+    values = np.where(kinds[column] == ERROR, z, -np.inf)
+    is_new = (shares[column] == 0) & (kinds[column] != CONTINUATION) & (count >= LEAST_UNSEEN)
+    values = np.maximum(values, np.where(is_new, count, -np.inf))
+    if not len(values) or values.max() <= 0:
+        return 0.0, -1
+    best = int(values.argmax())
+    return float(values[best]), int(column[best])
+
+
+def _largest(state: State, what: str, service: str, tokens: pa.Array) -> Largest:
+    own = rows_of(state["largest"], what=what, service=service)
+    return Largest.of(own, own["statement"], tokens)
+
+
+def _cells(rows: Rows) -> tuple[sparse.csr_matrix, pa.Array]:
+    """Return the counts of all statements of rows, known ones or not (rows x statements), and their ids, sorted."""
+    assert rows.outside is not None
+    cells = sparse.hstack([rows.matrix, rows.outside.counts], format="csr").astype(np.int64)
+    tokens = pa.concat_arrays([rows.tokens, rows.outside.tokens])
+    order = np.argsort(np.array(tokens.to_pylist(), dtype=object), kind="stable")
+    ordered = sparse.csr_matrix(cells[:, order])
+    ordered.sort_indices()
+    return ordered, tokens.take(pa.array(order))
+
+
+_COST: Any = Cost(cell=40, row=256, dense=2, fixed=0)
+EXCESS = Behaviour(
+    cost=_COST,
+    seed_parameter=None,
+    threads_parameter=None,
+    score=score_excess,
+    merging=Merging(collect, merge, finish),
+    score_normals=score_left_out,
+    has_own_limit=True,
+    unexplained="Its findings name the statement that carries each score, with its count and the normal maximum.",
+)

@@ -1,0 +1,75 @@
+"""The largest value of each key over many runs, and the largest of any other run: what leaving one run out needs.
+
+Tables have the key's columns (text), ``run`` (text) and ``value`` (float64). Joining is associative and commutative.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.buffers.arrays import Codes
+from lo2dask.buffers.columns import among
+
+
+def keep_largest(tables: Iterable[pa.Table], key: Sequence[str]) -> pa.Table:
+    """Join tables: at most two rows of each key, the largest values of two different runs, sorted by key."""
+    joined = pa.concat_tables(tables).unify_dictionaries()
+    largest = joined.group_by([*key, "run"]).aggregate([("value", "max")]).rename_columns([*key, "run", "value"])
+    order = [*((name, "ascending") for name in key), ("value", "descending"), ("run", "ascending")]
+    largest = largest.sort_by(order)
+    rows = np.arange(largest.num_rows)
+    changed = np.zeros(len(rows), dtype=bool)
+    changed[:1] = True
+    for name in key:
+        codes = largest[name].combine_chunks().dictionary_encode().indices.to_numpy()
+        changed |= np.diff(codes, prepend=-1) != 0
+    first = np.maximum.accumulate(np.where(changed, rows, 0))
+    return largest.filter(pa.array(rows - first < 2))
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The largest values of some columns' tokens: float64 (tokens,) each; 0 where there is none.
+
+    ``run`` is the run that has the largest, as its place in ``runs`` (-1 = none), ``second`` the largest of another.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    run: Codes
+    runs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: pa.Table, names: pa.Array, tokens: pa.Array) -> "Largest":
+        """Take the values of ``tokens`` from rows of :func:`keep_largest`, each named by ``names``, in their order."""
+        place = np.full(len(tokens), -1, dtype=np.int64)
+        first, second, run = np.zeros(len(tokens)), np.zeros(len(tokens)), np.full(len(tokens), -1, dtype=np.int32)
+        runs = tuple(sorted(set(table["run"].to_pylist())))
+        code_of = {name: code for code, name in enumerate(runs)}
+        column = {name: index for index, name in enumerate(tokens.to_pylist())}
+        for name, own, value in zip(
+            names.to_pylist(), table["run"].to_pylist(), table["value"].to_pylist(), strict=True
+        ):
+            index = column.get(name)
+            if index is None:
+                continue
+            if place[index] < 0:
+                place[index], first[index], run[index] = 0, value, code_of[own]
+            else:
+                second[index] = value
+        return cls(first, second, run, runs)
+
+    def without(self, run: str | None) -> np.ndarray:
+        """Return the largest values, those of one run left out (None: of all runs): float64 (tokens,)."""
+        if run is None or run not in self.runs:
+            return self.first
+        return np.where(self.run == self.runs.index(run), self.second, self.first)
+
+
+def rows_of(table: pa.Table, **values: str) -> pa.Table:
+    """Return the rows of a table whose columns have these values."""
+    for name, value in values.items():
+        table = table.filter(pa.array(among(table[name], [value])))
+    return table

@@ -1,0 +1,96 @@
+"""What ``excess`` says of each run and test case: which service stands out, by which statement, and how surely."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.buffers.columns import strings
+from lo2dask.execute.session import Session
+from lo2dask.findings.make import ANSWERS, Answers
+from lo2dask.models.excess import weigh
+from lo2dask.models.registry import EXCESS
+from lo2dask.models.rows import read_merged_rows
+from lo2dask.models.runs import best_services
+from lo2dask.models.split import Split
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part
+from lo2dask.training.measures import SequenceKeys, run_rows
+from lo2dask.training.scoring import Target, read_bundle, read_calibrating, read_part_scores
+from lo2dask.training.units import KEY_COLUMNS, TrainingRows, file_stamp, read_splits
+
+Row = dict[str, Any]
+
+
+def describe_normals(rows: SequenceKeys, split: Split, scores: np.ndarray) -> dict[str, Any]:
+    """Describe the normal cases of the training part, each scored without its run.
+
+    ``normal_maxima`` are their largest scores, ascending; ``expected_services`` have a log in each of them.
+    """
+    training = ~split.mask(rows.run, rows.test_case, rows.service) & ~rows.anomaly
+    keep = pa.array(training)
+    names = [strings(column.filter(keep)).to_pylist() for column in (rows.run, rows.test_case, rows.service)]
+    services: dict[tuple[str, str], set[str]] = {}
+    for run, case, service in zip(*names, strict=True):
+        services.setdefault((run, case), set()).add(service)
+    maxima = [best.score for best in best_services(run_rows(rows, np.where(training, scores, np.nan))).values()]
+    expected = set.intersection(*services.values()) if services else set()
+    return {"normal_maxima": sorted(maxima), "expected_services": sorted(expected)}
+
+
+def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any], session: Session) -> Answers:
+    """Find the cases in which a service is over the limit, and the services that are silent (see findings.make)."""
+    rows, scores = SequenceKeys.read(layout), read_calibrating(layout, EXCESS)
+    best = best_services(run_rows(rows, scores))
+    names = [path.name for path in part_paths(layout.enhanced)]
+    weighed = session.map(weigh_part, names, "findings", root=layout.root, target=target)
+    flagged = []
+    for row in (row for part in weighed for row in part):
+        answer = best[row["run"], row["test_case"]]
+        if answer.score == row["score"] and answer.service == row["service"]:
+            flagged.append(row | {"margin": answer.margin, "p": _p(answer.score, calibration["normal_maxima"])})
+    distinct = {(row["run"], row["test_case"]): row for row in reversed(flagged)}
+    ordered = sorted(distinct.values(), key=lambda row: (-row["score"], row["run"], row["test_case"]))
+    silent = list(_silent(rows, calibration["expected_services"]))
+    return Answers(pa.Table.from_pylist(ordered, schema=ANSWERS), silent)
+
+
+def weigh_part(name: str, root: Path, target: Target) -> list[Row]:
+    """Say what carries the score of each sequence of a part that is over the limit."""
+    layout = Layout(root)
+    _, (model,) = read_bundle(target.path, file_stamp(target.path))
+    scores = read_part_scores(layout, target.key, name)[2]
+    if not (scores > model.scoring["threshold"]).any():
+        return []
+    part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *model.columns.needed])
+    training = TrainingRows(target.side, normal_only=True).mask(part, read_splits(layout))
+    rows: list[Row] = []
+    for left_out in (False, True):
+        chosen = np.flatnonzero((scores > model.scoring["threshold"]) & (training == left_out))
+        table = part.take(pa.array(chosen))
+        found = weigh(model.model, read_merged_rows(table, model.columns), left_out)
+        keys = table.select(["seq_id", "run", "test_case", "service"]).to_pylist()
+        for index, key in enumerate(keys):
+            rows.append({
+                **key, "score": float(found.score[index]), "statement_id": found.statement[index],
+                "is_unseen": bool(found.is_unseen[index]), "count": int(found.count[index]),
+                "normal_max": int(found.normal_max[index]),
+            })  # fmt: skip
+    return rows
+
+
+def _p(score: float, maxima: Sequence[float]) -> float:
+    """Return the share of normal cases that score as high, the case itself counted among them (conformal p)."""
+    return (1 + sum(value >= score for value in maxima)) / (len(maxima) + 1)
+
+
+def _silent(rows: SequenceKeys, expected: Sequence[str]) -> Iterable[tuple[str, str, str]]:
+    there: dict[tuple[str, str], set[str]] = {}
+    for run, case, service in zip(
+        *(strings(c).to_pylist() for c in (rows.run, rows.test_case, rows.service)), strict=True
+    ):
+        there.setdefault((run, case), set()).add(service)
+    for (run, case), services in sorted(there.items()):
+        yield from ((run, case, name) for name in expected if name not in services)
