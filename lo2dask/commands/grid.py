@@ -179,7 +179,7 @@ def _train(training: TrainOptions, layout: Layout, session: Session) -> dict[str
     folder = layout.internal / "grid" / "work"
     remove_tree(folder)
     own = training.replace(root=link_tables(layout, folder).root)
-    train_models(own, session)
+    train_models(own, session, with_findings=False)
     measures = {key: read_json(metrics_folder(own) / f"{key}.json") for key in own.models}
     remove_tree(folder)
     line = next(iter(measures.values()))["leakage"]["holdout"]

@@ -18,10 +18,12 @@ from lo2dask.execute.session import Session, using
 from lo2dask.features.masks import Mask
 from lo2dask.features.statements import Statements
 from lo2dask.features.templates import Templates
+from lo2dask.findings.make import judge_windows, write_findings
+from lo2dask.findings.tasks import WindowJob
 from lo2dask.ingest.enhance import enhance_with
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint
 from lo2dask.models import bundle
-from lo2dask.models.runs import RUNS, find_answers, run_scores
+from lo2dask.models.runs import RUNS, name_services, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import LoadOptions, ScoreOptions, fingerprint
 from lo2dask.sources.tree import find_runs
@@ -29,9 +31,10 @@ from lo2dask.storage import copy_file, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
 from lo2dask.tables.records import Key, Stage, StageType
+from lo2dask.training.answers import find_answers
 from lo2dask.training.bundles import unfitted_reasons
 from lo2dask.training.measures import SequenceKeys, run_rows
-from lo2dask.training.scoring import Target, read_scores, score_all, write_predictions
+from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
 from lo2dask.training.units import working_folder, write_splits
 
 logger = logging.getLogger(__name__)
@@ -91,7 +94,7 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         if not current:
             stage.invalidate()
             _score(options, content, work, (predictions, runs), fitting)
-            tables = (predictions, runs, Layout(output).rejects)
+            tables = (predictions, runs, Layout(output).rejects, *Layout(output).answers)
             stage.commit(mark, [path for folder in tables for path in part_paths(folder)], {})
     return _summary(options, work, key, (predictions, runs), current, time.perf_counter() - started)
 
@@ -130,7 +133,8 @@ def _text_key(content: Mapping[str, Any]) -> EnhanceKey:
     masks = tuple(Mask(name, pattern, to, "") for name, pattern, to in content["masks"])
     reads_raw = content["spec"]["representation"] in schema.RAW
     kinds = schema.TokenKinds(masked=not content["raw_tokens"], raw=content["raw_tokens"] or reads_raw)
-    return EnhanceKey(masks, kinds, token_lists=False, keep_normalized=False, max_features=1)
+    window_ms = content.get("window_ms", 0)
+    return EnhanceKey(masks, kinds, token_lists=False, keep_normalized=False, max_features=1, window_ms=window_ms)
 
 
 def _score(
@@ -150,10 +154,20 @@ def _score(
     session.map(export_part, names, "predictions", root=work.root, key=key, target=predictions, known=known)
     prune_parts(predictions, names)
     _write_runs(work, content, runs, known)
+    if content["calibration"].get("own_limit"):
+        _find(options, content, work, target, session)
     _copy_rejects(work, Layout(options.output_dir).rejects)
     remove_tree(working_folder(work))
     files = [work.split, target.path, bundle.hash_path(target.path), *part_paths(work.predictions / key)]
     Stage(work, SCORE).commit(Key(content["fingerprint"], ""), files, {})
+
+
+def _find(options: ScoreOptions, content: Mapping[str, Any], work: Layout, target: Target, session: Session) -> None:
+    """Write what stands out among the new runs, judged by the normals that the bundle remembers."""
+    job = WindowJob(work.root, working_folder(work) / "windows", content.get("window_ms", 0), None, options.output_dir)
+    judge_windows(job, session, content.get("windows"))
+    answers = find_answers(work, target, content["calibration"], session)
+    write_findings(job, answers, _text_key(content).masks, session)
 
 
 def export_part(name: str, root: Path, key: str, target: Path, known: frozenset[str]) -> int:
@@ -175,9 +189,10 @@ def _without_labels(table: pa.Table, known: frozenset[str]) -> pa.Table:
 
 
 def _write_runs(work: Layout, content: Mapping[str, Any], target: Path, known: frozenset[str]) -> None:
-    rows, (scores, _) = SequenceKeys.read(work), read_scores(work, content["key"])
-    table, calibration = run_rows(rows, scores), content["calibration"]
-    answers = find_answers(table, calibration["threshold"]) if calibration.get("own_limit") else {}
+    calibration = content["calibration"]
+    read = read_calibrating if calibration.get("own_limit") else read_scores
+    table = run_rows(SequenceKeys.read(work), read(work, content["key"]))
+    answers = name_services(table, calibration["threshold"]) if calibration.get("own_limit") else {}
     runs = _without_labels(run_scores(table, calibration, answers), known)
     write_part(target / "part-000000.parquet", runs, RUNS)
 

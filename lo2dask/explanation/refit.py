@@ -167,7 +167,7 @@ def _fit(
         "predict_batch_size": options.predict_batch_size,
         "sample_seed": trained.get("sample_seed", options.sample_seed),
     }
-    train_models(TrainOptions(**base), session)
+    train_models(TrainOptions(**base), session, with_findings=False)
     return {key: _source(side, key) for key in changed}
 
 

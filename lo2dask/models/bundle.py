@@ -33,7 +33,7 @@ LAYOUT = 1
 # What follows from the rest of the content; and the options, most of which shape no model (``setup`` has the others).
 _DERIVED = (
     *("model", "vectorizer", "columns", "record", "scoring", "calibration", "options", "layout", "fingerprint"),
-    *("statements", "windows"),
+    *("statements", "windows", "window_ms"),
 )
 _PACKAGES = ("lo2dask", "numpy", "scipy", "scikit-learn", "xgboost", "joblib")
 _HEAD_BYTES = 4096

@@ -13,17 +13,19 @@ A run left out does not count among the normals: what it alone has is then new.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from scipy import sparse
 
 from lo2dask.buffers.columns import codes, strings
 from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
 from lo2dask.models.largest import Largest, keep_largest, rows_of
 from lo2dask.models.rows import Rows
 from lo2dask.models.spec import Behaviour, Cost, Merging, Scoring, State, Statistics
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 THRESHOLD = 3.0
 # A statement that no normal log has counts if it occurs so often.
@@ -118,7 +120,7 @@ def score_left_out(state: State, rows: Rows) -> np.ndarray:
     return weigh(state, rows, left_out=True).score
 
 
-def _strongest(cells: sparse.csr_matrix, kinds: np.ndarray, shares: np.ndarray, lines: int) -> tuple[float, int]:
+def _strongest(cells: "sparse.csr_matrix", kinds: np.ndarray, shares: np.ndarray, lines: int) -> tuple[float, int]:
     """Return the largest excess of one log (1 x statements) and the statement's column, -1 where nothing exceeds."""
     column, count = cells.indices, cells.data.astype(np.float64)
     expected = shares[column] * lines
@@ -137,8 +139,10 @@ def _largest(state: State, what: str, service: str, tokens: pa.Array) -> Largest
     return Largest.of(own, own["statement"], tokens)
 
 
-def _cells(rows: Rows) -> tuple[sparse.csr_matrix, pa.Array]:
+def _cells(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
     """Return the counts of all statements of rows, known ones or not (rows x statements), and their ids, sorted."""
+    from scipy import sparse
+
     assert rows.outside is not None
     cells = sparse.hstack([rows.matrix, rows.outside.counts], format="csr").astype(np.int64)
     tokens = pa.concat_arrays([rows.tokens, rows.outside.tokens])

@@ -1,13 +1,14 @@
 """Rows to learn from or to score, and sparse matrices as the libraries want them."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lo2dask.buffers.columns import strings
-from lo2dask.features.matrix import Columns, count_outside, to_matrix
-from lo2dask.vocabulary.counts import TokenCounts
+
+if TYPE_CHECKING:
+    from lo2dask.vocabulary.counts import TokenCounts
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Rows:
     service: Any = None
     run: Any = None
     tokens: Any = None
-    outside: TokenCounts | None = None
+    outside: "TokenCounts | None" = None
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -37,20 +38,10 @@ class Rows:
             None if names is None else np.asarray(strings(names), dtype=object)[index]
             for names in (self.service, self.run)
         )
-        outside = None if self.outside is None else TokenCounts(self.outside.counts[index], self.outside.tokens)
+        outside = self.outside and replace(self.outside, counts=self.outside.counts[index])
         distinct = None if self.unknown_distinct is None else self.unknown_distinct[index]
         occurrences = None if self.unknown_occurrences is None else self.unknown_occurrences[index]
         return Rows(self.matrix[index], distinct, occurrences, service, run, self.tokens, outside)
-
-
-def read_merged_rows(part: Any, columns: Columns) -> Rows:
-    """Take the rows of an enhanced part (columns of ``columns``, service and run) for a model of merged statistics."""
-    outside = count_outside(part, columns)
-    (tokens,) = columns.tokens.values()
-    distinct = np.diff(outside.counts.indptr).astype(np.int64)
-    occurrences = np.asarray(outside.counts.sum(axis=1)).ravel().astype(np.int64)
-    matrix = to_matrix(part, columns, binary=False)
-    return Rows(matrix, distinct, occurrences, part["service"], part["run"], tokens, outside)
 
 
 def prepare_matrix(matrix: Any) -> Any:

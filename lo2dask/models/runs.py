@@ -112,7 +112,7 @@ def best_services(rows: RunRows) -> dict[tuple[str, str], Best]:
     return best
 
 
-def find_answers(rows: RunRows, threshold: float) -> dict[tuple[str, str], str]:
+def name_services(rows: RunRows, threshold: float) -> dict[tuple[str, str], str]:
     """Name the service with the largest score of each run and test case where it is over the threshold."""
     return {case: best.service for case, best in best_services(rows).items() if best.score > threshold}
 

@@ -93,6 +93,11 @@ class Layout:
         return self.root / "lo2_lines.parquet"
 
     @property
+    def answers(self) -> tuple[Path, ...]:
+        """The tables of what stands out."""
+        return self.findings, self.windows, self.timeline, self.lines
+
+    @property
     def explainability(self) -> Path:
         """Folder of phase F."""
         return self.root / "explainability"

@@ -11,8 +11,8 @@ from lo2dask.buffers.columns import strings
 from lo2dask.execute.session import Session
 from lo2dask.findings.make import ANSWERS, Answers
 from lo2dask.models.excess import weigh
+from lo2dask.models.merged_rows import read_merged_rows
 from lo2dask.models.registry import EXCESS
-from lo2dask.models.rows import read_merged_rows
 from lo2dask.models.runs import best_services
 from lo2dask.models.split import Split
 from lo2dask.tables.layout import Layout

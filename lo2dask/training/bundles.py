@@ -109,7 +109,8 @@ def keep_windows(path: Path, job: WindowJob) -> str:
     """Add to a bundle what the normal windows are like, so that it judges the windows of new runs."""
     if job.window_ms:
         content = bundle.load(path)
-        bundle.save(path, content | {"windows": read_state(job.state)}, overwrite=True)
+        learned = {"windows": read_state(job.state), "window_ms": job.window_ms}
+        bundle.save(path, content | learned, overwrite=True)
     return path.name
 
 

@@ -16,7 +16,7 @@ from lo2dask.execute.session import Session
 from lo2dask.features.matrix import canonical, to_matrix, to_sklearn
 from lo2dask.models.fit import Fitted, fit_model, from_state
 from lo2dask.models.guard import cap, plan_fit
-from lo2dask.models.rows import read_merged_rows
+from lo2dask.models.merged_rows import read_merged_rows
 from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, strata
 from lo2dask.models.spec import Merging, Setup
 from lo2dask.models.split import stopping_runs

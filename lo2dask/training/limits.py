@@ -70,7 +70,7 @@ def set_alert_limit(
 def limit_bundle(target: Target, percentile: float, root: Path) -> dict[str, Measures]:
     """Set the alert limit of each model of a bundle; return it by service ("" = all services)."""
     layout, content = Layout(root), bundle.load(target.path)
-    rows, (scores, _) = SequenceKeys.read(layout), read_scores(layout, target.key)
+    rows, scores = SequenceKeys.read(layout), read_scores(layout, target.key)
     side = rows.sides(read_splits(layout)[target.side], scores)
     limits, scoring = {}, by_service(content, "scoring")
     for service in scoring:

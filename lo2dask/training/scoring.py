@@ -13,8 +13,9 @@ from lo2dask import schema
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
+from lo2dask.models.merged_rows import read_merged_rows
 from lo2dask.models.registry import from_plain
-from lo2dask.models.rows import Rows, read_merged_rows
+from lo2dask.models.rows import Rows
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
@@ -131,10 +132,14 @@ def _calibrating(
     return result
 
 
-def read_scores(layout: Layout, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read a model's scores and labels of all rows, in the order of the parts: 9 bytes a sequence."""
-    columns = _read(layout, key)
-    return columns[0], columns[1].astype(np.int8)
+def read_scores(layout: Layout, key: str) -> np.ndarray:
+    """Read a model's scores of all rows, in the order of the parts."""
+    return _read(layout, key)[0]
+
+
+def read_labels(layout: Layout, key: str) -> np.ndarray:
+    """Read a model's labels of all rows, in the order of the parts: int8."""
+    return _read(layout, key)[1].astype(np.int8)
 
 
 def read_calibrating(layout: Layout, key: str) -> np.ndarray:
@@ -155,7 +160,7 @@ def _read(layout: Layout, key: str) -> np.ndarray:
 def write_predictions(layout: Layout, targets: Sequence[Target], session: Session) -> None:
     """Write each model's predictions, with the dense rank over all rows, highest score first."""
     for target in targets:
-        values = np.unique(read_scores(layout, target.key)[0])
+        values = np.unique(read_scores(layout, target.key))
         with replacing(_scores(layout, target.key) / "distinct.npy") as temporary, open(temporary, "wb") as file:
             np.save(file, values[~np.isnan(values)])
     names = [path.name for path in part_paths(layout.enhanced)]

@@ -18,8 +18,7 @@ from lo2dask.ingest.text import has_raw_bags, loaded
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.registry import EXCESS, FOREST
-from lo2dask.models.runs import Answers, uncalibrated
-from lo2dask.models.runs import find_answers as name_services
+from lo2dask.models.runs import Answers, name_services, uncalibrated
 from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
@@ -43,7 +42,7 @@ from lo2dask.training.bundles import (
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.limits import describe_options, set_alert_limit
-from lo2dask.training.scoring import Target, read_calibrating, read_scores, score_all, write_predictions
+from lo2dask.training.scoring import Target, read_calibrating, read_labels, read_scores, score_all, write_predictions
 from lo2dask.training.specs import check_specs, choose_specs
 from lo2dask.training.targets import check_targets
 from lo2dask.training.units import (
@@ -96,11 +95,15 @@ class TrainSummary:
 
 
 def train_models(
-    options: TrainOptions, session: Session | None = None, splits: Mapping[str, Split] | None = None
+    options: TrainOptions,
+    session: Session | None = None,
+    splits: Mapping[str, Split] | None = None,
+    with_findings: bool = True,
 ) -> TrainSummary:
-    """Enhance ``options.root`` if need be, fit the models, score every sequence, measure.
+    """Enhance ``options.root`` if need be, fit the models, score every sequence, measure, write what stands out.
 
-    ``splits`` ("if" for the forest, "sup" for the registry models) hold out what the options would not choose.
+    ``splits`` ("if" for the forest, "sup" for the registry models) hold out what the options would not choose. Without
+    ``with_findings`` nothing is said of windows and findings.
 
     Raises
     ------
@@ -126,7 +129,7 @@ def train_models(
         current = record is not None
         if record is None:
             stage.invalidate()
-            fresh = _train(options, layout, specs, splits or {}, own)
+            fresh = _train(options, layout, specs, splits or {}, own, with_findings)
             outputs = _outputs(layout, metrics_folder(options), [line.key for line in fresh])
             record = stage.commit(key, outputs, {"models": [asdict(line) for line in fresh]})
         exported = export_forest(options, layout, key.digest, own)
@@ -154,7 +157,7 @@ def runs_path(layout: Layout, key: str) -> Path:
 
 def _train(
     options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given_splits: Mapping[str, Split],
-    session: Session,
+    session: Session, with_findings: bool,
 ) -> list[ModelLine]:  # fmt: skip
     started = time.perf_counter()
     folder = working_folder(layout)
@@ -175,7 +178,8 @@ def _train(
     startup = score_startup(layout, sides, options.sample_seed, session)
     lines, calibrations = _measure(options, layout, targets, records, startup, limit)
     keep_calibrations(targets, calibrations, session)
-    _find(options, layout, targets, calibrations, session)
+    if with_findings:
+        _find(options, layout, targets, calibrations, session)
     write_predictions(layout, targets, session)
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
     remove_tree(folder)
@@ -270,7 +274,9 @@ def _measure(
     length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
     baselines = {
         side: [
-            measuring.measure(rows, split, *read_scores(layout, keys[side])) if side in keys else None
+            measuring.measure(rows, split, read_scores(layout, keys[side]), read_labels(layout, keys[side]))
+            if side in keys
+            else None
             for keys in (length, startup)
         ]
         for side, split in splits.items()
@@ -280,7 +286,7 @@ def _measure(
     answers = _find_answers(layout, rows, models, options)
     for target in models:
         key, split = target.key, splits[target.side]
-        scores, labels = read_scores(layout, key)
+        scores, labels = read_scores(layout, key), read_labels(layout, key)
         measured = measuring.measure(rows, split, scores, labels)
         if key == FOREST:
             measured |= measuring.forest_measures(options, rows, split, scores) | limit
@@ -337,7 +343,7 @@ def _outputs(layout: Layout, folder: Path, keys: Sequence[str]) -> list[Path]:
         measured = measures_path(folder, key)
         files += [measured, *([measured.with_suffix(".csv")] if key == FOREST else [])]
         files += part_paths(runs_path(layout, key))
-    for table in (layout.findings, layout.windows, layout.timeline, layout.lines):
+    for table in layout.answers:
         files += part_paths(table)
     baselines = [path.stem for path in list_paths(layout.models, ".joblib") if path.stem.startswith(BASELINE)]
     for key in (*keys, *baselines):

@@ -13,7 +13,7 @@ from lo2dask import schema
 from lo2dask.explanation.evidence_search import tokens_only_in
 from lo2dask.explanation.linear import background_sums
 from lo2dask.features.bags import add_blocks, from_bags, read_counts, to_bags, to_token_lists
-from lo2dask.features.matrix import Columns, add_moments, numeric_moments, scales, to_matrix, to_sklearn, unknown
+from lo2dask.features.matrix import Columns, add_moments, count_outside, numeric_moments, scales, to_matrix, to_sklearn
 from lo2dask.features.words import count_words
 from lo2dask.vocabulary.counts import TokenCounts
 
@@ -68,10 +68,10 @@ def test_a_matrix_has_what_the_bags_have(rows: list[dict[str, int]], known: list
     assert (matrix.dtype, matrix.indices.dtype, matrix.shape) == (np.float32, np.int32, (len(rows), len(known)))
     assert matrix.has_sorted_indices
     assert (matrix.data != 0).all()
-    distinct, occurrences = unknown(part, columns)
-    outside = [[n for t, n in row.items() if t not in known] for row in rows]
-    assert distinct.tolist() == [len(row) for row in outside]
-    assert occurrences.tolist() == [sum(row) for row in outside]
+    outside = count_outside(part, columns)
+    names = outside.tokens.to_pylist()
+    found = [{t: n for t, n in zip(names, counts, strict=True) if n} for counts in outside.counts.toarray().tolist()]
+    assert found == [{t: n for t, n in row.items() if t not in known} for row in rows]
 
 
 def test_scikit_learn_makes_the_same_rows_from_dicts() -> None:

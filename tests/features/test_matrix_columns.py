@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from lo2dask import schema
 from lo2dask.features.bags import to_bags
-from lo2dask.features.matrix import Columns, numeric_moments, scales, to_matrix, to_sklearn, unknown
+from lo2dask.features.matrix import Columns, count_outside, numeric_moments, scales, to_matrix, to_sklearn
 from lo2dask.features.trigrams import count_trigrams
 from lo2dask.features.words import count_words
 from lo2dask.vocabulary.counts import TokenCounts
@@ -20,8 +20,9 @@ def table_of(texts: list[str], kind: str) -> pa.Table:
 
 def test_unknown_tokens() -> None:
     part = table_of(["a b b c", "a", "z z z"], "words")
-    distinct, occurrences = unknown(part, Columns({"words": pa.array(["a", "c"])}))
-    assert (distinct.tolist(), occurrences.tolist()) == ([1, 0, 1], [2, 0, 3])
+    outside = count_outside(part, Columns({"words": pa.array(["a", "c"])}))
+    assert outside.tokens.to_pylist() == ["b", "z"]
+    assert outside.counts.toarray().tolist() == [[2, 0], [0, 0], [0, 3]]
 
 
 def test_several_representations_and_numbers() -> None:

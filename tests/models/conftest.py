@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
@@ -10,6 +11,7 @@ from lo2dask.models import fit, registry
 from lo2dask.models.rows import Rows
 from lo2dask.models.spec import ModelSpec, Setup
 from lo2dask.options import ForestOptions
+from lo2dask.vocabulary.counts import TokenCounts
 
 SERVICES = ("client", "token")
 
@@ -48,7 +50,12 @@ def make(spec: ModelSpec, seed: int = 7) -> Made:
         numbers = (1.0 + generator.normal(0, 0.1, size=(len(labels), 2)) + 3.0 * labels[:, None]).astype(np.float32)
         service = np.array(SERVICES)[np.arange(len(labels)) % 2]
         outside = bags[:, 40:]
-        counts = Rows(csr_matrix(bags[:, :40]), (outside > 0).sum(axis=1), outside.sum(axis=1).astype(int), service)
+        # Statements of an error level are those that anomalies alone have.
+        names = pa.array([f"s{number:02d}" for number in range(40)])
+        errors = TokenCounts(csr_matrix(outside.astype(np.int32)), pa.array([f"e{number}" for number in range(40, 60)]))
+        runs = np.array([f"run-{number:03d}" for number in range(len(labels))])
+        figures = ((outside > 0).sum(axis=1), outside.sum(axis=1).astype(int))
+        counts = Rows(csr_matrix(bags[:, :40]), *figures, service, runs, names, errors)
         columns = {"numeric": numbers, "all": np.hstack([bags > 0, numbers])}.get(spec.representation, bags > 0)
         parts.append((csr_matrix(columns.astype(np.float32)), counts))
     return Made(*parts[0], y, *parts[1])

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from lo2dask.models.runs import BOUND, RUNS, RunRows, calibrate, run_scores
+from lo2dask.models.runs import BOUND, RUNS, RunRows, best_services, calibrate, name_services, run_scores, uncalibrated
 
 SERVICES = ("code", "token")
 
@@ -29,15 +29,15 @@ def _calibrated(scores=SCORES):
     return rows, calibrate(rows, (rows.test_case == "correct") & (rows.run != "run_4"))
 
 
-def test_a_run_scores_the_mean_of_its_calibrated_services():
+def test_a_run_scores_as_its_strongest_service():
     rows, calibration = _calibrated()
     assert calibration["services"]["code"]["median"] == 1.2
     assert calibration["services"]["token"]["spread"] == 100.0
-    table = run_scores(rows, calibration).to_pylist()
+    table = run_scores(rows, calibration, {("run_4", "get_403"): "token"}).to_pylist()
     by_key = {(row["run"], row["test_case"]): row for row in table}
-    assert by_key["run_4", "get_403"]["score_run"] == np.mean([0.0, 9.0])
+    assert by_key["run_4", "get_403"]["score_run"] == 9.0
     assert by_key["run_4", "get_403"]["top_service"] == "token"
-    assert by_key["run_4", "del_404"]["top_service"] == "code"
+    assert by_key["run_4", "del_404"]["top_service"] is None
     assert [by_key["run_4", case]["rank"] for case in ("get_403", "del_404")] == [1, 2]
     flagged = {key for key, row in by_key.items() if row["pred_ano"]}
     assert {("run_4", "get_403"), ("run_4", "del_404")} <= flagged
@@ -49,27 +49,41 @@ def test_order_of_rows_and_json_change_nothing():
     order = np.random.default_rng(0).permutation(len(rows.score))
     mixed = RunRows(rows.run[order], rows.test_case[order], rows.service[order], rows.score[order])
     again = json.loads(json.dumps(calibration))
-    assert run_scores(mixed, again).equals(run_scores(rows, calibration))
-    assert run_scores(rows, calibration).schema == RUNS
+    assert run_scores(mixed, again, {}).equals(run_scores(rows, calibration, {}))
+    assert run_scores(rows, calibration, {}).schema == RUNS
 
 
 def test_no_service_outweighs_the_others_and_no_spread_is_no_division_by_zero():
     scores = {key: (0.0, value) for key, (_, value) in SCORES.items()} | {("run_5", "get_403"): (1e9, 1100.0)}
     rows, calibration = _calibrated(scores)
-    table = run_scores(rows, calibration).to_pylist()
+    table = run_scores(rows, calibration, {}).to_pylist()
     assert calibration["services"]["code"]["spread"] == calibration["services"]["token"]["spread"] > 0
-    assert max(row["score_run"] for row in table) == BOUND / 2
+    assert max(row["score_run"] for row in table) == BOUND
     assert all(np.isfinite(row["score_run"]) for row in table)
 
 
 def test_a_service_without_training_normals_and_no_training_at_all_still_score():
     rows, calibration = _calibrated()
     new = RunRows(["run_9"], ["correct"], ["key"], np.array([5.0]))
-    assert run_scores(new, calibration)["n_services"].to_pylist() == [1]
+    assert run_scores(new, calibration, {})["n_services"].to_pylist() == [1]
     none = calibrate(rows, np.zeros(len(rows.score), bool))
-    table = run_scores(rows, none)
+    table = run_scores(rows, none, {})
     assert none["threshold"] is None
     assert table["pred_ano"].to_pylist() == [0] * 6
     empty = RunRows([], [], [], np.empty(0))
-    assert run_scores(empty, calibration).schema == RUNS
-    assert run_scores(empty, calibration).num_rows == 0
+    assert run_scores(empty, calibration, {}).schema == RUNS
+    assert run_scores(empty, calibration, {}).num_rows == 0
+
+
+def test_a_model_with_a_limit_of_its_own_is_not_calibrated():
+    rows = _rows(
+        {("run_1", "correct"): (1.0, 2.9), ("run_1", "get_403"): (50.0, 3.1), ("run_2", "correct"): (3.0, 0.0)}
+    )
+    answers = name_services(rows, 3.0)
+    assert answers == {("run_1", "get_403"): "code"}
+    best = best_services(rows)["run_1", "get_403"]
+    assert (best.service, best.score, round(best.margin, 6)) == ("code", 50.0, 46.9)
+    table = run_scores(rows, uncalibrated(3.0), answers)
+    assert table["score_run"].to_pylist() == [2.9, 50.0, 3.0]
+    assert table["pred_ano"].to_pylist() == [0, 1, 0]
+    assert table["top_service"].to_pylist() == [None, "code", None]

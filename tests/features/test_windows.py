@@ -1,0 +1,94 @@
+"""Windows of logs beside a plain count, however blocks cut the logs."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lo2dask import schema
+from lo2dask.features.statements import Statements, are_too_many, letters_of
+from lo2dask.features.windows import WindowCounts
+
+Line = tuple[int, int | None, int]  # file, time in ms, statement
+
+
+def events_of(lines: list[Line], start: int, normal: set[int]) -> pa.Table:
+    times = [None if time is None else datetime.fromtimestamp(time / 1000, UTC) for _, time, _ in lines]
+    numbers = np.arange(start + 1, start + len(lines) + 1)
+    columns = [pa.array(times, schema.TIME), pa.array(numbers), pa.array([file in normal for file, _, _ in lines])]
+    return pa.table(columns, names=["m_timestamp", "line_no", "normal"])
+
+
+def counted(lines: list[Line], cuts: list[int], files: int, normal: set[int]) -> dict[str, list]:
+    counts = WindowCounts(files, 1000)
+    for start, stop in zip([0, *cuts], [*cuts, len(lines)], strict=True):
+        some = lines[start:stop]
+        file, statement = (np.array([line[at] for line in some], dtype=np.int64) for at in (0, 2))
+        if some:
+            counts.add(events_of(some, start, normal), file, statement, 10)
+    return {name: column.to_pylist() for name, column in counts.columns(np.arange(files)).items()}
+
+
+def plain(lines: list[Line], files: int, normal: set[int]) -> dict[str, list]:
+    """Count as the words say, log by log."""
+    result: dict[str, list] = {"windows": [], "cells": [], "pairs": []}
+    for file in range(files):
+        own = [(number, *line[1:]) for number, line in enumerate(lines, 1) if line[0] == file and line[1] is not None]
+        windows: dict[int, dict] = {}
+        pairs: dict[tuple[int, int], int] = {}
+        run = 0
+        for place, (number, time, statement) in enumerate(own):
+            before = own[place - 1] if place else None
+            run = run + 1 if before and before[2] == statement else 1
+            window = windows.setdefault(time // 1000, {"first": number, "last": number, "silence": -1, "cells": {}})
+            window["first"], window["last"] = min(window["first"], number), max(window["last"], number)
+            if before:
+                window["silence"] = max(window["silence"], time - before[1])
+                pairs[before[2], statement] = pairs.get((before[2], statement), 0) + 1
+            cell = window["cells"].setdefault(statement, [0, 0, number])
+            cell[0], cell[1] = cell[0] + 1, max(cell[1], run)
+        ordered = sorted(windows.items())
+        result["windows"].append([
+            {"window": w, "first_line": v["first"], "last_line": v["last"], "silence": v["silence"]} for w, v in ordered
+        ])  # fmt: skip
+        result["cells"].append([
+            {"window": at, "statement": s, "count": c, "run": r, "line": first - v["first"]}
+            for at, (_, v) in enumerate(ordered) for s, (c, r, first) in sorted(v["cells"].items())
+        ])  # fmt: skip
+        result["pairs"].append([
+            {"before": b, "statement": s, "count": c} for (b, s), c in sorted(pairs.items()) if file in normal
+        ])  # fmt: skip
+    return result
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_they_are_what_a_plain_count_makes_of_them(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    lines: list[Line] = []
+    for file in range(4):
+        time = 5_000_000
+        for _ in range(int(generator.integers(0, 40))):
+            # Now and then a clock goes back, or there is no time.
+            time += int(generator.choice([0, 5, 300, 2500, -1200]))
+            lines.append((file, None if generator.random() < 0.1 else time, int(generator.integers(3))))
+    cuts = sorted(generator.integers(0, len(lines) + 1, size=3).tolist())
+    assert counted(lines, cuts, 4, {0, 2}) == plain(lines, 4, {0, 2})
+
+
+def test_ids_of_statements() -> None:
+    letters = letters_of(
+        pa.array(["ERROR", "INFO", None, "FATAL"]), pa.array([False, False, True, False]), ("ERROR", "FATAL")
+    )
+    assert letters == ["e", "s", "c", "e"]
+    assert Statements().number(["a", "b"], ["e", "s"], ["e1", "e2"]) == ["e1", "s2"]
+    assert Statements({"b": "s7"}).number(["a", "b"], ["e", "s"], ["e1", "e2"]) == ["en1", "s7"]
+    assert Statements(by_template=True).number(["a", "b"], ["e", "s"], ["e1", "e2"]) == ["ete1", "ste2"]
+    assert Statements.from_plain(Statements({"b": "s7"}).to_plain()) == Statements({"b": "s7"})
+
+
+def test_masks_that_do_little_are_told() -> None:
+    assert not are_too_many(300, 1_000)
+    assert not are_too_many(2_000, 100_000)
+    assert are_too_many(2_000, 30_000)
+    assert are_too_many(20_001, 10_000_000)
