@@ -17,6 +17,7 @@ _FUNCTIONS = {
     "grid": ("lo2dask.commands.grid", "grid"),
     "run": ("lo2dask.commands.run", "run"),
     "plan": ("lo2dask.commands.plan", "plan"),
+    "show": ("lo2dask.commands.show", "show"),
     "verify": ("lo2dask.commands.verify", "verify"),
 }
 _OPTIONS = tuple(f"{name.capitalize()}Options" for name in _FUNCTIONS)

@@ -38,6 +38,7 @@ from lo2dask.options import (
     ReportOptions,
     RunOptions,
     ScoreOptions,
+    ShowOptions,
     SynthOptions,
     TrainOptions,
     VerifyOptions,
@@ -143,6 +144,15 @@ def findings(options: FindingsOptions) -> None:
     lines = (json_lines if options.format == "json" else csv_lines)([*summary.findings, *summary.notices])
     if lines:
         say("\n".join(lines))
+
+
+def show(options: ShowOptions) -> None:
+    """Show one case."""
+    from lo2dask.cli.show import show_text
+    from lo2dask.commands.show import show as collect
+
+    summary = collect(options)
+    _close(options, summary, show_text(summary, terminal_width()))
 
 
 def plan(options: PlanOptions) -> None:

@@ -80,7 +80,7 @@ def telling_line(text: str, statement: str, width: int) -> str:
     if columns(text) <= width or at < 0 or not level:
         return cut(text, width)
     start = f"{level[0]} {MORE} "
-    room = width - columns(start) - 2
+    room = width - columns(start)
     begin = at - min(len('"code":"'), max(room - len("ERR00000"), 0))
     return text if room < 1 else start + cut(text[begin:], room)
 

@@ -14,6 +14,7 @@ COMMANDS = (
     "explain",
     "extract",
     "findings",
+    "show",
     "report",
     "score",
     "grid",

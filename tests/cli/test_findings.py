@@ -41,7 +41,7 @@ def test_on_a_terminal_of_80_columns_it_has_a_line_more(root: Path) -> None:
     assert lines[1:7] == [
         f"1  {RUNS[0]} / {BAD}",
         "   refresh-token  16:41:07–16:41:19  33 × ERR11000 (normal: at most 2)",
-        f'   {LOG}:812  ERROR … "code":"ERR11000","me…',
+        f'   {LOG}:812  ERROR … "code":"ERR11000","mess…',
         f"2  {RUNS[1]} / {BAD}",
         "   token  16:41:07–16:41:19  5 × Connection refused (normal: never)",
         f"   {LOG}:812  ERROR c.networknt.handler.Light…",

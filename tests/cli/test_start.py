@@ -36,6 +36,7 @@ def modules_after(*arguments: str) -> set[str]:
         "explain",
         "extract",
         "findings",
+        "show",
         "report",
         "score",
         "grid",
