@@ -72,17 +72,23 @@ def telling(statement: str, width: int) -> str:
 
 
 def telling_line(text: str, statement: str, width: int) -> str:
-    """Write a log line from its level on; of a long one the level and what is around the statement's error code."""
+    """Write a log line from its level on; of a long one the level and the message, or what is around an error code.
+
+    The code is that of the statement which the line is shown for.
+    """
     level = _LEVEL.search(text)
     text = text[level.start() :] if level else text.strip()
-    code = _CODE.search(statement)
-    at = text.find(code[0]) if code else -1
-    if columns(text) <= width or at < 0 or not level:
+    if columns(text) <= width or not level:
         return cut(text, width)
     start = f"{level[0]} {MORE} "
     room = width - columns(start)
-    begin = at - min(len('"code":"'), max(room - len("ERR00000"), 0))
-    return text if room < 1 else start + cut(text[begin:], room)
+    code, head = _CODE.search(statement), _HEAD.match(text)
+    at = text.find(code[0]) if code else -1
+    if at >= 0:
+        begin = at - min(len('"code":"'), max(room - len("ERR00000"), 0))
+    else:
+        begin = head.end() if head else 0
+    return start + cut(text[begin:], room) if begin and room > 0 else cut(text, width)
 
 
 def _fitting(text: str, width: int) -> str:

@@ -44,7 +44,7 @@ def test_on_a_terminal_of_80_columns_it_has_a_line_more(root: Path) -> None:
         f'   {LOG}:812  ERROR … "code":"ERR11000","mess…',
         f"2  {RUNS[1]} / {BAD}",
         "   token  16:41:07–16:41:19  5 × Connection refused (normal: never)",
-        f"   {LOG}:812  ERROR c.networknt.handler.Light…",
+        f'   {LOG}:812  ERROR … {{"statusCode":400,"code…',
     ]
 
 
@@ -154,6 +154,11 @@ def test_what_tells_of_a_statement_and_of_a_line() -> None:
     assert telling("ERROR c.n.A handle - Exception: <NUM>", 80) == "Exception: <NUM>"
     assert telling("Connection refused", 10) == "Connectio…"
     assert telling_line("10:00 [x]  ERROR c.n.A b - gone", "ERROR c.n.A b - gone", 80) == "ERROR c.n.A b - gone"
+    assert telling_line("10:00 [x]  ERROR c.n.Handler b - gone", "", 17) == "ERROR … gone"
+    assert telling_line("10:00 [x]  ERROR in the middle of it", "", 17) == "ERROR in the mid…"
+    assert (
+        telling_line('ERROR {"status":400,"code":"ERR11000","a":1}', "x ERR11000", 26) == 'ERROR … "code":"ERR11000"…'
+    )
     assert telling_line("no level", "", 4) == "no …"
     assert cut_middle("abcdefghij", 5) == "ab…ij"
     assert columns(cut("日本日本", 4)) <= 4
