@@ -17,6 +17,7 @@ _FUNCTIONS = {
     "grid": ("lo2dask.commands.grid", "grid"),
     "run": ("lo2dask.commands.run", "run"),
     "plan": ("lo2dask.commands.plan", "plan"),
+    "show": ("lo2dask.commands.show", "show"),
     "verify": ("lo2dask.commands.verify", "verify"),
 }
 _OPTIONS = tuple(f"{name.capitalize()}Options" for name in _FUNCTIONS)
@@ -24,6 +25,9 @@ _ERRORS = ("Lo2Error", "InputError", "RejectsError", "IntegrityError")
 _NAMES = (
     _FUNCTIONS
     | {"raw_line": ("lo2dask.parse.raw_lines", "raw_line"), "read_table": ("lo2dask.tables.committed", "read_table")}
+    # A room has the name of the command.
+    | {"list_findings": ("lo2dask.commands.findings", "findings")}
+    | {"FindingsOptions": ("lo2dask.options", "FindingsOptions")}
     | {name: ("lo2dask.options", name) for name in _OPTIONS}
     | {name: ("lo2dask.errors", name) for name in _ERRORS}
 )

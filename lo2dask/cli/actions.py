@@ -22,6 +22,7 @@ from lo2dask.cli.summary import (
     train_text,
     verify_text,
 )
+from lo2dask.cli.terminal import terminal_width
 from lo2dask.cli.text import count, json_values, say, say_json, table
 from lo2dask.errors import IntegrityError, Lo2Error, RejectsError
 from lo2dask.options import (
@@ -29,6 +30,7 @@ from lo2dask.options import (
     CommonOptions,
     ExplainOptions,
     ExtractOptions,
+    FindingsOptions,
     GridOptions,
     LoadingOptions,
     LoadOptions,
@@ -36,6 +38,7 @@ from lo2dask.options import (
     ReportOptions,
     RunOptions,
     ScoreOptions,
+    ShowOptions,
     SynthOptions,
     TrainOptions,
     VerifyOptions,
@@ -127,6 +130,29 @@ def score(options: ScoreOptions) -> None:
 
     summary = _run(options, score_runs, score_text)
     _check_strict(options, summary.rejects, summary.output)
+
+
+def findings(options: FindingsOptions) -> None:
+    """List what stands out."""
+    from lo2dask.cli.findings import csv_lines, json_lines, summary_text
+    from lo2dask.commands.findings import findings as read
+
+    summary = read(options)
+    if options.format == "text":
+        _close(options, summary, summary_text(summary, terminal_width()))
+        return
+    lines = (json_lines if options.format == "json" else csv_lines)([*summary.findings, *summary.notices])
+    if lines:
+        say("\n".join(lines))
+
+
+def show(options: ShowOptions) -> None:
+    """Show one case."""
+    from lo2dask.cli.show import show_text
+    from lo2dask.commands.show import show as collect
+
+    summary = collect(options)
+    _close(options, summary, show_text(summary, terminal_width()))
 
 
 def plan(options: PlanOptions) -> None:

@@ -194,6 +194,8 @@ for name, help in {
     "load": "Turn a raw tree of runs, or of tars, into Parquet tables (phase B).",
     "train": "Fit the Isolation Forest and registry models, score and measure (phases C to E).",
     "explain": "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).",
+    "findings": "List what stands out in ROOT: run, case, service, when, by which statement, with a log line.",
+    "show": "Show one case: its services in time, unusual windows and lines, and the nearest normal case.",
     "report": "Write what is there and what is missing: report.md and one page, report.html.",
     "score": "Apply a saved bundle to new runs; labels are not needed, nothing is learned.",
     "plan": "Forecast what a size needs: time, memory, scratch and output disk.",

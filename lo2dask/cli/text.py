@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from lo2dask.buffers.visible import visible
+from lo2dask.cli.terminal import encodable
 from lo2dask.options import plain
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines; characters that would act on the terminal show as escapes."""
-    click.echo("\n".join(visible(line) for line in text.split("\n")), err=err)
+    shown = "\n".join(visible(line) for line in text.split("\n"))
+    click.echo(shown if err else encodable(shown), err=err)
 
 
 def say_json(event: str, values: Mapping[str, Any], *, err: bool = False) -> None:

@@ -12,12 +12,12 @@ from scipy.special import rel_entr
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import strings
 from lo2dask.features.bags import read_counts
+from lo2dask.findings.read import Case
 from lo2dask.schema import DRAIN_ID, MAIN
 from lo2dask.sources.names import run_order
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, read_parts
 
-Case = tuple[str, str]
 Floats = np.ndarray
 
 # The newest ones: what is held at once does not grow with the number of runs.

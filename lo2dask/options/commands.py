@@ -219,6 +219,36 @@ class ReportOptions(WritingOptions, CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FindingsOptions(ProgramOptions):
+    """`lo2dask findings`: what stands out."""
+
+    root: Path = opt(REQUIRED, "folder that train or run wrote, or that score wrote its scores into", argument=True)
+    run: str = opt("", "findings of this run alone: its name, or how it begins or ends")
+    service: str = opt("", "findings of this service alone")
+    limit: int = opt(10, "findings to show, the most certain first; 0 = all", unit="findings", minimum=0)
+    format: str = opt(
+        "text",
+        "form of the findings: text for the terminal's width, json with one object a line, or csv",
+        choices=("text", "json", "csv"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(ProgramOptions):
+    """`lo2dask show`: one case, with its services, windows and lines."""
+
+    root: Path = opt(REQUIRED, "folder that train or run wrote, or that score wrote its scores into", argument=True)
+    case: str = opt(
+        REQUIRED, "case to show, as RUN/CASE; how the names begin or end is enough where it fits one alone",
+        argument=True,
+    )  # fmt: skip
+    service: str = opt("", "show this service alone")
+    around: int = opt(
+        5, "lines to show before and after each line, read from the raw logs", unit="lines", minimum=0, maximum=1000
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanOptions(CommonOptions):
     """`lo2dask plan`: time, memory and disk for a size."""
 

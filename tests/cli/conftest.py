@@ -7,7 +7,21 @@ import pytest
 
 from lo2dask.cli import actions as cli_actions
 
-COMMANDS = ("synth", "load", "train", "explain", "extract", "report", "score", "grid", "run", "verify", "plan")
+COMMANDS = (
+    "synth",
+    "load",
+    "train",
+    "explain",
+    "extract",
+    "findings",
+    "show",
+    "report",
+    "score",
+    "grid",
+    "run",
+    "verify",
+    "plan",
+)
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ def modules_after(*arguments: str) -> set[str]:
         "train",
         "explain",
         "extract",
+        "findings",
+        "show",
         "report",
         "score",
         "grid",

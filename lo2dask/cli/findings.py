@@ -1,0 +1,155 @@
+"""The findings as text, JSON lines and CSV."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from lo2dask.buffers.visible import visible
+from lo2dask.cli.terminal import case_name, columns, cut, padded, telling, telling_line
+from lo2dask.cli.text import count
+from lo2dask.commands.findings import FindingsSummary, findings
+from lo2dask.findings.read import Finding, has_findings
+from lo2dask.options import FindingsOptions
+from lo2dask.tables.layout import Layout
+
+_NOTICES = 3
+_GAP = "   "
+# What counts are readable in; a narrower rest of a line is a line of its own.
+_LEAST_WHAT = 33
+_LEAST_TEXT = 25
+_CSV_EVIDENCE = ("path", "line_no", "text")
+
+
+def findings_text(layout: Layout, limit: int, width: int) -> list[str]:
+    """Write the first findings of a folder in so many columns; nothing where none were looked for."""
+    return summary_text(findings(FindingsOptions(root=layout.root, limit=limit)), width) if has_findings(layout) else []
+
+
+def summary_text(summary: FindingsSummary, width: int) -> list[str]:
+    """Write how many cases stand out, which, when and by what, and the notices, in so many columns."""
+    unit = "run" if summary.cases == summary.runs else "case"
+    lines = [cut(_head(summary, unit), width), *_rows(summary.findings, width)]
+    left = summary.total - len(summary.findings)
+    if left:
+        lines.append(cut(f"and {count(left, 'finding')} more: --limit 0 shows all", width))
+    lines += [cut(line, width) for line in _notices(summary.notices, width)]
+    normal = summary.cases - summary.standing
+    if summary.standing and normal > 0:
+        lines.append(f"{count(normal, unit)} {'looks' if normal == 1 else 'look'} normal")
+    return lines
+
+
+def json_lines(rows: Sequence[Finding]) -> list[str]:
+    """Write each finding as one JSON object, times in ISO 8601."""
+    return [json.dumps(dataclasses.asdict(row), default=datetime.isoformat) for row in rows]
+
+
+def csv_lines(rows: Sequence[Finding]) -> list[str]:
+    """Write the findings as CSV with a header, each with path, line number and text of its first line of evidence."""
+    names = [field.name for field in dataclasses.fields(Finding) if field.name != "evidence"]
+    room = io.StringIO()
+    writer = csv.writer(room, lineterminator="\n")
+    writer.writerow([*names, *(f"evidence_{name}" for name in _CSV_EVIDENCE)])
+    for row in rows:
+        values = [getattr(row, name) for name in names]
+        first = row.evidence[0] if row.evidence else None
+        values += [getattr(first, name, None) for name in _CSV_EVIDENCE]
+        writer.writerow(map(_cell, values))
+    return room.getvalue().splitlines()
+
+
+def time_span(start: datetime | None, end: datetime | None) -> str:
+    """Write a span as times of day in UTC, of more than a day with dates."""
+    if start is None or end is None:
+        return "time not known"
+    form = "%H:%M:%S" if start.date() == end.date() else "%Y-%m-%d %H:%M:%S"
+    first, last = (f"{time:{form}}" for time in (start, end))
+    return first if first == last else f"{first}–{last}"
+
+
+def log_name(path: str) -> str:
+    """Return a log's own name, of a file's path or ``path:member``."""
+    return visible(path.replace("\\", "/").rpartition("/")[2])
+
+
+def what_text(row: Finding, width: int) -> str:
+    """Write by what a case stands out, in so many columns: ``33 × ERR11000 (normal: at most 2)``."""
+    most = row.normal_max or 0
+    normal = {
+        "unseen": "(normal: never)",
+        "lack": f"(normal: up to {most:,})",
+    }.get(row.kind, f"(normal: at most {most:,})" if most else "(normal: none)")
+    times = f"{row.count or 0:,} × "
+    return f"{times}{telling(visible(row.statement or ''), max(width - columns(times + normal) - 1, 8))} {normal}"
+
+
+def _head(summary: FindingsSummary, unit: str) -> str:
+    compared = f", {count(summary.normals, f'normal {unit}')} to compare with" if summary.normals else ""
+    if not summary.standing:
+        return f"no {unit} stands out (excess{compared})"
+    of = f"{summary.standing:,} of {count(max(summary.cases, summary.standing), unit)}"
+    return f"{of} {'stands' if summary.standing == 1 else 'stand'} out (excess{compared})"
+
+
+def _rows(rows: Sequence[Finding], width: int) -> list[str]:
+    """Write each finding and its evidence: in columns where there is room for them, else on a line more."""
+    indent = len(str(len(rows))) + 2
+    cells = [
+        (case_name(visible(row.run), visible(row.test_case), width - indent), visible(row.service), _time(row))
+        for row in rows
+    ]
+    widths = [max(columns(row[place]) for row in cells) for place in range(3)] if cells else []
+    rest = width - indent - sum(widths) - len(_GAP) * 3
+    lines = []
+    for number, (row, cell) in enumerate(zip(rows, cells, strict=True), 1):
+        start = padded(str(number), indent)
+        if rest >= _LEAST_WHAT:
+            lines.append(start + _GAP.join([*map(padded, cell, widths), what_text(row, rest)]))
+        else:
+            lines += [start + cell[0], *_second(row, width, indent)]
+        lines += _evidence(row, width, indent)
+    return [cut(line, width) for line in lines]
+
+
+def _second(row: Finding, width: int, indent: int) -> list[str]:
+    """Write service, time and count below the name of a case, on one line or two."""
+    begin = " " * indent + f"{visible(row.service)}  {_time(row)}"
+    rest = width - columns(begin) - 2
+    if rest >= _LEAST_WHAT:
+        return [f"{begin}  {what_text(row, rest)}"]
+    return [begin, " " * indent + what_text(row, width - indent)]
+
+
+def _evidence(row: Finding, width: int, indent: int) -> list[str]:
+    if not row.evidence:
+        return []
+    first = row.evidence[0]
+    place = " " * indent + f"{log_name(first.path)}:{first.line_no}"
+    rest = width - columns(place) - 2
+    if rest < _LEAST_TEXT:
+        return [place, " " * indent + telling_line(visible(first.text), row.statement or "", width - indent)]
+    return [f"{place}  {telling_line(visible(first.text), row.statement or '', rest)}"]
+
+
+def _time(row: Finding) -> str:
+    return time_span(row.start, row.end)
+
+
+def _notices(rows: Sequence[Finding], width: int) -> list[str]:
+    lines = []
+    for row in rows[:_NOTICES]:
+        begin = f"notice: no line of {visible(row.service)}, which all normal runs have, in "
+        # Where both do not fit, the names stand below.
+        room = width - columns(begin)
+        name = case_name(visible(row.run), visible(row.test_case), max(room, width - 2 * len(_GAP)))
+        lines += [begin + name] if columns(name) <= room else [begin.rstrip(), 2 * _GAP + name]
+    left = len(rows) - _NOTICES
+    return [*lines, f"notice: {count(left, 'more service')} without a line"] if left > 0 else lines
+
+
+def _cell(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else visible(value) if isinstance(value, str) else value

@@ -1,0 +1,107 @@
+"""Text for a terminal of so many columns: measured as it is drawn, cut at its end or in its middle."""
+
+import re
+import shutil
+import sys
+import unicodedata
+
+LEAST_WIDTH = 40
+# Where the output is no terminal and COLUMNS is not set.
+PLAIN_WIDTH = 120
+MORE = "…"
+# One character each, so that lines stay as wide as they are.
+_ASCII = str.maketrans({MORE: "~", "–": "-", "×": "x", "▁": ".", "▂": ":", "▃": "-", "▅": "=", "▇": "#"})
+_CODE = re.compile(r"\bERR\d{5}\b")
+_LEVEL = re.compile(r"\b(?:ERROR|FATAL|SEVERE|CRITICAL|WARN(?:ING)?|INFO|DEBUG|TRACE)\b")
+# Level, logger and method of a statement.
+_HEAD = re.compile(r"(?:ERROR|FATAL|SEVERE|CRITICAL|WARN(?:ING)?|INFO|DEBUG|TRACE)\s+\S+(?:\s+\S+)?\s+-+\s+(?=\S)")
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal, of COLUMNS, or of what is no terminal."""
+    return max(LEAST_WIDTH, shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns)
+
+
+def encodable(text: str) -> str:
+    """Replace what the encoding of standard output has no character for."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def columns(text: str) -> int:
+    """Count the columns that a text takes: an ideograph two, a combining mark none."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text at its end to so many columns, with a mark that it goes on."""
+    if columns(text) <= width:
+        return text
+    return _fitting(text, max(width - 1, 0)) + MORE
+
+
+def cut_middle(text: str, width: int) -> str:
+    """Cut a text in its middle to so many columns: names differ at their ends."""
+    if columns(text) <= width:
+        return text
+    tail = _fitting(text[::-1], (width - 1) // 2)[::-1]
+    return _fitting(text, max(width - 1 - columns(tail), 0)) + MORE + tail
+
+
+def padded(text: str, width: int) -> str:
+    """Fill a text with spaces up to so many columns."""
+    return text + " " * (width - columns(text))
+
+
+def case_name(run: str, test_case: str, width: int) -> str:
+    """Write ``run / test_case`` in so many columns, the run cut first."""
+    room = width - columns(test_case) - 3
+    if room >= LEAST_WIDTH // 4:
+        return f"{cut_middle(run, room)} / {test_case}"
+    return cut_middle(f"{run} / {test_case}", width)
+
+
+def telling(statement: str, width: int) -> str:
+    """Write what tells most of a statement: an error code, else what stands behind level, logger and method."""
+    code = _CODE.search(statement)
+    return cut(code[0] if code else _HEAD.sub("", statement, count=1).strip(), width)
+
+
+def telling_line(text: str, statement: str, width: int) -> str:
+    """Write a log line from its level on; of a long one the level and the message, or what is around an error code.
+
+    The code is that of the statement which the line is shown for.
+    """
+    level = _LEVEL.search(text)
+    text = text[level.start() :] if level else text.strip()
+    if columns(text) <= width or not level:
+        return cut(text, width)
+    start = f"{level[0]} {MORE} "
+    room = width - columns(start)
+    code, head = _CODE.search(statement), _HEAD.match(text)
+    at = text.find(code[0]) if code else -1
+    if at >= 0:
+        begin = at - min(len('"code":"'), max(room - len("ERR00000"), 0))
+    else:
+        begin = head.end() if head else 0
+    return start + cut(text[begin:], room) if begin and room > 0 else cut(text, width)
+
+
+def _fitting(text: str, width: int) -> str:
+    taken, used = 0, 0
+    for char in text:
+        used += _columns(char)
+        if used > width:
+            break
+        taken += 1
+    return text[:taken]
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

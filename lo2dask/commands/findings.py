@@ -1,0 +1,52 @@
+"""What stands out, read back from lo2_findings.parquet."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lo2dask.findings.read import Finding, matching, read_cases, read_findings
+from lo2dask.options import FindingsOptions
+from lo2dask.tables.layout import Layout
+
+
+@dataclass(frozen=True)
+class FindingsSummary:
+    """The chosen findings and notices, and how many there are.
+
+    ``cases``, ``runs`` and ``normals`` (normal cases) count what was scored, ``standing`` the cases that stand out;
+    ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first.
+    """
+
+    root: Path
+    cases: int
+    runs: int
+    normals: int
+    standing: int
+    total: int
+    findings: tuple[Finding, ...]
+    notices: tuple[Finding, ...]
+
+
+def findings(options: FindingsOptions) -> FindingsSummary:
+    """Read the first findings of a folder, or of one run or service of it.
+
+    Raises
+    ------
+    InputError : no command has made the table of findings, or there is no such run or service.
+    """
+    layout = Layout(options.root)
+    rows = list(read_findings(layout))
+    cases = read_cases(layout)
+    known = {run for run, _ in cases} | {row.run for row in rows}
+    runs = set(matching(options.run, known, "run")) if options.run else known
+    chosen = [row for row in rows if row.run in runs and options.service in ("", row.service)]
+    found = [row for row in chosen if not row.is_notice]
+    return FindingsSummary(
+        root=options.root,
+        cases=len(cases),
+        runs=len({run for run, _ in cases}),
+        normals=sum(cases.values()),
+        standing=len({row.case for row in rows if not row.is_notice}),
+        total=len(found),
+        findings=tuple(found[: options.limit or None]),
+        notices=tuple(row for row in chosen if row.is_notice),
+    )

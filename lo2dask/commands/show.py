@@ -1,0 +1,223 @@
+"""One case: its services in time, what is unusual about them, the raw lines, and the nearest normal case."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lo2dask.errors import InputError
+from lo2dask.findings.compare import Comparison, compare_cases
+from lo2dask.findings.read import Case, Finding, has_findings, matching, read_cases, read_findings
+from lo2dask.options import ShowOptions
+from lo2dask.parse.line_ranges import read_line_ranges
+from lo2dask.schema import LINES, TIMELINE, WINDOWS
+from lo2dask.sources.tree import SourceFile
+from lo2dask.storage import is_local
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_rows
+
+# Of each service; lines of the whole case.
+MOST_WINDOWS = 3
+MOST_LINES = 5
+# Characters of a line; no terminal shows more in one.
+MOST_CHARS = 2_000
+# So much of a kept line must be found where it was, else the log is another one.
+_KNOWN_CHARS = 80
+_MANIFEST = [name for name in SourceFile.__dataclass_fields__ if name != "problem"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A row of lo2_windows.parquet: an unusual window of a service; 1 is the oddest window of normal logs."""
+
+    window_start: datetime
+    window_end: datetime
+    score: float
+    component: str
+    statement: str | None
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A row of lo2_timeline.parquet: ten seconds of a service; ``score`` is the largest within."""
+
+    start: datetime
+    n_events: int
+    n_error: int
+    score: float | None
+
+
+@dataclass(frozen=True)
+class ServiceView:
+    """A service of a case: its lines, its timeline, its most unusual windows."""
+
+    service: str
+    n_events: int
+    ticks: tuple[Tick, ...]
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Unusual lines of one log, ``chosen`` by number, among those around them; ``note`` says why there are none."""
+
+    path: str
+    service: str
+    lines: tuple[tuple[int, str], ...]
+    chosen: tuple[int, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CaseSummary:
+    """All that is shown of a case; ``missing`` are the tables that are not there."""
+
+    root: Path
+    run: str
+    test_case: str
+    normal: bool
+    findings: tuple[Finding, ...]
+    services: tuple[ServiceView, ...]
+    excerpts: tuple[Excerpt, ...]
+    comparison: Comparison | None
+    missing: tuple[Path, ...]
+
+
+def show(options: ShowOptions) -> CaseSummary:
+    """Collect what there is of one case.
+
+    Raises
+    ------
+    InputError : nothing was loaded, or no case or several have such a name, or no service.
+    """
+    layout = Layout(options.root)
+    cases = read_cases(layout)
+    if not cases:
+        raise InputError(f"{options.root}: no case in it; first: lo2dask run --output-dir {options.root}")
+    case = find_case(options.case, cases)
+    services = _services(layout, case)
+    names = matching(options.service, services, "service of the case") if options.service else sorted(services)
+    findings = [row for row in read_findings(layout) if row.case == case] if has_findings(layout) else []
+    return CaseSummary(
+        options.root,
+        *case,
+        cases[case],
+        tuple(findings),
+        tuple(_view(layout, case, service, services[service]) for service in names),
+        tuple(_excerpts(layout, case, _best_lines(layout, case, names, findings), options.around)),
+        _compare(layout, case, cases, names if options.service else ()),
+        tuple(table for table in (layout.windows, layout.timeline, layout.lines) if not part_paths(table)),
+    )
+
+
+def find_case(given: str, cases: Iterable[Case]) -> Case:
+    """Find the one case that RUN/CASE means: both by name, or by how they begin or end; RUN or CASE alone may do.
+
+    Raises
+    ------
+    InputError : there is none, or there are several; the message names some.
+    """
+    known = sorted(cases)
+    run, slash, test_case = given.strip("/").partition("/")
+    if slash:
+        runs = matching(run, (own for own, _ in known), "run")
+        known = [case for case in known if case[0] in runs]
+        names = matching(test_case, (own for _, own in known), f"test case of {runs[0] if len(runs) == 1 else run}")
+        found = [case for case in known if case[1] in names]
+    else:
+        names = matching(run, (name for case in known for name in case), "run or test case")
+        found = [case for case in known if {*names} & {*case}]
+    if len(found) > 1:
+        some = ", ".join("/".join(case) for case in found[:3])
+        raise InputError(f"{given}: {len(found):,} cases fit, such as {some}; write more of RUN/CASE")
+    return found[0]
+
+
+def _compare(layout: Layout, case: Case, cases: dict[Case, bool], services: Sequence[str]) -> Comparison | None:
+    """Compare a case with the nearest normal one; of some services alone, if any are named, what differs is kept."""
+    near = compare_cases(layout, [case], [other for other, normal in cases.items() if normal]).get(case)
+    if near is None or not services:
+        return near
+    return replace(near, differences=tuple(row for row in near.differences if row.service in services))
+
+
+def _rows(folder: Path, columns: Sequence[str], case: Case, service: str = "") -> list[dict[str, Any]]:
+    """Read the rows of a case, or of one service of it; a table that is missing has none."""
+    if not part_paths(folder):
+        return []
+    filters = [("run", "==", case[0]), ("test_case", "==", case[1])]
+    filters += [("service", "==", service)] if service else []
+    rows: list[dict[str, Any]] = read_rows(folder, list(columns), filters).to_pylist()
+    return rows
+
+
+def _services(layout: Layout, case: Case) -> dict[str, int]:
+    """Count the lines of each service of a case; where nothing was loaded, by its timeline."""
+    lines: dict[str, int] = {}
+    for row in _rows(layout.sequences, ["service", "seq_len"], case):
+        lines[row["service"]] = lines.get(row["service"], 0) + row["seq_len"]
+    if not lines:
+        for row in _rows(layout.timeline, ["service", "n_events"], case):
+            lines[row["service"]] = lines.get(row["service"], 0) + row["n_events"]
+    return lines
+
+
+def _view(layout: Layout, case: Case, service: str, n_events: int) -> ServiceView:
+    ticks = [Tick(**row) for row in _rows(layout.timeline, [*TIMELINE.names[3:]], case, service)]
+    columns = [name for name in WINDOWS.names if name in Window.__dataclass_fields__]
+    windows = [Window(**row) for row in _rows(layout.windows, columns, case, service)]
+    windows.sort(key=lambda window: (-window.score, window.window_start))
+    ticks.sort(key=lambda tick: tick.start)
+    return ServiceView(service, n_events, tuple(ticks), tuple(windows[:MOST_WINDOWS]))
+
+
+def _best_lines(layout: Layout, case: Case, services: Sequence[str], findings: list[Finding]) -> list[dict[str, Any]]:
+    """Read the most unusual lines of some services, or else the evidence of their findings."""
+    rows = [row for row in _rows(layout.lines, LINES.names, case) if row["service"] in services]
+    rows.sort(key=lambda row: (-row["score"], row["path"], row["line_no"]))
+    if not rows:
+        rows = [
+            {"service": row.service, "path": line.path, "line_no": line.line_no, "text": line.text}
+            for row in findings
+            for line in row.evidence
+            if row.service in services
+        ]
+    return rows[:MOST_LINES]
+
+
+def _excerpts(layout: Layout, case: Case, lines: list[dict[str, Any]], around: int) -> Iterator[Excerpt]:
+    """Read the lines of each log again, with those around them; the kept text stands where that cannot be done."""
+    files = _files(layout, case) if lines else {}
+    for path in dict.fromkeys(line["path"] for line in lines):
+        own = sorted((line for line in lines if line["path"] == path), key=lambda line: line["line_no"])
+        kept = {line["line_no"]: line["text"][:MOST_CHARS] for line in own}
+        found, note = _read_around(files.get(path), kept, around) if around else (kept, "")
+        yield Excerpt(path, own[0]["service"], tuple(sorted(found.items())), tuple(kept), note)
+
+
+def _read_around(file: SourceFile | None, kept: dict[int, str], around: int) -> tuple[dict[int, str], str]:
+    """Return the lines around the kept ones, or the kept ones and why there are no more."""
+    if file is None:
+        return kept, "the manifest does not name the log"
+    ranges = [(line - around, line + around) for line in kept]
+    try:
+        found = {number: text[:MOST_CHARS] for number, text in read_line_ranges(file, ranges)}
+    except OSError as error:
+        return kept, f"the raw log has moved or is gone ({error.strerror or error})"
+    if all(text.strip()[:_KNOWN_CHARS] in found.get(line, "") for line, text in kept.items()):
+        return found, ""
+    return kept, "the raw log is not what it was when it was loaded"
+
+
+def _files(layout: Layout, case: Case) -> dict[str, SourceFile]:
+    """Find the logs of a case in the manifest, by the path that lines carry; ``score`` keeps manifests of its own."""
+    own = layout.internal / "score"
+    others = sorted(own.glob("*/")) if is_local(own) and own.is_dir() else []
+    files: dict[str, SourceFile] = {}
+    for manifest in (layout.manifest, *(Layout(folder).manifest for folder in others)):
+        for row in _rows(manifest, [*_MANIFEST, "selected"], case):
+            if row.pop("selected"):
+                file = SourceFile(**row)
+                files[f"{file.path}:{file.member}" if file.member else file.path] = file
+    return files

@@ -1,0 +1,113 @@
+"""Findings and cases as the commands show them, read back from their tables."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lo2dask.errors import InputError
+from lo2dask.schema import FINDINGS
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_parts
+
+# Run and test case.
+Case = tuple[str, str]
+
+SILENT = "silent"
+# A window above this is an alarm; 1 is the oddest window of normal logs.
+ALARM = 1.25
+_CASE_COLUMNS = ["run", "test_case", "normal"]
+_NEAR = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A line that carries a finding: its log (``path``, or ``path:member`` of a tar), number from 1, time, text."""
+
+    path: str
+    line_no: int
+    time: datetime | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row of lo2_findings.parquet; a notice (kind ``silent``) has neither score nor evidence."""
+
+    run: str
+    test_case: str
+    service: str
+    start: datetime | None
+    end: datetime | None
+    score: float | None
+    margin: float | None
+    p: float | None
+    kind: str
+    statement_id: str | None
+    statement: str | None
+    e_event_drain_id: str | None
+    count: int | None
+    normal_max: int | None
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def case(self) -> Case:
+        """The case that it is of: run and test case."""
+        return self.run, self.test_case
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether it flags nothing."""
+        return self.kind == SILENT
+
+
+def has_findings(layout: Layout) -> bool:
+    """Return whether there is a table of findings, empty or not."""
+    return bool(part_paths(layout.findings))
+
+
+def read_findings(layout: Layout) -> Iterator[Finding]:
+    """Read the findings, the most certain first, then the notices.
+
+    Raises
+    ------
+    InputError : there is no table of findings.
+    """
+    if not has_findings(layout):
+        raise InputError(
+            f"{layout.root}: no lo2_findings.parquet in it; it is made with the model excess: "
+            f"lo2dask train --root {layout.root}"
+        )
+    for part in read_parts(layout.findings, FINDINGS.names):
+        yield from map(_finding, part.to_pylist())
+
+
+def read_cases(layout: Layout) -> dict[Case, bool]:
+    """List the cases (run, test_case) that were scored, or else loaded, in order, each with whether it is normal."""
+    scored = layout.root / "excess_runs.parquet"
+    cases: dict[Case, bool] = {}
+    for part in read_parts(scored if part_paths(scored) else layout.sequences, _CASE_COLUMNS):
+        for row in part.group_by(_CASE_COLUMNS).aggregate([]).to_pylist():
+            cases[row["run"], row["test_case"]] = bool(row["normal"])
+    return dict(sorted(cases.items()))
+
+
+def matching(given: str, names: Iterable[str], what: str) -> list[str]:
+    """Find a name, or else those that begin or end with what is given; an empty text is all of them.
+
+    Raises
+    ------
+    InputError : there is none; the message names the nearest (``what`` says of what).
+    """
+    known = sorted(set(names))
+    found = [given] if given in known else [name for name in known if name.startswith(given) or name.endswith(given)]
+    if not found:
+        near = difflib.get_close_matches(given, known, _NEAR, 0.4) or known[:_NEAR]
+        raise InputError(f"{given}: no such {what}; the nearest: {', '.join(near) or 'there is none'}")
+    return found
+
+
+def _finding(row: dict[str, Any]) -> Finding:
+    evidence = tuple(Evidence(**entry) for entry in row["evidence"] or ())
+    return Finding(**(row | {"evidence": evidence}))

@@ -1,0 +1,164 @@
+"""`lo2dask findings`: what stands out, as text that fits the terminal, JSON lines and CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lo2dask.cli.findings import findings_text
+from lo2dask.cli.terminal import columns, cut, cut_middle, telling, telling_line
+from lo2dask.tables.layout import Layout
+from tests.findings.made import BAD, LOG, RUNS, STATEMENT, TEXT, clock, finding, notice, write_findings
+
+UNSEEN = {"kind": "unseen", "normal_max": 0, "count": 5, "statement": "WARN c.n.Some run - Connection refused"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two findings, of which the first is the more certain, and four notices."""
+    rows = [finding(), finding(RUNS[1], service="token", **UNSEEN)]
+    return write_findings(tmp_path, rows + [notice(service=name) for name in "abcd"], RUNS[:2]).root
+
+
+def test_on_a_wide_terminal_a_finding_is_a_row(root: Path) -> None:
+    assert findings_text(Layout(root), 1, 160) == [
+        "2 of 5 cases stand out (excess, 3 normal cases to compare with)",
+        f"1  {RUNS[0]} / {BAD}   refresh-token   16:41:07–16:41:19   33 × ERR11000 (normal: at most 2)",
+        f'   {LOG}:812  ERROR … "code":"ERR11000","message":"VALIDATOR_REQUEST_PARAMETER_QUERY_MISSING"}}',
+        "and 1 finding more: --limit 0 shows all",
+        *(f"notice: no line of {name}, which all normal runs have, in {RUNS[0]} / {BAD}" for name in "abc"),
+        "notice: 1 more service without a line",
+        "3 cases look normal",
+    ]
+
+
+def test_on_a_terminal_of_80_columns_it_has_a_line_more(root: Path) -> None:
+    lines = findings_text(Layout(root), 10, 80)
+    assert lines[1:7] == [
+        f"1  {RUNS[0]} / {BAD}",
+        "   refresh-token  16:41:07–16:41:19  33 × ERR11000 (normal: at most 2)",
+        f'   {LOG}:812  ERROR … "code":"ERR11000","mess…',
+        f"2  {RUNS[1]} / {BAD}",
+        "   token  16:41:07–16:41:19  5 × Connection refused (normal: never)",
+        f'   {LOG}:812  ERROR … {{"statusCode":400,"code…',
+    ]
+
+
+@pytest.mark.parametrize("width", range(40, 200, 7))
+def test_no_line_is_wider_than_the_terminal(tmp_path: Path, width: int) -> None:
+    hostile = "日本\x1b[31m\u202e\n\té" * 30
+    rows = [finding(run="r" * 90, test_case=hostile, service="s" * 60, statement=hostile, start=None), finding()]
+    lines = findings_text(write_findings(tmp_path, rows), 10, width)
+    assert all(columns(line) <= width for line in lines)
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_run_is_a_run_where_it_has_one_case(tmp_path: Path) -> None:
+    layout = write_findings(tmp_path, [], ())
+    assert findings_text(layout, 10, 80) == ["no run stands out (excess, 3 normal runs to compare with)"]
+    layout = write_findings(tmp_path, [finding(test_case="correct")], ())
+    assert findings_text(layout, 10, 80)[0] == "1 of 3 runs stands out (excess, 3 normal runs to compare with)"
+    assert findings_text(layout, 10, 80)[-1] == "2 runs look normal"
+
+
+def test_nothing_was_looked_for(tmp_path: Path, command: Callable[..., Any]) -> None:
+    layout = write_findings(tmp_path, [])
+    (layout.findings / "part-000000.parquet").unlink()
+    assert findings_text(layout, 10, 80) == []
+    answer = command("findings", tmp_path)
+    assert (answer.code, answer.out, len(answer.lines)) == (2, "", 1)
+    assert f"lo2dask train --root {tmp_path}" in answer.err
+    assert "excess" in answer.err
+
+
+def test_the_command_fits_the_terminal(root: Path, command: Callable[..., Any], monkeypatch: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    answer = command("findings", root)
+    assert answer.code == 0, answer.err
+    assert answer.out.splitlines() == findings_text(Layout(root), 10, 80)
+    assert command("findings", root, "--limit", "1").out.splitlines() == findings_text(Layout(root), 1, 80)
+    assert command("findings", root, "--quiet").out == ""
+
+
+@pytest.mark.parametrize(("given", "shown"), [(RUNS[1], 1), (RUNS[1][-6:], 1), ("light", 2), (RUNS[2], 0)])
+def test_one_run(root: Path, command: Callable[..., Any], given: str, shown: int) -> None:
+    rows = command("findings", root, "--run", given, "--format", "json").out.splitlines()
+    assert sum(json.loads(row)["kind"] != "silent" for row in rows) == shown
+
+
+def test_an_unknown_run_names_the_nearest(root: Path, command: Callable[..., Any]) -> None:
+    answer = command("findings", root, "--run", "light-oauth2-data-1719592987")
+    assert answer.code == 2
+    assert RUNS[0] in answer.err
+
+
+def test_one_service(root: Path, command: Callable[..., Any]) -> None:
+    rows = command("findings", root, "--service", "token", "--format", "json").out.splitlines()
+    assert [json.loads(row)["service"] for row in rows] == ["token"]
+
+
+def test_json_lines(root: Path, command: Callable[..., Any]) -> None:
+    rows = [json.loads(line) for line in command("findings", root, "--format", "json").out.splitlines()]
+    assert [row["kind"] for row in rows] == ["error_excess", "unseen", *["silent"] * 4]
+    assert rows[0]["start"] == clock(7).isoformat()
+    assert rows[0]["evidence"][0] | {"path": ""} == {
+        "path": "", "line_no": 812, "time": clock(7).isoformat(), "text": TEXT,
+    }  # fmt: skip
+    assert (rows[0]["statement"], rows[2]["score"]) == (STATEMENT, None)
+
+
+def test_csv(tmp_path: Path, command: Callable[..., Any]) -> None:
+    write_findings(tmp_path, [finding(statement="a\n\x1b[31mb,c"), notice()])
+    rows = list(csv.DictReader(io.StringIO(command("findings", tmp_path, "--format", "csv").out)))
+    assert (rows[0]["statement"], rows[0]["count"], rows[0]["start"]) == (
+        "a\\n\\x1b[31mb,c", "33", clock(7).isoformat(),
+    )  # fmt: skip
+    assert (rows[0]["evidence_line_no"], rows[0]["evidence_text"]) == ("812", TEXT)
+    assert rows[0]["evidence_path"].endswith(LOG)
+    assert (rows[1]["kind"], rows[1]["evidence_path"]) == ("silent", "")
+
+
+def test_the_log_format_gives_one_line(root: Path, command: Callable[..., Any]) -> None:
+    done = json.loads(command("findings", root, "--log-format", "json").out)
+    assert (done["event"], done["standing"], done["total"], done["cases"]) == ("done", 2, 2, 5)
+
+
+def test_a_terminal_without_unicode(root: Path, program: Callable[..., Any]) -> None:
+    import os
+
+    done = program("findings", root, env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    assert "16:41:07-16:41:19  33 x ERR11000" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "33 × ERR11000 (normal: at most 2)"),
+        ({"normal_max": 0}, "33 × ERR11000 (normal: none)"),
+        ({"kind": "lack", "count": 0, "normal_max": 40}, "0 × ERR11000 (normal: up to 40)"),
+        ({"end": clock(7)}, "refresh-token  16:41:07  33"),
+        ({"end": clock(90_000)}, "2024-06-28 16:41:07–2024-06-29 17:41:00"),
+        ({"start": None}, "time not known"),
+    ],
+)
+def test_what_is_said_of_a_finding(tmp_path: Path, changes: dict, said: str) -> None:
+    assert said in "\n".join(findings_text(write_findings(tmp_path, [finding(**changes)]), 10, 80))
+
+
+def test_what_tells_of_a_statement_and_of_a_line() -> None:
+    assert telling("ERROR c.n.A handle - Exception: <NUM>", 80) == "Exception: <NUM>"
+    assert telling("Connection refused", 10) == "Connectio…"
+    assert telling_line("10:00 [x]  ERROR c.n.A b - gone", "ERROR c.n.A b - gone", 80) == "ERROR c.n.A b - gone"
+    assert telling_line("10:00 [x]  ERROR c.n.Handler b - gone", "", 17) == "ERROR … gone"
+    assert telling_line("10:00 [x]  ERROR in the middle of it", "", 17) == "ERROR in the mid…"
+    assert (
+        telling_line('ERROR {"status":400,"code":"ERR11000","a":1}', "x ERR11000", 26) == 'ERROR … "code":"ERR11000"…'
+    )
+    assert telling_line("no level", "", 4) == "no …"
+    assert cut_middle("abcdefghij", 5) == "ab…ij"
+    assert columns(cut("日本日本", 4)) <= 4
