@@ -16,6 +16,8 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 44
 CELL, LETTER = 14, 6.4
 # A track is stretched to the width that there is: its own units, and the least width of a mark in them.
 LONG, HIGH, SLIM = 1000, 40, 6
+# What a track keeps free of bars above them, for its marks.
+CAP = 8
 
 
 def histogram_svg(data: Histogram, title: str, threshold: float | None = None) -> str:
@@ -74,7 +76,7 @@ def coverage_svg(data: Coverage, title: str) -> str:
 
 
 def track_svg(data: Track) -> str:
-    """Draw a service over time: lines a second, those of errors over them, and its unusual windows behind."""
+    """Draw a service over time: lines a second, those of errors over them, and a band for each unusual window."""
     highest = float(data.rates.max(initial=0)) or 1.0
     bars = "".join(
         f'<path class="{name}" d="{_steps(rates / highest)}"/>'
@@ -88,7 +90,7 @@ def track_svg(data: Track) -> str:
     )
     title = f"{visible(data.service)}: up to {highest:.3g} lines a second, {len(data.marks)} windows marked"
     head = f'<svg role="img" viewBox="0 0 {LONG} {HIGH}" preserveAspectRatio="none"><title>{escape(title)}</title>'
-    return f"{head}{marks}{bars}</svg>"
+    return f"{head}{bars}{marks}</svg>"
 
 
 def bar_svg(value: float, highest: float, title: str) -> str:
@@ -103,7 +105,7 @@ def bar_svg(value: float, highest: float, title: str) -> str:
 def _steps(shares: Floats) -> str:
     """Draw one closed outline of bars."""
     width = LONG / max(len(shares), 1)
-    tops = (HIGH - shares * (HIGH - 2)).tolist()
+    tops = (HIGH - shares * (HIGH - CAP)).tolist()
     path = "".join(f"V{top:.1f}H{(index + 1) * width:.1f}" for index, top in enumerate(tops))
     return f"M0 {HIGH}{path}V{HIGH}Z"
 

@@ -46,7 +46,7 @@ SECTIONS = (
     ("data", "What was read"),
 )
 # Marked windows of a timeline that are also said in words.
-LISTED_MARKS = 5
+LISTED_MARKS = 3
 _MEASURES = ("average_precision", "auc_roc", "f1", "precision", "recall")
 # Class of a heat map's cell, by the least multiple of the threshold.
 _LEVELS = ((5.0, "out2"), (2.0, "out1"), (1.0, "out0"), (0.7, "calm2"), (0.35, "calm1"))

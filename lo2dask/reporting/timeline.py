@@ -1,7 +1,7 @@
 """Timelines of some cases: their services under each other, lines a second, unusual windows marked."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.columns import strings
-from lo2dask.reporting.data import Case, Mark, Timeline, Track
+from lo2dask.reporting.data import Case, Floats, Mark, Timeline, Track
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
 
@@ -30,20 +30,60 @@ _COMPONENTS = {
     "gap": "a longer silence than normal",
     "run": "more repetitions of a line than normal",
 }
-_SHOWN_TEXT = 100
+_SHOWN_TEXT = 80
 
 Row = dict[str, Any]
 
 
+@dataclass
+class _Case:
+    """What two passes gather of a case: its time, and of each service counts in bins, windows and highest score."""
+
+    start: datetime
+    end: datetime
+    counts: dict[str, Floats] = field(default_factory=dict)
+    highest: dict[str, float] = field(default_factory=dict)
+    windows: dict[str, list[Row]] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """How many rows of the table are one bin."""
+        return -(-max(1, -(-(self.end - self.start) // BIN)) // MOST_BINS)
+
+    @property
+    def bins(self) -> int:
+        """How many bins there are."""
+        return -(-(self.end - self.start) // (BIN * self.steps))
+
+    def add(self, row: Row) -> None:
+        """Count a row of the timeline."""
+        service = row["service"]
+        counts = self.counts.setdefault(service, np.zeros((2, self.bins)))
+        counts[:, (row["start"] - self.start) // (BIN * self.steps)] += (row["n_events"], row["n_error"])
+        self.highest[service] = max(self.highest.get(service, 0.0), row["score"] or 0.0)
+
+    def add_window(self, row: Row) -> None:
+        """Keep a window, if it is among the strongest of its service."""
+        own = [*self.windows.get(row["service"], ()), row]
+        own.sort(key=lambda window: (-window["score"], window["window_start"]))
+        self.windows[row["service"]] = own[:MOST_MARKS]
+
+
 def read_timelines(layout: Layout, cases: Collection[Case], named: Mapping[Case, str]) -> dict[Case, Timeline]:
     """Read the timelines of some cases; ``named`` is the service that each one's finding names."""
-    windows: dict[Case, list[Row]] = defaultdict(list)
-    for row in read_cases(layout.windows, _WINDOWS, cases, pc.field("score") > ALARM):
-        windows[row["run"], row["test_case"]].append(row)
-    rows: dict[Case, list[Row]] = defaultdict(list)
+    found: dict[Case, _Case] = {}
+    for row in read_cases(layout.timeline, ("run", "test_case", "start"), cases):
+        case, start = found.get((row["run"], row["test_case"])), row["start"]
+        if case is None:
+            found[row["run"], row["test_case"]] = _Case(start, start + BIN)
+        else:
+            case.start, case.end = min(case.start, start), max(case.end, start + BIN)
     for row in read_cases(layout.timeline, _ROWS, cases):
-        rows[row["run"], row["test_case"]].append(row)
-    return {case: _draw(own, windows[case], named.get(case, "")) for case, own in rows.items()}
+        found[row["run"], row["test_case"]].add(row)
+    for row in read_cases(layout.windows, _WINDOWS, cases, pc.field("score") > ALARM):
+        if (row["run"], row["test_case"]) in found:
+            found[row["run"], row["test_case"]].add_window(row)
+    return {case: _draw(own, named.get(case, "")) for case, own in found.items()}
 
 
 def read_cases(
@@ -57,46 +97,27 @@ def read_cases(
         yield from (row for row in kept.to_pylist() if (row["run"], row["test_case"]) in cases)
 
 
-def _draw(rows: list[Row], windows: list[Row], named: str) -> Timeline:
-    """Lay out the rows of a case over its whole time."""
-    start, end = min(row["start"] for row in rows), max(row["start"] for row in rows) + BIN
-    if windows:
-        end = max(end, *(window["window_end"] for window in windows))
-    by_service: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_service[row["service"]].append(row)
-    # The named service first, then by how unusual the others are; on the page they keep that order.
-    highest = {service: max(row["score"] or 0.0 for row in own) for service, own in by_service.items()}
-    order = sorted(by_service, key=lambda service: (service != named, -highest[service], service))
+def _draw(case: _Case, named: str) -> Timeline:
+    """Lay out a case: the named service first, then the others by how unusual they are."""
+    order = sorted(case.counts, key=lambda service: (service != named, -case.highest[service], service))
+    seconds = BIN.total_seconds() * case.steps
     tracks = []
     for service in order[:MOST_TRACKS]:
-        marked = [window for window in windows if window["service"] == service]
-        tracks.append(_track(service, by_service[service], marked, (start, end)))
-    return Timeline(clock(start, date=True), clock(end), tuple(tracks), max(0, len(order) - MOST_TRACKS))
+        rates, errors = case.counts[service] / seconds
+        windows = sorted(case.windows.get(service, ()), key=lambda window: window["window_start"])
+        tracks.append(Track(service, rates, errors, tuple(_mark(window, case) for window in windows)))
+    return Timeline(clock(case.start, date=True), clock(case.end), tuple(tracks), max(0, len(order) - MOST_TRACKS))
 
 
-def _track(service: str, rows: list[Row], windows: list[Row], span: tuple[datetime, datetime]) -> Track:
-    """Add up the rows of a service in bins, several rows in one where the case is long."""
-    start, whole = span[0], span[1] - span[0]
-    steps = max(1, -(-whole // BIN))
-    width = -(-steps // MOST_BINS)
-    counts = np.zeros((2, -(-steps // width)))
-    for row in rows:
-        counts[:, (row["start"] - start) // BIN // width] += (row["n_events"], row["n_error"])
-    rates = counts / (BIN.total_seconds() * width)
-    best = sorted(windows, key=lambda window: (-window["score"], window["window_start"]))[:MOST_MARKS]
-    marks = tuple(_mark(window, start, whole) for window in sorted(best, key=lambda window: window["window_start"]))
-    return Track(service, rates[0], rates[1], marks)
-
-
-def _mark(window: Row, start: datetime, whole: timedelta) -> Mark:
+def _mark(window: Row, case: _Case) -> Mark:
     # A window that begins before the first line, as a silence may, begins with the track.
-    first = max(window["window_start"], start)
+    first, last = (min(max(window[name], case.start), case.end) for name in ("window_start", "window_end"))
     why = _COMPONENTS.get(window["component"], window["component"] or "unusual")
     text = f"{clock(window['window_start'])}–{clock(window['window_end'])}: {why}, score {window['score']:.3g}"
     if window["statement"]:
         text += f": {shorten(window['statement'], _SHOWN_TEXT)}"
-    return Mark((first - start) / whole, max(window["window_end"] - first, timedelta(0)) / whole, text)
+    whole = case.end - case.start
+    return Mark((first - case.start) / whole, (last - first) / whole, text)
 
 
 def clock(time: datetime | None, date: bool = False) -> str:
