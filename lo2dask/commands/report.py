@@ -146,7 +146,7 @@ def _count(folder: Path, columns: Sequence[str]) -> Counter[tuple[Any, ...]]:
     """Count the rows of a table by the values of some columns, part by part."""
     counts: Counter[tuple[Any, ...]] = Counter()
     for part in read_parts(folder, columns):
-        for row in part.group_by(list(columns)).aggregate([([], "count_all")]).to_pylist():
+        for row in part.unify_dictionaries().group_by(list(columns)).aggregate([([], "count_all")]).to_pylist():
             counts[tuple(row[name] for name in columns)] += row["count_all"]
     return counts
 
@@ -187,7 +187,7 @@ def _coverage(layout: Layout) -> Coverage | None:
     line = {case: index for index, case in enumerate(cases)}
     there = np.zeros((len(groups), len(cases)), dtype=np.int64)
     for part in read_parts(layout.sequences, ["run", "test_case"]):
-        for row in part.group_by(["run", "test_case"]).aggregate([([], "count_all")]).to_pylist():
+        for row in part.unify_dictionaries().group_by(["run", "test_case"]).aggregate([([], "count_all")]).to_pylist():
             there[column[row["run"]], line[row["test_case"]]] += row["count_all"]
     sizes = np.array([len(group) for group in groups])
     names = tuple(runs[g[0]] if len(g) == 1 else f"{runs[g[0]]} to {runs[g[-1]]}" for g in groups)

@@ -95,7 +95,7 @@ def _strongest(layout: Layout) -> tuple[list[Row], int]:
     total = 0
     best: list[Row] = []
     for part in read_parts(layout.findings):
-        flagged = part.filter(pc.not_equal(part["kind"], SILENT))
+        flagged = part.unify_dictionaries().filter(pc.not_equal(part["kind"], SILENT))
         total += flagged.num_rows
         first = pc.select_k_unstable(flagged, min(MOST, flagged.num_rows), [("score", "descending")])
         # One row costs a Python object for each of its lines: no more than are shown are made of a part.
@@ -151,7 +151,7 @@ def _trust(measures: Mapping[str, Any]) -> str:
         return ""
     precision = figures(measures)["average_precision"]
     known = f"average precision {short(precision)}, " if precision is not None else ""
-    return f"Trust: {known}{verdict(measures)}."
+    return f"Trust: {known}{verdict(measures, brief=True)}."
 
 
 def _missing(layout: Layout) -> Iterator[str]:

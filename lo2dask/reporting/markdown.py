@@ -7,7 +7,7 @@ from typing import Any
 from lo2dask.buffers.visible import visible
 from lo2dask.reporting.data import Change, Finding, HeatMap, Notice, ReportData, TemplateDifferences
 from lo2dask.reporting.heatmap import EXCESS
-from lo2dask.reporting.page import HEADERS, file_row, heat_figure, model_row, template_rows
+from lo2dask.reporting.page import HEADERS, baseline_rows, file_row, heat_figure, model_row, template_rows
 
 # Everything that Markdown, or HTML inside it, could take for more than text.
 _MARKS = re.compile(r"([\\`*_{}\[\]#!|~$])")
@@ -28,7 +28,11 @@ def render_markdown(data: ReportData) -> str:
     parts += ["## Runs by services", _heat(data.heat)]
     parts += ["## Template differences over the whole tree", *_templates(data.templates)]
     parts += ["## Models side by side"]
-    parts.append(table(HEADERS, map(model_row, data.models)) if data.models else "No model has been trained.")
+    parts.append(
+        table(HEADERS, [*map(model_row, data.models), *baseline_rows(data.models)])
+        if data.models
+        else "No model has been trained."
+    )
     for model in data.models:
         parts.append(f"### {escape_markdown(model.key)}")
         parts += [f"> {escape_markdown(model.note)}"] if model.note else []

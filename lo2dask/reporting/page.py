@@ -7,7 +7,7 @@ run whose hash it names, so that markup which slipped through could still do not
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from math import floor
 from typing import Any
@@ -30,7 +30,7 @@ from lo2dask.reporting.data import (
     Track,
 )
 from lo2dask.reporting.heatmap import EXCESS
-from lo2dask.reporting.verdicts import figures, side_in_words, verdict
+from lo2dask.reporting.verdicts import baselines, figures, side_in_words, verdict
 
 # Columns of the coverage map; runs beyond that are drawn several in one.
 MOST_COLUMNS = 60
@@ -76,7 +76,7 @@ def render_page(data: ReportData) -> str:
         coverage=coverage_svg(data.coverage, "Coverage: runs by test cases") if data.coverage else "",
         most_columns=MOST_COLUMNS,
         model_headers=HEADERS,
-        model_rows=[model_row(model) for model in data.models],
+        model_rows=[*map(model_row, data.models), *baseline_rows(data.models)],
         models=[_model(model) for model in data.models],
         filters=_filters(data.findings.items),
         file_rows=[file_row(file) for file in data.files],
@@ -94,7 +94,19 @@ def model_row(model: ModelReport) -> tuple[Any, ...]:
     measured = figures(model.measures)
     values = ("" if measured[name] is None else measured[name] for name in _MEASURES)
     remark = model.fit.get("reason") or ""
-    return (model.key, verdict(model.measures), *values, model.flagged, model.rows, remark)
+    return (model.key, verdict(model.measures, brief=True), *values, model.flagged, model.rows, remark)
+
+
+def baseline_rows(models: Sequence[ModelReport]) -> list[tuple[Any, ...]]:
+    """Return the lines of the simple baselines that the models are held against, each once for each side."""
+    lines: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for model in models:
+        for name, line in baselines(model.measures):
+            lines.setdefault((name, side_in_words(model.measures)), line)
+    return [
+        (f"baseline: {name}", side, *("" if line.get(m) is None else line[m] for m in _MEASURES), "", "", "")
+        for (name, side), line in lines.items()
+    ]
 
 
 def template_rows(rows: Sequence[TemplateRow]) -> list[tuple[Any, ...]]:

@@ -115,7 +115,7 @@ def _mark(window: Row, case: _Case) -> Mark:
     why = _COMPONENTS.get(window["component"], window["component"] or "unusual")
     text = f"{clock(window['window_start'])}–{clock(window['window_end'])}: {why}, score {window['score']:.3g}"
     if window["statement"]:
-        text += f": {shorten(window['statement'], _SHOWN_TEXT)}"
+        text += f": {window['statement'][:_SHOWN_TEXT]}{'…' if len(window['statement']) > _SHOWN_TEXT else ''}"
     whole = case.end - case.start
     return Mark((first - case.start) / whole, (last - first) / whole, text)
 

@@ -29,19 +29,27 @@ def figures(measures: Mapping[str, Any]) -> dict[str, Any]:
     return {name: side.get(name) for name in HEADLINE}
 
 
-def verdict(measures: Mapping[str, Any]) -> str:
-    """Compare a model with each baseline, one sentence that names the side."""
+def baselines(measures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the baselines that were measured beside a model, with their figures, by what they read."""
+    side, leakage = measured_side(measures), measures.get("leakage") or {}
+    lines = [leakage.get(side), (leakage.get("startup_lines") or {}).get(side)]
+    known = [line for line in lines if line and any(line.get(key) is not None for key, _ in _COMPARED)]
+    return [(_BASELINES.get(line["baseline"], line["baseline"]), line) for line in known]
+
+
+def verdict(measures: Mapping[str, Any], brief: bool = False) -> str:
+    """Compare a model with each baseline, one sentence that names the side; ``brief`` leaves the figures out."""
     side = measured_side(measures)
     own, leakage = measures.get(side) or {}, measures.get("leakage") or {}
     lines = [leakage.get(side), (leakage.get("startup_lines") or {}).get(side)]
-    parts = [_compare(own, line) for line in lines if line]
+    parts = [_compare(own, line, brief) for line in lines if line]
     if not parts:
         return f"not measured, because {own.get('reason') or 'no baseline was fitted beside it'}"
     # Both baselines lack figures for the same reason where the model itself could not be measured.
     return f"{'; '.join(dict.fromkeys(parts))} ({_SIDES[side]})"
 
 
-def _compare(own: Mapping[str, Any], line: Mapping[str, Any]) -> str:
+def _compare(own: Mapping[str, Any], line: Mapping[str, Any], brief: bool) -> str:
     name = _BASELINES.get(line["baseline"], line["baseline"])
     known = [(key, title) for key, title in _COMPARED if own.get(key) is not None and line.get(key) is not None]
     if not known:
@@ -49,9 +57,9 @@ def _compare(own: Mapping[str, Any], line: Mapping[str, Any]) -> str:
         return f"not measured, because {reason}" if own.get("reason") else f"not compared with {name}: {reason}"
     ahead = sum(own[key] - line[key] for key, _ in known) / len(known)
     pairs = ", ".join(f"{title} {short(own[key])} against {short(line[key])}" for key, title in known)
-    if line.get("warning") or ahead <= 0:
-        return f"no better than {name}: {pairs}"
-    return f"better than {name} by {short(ahead)}: {pairs}"
+    is_better = ahead > 0 and not line.get("warning")
+    text = f"better than {name} by {short(ahead)}" if is_better else f"no better than {name}"
+    return text if brief else f"{text}: {pairs}"
 
 
 def short(value: float) -> str:

@@ -1,5 +1,5 @@
 from lo2dask.models.evaluate import leakage_line
-from lo2dask.reporting.verdicts import figures, short, side_in_words, verdict
+from lo2dask.reporting.verdicts import baselines, figures, short, side_in_words, verdict
 
 GOOD = {"auc_roc": 0.97, "average_precision": 0.9, "f1": 0.8}
 POOR = {"auc_roc": 0.66, "average_precision": 0.6, "f1": 0.5}
@@ -37,3 +37,8 @@ def test_what_was_not_measured_has_its_reason_once():
 
 def test_figures_are_short():
     assert [short(value) for value in (0.314, 1.0, -0.05, 0.0)] == [".31", "1.00", "-.05", ".00"]
+
+
+def test_baselines_are_listed_with_their_figures():
+    listed = baselines(measures(GOOD, POOR, NONE))
+    assert [(name, line["auc_roc"]) for name, line in listed] == [("the length of the logs", 0.66)]
