@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from lo2dask.reporting.data import Case, Finding, Findings, Line, Notice
+from lo2dask.reporting.data import Case, Finding, Findings, Line, Nearest, Notice
 from lo2dask.reporting.heatmap import EXCESS, RunScores
 from lo2dask.reporting.nearest import read_nearest
 from lo2dask.reporting.opinions import read_opinions
@@ -28,7 +28,7 @@ LONGEST = 1_000
 _STATEMENT = 240
 SILENT = "silent"
 _KINDS = {"error_excess": "more errors than normal", "unseen": "new lines", "lack": "missing lines"}
-_LINE_COLUMNS = ("run", "test_case", "path", "line_no", "time", "score", "text")
+_LINE_COLUMNS = ("run", "test_case", "path", "line_no", "time", "score", "statement", "text")
 # Codes such as ERR11000 and names of exceptions, as logs write them.
 _ERROR = re.compile(r"\b(?:[A-Z]{2,10}\d{3,8}|\w+(?:Exception|Error))\b")
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9._~/-]+")
@@ -84,6 +84,14 @@ def explain_row(row: Mapping[str, Any]) -> str:
         return f"{service} has a line {_times(count)} that no normal log of it has"
     normal = "once" if most == 1 else f"{most:,} times"
     return f"{service} has an error line {_times(count)}; no normal log of it has it more than {normal}"
+
+
+def name_error(row: Row, near: Nearest | None) -> str:
+    """Name the error by the code or exception of its line, or of new lines of its service, else by its kind."""
+    texts = [row["statement"], *(line["text"] for line in row["evidence"] or ())]
+    texts += [change.template for change in (near.new if near else ()) if change.service == row["service"]]
+    found = next(filter(None, (_ERROR.search(text or "") for text in texts)), None)
+    return found.group() if found else _KINDS.get(row["kind"], str(row["kind"]))
 
 
 def _times(count: int) -> str:
@@ -168,7 +176,7 @@ def _items(
     wanted = set(keys)
     timelines = read_timelines(layout, wanted, {key: row["service"] for key, row in zip(keys, rows, strict=True)})
     nearest = read_nearest(layout, keys, [case for case in cases.normals if case not in wanted])
-    lines, opinions = _best_lines(layout, wanted), read_opinions(layout, wanted, models)
+    lines, opinions = _best_lines(layout, rows), read_opinions(layout, wanted, models)
     for number, (row, anchor) in enumerate(zip(rows, name_anchors(keys), strict=True), 1):
         key = (row["run"], row["test_case"])
         evidence = tuple(_line(line) for line in (row["evidence"] or ())[:MOST_LINES])
@@ -180,7 +188,7 @@ def _items(
             test_case=row["test_case"],
             service=row["service"] or "",
             time=_span(row),
-            error_type=_error_type(row),
+            error_type=name_error(row, nearest.get(key)),
             why=explain_row(row),
             facts=_facts(row, scores),
             statement=shorten(row["statement"] or "", _STATEMENT),
@@ -197,12 +205,6 @@ def _items(
 def _span(row: Row) -> str:
     ends = list(dict.fromkeys(clock(row[name]) for name in ("start", "end") if row[name]))
     return "–".join(ends)
-
-
-def _error_type(row: Row) -> str:
-    """Name the error by its code or exception where the line has one, else by the kind of the finding."""
-    found = _ERROR.search(row["statement"] or "")
-    return found.group() if found else _KINDS.get(row["kind"], str(row["kind"]))
 
 
 def _facts(row: Row, scores: RunScores | None) -> str:
@@ -223,18 +225,26 @@ def _absent(row: Row) -> str:
     return "None of its log lines could be read again."
 
 
-def _best_lines(layout: Layout, cases: set[Case]) -> dict[Case, list[Line]]:
-    best: dict[Case, list[tuple[float, int, str, Row]]] = defaultdict(list)
-    for row in read_cases(layout.lines, _LINE_COLUMNS, cases):
-        # Twice as many as are shown: some may stand among the evidence already.
-        entry = (row["score"], -row["line_no"], row["path"], row)
-        own = best[row["run"], row["test_case"]]
-        (heapq.heappush if len(own) < 2 * MOST_LINES else heapq.heappushpop)(own, entry)
-    ordered = {case: sorted(own, key=lambda entry: entry[:3], reverse=True) for case, own in best.items()}
+def _best_lines(layout: Layout, rows: Sequence[Row]) -> dict[Case, list[Line]]:
+    """Return the best line of each of the best statements of a case, without those that its evidence shows."""
+    shown = {(row["run"], row["test_case"]): row["statement"] for row in rows}
+    best: dict[Case, dict[str, tuple[int, Row]]] = defaultdict(dict)
+    for row in read_cases(layout.lines, _LINE_COLUMNS, shown):
+        case, statement = (row["run"], row["test_case"]), row["statement"] or row["text"] or ""
+        if statement == shown[case]:
+            continue
+        alike, kept = best[case].get(statement, (0, row))
+        best[case][statement] = (alike + 1, min(kept, row, key=_line_order))
     found: dict[Case, list[Line]] = defaultdict(list)
-    for case, entries in ordered.items():
-        found[case] = [_line(row, f"score {score:.3g}") for score, _, _, row in entries[:MOST_LINES]]
+    for case, own in best.items():
+        for alike, row in sorted(own.values(), key=lambda pair: _line_order(pair[1]))[:MOST_LINES]:
+            more = f", {alike:,} alike" if alike > 1 else ""
+            found[case].append(_line(row, f"score {row['score']:.3g}{more}"))
     return found
+
+
+def _line_order(row: Row) -> tuple[float, str, int]:
+    return -row["score"], row["path"], row["line_no"]
 
 
 def _line(row: Mapping[str, Any], why: str = "") -> Line:

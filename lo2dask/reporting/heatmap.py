@@ -52,9 +52,8 @@ def read_run_scores(layout: Layout) -> RunScores | None:
 
 def threshold_of(measures: Mapping[str, Any]) -> float:
     """Return the threshold that a model's measures name, or the detector's default."""
-    named = measures.get("threshold")
-    named = named.get("threshold") if isinstance(named, Mapping) else named
-    return float(named) if named else THRESHOLD
+    named = (measures.get("runs_calibration") or {}).get("threshold")
+    return THRESHOLD if named is None else float(named)
 
 
 def draw_map(scores: RunScores, findings: Iterable[Finding]) -> HeatMap:

@@ -61,7 +61,7 @@ def _opinion(layout: Layout, model: str, row: Row, total: int, explained: dict[C
     if explained is None:
         note = f"It has no line to show: it is not explained yet (lo2dask explain --root {layout.root})."
     elif own is None:
-        note = "It has no line to show: it flags no log of this case."
+        note = "It has no line to show: it flags none of its logs by itself."
     else:
         note = "It has no line to show: no line of the log carries what it reads."
     return Opinion(model, text, note=note)

@@ -26,7 +26,7 @@ _ROWS = ("run", "test_case", "service", "start", "n_events", "n_error", "score")
 _WINDOWS = ("run", "test_case", "service", "window_start", "window_end", "n_events", "score", "component", "statement")
 _COMPONENTS = {
     "unseen": "lines that no normal log has",
-    "error": "more error lines than normal",
+    "errors": "more error lines than normal",
     "gap": "a longer silence than normal",
     "run": "more repetitions of a line than normal",
 }

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from lo2dask.reporting import heatmap
-from lo2dask.reporting.data import Finding
-from lo2dask.reporting.findings import MOST_LINES, explain_row, name_anchors, read_findings
+from lo2dask.reporting.data import Change, Finding, Nearest
+from lo2dask.reporting.findings import MOST_LINES, explain_row, name_anchors, name_error, read_findings
 from lo2dask.reporting.heatmap import draw_map, read_run_scores, short_names, threshold_of
 from lo2dask.reporting.templates import lift, read_differences
 from lo2dask.reporting.timeline import MOST_BINS, read_timelines
-from lo2dask.schema import ENHANCED, TEMPLATES, TIMELINE
+from lo2dask.schema import ENHANCED, LINES, TEMPLATES, TIMELINE
 from lo2dask.tables.layout import Layout
-from reporting.made_tables import SECOND, START, timeline, write_findings, write_rows
+from reporting.made_tables import SECOND, START, finding, lines, timeline, write_findings, write_rows
 
 FLAGGED = [("run_2", "bad_1"), ("run_2", "bad_2"), ("run_3", "bad_1")]
 NORMALS = [("run_1", "correct"), ("run_2", "correct")]
@@ -37,9 +37,29 @@ def test_a_case_is_one_item_with_its_reason_in_words(layout):
     assert found.items[2].absent.startswith("There is no line to show: what speaks here")
 
 
+def test_an_error_is_named_by_the_first_code_around_it(layout):
+    row = {"service": "user", "kind": "unseen", "statement": "DEBUG validate()", "evidence": []}
+    near = Nearest(
+        "run_1", "correct", 0.1, (Change("key", "e1", "ERR1", 1, 0), Change("user", "e2", "ERR12011", 1, 0)), (), ()
+    )
+    assert name_error(row, None) == "new lines"
+    assert name_error(row, near) == "ERR12011"
+    assert (
+        name_error(row | {"evidence": [{"text": "java.lang.NullPointerException: x"}]}, near) == "NullPointerException"
+    )
+
+
 def test_lines_are_the_best_ones_in_order(layout):
     item = read_findings(layout, None, ()).items[0]
     assert [line.line_no for line in item.lines] == [8, 7, 6, 5, 4][:MOST_LINES]
+
+
+def test_lines_of_one_statement_are_one_and_those_of_the_finding_are_its_evidence(layout):
+    rows = lines(FLAGGED[0], "x")
+    statements = [finding(FLAGGED[0], 0, "said so")["statement"], *["s"] * 4, *["t"] * 3]
+    write_rows(layout.lines, [row | {"statement": s} for row, s in zip(rows, statements, strict=True)], LINES)
+    item = read_findings(layout, None, ()).items[0]
+    assert [(line.line_no, line.why) for line in item.lines] == [(8, "score 8, 3 alike"), (5, "score 5, 4 alike")]
 
 
 def test_no_more_than_the_first_are_shown_and_all_are_counted(layout, monkeypatch):
@@ -102,7 +122,7 @@ def test_many_runs_share_rows(layout, monkeypatch):
 
 def test_the_threshold_is_the_model_s_own():
     assert threshold_of({}) == 3.0
-    assert threshold_of({"threshold": 4}) == threshold_of({"threshold": {"threshold": 4.0}}) == 4.0
+    assert threshold_of({"runs_calibration": {"threshold": 4}}) == 4.0
 
 
 def test_short_names_keep_what_tells_runs_apart():
