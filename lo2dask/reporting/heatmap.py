@@ -68,7 +68,7 @@ def draw_map(scores: RunScores, findings: Iterable[Finding]) -> HeatMap:
     for group in groups:
         ends = dict.fromkeys((group[0], group[-1]))
         cells = tuple(_cell(scores, group, service, anchors) for service in services)
-        rows.append(HeatRow(" to ".join(ends), "–".join(labels[run] for run in ends), cells))
+        rows.append(HeatRow(" to ".join(ends), " – ".join(labels[run] for run in ends), cells))
     return HeatMap(tuple(services), tuple(rows), len(runs), scores.threshold)
 
 

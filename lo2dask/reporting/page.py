@@ -45,6 +45,8 @@ SECTIONS = (
     ("models", "Models"),
     ("data", "What was read"),
 )
+# Findings that stand on the page at once; the others are folded, so that what follows is not out of sight.
+OPENED = 20
 # Marked windows of a timeline that are also said in words.
 LISTED_MARKS = 3
 _MEASURES = ("average_precision", "auc_roc", "f1", "precision", "recall")
@@ -73,6 +75,7 @@ def render_page(data: ReportData) -> str:
         script_hash=_hash(script),
         sections=SECTIONS,
         detector=EXCESS,
+        opened=OPENED,
         coverage=coverage_svg(data.coverage, "Coverage: runs by test cases") if data.coverage else "",
         most_columns=MOST_COLUMNS,
         model_headers=HEADERS,

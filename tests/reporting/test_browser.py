@@ -218,9 +218,15 @@ def test_two_thousand_runs_are_a_page_that_opens_at_once(browser, large_page):
     text = browser.find_element("id", "findings").text
     assert "500 of 2,000 runs stand out" in text
     assert "The first 200 of 500 findings are here" in text
-    assert "The 2000 runs share 60 rows" in browser.find_element("id", "map").text
+    assert "The 2,000 runs share 60 rows" in browser.find_element("id", "map").text
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE
     save_screenshot(browser, "report-large")
+    folded = "return document.getElementById('further').open"
+    assert not browser.execute_script(folded)
+    assert "180 further findings" in text
+    browser.find_element("id", "search").send_keys("1719500150")
+    assert browser.execute_script(folded)
+    assert browser.find_element("css selector", "details.finding:not([hidden])").is_displayed()
 
 
 def test_names_roles_and_languages_are_there_for_screen_readers(browser, made_page):

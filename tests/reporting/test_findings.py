@@ -116,7 +116,7 @@ def test_the_map_links_a_cell_to_its_finding(layout):
 def test_many_runs_share_rows(layout, monkeypatch):
     monkeypatch.setattr(heatmap, "MOST_ROWS", 2)
     drawn = draw_map(read_run_scores(layout), [])
-    assert [row.label for row in drawn.rows] == ["1–2", "3"]
+    assert [row.label for row in drawn.rows] == ["1 – 2", "3"]
     assert drawn.runs == 3
 
 

@@ -27,9 +27,11 @@
     if (!words.has(item)) words.set(item, item.textContent.toLowerCase());
     return words.get(item);
   };
+  const further = document.getElementById("further");
   const filter = () => {
     const wanted = selects.filter((select) => select.value).map((select) => [select.dataset.field, select.value]);
     const sought = search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+    if (further && (wanted.length || sought.length)) further.open = true;
     let shown = 0;
     for (const item of items) {
       item.hidden = !(wanted.every(([field, value]) => item.dataset[field] === value)
