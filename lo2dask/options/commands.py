@@ -146,6 +146,10 @@ class ExplainingOptions(ForestOptions, HoldoutOptions):
     shap_cell_threshold: int = opt(
         0, "skip SHAP over this many cells (rows x features); 0 = off", unit="cells", minimum=0
     )
+    evidence_limit: int = opt(
+        500, "flagged sequences whose lines are read, besides those of findings: a seeded draw by service and test "
+        "case, of all models together; 0 = all", unit="rows", minimum=0,
+    )  # fmt: skip
     nn_source: str = opt("if", "model whose flagged sequences get a nearest normal neighbour: if or a model key")
     nn_top_k: int = opt(
         0, "flagged sequences that get a neighbour, highest score first; 0 = all", unit="rows", minimum=0
