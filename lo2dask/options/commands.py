@@ -138,7 +138,7 @@ class TrainOptions(ModellingOptions, EnhancingOptions):
 class ExplainingOptions(ForestOptions, HoldoutOptions):
     """What is explained, and within which bounds (phase F)."""
 
-    shap_sample: int = opt(0, "rows explained for the plots; 0 = no limit", unit="rows", minimum=0)
+    shap_sample: int = opt(0, "rows explained for the plots, a seeded sample; 0 = all", unit="rows", minimum=0)
     shap_background: int = opt(
         256, "rows of the background distribution; 0 = the whole training part", unit="rows", minimum=0
     )
@@ -243,6 +243,9 @@ class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingO
     """`lo2dask run`: load, train, explain and report in one go."""
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
+    shap_sample: int = opt(
+        2_000, "rows explained for the plots, a seeded sample; 0 = all", unit="rows of each model", minimum=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
