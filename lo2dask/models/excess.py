@@ -37,9 +37,9 @@ _KEY = ("what", "service", "statement")
 class Excess:
     """E of some rows and what carries it.
 
-    ``score`` is float64 (rows,), NaN for a service without normals, ``statement`` the id of the statement that carries
-    it, or of the strongest error that is over THRESHOLD itself ("" where none does), ``is_unseen`` whether no normal log
-    has it, ``count`` how often the log has it, ``normal_max`` the most that a normal log has.
+    ``score`` is float64 (rows,), NaN for a service without normals. ``statement`` is the id of the statement that
+    carries it, or of the strongest error that is over THRESHOLD itself, "" where none does; ``is_unseen`` is whether no
+    normal log has it, ``count`` how often the log has it, ``normal_max`` the most that a normal log has.
     """
 
     score: np.ndarray
