@@ -18,13 +18,13 @@ LONG = 20_000_000
 
 @dataclass(frozen=True)
 class Hostile:
-    """How it is made in a raw tree, how many lines of it are kept and how many inputs rejected (None: any number).
+    """How it is made in a raw tree, how many lines of it are kept, and how many rejects tell of the others.
 
     ``reasons`` are those of the rejects.
     """
 
     make: Callable[[Path], object]
-    kept: int | None = 0
+    kept: int = 0
     rejected: int = 1
     reasons: tuple[str, ...] = ()
 
@@ -52,16 +52,17 @@ def noise(size: int) -> bytes:
     return random.Random(7).randbytes(size)
 
 
+LONG_LINE = lines(1).rstrip() + b"x" * LONG
 LOGS = {
-    "latin-1": Hostile(content(lines(3).replace(b"text", b"t\xe9xt \xff\xfe")), 3, 0),
-    "NULs within lines": Hostile(content(lines(3).replace(b"text", b"te\0xt")), 3, 0),
+    "latin-1": Hostile(content(lines(3).replace(b"text", b"t\xe9xt \xff\xfe")), 3, 1, ("invalid UTF-8",)),
+    "NULs within lines": Hostile(content(lines(3).replace(b"text", b"te\0xt")), 0, 1, ("NUL bytes",)),
     "NULs alone": Hostile(content(b"\0" * 100_000)),
     "random bytes": Hostile(content(noise(100_000))),
-    "a line of 20 MB": Hostile(content(lines(1).rstrip() + b"x" * LONG), None, 0),
-    "a line of 20 MB among others": Hostile(content(lines(2) + lines(1).rstrip() + b"x" * LONG + b"\n" + lines(2)), 5, 0),
+    "a line of 20 MB": Hostile(content(LONG_LINE), 0, 1, ("line too long",)),
+    "a line of 20 MB among others": Hostile(content(lines(2) + LONG_LINE + b"\n" + lines(2)), 4, 1, ("line too long",)),
     "20 MB without a header": Hostile(content(b"x" * LONG)),
     "empty": Hostile(content(b"")),
-    "line breaks alone": Hostile(content(b"\r\n\n\r" * 1000), None, 1),
+    "line breaks alone": Hostile(content(b"\r\n\n\r" * 1000)),
     "CRLF": Hostile(content(lines(3).replace(b"\n", b"\r\n")), 3, 0),
     "mixed line breaks": Hostile(content(lines(1) + lines(1).replace(b"\n", b"\r\n") + lines(1).rstrip()), 3, 0),
     "UTF-16": Hostile(content(lines(20).decode().encode("utf-16"))),
@@ -116,7 +117,7 @@ NAMES = {
     "a log that is a fifo": Hostile(fifo),
     "a log that is a socket": Hostile(socket_file),
     "a log that is a link out of the tree": Hostile(link_out, reasons=("link",)),
-    "a log that is a link to itself": Hostile(link_to_itself, rejected=2),
+    "a log that is a link to itself": Hostile(link_to_itself),
     "a folder that is closed": Hostile(closed),
 }
 
@@ -159,26 +160,33 @@ def sparse(raw: Path) -> None:
     path.write_bytes(path.read_bytes()[: 512 * 2] + bytes(head) + b"\0" * 1024)
 
 
-def huge(raw: Path) -> None:
-    """A member whose header says 8 EB."""
-    tar(raw, GOOD)
-    member = tarfile.TarInfo(f"{RUN}/{CASE}/{OTHER}")
-    member.size = 1 << 62
-    path = raw / f"{RUN}.tar"
-    path.write_bytes(path.read_bytes()[: 512 * 2] + member.tobuf(tarfile.GNU_FORMAT))
+def sized(size: int) -> Callable[[Path], object]:
+    """Return what writes a member whose header says this size, without its bytes."""
+
+    def make(raw: Path) -> None:
+        tar(raw, GOOD)
+        head = bytearray(tarfile.TarInfo(f"{RUN}/{CASE}/{OTHER}").tobuf(tarfile.GNU_FORMAT))
+        head[124:136] = (b"\xff" if size < 0 else b"\x80") + (size % (1 << 88)).to_bytes(11, "big")
+        head[148:156] = b"        "
+        head[148:156] = b"%06o\0 " % sum(head)
+        path = raw / f"{RUN}.tar"
+        path.write_bytes(path.read_bytes()[: 512 * 2] + head + b"\0" * 1024)
+
+    return make
 
 
 CASE_OTHER = f"{RUN}/{CASE}/{OTHER}"
 TARS = {
     "a member twice": Hostile(lambda raw: tar(raw, (GOOD[0], lines(5), {}), GOOD), 3, 1, ("superseded",)),
-    "an absolute name": Hostile(with_good(f"/tmp/{RUN}/{CASE}/{OTHER}", data=lines(2)), None, 0),
-    "names with ..": Hostile(with_good(f"{RUN}/../{OTHER}", f"../../{OTHER}", data=lines(2)), 3, None),  # type: ignore[arg-type]
-    "cut within a member": Hostile(lambda raw: tar(raw, GOOD, (CASE_OTHER, lines(900), {}), cut=30_000), 3, 1),
+    "an absolute name": Hostile(with_good(f"/tmp/{RUN}/{CASE}/{OTHER}", data=lines(2)), 3, 1, ("path",)),
+    "names with ..": Hostile(with_good(f"{RUN}/../{OTHER}", f"../../{OTHER}", data=lines(2)), 3, 2, ("path",)),
+    "cut within a member": Hostile(lambda raw: tar(raw, GOOD, (CASE_OTHER, lines(900), {}), cut=30_000), 3, 2),
     "cut within a header": Hostile(lambda raw: tar(raw, GOOD, (CASE_OTHER, b"", {}), cut=10240 - 1024 - 200), 3, 1),
     "empty": Hostile(lambda raw: (raw / f"{RUN}.tar").write_bytes(b"")),
     "random bytes": Hostile(lambda raw: (raw / f"{RUN}.tar").write_bytes(noise(50_000))),
     "a sparse member of 1 TB": Hostile(sparse, 3),
-    "a member of 8 EB": Hostile(huge, 3),
+    "a member of 4 EB": Hostile(sized(1 << 62), 3),
+    "a member of a negative size": Hostile(sized(-512), 3),
     "a hard link": Hostile(with_good(CASE_OTHER, type=tarfile.LNKTYPE, linkname=GOOD[0]), 3),
     "a link out": Hostile(with_good(CASE_OTHER, type=tarfile.SYMTYPE, linkname="/etc/passwd"), 3),
     "a fifo": Hostile(with_good(CASE_OTHER, type=tarfile.FIFOTYPE), 3),
@@ -201,9 +209,9 @@ HEAD = b"Trace ID,Span ID,Operation Name,Start Time,End Time,Tags\n"
 METRIC = b'{"status":"success","data":{"resultType":"matrix","result":[%s]}}'
 SERIES = b'{"metric":{"__name__":"up"},"values":[[%s,"%s"]]}'
 METRICS = {
-    "a cell too few and too many": Hostile(beside("traces_a.csv", HEAD + b"a,b\n1,2,3,4,5,6,7,8\n"), 3),
-    "a time that is none": Hostile(beside("traces_a.csv", HEAD + b"a,b,c,yesterday,today,{}\n"), 3),
-    "a quote that stays open": Hostile(beside("traces_a.csv", HEAD + b'a,b,"c,1,2,{}\n' * 9), 3),
+    "a cell too few and too many": Hostile(beside("traces_a.csv", HEAD + b"a,b\n1,2,3,4,5,6,7,8\n"), 3, 2),
+    "a time that is none": Hostile(beside("traces_a.csv", HEAD + b"a,b,c,yesterday,today,{}\n"), 3, 2),
+    "a quote that stays open": Hostile(beside("traces_a.csv", HEAD + b'a,b,"c,1,2,{}\n' * 9), 3, 3),
     "NULs and no UTF-8": Hostile(beside("traces_a.csv", HEAD + b"a\0,\xff\xfe,c,1,2,{}\n"), 3),
     "no header": Hostile(beside("traces_a.csv", noise(5000)), 3),
     "an empty csv": Hostile(beside("traces_a.csv", b""), 3),

@@ -1,5 +1,6 @@
 """The real command line in processes of its own, and the folders that it works on."""
 
+import os
 import re
 import subprocess
 import sys
@@ -45,12 +46,14 @@ class Folders:
         return [command, *lines[command], *(() if command == "report" else ONE_WORKER)]
 
 
-def start(*words: object) -> subprocess.Popen[str]:
-    """Start a command line."""
+def start(*words: object, **environment: str) -> subprocess.Popen[str]:
+    """Start a command line, with changes of its environment."""
     line = [sys.executable, "-m", "lo2dask", *map(str, words)]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     # What a hostile name puts out need not be UTF-8.
-    return subprocess.Popen(line, cwd=REPOSITORY, text=True, errors="backslashreplace", **pipes)  # type: ignore[call-overload]
+    return subprocess.Popen(
+        line, cwd=REPOSITORY, env=os.environ | environment, text=True, errors="backslashreplace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
 
 def finish(process: subprocess.Popen[str]) -> Answer:

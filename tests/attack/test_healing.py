@@ -105,8 +105,12 @@ def test_every_kind_of_file_is_healed(at: Folders, tmp_path: Path, name: str, sh
         if not left and tables(root) != before:
             left = sorted({one for one, data in tables(root).items() ^ before.items()})
         # What only saves time need not come back.
-        gone = [str(path) for path in names - {path.relative_to(root) for path in files(root)} if path.name not in SPARE]
-        unhealed += [f"{what}: {problem}" for problem in [*left, *gone]]
+        left += [
+            f"{path} is gone"
+            for path in names - {path.relative_to(root) for path in files(root)}
+            if path.name not in SPARE
+        ]
+        unhealed += [f"{what}: {problem}" for problem in left]
         put_back(at, tmp_path)
     TALLY.check("unhealed", unhealed)
 

@@ -62,15 +62,15 @@ def test_load(small: Path, others: tuple[dict[str, list], int], tmp_path: Path, 
     said = load(raw, out)
     faults = [f"took {time.perf_counter() - began:.0f} s"] if time.perf_counter() - began > SECONDS else []
     faults += problems(out)
-    if content(out, own=False) != others[0]:
+    if repr(content(out, own=False)) != repr(others[0]):  # NaN is no equal of itself
         faults.append("other files have other rows")
     reasons = Counter(row["reason"] for row in rows(out / "lo2_rejects.parquet"))
     rejected, kept = reasons.total() - others[1], len(content(out, own=True)["events"])
     TALLY.check("other", faults)
-    told = [] if hostile.rejected in (None, rejected) and set(hostile.reasons) <= set(reasons) else [
+    told = [] if hostile.rejected == rejected and set(hostile.reasons) <= set(reasons) else [
         f"{rejected} rejects ({dict(reasons)}), not {hostile.rejected}: {said}"
     ]  # fmt: skip
-    told += [] if hostile.kept in (None, kept) else [f"{kept} lines kept, not {hostile.kept}"]
+    told += [] if hostile.kept == kept else [f"{kept} lines kept, not {hostile.kept}"]
     TALLY.check("silent", told)
 
 
@@ -91,15 +91,15 @@ def test_extract_stays_within_its_folder(tmp_path: Path, name: str) -> None:
     raw = tmp_path / "archives"
     raw.mkdir()
     TARS[name].make(raw)
-    before = sorted(tmp_path.rglob("*"))
-    answer = call("extract", raw, tmp_path / "inner" / "out", "--jobs", "1")
-    inner = tmp_path / "inner" / "out"
+    before, inner = set(tmp_path.rglob("*")), tmp_path / "inner" / "out"
+    answer = call("extract", raw, inner, "--jobs", "1")
     faults = [] if answer.code in (0, 1, 2) else [f"exit code {answer.code}: {answer.err}"]
-    if answer.code:
-        faults += [] if answer.lines[-1].startswith("lo2dask: ") else [answer.err]
-    outside = set(tmp_path.rglob("*")) - set(inner.rglob("*")) - {inner, inner.parent} - set(before)
-    faults += [f"{path} was written" for path in outside]
-    faults += [f"{path} is no plain file" for path in inner.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    if answer.code and not answer.lines[-1].startswith("lo2dask: "):
+        faults.append(answer.err)
+    written = list(inner.rglob("*"))
+    faults += [f"{path} was written" for path in set(tmp_path.rglob("*")) - {*written, inner, inner.parent} - before]
+    plain = [path for path in written if not path.is_symlink() and (path.is_file() or path.is_dir())]
+    faults += [f"{path} is no plain file" for path in set(written) - set(plain)]
+    size = sum(path.stat().st_size for path in plain if path.is_file())
+    faults += [f"{size:,} bytes written"] if size > 10**7 else []
     TALLY.check("other", faults)
-    size = sum(path.stat().st_size for path in inner.rglob("*") if path.is_file())
-    TALLY.check("other", [f"{size:,} bytes written"] if size > 10**7 else [])

@@ -182,6 +182,20 @@ def test_damage_is_found(root: Layout, name: str) -> None:
     assert len(problems) == len(set(problems))
 
 
+def test_the_command_that_writes_a_file_again_is_named(root: Layout) -> None:
+    flip_a_byte(root.events / PART)
+    (root.enhanced / PART).unlink()
+    (root.models / "lr_words.joblib").unlink()
+    flip_a_byte(part_paths(root.metrics)[0])
+    said = {line.split(": ")[0].split("/")[-2]: line.rpartition("; ")[2] for line in found(root.root)}
+    assert said == {
+        "lo2_events.parquet": "delete it and run lo2dask load again with the same options",
+        "lo2_sequences_enhanced.parquet": "run lo2dask load or train again with the same options",
+        "models": "run lo2dask train again with the same options",
+        "lo2_metrics.parquet": "delete it and run lo2dask load --load-metrics again with the same options",
+    }
+
+
 def test_a_sequence_that_is_there_twice_is_named(root: Layout) -> None:
     first = read_part(root.sequences / "part-000000.parquet")["seq_id"][0].as_py()
     rewrite(
