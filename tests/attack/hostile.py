@@ -191,6 +191,7 @@ TARS = {
     "a link out": Hostile(with_good(CASE_OTHER, type=tarfile.SYMTYPE, linkname="/etc/passwd"), 3),
     "a fifo": Hostile(with_good(CASE_OTHER, type=tarfile.FIFOTYPE), 3),
     "a device": Hostile(with_good(CASE_OTHER, type=tarfile.CHRTYPE), 3),
+    "a name that is no UTF-8": Hostile(with_good(f"{RUN}/l\udcf6schen_404/{OTHER}", data=lines(2)), 5, 0),
     "a name with a line break": Hostile(with_good(f"{RUN}/a\nb/{OTHER}", data=lines(2)), 5, 0),
 }
 

@@ -14,6 +14,8 @@ from lo2dask.tables.parts import part_paths, read_part
 from tests.attack.tally import TALLY
 from tests.conftest import REPOSITORY, Answer
 
+# Numbers of parts, names of cells, and names of models.
+_VARIES = re.compile(r"\d{6}|[0-9a-f]{16}|(?<=[/_])lr_words|(?<=/)(lo2_)?if(?=[._/])|baseline_\w+?(?=[./])")
 ONE_WORKER = ("--workers", "1")
 
 
@@ -92,11 +94,11 @@ def is_state(path: Path) -> bool:
 
 
 def kinds(root: Path) -> dict[str, list[Path]]:
-    """Sort the files below a folder by kind: parts of one table, or records of one stage, are one."""
+    """Sort the files below a folder by kind: parts of a table, records of a stage, and files of each model are one."""
     found: dict[str, list[Path]] = {}
     for path in files(root):
         name = path.relative_to(root).as_posix()
-        found.setdefault(re.sub(r"\d{6}|[0-9a-f]{16}", "N", name), []).append(path)
+        found.setdefault(_VARIES.sub("*", name), []).append(path)
     return found
 
 
