@@ -68,7 +68,7 @@ def read_records(
         named.states.add(path)
         problem = inspect_state(path, state)[1]
         if problem:
-            named.problems.append(_at(layout, path, f"it is {problem}: {state.again}"))
+            named.problems.append(_at(layout, path, f"it is {problem}: {state.again}; delete it"))
     return named
 
 

@@ -50,15 +50,17 @@ def test_another_user_is_refused_by_a_command_that_runs(finished: Folders, tmp_p
     out = shutil.copytree(finished.out, tmp_path / "out")
     many = ("--algorithms", "lr,if", "--representations", "words", "--seeds", "100", "--workers", "1")
     process = start("grid", "--root", out, *many, TMPDIR=str(temporary))
-    targets = addresses(process.pid)
-    keys = [str(path) for path in temporary.rglob("*.pem")]
-    assert len(keys) >= 2
-    with ThreadPoolExecutor(len(targets)) as pool:
-        answers = list(pool.map(lambda target: attack(target, *keys), targets))
-    TALLY.add("another user", len(targets))
-    assert process.poll() is None, "the command had ended before it was attacked"
-    process.send_signal(signal.SIGINT)
+    try:
+        targets = addresses(process.pid)
+        keys = [str(path) for path in temporary.rglob("*.pem")]
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda target: attack(target, *keys), targets))
+        assert process.poll() is None, "the command had ended before it was attacked"
+    finally:
+        process.send_signal(signal.SIGINT)
     assert finish(process).code == 130
+    assert len(keys) >= 2
+    TALLY.add("another user", len(targets))
     refused = ["no key"] * len(keys) + ["refused"]
     pairs = zip(targets, answers, strict=True)
     TALLY.check("silent", [f"{target}: {said}" for target, said in pairs if said != refused])

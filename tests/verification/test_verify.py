@@ -196,6 +196,15 @@ def test_the_command_that_writes_a_file_again_is_named(root: Layout) -> None:
     }
 
 
+def test_a_damaged_state_file_is_to_be_deleted(root: Layout, raw: Path) -> None:
+    flip_a_byte(root.split)
+    (problem,) = found(root.root)
+    assert problem == "_lo2dask/split.json: it is damaged: lo2dask train makes it again; delete it"
+    root.split.unlink()
+    train_root(root.root, models=("lr_words",), save_model=root.root / "models" / "lo2_if.joblib", overwrite_model=True)
+    assert found(root.root) == []
+
+
 def test_a_sequence_that_is_there_twice_is_named(root: Layout) -> None:
     first = read_part(root.sequences / "part-000000.parquet")["seq_id"][0].as_py()
     rewrite(
