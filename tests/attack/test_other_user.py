@@ -3,13 +3,12 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.attack.program import Folders, finish, start
@@ -20,22 +19,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can change to another user"),
 ]
-SECONDS = 60
 
 
-def addresses(pid: int) -> list[str]:
-    """List what the processes of a command listen at, once its workers do as well."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        try:
-            tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-            found = [c.laddr.port for one in tree for c in one.net_connections() if c.status == psutil.CONN_LISTEN]
-        except psutil.NoSuchProcess:
-            found = []
-        if len(set(found)) >= 2:
-            return [f"{scheme}://127.0.0.1:{port}" for port in sorted(set(found)) for scheme in ("tls", "tcp")]
-        time.sleep(0.05)
-    raise AssertionError("the command listens nowhere")
+def address(process: subprocess.Popen[str]) -> str:
+    """Return the port of the scheduler, which a command writes down when it has started."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("cluster: tls://127.0.0.1:"):
+            return line.split("//")[1].strip()
+    raise AssertionError("the command wrote no address")
 
 
 @pytest.fixture
@@ -51,7 +43,8 @@ def test_another_user_is_refused_by_a_command_that_runs(finished: Folders, tmp_p
     many = ("--algorithms", "lr,if", "--representations", "words", "--seeds", "100", "--workers", "1")
     process = start("grid", "--root", out, *many, TMPDIR=str(temporary))
     try:
-        targets = addresses(process.pid)
+        scheduler = address(process)
+        targets = [f"{scheme}://{scheduler}" for scheme in ("tls", "tcp")]
         keys = [str(path) for path in temporary.rglob("*.pem")]
         with ThreadPoolExecutor(2) as pool:
             answers = list(pool.map(lambda target: attack(target, *keys), targets))
