@@ -18,7 +18,7 @@ from lo2dask.ingest.text import need_bags, table_has_raw_bags
 from lo2dask.models import bundle
 from lo2dask.models.registry import FOREST, is_known
 from lo2dask.options import ExplainOptions, ForestOptions, HoldoutOptions, TrainOptions, fingerprint, flag_name, plain
-from lo2dask.options.common import CommonOptions
+from lo2dask.options.common import CommonOptions, WritingOptions
 from lo2dask.storage import copy_file, list_paths, read_json, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
@@ -36,7 +36,10 @@ GIVEN = StageType("given", "the given bundles are scored again")
 TRAINED_OPTIONS_FILE = "trained_options.json"
 TRAINED_OPTIONS = StateType("trained_options", {"sha256": str, "options": dict}, "it is read from a bundle again")
 # Options that say how to run, not what is fitted.
-_RUNNING = {*CommonOptions.__dataclass_fields__, "predict_batch_size", "list_models", "skip_if"}
+_RUNNING = {
+    *CommonOptions.__dataclass_fields__, *WritingOptions.__dataclass_fields__,
+    *("predict_batch_size", "list_models", "skip_if"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

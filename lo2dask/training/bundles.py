@@ -22,6 +22,7 @@ from lo2dask.models.guard import cap
 from lo2dask.models.registry import FOREST
 from lo2dask.models.split import Split
 from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
+from lo2dask.options.common import WritingOptions
 from lo2dask.schema import TokenKinds
 from lo2dask.storage import source_of
 from lo2dask.tables.layout import Layout
@@ -42,7 +43,7 @@ def data_fingerprint(layout: Layout, options: TrainOptions) -> str:
 
 def train_options(options: TrainOptions) -> dict[str, Any]:
     """Return the options that the models and measures depend on, as plain types."""
-    common = set(CommonOptions.__dataclass_fields__)
+    common = {*CommonOptions.__dataclass_fields__, *WritingOptions.__dataclass_fields__}
     paths = {"root", "raw_root", "save_if", "save_model", "save_sup_models", "metrics_dir", "enhancers_output_dir"}
     actions = {"overwrite_if", "overwrite_model", "overwrite_enhancers", "save_enhancers", "dump_metadata"}
     others = {"list_models", "trust"}

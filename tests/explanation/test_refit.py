@@ -93,6 +93,16 @@ def test_only_options_off_their_default_count():
     assert differing(names, ExplainOptions(if_contamination=0.3), trained) == {"if_contamination": 0.3}
 
 
+def test_waiting_for_another_command_trains_and_fits_nothing_again(root, trained):
+    again = TrainOptions(
+        root=root, models=("event_lr_words", "event_rarity_words"), per_service=True, if_n_estimators=20,
+        save_model=trained.parent / "if.joblib", save_sup_models=trained.parent / "sup", wait=True,
+    )  # fmt: skip
+    assert train(again, Session.serial()).current
+    run(root, sup_models=("event_lr_words",), wait=True)
+    assert not (root / "_lo2dask" / "explain" / "fitted").exists()
+
+
 def test_a_folder_without_bundles_is_refused(root):
     with pytest.raises(InputError, match="no such folder"):
         run(root, load_sup_models=root / "nowhere")
