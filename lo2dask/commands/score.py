@@ -90,7 +90,8 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         enhance_with(work, text, templates, statements, fitting)
         mark = Key(load_fingerprint(work), content["fingerprint"])
         stage = Stage(Layout(output), SCORE).part(digest)
-        current = stage.is_current(mark)
+        inner = Key(content["fingerprint"], "")
+        current = stage.is_current(mark) and Stage(work, SCORE).is_current(inner)
         if not current:
             stage.invalidate()
             _score(options, content, work, (predictions, runs), fitting)

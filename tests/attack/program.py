@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import traceback
@@ -20,7 +21,7 @@ from tests.attack.tally import TALLY
 from tests.conftest import REPOSITORY, Answer
 
 # Numbers of parts, names of cells, and names of models.
-_VARIES = re.compile(r"\d{6}|[0-9a-f]{16}|(?<=[/_])lr_words|(?<=/)(lo2_)?if(?=[._/])|baseline_\w+?(?=[./])")
+_VARIES = re.compile(r"[0-9a-f]{16}|\d{6}|(?<=[/_])(lr_words|excess)|(?<=/)(lo2_)?if(?=[._/])|baseline_\w+?(?=[./])")
 ONE_WORKER = ("--workers", "1")
 REAL, SERIAL = "lo2dask", "tests.attack.serial"
 
@@ -33,23 +34,22 @@ class Folders:
     out: Path
     scored: Path
 
-    @property
-    def bundle(self) -> Path:
-        """The forest's bundle, which score applies."""
-        return self.out / "models" / "lo2_if.joblib"
+    def bundle(self, model: str = "excess") -> Path:
+        """Return a bundle that train saves; score applies that of excess, which leaves windows and lines too."""
+        return self.out / "models" / f"{model}.joblib"
 
     def line(self, command: str) -> list[str]:
         """Return the command line of a command, always the same one."""
         root = ["--root", str(self.out)]
-        saved = ["--save-model", str(self.bundle), "--save-sup-models", str(self.out / "models"), "--dump-metadata"]
+        saved = ["--save-model", str(self.bundle("lo2_if")), "--save-sup-models", str(self.out / "models"), "--dump-metadata"]
         lines = {
             "load": ["--root", str(self.raw), "--output-dir", str(self.out), "--tokens", "both", "--save-events",
                      "--load-metrics", "--partition-size", "100KB"],
-            "train": [*root, "--models", "lr_words", "--if-n-estimators", "10", *saved],
+            "train": [*root, "--models", "lr_words,excess", "--if-n-estimators", "10", *saved],
             "explain": [*root, "--nn-source", "lr_words", "--if-n-estimators", "10"],
             "report": root,
             "grid": [*root, "--algorithms", "lr", "--representations", "words", "--seeds", "1"],
-            "score": ["--bundle", str(self.bundle), "--root", str(self.raw), "--output-dir", str(self.scored)],
+            "score": ["--bundle", str(self.bundle()), "--root", str(self.raw), "--output-dir", str(self.scored)],
         }  # fmt: skip
         return [command, *lines[command], *(() if command == "report" else ONE_WORKER)]
 
@@ -60,8 +60,13 @@ def start(*words: object, module: str = REAL, **environment: str) -> subprocess.
     # What a hostile name puts out need not be UTF-8.
     return subprocess.Popen(
         line, cwd=REPOSITORY, env=os.environ | environment, text=True, errors="backslashreplace",
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_hear_interrupts,
     )  # fmt: skip
+
+
+def _hear_interrupts() -> None:
+    # A shell that starts a test in the background makes it, and all that it starts, deaf to them.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen[str]) -> Answer:

@@ -41,11 +41,11 @@ def two_trainings(at: Folders) -> tuple[list[str], list[str]]:
 
 
 def two_scores(at: Folders) -> tuple[list[str], list[str]]:
-    return at.line("score"), [*at.line("score"), "--bundle", str(at.out / "models" / "lr_words.joblib")]
+    return at.line("score"), [*at.line("score"), "--bundle", str(at.bundle("lr_words"))]
 
 
 def explain_and_report(at: Folders) -> tuple[list[str], list[str]]:
-    return [*at.line("explain"), "--nn-top-k", "2"], at.line("report")
+    return [*at.line("explain"), "--nn-top-k", "2", "--shap-sample", "20"], at.line("report")
 
 
 PAIRS: dict[str, Lines] = {

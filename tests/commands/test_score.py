@@ -130,3 +130,13 @@ def test_one_run_is_scored_without_a_cluster(trained, tmp_path, monkeypatch):
     summary = score(options)
     assert summary.sequences == len(SERVICES)
     assert summary.seconds < 5
+
+
+def test_what_is_missing_of_the_working_tables_is_made_again(trained, raw, tmp_path):
+    bundle = trained[1] / "oov_templates.joblib"
+    _score(bundle, raw, tmp_path)
+    assert _score(bundle, raw, tmp_path).current
+    (split,) = tmp_path.glob("_lo2dask/score/*/_lo2dask/split.json")
+    split.unlink()
+    assert not _score(bundle, raw, tmp_path).current
+    assert split.is_file()
