@@ -41,11 +41,11 @@ class Folders:
     def line(self, command: str) -> list[str]:
         """Return the command line of a command, always the same one."""
         root = ["--root", str(self.out)]
-        saved = ["--save-model", str(self.bundle("lo2_if")), "--save-sup-models", str(self.out / "models"), "--dump-metadata"]
+        saved = ["--save-model", str(self.bundle("lo2_if")), "--save-sup-models", str(self.out / "models")]
         lines = {
             "load": ["--root", str(self.raw), "--output-dir", str(self.out), "--tokens", "both", "--save-events",
                      "--load-metrics", "--partition-size", "100KB"],
-            "train": [*root, "--models", "lr_words,excess", "--if-n-estimators", "10", *saved],
+            "train": [*root, "--models", "lr_words,excess", "--if-n-estimators", "10", "--dump-metadata", *saved],
             "explain": [*root, "--nn-source", "lr_words", "--if-n-estimators", "10"],
             "report": root,
             "grid": [*root, "--algorithms", "lr", "--representations", "words", "--seeds", "1"],

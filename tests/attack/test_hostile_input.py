@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack.hostile import LOGS, METRICS, NAMES, RUN, TARS, YAML, Hostile
-from tests.attack.program import ONE_WORKER, call, done, problems, rows
+from tests.attack.program import ONE_WORKER, done, here, problems, rows
 from tests.attack.tally import TALLY
 
 pytestmark = pytest.mark.slow
@@ -80,7 +80,7 @@ def test_a_configuration_is_refused_in_one_line(small: Path, tmp_path: Path, nam
     TALLY.add("hostile input")
     path = tmp_path / "given.yaml"
     path.write_bytes(YAML[name])
-    answer = call("load", "--root", small, "--output-dir", tmp_path / "out", option, path)
+    answer = here("load", "--root", small, "--output-dir", tmp_path / "out", option, path)
     ends = answer.code == 2 and len(answer.lines) == 1 and str(path) in answer.err and not (tmp_path / "owned").exists()
     TALLY.check("other", [] if ends else [f"{option} {name}: {answer}"])
 
@@ -92,7 +92,7 @@ def test_extract_stays_within_its_folder(tmp_path: Path, name: str) -> None:
     raw.mkdir()
     TARS[name].make(raw)
     before, inner = set(tmp_path.rglob("*")), tmp_path / "inner" / "out"
-    answer = call("extract", raw, inner, "--jobs", "1")
+    answer = here("extract", raw, inner, "--jobs", "1")
     faults = [] if answer.code in (0, 1, 2) else [f"exit code {answer.code}: {answer.err}"]
     if answer.code and not answer.lines[-1].startswith("lo2dask: "):
         faults.append(answer.err)

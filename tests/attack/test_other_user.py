@@ -22,7 +22,8 @@ pytestmark = [
 ]
 
 SECONDS = 10
-# One connection, as nobody. Python itself may lie where others cannot read: all is imported before. A Dask server speaks first: whoever it accepts hears it.
+# One connection, as nobody. Python itself may lie where others cannot read: all is imported before. A server speaks
+# first: whoever it accepts hears it.
 ATTACK = """
 import encodings.idna, os, socket, ssl, sys
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
