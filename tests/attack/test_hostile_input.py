@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack.hostile import LOGS, METRICS, NAMES, RUN, TARS, YAML, Hostile
-from tests.attack.program import ONE_WORKER, done, here, problems, rows
+from tests.attack.program import ONE_WORKER, call, done, here, problems, rows
 from tests.attack.tally import TALLY
 
 pytestmark = pytest.mark.slow
@@ -80,7 +80,8 @@ def test_a_configuration_is_refused_in_one_line(small: Path, tmp_path: Path, nam
     TALLY.add("hostile input")
     path = tmp_path / "given.yaml"
     path.write_bytes(YAML[name])
-    answer = here("load", "--root", small, "--output-dir", tmp_path / "out", option, path)
+    run = call if option == "--cluster" else here  # without a cluster, its file is not read
+    answer = run("load", "--root", small, "--output-dir", tmp_path / "out", option, path)
     ends = answer.code == 2 and len(answer.lines) == 1 and str(path) in answer.err and not (tmp_path / "owned").exists()
     TALLY.check("other", [] if ends else [f"{option} {name}: {answer}"])
 
