@@ -341,16 +341,18 @@ def _train_key(options: TrainOptions, layout: Layout, splits: Mapping[str, Split
 
 
 def _outputs(layout: Layout, folder: Path, keys: Sequence[str]) -> list[Path]:
-    """List the files that a training writes: split, bundles with their hashes, measures, predictions, run scores."""
+    """List the files of a training: split, bundles with hashes, measures, predictions, run scores; and of what stays.
+
+    Baselines stay, and models of earlier trainings, which explain may be asked for.
+    """
+    others = [path.stem for path in list_paths(layout.models, ".joblib") if path.stem not in keys]
     files = [layout.split]
-    for key in keys:
-        measured = measures_path(folder, key)
-        files += [measured, *([measured.with_suffix(".csv")] if key == FOREST else [])]
-        files += part_paths(runs_path(layout, key))
+    for key in (*keys, *others):
+        measured, kept = measures_path(folder, key), layout.models / f"{key}.joblib"
+        measures = [measured, *([measured.with_suffix(".csv")] if key == FOREST else [])]
+        files += [path for path in measures if key in keys or path.is_file()]
+        files += [*part_paths(runs_path(layout, key)), *part_paths(layout.predictions / key)]
+        files += [kept, bundle.hash_path(kept)]
     for table in layout.answers:
         files += part_paths(table)
-    baselines = [path.stem for path in list_paths(layout.models, ".joblib") if path.stem.startswith(BASELINE)]
-    for key in (*keys, *baselines):
-        kept = layout.models / f"{key}.joblib"
-        files += [kept, bundle.hash_path(kept), *part_paths(layout.predictions / key)]
     return files

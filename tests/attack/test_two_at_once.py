@@ -36,7 +36,7 @@ def load_and_train(at: Folders) -> tuple[list[str], list[str]]:
 
 
 def two_trainings(at: Folders) -> tuple[list[str], list[str]]:
-    short = ["train", "--root", str(at.out), "--models", "lr_words", "--if-n-estimators", "10", "--workers", "1"]
+    short = ["train", "--root", str(at.out), "--models", "lr_words,excess", "--if-n-estimators", "10", "--workers", "1"]
     return [*short, "--holdout-by", "run"], [*short, "--holdout-by", "group"]
 
 

@@ -159,3 +159,12 @@ def test_a_record_of_another_layout_is_listed(copy: Path) -> None:
     path = copy / "_lo2dask" / "train.json"
     path.write_bytes(state_bytes({"layout": 99, "type": "train"}))
     assert any("_lo2dask/train.json: the record is of another version" in line for line in problems(copy))
+
+
+def test_a_training_with_fewer_models_names_what_stays_of_the_earlier_one(tmp_path: Path) -> None:
+    raw = make_tree(tmp_path / "raw", scale=0.01, runs=2, errors_per_run=1)
+    root = load_tree(raw, tmp_path / "out")
+    for models, skip_if in ((("lr_words", "excess"), False), (("lr_words",), True)):
+        train_root(root, models=models, skip_if=skip_if)
+        assert problems(root) == []
+    assert (root / "_lo2dask" / "models" / "excess.joblib").is_file()
