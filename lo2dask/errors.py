@@ -13,6 +13,10 @@ class RejectsError(Lo2Error):
     """All is done, but under ``--strict`` and something was rejected (exit code 3)."""
 
 
+class FindingsError(Lo2Error):
+    """All is done, but under ``--fail-on-findings`` and something stands out (exit code 4)."""
+
+
 class IntegrityError(Lo2Error):
     """Rows went missing or a file is not what its record says: nothing may be lost in silence (exit code 1)."""
 

@@ -24,7 +24,7 @@ from lo2dask.cli.summary import (
 )
 from lo2dask.cli.terminal import terminal_width
 from lo2dask.cli.text import count, json_values, say, say_json, table
-from lo2dask.errors import IntegrityError, Lo2Error, RejectsError
+from lo2dask.errors import FindingsError, IntegrityError, Lo2Error, RejectsError
 from lo2dask.options import (
     CheckOptions,
     CommonOptions,
@@ -130,6 +130,7 @@ def score(options: ScoreOptions) -> None:
 
     summary = _run(options, score_runs, score_text)
     _check_strict(options, summary.rejects, summary.output)
+    _check_findings(options, summary.output)
 
 
 def findings(options: FindingsOptions) -> None:
@@ -187,6 +188,7 @@ def run(options: RunOptions) -> None:
     _note_ignored_options(options)
     summary = _run(options, run_all, lambda done: run_text(done, options.head))
     _check_strict(options, summary.load.rejects, summary.load.output)
+    _check_findings(options, summary.load.output)
 
 
 def check(options: CheckOptions) -> None:
@@ -264,6 +266,15 @@ def _note_ignored_options(options: LoadingOptions) -> None:
         say("--no-save-base-sequences is without effect: lo2_sequences.parquet is always written", err=True)
     if options.enhancer_run_batch and not options.quiet:
         say("--enhancer-run-batch is accepted but without effect: lo2dask enhances part by part", err=True)
+
+
+def _check_findings(options: RunOptions | ScoreOptions, root: Path) -> None:
+    """End with an error where something stands out and the user asked for one; notices are none."""
+    from lo2dask.findings.read import count_findings
+    from lo2dask.tables.layout import Layout
+
+    if options.fail_on_findings and (found := count_findings(Layout(root))):
+        raise FindingsError(f"--fail-on-findings: {count(found, 'finding')}, listed by `lo2dask findings {root}`")
 
 
 def _check_strict(options: CommonOptions, rejects: int, root: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -40,7 +41,19 @@ def summary_text(summary: FindingsSummary, width: int) -> list[str]:
     normal = summary.cases - summary.standing
     if summary.standing and normal > 0:
         lines.append(f"{count(normal, unit)} {'looks' if normal == 1 else 'look'} normal")
-    return lines
+    return [*lines, *textwrap.wrap(_trust(summary), width)]
+
+
+def _trust(summary: FindingsSummary) -> str:
+    """Write how far the findings can be trusted: the units, and average precision beside chance."""
+    anomalous = summary.cases - summary.normals
+    units = f"{count(summary.cases, 'case')} of {count(summary.runs, 'run')}, {summary.normals:,} normal"
+    if summary.average_precision is None:
+        return f"trust: {units}; not measured, as the labels have one class alone"
+    return (
+        f"trust: {units}, {anomalous:,} anomalous; average precision {summary.average_precision:.2f} "
+        f"(chance {summary.prevalence:.2f})"
+    )
 
 
 def json_lines(rows: Sequence[Finding]) -> list[str]:

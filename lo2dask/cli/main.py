@@ -16,9 +16,9 @@ import click
 from lo2dask import options
 from lo2dask.cli.options import FilePath, OptionsCommand
 from lo2dask.cli.text import one_line, say
-from lo2dask.errors import ClusterError, InputError, Lo2Error, RejectsError
+from lo2dask.errors import ClusterError, FindingsError, InputError, Lo2Error, RejectsError
 
-FAILED, UNUSABLE, REJECTED, INTERRUPTED = 1, 2, 3, 130
+FAILED, UNUSABLE, REJECTED, FOUND, INTERRUPTED = 1, 2, 3, 4, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -103,7 +103,7 @@ def _disk(error: OSError) -> str:
 
 def _limit_hint(error: BaseException) -> str:
     """Name a limit of the address space, under which libraries fail in ways that say nothing of it."""
-    if sys.platform == "win32" or isinstance(error, InputError | RejectsError):
+    if sys.platform == "win32" or isinstance(error, InputError | RejectsError | FindingsError):
         return ""
     import resource
 
@@ -116,6 +116,8 @@ def _limit_hint(error: BaseException) -> str:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, InputError):
         return UNUSABLE
+    if isinstance(error, FindingsError):
+        return FOUND
     return REJECTED if isinstance(error, RejectsError) else FAILED
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from lo2dask.cli.findings import findings_text
+from lo2dask.cli.terminal import terminal_width
 from lo2dask.cli.text import count, megabytes, table
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, read_parts
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 # Columns of the sequence table that the closing summary shows; the rest is in the file.
 _HEAD_COLUMNS = ("seq_id", "start_time", "duration_sec", "seq_len")
+# Findings that a command shows at its end.
+FINDINGS = 10
 _LINE_NAMES = {"lines_in": "all"}
 
 
@@ -98,7 +102,7 @@ def plan_text(planned: "DryRun") -> list[str]:
 
 
 def train_text(summary: "TrainSummary") -> list[str]:
-    """Write the summary of a training: one line per model, with its figures on the hold-out."""
+    """Write the summary of a training: what stands out, and one line per model with its figures on the hold-out."""
     if not summary.models:
         return [f"enhanced: {Layout(summary.root).enhanced}"]
     shown = [line for line in summary.models if not line.same_as]
@@ -115,11 +119,21 @@ def train_text(summary: "TrainSummary") -> list[str]:
         }
         for line in shown
     ]
-    lines = ["models, measured on the hold-out" + (" (all done before):" if summary.current else ":"), table(rows)]
+    lines = [
+        *_answers(summary.root),
+        "models, measured on the hold-out" + (" (all done before):" if summary.current else ":"),
+        table(rows),
+    ]
     lines += [f"{line.key}: {line.warning}" for line in shown if line.warning]
     lines += [f"note: {note}" for note in summary.notes]
     lines.append(f"measures: {summary.metrics}")
     return [*lines, f"bundle: {summary.saved}"] if summary.saved else lines
+
+
+def _answers(root: Path) -> list[str]:
+    """Write what stands out in a folder, and an empty line; nothing where no model can tell."""
+    lines = findings_text(Layout(root), FINDINGS, terminal_width())
+    return [*lines, ""] if lines else []
 
 
 def explain_text(summary: "ExplainSummary") -> list[str]:
@@ -184,7 +198,8 @@ def score_text(summary: "ScoreSummary") -> list[str]:
     if summary.unscored:
         lines.append(f"without a score, because the bundle has no model of their service: {summary.unscored:,}")
     lines.append(f"rejects: {summary.rejects:,}" if summary.rejects else "rejects: none")
-    return [*lines, f"sequences: {summary.predictions}", f"runs and test cases: {summary.run_scores}"]
+    files = [f"sequences: {summary.predictions}", f"runs and test cases: {summary.run_scores}"]
+    return [*lines, "", *_answers(summary.output), *files]
 
 
 def forecast_text(needs: "Forecast") -> list[str]:

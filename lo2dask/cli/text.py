@@ -8,8 +8,12 @@ from typing import Any
 import click
 
 from lo2dask.buffers.visible import visible
-from lo2dask.cli.terminal import encodable
+from lo2dask.cli.terminal import cut_middle, encodable, padded, terminal_width
 from lo2dask.options import plain
+
+_GAP = "  "
+# A column of a table gives way down to so many characters.
+_NARROWEST = 10
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -42,11 +46,19 @@ def one_line(text: str) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """Lay rows out under the names of their columns."""
+    """Lay rows out under the names of their columns, within the terminal: the widest column gives way."""
     names = list(columns or (rows[0] if rows else ()))
     lines = [names, *([visible(str(row[name])) for name in names] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    spare = terminal_width() - sum(widths) - len(_GAP) * (len(widths) - 1)
+    while spare < 0 and max(widths) > _NARROWEST:
+        widest = widths.index(max(widths))
+        second = sorted(widths)[-2] if len(widths) > 1 else 0
+        less = min(-spare, widths[widest] - max(_NARROWEST, min(second, widths[widest] - 1)))
+        widths[widest] -= less
+        spare += less
+    shown = ([cut_middle(text, width) for text, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(_GAP.join(map(padded, line, widths)).rstrip() for line in shown)
 
 
 def megabytes(count: float) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lo2dask.findings.read import Finding, matching, read_cases, read_findings
+from lo2dask.findings.read import Finding, matching, measure_cases, read_cases, read_findings
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 
@@ -14,6 +14,8 @@ class FindingsSummary:
 
     ``cases``, ``runs`` and ``normals`` (normal cases) count what was scored, ``standing`` the cases that stand out;
     ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first.
+    ``average_precision`` is that of the cases' excess, beside the share of anomalous ones, which chance reaches; None
+    where the labels have one class.
     """
 
     root: Path
@@ -24,6 +26,8 @@ class FindingsSummary:
     total: int
     findings: tuple[Finding, ...]
     notices: tuple[Finding, ...]
+    average_precision: float | None = None
+    prevalence: float | None = None
 
 
 def findings(options: FindingsOptions) -> FindingsSummary:
@@ -38,6 +42,7 @@ def findings(options: FindingsOptions) -> FindingsSummary:
     cases = read_cases(layout)
     known = {run for run, _ in cases} | {row.run for row in rows}
     runs = set(matching(options.run, known, "run")) if options.run else known
+    precision, prevalence = measure_cases(layout)
     chosen = [row for row in rows if row.run in runs and options.service in ("", row.service)]
     found = [row for row in chosen if not row.is_notice]
     return FindingsSummary(
@@ -49,4 +54,6 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         total=len(found),
         findings=tuple(found[: options.limit or None]),
         notices=tuple(row for row in chosen if row.is_notice),
+        average_precision=precision,
+        prevalence=prevalence,
     )

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from lo2dask.errors import InputError
@@ -83,6 +84,11 @@ def read_findings(layout: Layout) -> Iterator[Finding]:
         yield from map(_finding, part.to_pylist())
 
 
+def count_findings(layout: Layout) -> int:
+    """Count the findings of a folder, notices left out; 0 without a table of findings."""
+    return sum(not row.is_notice for row in read_findings(layout)) if has_findings(layout) else 0
+
+
 def read_cases(layout: Layout) -> dict[Case, bool]:
     """List the cases (run, test_case) that were scored, or else loaded, in order, each with whether it is normal."""
     scored = layout.root / "excess_runs.parquet"
@@ -91,6 +97,26 @@ def read_cases(layout: Layout) -> dict[Case, bool]:
         for row in part.group_by(_CASE_COLUMNS).aggregate([]).to_pylist():
             cases[row["run"], row["test_case"]] = bool(row["normal"])
     return dict(sorted(cases.items()))
+
+
+def measure_cases(layout: Layout) -> tuple[float | None, float | None]:
+    """Return the average precision of the cases' excess and the share of anomalous cases; None with one class alone.
+
+    Training normals are scored without their own run. AP = sum of (R_n - R_n-1) P_n over the distinct scores, the
+    highest first.
+    """
+    parts = list(read_parts(layout.root / "excess_runs.parquet", ["anomaly", "score_run"]))
+    pairs = [(row["score_run"], row["anomaly"]) for part in parts for row in part.to_pylist()]
+    known = [(score, anomaly) for score, anomaly in pairs if anomaly is not None]
+    positives = sum(anomaly for _, anomaly in known)
+    if positives in (0, len(known)):
+        return None, None
+    precision, seen, found = 0.0, 0, 0
+    for _, group in groupby(sorted(known, reverse=True), key=lambda pair: pair[0]):
+        anomalies = [anomaly for _, anomaly in group]
+        seen, found = seen + len(anomalies), found + sum(anomalies)
+        precision += sum(anomalies) / positives * found / seen
+    return precision, positives / len(known)
 
 
 def matching(given: str, names: Iterable[str], what: str) -> list[str]:

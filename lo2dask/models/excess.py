@@ -38,7 +38,7 @@ class Excess:
     """E of some rows and what carries it.
 
     ``score`` is float64 (rows,), NaN for a service without normals, ``statement`` the id of the statement that carries
-    it ("" where none does), ``is_unseen`` whether no normal log has it, ``count`` how often the log has it,
+    it, or of an error that carries at least half of it ("" where none does), ``is_unseen`` whether no normal log has it, ``count`` how often the log has it,
     ``normal_max`` the most that a normal log has.
     """
 
@@ -130,8 +130,10 @@ def _strongest(cells: "sparse.csr_matrix", kinds: np.ndarray, shares: np.ndarray
     values = np.maximum(values, np.where(is_new, count, -np.inf))
     if not len(values) or values.max() <= 0:
         return 0.0, -1
-    best = int(values.argmax())
-    return float(values[best]), int(column[best])
+    # An error tells a reader more than what was logged on the way to it.
+    errors = np.where((kinds[column] == ERROR) & (values >= values.max() / 2), values, -np.inf)
+    shown = int(errors.argmax() if np.isfinite(errors.max()) else values.argmax())
+    return float(values.max()), int(column[shown])
 
 
 def _largest(state: State, what: str, service: str, tokens: pa.Array) -> Largest:

@@ -190,6 +190,7 @@ class ScoreOptions(OutputOptions, CommonOptions):
     )
     partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work")
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
+    fail_on_findings: bool = opt(False, "exit with 4 if anything stands out, for use in CI; notices do not count")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +275,7 @@ class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingO
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
     models: tuple[str, ...] = opt(RUN_MODELS, "registry models, separated by comma; see `lo2dask models`")
+    fail_on_findings: bool = opt(False, "exit with 4 if anything stands out, for use in CI; notices do not count")
 
 
 @dataclass(frozen=True, kw_only=True)
