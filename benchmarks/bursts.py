@@ -27,7 +27,7 @@ from planter import KINDS, SECOND, START, Log, Plant, copy_case, error_lines, pl
 from lo2dask.commands.score import score
 from lo2dask.domain import CORRECT
 from lo2dask.execute.session import Session
-from lo2dask.findings.judge import ALARM, UNSEEN
+from lo2dask.findings.judge import ALARM
 from lo2dask.options import ScoreOptions, SynthOptions
 from lo2dask.sources.names import DAY_MS
 from lo2dask.synthesis import write_tree
@@ -170,7 +170,7 @@ def run_fold(named: tuple[str, Fold], wanted: Sequence[str], seed: int, folder: 
             name, seed, kind, run, service, planted.start, planted.end, planted.size, expected, chance,
             line_hit=bool(top & planted.lines) if planted.lines else None, **found,
         ))  # fmt: skip
-    quiet = [sum(map(_is_alarm, windows.get(case.parent.name, []))) for case in fold.cases]
+    quiet = [sum(row["score"] > ALARM for row in windows.get(case.parent.name, [])) for case in fold.cases]
     return results, quiet
 
 
@@ -240,10 +240,6 @@ def _is_near(row: dict[str, Any], service: str, planted: Plant) -> bool:
 def _of_day(time: Any) -> int:
     """Return a timestamp's time of day in ms."""
     return int(time.hour * 3600 + time.minute * 60 + time.second) * 1000 + time.microsecond // 1000
-
-
-def _is_alarm(row: dict[str, Any]) -> bool:
-    return bool(row["score"] > ALARM and (row["component"] != "unseen" or row["score"] >= UNSEEN + np.log2(3)))
 
 
 def table(results: Sequence[Result], alarms: Sequence[tuple[str, int, int]]) -> str:
