@@ -111,7 +111,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     raw = make_tree(base / "raw", scale=0.01, runs=3, errors_per_run=1, with_metrics=True)
     at = Folders(raw, base / "out", base / "scores")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lo2dask.explanation.results.draw_plots", lambda *_: (b"summary", b"bar"))
+        patch.setattr("lo2dask.explanation.results.draw_plot", lambda kind, job: kind.encode())
         for command in COMMANDS:
             command(at, Session.serial())
     return at
@@ -119,7 +119,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 @pytest.fixture
 def at(whole: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
-    monkeypatch.setattr("lo2dask.explanation.results.draw_plots", lambda *_: (b"summary", b"bar"))
+    monkeypatch.setattr("lo2dask.explanation.results.draw_plot", lambda kind, job: kind.encode())
     copied = [Path(shutil.copytree(path, tmp_path / path.name)) for path in (whole.out, whole.scores)]
     return Folders(whole.raw, *copied)
 

@@ -14,6 +14,7 @@ from lo2dask.errors import IntegrityError
 from lo2dask.execute.session import Session, using
 from lo2dask.explanation.artefacts import not_fitted_note, skip_note
 from lo2dask.explanation.draw import Lowest, RowCut
+from lo2dask.explanation.evidence_draw import EvidenceDraw, draw_evidence
 from lo2dask.explanation.evidence_search import EvidenceTarget, add_evidence, nearest_ids
 from lo2dask.explanation.lists import write_lists
 from lo2dask.explanation.matching import NormalsDraw, draw_normals, gather_normals, match_parts, write_mapping
@@ -43,7 +44,7 @@ from lo2dask.sizing.timings import note
 from lo2dask.storage import replacing, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts
-from lo2dask.tables.records import Key, Stage
+from lo2dask.tables.records import Key, Record, Stage
 from lo2dask.tables.state import check_layout
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,17 @@ class _Unit:
     survey: Survey
 
 
+@dataclass(frozen=True)
+class _Task:
+    """A model to explain, and the record of an earlier explanation that is still current."""
+
+    entry: Described
+    is_source: bool
+    stage: Stage
+    key: Key
+    earlier: Record | None
+
+
 def explain(options: ExplainOptions, session: Session | None = None) -> ExplainSummary:
     """Explain the models below ``options.root``; what is current is left as it is.
 
@@ -108,8 +120,13 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
         return ExplainSummary(layout.explainability, (), time.perf_counter() - started, text)
     with using(session, options) as own:
         described = choose_subjects(options, layout, own)
-        done = [_explain_model(entry, index == 0, options, own) for index, entry in enumerate(described)]
-        _add_evidence(described, own)
+        tasks = [_plan(entry, index == 0, options) for index, entry in enumerate(described)]
+        draw = EvidenceDraw(options.sample_seed)
+        if not all(task.earlier and task.earlier.summary["evidence"] for task in tasks):
+            subjects = [subject for entry in described for subject in entry.subjects]
+            draw = draw_evidence(subjects, options.evidence_limit, own)
+        done = [_explain_model(task, draw, options, own) for task in tasks]
+        _add_evidence(described, draw, own)
         remove_stale(layout, {entry.first.key for entry in described})
         if not any(summary.current for summary in done):
             seconds, rows = time.perf_counter() - started, count_rows(layout.enhanced)
@@ -117,17 +134,20 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
     return ExplainSummary(layout.explainability, tuple(done), time.perf_counter() - started)
 
 
-def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, session: Session) -> ModelSummary:
-    subject = entry.first
-    stage = Stage(subject.layout, EXPLAIN).part(subject.key)
+def _plan(entry: Described, is_source: bool, options: ExplainOptions) -> _Task:
+    stage = Stage(entry.first.layout, EXPLAIN).part(entry.first.key)
     key = Key(entry.state, fingerprint([_relevant(options), is_source]))
-    earlier = stage.read_current(key) if options.resume else None
-    if earlier:
-        return ModelSummary(**{**earlier.summary["model"], "current": True})
-    stage.invalidate()
+    return _Task(entry, is_source, stage, key, stage.read_current(key) if options.resume else None)
+
+
+def _explain_model(task: _Task, draw: EvidenceDraw, options: ExplainOptions, session: Session) -> ModelSummary:
+    entry, is_source, subject = task.entry, task.is_source, task.entry.first
+    if task.earlier:
+        return ModelSummary(**{**task.earlier.summary["model"], "current": True})
+    task.stage.invalidate()
     units = [_survey(subject, options, session) for subject in entry.subjects]
     normals = _choose_normals(units, subject.key, options)
-    shap, explained = _shap(entry, units, options, session)
+    shap, explained = _shap(entry, units, draw, options, session)
     neighbours, compared = _neighbours(units, normals, options, session) if is_source else (None, None)
     _prune(units)
     texts = (subject.artefacts.path("false_positives.txt"), subject.artefacts.path("false_negatives.txt"))
@@ -150,11 +170,13 @@ def _explain_model(entry: Described, is_source: bool, options: ExplainOptions, s
     measures = entry.measures or session.call(measure_predictions, subject.predictions, label=label)
     write_json(subject.artefacts.metrics, {**measures, "explanation": asdict(summary)})
     done = {"model": asdict(summary), "evidence": False, "fitted_here": subject.bundle.parent != subject.layout.models}
-    stage.commit(key, [*subject.artefacts.list_files(shap, is_source), *_left_for_evidence(entry, is_source)], done)
+    task.stage.commit(
+        task.key, [*subject.artefacts.list_files(shap, is_source), *_left_for_evidence(entry, is_source)], done
+    )
     return summary
 
 
-def _add_evidence(described: Sequence[Described], session: Session) -> None:
+def _add_evidence(described: Sequence[Described], draw: EvidenceDraw, session: Session) -> None:
     """Add the evidence lines of all models whose explanations still lack them, in one pass over the logs."""
     stages = {entry.first.key: Stage(entry.first.layout, EXPLAIN).part(entry.first.key) for entry in described}
     records = {key: stage.read() for key, stage in stages.items()}
@@ -171,7 +193,7 @@ def _add_evidence(described: Sequence[Described], session: Session) -> None:
                 for one in entry.subjects
             ]
     if targets:
-        add_evidence(targets, session)
+        add_evidence(targets, draw, session)
     for subject, record in todo:
         shap, is_source = record.summary["model"]["shap"], record.summary["model"]["neighbours"] is not None
         outputs = [*subject.artefacts.list_files(shap, is_source), *part_paths(subject.artefacts.explanations)]
@@ -187,11 +209,11 @@ def _survey(subject: Subject, options: ExplainOptions, session: Session) -> _Uni
 
 
 def _shap(
-    entry: Described, units: Sequence[_Unit], options: ExplainOptions, session: Session
+    entry: Described, units: Sequence[_Unit], draw: EvidenceDraw, options: ExplainOptions, session: Session
 ) -> tuple[str, list[Explained]]:
     """Explain the rows of all units; where that is not possible, write the note with the reason."""
-    rows = sum(unit.survey.shap.rows for unit in units)
-    rows = min(options.shap_sample, rows) if options.shap_sample else rows
+    total = sum(unit.survey.shap.rows for unit in units)
+    rows = min(options.shap_sample, total) if options.shap_sample else total
     refusal = guard(entry.features, rows, options.shap_feature_threshold, options.shap_cell_threshold)
     note = not_fitted_note(entry.first.key, entry.unfitted) if entry.unfitted else refusal
     if entry.unfitted:
@@ -204,7 +226,10 @@ def _shap(
         guarded = note == refusal
         entry.first.artefacts.write_note(note, guarded=guarded)
         return ("guarded" if guarded else "skipped"), []
-    explained = [_explain_unit(unit, session) for unit in units]
+    if rows < total:
+        said = "%s: SHAP values of a seeded sample of %d of %d sequences (--shap-sample)"
+        logger.info(said, entry.first.key, rows, total)
+    explained = [_explain_unit(unit, draw, session) for unit in units]
     left_out = sum(max(one.piece.sums.failed, one.piece.unexplained) for one in explained)
     if left_out:
         logger.warning("%s: %d rows not explained: values do not add up to the output", entry.first.key, left_out)
@@ -212,10 +237,10 @@ def _shap(
     return "done", explained
 
 
-def _explain_unit(unit: _Unit, session: Session) -> Explained:
+def _explain_unit(unit: _Unit, draw: EvidenceDraw, session: Session) -> Explained:
     subject, drawn = unit.subject, unit.survey
     mean = _mean(unit, drawn.background.cut(), session) if subject.explainer == LINEAR else None
-    job = ShapJob(drawn.shap.cut(), drawn.plot.cut(), mean)
+    job = ShapJob(drawn.shap.cut(), drawn.plot.cut(), mean, draw)
     pieces = session.map(explain_parts, unit.groups, f"{subject.label}: SHAP", subject=subject, job=job)
     piece = functools.reduce(ShapPiece.merge, pieces)
     return Explained(subject, piece, mean, piece.sample.save(subject.scratch("sample.npz")))
@@ -270,7 +295,7 @@ def _prune(units: Sequence[_Unit]) -> None:
 
 def _relevant(options: ExplainOptions) -> dict[str, Any]:
     names = ["shap_sample", "shap_background", "shap_feature_threshold", "shap_cell_threshold"]
-    names += ["nn_top_k", "nn_normal_sample", "nn_normals", "sample_seed"]
+    names += ["evidence_limit", "nn_top_k", "nn_normal_sample", "nn_normals", "sample_seed"]
     return {name: getattr(options, name) for name in names}
 
 

@@ -5,6 +5,7 @@ seed, measured on its hold-out; the table gives the mean of the cells over the s
 compares one model for all services with one model for each service.
 """
 
+import contextlib
 import csv
 import io
 import itertools
@@ -24,7 +25,7 @@ from lo2dask.ingest.enhance import enhance
 from lo2dask.ingest.text import has_raw_bags, loaded, need_bags
 from lo2dask.models import bundle, registry
 from lo2dask.options import GridOptions, TrainOptions, fingerprint, plain
-from lo2dask.storage import read_json, remove_tree, write_text
+from lo2dask.storage import locked_outputs, read_json, remove_tree, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, write_part
 from lo2dask.tables.records import Key, Stage, StageType
@@ -91,9 +92,6 @@ def grid(options: GridOptions, session: Session | None = None) -> GridSummary:
     layout = Layout(options.root)
     bundle.check_owner(layout.root, options.trust)
     keys, notes = grid_keys(options.algorithms, options.representations)
-    loaded(layout)
-    for name in options.representations:
-        need_bags(f"--representations {name}", (name,), has_raw_bags(layout, options))
     groups = [
         Group(seed, per_service)
         for seed in range(options.sample_seed, options.sample_seed + options.seeds)
@@ -101,7 +99,13 @@ def grid(options: GridOptions, session: Session | None = None) -> GridSummary:
     ]
     cells: list[Cell] = []
     fitted = 0
-    with using(session, options) as own:
+    with contextlib.ExitStack() as held:
+        # Before the checks: another command may be about to change what they read.
+        held.enter_context(locked_outputs(options))
+        loaded(layout)
+        for name in options.representations:
+            need_bags(f"--representations {name}", (name,), has_raw_bags(layout, options))
+        own = held.enter_context(using(session, options))
         enhance(options.derive(TrainOptions), own)
         for group in groups:
             of_group, count = _cells(options, layout, group, keys, own)

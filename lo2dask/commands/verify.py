@@ -151,7 +151,7 @@ def _check_files(layout: Layout, named: Named, options: VerifyOptions, session: 
     chunks = [files[start::TASKS] for start in range(min(TASKS, len(files)))]
     shared = {"root": layout.root, "checksums": options.checksums}
     results = session.map(check_files, chunks, "files", **shared)
-    return [*named.problems, *(problem for some in results for problem in some)]
+    return [*named.problems, *(named.with_way_out(problem) for some in results for problem in some)]
 
 
 def _check_inner(
@@ -167,6 +167,7 @@ def _check_inner(
         named.outputs = {name: outer.outputs[name] for name in names if name in outer.outputs} | own
         gone = (name for name in names if not (folder.root / name).exists())
         named.problems += [Problem(name, "missing, though it was linked") for name in gone]
+    named.commands = dict.fromkeys(named.outputs, "score" if folder.root.parent.name == "score" else "explain")
     problems = [*_check_files(folder, named, options, session), *unnamed_files(folder, named, ())]
     where = folder.root.relative_to(layout.root).as_posix()
     return [Problem(f"{where}/{problem.where}", problem.what) for problem in problems]

@@ -1,19 +1,22 @@
 """Evidence: the log lines that carry a flagged sequence's strongest features, or that normal sequences do not have.
 
 A line weighs ``share + novelty``. ``share`` is the part that its tokens have in all of the sequence's SHAP values that
-speak for an anomaly and that its lines carry; ``novelty`` is ``ln((N + 1) / (n + 1)) / ln(N + 1)``, where n of the N
-normal sequences of the service have the line's template: 1 for one that none has, 0 for one
-that all have. A model that has learned from normals alone knows no feature for what is new, so the second part finds
-what the first cannot. At equal weight errors come first, then the earlier line; each template is shown once.
+speak for an anomaly and that its lines carry; it only orders lines, for several have the same token and their shares
+add up to over 1. ``novelty`` is ``ln((N + 1) / (n + 1)) / ln(N + 1)``, where n of the N normal sequences of the
+service have the line's template: 1 for one that none has, 0 for one that all have. A model that has learned from
+normals alone knows no feature for what is new, so the second part finds what the first cannot. At equal weight errors
+come first, then the earlier line; each template is shown once.
 """
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lo2dask.explanation.summary import Flags, Floats, Integers
 from lo2dask.features.trigrams import count_trigrams
@@ -22,17 +25,10 @@ from lo2dask.schema import NUMERIC
 from lo2dask.vocabulary.counts import TokenCounts
 
 LINES = 8  # of each sequence
-# How the tokens of a line are counted; the token of a template is its id.
-_COUNTING = {
-    "words": count_words,
-    "trigrams": count_trigrams,
-    "words_raw": count_words,
-    "trigrams_raw": count_trigrams,
-}
 Carried = dict[str, dict[str, float]]  # representation -> token -> SHAP value that speaks for an anomaly
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Patterns:
     """The distinct lines of one sequence.
 
@@ -50,13 +46,49 @@ class Patterns:
     first: Integers
     errors: Flags
 
+    @functools.cached_property
+    def words(self) -> TokenCounts:
+        """Words of each text, counted once for all models."""
+        return count_words(self.texts)
+
+    @functools.cached_property
+    def trigrams(self) -> TokenCounts:
+        """Trigrams of each text, counted once for all models."""
+        return count_trigrams(self.texts)
+
 
 @dataclass(frozen=True)
 class Normals:
-    """The normal sequences of a service: how many there are, and how many of them have each template."""
+    """The normal sequences of a service: how many there are.
+
+    ``templates`` counts those that have each template, ``most`` is the most lines of it in one of them.
+    """
 
     total: int
     templates: Mapping[str, int]
+    most: Mapping[str, int]
+
+    @classmethod
+    def of(cls, bags: TokenCounts, chosen: Flags) -> "Normals":
+        """Count the templates of the chosen rows: bool (rows,)."""
+        rows = bags.counts[chosen]
+        having, most = rows.astype(bool).sum(axis=0).A1, rows.max(axis=0).toarray().ravel()
+        names = bags.tokens.to_pylist()
+        there = np.flatnonzero(having).tolist()
+        return cls(rows.shape[0], {names[i]: int(having[i]) for i in there}, {names[i]: int(most[i]) for i in there})
+
+    def merge(self, other: "Normals") -> "Normals":
+        """Join other normals of the same service."""
+        templates, most = dict(self.templates), dict(self.most)
+        for name, count in other.templates.items():
+            templates[name] = templates.get(name, 0) + count
+            most[name] = max(most.get(name, 0), other.most[name])
+        return Normals(self.total + other.total, templates, most)
+
+    def find_missing(self, templates: Iterable[str]) -> list[str]:
+        """List templates that every normal has and a sequence with these ones has not, ties by name."""
+        everywhere = {name for name, count in self.templates.items() if count == self.total}
+        return sorted(everywhere.difference(templates), key=lambda name: (-self.most[name], name))[:LINES]
 
     def novelty(self, template: str) -> float:
         """Return how new a template is, from 0 (every normal sequence has it) to 1 (none has)."""
@@ -118,15 +150,21 @@ def pick_lines(patterns: Patterns, strong: Carried, normals: Normals, limit: int
 
 def _shares(patterns: Patterns, strong: Carried) -> Floats:
     weight = np.zeros(len(patterns.templates))
-    for name, count in _COUNTING.items():
-        if strong.get(name):
-            weight += _weigh(count(patterns.texts), strong[name])
+    for name, tokens in strong.items():
+        kind = name.removesuffix("_raw")
+        if tokens and kind in ("words", "trigrams"):
+            weight += _weigh(getattr(patterns, kind), tokens)
+    # The token of a template is its id.
     weight += np.array([strong.get("templates", {}).get(template, 0.0) for template in patterns.templates])
     total = sum(value for tokens in strong.values() for value in tokens.values())
     return weight / total if total > 0 else weight
 
 
 def _weigh(counts: TokenCounts, tokens: Mapping[str, float]) -> Floats:
-    values = np.array([tokens.get(token, 0.0) for token in counts.tokens.to_pylist()])
+    values = np.zeros(len(counts.tokens))
+    places = pc.index_in(pa.array(list(tokens), pa.string()), counts.tokens.cast(pa.string())).to_pylist()
+    for place, value in zip(places, tokens.values(), strict=True):
+        if place is not None:
+            values[place] = value
     has = counts.counts.astype(bool).astype(np.float64)
     return np.asarray(has @ values).ravel()

@@ -2,12 +2,12 @@
 
 import functools
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,7 +15,8 @@ from lo2dask import schema
 from lo2dask.buffers.columns import strings
 from lo2dask.execute.session import Session
 from lo2dask.explanation.evidence import Normals, Pick, pick_lines, select_carried
-from lo2dask.explanation.explanations import EXPLANATIONS, FINISHED
+from lo2dask.explanation.evidence_draw import EvidenceDraw
+from lo2dask.explanation.explanations import BEYOND_LIMIT, EXPLANATIONS, FINISHED, GONE, READ
 from lo2dask.explanation.line_search import LineSource, PartLines, SequenceLines, line_source, part_records, read_lines
 from lo2dask.explanation.matching import nearest_part, normal_mask
 from lo2dask.explanation.merged_parts import Group, Subject, group_consecutive, group_parts
@@ -27,9 +28,9 @@ from lo2dask.tables.parts import read_part, read_rows, write_part
 
 logger = logging.getLogger(__name__)
 
-Counts = dict[str, tuple[int, dict[str, int]]]  # service -> normals, and those with each template
+Counts = dict[str, Normals]  # by service
 Row = dict[str, Any]
-NO_NORMALS = Normals(0, {})
+NO_NORMALS = Normals(0, {}, {})
 # The maps that find lines: tasks at the most, and raw bytes of each at the least.
 GROUPS = 1024
 SHOWN_TOKENS = 20  # of each column that lists differences
@@ -57,11 +58,10 @@ class EvidenceTarget:
         return any(name in schema.RAW for name in self.representations)
 
 
-def add_evidence(targets: Sequence[EvidenceTarget], session: Session) -> int:
-    """Finish the explanations of all models; return the number of flagged sequences without lines."""
+def add_evidence(targets: Sequence[EvidenceTarget], draw: EvidenceDraw, session: Session) -> int:
+    """Finish the explanations of all models; return the number of drawn sequences whose lines are gone."""
     subject = targets[0].subject
-    for target in targets:
-        _count_normals(target, session)
+    _count_normals(targets, session)
     records = part_records(subject.layout)
     groups = _groups(records)
     nearest = next((target.subject for target in targets if target.has_nearest), None)
@@ -72,7 +72,7 @@ def add_evidence(targets: Sequence[EvidenceTarget], session: Session) -> int:
     masks, raw_tokens = session.call(read_masks, subject.bundle, label="evidence")
     source = line_source(subject.layout, masks, raw_tokens)
     source = replace(source, has_raw_bags=any(target.reads_raw for target in targets))
-    missing = sum(session.map(finish_parts, groups, "evidence", targets=list(targets), source=source))
+    missing = sum(session.map(finish_parts, groups, "evidence", targets=list(targets), draw=draw, source=source))
     if missing:
         logger.warning(
             "%d flagged sequences have no lines: their logs are not where they were loaded from, and there is no "
@@ -82,20 +82,20 @@ def add_evidence(targets: Sequence[EvidenceTarget], session: Session) -> int:
     return missing
 
 
-def count_normals(group: Group, subject: Subject, type_: str) -> Counts:
-    """Count by service the normals of a type, and those among them that have each template."""
-    totals: Counter[str] = Counter()
-    templates: dict[str, Counter[str]] = {}
+def count_normals(group: Group, targets: Sequence[EvidenceTarget]) -> list[Counts]:
+    """Count the normals of each model in some parts, by service."""
+    counts: list[Counts] = [{} for _ in targets]
     for name in group:
-        enhanced = read_part(subject.layout.enhanced / name, ["seq_id", "service", "e_templates"])
-        predictions = subject.read_predictions(name)
-        normal = predictions.filter(pa.array(normal_mask(predictions, type_)))
-        chosen = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), strings(normal["seq_id"])))
-        services = strings(chosen["service"]).to_pylist()
-        totals.update(services)
-        for service, bag in zip(services, row_bags(chosen, "e_templates"), strict=True):
-            templates.setdefault(service, Counter()).update(bag.keys())
-    return {service: (total, dict(templates.get(service, {}))) for service, total in totals.items()}
+        enhanced = read_part(targets[0].subject.layout.enhanced / name, ["seq_id", "service", "e_templates"])
+        bags, services = read_counts(enhanced["e_templates"]), np.array(strings(enhanced["service"]).to_pylist())
+        for target, of_target in zip(targets, counts, strict=True):
+            predictions = target.subject.read_predictions(name, ["seq_id", "service", "normal", "split", "pred_ano"])
+            normal = strings(predictions["seq_id"].filter(pa.array(normal_mask(predictions, target.normals_type))))
+            chosen = pc.is_in(strings(enhanced["seq_id"]), normal).to_numpy(zero_copy_only=False).astype(bool)
+            for service in np.unique(services[chosen]).tolist():
+                normals = Normals.of(bags, chosen & (services == service))
+                of_target[service] = of_target.get(service, NO_NORMALS).merge(normals)
+    return counts
 
 
 def gather_bags(names: Sequence[str], nearest: Subject) -> dict[str, str]:
@@ -120,22 +120,26 @@ def _gather_part(name: str, wanted: pa.Array, nearest: Subject) -> list[str]:
     return ids
 
 
-def finish_parts(group: Sequence[PartLines], targets: Sequence[EvidenceTarget], source: LineSource) -> int:
-    """Write the finished explanations of some parts, for all models; return the sequences without lines."""
-    return sum(finish_part(record, targets, source) for record in group)
+def finish_parts(
+    group: Sequence[PartLines], targets: Sequence[EvidenceTarget], draw: EvidenceDraw, source: LineSource
+) -> int:
+    """Write the finished explanations of some parts, for all models; return the drawn sequences without lines."""
+    return sum(finish_part(record, targets, draw, source) for record in group)
 
 
-def finish_part(record: PartLines, targets: Sequence[EvidenceTarget], source: LineSource) -> int:
-    """Write the finished explanations of one part, for all models; return the sequences without lines."""
-    tables = [(target, rows) for target in targets if (rows := _read_rows(target, record.name)) is not None]
-    wanted = {row["seq_id"] for _, rows in tables for row in rows}
+def finish_part(record: PartLines, targets: Sequence[EvidenceTarget], draw: EvidenceDraw, source: LineSource) -> int:
+    """Write the finished explanations of one part, for all models; return the drawn sequences without lines."""
+    tables = [(target, rows) for target in targets if (rows := _read_rows(target, record.name, draw)) is not None]
+    wanted: dict[str, list[tuple[Row, EvidenceTarget]]] = {}
+    for target, rows in tables:
+        for row in rows:
+            if row["evidence"] != BEYOND_LIMIT:
+                wanted.setdefault(row["seq_id"], []).append((row, target))
     missing = set(wanted)
     for lines in read_lines(record, wanted, source):
         missing.discard(lines.seq_id)
-        for target, rows in tables:
-            for row in rows:
-                if row["seq_id"] == lines.seq_id:
-                    row["lines"] = _evidence(row, lines, target)
+        for row, target in wanted[lines.seq_id]:
+            row |= _evidence(row, lines, target)
     for target, rows in tables:
         if target.has_nearest:
             _add_nearest(rows, record.name, target)
@@ -169,40 +173,45 @@ def _groups(records: Sequence[PartLines]) -> list[list[PartLines]]:
     return [[by_name[name] for name in group] for group in group_consecutive(list(by_name), sizes, GROUPS, GROUP_BYTES)]
 
 
-def _count_normals(target: EvidenceTarget, session: Session) -> None:
-    label = f"{target.subject.label}: normals"
-    shared = {"subject": target.subject, "type_": target.normals_type}
-    counted = session.map(count_normals, group_parts(target.subject), label, **shared)
-    total: dict[str, tuple[int, Counter[str]]] = {}
-    for counts in counted:
-        for service, (rows, templates) in counts.items():
-            before = total.setdefault(service, (0, Counter()))
-            before[1].update(templates)
-            total[service] = (before[0] + rows, before[1])
-    write_json(target.normals, {service: [rows, dict(templates)] for service, (rows, templates) in total.items()})
+def _count_normals(targets: Sequence[EvidenceTarget], session: Session) -> None:
+    """Write the normals of each model, by service."""
+    total: list[Counts] = [{} for _ in targets]
+    for counted in session.map(count_normals, group_parts(targets[0].subject), "normals", targets=list(targets)):
+        for counts, more in zip(total, counted, strict=True):
+            for service, normals in more.items():
+                counts[service] = counts.get(service, NO_NORMALS).merge(normals)
+    for target, counts in zip(targets, total, strict=True):
+        write_json(target.normals, {service: asdict(normals) for service, normals in counts.items()})
 
 
-def _read_rows(target: EvidenceTarget, name: str) -> list[Row] | None:
+def _read_rows(target: EvidenceTarget, name: str, draw: EvidenceDraw) -> list[Row] | None:
     path = target.subject.scratch("features") / target.subject.part_name(name)
     if not path.is_file():
         return None
+    table = read_part(path)
     nothing = dict.fromkeys(FINISHED.names[len(EXPLANATIONS.names) :])
-    return [{**nothing, "lines": [], **row} for row in read_part(path).to_pylist()]
+    drawn = draw.mask(table, target.subject.layout).tolist()
+    states = [GONE if is_drawn else BEYOND_LIMIT for is_drawn in drawn]
+    return [
+        {**nothing, "lines": [], "evidence": state, **row} for row, state in zip(table.to_pylist(), states, strict=True)
+    ]
 
 
-def _evidence(row: Row, lines: SequenceLines, target: EvidenceTarget) -> list[dict[str, Any]]:
-    normals = _read_normals(target.normals, status(target.normals).st_mtime_ns)
+def _evidence(row: Row, lines: SequenceLines, target: EvidenceTarget) -> Row:
+    known = _read_normals(target.normals, status(target.normals).st_mtime_ns)
+    normals = known.get(row["service"], NO_NORMALS)
     patterns = lines.raw_patterns if target.reads_raw and lines.raw_patterns else lines.patterns
-    picks = pick_lines(
-        patterns, select_carried(row["features"], target.representations), normals.get(row["service"], NO_NORMALS)
-    )
-    events = lines.rows([pick.index for pick in picks])
-    shown = {"path": lines.path}
-    return [{**shown, **event, **_weights(pick)} for event, pick in zip(events, picks, strict=True)]
+    picks = pick_lines(patterns, select_carried(row["features"], target.representations), normals)
+    shown = [
+        {"path": lines.path, **event, **_weights(pick, normals)}
+        for event, pick in zip(lines.rows([pick.index for pick in picks]), picks, strict=True)
+    ]
+    return {"evidence": READ, "lines": shown, "missing": normals.find_missing(patterns.templates)}
 
 
-def _weights(pick: Pick) -> dict[str, Any]:
-    return {"e_event_drain_id": pick.template, "alike": pick.alike, "share": pick.share, "novelty": pick.novelty}
+def _weights(pick: Pick, normals: Normals) -> Row:
+    weights = {"e_event_drain_id": pick.template, "alike": pick.alike, "share": pick.share, "novelty": pick.novelty}
+    return {**weights, "normal_max": normals.most.get(pick.template, 0) if normals.total else None}
 
 
 def _add_nearest(rows: list[Row], part: str, target: EvidenceTarget) -> None:
@@ -253,4 +262,4 @@ def _read_ids(path: Path, changed: int) -> pa.Array:
 
 @functools.lru_cache(maxsize=64)
 def _read_normals(path: Path, changed: int) -> Mapping[str, Normals]:
-    return {service: Normals(rows, templates) for service, (rows, templates) in read_json(path).items()}
+    return {service: Normals(**normals) for service, normals in read_json(path).items()}

@@ -1,8 +1,11 @@
 """The table of explained sequences: one row per flagged sequence with its strongest features and its log lines.
 
 ``lines`` are the lines that carry them (see evidence.py): path of the log, line number, time, text, template, how many
-lines of the sequence have that template, share and novelty. The model that neighbours are searched for also has
-``nearest_normal``, its type (labelled or unflagged), and the words and templates that only one of the two has.
+lines of the sequence have that template (``alike``), share, novelty, and the most such lines in one normal sequence of
+the service (``normal_max``; null without normals). Shares of lines overlap, as many lines have the same token.
+``missing`` are the templates that all normal sequences have and this one has not. ``evidence`` says whether lines were
+looked for. The model that neighbours are searched for also has ``nearest_normal``, its type (labelled or unflagged),
+and the words and templates that only one of the two has.
 """
 
 from collections.abc import Sequence
@@ -29,6 +32,7 @@ LINE = pa.struct(
         pa.field("alike", pa.int64()),
         pa.field("share", pa.float64()),
         pa.field("novelty", pa.float64()),
+        pa.field("normal_max", pa.int64()),
     ]
 )
 TOKENS = pa.list_(pa.string())
@@ -48,7 +52,17 @@ EXPLANATIONS = pa.schema(
         pa.field("features", pa.list_(FEATURE)),
     ]
 )
-FINISHED = pa.schema([*EXPLANATIONS, pa.field("lines", pa.list_(LINE)), *NEAREST])
+FINISHED = pa.schema(
+    [
+        *EXPLANATIONS,
+        pa.field("evidence", pa.string()),
+        pa.field("lines", pa.list_(LINE)),
+        pa.field("missing", TOKENS),
+        *NEAREST,
+    ]
+)
+# What ``evidence`` says: the log was read, it was not drawn (--evidence-limit), it is not there any more.
+READ, BEYOND_LIMIT, GONE = "read", "beyond limit", "gone"
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,12 @@ class RowFeatures:
         arrays = [pa.array(self.names, pa.string()), pa.array(self.values, pa.float32()), pa.array(self.shap)]
         entries = pa.StructArray.from_arrays(arrays, fields=list(FEATURE))
         return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), entries, type=pa.list_(FEATURE))
+
+    def spread(self, listed: Flags) -> "RowFeatures":
+        """Put rows without features between these, which are the listed ones: bool (all rows,)."""
+        lengths = np.zeros(len(listed), dtype=np.int64)
+        lengths[listed] = np.diff(self.offsets)
+        return RowFeatures(np.concatenate([[0], np.cumsum(lengths)]), self.names, self.values, self.shap)
 
 
 def list_features(top: TopFeatures, rows: sparse.csr_matrix, names: Sequence[str]) -> RowFeatures:

@@ -28,6 +28,7 @@ from lo2dask.storage import to_path
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import part_paths, read_row_groups
 
+BUNDLE_LINES = 100_000
 _COLUMNS = ["seq_id", "line_no", "m_timestamp", "m_message", "thread", "correlation_id", "level", "is_continuation"]
 
 
@@ -98,13 +99,28 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
         sequences = _from_events(Layout(source.root).events / record.name, sorted(files))
     else:
         sequences = ((name, _from_raw(file, source.policy)) for name, file in sorted(files.items()))
+    for some in _bundle(sequences):
+        joined = pa.concat_tables([events for _, events in some]).unify_dictionaries().combine_chunks()
+        _, block = read_text(joined, source.masks, templates.line_format)
+        line_templates, end = _templates(block, templates, known), 0
+        for name, events in some:
+            start, end = end, end + events.num_rows
+            text = _Text(events, block, block.line[start:end], line_templates)
+            raw = text.patterns(raw=True) if source.has_raw_bags else None
+            yield SequenceLines(name, _log_path(files[name]), events, text.patterns(source.raw_tokens), raw)
+
+
+def _bundle(sequences: Iterable[tuple[str, pa.Table]]) -> Iterator[list[tuple[str, pa.Table]]]:
+    """Put sequences together up to :data:`BUNDLE_LINES`: lines that they share are masked once."""
+    some: list[tuple[str, pa.Table]] = []
     for name, events in sequences:
         if events.num_rows:
-            _, block = read_text(events, source.masks, templates.line_format)
-            line_templates = _templates(block, templates, known)
-            patterns = _patterns(events, block, line_templates, source.raw_tokens)
-            raw = _patterns(events, block, line_templates, raw=True) if source.has_raw_bags else None
-            yield SequenceLines(name, _log_path(files[name]), events, patterns, raw)
+            some.append((name, events))
+        if sum(table.num_rows for _, table in some) >= BUNDLE_LINES:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _load_options(layout: Layout) -> LoadOptions:
@@ -155,25 +171,33 @@ def _templates(block: TextBlock, templates: Templates, known: dict[str, str]) ->
     return [known[body] for body in bodies]
 
 
-def _patterns(events: pa.Table, block: TextBlock, line_templates: list[str], raw: bool) -> Patterns:
-    line, texts = block.line, block.lines
-    if raw:
-        encoded = events["line"].combine_chunks().dictionary_encode()
-        codes, texts = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
-        first = _first_of(codes, len(texts))
-        line_templates = [line_templates[code] for code in line[first].tolist()]
-        line = codes
-    first = _first_of(line, len(texts))
-    level = events["level"].cast(pa.string()).combine_chunks()
-    is_error = pc.or_(
-        pc.is_in(level, pa.array(block.line_format.error_levels, pa.string())),
-        pc.match_substring_regex(events["line"], r"\bERR\d{5}\b|[a-z]Exception\b").combine_chunks(),
-    )
-    errors = is_error.to_numpy(zero_copy_only=False).astype(bool)
-    return Patterns(texts, line_templates, np.bincount(line, minlength=len(texts)), first, errors[first])
+@dataclass(frozen=True)
+class _Text:
+    """The text of one sequence: its events, the block of several sequences, its lines in it, the block's templates."""
 
+    events: pa.Table
+    block: TextBlock
+    line: np.ndarray
+    templates: list[str]
 
-def _first_of(codes: np.ndarray, count: int) -> np.ndarray:
-    first = np.full(count, len(codes), dtype=np.int64)
-    np.minimum.at(first, codes, np.arange(len(codes)))
-    return first
+    def patterns(self, raw: bool) -> Patterns:
+        """Return the distinct lines of the sequence, normalised or raw."""
+        if raw:
+            encoded = self.events["line"].combine_chunks().dictionary_encode()
+            codes, texts = encoded.indices.to_numpy(), encoded.dictionary
+            _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+        else:
+            lines, first, counts = np.unique(self.line, return_index=True, return_counts=True)
+            # In the order of the log: the numbers of lines, and sums over their tokens, differ with the bundle.
+            order = np.argsort(first)
+            first, counts, texts = first[order], counts[order], self.block.lines.take(pa.array(lines[order]))
+        templates = [self.templates[code] for code in self.line[first].tolist()]
+        return Patterns(texts, templates, counts, first, self._errors()[first])
+
+    def _errors(self) -> np.ndarray:
+        level = self.events["level"].cast(pa.string()).combine_chunks()
+        is_error = pc.or_(
+            pc.is_in(level, pa.array(self.block.line_format.error_levels, pa.string())),
+            pc.match_substring_regex(self.events["line"], r"\bERR\d{5}\b|[a-z]Exception\b").combine_chunks(),
+        )
+        return is_error.to_numpy(zero_copy_only=False).astype(bool)

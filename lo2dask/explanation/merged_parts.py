@@ -19,7 +19,7 @@ from lo2dask.explanation.shap_values import Explainer, make_explainer
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
 from lo2dask.models.sample import hashes
-from lo2dask.storage import remove_tree, status
+from lo2dask.storage import remove_tree, source_of, status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.units import of_service
@@ -82,9 +82,9 @@ class Subject:
             elif path.name != DESCRIPTION:
                 path.unlink()
 
-    def read_predictions(self, name: str) -> pa.Table:
-        """Read one part of the predictions: the rows of this model's service."""
-        table = read_part(self.predictions / name)
+    def read_predictions(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read one part of the predictions, or some columns (service among them): the rows of this model's service."""
+        table = read_part(self.predictions / name, columns)
         return table.filter(pa.array(of_service(table, self.service))) if self.service else table
 
 
@@ -166,14 +166,21 @@ def group_consecutive(names: Sequence[str], sizes: Sequence[int], groups: int, l
     return [tuple(names) for _, names in sorted(bundles.items())]
 
 
-def explainer_of(subject: Subject, mean: npt.NDArray[np.float64] | None) -> Explainer:
-    """Make the explainer of a model, against the mean background row."""
-    return make_explainer(subject.explainer or "", _of_service(subject, "model"), mean)
+def explainer_of(subject: Subject, mean: Path | None) -> Explainer:
+    """Return the explainer of a model, against the mean background row in a file; it is made once a process."""
+    stamps = tuple(status(path).st_mtime_ns for path in (subject.bundle, mean) if path)
+    return _explainer(subject, mean, stamps)
 
 
 def columns_of(subject: Subject) -> Columns:
     """Return the columns of a model's matrix."""
     return _columns(subject, status(subject.bundle).st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _explainer(subject: Subject, mean: Path | None, changed: tuple[int, ...]) -> Explainer:
+    row = None if mean is None else np.load(source_of(mean))
+    return make_explainer(subject.explainer or "", _of_service(subject, "model"), row)
 
 
 @functools.lru_cache(maxsize=4)

@@ -39,11 +39,6 @@ class ShapRow(Feature):
     feature_values: Floats
 
 
-def draw_plots(model: str, rows: Sequence[ShapRow], meaning: str) -> tuple[bytes, bytes]:
-    """Draw the summary and the bar plot: two PNGs."""
-    return shap_summary(model, rows, meaning), shap_bar(model, rows, meaning)
-
-
 def shap_bar(model: str, rows: Sequence[ShapRow], meaning: str) -> bytes:
     """Draw mean abs(phi) of the strongest features, coloured by the sign of the mean: PNG."""
     page = _Page(model, "SHAP: features that matter most", rows, f"mean |SHAP value|: {meaning}")

@@ -12,6 +12,7 @@ from lo2dask.buffers.columns import strings
 from lo2dask.buffers.visible import token_label, visible
 from lo2dask.errors import InputError
 from lo2dask.explanation.artefacts import Artefacts
+from lo2dask.explanation.explanations import BEYOND_LIMIT, GONE
 from lo2dask.explanation.neighbours import NAMES
 from lo2dask.explanation.refit import trained_models
 from lo2dask.explanation.tasks import template_texts
@@ -20,6 +21,7 @@ from lo2dask.tables.parts import part_paths, read_parts, read_rows
 
 FEATURES = 8
 TOKENS = 10
+NO_LINE = "  no line to show: none of its lines is new, and none carries what the model goes by"
 # Names that are compared letter by letter with one that is not known; more would take seconds.
 COMPARED = 5_000
 
@@ -39,14 +41,14 @@ def describe_sequence(root: Path, seq_id: str) -> str:
     if not _rows(layout.sequences, seq_id, ["seq_id"]):
         raise InputError(_unknown(layout, seq_id))
     texts = template_texts(layout)
-    answers = (_of_model(key, files, seq_id, texts) for key, files in explained.items())
+    answers = (_of_model(key, files, root, seq_id, texts) for key, files in explained.items())
     return "\n\n".join([visible(seq_id), *answers]) + "\n"
 
 
-def describe_row(row: Mapping[str, Any], model: str, templates: Mapping[str, str]) -> str:
+def describe_row(row: Mapping[str, Any], model: str, root: Path, templates: Mapping[str, str]) -> str:
     """Write one row of a model's explanations; control characters of a log are written out as escapes.
 
-    ``templates`` maps a template id to its text.
+    ``root`` is the output folder, ``templates`` maps a template id to its text.
     """
     label = "an anomaly" if row["anomaly"] else "a false positive: normal by its label"
     lines = [
@@ -54,17 +56,17 @@ def describe_row(row: Mapping[str, Any], model: str, templates: Mapping[str, str
         f"  run {visible(row['run'])}, test case {visible(row['test_case'])}, service {visible(row['service'])}",
     ]
     lines += _features(row, templates) if row["explained"] else ["  it has no SHAP values"]
-    lines += _lines(row["lines"])
+    lines += _evidence(row, root, templates)
     if row["nearest_normal"]:
         lines += _nearest(row, templates)
     return "\n".join(lines)
 
 
-def _of_model(key: str, files: Artefacts, seq_id: str, texts: Mapping[str, str]) -> str:
+def _of_model(key: str, files: Artefacts, root: Path, seq_id: str, texts: Mapping[str, str]) -> str:
     """Write one model's view; a model per service may know nothing of this one's service."""
     flagged = _rows(files.explanations, seq_id)
     if flagged:
-        return describe_row(flagged[0], key, texts)
+        return describe_row(flagged[0], key, root, texts)
     predicted = _rows(files.predictions, seq_id)
     if not predicted:
         return f"{key} has no model of its service"
@@ -96,24 +98,60 @@ def _similar(layout: Layout, seq_id: str) -> list[str]:
 
 
 def _features(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]:
-    lines = ["  strongest features (SHAP value, + = more anomalous; the sequence's value)"]
-    for entry in row["features"][:FEATURES]:
-        name = entry["feature"]
-        label = token_label(f"{name}: {templates[name]}" if name in templates else name)
-        lines.append(f"    {entry['shap']:>+10.4g}  {entry['value']:>8.4g}  {label}")
+    """List the strongest features that the sequence has, or whose absence speaks for normal."""
+    shown = [entry for entry in row["features"] if not _is_missing(entry)]
+    lines = ["  strongest features (SHAP value, + = more anomalous; the sequence's value)"] if shown else []
+    for entry in shown[:FEATURES]:
+        value = f"{entry['value']:>8.4g}" if entry["value"] else "  absent"
+        lines.append(f"    {entry['shap']:>+10.4g}  {value}  {_label(entry['feature'], templates)}")
     return lines
 
 
-def _lines(evidence: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not evidence:
-        return ["  none of its log lines could be read again"]
-    lines = [f"  lines that speak for it, from {visible(evidence[0]['path'])}"]
-    for line in evidence:
-        alike = f", {line['alike']} alike" if line["alike"] > 1 else ""
-        weight = f"share {line['share']:.0%}, novelty {line['novelty']:.2f}"
-        lines.append(f"    line {line['line_no']} ({weight}{alike})")
-        lines.append(f"      {visible(line['m_message'])}")
-    return lines
+def _evidence(row: Mapping[str, Any], root: Path, templates: Mapping[str, str]) -> list[str]:
+    """Tell new lines, missing ones and changed counts, or why there is none."""
+    missing = _missing(row, templates)
+    if row["evidence"] == GONE:
+        return [*missing, "  none of its log lines could be read again"]
+    if row["evidence"] == BEYOND_LIMIT:
+        where = visible(f"{root} {row['run']}/{row['test_case']}")
+        return [*missing, f"  its log lines were not read (--evidence-limit); lo2dask show {where} reads them"]
+    new = [line for line in row["lines"] if line["normal_max"] == 0]
+    more = [line for line in row["lines"] if line["normal_max"] and line["alike"] > line["normal_max"]]
+    other = [line for line in row["lines"] if line not in new and line not in more]
+    told = [
+        *_lines("new lines: no normal sequence of the service has such a line", new),
+        *missing,
+        *_lines("changed counts: more such lines than in any normal sequence of the service", more),
+        *_lines("other lines that carry what speaks for an anomaly", other),
+    ]
+    here = [f"  lines are of {visible(row['lines'][0]['path'])}"] if row["lines"] else [NO_LINE]
+    return [*here, *told]
+
+
+def _missing(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]:
+    """Tell what speaks by its absence."""
+    absent = [entry for entry in row["features"] if _is_missing(entry)][:FEATURES]
+    lines = ["  missing: it lacks what others have, and that speaks for an anomaly (SHAP value)"] if absent else []
+    lines += [f"    {entry['shap']:>+10.4g}  {_label(entry['feature'], templates)}" for entry in absent]
+    everywhere = row["missing"] or []
+    lines += ["  missing lines: every normal sequence of the service has such a line"] if everywhere else []
+    return lines + [f"    {_label(name, templates)}" for name in everywhere]
+
+
+def _is_missing(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["value"] == 0 and entry["shap"] > 0)
+
+
+def _label(name: str, templates: Mapping[str, str]) -> str:
+    return token_label(f"{name}: {templates[name]}" if name in templates else name)
+
+
+def _lines(title: str, lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    told = [f"  {title}"] if lines else []
+    for line in lines:
+        normal = f", at most {line['normal_max']} in a normal sequence" if line["normal_max"] else ""
+        told += [f"    line {line['line_no']} ({line['alike']} alike{normal})", f"      {visible(line['m_message'])}"]
+    return told
 
 
 def _nearest(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]:

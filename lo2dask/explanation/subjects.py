@@ -110,13 +110,14 @@ def _describe(source: Source, options: ExplainOptions, layout: Layout, session: 
         )
         for name in fitted
     )  # fmt: skip
+    tables = (source.predictions, layout.enhanced, layout.findings)
     return Described(
         subjects,
         reasons if all(model["reason"] for model in models.values()) else "",
         spec,
         max(model["features"] for model in models.values()),
         _measures(source),
-        fingerprint([described["sha256"], _stamps(source.predictions), _stamps(layout.enhanced), _measures(source)]),
+        fingerprint([described["sha256"], *map(_stamps, tables), _measures(source)]),
     )
 
 

@@ -14,6 +14,7 @@ from scipy import sparse
 from lo2dask import schema
 from lo2dask.buffers.visible import token_label
 from lo2dask.explanation.draw import Lowest, RowCut, mask_drawn
+from lo2dask.explanation.evidence_draw import EvidenceDraw
 from lo2dask.explanation.explanations import EXPLANATIONS, RowFeatures, explanation_table, list_features
 from lo2dask.explanation.linear import background_sums
 from lo2dask.explanation.matching import count_strata
@@ -61,29 +62,33 @@ class Survey:
 
 @dataclass(frozen=True)
 class ShapJob:
-    """How rows are explained: which are summed up, which are kept for the plots, against which mean (a file)."""
+    """How rows are explained: which are summed up, which are kept for the plots, against which mean (a file).
+
+    Of the flagged ones, those that are summed up and those that get ``evidence`` have their features listed.
+    """
 
     counted: RowCut | None
     plotted: RowCut | None
     mean: Path | None
+    evidence: EvidenceDraw
 
 
 @dataclass(frozen=True)
 class ShapPiece:
-    """Summary of the SHAP values of some parts."""
+    """Summary of the SHAP values of some parts; ``unexplained``: listed rows without values; the values' meaning."""
 
     sums: ShapSums
     sample: Sample
-    explained: int
     unexplained: int
+    meaning: str
 
     def merge(self, other: "ShapPiece") -> "ShapPiece":
         """Join the values of other parts."""
         return ShapPiece(
             self.sums.merge(other.sums),
             self.sample.merge(other.sample, PLOT_ROWS),
-            self.explained + other.explained,
             self.unexplained + other.unexplained,
+            self.meaning,
         )
 
 
@@ -93,7 +98,6 @@ class BeeswarmData:
 
     phi: Floats
     values: Floats
-    meaning: str
 
 
 def survey(group: Group, subject: Subject, limits: RowLimits) -> Survey:
@@ -109,7 +113,7 @@ def sum_background(group: Group, subject: Subject, cut: RowCut | None) -> Floats
 
 def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
     """Explain some parts; write the strongest features of their flagged sequences."""
-    explainer = explainer_of(subject, None if job.mean is None else np.load(source_of(job.mean)))
+    explainer = explainer_of(subject, job.mean)
     pieces = (_explain_part(part, subject, job, explainer) for part in read_parts_of(group, subject))
     return functools.reduce(ShapPiece.merge, pieces)
 
@@ -129,13 +133,13 @@ def list_flagged(group: Group, subject: Subject) -> int:
 def explain_sample(subject: Subject, sample: Path, mean: Path | None, names: list[str]) -> BeeswarmData:
     """Explain the rows kept for the plots (a file) by some features; those that the model does not know stay 0."""
     rows = sparse.csr_matrix(sparse.load_npz(source_of(sample)))
-    explainer = explainer_of(subject, None if mean is None else np.load(source_of(mean)))
+    explainer = explainer_of(subject, mean)
     column_of = {name: column for column, name in enumerate(columns_of(subject).names)}
     known = np.array([name in column_of for name in names], dtype=bool)
     columns = np.array([column_of[name] for name in names if name in column_of], dtype=np.int64)
     phi, values = np.zeros((2, rows.shape[0], len(names)))
     phi[:, known], values[:, known] = explainer.values(rows, columns), rows[:, columns].toarray()
-    return BeeswarmData(phi, values, explainer.meaning)
+    return BeeswarmData(phi, values)
 
 
 def feature_labels(subject: Subject, names: list[str]) -> list[str]:
@@ -193,11 +197,13 @@ def _copy_predictions(table: pa.Table, name: str, subject: Subject) -> None:
 def _explain_part(part: Part, subject: Subject, job: ShapJob, explainer: Explainer) -> ShapPiece:
     counted = mask_drawn(job.counted, part.hashes, part.ids)
     flagged = part.flagged
-    sums, top = explainer.explain(part.matrix, counted, flagged, TOP_FEATURES)
-    shares = list_features(top, part.matrix[flagged], columns_of(subject).names)
-    table = explanation_table(part.predictions.filter(pa.array(flagged)), top.explained, shares)
+    listed = flagged & (counted | job.evidence.mask(part.predictions, subject.layout))
+    sums, top = explainer.explain(part.matrix, counted, listed, TOP_FEATURES)
+    shares = list_features(top, part.matrix[listed], columns_of(subject).names).spread(listed[flagged])
+    explained = np.zeros(len(listed), dtype=bool)
+    explained[listed] = top.explained
+    table = explanation_table(part.predictions.filter(pa.array(flagged)), explained[flagged], shares)
     write_part(subject.scratch("features") / subject.part_name(part.name), table, EXPLANATIONS)
     plotted = counted & mask_drawn(job.plotted, part.hashes, part.ids)
     sample = sample_of(part.matrix[plotted], part.hashes[plotted], part.ids[plotted], PLOT_ROWS)
-    explained = int(top.explained.sum())
-    return ShapPiece(sums, sample, explained, len(top.explained) - explained)
+    return ShapPiece(sums, sample, int((~top.explained).sum()), explainer.meaning)

@@ -37,9 +37,9 @@ _KEY = ("what", "service", "statement")
 class Excess:
     """E of some rows and what carries it.
 
-    ``score`` is float64 (rows,), NaN for a service without normals, ``statement`` the id of the statement that carries
-    it, or of an error that carries at least half of it ("" where none does), ``is_unseen`` whether no normal log has it, ``count`` how often the log has it,
-    ``normal_max`` the most that a normal log has.
+    ``score`` is float64 (rows,), NaN for a service without normals. ``statement`` is the id of the statement that
+    carries it, or of the strongest error that is over THRESHOLD itself, "" where none does; ``is_unseen`` is whether no
+    normal log has it, ``count`` how often the log has it, ``normal_max`` the most that a normal log has.
     """
 
     score: np.ndarray
@@ -131,7 +131,7 @@ def _strongest(cells: "sparse.csr_matrix", kinds: np.ndarray, shares: np.ndarray
     if not len(values) or values.max() <= 0:
         return 0.0, -1
     # An error tells a reader more than what was logged on the way to it.
-    errors = np.where((kinds[column] == ERROR) & (values >= values.max() / 2), values, -np.inf)
+    errors = np.where((kinds[column] == ERROR) & (values > THRESHOLD), values, -np.inf)
     shown = int(errors.argmax() if np.isfinite(errors.max()) else values.argmax())
     return float(values.max()), int(column[shown])
 

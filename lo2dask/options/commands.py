@@ -142,7 +142,7 @@ class TrainOptions(ModellingOptions, EnhancingOptions):
 class ExplainingOptions(ForestOptions, HoldoutOptions):
     """What is explained, and within which bounds (phase F)."""
 
-    shap_sample: int = opt(0, "rows explained for the plots; 0 = no limit", unit="rows", minimum=0)
+    shap_sample: int = opt(0, "rows explained for the plots, a seeded sample; 0 = all", unit="rows", minimum=0)
     shap_background: int = opt(
         256, "rows of the background distribution; 0 = the whole training part", unit="rows", minimum=0
     )
@@ -150,6 +150,10 @@ class ExplainingOptions(ForestOptions, HoldoutOptions):
     shap_cell_threshold: int = opt(
         0, "skip SHAP over this many cells (rows x features); 0 = off", unit="cells", minimum=0
     )
+    evidence_limit: int = opt(
+        500, "flagged sequences whose lines are read, besides those of findings: a seeded draw by service and test "
+        "case, of all models together; 0 = all", unit="rows", minimum=0,
+    )  # fmt: skip
     nn_source: str = opt("if", "model whose flagged sequences get a nearest normal neighbour: if or a model key")
     nn_top_k: int = opt(
         0, "flagged sequences that get a neighbour, highest score first; 0 = all", unit="rows", minimum=0
@@ -276,6 +280,9 @@ class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingO
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
     models: tuple[str, ...] = opt(RUN_MODELS, "registry models, separated by comma; see `lo2dask models`")
     fail_on_findings: bool = opt(False, "exit with 4 if anything stands out, for use in CI; notices do not count")
+    shap_sample: int = opt(
+        2_000, "rows explained for the plots, a seeded sample; 0 = all", unit="rows of each model", minimum=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ def read_text_table(data: bytes, newlines: bool = False) -> tuple[pa.Table, list
         read = pc_csv.ReadOptions(use_threads=False, block_size=max(len(data), 1))
         parse = pc_csv.ParseOptions(newlines_in_values=newlines, invalid_row_handler=skip)
         table = pc_csv.read_csv(io.BytesIO(data), read_options=read, parse_options=parse, convert_options=convert)
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise MetricError(f"invalid CSV: {str(error).splitlines()[0]}") from error
     return table, problems
 

@@ -9,15 +9,19 @@ from html import escape
 import numpy as np
 
 from lo2dask.buffers.visible import visible
-from lo2dask.reporting.data import Coverage, Curves, Floats, Histogram
+from lo2dask.reporting.data import Coverage, Curves, Floats, Histogram, Track
 
 WIDTH, HEIGHT = 460, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 44
 CELL, LETTER = 14, 6.4
+# A track is stretched to the width that there is: its own units, and the least width of a mark in them.
+LONG, HIGH, SLIM = 1000, 40, 6
+# What a track keeps free of bars above them, for its marks.
+CAP = 8
 
 
-def histogram_svg(data: Histogram, title: str) -> str:
-    """Draw scores by class, normal upwards and anomalous downwards, each as its share of the class."""
+def histogram_svg(data: Histogram, title: str, threshold: float | None = None) -> str:
+    """Draw scores by class, normal upwards and anomalous downwards, as shares of the class, and the threshold."""
     shares = [counts / max(int(counts.sum()), 1) for counts in (data.normal, data.anomaly)]
     highest = max(float(share.max()) for share in shares) or 1.0
     middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
@@ -31,10 +35,12 @@ def histogram_svg(data: Histogram, title: str) -> str:
                 top = middle - size if up else middle
                 marks.append(_bar(name, (LEFT + bin_ * step, top), (max(step - 1, 1), size)))
     marks.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{middle:.1f}" y2="{middle:.1f}"/>')
+    marks += _threshold(data, threshold)
     marks += _labels(data.edges[[0, len(data.edges) // 2, -1]], "score (higher = more anomalous)")
     marks.append(_text(LEFT + 4, TOP + 10, f"normal ({int(data.normal.sum())})", "start"))
     marks.append(_text(LEFT + 4, HEIGHT - BOTTOM - 4, f"anomalous ({int(data.anomaly.sum())})", "start"))
     text = f"{title}: {int(data.normal.sum())} normal and {int(data.anomaly.sum())} anomalous sequences."
+    text += "" if threshold is None else f" Flagged above {threshold:.4g}."
     return _svg(title, text, marks, WIDTH, HEIGHT)
 
 
@@ -67,6 +73,49 @@ def coverage_svg(data: Coverage, title: str) -> str:
     share = data.there.sum() / max(int(data.possible.sum()), 1)
     text = f"{title}: {int(data.there.sum())} of {int(data.possible.sum())} logs exist ({share:.0%})."
     return _svg(title, text, marks, width, height)
+
+
+def track_svg(data: Track) -> str:
+    """Draw a service over time: lines a second, those of errors over them, and a band for each unusual window."""
+    highest = float(data.rates.max(initial=0)) or 1.0
+    bars = "".join(
+        f'<path class="{name}" d="{_steps(rates / highest)}"/>'
+        for name, rates in (("rate", data.rates), ("errors", data.errors))
+    )
+    marks = "".join(
+        f'<rect class="mark" x="{min(mark.left * LONG, LONG - SLIM):.0f}" y="0" '
+        f'width="{max(min(mark.width, 1 - mark.left) * LONG, SLIM):.0f}" height="{HIGH}">'
+        f"<title>{escape(visible(mark.text))}</title></rect>"
+        for mark in data.marks
+    )
+    title = f"{visible(data.service)}: up to {highest:.3g} lines a second, {len(data.marks)} windows marked"
+    head = f'<svg role="img" viewBox="0 0 {LONG} {HIGH}" preserveAspectRatio="none"><title>{escape(title)}</title>'
+    return f"{head}{bars}{marks}</svg>"
+
+
+def bar_svg(value: float, highest: float, title: str) -> str:
+    """Draw one bar of a list: its length is a share of the highest one's, its colour the sign of ``value``."""
+    name = "anomaly" if value >= 0 else "normal"
+    width = min(abs(value) / (highest or 1.0), 1.0) * LONG
+    head = f'<svg role="img" viewBox="0 0 {LONG} {HIGH}" preserveAspectRatio="none">'
+    bar = f'<rect class="{name}" x="0" y="0" width="{width:.0f}" height="{HIGH}"/>'
+    return f"{head}<title>{escape(visible(title))}</title>{bar}</svg>"
+
+
+def _steps(shares: Floats) -> str:
+    """Draw one closed outline of bars."""
+    width = LONG / max(len(shares), 1)
+    tops = (HIGH - shares * (HIGH - CAP)).tolist()
+    path = "".join(f"V{top:.1f}H{(index + 1) * width:.1f}" for index, top in enumerate(tops))
+    return f"M0 {HIGH}{path}V{HIGH}Z"
+
+
+def _threshold(data: Histogram, threshold: float | None) -> list[str]:
+    low, high = float(data.edges[0]), float(data.edges[-1])
+    if threshold is None or not low <= threshold <= high:
+        return []
+    x = LEFT + (threshold - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+    return [f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>']
 
 
 def _bar(name: str, corner: tuple[float, float], size: tuple[float, float]) -> str:

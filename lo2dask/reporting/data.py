@@ -1,5 +1,6 @@
 """What a report shows, as plain records: collected by the command, drawn and written by this room."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 HOLDOUT = "hold-out"
 Floats = npt.NDArray[np.float64]
+Case = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,37 +53,185 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Line:
-    """One log line: its file and number, its text, how many of the sequence are alike, and why it is shown."""
+    """One log line: its file and number, its time, its text, and why it is shown."""
 
     path: str
     line_no: int
     time: str
     text: str
-    alike: int
     why: str = ""
 
 
 @dataclass(frozen=True)
-class Flagged:
-    """One flagged sequence with its strongest features and lines, and what differs from its nearest normal."""
+class Mark:
+    """An unusual window on a track: left end and width as shares of the track, and what it is in words."""
+
+    left: float
+    width: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Track:
+    """A service over time: lines and error lines a second in each bin, and its unusual windows."""
+
+    service: str
+    rates: Floats
+    errors: Floats
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The services of a case under each other, over the same time; ``left_out`` of them are not shown."""
+
+    start: str
+    end: str
+    tracks: tuple[Track, ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Change:
+    """A template that a case and its nearest normal have in different numbers."""
+
+    service: str
+    template_id: str
+    template: str
+    here: int
+    there: int
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The normal case that is most like a finding's, and what differs: lines new here, missing here, in other numbers.
+
+    ``left_out`` counts the differences that are not listed; ``is_cut`` says that the comparison itself stopped at its
+    limit, so that an empty group proves nothing.
+    """
+
+    run: str
+    test_case: str
+    distance: float
+    new: tuple[Change, ...]
+    missing: tuple[Change, ...]
+    changed: tuple[Change, ...]
+    left_out: int = 0
+    is_cut: bool = False
+
+    @property
+    def groups(self) -> Sequence[tuple[str, tuple[Change, ...], str]]:
+        """Title, differences and the words for none, of each group."""
+        cut = "None among the strongest differences; weaker ones are not listed." if self.is_cut else ""
+        return (
+            ("New lines: only here", self.new, cut or "Every template of this case is in the normal one too."),
+            ("Missing lines: only in the normal case", self.missing, cut or "Nothing of the normal case is absent."),
+            ("Changed counts: in both, in other numbers", self.changed, cut or "No count differs by much."),
+        )
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What another model says of a case, with the lines that it points at; ``note`` says why there are none."""
 
     model: str
-    seq_id: str
+    text: str
+    lines: tuple[Line, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One case that stands out: what, where, when, why, and how to see for oneself."""
+
+    anchor: str
+    number: int
     run: str
     test_case: str
     service: str
-    anomaly: bool
-    split: str
-    score: float
-    rank: int
-    features: tuple[tuple[str, float, float], ...]
-    lines: tuple[Line, ...]
-    nearest: str = ""
-    similarity: float = 0.0
-    nearest_lines: tuple[Line, ...] = ()
-    gained: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    nearest_name: str = "nearest normal"
+    time: str
+    error_type: str
+    why: str
+    facts: str
+    statement: str = ""
+    template_id: str = ""
+    evidence: tuple[Line, ...] = ()
+    absent: str = ""
+    lines: tuple[Line, ...] = ()
+    timeline: Timeline | None = None
+    nearest: Nearest | None = None
+    opinions: tuple[Opinion, ...] = ()
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A service without a line in a case, where every normal run has some: said, not flagged."""
+
+    run: str
+    test_case: str
+    service: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The findings to show, the strongest first, how many there are, and how to make them where there are none."""
+
+    headline: str
+    items: tuple[Finding, ...] = ()
+    total: int = 0
+    notices: tuple[Notice, ...] = ()
+    notices_total: int = 0
+    trust: str = ""
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A service in a run or several: its highest score as a multiple of the threshold, in words, and its finding."""
+
+    ratio: float | None
+    text: str
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class HeatRow:
+    """A run, or several neighbouring ones, with a cell for each service."""
+
+    name: str
+    label: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Runs by services; ``runs`` of them are in its rows, several in one where there are many."""
+
+    services: tuple[str, ...]
+    rows: tuple[HeatRow, ...]
+    runs: int
+    threshold: float
+
+
+@dataclass(frozen=True)
+class TemplateRow:
+    """A template by label: sequences that have it among the normal and the anomalous ones, and how they compare."""
+
+    template_id: str
+    template: str
+    normal: int
+    anomalous: int
+    lift: float
+
+
+@dataclass(frozen=True)
+class TemplateDifferences:
+    """The templates that tell the labels apart best, more frequent and rarer among anomalies, of so many sequences."""
+
+    normal: int
+    anomalous: int
+    more: tuple[TemplateRow, ...]
+    less: tuple[TemplateRow, ...]
 
 
 @dataclass(frozen=True)
@@ -93,12 +243,12 @@ class ModelReport:
     fit: dict[str, Any]
     rows: int
     flagged: int
+    threshold: float | None
     histogram: Histogram | None
     curves: Curves | None
     confusion: Confusion | None
-    plots: tuple[bytes, bytes] | None
     note: str
-    features: tuple[tuple[str, str, str], ...]
+    features: tuple[tuple[float, float, str], ...]
 
 
 @dataclass(frozen=True)
@@ -116,14 +266,15 @@ class ReportData:
     """All that a report shows; tables are lists of rows of text."""
 
     root: str
+    findings: Findings = Findings("Nothing was searched yet")
+    heat: HeatMap | None = None
+    templates: TemplateDifferences | str = ""
     flow: tuple[tuple[str, str], ...] = ()
     read: tuple[tuple[str, str], ...] = ()
     rejects: tuple[tuple[str, str, str], ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
     coverage: Coverage | None = None
     models: tuple[ModelReport, ...] = ()
-    flagged: tuple[Flagged, ...] = ()
-    flagged_total: int = 0
     files: tuple[FileLine, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()

@@ -6,6 +6,7 @@ from pathlib import Path
 from lo2dask.explanation.artefacts import Artefacts
 from lo2dask.models.registry import FOREST
 from lo2dask.reporting.data import FileLine
+from lo2dask.reporting.heatmap import EXCESS
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 from lo2dask.training.units import measures_path
@@ -25,6 +26,10 @@ def list_files(layout: Layout, models: Sequence[str], explained: Sequence[str]) 
         _line(root, layout.rejects, "input that was not used", load),
         _line(root, layout.metrics, "metric samples", f"{load} --load-metrics"),
         _line(root, layout.traces, "spans", f"{load} --load-metrics"),
+        _line(root, layout.findings, "what stands out, with its evidence", f"{train} --models {EXCESS}"),
+        _line(root, layout.windows, "unusual seconds of each service", f"{train} --models {EXCESS}"),
+        _line(root, layout.timeline, "lines and scores by ten seconds", f"{train} --models {EXCESS}"),
+        _line(root, layout.lines, "unusual lines of the cases that stand out", f"{train} --models {EXCESS}"),
         _line(root, layout.if_predictions, "the Isolation Forest's scores", train),
         _line(root, measures_path(layout.measures, FOREST), "the Isolation Forest's measures", train),
         _line(root, layout.measures / "if_metrics.csv", "the same as rows", train),

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.sources.names import COMPANION, file_kind, is_run_name, log_service
@@ -23,6 +24,8 @@ LOOKED_FOR = "light-oauth2-data-<epoch>.tar (or .tar.gz), or a .zip of such tars
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile)
 _COPY_BYTES = 1 << 20
 NO_LIMIT = 1 << 62
+# Bytes of a tar; what is beyond is an overflow of the operating system.
+_LARGEST = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -189,19 +192,54 @@ def _members(run: ArchivedRun) -> Iterator[Iterator[tuple[tarfile.TarInfo, tarfi
     with ExitStack() as stack:
         if run.member:
             packed = stack.enter_context(zipfile.ZipFile(run.path))
-            archive = tarfile.open(fileobj=stack.enter_context(packed.open(run.member)), mode="r|*")
+            archive = open_tar(fileobj=stack.enter_context(packed.open(run.member)), mode="r|*")
         else:
-            archive = tarfile.open(run.path, "r:" if run.is_plain else "r|*")
+            archive = open_tar(name=run.path, mode="r:" if run.is_plain else "r|*")
         stack.enter_context(archive)
         yield _stream(archive, run.is_plain)
 
 
 def _stream(archive: tarfile.TarFile, is_plain: bool) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-    while member := archive.next():
+    while member := next_member(archive):
         yield member, archive
         archive.members = []  # type: ignore[attr-defined]  # it would keep every header that it has read
     if is_plain:
         require_end(archive)
+
+
+def open_tar(**options: Any) -> tarfile.TarFile:
+    """Open a tar as ``tarfile.open`` does.
+
+    Raises
+    ------
+    tarfile.ReadError : its first header is none.
+    """
+    with _invalid_header():
+        return tarfile.open(**options)
+
+
+def next_member(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+    """Return the next member; None at the end.
+
+    Raises
+    ------
+    tarfile.ReadError : its header is none, or says a size that leads back, after which tarfile reads the same headers
+        for ever, or further than any file reaches.
+    """
+    with _invalid_header():
+        member = archive.next()
+    if member and not member.offset < archive.offset < _LARGEST:
+        raise tarfile.ReadError("a member has an impossible size")
+    return member
+
+
+@contextmanager
+def _invalid_header() -> Iterator[None]:
+    """Translate what tarfile lets pass where a header's numbers are none."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise tarfile.ReadError(f"invalid header: {error}") from error
 
 
 def require_end(archive: tarfile.TarFile) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lo2dask.errors import InputError
-from lo2dask.sources.archives import require_end
+from lo2dask.sources.archives import next_member, open_tar, require_end
 from lo2dask.sources.folders import deep_logs_problem, has_service_log, has_shape_of_run, link_problem
 from lo2dask.sources.names import (
     file_kind,
@@ -234,8 +234,8 @@ def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     mtime, end = state.st_mtime_ns, state.st_size
     last: dict[str, SourceFile] = {}
     try:
-        with open_read(path) as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
-            for member in archive:
+        with open_read(path) as raw, open_tar(fileobj=raw, mode="r:") as archive:
+            while member := next_member(archive):
                 if not member.isdir() and (member.isfile() or log_service(os.path.basename(member.name))):
                     file = _member(run, member, mtime, end)
                     if file.kind in ("metric", "trace") and not with_metrics:

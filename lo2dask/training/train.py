@@ -1,5 +1,6 @@
 """Phases C to E: enhancement, Isolation Forest, registry models, measures."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note, tree_bytes
-from lo2dask.storage import list_paths, remove_tree
+from lo2dask.storage import list_paths, locked_outputs, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
 from lo2dask.tables.records import Key, Stage
@@ -114,10 +115,13 @@ def train_models(
     layout = Layout(options.root)
     bundle.check_owner(layout.root, options.trust)
     specs = choose_specs(options)
-    loaded(layout)
-    check_specs(options, specs, has_raw_bags(layout, options))
-    check_targets(options, layout, [spec.key for spec in specs], written_targets(layout))
-    with using(session, options) as own:
+    with contextlib.ExitStack() as held:
+        # Before the checks: another command may be about to change what they read.
+        held.enter_context(locked_outputs(options))
+        loaded(layout)
+        check_specs(options, specs, has_raw_bags(layout, options))
+        check_targets(options, layout, [spec.key for spec in specs], written_targets(layout))
+        own = held.enter_context(using(session, options))
         enhanced = enhance(options, own)
         if options.save_enhancers:
             export_enhanced(options, layout, own)

@@ -1,7 +1,7 @@
 """What a folder's records name, and the files in it that none names."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lo2dask.models.bundle import hash_path
@@ -13,16 +13,35 @@ from lo2dask.verification.parts import Problem
 
 # Folders in which every file is one of lo2dask's; at the top, the user's own files may lie next to the tables.
 _OWN = ("_lo2dask", "explainability", "metrics")
+# The command that writes a stage's files again; a stage that is not named here has the name of its command.
+_WRITTEN_BY = {
+    "metrics": "load --load-metrics",
+    **dict.fromkeys(("text", "enhance"), "load or train"),
+    **dict.fromkeys(("if_predictions", "exports"), "train"),
+    **dict.fromkeys(("given", "links"), "explain"),
+}
 _OWN_FILES = ("report.html", "report.md", "lo2_grid.csv", "lo2_grid.md", "models/model.yml")
 
 
 @dataclass
 class Named:
-    """The files that the records of a folder name, the records' own files, and the records that are damaged."""
+    """The files that the records of a folder name, the records' own files, and the records that are damaged.
+
+    ``commands`` are those that write the files again.
+    """
 
     outputs: dict[str, Output] = field(default_factory=dict)
     states: set[Path] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    commands: dict[str, str] = field(default_factory=dict)
+
+    def with_way_out(self, problem: Problem) -> Problem:
+        """Add the command that writes a file again."""
+        command = self.commands.get(problem.where)
+        if not command:
+            return problem
+        first = "" if problem.what.startswith("missing") else "delete it and "
+        return replace(problem, what=f"{problem.what}; {first}run lo2dask {command} again with the same options")
 
 
 def read_records(
@@ -44,11 +63,12 @@ def read_records(
                 named.problems.append(_at(layout, stage.path, f"the record is {problem}: {stage.again}"))
             elif record:
                 named.outputs |= record.outputs
+                named.commands |= dict.fromkeys(record.outputs, _WRITTEN_BY.get(of.name, of.name))
     for path, state in states.items():
         named.states.add(path)
         problem = inspect_state(path, state)[1]
         if problem:
-            named.problems.append(_at(layout, path, f"it is {problem}: {state.again}"))
+            named.problems.append(_at(layout, path, f"it is {problem}: {state.again}; delete it"))
     return named
 
 

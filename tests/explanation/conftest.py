@@ -45,4 +45,4 @@ def models(rows: sparse.csr_matrix, anomaly: np.ndarray) -> dict[str, object]:
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing, half of the time of a small explanation, where a test is about something else."""
-    monkeypatch.setattr("lo2dask.explanation.results.draw_plots", lambda *_: (b"summary", b"bar"))
+    monkeypatch.setattr("lo2dask.explanation.results.draw_plot", lambda kind, job: kind.encode())

@@ -21,6 +21,10 @@ def patterns(templates: list[str] | None = None, errors: tuple[int, ...] = (1,))
     )
 
 
+def normals(total: int, templates: dict[str, int]) -> Normals:
+    return Normals(total, templates, dict.fromkeys(templates, 1))
+
+
 def feature(name: str, shap: float, value: float = 1.0) -> dict:
     return {"feature": name, "shap": shap, "value": value}
 
@@ -44,7 +48,7 @@ def test_only_features_that_lines_carry_and_that_speak_for_an_anomaly_count():
 
 @pytest.mark.parametrize(("kind", "token"), [("words", "ERR11000"), ("trigrams", "R11"), ("templates", "t1")], ids=str)
 def test_the_line_with_the_strongest_feature_comes_first(kind, token):
-    everywhere = Normals(9, dict.fromkeys(["t0", "t1", "t3", "t4"], 9))
+    everywhere = normals(9, dict.fromkeys(["t0", "t1", "t3", "t4"], 9))
     picks = pick_lines(patterns(), {kind: {token: 1.5}}, everywhere)
     assert [pick.index for pick in picks] == [10]
     assert picks[0].share == 1.0
@@ -52,7 +56,7 @@ def test_the_line_with_the_strongest_feature_comes_first(kind, token):
 
 
 def test_new_templates_are_evidence_without_any_feature_and_errors_lead():
-    known = Normals(9, {"t0": 9, "t4": 3})
+    known = normals(9, {"t0": 9, "t4": 3})
     picks = pick_lines(patterns(), {}, known)
     assert [pick.template for pick in picks] == ["t1", "t3", "t4"]
     assert picks[0].novelty == 1.0
@@ -61,17 +65,17 @@ def test_new_templates_are_evidence_without_any_feature_and_errors_lead():
 
 
 def test_each_template_is_shown_once_with_all_lines_that_are_alike():
-    picks = pick_lines(patterns(), {"words": {"bye": 1.0}}, Normals(9, {"t1": 9, "t3": 9, "t4": 9, "t0": 9}))
+    picks = pick_lines(patterns(), {"words": {"bye": 1.0}}, normals(9, {"t1": 9, "t3": 9, "t4": 9, "t0": 9}))
     assert [(pick.index, pick.alike) for pick in picks] == [(20, 7)]
 
 
 def test_without_normals_only_shares_count():
-    assert pick_lines(patterns(), {}, Normals(0, {})) == []
-    assert len(pick_lines(patterns(), {"words": {"say": 1.0}}, Normals(0, {}))) == 1
+    assert pick_lines(patterns(), {}, normals(0, {})) == []
+    assert len(pick_lines(patterns(), {"words": {"say": 1.0}}, normals(0, {}))) == 1
 
 
 def test_the_number_of_lines_is_bounded():
-    assert len(pick_lines(patterns(["a", "b", "c", "d", "e"]), {}, Normals(5, {}), limit=3)) == 3
+    assert len(pick_lines(patterns(["a", "b", "c", "d", "e"]), {}, normals(5, {}), limit=3)) == 3
 
 
 def test_differences_are_the_most_frequent_first():

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from lo2dask.commands.extract import extract
 from lo2dask.commands.load import LoadSummary, load
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.figures import BaseFigures
 from lo2dask.ingest.plan import clear_output
-from lo2dask.options import LoadOptions
+from lo2dask.options import ExtractOptions, LoadOptions
 from lo2dask.parse import chunks
 from lo2dask.tables.layout import Layout
 from tests.trees import table_of
@@ -293,6 +294,44 @@ def test_a_member_that_leaves_its_run_is_a_reject(tmp_path: Path) -> None:
     load_all(raw, tmp_path / "out")
     assert len(lengths(tmp_path / "out")) == 2
     assert [row["reason"] for row in rejects(tmp_path / "out")] == ["path"]
+
+
+def header(size: int = 0, **more: object) -> bytes:
+    """The header of a member that says this size, which may be negative."""
+    member = tarfile.TarInfo(f"{RUN}/correct/{name_of('token')}")
+    for key, value in more.items():
+        setattr(member, key, value)
+    data = bytearray(member.tobuf(tarfile.PAX_FORMAT))
+    if size:
+        data[-512 + 124 : -512 + 136] = (b"\xff" if size < 0 else b"\x80") + (size % (1 << 88)).to_bytes(11, "big")
+        data[-512 + 148 : -512 + 156] = b" " * 8
+        data[-512 + 148 : -512 + 156] = b"%06o\0 " % sum(data[-512:])
+    return bytes(data)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "odd", [header(-512), header(1 << 62), header(pax_headers={"GNU.sparse.map": "x", "GNU.sparse.size": "y"})]
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_a_tar_whose_numbers_are_none_costs_only_itself(tmp_path: Path, odd: bytes, first: bool) -> None:
+    raw, tar = tmp_path / "raw", tmp_path / "raw" / "LO2_run_1740000001.tar"
+    make_run(raw)
+    with tarfile.open(tar, "w") as archive:
+        add(archive, f"LO2_run_1740000001/correct/{name_of('user')}", lines(4))
+    tar.write_bytes((b"" if first else tar.read_bytes()[:1024]) + odd + bytes(1024))
+    load_all(raw, tmp_path / "out")
+    assert len(lengths(tmp_path / "out")) == 2 + (not first)
+    (row,) = rejects(tmp_path / "out")
+    assert "damaged tar: " in row["detail"]
+    assert len(extract(ExtractOptions(src=tar, out=tmp_path / "extracted", jobs=1)).failed) == 1
+
+
+def test_a_trace_table_whose_header_is_no_text_costs_only_itself(tmp_path: Path) -> None:
+    write(make_run(tmp_path / "raw") / "correct" / "metrics" / "traces_a.csv", b"a\xb4,b\n1,2\n")
+    load_all(tmp_path / "raw", tmp_path / "out", load_metrics=True)
+    assert len(lengths(tmp_path / "out")) == 2
+    assert ["invalid CSV" in row["detail"] for row in rejects(tmp_path / "out")] == [True]
 
 
 def test_compose_v1_names_are_logs_and_no_log_at_all_is_explained(tmp_path: Path) -> None:

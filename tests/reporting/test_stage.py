@@ -9,19 +9,28 @@ from lo2dask.options import ReportOptions
 def test_report_of_a_folder(hostile_root):
     summary = report(ReportOptions(root=hostile_root))
     page = summary.html.read_text()
-    assert summary.html_bytes < 15_000_000
+    assert summary.html_bytes < 10_000_000
     assert page.count("<script") == 1
     assert "&lt;script&gt;" in page
     assert "onerror=&#34;" in page
     assert "\x1b" not in page
-    assert "&#34;&gt; red" in page  # load drops terminal codes; test_html has those that come from elsewhere
-    assert "no normal sequence of the service has such a line" in page
-    assert page.count('<details class="flagged"') > 20
+    assert page.count('<details class="finding"') == 4
+    assert "2 of 2 runs stand out with 4 cases (excess, 2 normal runs to compare with)" in page
+    assert "no normal log of the service has such a line" in page
+    assert "It has no line to show" in page
+    assert "what speaks here is that lines are absent" in page
     document = summary.markdown.read_text()
     assert "<script" not in document
     assert "\x1b" not in document
-    for name in ("event\\_lr\\_words", "Data read and rejected", "Flagged sequences", "Parameters and versions"):
+    for name in ("event\\_lr\\_words", "What was read", "Template differences", "Parameters and versions"):
         assert name in document
+
+
+def test_without_a_table_one_line_says_what_makes_it(explained_root):
+    page = report(ReportOptions(root=explained_root)).html.read_text()
+    assert f"No findings were made yet: lo2dask train --root {explained_root} --models excess" in page
+    assert "No map: the detector excess was not trained" in page
+    assert "Template differences over the whole tree" in page
 
 
 def test_report_names_what_is_missing_and_the_command_that_makes_it(hostile_root):
@@ -37,11 +46,9 @@ def test_report_names_what_is_missing_and_the_command_that_makes_it(hostile_root
 
 
 def test_a_line_beyond_all_measure_is_cut_and_says_so(hostile_root, monkeypatch):
-    monkeypatch.setattr("lo2dask.reporting.flagged.LONGEST", 40)
+    monkeypatch.setattr("lo2dask.reporting.findings.LONGEST", 40)
     page = report(ReportOptions(root=hostile_root)).html.read_text()
     assert "more characters)" in page
-    monkeypatch.undo()
-    assert "more characters)" not in report(ReportOptions(root=hostile_root)).html.read_text()
 
 
 def test_a_folder_without_a_load_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import threading
 from pathlib import Path
 
 import joblib
@@ -18,6 +19,7 @@ from lo2dask.models import bundle
 from lo2dask.models.registry import from_plain, names, register, spec
 from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
+from lo2dask.storage import locked
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.scoring import list_fitted, score_part_rows
@@ -362,3 +364,18 @@ def test_bad_options_end_before_any_work(one, tmp_path):
         train_root(root, phase="if", skip_if=True)
     with pytest.raises(InputError, match="lo2dask load"):
         train(TrainOptions(root=tmp_path), Session.serial())
+
+
+def test_a_load_that_runs_is_named_though_there_is_no_finished_load(tmp_path: Path) -> None:
+    said = []
+
+    def train_there() -> None:
+        with pytest.raises(InputError) as raised:
+            train_root(tmp_path / "out")
+        said.append(str(raised.value))
+
+    with locked(tmp_path / "out", "lo2dask load"):
+        thread = threading.Thread(target=train_there)
+        thread.start()
+        thread.join(30)
+    assert "is in use: lo2dask load is at work there" in said[0]

@@ -182,6 +182,29 @@ def test_damage_is_found(root: Layout, name: str) -> None:
     assert len(problems) == len(set(problems))
 
 
+def test_the_command_that_writes_a_file_again_is_named(root: Layout) -> None:
+    flip_a_byte(root.events / PART)
+    (root.enhanced / PART).unlink()
+    (root.models / "lr_words.joblib").unlink()
+    flip_a_byte(part_paths(root.metrics)[0])
+    said = {line.split(": ")[0].split("/")[-2]: line.rpartition("; ")[2] for line in found(root.root)}
+    assert said == {
+        "lo2_events.parquet": "delete it and run lo2dask load again with the same options",
+        "lo2_sequences_enhanced.parquet": "run lo2dask load or train again with the same options",
+        "models": "run lo2dask train again with the same options",
+        "lo2_metrics.parquet": "delete it and run lo2dask load --load-metrics again with the same options",
+    }
+
+
+def test_a_damaged_state_file_is_to_be_deleted(root: Layout, raw: Path) -> None:
+    flip_a_byte(root.split)
+    (problem,) = found(root.root)
+    assert problem == "_lo2dask/split.json: it is damaged: lo2dask train makes it again; delete it"
+    root.split.unlink()
+    train_root(root.root, models=("lr_words",), save_model=root.root / "models" / "lo2_if.joblib", overwrite_model=True)
+    assert found(root.root) == []
+
+
 def test_a_sequence_that_is_there_twice_is_named(root: Layout) -> None:
     first = read_part(root.sequences / "part-000000.parquet")["seq_id"][0].as_py()
     rewrite(

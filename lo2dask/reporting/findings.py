@@ -1,0 +1,251 @@
+"""The findings that a report shows: one item for each case that stands out, the strongest first."""
+
+import heapq
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+
+from lo2dask.reporting.data import Case, Finding, Findings, Line, Nearest, Notice
+from lo2dask.reporting.heatmap import EXCESS, RunScores
+from lo2dask.reporting.nearest import read_nearest
+from lo2dask.reporting.opinions import read_opinions
+from lo2dask.reporting.timeline import clock, read_cases, read_timelines, shorten
+from lo2dask.reporting.verdicts import figures, short, verdict
+from lo2dask.storage import read_json
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_parts
+from lo2dask.training.units import measures_path
+
+MOST = 200
+MOST_NOTICES = 50
+# Of each item; lines of LO2 have up to about 700 characters.
+MOST_LINES = 5
+LONGEST = 1_000
+_STATEMENT = 240
+SILENT = "silent"
+_KINDS = {"error_excess": "more errors than normal", "unseen": "new lines", "lack": "missing lines"}
+_LINE_COLUMNS = ("run", "test_case", "path", "line_no", "time", "score", "statement", "text")
+# Codes such as ERR11000 and names of exceptions, as logs write them.
+_ERROR = re.compile(r"\b(?:[A-Z]{2,10}\d{3,8}|\w+(?:Exception|Error))\b")
+_NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9._~/-]+")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases that the detector judged: how many runs and cases, and those that are normal and not flagged."""
+
+    runs: int
+    total: int
+    normals: tuple[Case, ...]
+
+
+def read_findings(layout: Layout, scores: RunScores | None, models: Sequence[str]) -> Findings:
+    """Read the strongest findings with all that an item shows; where a table is missing, say what makes it."""
+    if not part_paths(layout.findings):
+        made = f"No findings were made yet: lo2dask train --root {layout.root} --models {EXCESS}"
+        return Findings("Nothing was searched yet", missing=(made,))
+    rows, total = _strongest(layout)
+    silent, silent_total = _notices(layout)
+    cases = _judged(layout)
+    return Findings(
+        headline=_headline(layout, total, cases, scores),
+        items=tuple(_items(layout, rows, cases, models, scores)),
+        total=total,
+        notices=silent,
+        notices_total=silent_total,
+        trust=_trust(read_json(measures_path(layout.measures, EXCESS)) or {}),
+        missing=tuple(_missing(layout)),
+    )
+
+
+def name_anchors(cases: Sequence[Case]) -> list[str]:
+    """Name each case by run and test case in characters that an address holds; equal names get a number."""
+    seen: dict[str, int] = {}
+    anchors = []
+    for run, case in cases:
+        name = "/".join(_NOT_IN_ANCHORS.sub("-", part).strip("/") or "-" for part in (run, case))
+        seen[name] = seen.get(name, 0) + 1
+        anchors.append(name if seen[name] == 1 else f"{name}~{seen[name]}")
+    return anchors
+
+
+def explain_row(row: Mapping[str, Any]) -> str:
+    """Say in words why a case stands out."""
+    service, count, most = row["service"], row["count"] or 0, row["normal_max"]
+    if row["kind"] == "lack":
+        return f"{service} lacks a line, or has it much more rarely, that normal logs have: {count} here"
+    if row["kind"] == "unseen" or not most:
+        return f"{service} has a line {_times(count)} that no normal log of it has"
+    normal = "once" if most == 1 else f"{most:,} times"
+    return f"{service} has an error line {_times(count)}; no normal log of it has it more than {normal}"
+
+
+def name_error(row: Row, near: Nearest | None) -> str:
+    """Name the error by the code or exception of its line, or of new lines of its service, else by its kind."""
+    texts = [row["statement"], *(line["text"] for line in row["evidence"] or ())]
+    texts += [change.template for change in (near.new if near else ()) if change.service == row["service"]]
+    found = next(filter(None, (_ERROR.search(text or "") for text in texts)), None)
+    return found.group() if found else _KINDS.get(row["kind"], str(row["kind"]))
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def _strongest(layout: Layout) -> tuple[list[Row], int]:
+    """Return the rows with the highest scores, and how many findings there are."""
+    total = 0
+    best: list[Row] = []
+    for part in read_parts(layout.findings):
+        flagged = part.unify_dictionaries().filter(pc.not_equal(part["kind"], SILENT))
+        total += flagged.num_rows
+        first = pc.select_k_unstable(flagged, min(MOST, flagged.num_rows), [("score", "descending")])
+        # One row costs a Python object for each of its lines: no more than are shown are made of a part.
+        best = heapq.nsmallest(MOST, [*best, *flagged.take(first).to_pylist()], key=_order)
+    return best, total
+
+
+def _order(row: Row) -> tuple[float, str, str]:
+    return -(row["score"] or 0.0), row["run"], row["test_case"]
+
+
+def _notices(layout: Layout) -> tuple[tuple[Notice, ...], int]:
+    shown: list[Notice] = []
+    total = 0
+    for part in read_parts(layout.findings, ["run", "test_case", "service", "kind"]):
+        silent = part.filter(pc.equal(part["kind"], SILENT)).select(["run", "test_case", "service"])
+        total += silent.num_rows
+        shown += [Notice(**row) for row in silent.slice(0, MOST_NOTICES - len(shown)).to_pylist()]
+    return tuple(shown), total
+
+
+def _judged(layout: Layout) -> Cases:
+    folder = layout.root / f"{EXCESS}_runs.parquet"
+    runs: set[str] = set()
+    normals: list[Case] = []
+    total = 0
+    for part in read_parts(folder, ["run", "test_case", "normal", "pred_ano"]) if part_paths(folder) else ():
+        total += part.num_rows
+        runs |= set(pc.unique(part["run"]).to_pylist())
+        calm = part.filter(pc.and_(part["normal"], pc.not_equal(pc.fill_null(part["pred_ano"], 0), 1)))
+        normals += zip(*(calm[name].to_pylist() for name in ("run", "test_case")), strict=True)
+    return Cases(len(runs), total, tuple(normals))
+
+
+def _headline(layout: Layout, total: int, cases: Cases, scores: RunScores | None) -> str:
+    runs: set[str] = set()
+    for part in read_parts(layout.findings, ["run", "kind"]):
+        runs |= set(pc.unique(part.filter(pc.not_equal(part["kind"], SILENT))["run"]).to_pylist())
+    compared = f"{EXCESS}, {_count(scores.learned, 'normal run')} to compare with" if scores else EXCESS
+    if not total:
+        return f"None of {_count(cases.runs, 'run')} stands out ({compared})"
+    verb = "stands" if len(runs) == 1 else "stand"
+    found = "" if total == len(runs) else f" with {_count(total, 'case')}"
+    return f"{len(runs):,} of {_count(max(cases.runs, len(runs)), 'run')} {verb} out{found} ({compared})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _trust(measures: Mapping[str, Any]) -> str:
+    if not measures:
+        return ""
+    precision = figures(measures)["average_precision"]
+    known = f"average precision {short(precision)}, " if precision is not None else ""
+    return f"Trust: {known}{verdict(measures, brief=True)}."
+
+
+def _missing(layout: Layout) -> Iterator[str]:
+    tables = {"timeline": layout.timeline, "unusual windows": layout.windows, "unusual lines": layout.lines}
+    absent = [name for name, folder in tables.items() if not part_paths(folder)]
+    if absent:
+        yield f"Not there: {', '.join(absent)}; they come with lo2dask train --root {layout.root} --models {EXCESS}"
+
+
+def _items(
+    layout: Layout, rows: Sequence[Row], cases: Cases, models: Sequence[str], scores: RunScores | None
+) -> Iterator[Finding]:
+    keys = [(row["run"], row["test_case"]) for row in rows]
+    wanted = set(keys)
+    timelines = read_timelines(layout, wanted, {key: row["service"] for key, row in zip(keys, rows, strict=True)})
+    nearest = read_nearest(layout, keys, [case for case in cases.normals if case not in wanted])
+    lines, opinions = _best_lines(layout, rows), read_opinions(layout, wanted, models)
+    for number, (row, anchor) in enumerate(zip(rows, name_anchors(keys), strict=True), 1):
+        key = (row["run"], row["test_case"])
+        evidence = tuple(_line(line) for line in (row["evidence"] or ())[:MOST_LINES])
+        shown = {(line.path, line.line_no) for line in evidence}
+        yield Finding(
+            anchor=anchor,
+            number=number,
+            run=row["run"],
+            test_case=row["test_case"],
+            service=row["service"] or "",
+            time=_span(row),
+            error_type=name_error(row, nearest.get(key)),
+            why=explain_row(row),
+            facts=_facts(row, scores),
+            statement=shorten(row["statement"] or "", _STATEMENT),
+            template_id=row["e_event_drain_id"] or "",
+            evidence=evidence,
+            absent="" if evidence else _absent(row),
+            lines=tuple(line for line in lines[key] if (line.path, line.line_no) not in shown),
+            timeline=timelines.get(key),
+            nearest=nearest.get(key),
+            opinions=tuple(opinions[key]),
+        )
+
+
+def _span(row: Row) -> str:
+    ends = list(dict.fromkeys(clock(row[name]) for name in ("start", "end") if row[name]))
+    return "–".join(ends)
+
+
+def _facts(row: Row, scores: RunScores | None) -> str:
+    facts = [f"score {row['score']:.3g}"] if row["score"] is not None else []
+    if scores and facts:
+        facts[0] += f" (stands out above {scores.threshold:g})"
+    if row["margin"] is not None:
+        facts.append(f"{row['margin']:.3g} ahead of the next service")
+    if row["p"] is not None:
+        facts.append(f"p = {row['p']:.2g} against the normal runs")
+    day = f"{row['start']:%Y-%m-%d}" if row["start"] else ""
+    return ", ".join([*facts, f"{day} UTC"] if day else facts)
+
+
+def _absent(row: Row) -> str:
+    if row["kind"] == "lack":
+        return "There is no line to show: what speaks here is that lines are absent."
+    return "None of its log lines could be read again."
+
+
+def _best_lines(layout: Layout, rows: Sequence[Row]) -> dict[Case, list[Line]]:
+    """Return the best line of each of the best statements of a case, without those that its evidence shows."""
+    shown = {(row["run"], row["test_case"]): row["statement"] for row in rows}
+    best: dict[Case, dict[str, tuple[int, Row]]] = defaultdict(dict)
+    for row in read_cases(layout.lines, _LINE_COLUMNS, shown):
+        case, statement = (row["run"], row["test_case"]), row["statement"] or row["text"] or ""
+        if statement == shown[case]:
+            continue
+        alike, kept = best[case].get(statement, (0, row))
+        best[case][statement] = (alike + 1, min(kept, row, key=_line_order))
+    found: dict[Case, list[Line]] = defaultdict(list)
+    for case, own in best.items():
+        for alike, row in sorted(own.values(), key=lambda pair: _line_order(pair[1]))[:MOST_LINES]:
+            more = f", {alike:,} alike" if alike > 1 else ""
+            found[case].append(_line(row, f"score {row['score']:.3g}{more}"))
+    return found
+
+
+def _line_order(row: Row) -> tuple[float, str, int]:
+    return -row["score"], row["path"], row["line_no"]
+
+
+def _line(row: Mapping[str, Any], why: str = "") -> Line:
+    return Line(row["path"] or "", row["line_no"] or 0, clock(row["time"]), shorten(row["text"] or "", LONGEST), why)

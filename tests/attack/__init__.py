@@ -1,0 +1,1 @@
+"""Attacks on the real command line: ``scripts/slow attack``."""
