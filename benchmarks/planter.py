@@ -111,11 +111,11 @@ def error_lines(paths: Sequence[Path]) -> dict[str, list[str]]:
     found: dict[str, dict[str, str]] = {}
     for path in paths:
         service, log = log_service(path.name), Log.read(path)
-        for place in log.events.tolist() if service else ():
-            if _LEVEL.match(log.lines[place]):
-                text = log.lines[place][12:]
-                statement = re.sub(r"[0-9a-f-]{8,}|\d+", "", text[_LEVEL.match(log.lines[place]).start(1) - 12 :])  # type: ignore[union-attr]
-                found.setdefault(str(service), {}).setdefault(statement, text)
+        for line in log.lines[START:] if service else ():
+            level = _LEVEL.match(line)
+            if level:
+                statement = re.sub(r"[0-9a-f-]{8,}|\d+", "", line[level.start(1) :])
+                found.setdefault(str(service), {}).setdefault(statement, line[12:])
     return {service: sorted(texts.values()) for service, texts in found.items()}
 
 
