@@ -9,8 +9,8 @@ Per window of a service, against its training normals:
 - run: r = max of log2((equal lines in a row + 1) / (longest normal run of the statement + 1))
 
 Each of e, g and r is put on the scale of the normals, each judged without its own run: 0 is their median, 1 the largest
-(a spread of at least 1). D is the largest of the four. It is an alarm above 1.25. Many unseen statements with a line
-each are no burst: services that log how they are set up do so once, at any time.
+(a spread of at least 1); g on that of all services together. D is the largest of the four. It is an alarm above 1.25.
+Many unseen statements with a line each are no burst: services that log how they are set up do so once, at any time.
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,9 @@ STEP = 1 / 1024
 _SILENCE = 50.0
 # What speaks for a window, by its place: names in lo2_windows.parquet.
 COMPONENTS = ("unseen", "errors", "gap", "run")
+# Silences are told in octaves of the service's own longest one; their scale is that of all services together, since a
+# service of few lines has silences of one length, whose spread is small.
+_POOLED = "gap"
 _SCALED = ("errors", "gap", "run", "surprise")
 
 
@@ -86,12 +89,14 @@ def add_counts(tables: list[pa.Table]) -> pa.Table:
 
 
 def to_scales(counts: pa.Table) -> dict[str, dict[str, tuple[float, float]]]:
-    """Return the median and the spread (largest - median, at least 1) of each figure of each service."""
+    """Return the median and the spread (largest - median, at least 1) of each figure of a service; of gaps, of all."""
     scales: dict[str, dict[str, tuple[float, float]]] = {}
     rows: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row in counts.to_pylist():
         rows.setdefault((row["service"], row["figure"]), []).append((row["value"], row["count"]))
-    for (service, figure), pairs in rows.items():
+    pooled = sorted(pair for (_, figure), own in rows.items() if figure == _POOLED for pair in own)
+    for (service, figure), own in rows.items():
+        pairs = pooled if figure == _POOLED else own
         values, numbers = (np.array(column) for column in zip(*pairs, strict=True))
         middle = np.searchsorted(np.cumsum(numbers), (numbers.sum() + 1) // 2)
         median = float(values[middle] * STEP)
