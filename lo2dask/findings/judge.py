@@ -19,11 +19,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.statements import CONTINUATION, ERROR
 from lo2dask.findings.normals import Normals, PairCounts, ServiceNormals, Statistics
 from lo2dask.findings.part import PartWindows
+from lo2dask.models.largest import rows_of
 
 ALARM = 1.25
 # By whether the statement is of an error level.
@@ -71,7 +73,7 @@ def learn_scales(part: PartWindows, normal: Bools, statistics: Statistics) -> pa
     for service, run, sequences, own in _groups(chosen, normal, normals):
         if run is None or own is None or own.runs < 2:
             continue
-        windows = np.flatnonzero(np.isin(chosen.windows["sequence"], sequences))
+        windows = chosen.windows_of(sequences)
         figures = measure(chosen, windows, own, run)
         is_heard = chosen.windows["events"][windows] > 0
         values = {"errors": figures.errors[is_heard], "gap": figures.gap, "run": figures.run[is_heard]}
@@ -91,16 +93,14 @@ def add_counts(tables: list[pa.Table]) -> pa.Table:
 def to_scales(counts: pa.Table) -> dict[str, dict[str, tuple[float, float]]]:
     """Return the median and the spread (largest - median, at least 1) of each figure of a service; of gaps, of all."""
     scales: dict[str, dict[str, tuple[float, float]]] = {}
-    rows: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for row in counts.to_pylist():
-        rows.setdefault((row["service"], row["figure"]), []).append((row["value"], row["count"]))
-    pooled = sorted(pair for (_, figure), own in rows.items() if figure == _POOLED for pair in own)
-    for (service, figure), own in rows.items():
-        pairs = pooled if figure == _POOLED else own
-        values, numbers = (np.array(column) for column in zip(*pairs, strict=True))
-        middle = np.searchsorted(np.cumsum(numbers), (numbers.sum() + 1) // 2)
-        median = float(values[middle] * STEP)
-        scales.setdefault(service, {})[figure] = (median, max(float(values[-1] * STEP) - median, 1.0))
+    for service in pc.unique(counts["service"]).to_pylist():
+        for figure in _SCALED:
+            of_figure = counts if figure == _POOLED else rows_of(counts, service=service)
+            own = rows_of(of_figure, figure=figure).sort_by("value")
+            if own.num_rows:
+                values, numbers = own["value"].to_numpy(), own["count"].to_numpy()
+                median = float(values[np.searchsorted(np.cumsum(numbers), (numbers.sum() + 1) // 2)] * STEP)
+                scales.setdefault(service, {})[figure] = (median, max(float(values[-1] * STEP) - median, 1.0))
     return scales
 
 
@@ -113,7 +113,7 @@ def judge(part: PartWindows, normals: Normals, scales: Mapping[str, Any], traini
     for service, run, sequences, own in _groups(part, training, normals):
         if own is None or own.runs <= int(run is not None):
             continue
-        windows = np.flatnonzero(np.isin(part.windows["sequence"], sequences))
+        windows = part.windows_of(sequences)
         figures = measure(part, windows, own, run)
         known[windows] = True
         own_scales = scales.get(service, {})
@@ -143,10 +143,8 @@ def to_scale(values: np.ndarray, scales: Mapping[str, Any], figure: str) -> np.n
 
 def measure(part: PartWindows, windows: Ints, own: ServiceNormals, run: str | None) -> Figures:
     """Compute the raw figures of some windows of one service, in order, without the normals of a run (None: of all)."""
-    place = np.full(len(part.windows["window"]), -1, dtype=np.int64)
-    place[windows] = np.arange(len(windows))
-    chosen = place[part.cells["window"]] >= 0
-    window, statement = place[part.cells["window"][chosen]], part.cells["statement"][chosen]
+    chosen = part.cells_of(windows)
+    window, statement = np.searchsorted(windows, part.cells["window"][chosen]), part.cells["statement"][chosen]
     count, length = part.cells["count"][chosen], part.cells["run"][chosen]
     longest, most = own.run.without(run)[statement], own.count.without(run)[statement]
     kind = part.kinds[statement]

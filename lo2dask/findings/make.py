@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,8 +25,8 @@ from lo2dask.tables.parts import ensure_part, open_part, part_paths, prune_parts
 
 logger = logging.getLogger(__name__)
 
-# Of each case.
-MOST_LINES, MOST_WINDOWS = 1_000, 50
+# Of each case: lines that are kept, windows that are read again if they are alarms, or else the best ones.
+MOST_LINES, MOST_WINDOWS, FEW_WINDOWS = 1_000, 50, 5
 # The lines of all services are read of so many cases; of further findings only those of the service that is named.
 MOST_CASES = 500
 Row = dict[str, Any]
@@ -88,9 +89,9 @@ def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], se
     ))  # fmt: skip
     if missing:
         logger.warning("%d logs are not where they were loaded from: their unusual lines are not shown", missing)
-    found = [read_part(path).cast(FOUND) for path in part_paths(job.folder / "lines")]
+    found = part_paths(job.folder / "lines")
     with open_part(job.tables.lines / "part-000000.parquet", schema.LINES) as part:
-        for table in best_lines(found, MOST_LINES):
+        for table in best_lines((read_part(path).cast(FOUND) for path in found), MOST_LINES):
             part.write(table)
     write_part(job.tables.findings / "part-000000.parquet", _findings(layout, answers, by_id, found), schema.FINDINGS)
     for folder in (job.tables.findings, job.tables.lines):
@@ -175,8 +176,8 @@ def _add_windows(layout: Layout, wanted: dict[str, Wanted]) -> None:
                 window = (row["first_line"], row["last_line"], row["begin"])
                 windows.setdefault((row["run"], row["test_case"]), []).append((-row["score"], seq_id, window))
     for found in windows.values():
-        limit = -ALARM if min(found)[0] < -ALARM else 0
-        for _, seq_id, window in [one for one in sorted(found)[:MOST_WINDOWS] if one[0] < limit]:
+        alarms = [one for one in found if one[0] < -ALARM]
+        for _, seq_id, window in sorted(alarms)[:MOST_WINDOWS] or sorted(found)[:FEW_WINDOWS]:
             wanted[seq_id] = replace(wanted[seq_id], windows=(*wanted[seq_id].windows, window))
 
 
@@ -195,10 +196,11 @@ def _records(
             yield name, batch, by_part[name]
 
 
-def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[pa.Table]) -> pa.Table:
+def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:
     statements = _read_statements(layout, {row["statement_id"] for row in answers.flagged.to_pylist()})
     evidence: dict[tuple[str, str, str], list[Row]] = {}
-    for table in found:
+    for path in found:
+        table = read_part(path)
         for line in table.filter(table["is_evidence"]).to_pylist():
             shown = {name: line[name] for name in ("path", "line_no", "time", "text")}
             evidence.setdefault((line["run"], line["test_case"], line["service"]), []).append(shown)

@@ -74,13 +74,19 @@ def merge(left: Statistics, right: Statistics) -> Statistics:
 
 @dataclass(frozen=True)
 class ServiceNormals:
-    """The normals of one service, over the statements of a part: ``runs`` have a log of it."""
+    """The normals of one service, over the statements ``ids`` of a part: ``runs`` have a log of it."""
 
     runs: int
     count: Largest
     run: Largest
     silence: Largest
-    pairs: "PairCounts"
+    followed: pa.Table
+    ids: pa.Array
+
+    @cached_property
+    def pairs(self) -> "PairCounts":
+        """How often each statement follows another one; counted when it is asked for."""
+        return PairCounts.of(self.followed, self.ids)
 
 
 @dataclass(frozen=True)
@@ -138,25 +144,27 @@ class Normals:
 
     def of(self, service: str) -> ServiceNormals | None:
         """Return the normals of one service; None where there is no training log of it."""
-        return self._services.get(service)
+        if service not in self._services:
+            runs = int(np.sum(among(self.statistics["logs"]["service"], [service])))
+            self._services[service] = self._service(service, runs) if runs else None
+        return self._services[service]
 
     @cached_property
-    def _services(self) -> dict[str, ServiceNormals]:
-        runs = self.statistics["logs"]["service"].to_pylist()
-        return {name: self._service(name, runs.count(name)) for name in sorted(set(runs))}
+    def _services(self) -> dict[str, ServiceNormals | None]:
+        return {}
 
     def _service(self, name: str, runs: int) -> ServiceNormals:
         own = rows_of(self.statistics["largest"], service=name)
         count, run, silence = (rows_of(own, what=what) for what in ("count", "run", "silence"))
         longest = Largest.of(silence, silence["statement"], pa.array([""]))
-        table = self.statistics["pairs"]
-        pairs = PairCounts.of(table.filter(pa.array(among(table["service"], [name]))), self.ids)
+        pairs = self.statistics["pairs"]
         return ServiceNormals(
             runs,
             Largest.of(count, count["statement"], self.ids),
             Largest.of(run, run["statement"], self.ids),
             longest,
-            pairs,
+            pairs.filter(pa.array(among(pairs["service"], [name]))),
+            self.ids,
         )
 
 

@@ -145,16 +145,9 @@ def read_unusual_lines(
     name, batch, wanted = record
     state = read_state(job.state)
     reader = LineReader(job.layout, masks, read_format(job.layout), state["statistics"], state["scales"])
-    tables, missing = [FOUND.empty_table()], 0
-    for file in batch_files(batch):
-        of_file = wanted.get(_seq_id(file)) if not file.problem else None
-        if of_file is None:
-            continue
-        try:
-            tables.append(find_lines(file, of_file, reader, limit))
-        except OSError:
-            missing += 1
-    write_part(job.folder / "lines" / name, pa.concat_tables(tables), FOUND)
+    files = [file for file in batch_files(batch) if not file.problem and _seq_id(file) in wanted]
+    found, missing = find_lines([(file, wanted[_seq_id(file)]) for file in files], reader, limit)
+    write_part(job.folder / "lines" / name, found, FOUND)
     return missing
 
 
