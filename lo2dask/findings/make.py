@@ -212,9 +212,9 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
 
 
 def _read_statements(layout: Layout, ids: set[str]) -> dict[str, tuple[str, str]]:
-    """Return text and template of statements, by id."""
+    """Return text and template of statements, by id; of a template the first text."""
     columns = ("statement_id", "text", "e_event_drain_id")
     table = pa.concat_tables([read_part(path, columns) for path in part_paths(layout.statements)])
     chosen = table.filter(pa.array(among(table["statement_id"], ids)))
-    rows = zip(*(strings(chosen[name]).to_pylist() for name in columns), strict=True)
+    rows = zip(*(reversed(strings(chosen[name]).to_pylist()) for name in columns), strict=True)
     return {one: (text, template) for one, text, template in rows}

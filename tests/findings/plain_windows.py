@@ -1,0 +1,99 @@
+"""The score D of windows as the formulas of findings/judge.py have it: one log after another, one window after another.
+
+A log is a list of lines (time in ms, statement); a statement's first letter tells what it is: e, c or s.
+"""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+Line = tuple[int, str]
+Key = tuple[str, str, str]  # run, test case, service
+SECOND = 1000
+
+
+@dataclass
+class Window:
+    """What one second of a log has: counts and longest runs of statements, the longest silence that ends in it."""
+
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    runs: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    silence: int = -1
+
+    def take(self, statement: str, run: int, silence: int) -> None:
+        """Count one line."""
+        self.counts[statement] += 1
+        self.runs[statement] = max(self.runs[statement], run)
+        self.silence = max(self.silence, silence)
+
+
+def windows_of(lines: list[Line]) -> dict[int, Window]:
+    """Cut a log into seconds; those without a line have the silence that spans them."""
+    found: dict[int, Window] = {}
+    run = 0
+    for place, (time, statement) in enumerate(lines):
+        before = lines[place - 1] if place else None
+        run = run + 1 if before and before[1] == statement else 1
+        window = found.setdefault(time // SECOND, Window())
+        window.take(statement, run, time - before[0] if before else -1)
+    for first, second in zip(sorted(found)[:-1], sorted(found)[1:], strict=True):
+        for silent in range(first + 1, second):
+            found[silent] = Window(silence=found[second].silence)
+    return dict(sorted(found.items()))
+
+
+def figures(window: Window, normals: list[list[Line]]) -> dict[str, float]:
+    """Return u, e, g and r of a window, held against some normal logs."""
+    others = [one for log in normals for one in windows_of(log).values()]
+    longest = {s: max((one.runs.get(s, 0) for one in others), default=0) for s in window.counts}
+    most = {s: max((one.counts.get(s, 0) for one in others), default=0) for s in window.counts}
+    silence = max((one.silence for one in others), default=0)
+    errors = [(n - most[s]) / math.sqrt(most[s] + 1) for s, n in window.counts.items() if s.startswith("e")]
+    repeated = [math.log2((n + 1) / (longest[s] + 1)) for s, n in window.runs.items()]
+    return {
+        "unseen": sum(n for s, n in window.counts.items() if longest[s] == 0 and not s.startswith("c")),
+        "errors": max([0.0, *errors]),
+        "gap": math.log2((max(window.silence, 0) + 50) / (max(silence, 0) + 50)),
+        "run": max(repeated, default=0.0),
+    }
+
+
+def scales_of(logs: dict[Key, list[Line]], training: set[Key], service: str) -> dict[str, tuple[float, float]]:
+    """Return median and spread of each figure over the training normals, each judged without its run."""
+    values: dict[str, list[float]] = {"errors": [], "gap": [], "run": []}
+    for key in [key for key in training if key[2] == service]:
+        others = normals_for(logs, training, key)
+        for window in windows_of(logs[key]).values() if others else ():
+            found = figures(window, others)
+            for name in values:
+                if window.counts or name == "gap":
+                    values[name].append(found[name])
+    scales = {}
+    for name, numbers in values.items():
+        if numbers:
+            median = sorted(numbers)[(len(numbers) + 1) // 2 - 1]
+            scales[name] = (median, max(max(numbers) - median, 1.0))
+    return scales
+
+
+def normals_for(logs: dict[Key, list[Line]], training: set[Key], key: Key) -> list[list[Line]]:
+    """Return the training logs of a service; without the own run of one of them."""
+    own_run = key[0] if key in training else None
+    return [logs[one] for one in sorted(training) if one[2] == key[2] and one[0] != own_run]
+
+
+def judge(logs: dict[Key, list[Line]], training: set[Key]) -> dict[tuple[Key, int], tuple[float, str]]:
+    """Return D and what speaks for it of every window; a service without normals has none."""
+    judged = {}
+    for key, lines in logs.items():
+        normals, scales = normals_for(logs, training, key), scales_of(logs, training, key[2])
+        for begin, window in windows_of(lines).items() if normals else ():
+            found = figures(window, normals)
+            unseen = found.pop("unseen")
+            scores = {"unseen": 20 + math.log2(1 + unseen) if unseen else 0.0}
+            for name, value in found.items():
+                median, spread = scales.get(name, (0.0, 1.0))
+                scores[name] = (value - median) / spread
+            component = max(scores, key=lambda name: scores[name])
+            judged[key, begin] = (scores[component], component)
+    return judged
