@@ -35,13 +35,15 @@ FOUND = schema.LINES.append(pa.field("is_evidence", pa.bool_()))
 class Wanted:
     """What is read of one log: windows (first line, last line, begin in ms since 1970), and lines that are evidence.
 
-    ``left_out`` is the run that its normals are without, "" = none.
+    ``left_out`` is the run that its normals are without, "" = none; ``begin`` a time of the log in ms since 1970, which
+    tells the day of evidence that is in no window.
     """
 
     run: str
     test_case: str
     service: str
     left_out: str
+    begin: int
     windows: tuple[tuple[int, int, int], ...]
     evidence: tuple[int, ...]
 
@@ -77,7 +79,7 @@ def find_lines(file: SourceFile, wanted: Wanted, reader: LineReader, limit: int)
     names, statement = ids.dictionary.cast(pa.string()), ids.indices.fill_null(-1).to_numpy().astype(np.int64)
     kinds, normals = kinds_of(names), Normals(reader.statistics, names).of(wanted.service)
     scores = np.zeros(len(read))
-    begins = np.full(len(read), windows[0][2] if windows else 0)
+    begins = np.full(len(read), wanted.begin)
     for first, last, begin in windows:
         rows = np.flatnonzero((numbers >= first) & (numbers <= last))
         begins[rows] = begin

@@ -148,9 +148,8 @@ def _choose(
         if case in whole or findings.get(case) == row["service"]:
             lines = tuple(evidence.get(row["seq_id"], ()))
             keys = {name: row[name] for name in ("run", "test_case", "service")}
-            wanted[row["seq_id"]] = Wanted(
-                **keys, left_out=row["run"] if row["is_training"] else "", windows=(), evidence=lines
-            )
+            left_out, begin = row["run"] if row["is_training"] else "", round(row["start"].timestamp() * 1000)
+            wanted[row["seq_id"]] = Wanted(**keys, left_out=left_out, begin=begin, windows=(), evidence=lines)
     _add_windows(job.tables, wanted)
     return wanted
 
