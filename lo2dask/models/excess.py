@@ -7,7 +7,7 @@ one log, and the largest count. A log of n lines that has s x times exceeds it b
 
 E is the largest of z_s over statements of an error level, and of the counts of statements that no normal log of the
 service has, from 3 on. Continuation lines count in n, and are never such statements. A service without a training log
-has no E. Of logs with every line doubled each z_s is at most twice as large: about sqrt(2) times where m_s * n is large.
+has no E. Where every line of a log is doubled, z_s is at most twice as large, and sqrt(2) times for a large m_s * n.
 
 A run left out does not count among the normals: what it alone has is then new.
 """
