@@ -205,6 +205,9 @@ def _find(
         session.call(keep_windows, target.path, job, label="bundles")
         if target.key in calibrations:
             answers = find_answers(layout, target, calibrations[target.key], session)
+    else:
+        # Run scores of an earlier training would be taken for those of the findings.
+        remove_tree(runs_path(layout, EXCESS))
     write_findings(job, answers, load_masks(options.mask_file), session)
 
 
