@@ -205,7 +205,7 @@ def list_models() -> None:
     from lo2dask.models.registry import ALGORITHMS, describe
     from lo2dask.schema import MAIN, NUMERIC, RAW, REPRESENTATIONS
 
-    say(table(describe()))
+    say(table(describe(), whole=True))
     say(f"and <algorithm>_<{'|'.join(MAIN)}|numeric|all> of " + ", ".join(ALGORITHMS))
     say(f"and <algorithm>_<{'|'.join(RAW)}>, of tables loaded with --tokens both")
     say(f"or of columns joined by +, at most one of {', '.join(REPRESENTATIONS.values())}: lr_e_words+seq_len+n_error")
@@ -227,7 +227,7 @@ def list_masks(mask_file: str | None) -> None:
         }
         for mask in load_masks(Path(mask_file) if mask_file else None)
     ]
-    say(table(rows))
+    say(table(rows, whole=True))
 
 
 @contextlib.contextmanager

@@ -51,8 +51,10 @@ def _trust(summary: FindingsSummary) -> str:
     """Write how far the findings can be trusted: the units, and average precision beside chance."""
     anomalous = summary.cases - summary.normals
     units = f"{count(summary.cases, 'case')} of {count(summary.runs, 'run')}, {summary.normals:,} normal"
-    if summary.average_precision is None:
+    if not anomalous or not summary.normals:
         return f"trust: {units}; not measured, as the labels have one class alone"
+    if summary.average_precision is None:
+        return f"trust: {units}, {anomalous:,} anomalous; not measured: excess_runs.parquet is not there"
     return (
         f"trust: {units}, {anomalous:,} anomalous; average precision {summary.average_precision:.2f} "
         f"(chance {summary.prevalence:.2f})"

@@ -350,7 +350,7 @@ def _outputs(layout: Layout, folder: Path, keys: Sequence[str]) -> list[Path]:
         measured = measures_path(folder, key)
         files += [measured, *([measured.with_suffix(".csv")] if key == FOREST else [])]
         files += part_paths(runs_path(layout, key))
-    for table in layout.answers:
+    for table in layout.answers():
         files += part_paths(table)
     baselines = [path.stem for path in list_paths(layout.models, ".joblib") if path.stem.startswith(BASELINE)]
     for key in (*keys, *baselines):
