@@ -87,7 +87,10 @@ def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], se
         job=job, masks=masks, limit=MOST_LINES,
     ))  # fmt: skip
     if missing:
-        logger.warning("%d logs are not where they were loaded from: their unusual lines are not shown", missing)
+        logger.warning(
+            "%d logs are not where they were loaded from: their unusual lines are not shown; "
+            "train with --raw-root and --no-resume tells where they are", missing,
+        )  # fmt: skip
     found = [read_part(path).cast(FOUND) for path in part_paths(job.folder / "lines")]
     with open_part(job.tables.lines / "part-000000.parquet", schema.LINES) as part:
         for table in best_lines(found, MOST_LINES):

@@ -19,7 +19,7 @@ from lo2dask.features.statements import ERROR
 from lo2dask.findings import judge, normals
 from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
 from lo2dask.findings.part import PartWindows, read_keys
-from lo2dask.ingest.text import read_format
+from lo2dask.ingest.text import moved_file, read_format
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
@@ -46,7 +46,7 @@ JUDGED = pa.schema(
 @dataclass(frozen=True)
 class WindowJob:
     """What the tasks share. ``split`` tells the training part, None: nothing was learned here; ``folder`` is scratch;
-    the tables go to the folder ``output``.
+    the tables go to the folder ``output``. ``moved`` is the raw tree's path when it was loaded and the one now.
     """
 
     root: Path
@@ -54,6 +54,7 @@ class WindowJob:
     window_ms: int
     split: Split | None
     output: Path
+    moved: tuple[str, str] | None = None
 
     @property
     def tables(self) -> Layout:
@@ -151,7 +152,7 @@ def read_unusual_lines(
         if of_file is None:
             continue
         try:
-            tables.append(find_lines(file, of_file, reader, limit))
+            tables.append(find_lines(moved_file(file, job.moved), of_file, reader, limit))
         except OSError:
             missing += 1
     write_part(job.folder / "lines" / name, pa.concat_tables(tables), FOUND)

@@ -109,6 +109,15 @@ def test_logs_that_have_moved_are_findings_without_evidence_and_one_warning(
     assert [row.evidence for row in findings] == [()] * len(findings)
     assert all(row.start and row.end for row in findings)
     assert not rows_of(root, "lines")
+    moved = tmp_path / "moved"
+    train_root(root, models=("excess",), skip_if=True, raw_root=moved, resume=False)
+    again = [row for row in read_findings(Layout(root)) if not row.is_notice]
+    assert [(row.case, row.score) for row in again] == [(row.case, row.score) for row in findings]
+    for line in (line for row in again for line in row.evidence):
+        assert Path(line.path).is_relative_to(moved)
+        assert Path(line.path).read_text().split("\n")[line.line_no - 1].strip() == line.text
+    assert all(row.evidence for row in again)
+    assert rows_of(root, "lines")
 
 
 def test_without_windows_findings_have_no_time_and_no_line(raw: Path, trained: Path, tmp_path: Path) -> None:
