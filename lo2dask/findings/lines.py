@@ -28,6 +28,8 @@ from lo2dask.sources.names import DAY_MS
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
 
+# Lines that are read before a window.
+_BEFORE = 10
 FOUND = schema.LINES.append(pa.field("is_evidence", pa.bool_()))
 
 
@@ -67,8 +69,10 @@ def find_lines(file: SourceFile, wanted: Wanted, reader: LineReader, limit: int)
     OSError : the log is gone.
     """
     windows = sorted(wanted.windows)
-    # The line before a window is what its first line is judged after.
-    ranges = [(max(first - 1, 1), last) for first, last, _ in windows] + [(line, line) for line in wanted.evidence]
+    # The line before a window is what its first line is judged after; some may be empty, or were not kept.
+    ranges = [(max(first - _BEFORE, 1), last) for first, last, _ in windows] + [
+        (line, line) for line in wanted.evidence
+    ]
     read = list(read_line_ranges(file, ranges))
     if not read:
         return FOUND.empty_table()
@@ -78,13 +82,14 @@ def find_lines(file: SourceFile, wanted: Wanted, reader: LineReader, limit: int)
     ids = read_mapping(reader.layout, messages, ["statement_id"])[0].dictionary_encode()
     names, statement = ids.dictionary.cast(pa.string()), ids.indices.fill_null(-1).to_numpy().astype(np.int64)
     kinds, normals = kinds_of(names), Normals(reader.statistics, names).of(wanted.service)
-    scores = np.zeros(len(read))
+    previous, scores = _previous(numbers, statement), np.zeros(len(read))
     begins = np.full(len(read), wanted.begin)
     for first, last, begin in windows:
-        rows = np.flatnonzero((numbers >= first) & (numbers <= last))
-        begins[rows] = begin
-        if normals is not None and len(rows) and len(names):
-            scores[rows] = _score(rows, statement, kinds, normals, (reader, wanted))
+        within = (numbers >= first) & (numbers <= last)
+        begins[within] = begin
+        rows = np.flatnonzero(within & (statement >= 0))
+        if normals is not None and len(rows):
+            scores[rows] = _score(statement[rows], previous[rows], kinds, normals, (reader, wanted))
     is_evidence = np.isin(numbers, wanted.evidence)
     best = np.argsort(-scores, kind="stable")[:limit]
     keep = np.zeros(len(read), dtype=bool)
@@ -125,28 +130,29 @@ def _read_messages(texts: Sequence[str], reader: LineReader) -> tuple[Ints, pa.A
     return header.time_ms, bodies.dictionary.cast(pa.string()).take(bodies.indices).take(statements.indices)
 
 
+def _previous(numbers: Ints, statement: Ints) -> Ints:
+    """Return the statement of the line before each line, those without one passed over; -1 where it was not read."""
+    at = np.arange(len(numbers))
+    latest = np.maximum.accumulate(np.where(statement >= 0, at, -1))
+    before = np.append(-1, latest[:-1])
+    start = np.maximum.accumulate(np.where(np.diff(numbers, prepend=numbers[0] - 1) == 1, 0, at))
+    return np.where(before >= start, statement[before], -1)
+
+
 def _score(
-    rows: Ints, statement: Ints, kinds: np.ndarray, normals: ServiceNormals, context: tuple[LineReader, Wanted]
+    own: Ints, before: Ints, kinds: np.ndarray, normals: ServiceNormals, context: tuple[LineReader, Wanted]
 ) -> np.ndarray:
-    """Score the lines of one window: float64 (rows,)."""
+    """Score the lines of one window by their statements and those of the lines before them: float64 (lines,)."""
     reader, wanted = context
     scales, left_out = reader.scales.get(wanted.service, {}), wanted.left_out or None
-    own = statement[rows]
-    known = own >= 0
-    safe = np.where(known, own, 0)
-    kind = np.where(known, kinds[safe], CONTINUATION)
-    longest = normals.run.without(left_out)[safe]
-    runs = _run_lengths(own)
-    repeated = to_scale(np.log2((runs + 1) / (longest + 1)), scales, "run")
-    counts = np.bincount(safe, minlength=len(normals.run.first))[safe]
-    most = normals.count.without(left_out)[safe]
-    errors = to_scale((counts - most) / np.sqrt(most + 1), scales, "errors")
-    before = np.where(rows > 0, statement[rows - 1], -1)
-    pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), safe)
+    kind, longest = kinds[own], normals.run.without(left_out)[own]
+    repeated = to_scale(np.log2((_run_lengths(own) + 1) / (longest + 1)), scales, "run")
+    most = normals.count.without(left_out)[own]
+    errors = to_scale((np.bincount(own)[own] - most) / np.sqrt(most + 1), scales, "errors")
+    pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), own)
     surprise = np.where(before >= 0, 0.5 * to_scale(pairs, scales, "surprise"), 0.0)
-    added = np.maximum.reduce([np.zeros(len(rows)), repeated, np.where(kind == ERROR, errors, surprise)])
-    is_new = (longest == 0) & (kind != CONTINUATION)
-    return np.where(known, added + np.where(is_new, UNSEEN, 0.0), 0.0)
+    added = np.maximum.reduce([np.zeros(len(own)), repeated, np.where(kind == ERROR, errors, surprise)])
+    return added + np.where((longest == 0) & (kind != CONTINUATION), UNSEEN, 0.0)
 
 
 def _run_lengths(values: Ints) -> Ints:

@@ -82,8 +82,8 @@ def normals_for(logs: dict[Key, list[Line]], training: set[Key], key: Key) -> li
     return [logs[one] for one in sorted(training) if one[2] == key[2] and one[0] != own_run]
 
 
-def judge(logs: dict[Key, list[Line]], training: set[Key]) -> dict[tuple[Key, int], tuple[float, str]]:
-    """Return D and what speaks for it of every window; a service without normals has none."""
+def judge(logs: dict[Key, list[Line]], training: set[Key]) -> dict[tuple[Key, int], tuple[float, str, bool]]:
+    """Return D, what speaks for it and whether it is an alarm, of every window; a service without normals has none."""
     judged = {}
     for key, lines in logs.items():
         normals, scales = normals_for(logs, training, key), scales_of(logs, training, key[2])
@@ -95,5 +95,6 @@ def judge(logs: dict[Key, list[Line]], training: set[Key]) -> dict[tuple[Key, in
                 median, spread = scales.get(name, (0.0, 1.0))
                 scores[name] = (value - median) / spread
             component = max(scores, key=lambda name: scores[name])
-            judged[key, begin] = (scores[component], component)
+            is_alarm = scores[component] > 1.25 and (component != "unseen" or unseen >= 2)
+            judged[key, begin] = (scores[component], component, is_alarm)
     return judged

@@ -1,5 +1,6 @@
 """lo2_windows, lo2_timeline, lo2_lines and lo2_findings of whole trees: beside plain formulas, and however cut."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -143,14 +144,14 @@ def test_windows_are_what_the_formulas_make_of_them(tmp_path: Path, seed: int) -
     }
     # Medians are counted in steps of 1/1024.
     clear = {at: value for at, value in plain.items() if abs(value[0] - 0.5) > 0.005}
-    assert {at for at in found if at in clear} == {at for at, (score, _) in clear.items() if score > 0.5}
+    assert {at for at in found if at in clear} == {at for at, (score, *_) in clear.items() if score > 0.5}
     assert [at for at, (score, *_) in found.items() if abs(score - plain[at][0]) > 0.005] == []
-    close = {at for at, (score, _) in plain.items() if score <= 0.5}
-    assert {at for at in found if found[at][1] != plain[at][1]} <= close
+    assert [at for at in found if at in clear and found[at][1] != plain[at][1]] == []
     assert {component for _, component, _ in found.values()} >= {"unseen", "run"}
     new = {statement for _, component, statement in found.values() if component == "unseen"}
     assert new <= {STATEMENTS["s4"], STATEMENTS["e2"]}
     check_timeline(table_of(Layout(root).timeline), logs, plain)
+    check_spans(table_of(Layout(root).findings), plain)
 
 
 def key_of(row: dict) -> Key:
@@ -167,5 +168,29 @@ def check_timeline(table: pa.Table, logs: dict[Key, list[Line]], plain: dict) ->
             row = rows[key, step]
             assert row["n_events"] == len(within)
             assert row["n_error"] == sum(name.startswith("e") for name in within)
-            scores = [score for (of, at), (score, _) in plain.items() if of == key and step <= at < step + 10]
+            scores = [score for (of, at), (score, *_) in plain.items() if of == key and step <= at < step + 10]
             assert row["score"] == (pytest.approx(max(scores), abs=0.005) if scores else None)
+
+
+def check_spans(table: pa.Table, plain: dict) -> None:
+    """A finding lasts from the first to the last alarm of its service; here each has some."""
+    rows = [row for row in table.to_pylist() if row["kind"] != "silent"]
+    assert rows
+    for row in rows:
+        alarms = [at for (of, at), (*_, is_alarm) in plain.items() if of == key_of(row) and is_alarm]
+        assert (since_midnight(row["start"]), since_midnight(row["end"])) == (min(alarms), max(alarms) + 1)
+
+
+def test_empty_lines_count_for_no_statement(tmp_path: Path) -> None:
+    logs = made_logs(0)
+    found = []
+    for name in ("dense", "spaced"):
+        raw = tmp_path / name / "raw"
+        write_logs(raw, logs)
+        for path in raw.glob(f"*/{BAD}/*.log") if name == "spaced" else ():
+            path.write_text(path.read_text().replace("\n", "\n\n"))
+        made(raw, tmp_path / name / "out", trim_init_lines=False)
+        rows = table_of(tmp_path / name / "out" / "lo2_lines.parquet").to_pylist()
+        places = Counter((row["run"], row["test_case"], row["time"], row["text"], row["score"]) for row in rows)
+        found.append(places)
+    assert found[0] == found[1]
