@@ -98,3 +98,62 @@ def judge(logs: dict[Key, list[Line]], training: set[Key]) -> dict[tuple[Key, in
             is_alarm = scores[component] > 1.25 and (component != "unseen" or unseen >= 2)
             judged[key, begin] = (scores[component], component, is_alarm)
     return judged
+
+
+def score_lines(logs: dict[Key, list[Line]], training: set[Key], key: Key) -> list[float]:
+    """Return the score of every line of a log that is no training normal, in its window, after the line before it."""
+    normals, lines = normals_for(logs, training, key), logs[key]
+    scales = scales_of(logs, training, key[2]) | {"surprise": surprise_scale(normals)}
+    others = [one for log in normals for one in windows_of(log).values()]
+    scores = []
+    for place, (time, statement) in enumerate(lines):
+        second = [at for at, (other, _) in enumerate(lines) if other // SECOND == time // SECOND]
+        count = sum(lines[at][1] == statement for at in second)
+        longest = max(one.runs.get(statement, 0) for one in others)
+        most = max(one.counts.get(statement, 0) for one in others)
+        values = {"run": math.log2((run_within(lines, second, place) + 1) / (longest + 1))}
+        if statement.startswith("e"):
+            values["errors"] = (count - most) / math.sqrt(most + 1)
+        elif place:
+            values["surprise"] = surprise(lines[place - 1][1], statement, normals)
+        scaled = {name: (value - scales[name][0]) / scales[name][1] for name, value in values.items()}
+        scaled["surprise"] = 0.5 * scaled.get("surprise", 0.0)
+        is_new = longest == 0 and not statement.startswith("c")
+        scores.append(max(0.0, *scaled.values()) + (20 if is_new else 0))
+    return scores
+
+
+def run_within(lines: list[Line], second: list[int], place: int) -> int:
+    """Return the length of the run of equal statements in a second that a line is in."""
+    first = last = place
+    while first - 1 in second and lines[first - 1][1] == lines[place][1]:
+        first -= 1
+    while last + 1 in second and lines[last + 1][1] == lines[place][1]:
+        last += 1
+    return last - first + 1
+
+
+def pairs_of(log: list[Line]) -> list[tuple[str, str]]:
+    names = [statement for _, statement in log]
+    return list(zip(names[:-1], names[1:], strict=True))
+
+
+def surprise(before: str, statement: str, logs: list[list[Line]], known: int | None = None) -> float:
+    """Return -log2 P(statement | before) by the pairs of some logs."""
+    pairs = [pair for log in logs for pair in pairs_of(log)]
+    size = len({second for _, second in pairs}) if known is None else known
+    share = (sum(s == statement for _, s in pairs) + 0.5) / (len(pairs) + (size + 1) / 2)
+    both, first = pairs.count((before, statement)), sum(p == before for p, _ in pairs)
+    return -math.log2((both + 5 * share) / (first + 5))
+
+
+def surprise_scale(normals: list[list[Line]]) -> tuple[float, float]:
+    """Return median and spread of the surprise at each normal line, without its own log."""
+    known = len({second for log in normals for _, second in pairs_of(log)})
+    values = sorted(
+        surprise(*pair, [other for other in normals if other is not log], known)
+        for log in normals
+        for pair in pairs_of(log)
+    )
+    median = values[(len(values) + 1) // 2 - 1]
+    return median, max(values[-1] - median, 1.0)

@@ -15,7 +15,7 @@ from lo2dask.execute.session import Session
 from lo2dask.options import CommonOptions, LoadOptions, TrainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
-from tests.findings.plain_windows import Key, Line, judge
+from tests.findings.plain_windows import Key, Line, judge, score_lines
 from tests.trees import make_tree, table_of
 
 MIDNIGHT = datetime(2024, 6, 28, tzinfo=UTC)
@@ -152,6 +152,7 @@ def test_windows_are_what_the_formulas_make_of_them(tmp_path: Path, seed: int) -
     assert new <= {STATEMENTS["s4"], STATEMENTS["e2"]}
     check_timeline(table_of(Layout(root).timeline), logs, plain)
     check_spans(table_of(Layout(root).findings), plain)
+    check_lines(table_of(Layout(root).lines), logs, plain)
 
 
 def key_of(row: dict) -> Key:
@@ -179,6 +180,18 @@ def check_spans(table: pa.Table, plain: dict) -> None:
     for row in rows:
         alarms = [at for (of, at), (*_, is_alarm) in plain.items() if of == key_of(row) and is_alarm]
         assert (since_midnight(row["start"]), since_midnight(row["end"])) == (min(alarms), max(alarms) + 1)
+
+
+def check_lines(table: pa.Table, logs: dict[Key, list[Line]], plain: dict) -> None:
+    """All lines of the bad case's windows above 1.25 that have a score are there, with it."""
+    key = (RUNS[0], BAD, "token")
+    scores = score_lines(logs, {one for one in logs if one[1] == CORRECT}, key)
+    seconds = {at for (of, at), (score, *_) in plain.items() if of == key and score > 1.25}
+    wanted = {place + 1: score for place, score in enumerate(scores) if logs[key][place][0] // 1000 in seconds}
+    found = {row["line_no"]: row["score"] for row in table.to_pylist() if key_of(row) == key}
+    assert len([score for score in found.values() if score > 20]) >= 3
+    assert all(wanted.get(line, 0.0) == pytest.approx(score, abs=0.01) for line, score in found.items())
+    assert all(score < 0.01 for line, score in wanted.items() if line not in found)
 
 
 def test_empty_lines_count_for_no_statement(tmp_path: Path) -> None:
