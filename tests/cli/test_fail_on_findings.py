@@ -8,7 +8,7 @@ import pytest
 
 from lo2dask.findings.read import read_findings
 from lo2dask.tables.layout import Layout
-from tests.trees import make_tree, plant_errors
+from tests.trees import load_tree, make_tree, plant_errors, train_root
 
 LINE = ("--models", "excess", "--skip-if", "--fail-on-findings", "--workers", "1")
 SERVICES = {"scale": 0.03, "services": ("token", "user")}
@@ -49,3 +49,19 @@ def test_a_silent_service_is_a_notice_and_no_failure(folder: Path, command: Call
     rows = list(read_findings(Layout(folder / "calm")))
     assert [(row.case, row.service, row.kind) for row in rows] == [(gone.parts[-3:-1], "user", "silent")]
     assert "notice: no line of user, which all normal runs have" in answer.out
+
+
+def test_where_nothing_looks_for_findings_their_absence_is_no_success(
+    folder: Path, command: Callable[..., Any]
+) -> None:
+    raw, out = make_tree(folder / "other", runs=2, **SERVICES), folder / "unsought"
+    for more in (["--models", "event_lr_words"], ["--phase", "if"]):
+        answer = command("run", "--root", raw, "--output-dir", out, *more, "--fail-on-findings")
+        assert (answer.code, len(answer.lines)) == (2, 1)
+        assert "excess" in answer.err
+        assert not out.exists()
+    train_root(load_tree(raw, out), models=("event_oov_words",), skip_if=True, save_sup_models=folder / "oov")
+    line = ("score", "--bundle", folder / "oov" / "event_oov_words.joblib", "--root", raw, "--workers", "1")
+    answer = command(*line, "--output-dir", folder / "oov_scores", "--fail-on-findings")
+    assert answer.code == 2
+    assert answer.lines[-1] == "lo2dask: --fail-on-findings: only the model excess looks for findings"
