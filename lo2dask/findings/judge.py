@@ -2,14 +2,15 @@
 
 Per window of a service, against its training normals:
 
-- unseen: u lines of statements that no normal log has (continuation lines do not count): 20 + log2(1 + u)
+- unseen: u lines of one statement that no normal log has (continuation lines do not count), or u such lines of an
+  error level: 20 + log2(1 + u) for an error level, 10 + log2(1 + u) for others; a single line is no alarm: 1.25
 - errors: e = max over statements of an error level of (count - c) / sqrt(c + 1), c the largest count in a normal window
 - gap: g = log2((longest silence that ends in or spans it + 50 ms) / (longest normal silence + 50 ms))
 - run: r = max of log2((equal lines in a row + 1) / (longest normal run of the statement + 1))
 
 Each of e, g and r is put on the scale of the normals, each judged without its own run: 0 is their median, 1 the largest
-(a spread of at least 1). D is the largest of the four. It is an alarm above 1.25 and, for unseen statements, with two
-such lines in the window.
+(a spread of at least 1); g on that of all services together. D is the largest of the four. It is an alarm above 1.25.
+Many unseen statements with a line each are no burst: services that log how they are set up do so once, at any time.
 """
 
 from collections.abc import Mapping
@@ -25,19 +26,26 @@ from lo2dask.findings.normals import Normals, PairCounts, ServiceNormals, Statis
 from lo2dask.findings.part import PartWindows
 
 ALARM = 1.25
-UNSEEN = 20.0
+# By whether the statement is of an error level.
+UNSEEN = {True: 20.0, False: 10.0}
 LEAST_UNSEEN = 2
 # Figures are counted in steps of this, so that the median of many is found without keeping them.
 STEP = 1 / 1024
 _SILENCE = 50.0
 # What speaks for a window, by its place: names in lo2_windows.parquet.
 COMPONENTS = ("unseen", "errors", "gap", "run")
+# Silences are told in octaves of the service's own longest one; their scale is that of all services together, since a
+# service of few lines has silences of one length, whose spread is small.
+_POOLED = "gap"
 _SCALED = ("errors", "gap", "run", "surprise")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The raw figures of windows, float64 (windows,) each; ``statements`` are places among the part's, -1 = none."""
+    """The raw figures of windows, float64 (windows,) each; ``statements`` are places among the part's, -1 = none.
+
+    ``unseen`` is on the scale of D already.
+    """
 
     unseen: np.ndarray
     errors: np.ndarray
@@ -81,12 +89,14 @@ def add_counts(tables: list[pa.Table]) -> pa.Table:
 
 
 def to_scales(counts: pa.Table) -> dict[str, dict[str, tuple[float, float]]]:
-    """Return the median and the spread (largest - median, at least 1) of each figure of each service."""
+    """Return the median and the spread (largest - median, at least 1) of each figure of a service; of gaps, of all."""
     scales: dict[str, dict[str, tuple[float, float]]] = {}
     rows: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row in counts.to_pylist():
         rows.setdefault((row["service"], row["figure"]), []).append((row["value"], row["count"]))
-    for (service, figure), pairs in rows.items():
+    pooled = sorted(pair for (_, figure), own in rows.items() if figure == _POOLED for pair in own)
+    for (service, figure), own in rows.items():
+        pairs = pooled if figure == _POOLED else own
         values, numbers = (np.array(column) for column in zip(*pairs, strict=True))
         middle = np.searchsorted(np.cumsum(numbers), (numbers.sum() + 1) // 2)
         median = float(values[middle] * STEP)
@@ -99,15 +109,15 @@ def judge(part: PartWindows, normals: Normals, scales: Mapping[str, Any], traini
     size = len(part.windows["window"])
     scores = np.full((len(COMPONENTS), size), -np.inf)
     statements = np.full((len(COMPONENTS), size), -1, dtype=np.int64)
-    unseen, known = np.zeros(size), np.zeros(size, dtype=bool)
+    known = np.zeros(size, dtype=bool)
     for service, run, sequences, own in _groups(part, training, normals):
         if own is None or own.runs <= int(run is not None):
             continue
         windows = np.flatnonzero(np.isin(part.windows["sequence"], sequences))
         figures = measure(part, windows, own, run)
-        known[windows], unseen[windows] = True, figures.unseen
+        known[windows] = True
         own_scales = scales.get(service, {})
-        scores[0, windows] = np.where(figures.unseen > 0, UNSEEN + np.log2(1 + figures.unseen), 0.0)
+        scores[0, windows] = figures.unseen
         for index, name in enumerate(COMPONENTS[1:], 1):
             scores[index, windows] = to_scale(getattr(figures, name), own_scales, name)
         for index, name in enumerate(COMPONENTS):
@@ -116,8 +126,13 @@ def judge(part: PartWindows, normals: Normals, scales: Mapping[str, Any], traini
     component = scores.argmax(axis=0)
     at = np.arange(size)
     score = np.where(known, scores[component, at], np.nan)
-    is_alarm = (score > ALARM) & ((component > 0) | (unseen >= LEAST_UNSEEN))
-    return Judged(score, component, statements[component, at], is_alarm)
+    return Judged(score, component, statements[component, at], score > ALARM)
+
+
+def weigh_unseen(count: Ints, is_error: Bools) -> np.ndarray:
+    """Return what lines of unseen statements count on the scale of D, given how many there are: float64 (counts,)."""
+    level = np.where(is_error, UNSEEN[True], UNSEEN[False])
+    return np.where(count >= LEAST_UNSEEN, level + np.log2(1 + count), ALARM)
 
 
 def to_scale(values: np.ndarray, scales: Mapping[str, Any], figure: str) -> np.ndarray:
@@ -137,17 +152,18 @@ def measure(part: PartWindows, windows: Ints, own: ServiceNormals, run: str | No
     kind = part.kinds[statement]
     is_new = (longest == 0) & (kind != CONTINUATION)
     excess = np.where(kind == ERROR, (count - most) / np.sqrt(most + 1), 0.0)
+    errors = np.bincount(window, np.where(is_new & (kind == ERROR), count, 0), len(windows))
+    unseen = weigh_unseen(np.where(kind == ERROR, errors[window], count), kind == ERROR)
     rows = {
-        "unseen": (window, np.where(is_new, count, 0), statement),
+        "unseen": (window, np.where(is_new, unseen, 0.0), statement),
         "errors": (window, np.maximum(excess, 0.0), statement),
         "run": (window, np.log2((length + 1) / (longest + 1)), statement),
     }
     strongest = {name: _strongest(len(windows), *values) for name, values in rows.items()}
-    new_lines = np.bincount(window, np.where(is_new, count, 0), len(windows))
     silence = np.maximum(part.windows["silence"][windows], 0) + _SILENCE
     gap = np.log2(silence / (own.silence.without(run)[0] + _SILENCE))
     statements = {name: at for name, (_, at) in strongest.items()}
-    return Figures(new_lines, strongest["errors"][0], gap, strongest["run"][0], statements)
+    return Figures(strongest["unseen"][0], strongest["errors"][0], gap, strongest["run"][0], statements)
 
 
 def _strongest(size: int, window: Ints, value: np.ndarray, statement: Ints) -> tuple[np.ndarray, Ints]:

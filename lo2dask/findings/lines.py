@@ -1,6 +1,7 @@
 """The unusual lines of chosen windows: the raw log is read again there, and nowhere else.
 
-A line scores 20 if no normal log has its statement; to that is added the largest of 0, the scaled run of equal lines
+A line of a statement that no normal log has scores 20 if it is of an error level, 10 if the window has two of it, else
+1.25; to that is added the largest of 0, the scaled run of equal lines
 that it is in, and the scaled number of such lines in its window (statements of an error level) or half the scaled
 surprise at it after the line before (others). See judge.py for the scales.
 """
@@ -19,7 +20,7 @@ from lo2dask.buffers.padded import padded
 from lo2dask.buffers.slices import encode_slices
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
-from lo2dask.findings.judge import UNSEEN, to_scale
+from lo2dask.findings.judge import ALARM, LEAST_UNSEEN, UNSEEN, to_scale
 from lo2dask.findings.normals import Normals, ServiceNormals, Statistics
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.ingest.mining import read_mapping
@@ -147,12 +148,14 @@ def _score(
     scales, left_out = reader.scales.get(wanted.service, {}), wanted.left_out or None
     kind, longest = kinds[own], normals.run.without(left_out)[own]
     repeated = to_scale(np.log2((_run_lengths(own) + 1) / (longest + 1)), scales, "run")
-    most = normals.count.without(left_out)[own]
-    errors = to_scale((np.bincount(own)[own] - most) / np.sqrt(most + 1), scales, "errors")
+    counts, most = np.bincount(own)[own], normals.count.without(left_out)[own]
+    errors = to_scale((counts - most) / np.sqrt(most + 1), scales, "errors")
     pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), own)
     surprise = np.where(before >= 0, 0.5 * to_scale(pairs, scales, "surprise"), 0.0)
     added = np.maximum.reduce([np.zeros(len(own)), repeated, np.where(kind == ERROR, errors, surprise)])
-    return added + np.where((longest == 0) & (kind != CONTINUATION), UNSEEN, 0.0)
+    is_new = (longest == 0) & (kind != CONTINUATION)
+    unseen = np.where(kind == ERROR, UNSEEN[True], np.where(counts >= LEAST_UNSEEN, UNSEEN[False], ALARM))
+    return added + np.where(is_new, unseen, 0.0)
 
 
 def _run_lengths(values: Ints) -> Ints:

@@ -112,12 +112,18 @@ def write_nothing(layout: Layout) -> None:
 
 
 def _read_judged(job: WindowJob, flagged: set[str]) -> list[Row]:
-    """Read the rows of the sequences that have an alarm, or are named by a finding, with their parts."""
+    """Read the rows of the sequences that have an alarm or are named by a finding, and the oddest others of each part.
+
+    Each has the name of its part.
+    """
     rows = []
     for path in part_paths(job.folder / "judged"):
         table = read_part(path, JUDGED.names)
         keep = pc.or_(pc.greater(table["alarms"], 0), pa.array(among(table["seq_id"], flagged)))
-        rows += [row | {"part": path.name} for row in table.filter(keep).to_pylist()]
+        shown = pc.greater(pc.fill_null(table["score"], 0.0), tasks.SHOWN)
+        others = table.filter(pc.and_not(shown, keep)).sort_by([("score", "descending")])
+        chosen = pa.concat_tables([table.filter(keep), others.slice(0, MOST_CASES)])
+        rows += [row | {"part": path.name} for row in chosen.to_pylist()]
     return rows
 
 
@@ -141,7 +147,7 @@ def _choose(
     others: dict[tuple[str, str], float] = {}
     for row in judged:
         case = (row["run"], row["test_case"])
-        if row["alarms"] and case not in findings:
+        if case not in findings:
             others[case] = max(others.get(case, 0.0), row["score"])
     oddest = sorted(others, key=lambda case: (-others[case], case))
     whole = set([*findings, *oddest][:MOST_CASES])
@@ -151,27 +157,29 @@ def _choose(
         if case in whole or findings.get(case) == row["service"]:
             lines = tuple(evidence.get(row["seq_id"], ()))
             keys = {name: row[name] for name in ("run", "test_case", "service")}
-            left_out, begin = row["run"] if row["is_training"] else "", round(row["start"].timestamp() * 1000)
+            left_out = row["run"] if row["is_training"] else ""
+            begin = round(row["start"].timestamp() * 1000) if row["start"] else 0
             wanted[row["seq_id"]] = Wanted(**keys, left_out=left_out, begin=begin, windows=(), evidence=lines)
     _add_windows(job.tables, wanted)
     return wanted
 
 
 def _add_windows(layout: Layout, wanted: dict[str, Wanted]) -> None:
-    """Add the windows over the limit of an alarm to what is read again, at most MOST_WINDOWS a case."""
+    """Add the windows that are alarms to what is read again, or else the best ones; at most MOST_WINDOWS a case."""
     by_key = {(one.run, one.test_case, one.service): seq_id for seq_id, one in wanted.items()}
     windows: dict[tuple[str, str], list[tuple[float, str, tuple[int, int, int]]]] = {}
     columns = ["run", "test_case", "service", "window_start", "score", "first_line", "last_line"]
     for path in part_paths(layout.windows):
         table = read_part(path, columns)
         table = table.set_column(3, "begin", pc.divide(table["window_start"].cast(pa.int64()), 1000))
-        for row in table.filter(pc.greater(table["score"], ALARM)).to_pylist():
+        for row in table.to_pylist():
             seq_id = by_key.get((row["run"], row["test_case"], row["service"]))
             if seq_id is not None:
                 window = (row["first_line"], row["last_line"], row["begin"])
                 windows.setdefault((row["run"], row["test_case"]), []).append((-row["score"], seq_id, window))
     for found in windows.values():
-        for _, seq_id, window in sorted(found)[:MOST_WINDOWS]:
+        limit = -ALARM if min(found)[0] < -ALARM else 0
+        for _, seq_id, window in [one for one in sorted(found)[:MOST_WINDOWS] if one[0] < limit]:
             wanted[seq_id] = replace(wanted[seq_id], windows=(*wanted[seq_id].windows, window))
 
 

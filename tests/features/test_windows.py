@@ -54,7 +54,7 @@ def plain(lines: list[Line], files: int, normal: set[int]) -> dict[str, list]:
         ])  # fmt: skip
         result["cells"].append([
             {"window": at, "statement": s, "count": c, "run": r, "line": first - v["first"]}
-            for at, (_, v) in enumerate(ordered) for s, (c, r, first) in sorted(v["cells"].items())
+            for at, (_, v) in enumerate(ordered) for s, (c, r, first) in v["cells"].items()
         ])  # fmt: skip
         result["pairs"].append([
             {"before": b, "statement": s, "count": c} for (b, s), c in sorted(pairs.items()) if file in normal

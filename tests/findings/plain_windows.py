@@ -50,23 +50,36 @@ def figures(window: Window, normals: list[list[Line]]) -> dict[str, float]:
     silence = max((one.silence for one in others), default=0)
     errors = [(n - most[s]) / math.sqrt(most[s] + 1) for s, n in window.counts.items() if s.startswith("e")]
     repeated = [math.log2((n + 1) / (longest[s] + 1)) for s, n in window.runs.items()]
+    new = {s: n for s, n in window.counts.items() if longest[s] == 0 and not s.startswith("c")}
+    refused = sum(n for s, n in new.items() if s.startswith("e"))
+    unseen = [weigh_unseen(refused if s.startswith("e") else n, s) for s, n in new.items()]
     return {
-        "unseen": sum(n for s, n in window.counts.items() if longest[s] == 0 and not s.startswith("c")),
+        "unseen": max(unseen, default=0.0),
         "errors": max([0.0, *errors]),
         "gap": math.log2((max(window.silence, 0) + 50) / (max(silence, 0) + 50)),
         "run": max(repeated, default=0.0),
     }
 
 
+def weigh_unseen(count: int, statement: str) -> float:
+    """Return what lines of an unseen statement count."""
+    return (20 if statement.startswith("e") else 10) + math.log2(1 + count) if count >= 2 else 1.25
+
+
 def scales_of(logs: dict[Key, list[Line]], training: set[Key], service: str) -> dict[str, tuple[float, float]]:
-    """Return median and spread of each figure over the training normals, each judged without its run."""
+    """Return median and spread of each figure over the training normals, each judged without its run.
+
+    Gaps have one scale for all services that have any.
+    """
     values: dict[str, list[float]] = {"errors": [], "gap": [], "run": []}
-    for key in [key for key in training if key[2] == service]:
+    if not any(key[2] == service and normals_for(logs, training, key) for key in training):
+        return {}
+    for key in training:
         others = normals_for(logs, training, key)
         for window in windows_of(logs[key]).values() if others else ():
             found = figures(window, others)
             for name in values:
-                if window.counts or name == "gap":
+                if name == "gap" or (window.counts and key[2] == service):
                     values[name].append(found[name])
     scales = {}
     for name, numbers in values.items():
@@ -89,14 +102,12 @@ def judge(logs: dict[Key, list[Line]], training: set[Key]) -> dict[tuple[Key, in
         normals, scales = normals_for(logs, training, key), scales_of(logs, training, key[2])
         for begin, window in windows_of(lines).items() if normals else ():
             found = figures(window, normals)
-            unseen = found.pop("unseen")
-            scores = {"unseen": 20 + math.log2(1 + unseen) if unseen else 0.0}
+            scores = {"unseen": found.pop("unseen")}
             for name, value in found.items():
                 median, spread = scales.get(name, (0.0, 1.0))
                 scores[name] = (value - median) / spread
             component = max(scores, key=lambda name: scores[name])
-            is_alarm = scores[component] > 1.25 and (component != "unseen" or unseen >= 2)
-            judged[key, begin] = (scores[component], component, is_alarm)
+            judged[key, begin] = (scores[component], component, scores[component] > 1.25)
     return judged
 
 
@@ -119,7 +130,8 @@ def score_lines(logs: dict[Key, list[Line]], training: set[Key], key: Key) -> li
         scaled = {name: (value - scales[name][0]) / scales[name][1] for name, value in values.items()}
         scaled["surprise"] = 0.5 * scaled.get("surprise", 0.0)
         is_new = longest == 0 and not statement.startswith("c")
-        scores.append(max(0.0, *scaled.values()) + (20 if is_new else 0))
+        unseen = 20 if statement.startswith("e") else 10 if count >= 2 else 1.25
+        scores.append(max(0.0, *scaled.values()) + (unseen if is_new else 0))
     return scores
 
 

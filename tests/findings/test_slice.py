@@ -4,7 +4,6 @@ import csv
 import re
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -79,23 +78,18 @@ def test_without_the_logs_of_the_failing_service_nothing_stands_out(
     assert silent == set(failing.items())
 
 
-def test_lines_written_twice_name_the_same_services(
+def test_lines_written_twice_change_no_answer(
     sample_root: Path, findings: list[Finding], failing: dict[str, str], tmp_path: Path
 ) -> None:
-    """Twice as many lines are more to go by: z grows, by no more than twice, so a case near the limit may cross it."""
-
     def doubled(case: str, service: str, text: str) -> str:
         return "".join(line + "\n" + line + "\n" for line in text.removesuffix("\n").split("\n"))
 
     raw = copied(sample_root / "v1", tmp_path / "raw", doubled)
     # Of the start-up lines, which are left out, there are twice as many too.
     twice = found_in(raw, tmp_path / "out", init_lines_to_skip=200)
-    assert [(row.test_case, row.service) for row in twice[:2]] == [(row.test_case, row.service) for row in findings]
-    assert [row.score for row in twice[:2]] == [2 * row.score for row in findings]
-    assert all(row.score < 6 and row.kind == "error_excess" for row in twice[2:])
-    # Evidence that no unusual window holds has the day of its log.
-    times = [line.time for row in twice for line in row.evidence]
-    assert {time.date() for time in times if time} == {datetime(2024, 6, 28, tzinfo=UTC).date()}
+    assert [(row.test_case, row.service, row.score) for row in twice] == [
+        (row.test_case, row.service, row.score) for row in findings
+    ]
 
 
 def test_one_run_alone_has_nothing_to_be_compared_with(sample_root: Path, tmp_path: Path) -> None:
