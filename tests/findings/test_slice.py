@@ -97,3 +97,12 @@ def test_one_run_alone_has_nothing_to_be_compared_with(sample_root: Path, tmp_pa
     shutil.copytree(sample_root / "v1" / run, tmp_path / "raw" / run)
     for row in found_in(tmp_path / "raw", tmp_path / "out"):
         assert row.test_case in ERRORS
+
+
+def test_evidence_has_the_day_of_its_log_in_no_unusual_window_too(sample_root: Path, tmp_path: Path) -> None:
+    root = load_tree(sample_root / "v1", tmp_path / "out")
+    train_root(root, models=("excess",), skip_if=True, excess_threshold=1.0)
+    found = [row for row in read_findings(Layout(root)) if not row.is_notice]
+    assert len(found) > len(ERRORS)
+    days = {line.time.date().isoformat() for row in found for line in row.evidence if line.time}
+    assert days == {"2024-06-28"}
