@@ -24,7 +24,7 @@ from lo2dask.cli.summary import (
 )
 from lo2dask.cli.terminal import terminal_width
 from lo2dask.cli.text import count, json_values, say, say_json, table
-from lo2dask.errors import FindingsError, IntegrityError, Lo2Error, RejectsError
+from lo2dask.errors import FindingsError, InputError, IntegrityError, Lo2Error, RejectsError
 from lo2dask.options import (
     CheckOptions,
     CommonOptions,
@@ -270,10 +270,15 @@ def _note_ignored_options(options: LoadingOptions) -> None:
 
 def _check_findings(options: RunOptions | ScoreOptions, root: Path) -> None:
     """End with an error where something stands out and the user asked for one; notices are none."""
-    from lo2dask.findings.read import count_findings
+    from lo2dask.findings.read import count_findings, has_findings, was_sought
     from lo2dask.tables.layout import Layout
 
-    if options.fail_on_findings and (found := count_findings(Layout(root))):
+    layout = Layout(root)
+    if not options.fail_on_findings:
+        return
+    if not (has_findings(layout) and was_sought(layout)):
+        raise InputError("--fail-on-findings: only the model excess looks for findings")
+    if found := count_findings(layout):
         raise FindingsError(f"--fail-on-findings: {count(found, 'finding')}, listed by `lo2dask findings {root}`")
 
 

@@ -33,6 +33,8 @@ from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part
 
+# Lines that are read before a window.
+_BEFORE = 10
 FOUND = schema.LINES.append(pa.field("is_evidence", pa.bool_()))
 
 
@@ -40,13 +42,15 @@ FOUND = schema.LINES.append(pa.field("is_evidence", pa.bool_()))
 class Wanted:
     """What is read of one log: windows (first line, last line, begin in ms since 1970), and lines that are evidence.
 
-    ``left_out`` is the run that its normals are without, "" = none.
+    ``left_out`` is the run that its normals are without, "" = none; ``begin`` a time of the log in ms since 1970, which
+    tells the day of evidence that is in no window.
     """
 
     run: str
     test_case: str
     service: str
     left_out: str
+    begin: int
     windows: tuple[tuple[int, int, int], ...]
     evidence: tuple[int, ...]
 
@@ -86,8 +90,8 @@ def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, li
     """
     there, pieces = [], []
     for file, wanted in logs:
-        # The line before a window is what its first line is judged after.
-        ranges = [(max(first - 1, 1), last) for first, last, _ in wanted.windows]
+        # The line before a window is what its first line is judged after; some may be empty, or were not kept.
+        ranges = [(max(first - _BEFORE, 1), last) for first, last, _ in wanted.windows]
         try:
             read = list(read_line_bytes(file, [*ranges, *((line, line) for line in wanted.evidence)]))
         except OSError:
@@ -106,13 +110,15 @@ def _of_log(file: SourceFile, wanted: Wanted, read: "ReadLines", context: tuple[
     """Score the lines of one log, and keep the best and the evidence (:data:`FOUND`)."""
     reader, normals, limit = context
     windows, numbers = sorted(wanted.windows), read.numbers
-    scores, begins = np.zeros(len(numbers)), np.full(len(numbers), windows[0][2] if windows else 0)
+    previous, scores = _previous(numbers, read.statement), np.zeros(len(numbers))
+    begins = np.full(len(numbers), wanted.begin)
     own = normals.of(wanted.service)
     for first, last, begin in windows:
-        rows = np.arange(*np.searchsorted(numbers, [first, last + 1]))
-        begins[rows] = begin
-        if own is not None and len(rows) and len(read.names):
-            scores[rows] = _score(rows, read, own, (reader, wanted))
+        within = np.arange(*np.searchsorted(numbers, [first, last + 1]))
+        begins[within] = begin
+        rows = within[read.statement[within] >= 0]
+        if own is not None and len(rows):
+            scores[rows] = _score(read.statement[rows], previous[rows], read.kinds, own, (reader, wanted))
     is_evidence = np.isin(numbers, wanted.evidence)
     keep = is_evidence.copy()
     best = np.argsort(-scores, kind="stable")[:limit]
@@ -219,28 +225,31 @@ class ReadLines:
         return slices(self.buffer, *self.spans[:, rows])
 
 
-def _score(rows: Ints, read: ReadLines, normals: ServiceNormals, context: tuple[LineReader, Wanted]) -> np.ndarray:
-    """Score the lines of one window: float64 (rows,)."""
+def _previous(numbers: Ints, statement: Ints) -> Ints:
+    """Return the statement of the line before each line, those without one passed over; -1 where it was not read."""
+    at = np.arange(len(numbers))
+    latest = np.maximum.accumulate(np.where(statement >= 0, at, -1))
+    before = np.append(-1, latest[:-1])
+    start = np.maximum.accumulate(np.where(np.diff(numbers, prepend=numbers[0] - 1) == 1, 0, at))
+    return np.where(before >= start, statement[before], -1)
+
+
+def _score(
+    own: Ints, before: Ints, kinds: np.ndarray, normals: ServiceNormals, context: tuple[LineReader, Wanted]
+) -> np.ndarray:
+    """Score the lines of one window by their statements and those of the lines before them: float64 (lines,)."""
     reader, wanted = context
-    statement, kinds = read.statement, read.kinds
     scales, left_out = reader.scales.get(wanted.service, {}), wanted.left_out or None
-    own = statement[rows]
-    known = own >= 0
-    safe = np.where(known, own, 0)
-    kind = np.where(known, kinds[safe], CONTINUATION)
-    longest = normals.run.without(left_out)[safe]
-    runs = _run_lengths(own)
-    repeated = to_scale(np.log2((runs + 1) / (longest + 1)), scales, "run")
-    counts = np.bincount(safe, minlength=len(normals.run.first))[safe]
-    most = normals.count.without(left_out)[safe]
+    kind, longest = kinds[own], normals.run.without(left_out)[own]
+    repeated = to_scale(np.log2((_run_lengths(own) + 1) / (longest + 1)), scales, "run")
+    counts, most = np.bincount(own)[own], normals.count.without(left_out)[own]
     errors = to_scale((counts - most) / np.sqrt(most + 1), scales, "errors")
-    before = np.where(rows > 0, statement[rows - 1], -1)
-    pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), safe)
+    pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), own)
     surprise = np.where(before >= 0, 0.5 * to_scale(pairs, scales, "surprise"), 0.0)
-    added = np.maximum.reduce([np.zeros(len(rows)), repeated, np.where(kind == ERROR, errors, surprise)])
+    added = np.maximum.reduce([np.zeros(len(own)), repeated, np.where(kind == ERROR, errors, surprise)])
     is_new = (longest == 0) & (kind != CONTINUATION)
     unseen = np.where(kind == ERROR, UNSEEN[True], np.where(counts >= LEAST_UNSEEN, UNSEEN[False], ALARM))
-    return np.where(known, added + np.where(is_new, unseen, 0.0), 0.0)
+    return added + np.where(is_new, unseen, 0.0)
 
 
 def _run_lengths(values: Ints) -> Ints:

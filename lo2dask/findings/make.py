@@ -88,7 +88,10 @@ def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], se
         job=job, masks=masks, limit=MOST_LINES,
     ))  # fmt: skip
     if missing:
-        logger.warning("%d logs are not where they were loaded from: their unusual lines are not shown", missing)
+        logger.warning(
+            "%d logs are not where they were loaded from: their unusual lines are not shown; "
+            "train with --raw-root and --no-resume tells where they are", missing,
+        )  # fmt: skip
     found = part_paths(job.folder / "lines")
     with open_part(job.tables.lines / "part-000000.parquet", schema.LINES) as part:
         for table in best_lines((read_part(path).cast(FOUND) for path in found), MOST_LINES):
@@ -155,9 +158,9 @@ def _choose(
         if case in whole or findings.get(case) == row["service"]:
             lines = tuple(evidence.get(row["seq_id"], ()))
             keys = {name: row[name] for name in ("run", "test_case", "service")}
-            wanted[row["seq_id"]] = Wanted(
-                **keys, left_out=row["run"] if row["is_training"] else "", windows=(), evidence=lines
-            )
+            left_out = row["run"] if row["is_training"] else ""
+            begin = round(row["start"].timestamp() * 1000) if row["start"] else 0
+            wanted[row["seq_id"]] = Wanted(**keys, left_out=left_out, begin=begin, windows=(), evidence=lines)
     _add_windows(job.tables, wanted)
     return wanted
 
@@ -221,9 +224,9 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
 
 
 def _read_statements(layout: Layout, ids: set[str]) -> dict[str, tuple[str, str]]:
-    """Return text and template of statements, by id."""
+    """Return text and template of statements, by id; of a template the first text."""
     columns = ("statement_id", "text", "e_event_drain_id")
     table = pa.concat_tables([read_part(path, columns) for path in part_paths(layout.statements)])
     chosen = table.filter(pa.array(among(table["statement_id"], ids)))
-    rows = zip(*(strings(chosen[name]).to_pylist() for name in columns), strict=True)
+    rows = zip(*(reversed(strings(chosen[name]).to_pylist()) for name in columns), strict=True)
     return {one: (text, template) for one, text, template in rows}
