@@ -58,13 +58,9 @@ class PartWindows:
         values: list[str] = strings(self.keys[column]).to_pylist()
         return values
 
-    def windows_of(self, sequences: Ints) -> Ints:
-        """Return the places of the windows of some sequences, ascending."""
-        return _ranges(self.windows["sequence"], np.sort(sequences))
-
-    def cells_of(self, windows: Ints) -> Ints:
-        """Return the places of the cells of some windows, ascending."""
-        return _ranges(self.cells["window"], windows)
+    def pairs_of(self, sequence: int) -> slice:
+        """Return the places of the pairs of a sequence."""
+        return slice(*np.searchsorted(self.pairs["sequence"], [sequence, sequence + 1]))
 
     def of_sequences(self, mask: Bools) -> "PartWindows":
         """Keep the windows, cells and pairs of some sequences, a bool mask (sequences,); all keep their places."""
@@ -79,14 +75,6 @@ class PartWindows:
             {name: values[kept] for name, values in self.windows.items()}, cells,
             {name: values[in_pairs] for name, values in self.pairs.items()},
         )  # fmt: skip
-
-
-def _ranges(values: Ints, wanted: Ints) -> Ints:
-    """Return the places of some values, ascending, in an ascending array."""
-    starts, ends = np.searchsorted(values, wanted), np.searchsorted(values, wanted, side="right")
-    sizes = ends - starts
-    before = np.cumsum(sizes) - sizes
-    return np.arange(int(sizes.sum())) + np.repeat(starts - before, sizes)
 
 
 def read_keys(layout: Layout, name: str) -> pa.Table:
