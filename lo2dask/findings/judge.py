@@ -210,11 +210,17 @@ def measure(part: PartWindows, own: Baselines) -> Figures:
 
 
 def _strongest(size: int, window: Ints, value: np.ndarray, statement: Ints) -> tuple[np.ndarray, Ints]:
-    """Return the largest value of each window (0 where it has none), and its statement, the first of equal ones."""
-    order = np.lexsort((statement, -value, window))
-    first = order[np.diff(window[order], prepend=-1) != 0] if len(order) else order
+    """Return the largest value of each window (0 where it has none), and its statement, the first of equal ones.
+
+    The rows are in the order of their windows.
+    """
     largest, at = np.zeros(size), np.full(size, -1, dtype=np.int64)
-    largest[window[first]], at[window[first]] = value[first], statement[first]
+    starts = np.flatnonzero(np.diff(window, prepend=-1))
+    if len(starts):
+        there = window[starts]
+        largest[there] = np.maximum.reduceat(value, starts)
+        rest = np.where(value == largest[window], statement, np.iinfo(np.int64).max)
+        at[there] = np.minimum.reduceat(rest, starts)
     return largest, at
 
 

@@ -35,8 +35,6 @@ from lo2dask.tables.parts import read_part
 
 # Lines that are read before a window.
 _BEFORE = 10
-# Lines that score less are left out, but for the first few of each log.
-SHOWN, _FEW = 0.5, 10
 FOUND = schema.LINES.append(pa.field("is_evidence", pa.bool_()))
 
 
@@ -124,9 +122,7 @@ def _of_log(file: SourceFile, wanted: Wanted, read: "ReadLines", context: tuple[
     is_evidence = np.isin(numbers, wanted.evidence)
     keep = is_evidence.copy()
     best = np.argsort(-scores, kind="stable")[:limit]
-    # The first few of a log are shown whatever they score.
-    least = np.where(np.arange(len(best)) < _FEW, 0.0, SHOWN)
-    keep[best[scores[best] > least]] = True
+    keep[best[scores[best] > 0]] = True
     kept = np.flatnonzero(keep)
     columns = {
         **{name: pa.array([getattr(wanted, name)] * len(kept)) for name in ("run", "test_case", "service")},

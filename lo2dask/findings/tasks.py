@@ -155,8 +155,8 @@ def read_unusual_lines(
 def evidence_lines(part: PartWindows, sequence: int, statement: str) -> list[int]:
     """Return the first lines that have a statement in the windows of a log, at most MOST_EVIDENCE."""
     cells, windows = part.cells, part.windows
-    of_log = windows["sequence"][cells["window"]] == sequence
-    wanted = of_log & (np.array(part.ids.to_pylist(), dtype=object)[cells["statement"]] == statement)
+    first, last = np.searchsorted(windows["sequence"][cells["window"]], [sequence, sequence + 1])
+    wanted = first + np.flatnonzero(cells["statement"][first:last] == pc.index(part.ids, statement).as_py())
     lines = windows["first_line"][cells["window"][wanted]] + cells["line"][wanted]
     return sorted(lines.tolist())[:MOST_EVIDENCE]
 
