@@ -3,6 +3,7 @@
 import importlib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,3 +67,73 @@ def test_the_quality_benchmark_measures_no_model_of_bags_that_its_tables_lack(mo
     quality = importlib.import_module("quality")
     bags = {bag for key in (*quality.UNSUPERVISED, *quality.SUPERVISED) for bag in spec(key).bags}
     assert bags == set(MAIN)
+
+
+@pytest.fixture
+def planter(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module("planter")
+
+
+def _log(planter: ModuleType, lines: int = 500) -> Any:
+    """Make a log that passes midnight: a line every 100 ms from 23:59:30 on."""
+    start = planter.DAY_MS - 30_000
+    texts = [
+        f"{planter._clock(start + 100 * n)} [XNIO-1 task-1]  {'k' * 22} DEBUG c.n.Test run - line {n}"
+        for n in range(lines)
+    ]
+    return planter.Log.of([*texts, ""])
+
+
+@pytest.mark.parametrize("kind", ["new error", "known error", "duplicates"])
+def test_a_planted_burst_is_one_hundredth_of_the_lines_at_most_and_in_order(planter: ModuleType, kind: str) -> None:
+    log, draw = _log(planter), np.random.default_rng(1)
+    errors = [f" [XNIO-1 task-1]  {'a' * 22} ERROR c.n.Test run - failed"]
+    for _ in range(30):
+        planted = planter.plant(kind, log, errors, draw)
+        assert 3 <= planted.size <= log.size == 4
+        assert len(planted.log.lines) == len(log.lines) + planted.size
+        assert set(log.lines) <= set(planted.log.lines)
+        times = planted.log.times[:-1]
+        assert (np.diff(times) >= 0).all(), "its times are in order, over midnight too"
+        assert times[-1] == log.times[-1]
+        assert planted.end - planted.start < planter.SECOND
+        assert sum(line in planted.lines for line in planted.log.lines) >= planted.size
+
+
+def test_a_planted_silence_is_real(planter: ModuleType) -> None:
+    log = _log(planter)
+    planted = planter.plant("silence", log, [], np.random.default_rng(1))
+    longest = int(np.diff(planted.log.times[:-1]).max())
+    assert longest == planted.size == planted.end - planted.start
+    assert 2000 <= longest <= 4100
+    assert len(planted.log.lines) == len(log.lines)
+
+
+def test_lines_go_missing_or_change_places_and_times_stay(planter: ModuleType) -> None:
+    log, draw = _log(planter), np.random.default_rng(1)
+    missing = planter.plant("missing", log, [], draw)
+    assert len(missing.log.lines) == len(log.lines) - missing.size
+    swapped = planter.plant("reordered", log, [], draw)
+    assert (swapped.log.times == log.times).all()
+    assert sorted(line[12:] for line in swapped.log.lines) == sorted(line[12:] for line in log.lines)
+    assert swapped.log.lines != log.lines
+
+
+def test_planted_bursts_are_scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    bursts = importlib.import_module("bursts")
+    arguments = bursts.parse(["--quick", "--scale", "0.05", "--results", str(tmp_path / "results")])
+    results = bursts.measure(arguments, tmp_path)
+    assert [one.kind for one in results] == ["new error", "known error"]
+    assert results[0].hit
+    assert results[0].line_hit
+    assert all(0 < one.chance < 0.2 for one in results)
+    assert "| made-up | 1 | new error | 1 | 1.00" in (tmp_path / "results" / "bursts.md").read_text()
+
+
+def test_intervals_are_wilsons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    share = importlib.import_module("bursts").share
+    assert share([True] * 9 + [False]) == "0.90 [0.60, 0.98]"
+    assert share([]) == "–"

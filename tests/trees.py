@@ -22,6 +22,20 @@ def make_tree(out: Path, **changes) -> Path:
     return out
 
 
+def plant_errors(raw: Path, service: str = "token", lines: int = 6) -> list[tuple[str, str]]:
+    """Let a service fail in every error case of a tree, in one second; return the cases."""
+    cases = []
+    for path in sorted(raw.glob(f"*/*/*-oauth2-oauth2-{service}-1.log")):
+        run, case = path.parts[-3:-1]
+        if case != "correct":
+            cases.append((run, case))
+            text = path.read_text().rstrip("\n").split("\n")
+            at = next(at for at in range(len(text) * 2 // 3, len(text)) if text[at][:2].isdigit())
+            planted = [f"{text[at][:12]} [XNIO-1 task-1]  abc ERROR q.r.Planted fail - it broke down"] * lines
+            path.write_text("\n".join([*text[:at], *planted, *text[at:]]) + "\n")
+    return cases
+
+
 def load_tree(raw: Path, out: Path, **changes) -> Path:
     """Load a raw tree serially."""
     load(LoadOptions(root=raw, output_dir=out, **changes), Session.serial())

@@ -24,7 +24,7 @@ from lo2dask.cli.summary import (
 )
 from lo2dask.cli.terminal import terminal_width
 from lo2dask.cli.text import count, json_values, say, say_json, table
-from lo2dask.errors import FindingsError, IntegrityError, Lo2Error, RejectsError
+from lo2dask.errors import FindingsError, InputError, IntegrityError, Lo2Error, RejectsError
 from lo2dask.options import (
     CheckOptions,
     CommonOptions,
@@ -205,7 +205,7 @@ def list_models() -> None:
     from lo2dask.models.registry import ALGORITHMS, describe
     from lo2dask.schema import MAIN, NUMERIC, RAW, REPRESENTATIONS
 
-    say(table(describe()))
+    say(table(describe(), whole=True))
     say(f"and <algorithm>_<{'|'.join(MAIN)}|numeric|all> of " + ", ".join(ALGORITHMS))
     say(f"and <algorithm>_<{'|'.join(RAW)}>, of tables loaded with --tokens both")
     say(f"or of columns joined by +, at most one of {', '.join(REPRESENTATIONS.values())}: lr_e_words+seq_len+n_error")
@@ -227,7 +227,7 @@ def list_masks(mask_file: str | None) -> None:
         }
         for mask in load_masks(Path(mask_file) if mask_file else None)
     ]
-    say(table(rows))
+    say(table(rows, whole=True))
 
 
 @contextlib.contextmanager
@@ -270,10 +270,15 @@ def _note_ignored_options(options: LoadingOptions) -> None:
 
 def _check_findings(options: RunOptions | ScoreOptions, root: Path) -> None:
     """End with an error where something stands out and the user asked for one; notices are none."""
-    from lo2dask.findings.read import count_findings
+    from lo2dask.findings.read import count_findings, has_findings, was_sought
     from lo2dask.tables.layout import Layout
 
-    if options.fail_on_findings and (found := count_findings(Layout(root))):
+    layout = Layout(root)
+    if not options.fail_on_findings:
+        return
+    if not (has_findings(layout) and was_sought(layout)):
+        raise InputError("--fail-on-findings: only the model excess looks for findings")
+    if found := count_findings(layout):
         raise FindingsError(f"--fail-on-findings: {count(found, 'finding')}, listed by `lo2dask findings {root}`")
 
 

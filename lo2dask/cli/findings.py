@@ -18,6 +18,7 @@ from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 
 _NOTICES = 3
+_NOT_SOUGHT = "findings: none were looked for, as --models has no excess"
 _GAP = "   "
 # What counts are readable in; a narrower rest of a line is a line of its own.
 _LEAST_WHAT = 33
@@ -32,6 +33,8 @@ def findings_text(layout: Layout, limit: int, width: int) -> list[str]:
 
 def summary_text(summary: FindingsSummary, width: int) -> list[str]:
     """Write how many cases stand out, which, when and by what, and the notices, in so many columns."""
+    if not summary.is_sought:
+        return [cut(_NOT_SOUGHT, width)]
     unit = "run" if summary.cases == summary.runs else "case"
     lines = [cut(_head(summary, unit), width), *_rows(summary.findings, width)]
     left = summary.total - len(summary.findings)
@@ -48,8 +51,10 @@ def _trust(summary: FindingsSummary) -> str:
     """Write how far the findings can be trusted: the units, and average precision beside chance."""
     anomalous = summary.cases - summary.normals
     units = f"{count(summary.cases, 'case')} of {count(summary.runs, 'run')}, {summary.normals:,} normal"
-    if summary.average_precision is None:
+    if not anomalous or not summary.normals:
         return f"trust: {units}; not measured, as the labels have one class alone"
+    if summary.average_precision is None:
+        return f"trust: {units}, {anomalous:,} anomalous; not measured: excess_runs.parquet is not there"
     return (
         f"trust: {units}, {anomalous:,} anomalous; average precision {summary.average_precision:.2f} "
         f"(chance {summary.prevalence:.2f})"

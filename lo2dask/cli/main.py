@@ -29,7 +29,7 @@ def cli() -> None:
     The usual order is load, train, explain, report; run does all four. Each resumes where it was interrupted.
 
     Exit codes: 0 done; 1 failed; 2 wrong usage or unusable input; 3 done, but --strict and something was rejected;
-    130 interrupted.
+    4 done, but --fail-on-findings and something stands out; 130 interrupted.
     """
 
 

@@ -146,4 +146,6 @@ def _nearest(found: Comparison | None, width: int) -> list[str]:
         start = f"{_INDENT}{padded(kind, widths[0])}  {padded(service, widths[1])}"
         start += f"  {here:>{widths[2]}} : {there:<{widths[3]}}  "
         lines.append(start + telling(template, max(width - columns(start), 1)))
+    if found.left_out:
+        lines.append(f"{_INDENT}and {found.left_out:,} more, by fewer lines")
     return lines

@@ -13,7 +13,7 @@ from lo2dask.options import plain
 
 _GAP = "  "
 # A column of a table gives way down to so many characters.
-_NARROWEST = 10
+_NARROWEST = 16
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -45,13 +45,16 @@ def one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """Lay rows out under the names of their columns, within the terminal: the widest column gives way."""
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = (), whole: bool = False) -> str:
+    """Lay rows out under the names of their columns, within the terminal: the widest column gives way.
+
+    A ``whole`` table is as wide as it is.
+    """
     names = list(columns or (rows[0] if rows else ()))
     lines = [names, *([visible(str(row[name])) for name in names] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
     spare = terminal_width() - sum(widths) - len(_GAP) * (len(widths) - 1)
-    while spare < 0 and max(widths) > _NARROWEST:
+    while spare < 0 and not whole and max(widths) > _NARROWEST:
         widest = widths.index(max(widths))
         second = sorted(widths)[-2] if len(widths) > 1 else 0
         less = min(-spare, widths[widest] - max(_NARROWEST, min(second, widths[widest] - 1)))

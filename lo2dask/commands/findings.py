@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lo2dask.findings.read import Finding, matching, measure_cases, read_cases, read_findings
+from lo2dask.findings.read import Finding, matching, measure_cases, read_cases, read_findings, was_sought
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 
@@ -15,7 +15,7 @@ class FindingsSummary:
     ``cases``, ``runs`` and ``normals`` (normal cases) count what was scored, ``standing`` the cases that stand out;
     ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first.
     ``average_precision`` is that of the cases' excess, beside the share of anomalous ones, which chance reaches; None
-    where the labels have one class.
+    where the labels have one class. Without ``is_sought`` no model has looked for findings.
     """
 
     root: Path
@@ -28,6 +28,7 @@ class FindingsSummary:
     notices: tuple[Finding, ...]
     average_precision: float | None = None
     prevalence: float | None = None
+    is_sought: bool = True
 
 
 def findings(options: FindingsOptions) -> FindingsSummary:
@@ -56,4 +57,5 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         notices=tuple(row for row in chosen if row.is_notice),
         average_precision=precision,
         prevalence=prevalence,
+        is_sought=was_sought(layout),
     )

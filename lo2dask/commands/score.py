@@ -95,7 +95,7 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         if not current:
             stage.invalidate()
             _score(options, content, work, (predictions, runs), fitting)
-            tables = (predictions, runs, Layout(output).rejects, *Layout(output).answers)
+            tables = (predictions, runs, Layout(output).rejects, *Layout(output).answers())
             stage.commit(mark, [path for folder in tables for path in part_paths(folder)], {})
     return _summary(options, work, key, (predictions, runs), current, time.perf_counter() - started)
 

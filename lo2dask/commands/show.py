@@ -1,7 +1,7 @@
 """One case: its services in time, what is unusual about them, the raw lines, and the nearest normal case."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -135,11 +135,9 @@ def find_case(given: str, cases: Iterable[Case]) -> Case:
 
 
 def _compare(layout: Layout, case: Case, cases: dict[Case, bool], services: Sequence[str]) -> Comparison | None:
-    """Compare a case with the nearest normal one; of some services alone, if any are named, what differs is kept."""
-    near = compare_cases(layout, [case], [other for other, normal in cases.items() if normal]).get(case)
-    if near is None or not services:
-        return near
-    return replace(near, differences=tuple(row for row in near.differences if row.service in services))
+    """Compare a case with the nearest normal one; of some services alone, if any are named, it is said what differs."""
+    normals = [other for other, normal in cases.items() if normal]
+    return compare_cases(layout, [case], normals, services).get(case)
 
 
 def _rows(folder: Path, columns: Sequence[str], case: Case, service: str = "") -> list[dict[str, Any]]:

@@ -199,12 +199,13 @@ def mask_identifiers(u64: U64s, offsets: Ints, placeholders: U64s, copy: U64s, e
 
 
 @compiled
-def count_windows(lines: Ints, state: Ints, slots: Ints, groups: Ints, cells: Ints) -> tuple[int, int]:
+def count_windows(lines: Ints, size: int, state: Ints, slots: Ints, groups: Ints, cells: Ints) -> tuple[int, int]:
     """Count the statements of each window of the logs of a block, in one pass over its lines.
 
     Parameters
     ----------
-    lines : (lines x 5) file, window, statement, line number, time in ms; the lines of a file follow one another.
+    lines : (4 x lines) file, statement, time in ms and number of each line; the lines of a file follow one another.
+    size : length of a window in ms.
     state : (files x 3) the last statement of each file (-1 = none yet), the length of the run of equal statements that
         ends with it, the time of its line; brought up to date, so that blocks may cut a file anywhere.
     slots : (statements x 2) zeroed scratch.
@@ -215,25 +216,38 @@ def count_windows(lines: Ints, state: Ints, slots: Ints, groups: Ints, cells: In
     -------
     how many of ``groups`` and of ``cells`` are filled.
     """
-    n_groups, n_cells = 0, 0
-    for number in range(len(lines)):
-        file, window, statement, line, time = lines[number]
-        last, run, before = state[file]
-        if n_groups == 0 or groups[n_groups - 1, 0] != file or groups[n_groups - 1, 1] != window:
-            groups[n_groups] = file, window, line, line, -1
+    n_groups, n_cells, own, end = 0, 0, -1, 0
+    last, run, before = -1, 0, 0
+    for number in range(lines.shape[1]):
+        file, said, time, line = lines[0, number], lines[1, number], lines[2, number], lines[3, number]
+        if file != own:
+            if own >= 0:
+                state[own, 0], state[own, 1], state[own, 2] = last, run, before
+            own, end = file, 0
+            last, run, before = state[own, 0], state[own, 1], state[own, 2]
+        # Within a window no division is needed.
+        if n_groups == 0 or groups[n_groups - 1, 0] != own or time >= end or time < end - size:
+            window = time // size
+            end = (window + 1) * size
+            groups[n_groups, 0], groups[n_groups, 1], groups[n_groups, 2] = own, window, line
+            groups[n_groups, 4] = -1
             n_groups += 1
         group = n_groups - 1
         groups[group, 3] = line
-        if last >= 0:
-            groups[group, 4] = max(groups[group, 4], time - before)
-        run = run + 1 if last == statement else 1
-        state[file] = statement, run, time
+        if last >= 0 and time - before > groups[group, 4]:
+            groups[group, 4] = time - before
+        run = run + 1 if last == said else 1
+        last, before = said, time
         # A slot holds the number of the group that last used it, and the cell.
-        if slots[statement, 0] != n_groups:
-            slots[statement] = n_groups, n_cells
-            cells[n_cells] = group, statement, 0, 0, line
+        if slots[said, 0] != n_groups:
+            slots[said, 0], slots[said, 1] = n_groups, n_cells
+            cells[n_cells, 0], cells[n_cells, 1], cells[n_cells, 2] = group, said, 0
+            cells[n_cells, 3], cells[n_cells, 4] = 0, line
             n_cells += 1
-        cell = slots[statement, 1]
+        cell = slots[said, 1]
         cells[cell, 2] += 1
-        cells[cell, 3] = max(cells[cell, 3], run)
+        if run > cells[cell, 3]:
+            cells[cell, 3] = run
+    if own >= 0:
+        state[own, 0], state[own, 1], state[own, 2] = last, run, before
     return n_groups, n_cells

@@ -7,7 +7,7 @@ Masks that leave too many statements apart would make each line a statement of i
 templates (``et12``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,3 +58,18 @@ def letters_of(levels: pa.Array, is_continuation: pa.Array, error_levels: Sequen
 def kinds_of(ids: pa.Array) -> np.ndarray:
     """Return what statements are (ERROR, CONTINUATION or OTHER) by their ids: uint8 (ids,)."""
     return np.array([ord(one[0]) for one in ids.to_pylist()], dtype=np.uint8)
+
+
+def are_templates(ids: Iterable[str]) -> bool:
+    """Return whether statements are named by template."""
+    return any(one[1:2] == "t" for one in ids)
+
+
+def in_order(ids: Sequence[str]) -> list[int]:
+    """Return the places of ids in their order: by kind, then by number, so that no part of a tree has its own order."""
+    return sorted(range(len(ids)), key=lambda place: _number(ids[place]))
+
+
+def _number(one: str) -> tuple[str, int]:
+    letters = one.rstrip("0123456789")
+    return letters, int(one[len(letters) :] or 0)

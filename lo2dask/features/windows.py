@@ -49,31 +49,28 @@ class WindowCounts:
         """Take a block of event rows (columns m_timestamp, line_no, normal), each with its file and statement."""
         from lo2dask.features.kernels import count_windows
 
-        times = np.concatenate([milliseconds(chunk, NO_TIME) for chunk in events["m_timestamp"].chunks])
-        columns = [file, times // self.milliseconds, statement, events["line_no"].to_numpy(), times]
-        lines = np.column_stack(columns).astype(np.int64, copy=False)
+        lines = np.empty((4, len(file)), dtype=np.int64)
+        lines[0], lines[1], lines[3] = file, statement, events["line_no"].to_numpy()
+        np.concatenate([milliseconds(chunk, NO_TIME) for chunk in events["m_timestamp"].chunks], out=lines[2])
         normal = events["normal"].to_numpy()
-        timed = times != NO_TIME
+        timed = lines[2] != NO_TIME
         if not timed.all():
-            lines, normal = lines[timed], normal[timed]
+            lines, normal = lines[:, timed].copy(), normal[timed]
         if normal.any():
-            self._add_pairs(lines, normal, n_statements)
-        groups, cells = np.empty((2, len(lines), 5), dtype=np.int64)
+            self._add_pairs(lines[0, normal], lines[1, normal], n_statements)
+        groups, cells = np.empty((2, lines.shape[1], 5), dtype=np.int64)
         slots = np.zeros((n_statements, 2), dtype=np.int64)
-        n_groups, n_cells = count_windows(lines, self.state, slots, groups, cells)
-        cells[:n_cells, 0] += self._counted
-        self._counted += n_groups
-        self.groups.append(groups[:n_groups].copy())
-        self.cells.append(cells[:n_cells].copy())
+        found = count_windows(lines, self.milliseconds, self.state, slots, groups, cells)
+        groups, cells = groups[: found[0]].copy(), cells[: found[1]].copy()
+        cells[:, 0] += self._counted
+        self._counted += len(groups)
+        self.groups.append(groups)
+        self.cells.append(cells)
 
     def columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """Return the columns of :data:`WINDOW_COUNTS` but seq_id for some files, in ascending order."""
-        groups, cells = self._merged()
-        keep = np.isin(groups[:, 0], rows)
-        kept = keep[cells[:, 0]]
-        groups, cells = groups[keep], cells[kept]
-        place = np.cumsum(keep) - 1
-        group = place[cells[:, 0]]
+        """Return the columns of :data:`WINDOW_COUNTS` but seq_id for the files that have a line, in ascending order."""
+        groups, cells = self._joined()
+        group = cells[:, 0]
         first = np.searchsorted(groups[:, 0], groups[:, 0])
         own = {"window": groups[:, 1], "first_line": groups[:, 2], "last_line": groups[:, 3], "silence": groups[:, 4]}
         counted = {
@@ -83,55 +80,55 @@ class WindowCounts:
             "run": cells[:, 3],
             "line": cells[:, 4] - groups[group, 2],
         }
-        pairs = self._merged_pairs()
-        pairs = pairs[np.isin(pairs[:, 0], rows)]
-        followed = {"before": pairs[:, 1], "statement": pairs[:, 2], "count": pairs[:, 3]}
+        pairs = np.concatenate(self.pairs or [np.zeros((4, 0), np.int64)], axis=1)
+        order = np.lexsort(pairs[2::-1])
+        file, before, statement, count = _sum_equal(pairs[:, order])
+        followed = {"before": before, "statement": statement, "count": count}
         return {
             "windows": _lists(rows, groups[:, 0], own, WINDOWS),
             "cells": _lists(rows, groups[group, 0], counted, CELLS),
-            "pairs": _lists(rows, pairs[:, 0], followed, PAIRS),
+            "pairs": _lists(rows, file, followed, PAIRS),
         }
 
-    def _merged(self) -> tuple[Ints, Ints]:
-        """Join windows that blocks, or a clock that went back, have cut; in the order of file, window, statement."""
+    def _joined(self) -> tuple[Ints, Ints]:
+        """Join windows that blocks, or a clock that went back, have cut: by file, window and first line."""
         groups = np.concatenate(self.groups or [np.zeros((0, 5), np.int64)])
         cells = np.concatenate(self.cells or [np.zeros((0, 5), np.int64)])
+        step = np.diff(groups[:, :2], axis=0)
+        if ((step[:, 0] > 0) | ((step[:, 0] == 0) & (step[:, 1] > 0))).all():
+            return groups, cells
         keys, group = np.unique(groups[:, :2], axis=0, return_inverse=True)
-        joined = np.column_stack([keys, np.zeros((len(keys), 3), np.int64)])
-        joined[:, 2] = np.iinfo(np.int64).max
+        joined = np.column_stack([keys, np.full(len(keys), np.iinfo(np.int64).max), np.zeros((len(keys), 2), np.int64)])
         joined[:, 4] = -1
         np.minimum.at(joined[:, 2], group, groups[:, 2])
         np.maximum.at(joined[:, 3], group, groups[:, 3])
         np.maximum.at(joined[:, 4], group, groups[:, 4])
         cells = np.column_stack([group[cells[:, 0]], cells[:, 1:]])
-        order = np.lexsort((cells[:, 4], cells[:, 1], cells[:, 0]))
-        cells = cells[order]
+        cells = cells[np.lexsort((cells[:, 4], cells[:, 1], cells[:, 0]))]
         first = np.flatnonzero((np.diff(cells[:, :2], axis=0, prepend=-1) != 0).any(axis=1))
-        if len(first) == len(cells):
-            return joined, cells
         merged = cells[first]
         merged[:, 2] = np.add.reduceat(cells[:, 2], first)
         merged[:, 3] = np.maximum.reduceat(cells[:, 3], first)
-        return joined, merged
+        return joined, merged[np.lexsort((merged[:, 4], merged[:, 0]))]
 
-    def _add_pairs(self, lines: Ints, normal: np.ndarray, n_statements: int) -> None:
-        """Count the pairs of neighbouring statements of a block's normal files."""
-        chosen = lines[normal]
-        file, statement = chosen[:, 0], chosen[:, 2]
-        before = np.concatenate([[-1], statement[:-1]])
+    def _add_pairs(self, file: Ints, statement: Ints, n_statements: int) -> None:
+        """Count the pairs of neighbouring statements of a block's normal lines."""
+        before = np.empty_like(statement)
+        before[1:] = statement[:-1]
         starts = np.flatnonzero(np.diff(file, prepend=-1))
         before[starts] = self.state[file[starts], 0]
-        known = before >= 0
-        keys = (file[known] * n_statements + before[known]) * n_statements + statement[known]
-        values, counts = np.unique(keys, return_counts=True)
+        keys = (file * n_statements + before) * n_statements + statement
+        values, counts = np.unique(keys[before >= 0], return_counts=True)
         rest, second = np.divmod(values, n_statements)
-        of_file, first = np.divmod(rest, n_statements)
-        self.pairs.append(np.column_stack([of_file, first, second, counts]))
+        self.pairs.append(np.stack([*np.divmod(rest, n_statements), second, counts]))
 
-    def _merged_pairs(self) -> Ints:
-        pairs = np.concatenate(self.pairs or [np.zeros((0, 4), np.int64)])
-        keys, place = np.unique(pairs[:, :3], axis=0, return_inverse=True)
-        return np.column_stack([keys, np.bincount(place, pairs[:, 3], len(keys)).astype(np.int64)])
+
+def _sum_equal(sorted_rows: Ints) -> Ints:
+    """Add up the last row of columns whose other rows are equal; they are sorted."""
+    first = np.flatnonzero((np.diff(sorted_rows[:-1], prepend=-1) != 0).any(axis=0))
+    if not len(first):
+        return sorted_rows
+    return np.vstack([sorted_rows[:-1, first], np.add.reduceat(sorted_rows[-1], first)])
 
 
 def _lists(rows: Ints, row: Ints, columns: dict[str, Ints], kind: pa.DataType) -> pa.Array:

@@ -1,6 +1,6 @@
 """What a case has that the nearest normal one has not: templates that are new, missing, more or less frequent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,8 @@ Floats = np.ndarray
 
 # The newest ones: what is held at once does not grow with the number of runs.
 MOST_NORMALS = 500
-# Of each case.
-MOST_DIFFERENCES = 20
+# Of each case, by kind: a failure has many new lines, which must not hide what else is different.
+MOST_DIFFERENCES = {"new": 8, "missing": 5, "more": 5, "less": 5}
 # Counts differ if one is so many times the other, and by so many at least.
 _FACTOR, _LEAST = 2.0, 3.0
 _KEYS = ("run", "test_case", "service")
@@ -47,16 +47,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The nearest normal case, its distance (0 the same shares of templates, 1 none in common), and what differs."""
+    """The nearest normal case, its distance (0 the same shares of templates, 1 none in common), and what differs.
+
+    ``left_out`` counts the differences beyond MOST_DIFFERENCES.
+    """
 
     run: str
     test_case: str
     distance: float
     differences: tuple[Difference, ...]
+    left_out: int = 0
 
 
-def compare_cases(layout: Layout, cases: Sequence[Case], normals: Sequence[Case]) -> dict[Case, Comparison]:
-    """Find the nearest normal case of each case (run, test_case), and say what differs.
+def compare_cases(
+    layout: Layout, cases: Sequence[Case], normals: Sequence[Case], services: Collection[str] = ()
+) -> dict[Case, Comparison]:
+    """Find the nearest normal case of each case (run, test_case), and say what differs, in some services alone if any.
 
     The distance is the mean over the services of the Jensen-Shannon distance (base 2) of their shares of templates; a
     service that one side alone has counts 1. Normal cases of other runs go before those of the same one. Of more than
@@ -72,11 +78,15 @@ def compare_cases(layout: Layout, cases: Sequence[Case], normals: Sequence[Case]
     bags = _read_bags(layout, {*cases}, tokens)
     found = {case: known.nearest(case, bags[case]) for case in cases if case in bags}
     names = list(tokens)
-    pairs = {case: (near, _differences(bags[case], known.bags[near[0]], names)) for case, near in found.items() if near}
-    texts = _templates(layout, {row.e_event_drain_id for _, rows in pairs.values() for row in rows})
+    pairs = {
+        case: (near, _differences(bags[case], known.bags[near[0]], names, services))
+        for case, near in found.items()
+        if near
+    }
+    texts = _templates(layout, {row.e_event_drain_id for _, (rows, _) in pairs.values() for row in rows})
     return {
-        case: Comparison(*near, distance, tuple(_named(row, texts) for row in rows))
-        for case, ((near, distance), rows) in pairs.items()
+        case: Comparison(*near, distance, tuple(_named(row, texts) for row in rows), left_out)
+        for case, ((near, distance), (rows, left_out)) in pairs.items()
     }
 
 
@@ -181,16 +191,22 @@ def _bag_of(row: sparse.csr_matrix, codes: Ints) -> _Bag:
     return _Bag(codes[row.indices][order], row.data[order].astype(np.int64))
 
 
-def _differences(here: dict[str, _Bag], there: dict[str, _Bag], names: list[str]) -> list[Difference]:
-    """List what differs, new templates first, then by how much."""
+def _differences(
+    here: dict[str, _Bag], there: dict[str, _Bag], names: list[str], services: Collection[str]
+) -> tuple[list[Difference], int]:
+    """List what differs, by kind and then by how much, and count what is left out."""
     empty = _Bag(np.empty(0, np.int64), np.empty(0, np.int64))
     found = [
         entry
         for service in sorted({*here, *there})
+        if not services or service in services
         for entry in _of_service(service, here.get(service, empty), there.get(service, empty), names)
     ]
-    found.sort(key=lambda entry: (entry[1].kind != "new", -entry[0], entry[1].service, entry[1].e_event_drain_id))
-    return [row for _, row in found[:MOST_DIFFERENCES]]
+    found.sort(key=lambda entry: (-entry[0], entry[1].service, entry[1].e_event_drain_id))
+    kept = [
+        row for kind, most in MOST_DIFFERENCES.items() for row in [row for _, row in found if row.kind == kind][:most]
+    ]
+    return kept, len(found) - len(kept)
 
 
 def _of_service(service: str, here: _Bag, there: _Bag, names: list[str]) -> list[tuple[float, Difference]]:

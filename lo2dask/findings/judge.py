@@ -2,42 +2,52 @@
 
 Per window of a service, against its training normals:
 
-- unseen: u lines of statements that no normal log has (continuation lines do not count): 20 + log2(1 + u)
+- unseen: u lines of one statement that no normal log has (continuation lines do not count), or u such lines of an
+  error level: 20 + log2(1 + u) for an error level, 10 + log2(1 + u) for others; a single line is no alarm: 1.25
 - errors: e = max over statements of an error level of (count - c) / sqrt(c + 1), c the largest count in a normal window
 - gap: g = log2((longest silence that ends in or spans it + 50 ms) / (longest normal silence + 50 ms))
 - run: r = max of log2((equal lines in a row + 1) / (longest normal run of the statement + 1))
 
 Each of e, g and r is put on the scale of the normals, each judged without its own run: 0 is their median, 1 the largest
-(a spread of at least 1). D is the largest of the four. It is an alarm above 1.25 and, for unseen statements, with two
-such lines in the window.
+(a spread of at least 1); g on that of all services together. D is the largest of the four. It is an alarm above 1.25.
+Many unseen statements with a line each are no burst: services that log how they are set up do so once, at any time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.statements import CONTINUATION, ERROR
-from lo2dask.findings.normals import Normals, PairCounts, ServiceNormals, Statistics
+from lo2dask.findings.normals import Normals, PairCounts, Statistics
 from lo2dask.findings.part import PartWindows
+from lo2dask.models.largest import rows_of
 
 ALARM = 1.25
-UNSEEN = 20.0
+# By whether the statement is of an error level.
+UNSEEN = {True: 20.0, False: 10.0}
 LEAST_UNSEEN = 2
 # Figures are counted in steps of this, so that the median of many is found without keeping them.
 STEP = 1 / 1024
 _SILENCE = 50.0
 # What speaks for a window, by its place: names in lo2_windows.parquet.
 COMPONENTS = ("unseen", "errors", "gap", "run")
+# Silences are told in octaves of the service's own longest one; their scale is that of all services together, since a
+# service of few lines has silences of one length, whose spread is small.
+_POOLED = "gap"
 _SCALED = ("errors", "gap", "run", "surprise")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The raw figures of windows, float64 (windows,) each; ``statements`` are places among the part's, -1 = none."""
+    """The raw figures of windows, float64 (windows,) each; ``statements`` are places among the part's, -1 = none.
+
+    ``unseen`` is on the scale of D already.
+    """
 
     unseen: np.ndarray
     errors: np.ndarray
@@ -58,19 +68,23 @@ class Judged:
 
 def learn_scales(part: PartWindows, normal: Bools, statistics: Statistics) -> pa.Table:
     """Count the figures of a part's training normals, each judged without its run (columns of :data:`COUNTS`)."""
-    chosen = part.of_sequences(normal)
-    normals, counts = Normals(statistics, part.ids), []
-    for service, run, sequences, own in _groups(chosen, normal, normals):
-        if run is None or own is None or own.runs < 2:
-            continue
-        windows = np.flatnonzero(np.isin(chosen.windows["sequence"], sequences))
-        figures = measure(chosen, windows, own, run)
-        is_heard = chosen.windows["events"][windows] > 0
-        values = {"errors": figures.errors[is_heard], "gap": figures.gap, "run": figures.run[is_heard]}
-        for name, value in values.items():
-            counts.append(_count(service, name, value, np.ones(len(value), np.int64)))
-        counts += [_surprises(chosen, int(sequence), service, own) for sequence in sequences]
-    return add_counts(counts)
+    chosen, normals = part.of_sequences(normal), Normals(statistics, part.ids)
+    own = Baselines.of(chosen, normal, normals)
+    group = own.group[chosen.windows["sequence"]]
+    figures = measure(chosen, own)
+    known, heard = group >= 0, (group >= 0) & (chosen.windows["events"] > 0)
+    ones = np.ones(len(group), dtype=np.int64)
+    tables = [
+        _count(own.services, (group[rows], value[rows], ones[rows]), figure)
+        for figure, value, rows in (
+            ("errors", figures.errors, heard), ("gap", figures.gap, known), ("run", figures.run, heard),
+        )
+    ]  # fmt: skip
+    for index, sequences in own.sequences():
+        pairs = normals.pairs(own.services[index])
+        counted = (_surprises(chosen, sequence, pairs) for sequence in sequences.tolist())
+        tables += [_count(own.services, (np.full(len(v), index), v, n), "surprise") for v, n in counted]
+    return add_counts(tables)
 
 
 def add_counts(tables: list[pa.Table]) -> pa.Table:
@@ -81,43 +95,85 @@ def add_counts(tables: list[pa.Table]) -> pa.Table:
 
 
 def to_scales(counts: pa.Table) -> dict[str, dict[str, tuple[float, float]]]:
-    """Return the median and the spread (largest - median, at least 1) of each figure of each service."""
+    """Return the median and the spread (largest - median, at least 1) of each figure of a service; of gaps, of all."""
     scales: dict[str, dict[str, tuple[float, float]]] = {}
-    rows: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for row in counts.to_pylist():
-        rows.setdefault((row["service"], row["figure"]), []).append((row["value"], row["count"]))
-    for (service, figure), pairs in rows.items():
-        values, numbers = (np.array(column) for column in zip(*pairs, strict=True))
-        middle = np.searchsorted(np.cumsum(numbers), (numbers.sum() + 1) // 2)
-        median = float(values[middle] * STEP)
-        scales.setdefault(service, {})[figure] = (median, max(float(values[-1] * STEP) - median, 1.0))
+    for service in pc.unique(counts["service"]).to_pylist():
+        for figure in _SCALED:
+            of_figure = counts if figure == _POOLED else rows_of(counts, service=service)
+            own = rows_of(of_figure, figure=figure).sort_by("value")
+            if own.num_rows:
+                values, numbers = own["value"].to_numpy(), own["count"].to_numpy()
+                median = float(values[np.searchsorted(np.cumsum(numbers), (numbers.sum() + 1) // 2)] * STEP)
+                scales.setdefault(service, {})[figure] = (median, max(float(values[-1] * STEP) - median, 1.0))
     return scales
 
 
 def judge(part: PartWindows, normals: Normals, scales: Mapping[str, Any], training: Bools) -> Judged:
     """Score all windows of a part; a training normal, a bool mask (sequences,), is judged without its run."""
-    size = len(part.windows["window"])
-    scores = np.full((len(COMPONENTS), size), -np.inf)
-    statements = np.full((len(COMPONENTS), size), -1, dtype=np.int64)
-    unseen, known = np.zeros(size), np.zeros(size, dtype=bool)
-    for service, run, sequences, own in _groups(part, training, normals):
-        if own is None or own.runs <= int(run is not None):
-            continue
-        windows = np.flatnonzero(np.isin(part.windows["sequence"], sequences))
-        figures = measure(part, windows, own, run)
-        known[windows], unseen[windows] = True, figures.unseen
-        own_scales = scales.get(service, {})
-        scores[0, windows] = np.where(figures.unseen > 0, UNSEEN + np.log2(1 + figures.unseen), 0.0)
-        for index, name in enumerate(COMPONENTS[1:], 1):
-            scores[index, windows] = to_scale(getattr(figures, name), own_scales, name)
-        for index, name in enumerate(COMPONENTS):
-            if name in figures.statements:
-                statements[index, windows] = figures.statements[name]
+    own = Baselines.of(part, training, normals)
+    group, figures = own.group[part.windows["sequence"]], measure(part, own)
+    none = np.full(len(group), -1, dtype=np.int64)
+    scores = np.stack([figures.unseen, *(
+        own.scaled(getattr(figures, name), group, scales, name) for name in COMPONENTS[1:]
+    )])  # fmt: skip
+    statements = np.stack([figures.statements.get(name, none) for name in COMPONENTS])
     component = scores.argmax(axis=0)
-    at = np.arange(size)
-    score = np.where(known, scores[component, at], np.nan)
-    is_alarm = (score > ALARM) & ((component > 0) | (unseen >= LEAST_UNSEEN))
-    return Judged(score, component, statements[component, at], is_alarm)
+    at = np.arange(len(group))
+    score = np.where(group >= 0, scores[component, at], np.nan)
+    return Judged(score, component, statements[component, at], score > ALARM)
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What each sequence of a part is judged by: the normals of its service, those of its own run left out or not.
+
+    ``group`` is the place of a sequence's normals, -1 where there are none; ``services`` names the service of each
+    group; ``count`` and ``run`` (groups x statements) are the largest counts and runs, ``silence`` (groups,) in ms.
+    """
+
+    group: Ints
+    services: list[str]
+    count: np.ndarray
+    run: np.ndarray
+    silence: np.ndarray
+
+    @classmethod
+    def of(cls, part: PartWindows, left_out: Bools, normals: Normals) -> "Baselines":
+        """Gather the normals of a part's sequences; of a bool mask (sequences,) the run is left out."""
+        places: dict[tuple[str, str | None], int] = {}
+        group = np.full(len(left_out), -1, dtype=np.int64)
+        columns = zip(part.names("service"), part.names("run"), left_out.tolist(), strict=True)
+        for row, (service, run, out) in enumerate(columns):
+            own = normals.of(service)
+            if own is not None and own.runs > int(out):
+                group[row] = places.setdefault((service, run if out else None), len(places))
+        owners = [(normals.of(service), run) for service, run in places]
+        shape = (len(places), len(part.ids))
+        count, longest = (np.zeros(shape) for _ in range(2))
+        silence = np.zeros(len(places))
+        for row, (own, left) in enumerate(owners):
+            assert own is not None
+            count[row], longest[row] = own.count.without(left), own.run.without(left)
+            silence[row] = own.silence.without(left)[0]
+        return cls(group, [service for service, _ in places], count, longest, silence)
+
+    def sequences(self) -> Iterator[tuple[int, Ints]]:
+        """Yield the sequences of each group."""
+        yield from ((index, np.flatnonzero(self.group == index)) for index in range(len(self.services)))
+
+    def scaled(self, values: np.ndarray, group: Ints, scales: Mapping[str, Any], figure: str) -> np.ndarray:
+        """Put the figures of windows on the scale of the normals of their groups."""
+        if not self.services:
+            return values
+        pairs = [scales.get(service, {}).get(figure, (0.0, 1.0)) for service in self.services]
+        median, spread = np.array(pairs).T
+        return (values - median[group]) / spread[group]
+
+
+def weigh_unseen(count: Ints, is_error: Bools) -> np.ndarray:
+    """Return what lines of unseen statements count on the scale of D, given how many there are: float64 (counts,)."""
+    level = np.where(is_error, UNSEEN[True], UNSEEN[False])
+    return np.where(count >= LEAST_UNSEEN, level + np.log2(1 + count), ALARM)
 
 
 def to_scale(values: np.ndarray, scales: Mapping[str, Any], figure: str) -> np.ndarray:
@@ -126,68 +182,62 @@ def to_scale(values: np.ndarray, scales: Mapping[str, Any], figure: str) -> np.n
     return (values - median) / spread
 
 
-def measure(part: PartWindows, windows: Ints, own: ServiceNormals, run: str | None) -> Figures:
-    """Compute the raw figures of some windows of one service, in order, without the normals of a run (None: of all)."""
-    place = np.full(len(part.windows["window"]), -1, dtype=np.int64)
-    place[windows] = np.arange(len(windows))
-    chosen = place[part.cells["window"]] >= 0
-    window, statement = place[part.cells["window"][chosen]], part.cells["statement"][chosen]
-    count, length = part.cells["count"][chosen], part.cells["run"][chosen]
-    longest, most = own.run.without(run)[statement], own.count.without(run)[statement]
+def measure(part: PartWindows, own: Baselines) -> Figures:
+    """Compute the raw figures of a part's windows; those of a sequence without normals mean nothing."""
+    size, cells = len(part.windows["window"]), part.cells
+    window, statement = cells["window"], cells["statement"]
+    group = own.group[part.windows["sequence"]]
+    if not own.services:
+        nothing, none = np.zeros(size), np.full(size, -1, dtype=np.int64)
+        return Figures(nothing, nothing, nothing, nothing, dict.fromkeys(("unseen", "errors", "run"), none))
+    count, length, of_cell = cells["count"], cells["run"], group[window]
+    longest, most = own.run[of_cell, statement], own.count[of_cell, statement]
     kind = part.kinds[statement]
     is_new = (longest == 0) & (kind != CONTINUATION)
     excess = np.where(kind == ERROR, (count - most) / np.sqrt(most + 1), 0.0)
-    rows = {
-        "unseen": (window, np.where(is_new, count, 0), statement),
-        "errors": (window, np.maximum(excess, 0.0), statement),
-        "run": (window, np.log2((length + 1) / (longest + 1)), statement),
+    errors = np.bincount(window, np.where(is_new & (kind == ERROR), count, 0), size)
+    unseen = weigh_unseen(np.where(kind == ERROR, errors[window], count), kind == ERROR)
+    values = {
+        "unseen": np.where(is_new, unseen, 0.0),
+        "errors": np.maximum(excess, 0.0),
+        "run": np.log2((length + 1) / (longest + 1)),
     }
-    strongest = {name: _strongest(len(windows), *values) for name, values in rows.items()}
-    new_lines = np.bincount(window, np.where(is_new, count, 0), len(windows))
-    silence = np.maximum(part.windows["silence"][windows], 0) + _SILENCE
-    gap = np.log2(silence / (own.silence.without(run)[0] + _SILENCE))
+    strongest = {name: _strongest(size, window, value, statement) for name, value in values.items()}
+    silence = np.maximum(part.windows["silence"], 0) + _SILENCE
+    gap = np.log2(silence / (own.silence[group] + _SILENCE))
     statements = {name: at for name, (_, at) in strongest.items()}
-    return Figures(new_lines, strongest["errors"][0], gap, strongest["run"][0], statements)
+    return Figures(strongest["unseen"][0], strongest["errors"][0], gap, strongest["run"][0], statements)
 
 
 def _strongest(size: int, window: Ints, value: np.ndarray, statement: Ints) -> tuple[np.ndarray, Ints]:
-    """Return the largest value of each window (0 where it has none), and its statement, the first of equal ones."""
-    order = np.lexsort((statement, -value, window))
-    first = order[np.diff(window[order], prepend=-1) != 0] if len(order) else order
+    """Return the largest value of each window (0 where it has none), and its statement, the first of equal ones.
+
+    The rows are in the order of their windows.
+    """
     largest, at = np.zeros(size), np.full(size, -1, dtype=np.int64)
-    largest[window[first]], at[window[first]] = value[first], statement[first]
+    starts = np.flatnonzero(np.diff(window, prepend=-1))
+    if len(starts):
+        there = window[starts]
+        largest[there] = np.maximum.reduceat(value, starts)
+        rest = np.where(value == largest[window], statement, np.iinfo(np.int64).max)
+        at[there] = np.minimum.reduceat(rest, starts)
     return largest, at
 
 
-def _groups(
-    part: PartWindows, left_out: Bools, normals: Normals
-) -> list[tuple[str, str | None, Ints, ServiceNormals | None]]:
-    """Group sequences by service and, of those whose run is left out, by run."""
-    groups: dict[tuple[str, str | None], list[int]] = {}
-    for index, (service, run, out) in enumerate(
-        zip(part.names("service"), part.names("run"), left_out.tolist(), strict=True)
-    ):
-        groups.setdefault((service, run if out else None), []).append(index)
-    return [(service, run, np.array(rows), normals.of(service)) for (service, run), rows in groups.items()]
+def _surprises(part: PartWindows, sequence: int, pairs: PairCounts) -> tuple[np.ndarray, Ints]:
+    """Return how surprising each pair of lines of a normal log is without the log itself, and how often it has it."""
+    rows = part.pairs_of(sequence)
+    before, statement, count = (part.pairs[name][rows] for name in ("before", "statement", "count"))
+    return pairs.surprise(before, statement, count), count
 
 
-def _surprises(part: PartWindows, sequence: int, service: str, own: ServiceNormals) -> pa.Table:
-    """Count how surprising each line of a normal log is after the line before it, without the log itself."""
-    chosen = part.pairs["sequence"] == sequence
-    before, statement, count = (part.pairs[name][chosen] for name in ("before", "statement", "count"))
-    pairs = dict(zip(zip(before.tolist(), statement.tolist(), strict=True), count.tolist(), strict=True))
-    size = len(part.ids)
-    mine = PairCounts(pairs, np.bincount(before, count, size), np.bincount(statement, count, size), int(count.sum()), 0)
-    return _count(service, "surprise", own.pairs.surprise(before, statement, mine), count)
-
-
-def _count(service: str, figure: str, values: np.ndarray, counts: Ints) -> pa.Table:
-    steps, place = np.unique(np.rint(values / STEP).astype(np.int64), return_inverse=True)
-    numbers = np.bincount(place, counts, len(steps)).astype(np.int64)
-    names = {
-        name: pa.array([text] * len(steps), pa.string()) for name, text in (("service", service), ("figure", figure))
-    }
-    return pa.table({**names, "value": steps, "count": numbers}, schema=COUNTS)
+def _count(services: Sequence[str], rows: tuple[Ints, np.ndarray, Ints], figure: str) -> pa.Table:
+    """Count figures, given as (place of the service, value, count), in steps of STEP."""
+    group, values, counts = rows
+    steps = np.rint(values / STEP).astype(np.int64)
+    names = pa.array(services, pa.string()).take(pa.array(group))
+    columns = [names, pa.array([figure] * len(group), pa.string()), steps, counts]
+    return pa.table(columns, names=COUNTS.names)
 
 
 COUNTS = pa.schema([("service", pa.string()), ("figure", pa.string()), ("value", pa.int64()), ("count", pa.int64())])

@@ -1,33 +1,40 @@
 """The unusual lines of chosen windows: the raw log is read again there, and nowhere else.
 
-A line scores 20 if no normal log has its statement; to that is added the largest of 0, the scaled run of equal lines
+A line of a statement that no normal log has scores 20 if it is of an error level, 10 if the window has two of it, else
+1.25; to that is added the largest of 0, the scaled run of equal lines
 that it is in, and the scaled number of such lines in its window (statements of an error level) or half the scaled
 surprise at it after the line before (others). See judge.py for the scales.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lo2dask import schema
-from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.arrays import Bytes, Ints
+from lo2dask.buffers.columns import strings
 from lo2dask.buffers.padded import padded
-from lo2dask.buffers.slices import encode_slices
+from lo2dask.buffers.slices import encode_slices, slices
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
-from lo2dask.findings.judge import UNSEEN, to_scale
+from lo2dask.findings.judge import ALARM, LEAST_UNSEEN, UNSEEN, to_scale
 from lo2dask.findings.normals import Normals, ServiceNormals, Statistics
 from lo2dask.formats.line_format import LineFormat
-from lo2dask.ingest.mining import read_mapping
-from lo2dask.parse.line_ranges import read_line_ranges
+from lo2dask.parse.line_ranges import read_line_bytes
+from lo2dask.parse.lines import find_lines as split_lines
+from lo2dask.parse.text import without_colours
 from lo2dask.sources.names import DAY_MS
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import read_part
 
+# Lines that are read before a window.
+_BEFORE = 10
 FOUND = schema.LINES.append(pa.field("is_evidence", pa.bool_()))
 
 
@@ -35,13 +42,15 @@ FOUND = schema.LINES.append(pa.field("is_evidence", pa.bool_()))
 class Wanted:
     """What is read of one log: windows (first line, last line, begin in ms since 1970), and lines that are evidence.
 
-    ``left_out`` is the run that its normals are without, "" = none.
+    ``left_out`` is the run that its normals are without, "" = none; ``begin`` a time of the log in ms since 1970, which
+    tells the day of evidence that is in no window.
     """
 
     run: str
     test_case: str
     service: str
     left_out: str
+    begin: int
     windows: tuple[tuple[int, int, int], ...]
     evidence: tuple[int, ...]
 
@@ -56,95 +65,191 @@ class LineReader:
     statistics: Statistics
     scales: Mapping[str, Any]
 
+    @cached_property
+    def messages(self) -> pa.Array:
+        """The distinct messages of the tables."""
+        return self._mapping[0]
 
-def find_lines(file: SourceFile, wanted: Wanted, reader: LineReader, limit: int) -> pa.Table:
-    """Read and score the wanted lines of one log (:data:`FOUND`): the highest ``limit`` scores, and all evidence.
+    @cached_property
+    def known(self) -> pa.Array:
+        """The statement id of each of them."""
+        return self._mapping[1]
 
-    Raises
-    ------
-    OSError : the log is gone.
+    @cached_property
+    def _mapping(self) -> list[pa.Array]:
+        table = read_part(self.layout.template_mapping, ["message", "statement_id"])
+        return [strings(table[name]) for name in table.column_names]
+
+
+def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, limit: int) -> tuple[pa.Table, int]:
+    """Read and score the wanted lines of some logs (:data:`FOUND`): each log's highest ``limit`` scores, all evidence.
+
+    Returns
+    -------
+    the lines, and how many of the logs are gone.
     """
-    windows = sorted(wanted.windows)
-    # The line before a window is what its first line is judged after.
-    ranges = [(max(first - 1, 1), last) for first, last, _ in windows] + [(line, line) for line in wanted.evidence]
-    read = list(read_line_ranges(file, ranges))
-    if not read:
-        return FOUND.empty_table()
-    numbers = np.array([number for number, _ in read])
-    texts = [text.strip() for _, text in read]
-    clock, messages = _read_messages(texts, reader)
-    ids = read_mapping(reader.layout, messages, ["statement_id"])[0].dictionary_encode()
-    names, statement = ids.dictionary.cast(pa.string()), ids.indices.fill_null(-1).to_numpy().astype(np.int64)
-    kinds, normals = kinds_of(names), Normals(reader.statistics, names).of(wanted.service)
-    scores = np.zeros(len(read))
-    begins = np.full(len(read), windows[0][2] if windows else 0)
+    there, pieces = [], []
+    for file, wanted in logs:
+        # The line before a window is what its first line is judged after; some may be empty, or were not kept.
+        ranges = [(max(first - _BEFORE, 1), last) for first, last, _ in wanted.windows]
+        try:
+            read = list(read_line_bytes(file, [*ranges, *((line, line) for line in wanted.evidence)]))
+        except OSError:
+            continue
+        there.append((file, wanted, sum(data.count(b"\n") or 1 for _, data in read)))
+        pieces += read
+    lines = ReadLines.of(pieces, reader)
+    normals, start, tables = Normals(reader.statistics, lines.names), 0, [FOUND.empty_table()]
+    for file, wanted, count in there:
+        tables.append(_of_log(file, wanted, lines.slice(start, count), (reader, normals, limit)))
+        start += count
+    return pa.concat_tables(tables), len(logs) - len(there)
+
+
+def _of_log(file: SourceFile, wanted: Wanted, read: "ReadLines", context: tuple[LineReader, Normals, int]) -> pa.Table:
+    """Score the lines of one log, and keep the best and the evidence (:data:`FOUND`)."""
+    reader, normals, limit = context
+    windows, numbers = sorted(wanted.windows), read.numbers
+    previous, scores = _previous(numbers, read.statement), np.zeros(len(numbers))
+    begins = np.full(len(numbers), wanted.begin)
+    own = normals.of(wanted.service)
     for first, last, begin in windows:
-        rows = np.flatnonzero((numbers >= first) & (numbers <= last))
-        begins[rows] = begin
-        if normals is not None and len(rows) and len(names):
-            scores[rows] = _score(rows, statement, kinds, normals, (reader, wanted))
+        within = np.arange(*np.searchsorted(numbers, [first, last + 1]))
+        begins[within] = begin
+        rows = within[read.statement[within] >= 0]
+        if own is not None and len(rows):
+            scores[rows] = _score(read.statement[rows], previous[rows], read.kinds, own, (reader, wanted))
     is_evidence = np.isin(numbers, wanted.evidence)
+    keep = is_evidence.copy()
     best = np.argsort(-scores, kind="stable")[:limit]
-    keep = np.zeros(len(read), dtype=bool)
     keep[best[scores[best] > 0]] = True
-    keep |= is_evidence
+    kept = np.flatnonzero(keep)
     columns = {
-        **{name: pa.array([getattr(wanted, name)] * len(read)) for name in ("run", "test_case", "service")},
-        "path": pa.array([f"{file.path}:{file.member}" if file.member else file.path] * len(read)),
-        "line_no": numbers,
-        "time": pa.array(_times(clock, begins) * 1000).cast(schema.TIME),
-        "score": scores,
-        "statement": messages,
-        "text": texts,
-        "is_evidence": is_evidence,
+        **{name: pa.array([getattr(wanted, name)] * len(kept)) for name in ("run", "test_case", "service")},
+        "path": pa.array([f"{file.path}:{file.member}" if file.member else file.path] * len(kept)),
+        "line_no": numbers[kept],
+        "time": pa.array(_times(read.clock[kept], begins[kept]) * 1000).cast(schema.TIME),
+        "score": scores[kept],
+        "statement": read.messages.take(pa.array(kept)),
+        "text": read.texts(kept),
+        "is_evidence": is_evidence[kept],
     }
-    return pa.table({name: columns[name] for name in FOUND.names}, schema=FOUND).filter(pa.array(keep))
+    return pa.table({name: columns[name] for name in FOUND.names}, schema=FOUND)
 
 
-def best_lines(tables: Sequence[pa.Table], limit: int) -> Iterator[pa.Table]:
-    """Yield the best lines of each case (schema.LINES), given the found lines of all logs, sorted by case."""
-    rows = pa.concat_tables([FOUND.empty_table(), *tables]).to_pylist()
-    case = ("run", "test_case")
-    rows.sort(key=lambda row: (*(row[name] for name in case), -row["score"], row["path"], row["line_no"]))
-    for _, group in groupby(rows, key=lambda row: tuple(row[name] for name in case)):
-        distinct = {(row["path"], row["line_no"]): row for row in group}
-        yield pa.Table.from_pylist(list(distinct.values())[:limit], schema=FOUND).select(schema.LINES.names)
+def best_lines(tables: Iterable[pa.Table], limit: int) -> Iterator[pa.Table]:
+    """Yield the best lines of each case (schema.LINES); the logs of a case are in parts that follow one another."""
+    waiting = FOUND.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table]).combine_chunks()
+        keys = pc.binary_join_element_wise(waiting["run"], waiting["test_case"], "\x1f")
+        # What the last case has may go on in the next part.
+        last = pc.equal(keys, keys[-1]) if len(keys) else pa.array([], pa.bool_())
+        yield from _cut_cases(waiting.filter(pc.invert(last)), limit)
+        waiting = waiting.filter(last)
+    yield from _cut_cases(waiting, limit)
 
 
-def _read_messages(texts: Sequence[str], reader: LineReader) -> tuple[Ints, pa.Array]:
-    """Return the time of day of lines in ms (-1 = none), and their normalised text after the header."""
-    lines = [text.encode() for text in texts]
-    sizes = np.array([len(line) for line in lines], dtype=np.int64)
-    ends = np.cumsum(sizes + 1) - 1
-    buffer = padded(b"".join(line + b"\n" for line in lines))
-    header = reader.line_format.find_headers(buffer, ends - sizes, ends)
-    statements = encode_slices(buffer, header.statement, ends)
-    bodies = normalise(statements.dictionary.cast(pa.string()), reader.masks)
-    return header.time_ms, bodies.dictionary.cast(pa.string()).take(bodies.indices).take(statements.indices)
+def _cut_cases(rows: pa.Table, limit: int) -> Iterator[pa.Table]:
+    """Sort the lines of whole cases, the highest score first, and cut each case to the limit."""
+    case = [("run", "ascending"), ("test_case", "ascending")]
+    ordered = rows.sort_by([*case, ("score", "descending"), ("path", "ascending"), ("line_no", "ascending")])
+    keys = pc.binary_join_element_wise(ordered["run"], ordered["test_case"], "\x1f").combine_chunks()
+    code = keys.dictionary_encode().indices.to_numpy()
+    starts = np.flatnonzero(np.diff(code, prepend=-1))
+    rank = np.arange(len(code)) - np.repeat(starts, np.diff(np.append(starts, len(code))))
+    if len(code):
+        yield ordered.filter(pa.array(rank < limit)).select(schema.LINES.names)
+
+
+@dataclass(frozen=True)
+class ReadLines:
+    """Raw lines that were read again: number, time of day in ms (-1 = none), normalised text after the header.
+
+    ``statement`` is a place among ``names``, the ids of statements, or -1: not in the tables; ``kinds`` is what the ids
+    are; ``spans`` (2 x lines) bound the lines, without white space at their ends, in ``buffer``.
+    """
+
+    numbers: Ints
+    clock: Ints
+    messages: pa.Array
+    names: pa.Array
+    statement: Ints
+    kinds: np.ndarray
+    buffer: Bytes
+    spans: Ints
+
+    @classmethod
+    def of(cls, pieces: Sequence[tuple[int, bytes]], reader: LineReader) -> "ReadLines":
+        """Split pieces of a log (number of the first line, whole lines) into lines and find their statements."""
+        whole = [without_colours(data if data.endswith(b"\n") else data + b"\n") for _, data in pieces]
+        text = b"".join(whole)
+        if not text.isascii():
+            text = text.decode(errors="replace").encode()
+        buffer = padded(text)
+        lines = split_lines(buffer)
+        counts = [data.count(b"\n") for data in whole]
+        numbers = [np.arange(first, first + count) for (first, _), count in zip(pieces, counts, strict=True)]
+        header = reader.line_format.find_headers(buffer, lines.starts, lines.ends)
+        statements = encode_slices(buffer, header.statement, lines.ends)
+        bodies = normalise(statements.dictionary.cast(pa.string()), reader.masks)
+        texts = bodies.dictionary.cast(pa.string())
+        known = reader.known.take(pc.index_in(texts, reader.messages)).take(bodies.indices).take(statements.indices)
+        ids = known.dictionary_encode()
+        names = ids.dictionary.cast(pa.string())
+        return cls(
+            np.concatenate([np.zeros(0, np.int64), *numbers]),
+            header.time_ms,
+            texts.take(bodies.indices).take(statements.indices),
+            names,
+            ids.indices.fill_null(-1).to_numpy().astype(np.int64),
+            kinds_of(names),
+            buffer,
+            np.stack([lines.starts, lines.ends]),
+        )
+
+    def slice(self, start: int, count: int) -> "ReadLines":
+        """Return the lines of one log."""
+        rows = slice(start, start + count)
+        return replace(
+            self,
+            numbers=self.numbers[rows],
+            clock=self.clock[rows],
+            messages=self.messages[rows],
+            statement=self.statement[rows],
+            spans=self.spans[:, rows],
+        )
+
+    def texts(self, rows: Ints) -> pa.Array:
+        """Return some lines."""
+        return slices(self.buffer, *self.spans[:, rows])
+
+
+def _previous(numbers: Ints, statement: Ints) -> Ints:
+    """Return the statement of the line before each line, those without one passed over; -1 where it was not read."""
+    at = np.arange(len(numbers))
+    latest = np.maximum.accumulate(np.where(statement >= 0, at, -1))
+    before = np.append(-1, latest[:-1])
+    start = np.maximum.accumulate(np.where(np.diff(numbers, prepend=numbers[0] - 1) == 1, 0, at))
+    return np.where(before >= start, statement[before], -1)
 
 
 def _score(
-    rows: Ints, statement: Ints, kinds: np.ndarray, normals: ServiceNormals, context: tuple[LineReader, Wanted]
+    own: Ints, before: Ints, kinds: np.ndarray, normals: ServiceNormals, context: tuple[LineReader, Wanted]
 ) -> np.ndarray:
-    """Score the lines of one window: float64 (rows,)."""
+    """Score the lines of one window by their statements and those of the lines before them: float64 (lines,)."""
     reader, wanted = context
     scales, left_out = reader.scales.get(wanted.service, {}), wanted.left_out or None
-    own = statement[rows]
-    known = own >= 0
-    safe = np.where(known, own, 0)
-    kind = np.where(known, kinds[safe], CONTINUATION)
-    longest = normals.run.without(left_out)[safe]
-    runs = _run_lengths(own)
-    repeated = to_scale(np.log2((runs + 1) / (longest + 1)), scales, "run")
-    counts = np.bincount(safe, minlength=len(normals.run.first))[safe]
-    most = normals.count.without(left_out)[safe]
+    kind, longest = kinds[own], normals.run.without(left_out)[own]
+    repeated = to_scale(np.log2((_run_lengths(own) + 1) / (longest + 1)), scales, "run")
+    counts, most = np.bincount(own)[own], normals.count.without(left_out)[own]
     errors = to_scale((counts - most) / np.sqrt(most + 1), scales, "errors")
-    before = np.where(rows > 0, statement[rows - 1], -1)
-    pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), safe)
+    pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), own)
     surprise = np.where(before >= 0, 0.5 * to_scale(pairs, scales, "surprise"), 0.0)
-    added = np.maximum.reduce([np.zeros(len(rows)), repeated, np.where(kind == ERROR, errors, surprise)])
+    added = np.maximum.reduce([np.zeros(len(own)), repeated, np.where(kind == ERROR, errors, surprise)])
     is_new = (longest == 0) & (kind != CONTINUATION)
-    return np.where(known, added + np.where(is_new, UNSEEN, 0.0), 0.0)
+    unseen = np.where(kind == ERROR, UNSEEN[True], np.where(counts >= LEAST_UNSEEN, UNSEEN[False], ALARM))
+    return added + np.where(is_new, unseen, 0.0)
 
 
 def _run_lengths(values: Ints) -> Ints:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,8 +25,8 @@ from lo2dask.tables.parts import ensure_part, open_part, part_paths, prune_parts
 
 logger = logging.getLogger(__name__)
 
-# Of each case.
-MOST_LINES, MOST_WINDOWS = 1_000, 50
+# Of each case: lines that are kept, windows that are read again if they are alarms, or else the best ones.
+MOST_LINES, MOST_WINDOWS, FEW_WINDOWS = 1_000, 50, 5
 # The lines of all services are read of so many cases; of further findings only those of the service that is named.
 MOST_CASES = 500
 Row = dict[str, Any]
@@ -87,10 +88,13 @@ def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], se
         job=job, masks=masks, limit=MOST_LINES,
     ))  # fmt: skip
     if missing:
-        logger.warning("%d logs are not where they were loaded from: their unusual lines are not shown", missing)
-    found = [read_part(path).cast(FOUND) for path in part_paths(job.folder / "lines")]
+        logger.warning(
+            "%d logs are not where they were loaded from: their unusual lines are not shown; "
+            "train with --raw-root and --no-resume tells where they are", missing,
+        )  # fmt: skip
+    found = part_paths(job.folder / "lines")
     with open_part(job.tables.lines / "part-000000.parquet", schema.LINES) as part:
-        for table in best_lines(found, MOST_LINES):
+        for table in best_lines((read_part(path).cast(FOUND) for path in found), MOST_LINES):
             part.write(table)
     write_part(job.tables.findings / "part-000000.parquet", _findings(layout, answers, by_id, found), schema.FINDINGS)
     for folder in (job.tables.findings, job.tables.lines):
@@ -109,12 +113,18 @@ def write_nothing(layout: Layout) -> None:
 
 
 def _read_judged(job: WindowJob, flagged: set[str]) -> list[Row]:
-    """Read the rows of the sequences that have an alarm, or are named by a finding, with their parts."""
+    """Read the rows of the sequences that have an alarm or are named by a finding, and the oddest others of each part.
+
+    Each has the name of its part.
+    """
     rows = []
     for path in part_paths(job.folder / "judged"):
         table = read_part(path, JUDGED.names)
         keep = pc.or_(pc.greater(table["alarms"], 0), pa.array(among(table["seq_id"], flagged)))
-        rows += [row | {"part": path.name} for row in table.filter(keep).to_pylist()]
+        shown = pc.greater(pc.fill_null(table["score"], 0.0), tasks.SHOWN)
+        others = table.filter(pc.and_not(shown, keep)).sort_by([("score", "descending")])
+        chosen = pa.concat_tables([table.filter(keep), others.slice(0, MOST_CASES)])
+        rows += [row | {"part": path.name} for row in chosen.to_pylist()]
     return rows
 
 
@@ -138,7 +148,7 @@ def _choose(
     others: dict[tuple[str, str], float] = {}
     for row in judged:
         case = (row["run"], row["test_case"])
-        if row["alarms"] and case not in findings:
+        if case not in findings:
             others[case] = max(others.get(case, 0.0), row["score"])
     oddest = sorted(others, key=lambda case: (-others[case], case))
     whole = set([*findings, *oddest][:MOST_CASES])
@@ -148,28 +158,29 @@ def _choose(
         if case in whole or findings.get(case) == row["service"]:
             lines = tuple(evidence.get(row["seq_id"], ()))
             keys = {name: row[name] for name in ("run", "test_case", "service")}
-            wanted[row["seq_id"]] = Wanted(
-                **keys, left_out=row["run"] if row["is_training"] else "", windows=(), evidence=lines
-            )
+            left_out = row["run"] if row["is_training"] else ""
+            begin = round(row["start"].timestamp() * 1000) if row["start"] else 0
+            wanted[row["seq_id"]] = Wanted(**keys, left_out=left_out, begin=begin, windows=(), evidence=lines)
     _add_windows(job.tables, wanted)
     return wanted
 
 
 def _add_windows(layout: Layout, wanted: dict[str, Wanted]) -> None:
-    """Add the windows over the limit of an alarm to what is read again, at most MOST_WINDOWS a case."""
+    """Add the windows that are alarms to what is read again, or else the best ones; at most MOST_WINDOWS a case."""
     by_key = {(one.run, one.test_case, one.service): seq_id for seq_id, one in wanted.items()}
     windows: dict[tuple[str, str], list[tuple[float, str, tuple[int, int, int]]]] = {}
     columns = ["run", "test_case", "service", "window_start", "score", "first_line", "last_line"]
     for path in part_paths(layout.windows):
         table = read_part(path, columns)
         table = table.set_column(3, "begin", pc.divide(table["window_start"].cast(pa.int64()), 1000))
-        for row in table.filter(pc.greater(table["score"], ALARM)).to_pylist():
+        for row in table.to_pylist():
             seq_id = by_key.get((row["run"], row["test_case"], row["service"]))
             if seq_id is not None:
                 window = (row["first_line"], row["last_line"], row["begin"])
                 windows.setdefault((row["run"], row["test_case"]), []).append((-row["score"], seq_id, window))
     for found in windows.values():
-        for _, seq_id, window in sorted(found)[:MOST_WINDOWS]:
+        alarms = [one for one in found if one[0] < -ALARM]
+        for _, seq_id, window in sorted(alarms)[:MOST_WINDOWS] or sorted(found)[:FEW_WINDOWS]:
             wanted[seq_id] = replace(wanted[seq_id], windows=(*wanted[seq_id].windows, window))
 
 
@@ -188,10 +199,11 @@ def _records(
             yield name, batch, by_part[name]
 
 
-def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[pa.Table]) -> pa.Table:
+def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:
     statements = _read_statements(layout, {row["statement_id"] for row in answers.flagged.to_pylist()})
     evidence: dict[tuple[str, str, str], list[Row]] = {}
-    for table in found:
+    for path in found:
+        table = read_part(path)
         for line in table.filter(table["is_evidence"]).to_pylist():
             shown = {name: line[name] for name in ("path", "line_no", "time", "text")}
             evidence.setdefault((line["run"], line["test_case"], line["service"]), []).append(shown)
@@ -212,9 +224,9 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
 
 
 def _read_statements(layout: Layout, ids: set[str]) -> dict[str, tuple[str, str]]:
-    """Return text and template of statements, by id."""
+    """Return text and template of statements, by id; of a template the first text."""
     columns = ("statement_id", "text", "e_event_drain_id")
     table = pa.concat_tables([read_part(path, columns) for path in part_paths(layout.statements)])
     chosen = table.filter(pa.array(among(table["statement_id"], ids)))
-    rows = zip(*(strings(chosen[name]).to_pylist() for name in columns), strict=True)
+    rows = zip(*(reversed(strings(chosen[name]).to_pylist()) for name in columns), strict=True)
     return {one: (text, template) for one, text, template in rows}

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
-from lo2dask.buffers.columns import among
+from lo2dask.buffers.columns import among, strings
 from lo2dask.features.statements import ERROR
 from lo2dask.findings.part import PartWindows
 from lo2dask.models.largest import Largest, keep_largest, rows_of
@@ -74,24 +75,32 @@ def merge(left: Statistics, right: Statistics) -> Statistics:
 
 @dataclass(frozen=True)
 class ServiceNormals:
-    """The normals of one service, over the statements of a part: ``runs`` have a log of it."""
+    """The normals of one service, over the statements ``ids`` of a part: ``runs`` have a log of it."""
 
     runs: int
     count: Largest
     run: Largest
     silence: Largest
-    pairs: "PairCounts"
+    followed: pa.Table
+    ids: pa.Array
+
+    @cached_property
+    def pairs(self) -> "PairCounts":
+        """How often each statement follows another one; counted when it is asked for."""
+        return PairCounts.of(self.followed, self.ids)
 
 
 @dataclass(frozen=True)
 class PairCounts:
     """How often each statement of a part follows another one in a service's normals.
 
-    ``pairs`` maps (before, statement), places among the part's statements, to its count; the sums are of all pairs, of
-    other statements too: ``before`` and ``statement`` float64 (statements,), ``total``, and ``known`` statements.
+    ``keys`` are the pairs, before * statements + statement by their places among the part's statements, ascending,
+    ``counts`` their counts; the sums are of all pairs, of other statements too: ``before`` and ``statement`` float64
+    (statements,), ``total``, and ``known`` statements.
     """
 
-    pairs: dict[tuple[int, int], int]
+    keys: Ints
+    counts: Ints
     before: np.ndarray
     statement: np.ndarray
     total: int
@@ -100,31 +109,36 @@ class PairCounts:
     @classmethod
     def of(cls, table: pa.Table, ids: pa.Array) -> "PairCounts":
         """Take the counts of one service (columns before, statement, count)."""
-        place = {name: index for index, name in enumerate(ids.to_pylist())}
-        pairs, before, statement = {}, np.zeros(len(ids)), np.zeros(len(ids))
-        rows = zip(*(table[name].to_pylist() for name in ("before", "statement", "count")), strict=True)
-        for first, second, count in rows:
-            left, right = place.get(first, -1), place.get(second, -1)
-            if left >= 0:
-                before[left] += count
-            if right >= 0:
-                statement[right] += count
-            if left >= 0 and right >= 0:
-                pairs[left, right] = count
-        known = len(table["statement"].unique()) if table.num_rows else 0
-        return cls(pairs, before, statement, int(np.sum(table["count"].to_numpy())), known)
+        size, count = len(ids), table["count"].to_numpy()
+        first, second = (
+            pc.fill_null(pc.index_in(strings(table[name]), ids), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+            for name in ("before", "statement")
+        )
+        before, statement = (
+            np.bincount(at[at >= 0], count[at >= 0], size).astype(np.float64) for at in (first, second)
+        )
+        here = (first >= 0) & (second >= 0)
+        keys = first[here] * size + second[here]
+        order = np.argsort(keys)
+        known = pc.count_distinct(table["statement"]).as_py()
+        return cls(keys[order], count[here][order], before, statement, int(count.sum()), known)
 
-    def surprise(self, before: Ints, statement: Ints, own: "PairCounts | None" = None) -> np.ndarray:
-        """Return -log2 P(statement | before) of pairs: float64 (pairs,), without a log's ``own`` pairs.
+    def surprise(self, before: Ints, statement: Ints, own: Ints | None = None) -> np.ndarray:
+        """Return -log2 P(statement | before) of pairs: float64 (pairs,).
 
+        ``own`` are the counts of all pairs of one log, without which it is judged.
         P(s|p) = (n(p, s) + 5 P(s)) / (n(p) + 5), P(s) = (n(s) + 1/2) / (N + (K + 1) / 2) for K known statements.
         """
-        n_pair = np.array([self.pairs.get(pair, 0) for pair in zip(before.tolist(), statement.tolist(), strict=True)])
+        size = len(self.statement)
+        wanted = before * size + statement
+        at = np.minimum(np.searchsorted(self.keys, wanted), max(len(self.keys) - 1, 0))
+        found = self.keys[at] == wanted if len(self.keys) else np.zeros(len(wanted), dtype=bool)
+        n_pair = np.where(found, self.counts[at], 0) if len(self.keys) else np.zeros(len(wanted))
         n_before, n_statement, total = self.before[before], self.statement[statement], self.total
         if own is not None:
-            mine = [own.pairs.get(pair, 0) for pair in zip(before.tolist(), statement.tolist(), strict=True)]
-            n_pair, total = n_pair - np.array(mine), total - own.total
-            n_before, n_statement = n_before - own.before[before], n_statement - own.statement[statement]
+            n_pair, total = n_pair - own, total - int(own.sum())
+            n_before = n_before - np.bincount(before, own, size)[before]
+            n_statement = n_statement - np.bincount(statement, own, size)[statement]
         share = (n_statement + 0.5) / (total + (self.known + 1) / 2)
         return -np.log2((n_pair + 5 * share) / (n_before + 5))
 
@@ -138,25 +152,33 @@ class Normals:
 
     def of(self, service: str) -> ServiceNormals | None:
         """Return the normals of one service; None where there is no training log of it."""
-        return self._services.get(service)
+        if service not in self._services:
+            runs = int(np.sum(among(self.statistics["logs"]["service"], [service])))
+            self._services[service] = self._service(service, runs) if runs else None
+        return self._services[service]
+
+    def pairs(self, service: str) -> PairCounts:
+        """Return how often statements follow one another in the normals of a service that has some."""
+        own = self.of(service)
+        assert own is not None, service
+        return own.pairs
 
     @cached_property
-    def _services(self) -> dict[str, ServiceNormals]:
-        runs = self.statistics["logs"]["service"].to_pylist()
-        return {name: self._service(name, runs.count(name)) for name in sorted(set(runs))}
+    def _services(self) -> dict[str, ServiceNormals | None]:
+        return {}
 
     def _service(self, name: str, runs: int) -> ServiceNormals:
         own = rows_of(self.statistics["largest"], service=name)
         count, run, silence = (rows_of(own, what=what) for what in ("count", "run", "silence"))
         longest = Largest.of(silence, silence["statement"], pa.array([""]))
-        table = self.statistics["pairs"]
-        pairs = PairCounts.of(table.filter(pa.array(among(table["service"], [name]))), self.ids)
+        pairs = self.statistics["pairs"]
         return ServiceNormals(
             runs,
             Largest.of(count, count["statement"], self.ids),
             Largest.of(run, run["statement"], self.ids),
             longest,
-            pairs,
+            pairs.filter(pa.array(among(pairs["service"], [name]))),
+            self.ids,
         )
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import strings
-from lo2dask.features.statements import kinds_of
+from lo2dask.features.statements import are_templates, in_order, kinds_of
 from lo2dask.ingest.mining import read_mapping
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part
@@ -20,17 +20,15 @@ LONGEST_SILENCE = 3600
 class PartWindows:
     """The windows of a part's sequences, those without a line among them.
 
-    ``keys`` are the sequences (columns seq_id, run, test_case, service, anomaly). ``ids`` are statement ids, ``kinds``
-    what they are (features.statements), ``texts`` one of their texts. Each further dict holds one array a column:
-    ``windows`` (sequence, window, first_line, last_line, silence in ms, events), in order; ``cells`` (window: a place
-    in ``windows``, statement: a place in ``ids``, count, run, line), by window; ``pairs`` (sequence, before,
-    statement, count).
+    ``keys`` are the sequences (columns seq_id, run, test_case, service, anomaly). ``ids`` are statement ids in order,
+    ``kinds`` what they are (features.statements). Each further dict holds one array a column: ``windows`` (sequence,
+    window, first_line, last_line, silence in ms, events), in order; ``cells`` (window: a place in ``windows``,
+    statement: a place in ``ids``, count, run, line), by window; ``pairs`` (sequence, before, statement, count).
     """
 
     keys: pa.Table
     ids: pa.Array
     kinds: np.ndarray
-    texts: pa.Array
     windows: dict[str, Ints]
     cells: dict[str, Ints]
     pairs: dict[str, Ints]
@@ -40,26 +38,29 @@ class PartWindows:
         """Read a part's windows."""
         keys = read_keys(layout, name)
         counted = read_part(layout.window_counts / name)
-        texts = pa.array(strings(read_part(layout.text / "lines" / name, ["message"])["message"]))
-        line_ids = read_mapping(layout, texts, ["statement_id"])[0].dictionary_encode()
-        statement = line_ids.indices.to_numpy().astype(np.int64)
-        first = np.unique(statement, return_index=True)[1]
+        ids, statement = _read_statements(layout, name)
         windows, cells, pairs = (_flatten(counted[column]) for column in ("windows", "cells", "pairs"))
         starts = np.searchsorted(windows["sequence"], np.arange(counted.num_rows))
         cells["window"] += starts[cells.pop("sequence")]
         cells["statement"] = statement[cells["statement"]]
         for column in ("before", "statement"):
             pairs[column] = statement[pairs[column]]
+        if are_templates(ids.to_pylist()):
+            cells = _merged(cells, ("window", "statement"), {"count": np.add, "run": np.maximum, "line": np.minimum})
+            pairs = _merged(pairs, ("sequence", "before", "statement"), {"count": np.add})
         windows["events"] = np.bincount(cells["window"], cells["count"], len(windows["window"])).astype(np.int64)
         windows, place = _with_silent_windows(windows)
         cells["window"] = place[cells["window"]]
-        ids = line_ids.dictionary.cast(pa.string())
-        return cls(keys, ids, kinds_of(ids), texts.take(pa.array(first)), windows, cells, pairs)
+        return cls(keys, ids, kinds_of(ids), windows, cells, pairs)
 
     def names(self, column: str) -> list[str]:
         """Return a key of all sequences."""
         values: list[str] = strings(self.keys[column]).to_pylist()
         return values
+
+    def pairs_of(self, sequence: int) -> slice:
+        """Return the places of the pairs of a sequence."""
+        return slice(*np.searchsorted(self.pairs["sequence"], [sequence, sequence + 1]))
 
     def of_sequences(self, mask: Bools) -> "PartWindows":
         """Keep the windows, cells and pairs of some sequences, a bool mask (sequences,); all keep their places."""
@@ -70,7 +71,7 @@ class PartWindows:
         cells["window"] = place[cells["window"]]
         in_pairs = mask[self.pairs["sequence"]]
         return PartWindows(
-            self.keys, self.ids, self.kinds, self.texts,
+            self.keys, self.ids, self.kinds,
             {name: values[kept] for name, values in self.windows.items()}, cells,
             {name: values[in_pairs] for name, values in self.pairs.items()},
         )  # fmt: skip
@@ -79,6 +80,29 @@ class PartWindows:
 def read_keys(layout: Layout, name: str) -> pa.Table:
     """Read the keys of a part's sequences."""
     return read_part(layout.sequences / name, ["seq_id", "run", "test_case", "service", "anomaly"])
+
+
+def _read_statements(layout: Layout, name: str) -> tuple[pa.Array, Ints]:
+    """Return the statement ids of a part in order, and the place of each of its distinct lines among them."""
+    texts = pa.array(strings(read_part(layout.text / "lines" / name, ["message"])["message"]))
+    line_ids = read_mapping(layout, texts, ["statement_id"])[0].dictionary_encode()
+    order = np.array(in_order(line_ids.dictionary.to_pylist()), dtype=np.int64)
+    ids = line_ids.dictionary.cast(pa.string()).take(pa.array(order))
+    return ids, np.argsort(order)[line_ids.indices.to_numpy()]
+
+
+def _merged(columns: dict[str, Ints], keys: tuple[str, ...], joined: dict[str, np.ufunc]) -> dict[str, Ints]:
+    """Join the rows of equal keys, in the order of the keys: the lines of a template are those of all its messages."""
+    order = np.lexsort([columns[name] for name in reversed(keys)])
+    ordered = {name: values[order] for name, values in columns.items()}
+    changed = np.zeros(len(order), dtype=bool)
+    for name in keys:
+        changed |= np.diff(ordered[name], prepend=-1) != 0
+    first = np.flatnonzero(changed)
+    if len(first) == len(order):
+        return ordered
+    rows = {name: ordered[name][first] for name in keys}
+    return rows | {name: join.reduceat(ordered[name], first) for name, join in joined.items()}
 
 
 def _flatten(column: pa.ChunkedArray) -> dict[str, Ints]:

@@ -68,6 +68,15 @@ def has_findings(layout: Layout) -> bool:
     return bool(part_paths(layout.findings))
 
 
+def was_sought(layout: Layout) -> bool:
+    """Return whether ``excess`` was trained: without it the table of findings is empty, which tells nothing.
+
+    Folders without the run scores of any model count as if it was.
+    """
+    tables = {path.name for path in layout.root.glob("*_runs.parquet")}
+    return not tables or "excess_runs.parquet" in tables
+
+
 def read_findings(layout: Layout) -> Iterator[Finding]:
     """Read the findings, the most certain first, then the notices.
 

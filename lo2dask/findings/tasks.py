@@ -19,7 +19,7 @@ from lo2dask.features.statements import ERROR
 from lo2dask.findings import judge, normals
 from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
 from lo2dask.findings.part import PartWindows, read_keys
-from lo2dask.ingest.text import read_format
+from lo2dask.ingest.text import moved_file, read_format
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
@@ -46,7 +46,7 @@ JUDGED = pa.schema(
 @dataclass(frozen=True)
 class WindowJob:
     """What the tasks share. ``split`` tells the training part, None: nothing was learned here; ``folder`` is scratch;
-    the tables go to the folder ``output``.
+    the tables go to the folder ``output``. ``moved`` is the raw tree's path when it was loaded and the one now.
     """
 
     root: Path
@@ -54,6 +54,7 @@ class WindowJob:
     window_ms: int
     split: Split | None
     output: Path
+    moved: tuple[str, str] | None = None
 
     @property
     def tables(self) -> Layout:
@@ -131,8 +132,8 @@ def judge_part(name: str, job: WindowJob) -> int:
     state = read_state(job.state)
     training = job.training(part.keys)
     judged = judge.judge(part, normals.Normals(state["statistics"], part.ids), state["scales"], training)
-    templates = _templates(layout)
-    write_part(job.tables.windows / name, _windows(part, judged, job.window_ms, templates), schema.WINDOWS)
+    statements = _statements(layout)
+    write_part(job.tables.windows / name, _windows(part, judged, job.window_ms, statements), schema.WINDOWS)
     write_part(job.tables.timeline / name, _timeline(part, judged, job.window_ms), schema.TIMELINE)
     write_part(job.folder / "judged" / name, _sequences(part, judged, training, job.window_ms), JUDGED)
     return int(judged.is_alarm.sum())
@@ -145,24 +146,17 @@ def read_unusual_lines(
     name, batch, wanted = record
     state = read_state(job.state)
     reader = LineReader(job.layout, masks, read_format(job.layout), state["statistics"], state["scales"])
-    tables, missing = [FOUND.empty_table()], 0
-    for file in batch_files(batch):
-        of_file = wanted.get(_seq_id(file)) if not file.problem else None
-        if of_file is None:
-            continue
-        try:
-            tables.append(find_lines(file, of_file, reader, limit))
-        except OSError:
-            missing += 1
-    write_part(job.folder / "lines" / name, pa.concat_tables(tables), FOUND)
+    files = [file for file in batch_files(batch) if not file.problem and _seq_id(file) in wanted]
+    found, missing = find_lines([(moved_file(file, job.moved), wanted[_seq_id(file)]) for file in files], reader, limit)
+    write_part(job.folder / "lines" / name, found, FOUND)
     return missing
 
 
 def evidence_lines(part: PartWindows, sequence: int, statement: str) -> list[int]:
     """Return the first lines that have a statement in the windows of a log, at most MOST_EVIDENCE."""
     cells, windows = part.cells, part.windows
-    of_log = windows["sequence"][cells["window"]] == sequence
-    wanted = of_log & (np.array(part.ids.to_pylist(), dtype=object)[cells["statement"]] == statement)
+    first, last = np.searchsorted(windows["sequence"][cells["window"]], [sequence, sequence + 1])
+    wanted = first + np.flatnonzero(cells["statement"][first:last] == pc.index(part.ids, statement).as_py())
     lines = windows["first_line"][cells["window"][wanted]] + cells["line"][wanted]
     return sorted(lines.tolist())[:MOST_EVIDENCE]
 
@@ -184,12 +178,14 @@ def _keys_of(part: PartWindows, sequence: Ints) -> dict[str, pa.Array]:
     return {name: pa.array(part.names(name), pa.string()).take(pa.array(sequence)) for name in names}
 
 
-def _windows(part: PartWindows, judged: judge.Judged, window_ms: int, templates: Mapping[str, str]) -> pa.Table:
+def _windows(
+    part: PartWindows, judged: judge.Judged, window_ms: int, statements: Mapping[str, tuple[str, str]]
+) -> pa.Table:
     rows = np.flatnonzero(judged.score > SHOWN)
     windows = {name: values[rows] for name, values in part.windows.items()}
     statement = judged.statement[rows]
     where = pa.array(statement, mask=statement < 0)
-    texts, ids = part.texts.take(where), part.ids.take(where)
+    named = [statements.get(one, (None, None)) for one in part.ids.take(where).to_pylist()]
     begin = windows["window"] * window_ms
     columns = {
         **_keys_of(part, windows["sequence"]),
@@ -198,8 +194,8 @@ def _windows(part: PartWindows, judged: judge.Judged, window_ms: int, templates:
         "n_events": windows["events"],
         "score": judged.score[rows],
         "component": pa.array(judge.COMPONENTS).take(pa.array(judged.component[rows])),
-        "statement": texts,
-        "e_event_drain_id": pa.array([templates.get(one) for one in ids.to_pylist()], pa.string()),
+        "statement": pa.array([text for text, _ in named], pa.string()),
+        "e_event_drain_id": pa.array([template for _, template in named], pa.string()),
         "first_line": windows["first_line"],
         "last_line": windows["last_line"],
     }
@@ -257,10 +253,11 @@ def _time(milliseconds: Ints) -> pa.Array:
     return pa.array(milliseconds * 1000).cast(schema.TIME)
 
 
-def _templates(layout: Layout) -> dict[str, str]:
-    """Return the template of each statement id."""
-    table = read_part(layout.statements / "part-000000.parquet", ["statement_id", "e_event_drain_id"])
-    return dict(zip(*(strings(table[name]).to_pylist() for name in table.column_names), strict=True))
+def _statements(layout: Layout) -> dict[str, tuple[str, str]]:
+    """Return text and template of each statement id; of a template the first text, the same for all parts."""
+    table = read_part(layout.statements / "part-000000.parquet", ["statement_id", "text", "e_event_drain_id"])
+    rows = zip(*(reversed(strings(table[name]).to_pylist()) for name in table.column_names), strict=True)
+    return {one: (text, template) for one, text, template in rows}
 
 
 def _dump(path: Path, content: Any) -> None:

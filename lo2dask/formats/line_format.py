@@ -45,7 +45,7 @@ class LineFormat:
     after_level: str
     source_separator: str | None = None
     has_date: bool = False
-    error_levels: tuple[str, ...] = ("ERROR", "FATAL", "SEVERE", "CRITICAL")
+    error_levels: tuple[str, ...] = ("ERROR",)
     error_code: str | None = None
     example: str = ""
     time_mask: str = "<TIME>"

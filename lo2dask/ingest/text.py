@@ -24,6 +24,7 @@ from lo2dask.parse.columns import FILE, FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.schema import TokenKinds
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
+from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import to_path
 from lo2dask.tables.layout import Layout, part_index, part_name
 from lo2dask.tables.loads import LOAD, read_load
@@ -160,8 +161,7 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
         session.map(text_from_events, waiting, "text", root=layout.root, job=job)
     else:
         batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
-        moved = (marker["root"], str(raw_root.resolve())) if raw_root else None
-        source = RawSource(LinePolicy.from_options(options, line_format), moved)
+        source = RawSource(LinePolicy.from_options(options, line_format), moved_root(layout, raw_root))
         waiting = [batch for batch in batches if not _is_current(layout, batch.index, job)]
         session.map(text_from_raw, waiting, "text", root=layout.root, job=job, source=source)
     mark_text(layout, key)
@@ -196,7 +196,7 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     IntegrityError : the logs are not those that were loaded.
     """
     layout, name = Layout(root), part_name(batch.index)
-    files = [replace(file, path=_moved(file.path, source.moved)) for file in batch_files(batch)]
+    files = [moved_file(file, source.moved) for file in batch_files(batch)]
     sequences = read_part(layout.sequences / name)
     keys = FileKeys.of(files)
     text = job.start(len(files))
@@ -238,5 +238,13 @@ def _part_key(layout: Layout, index: int, job: TextJob) -> Key:
     return text_key(record.key, job)
 
 
-def _moved(path: str, moved: tuple[str, str] | None) -> str:
-    return moved[1] + path.removeprefix(moved[0]) if moved and path.startswith(moved[0]) else path
+def moved_root(layout: Layout, raw_root: Path | None) -> tuple[str, str] | None:
+    """Return the path of the raw tree when it was loaded and the one now; None where it has not moved."""
+    return (loaded(layout)["root"], str(raw_root.resolve())) if raw_root else None
+
+
+def moved_file(file: SourceFile, moved: tuple[str, str] | None) -> SourceFile:
+    """Return a log of the manifest where it is now."""
+    if moved is None or not file.path.startswith(moved[0]):
+        return file
+    return replace(file, path=moved[1] + file.path.removeprefix(moved[0]))

@@ -7,7 +7,8 @@ one log, and the largest count. A log of n lines that has s x times exceeds it b
 
 E is the largest of z_s over statements of an error level, and of the counts of statements that no normal log of the
 service has, from 3 on. Continuation lines count in n, and are never such statements. A service without a training log
-has no E. Shares are of counts of whole lines, so a log with every line doubled has the same z_s but for rounding up.
+has no E. A log with every line doubled (all counts of its statements have a common divisor) is counted as if it were
+not: z_s would grow with the root of the repeats.
 
 A run left out does not count among the normals: what it alone has is then new.
 """
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.columns import codes, strings
-from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
+from lo2dask.features.statements import CONTINUATION, ERROR, in_order, kinds_of
 from lo2dask.models.largest import Largest, keep_largest, rows_of
 from lo2dask.models.rows import Rows
 from lo2dask.models.spec import Behaviour, Cost, Merging, Scoring, State, Statistics
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 THRESHOLD = 3.0
 # A statement that no normal log has counts if it occurs so often.
 LEAST_UNSEEN = 3
+# Fewer statements than this may have counts with a common divisor by chance.
+_FEWEST_REPEATED = 10
 _KEY = ("what", "service", "statement")
 
 
@@ -142,16 +145,24 @@ def _largest(state: State, what: str, service: str, tokens: pa.Array) -> Largest
 
 
 def _cells(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
-    """Return the counts of all statements of rows, known ones or not (rows x statements), and their ids, sorted."""
+    """Return the counts of all statements of rows, known ones or not (rows x statements), and their ids in order."""
     from scipy import sparse
 
     assert rows.outside is not None
-    cells = sparse.hstack([rows.matrix, rows.outside.counts], format="csr").astype(np.int64)
+    cells = _once(sparse.hstack([rows.matrix, rows.outside.counts], format="csr").astype(np.int64))
     tokens = pa.concat_arrays([rows.tokens, rows.outside.tokens])
-    order = np.argsort(np.array(tokens.to_pylist(), dtype=object), kind="stable")
+    order = np.array(in_order(tokens.to_pylist()), dtype=np.int64)
     ordered = sparse.csr_matrix(cells[:, order])
     ordered.sort_indices()
     return ordered, tokens.take(pa.array(order))
+
+
+def _once(cells: "sparse.csr_matrix") -> "sparse.csr_matrix":
+    """Divide the counts of each log by what divides all of them: every line of it was written so many times."""
+    for start, end in zip(cells.indptr[:-1], cells.indptr[1:], strict=True):
+        if end - start >= _FEWEST_REPEATED:
+            cells.data[start:end] //= np.gcd.reduce(cells.data[start:end])
+    return cells
 
 
 _COST: Any = Cost(cell=40, row=256, dense=2, fixed=0)

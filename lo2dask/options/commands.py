@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lo2dask.domain import SERVICES
+from lo2dask.errors import InputError
 from lo2dask.options.base import opt
 from lo2dask.options.common import (
     ClusterOptions,
@@ -283,6 +284,17 @@ class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingO
     shap_sample: int = opt(
         2_000, "rows explained for the plots, a seeded sample; 0 = all", unit="rows of each model", minimum=0
     )
+
+    def __post_init__(self) -> None:
+        """Check that findings are looked for where their absence is to mean something.
+
+        Raises
+        ------
+        InputError : they are not.
+        """
+        super().__post_init__()
+        if self.fail_on_findings and ("excess" not in self.models or self.phase != "full"):
+            raise InputError("--fail-on-findings: nothing looks for findings; add excess to --models, --phase full")
 
 
 @dataclass(frozen=True, kw_only=True)

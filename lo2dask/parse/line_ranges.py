@@ -3,10 +3,10 @@
 from codecs import BOM_UTF8, getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from io import RawIOBase
-from itertools import chain
 
 import numpy as np
 
+from lo2dask.buffers.arrays import Ints
 from lo2dask.parse.chunks import LONGEST_LINE
 from lo2dask.parse.text import without_colours
 from lo2dask.sources.tree import SourceFile
@@ -29,37 +29,59 @@ def read_line_ranges(file: SourceFile, ranges: Sequence[tuple[int, int]]) -> Ite
     Returns
     -------
     (line_no, text): decoded as load does it, without the line's end; of a line over LONGEST_LINE bytes its beginning
-    and CUT_MARK. At most a block and a line are held.
+    and CUT_MARK. At most a block and a line are held beyond what is given.
 
     Raises
     ------
     OSError : the file is gone, or cannot be read.
     """
-    numbers = chain.from_iterable(_distinct(ranges))
-    wanted = next(numbers, 0)
-    if not wanted:
-        return
+    for first, data in read_line_bytes(file, ranges):
+        for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), first):
+            yield number, _text(line, number)
+
+
+def read_line_bytes(file: SourceFile, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+    """Read the bytes of some lines: (number of the first one, whole lines that follow one another).
+
+    A range may come in pieces. Of a line over LONGEST_LINE bytes, one more than those are given, without an end.
+    """
+    wanted = list(_distinct(ranges))
     number, carry = 1, b""
     with open_at(file.path, file.offset) as raw:
         for block in _blocks(raw, file.size):
+            if not wanted:
+                return
             count = block.count(b"\n")
-            if wanted > number + count:
+            if wanted[0].start > number + count:
                 number, carry = number + count, b""
                 continue
             ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == _NEWLINE)
-            while wanted < number + count:
-                at = wanted - number
-                line = _joined(carry, block, 0, ends[0]) if at == 0 else _joined(b"", block, ends[at - 1] + 1, ends[at])
-                yield wanted, _text(line, wanted)
-                wanted = next(numbers, 0)
-                if not wanted:
-                    return
-            start = int(ends[-1]) + 1 if count else 0
-            is_begun = wanted == number + count
-            carry = _joined(b"" if count else carry, block, start, len(block)) if is_begun else b""
+            while wanted and wanted[0].start < number + count:
+                first, stop = wanted[0].start, min(wanted[0].stop, number + count)
+                start = int(ends[first - number - 1]) + 1 if first > number else 0
+                end = int(ends[stop - 1 - number]) + 1
+                yield first, _cut(carry if first == number else b"", block, (start, end), ends)
+                wanted[0] = range(stop, wanted[0].stop)
+                if not wanted[0]:
+                    del wanted[0]
+            tail = int(ends[-1]) + 1 if count else 0
+            is_begun = bool(wanted) and wanted[0].start == number + count
+            carry = _joined(b"" if count else carry, block, tail, len(block)) if is_begun else b""
             number += count
-    if carry:
-        yield wanted, _text(carry, wanted)
+    if carry and wanted:
+        yield wanted[0].start, carry
+
+
+def _cut(carry: bytes, block: bytes, span: tuple[int, int], ends: Ints) -> bytes:
+    """Join the beginning of a line and whole lines of a block, each cut to the longest one."""
+    start, end = span
+    inside = ends[(ends >= start) & (ends < end)]
+    lengths = np.diff(inside, prepend=start - 1)
+    lengths[0] += len(carry)
+    if lengths.max() <= LONGEST_LINE + 1:
+        return carry + block[start:end]
+    lines = (carry + block[start:end]).removesuffix(b"\n").split(b"\n")
+    return b"\n".join(line[: LONGEST_LINE + 1] for line in lines) + b"\n"
 
 
 def _distinct(ranges: Sequence[tuple[int, int]]) -> Iterator[range]:

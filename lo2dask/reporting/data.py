@@ -106,8 +106,7 @@ class Change:
 class Nearest:
     """The normal case that is most like a finding's, and what differs: lines new here, missing here, in other numbers.
 
-    ``left_out`` counts the differences that are not listed; ``is_cut`` says that the comparison itself stopped at its
-    limit, so that an empty group proves nothing.
+    ``left_out`` counts the differences that are not listed.
     """
 
     run: str
@@ -117,16 +116,14 @@ class Nearest:
     missing: tuple[Change, ...]
     changed: tuple[Change, ...]
     left_out: int = 0
-    is_cut: bool = False
 
     @property
     def groups(self) -> Sequence[tuple[str, tuple[Change, ...], str]]:
         """Title, differences and the words for none, of each group."""
-        cut = "None among the strongest differences; weaker ones are not listed." if self.is_cut else ""
         return (
-            ("New lines: only here", self.new, cut or "Every template of this case is in the normal one too."),
-            ("Missing lines: only in the normal case", self.missing, cut or "Nothing of the normal case is absent."),
-            ("Changed counts: in both, in other numbers", self.changed, cut or "No count differs by much."),
+            ("New lines: only here", self.new, "Every template of this case is in the normal one too."),
+            ("Missing lines: only in the normal case", self.missing, "Nothing of the normal case is absent."),
+            ("Changed counts: in both, in other numbers", self.changed, "No count differs by much."),
         )
 
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.columns import strings
+from lo2dask.models.registry import EXCESS
 from lo2dask.reporting.data import Cell, Finding, HeatMap, HeatRow
 from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
 from lo2dask.training.units import measures_path
 
-EXCESS = "excess"
 THRESHOLD = 3.0
 # Rows of the map; runs beyond that are shown several in one.
 MOST_ROWS = 60

@@ -92,7 +92,6 @@ class Layout:
         """The most unusual lines of the cases that stand out."""
         return self.root / "lo2_lines.parquet"
 
-    @property
     def answers(self) -> tuple[Path, ...]:
         """The tables of what stands out."""
         return self.findings, self.windows, self.timeline, self.lines

@@ -13,7 +13,7 @@ from lo2dask import schema
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import load_masks
-from lo2dask.features.statements import Statements
+from lo2dask.features.statements import Statements, are_templates
 from lo2dask.features.templates import Templates
 from lo2dask.findings.tasks import WindowJob, read_state
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint, loaded, need_bags, table_has_raw_bags
@@ -143,7 +143,7 @@ def _known_statements(layout: Layout, columns: Mapping[str, Any]) -> Statements:
     known = set(columns["tokens"]["statements"])
     rows = pa.concat_tables(read_parts(layout.statements, ["statement_id", "text"]))
     pairs = zip(rows["statement_id"].to_pylist(), rows["text"].to_pylist(), strict=True)
-    by_template = any(len(one) > 1 and one[1] == "t" for one in known)
+    by_template = are_templates(known)
     return Statements({} if by_template else {text: one for one, text in pairs if one in known}, by_template)
 
 

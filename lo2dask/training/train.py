@@ -15,7 +15,7 @@ from lo2dask.features.masks import load_masks
 from lo2dask.findings.make import NO_ANSWERS, judge_windows, write_findings
 from lo2dask.findings.tasks import WindowJob
 from lo2dask.ingest.enhance import enhance
-from lo2dask.ingest.text import has_raw_bags, loaded
+from lo2dask.ingest.text import has_raw_bags, loaded, moved_root
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.registry import EXCESS, FOREST
@@ -198,13 +198,17 @@ def _find(
     """Write what stands out: windows, timeline, lines and, where ``excess`` was trained, findings."""
     target = next((target for target in targets if target.key == EXCESS), None)
     split = read_splits(layout)[target.side if target else SUPERVISED]
-    job = WindowJob(layout.root, working_folder(layout) / "windows", options.window_ms, split, layout.root)
+    moved = moved_root(layout, options.raw_root)
+    job = WindowJob(layout.root, working_folder(layout) / "windows", options.window_ms, split, layout.root, moved)
     judge_windows(job, session)
     answers = NO_ANSWERS
     if target:
         session.call(keep_windows, target.path, job, label="bundles")
         if target.key in calibrations:
             answers = find_answers(layout, target, calibrations[target.key], session)
+    else:
+        # Run scores of an earlier training would be taken for those of the findings.
+        remove_tree(runs_path(layout, EXCESS))
     write_findings(job, answers, load_masks(options.mask_file), session)
 
 
@@ -353,6 +357,6 @@ def _outputs(layout: Layout, folder: Path, keys: Sequence[str]) -> list[Path]:
         files += [path for path in measures if key in keys or path.is_file()]
         files += [*part_paths(runs_path(layout, key)), *part_paths(layout.predictions / key)]
         files += [kept, bundle.hash_path(kept)]
-    for table in layout.answers:
+    for table in layout.answers():
         files += part_paths(table)
     return files

@@ -33,6 +33,7 @@ def test_on_a_wide_terminal_a_finding_is_a_row(root: Path) -> None:
         *(f"notice: no line of {name}, which all normal runs have, in {RUNS[0]} / {BAD}" for name in "abc"),
         "notice: 1 more service without a line",
         "3 cases look normal",
+        "trust: 5 cases of 3 runs, 3 normal, 2 anomalous; not measured: excess_runs.parquet is not there",
     ]
 
 
@@ -59,10 +60,14 @@ def test_no_line_is_wider_than_the_terminal(tmp_path: Path, width: int) -> None:
 
 def test_a_run_is_a_run_where_it_has_one_case(tmp_path: Path) -> None:
     layout = write_findings(tmp_path, [], ())
-    assert findings_text(layout, 10, 80) == ["no run stands out (excess, 3 normal runs to compare with)"]
+    assert findings_text(layout, 10, 80) == [
+        "no run stands out (excess, 3 normal runs to compare with)",
+        "trust: 3 cases of 3 runs, 3 normal; not measured, as the labels have one class",
+        "alone",
+    ]
     layout = write_findings(tmp_path, [finding(test_case="correct")], ())
     assert findings_text(layout, 10, 80)[0] == "1 of 3 runs stands out (excess, 3 normal runs to compare with)"
-    assert findings_text(layout, 10, 80)[-1] == "2 runs look normal"
+    assert findings_text(layout, 10, 80)[-3] == "2 runs look normal"
 
 
 def test_nothing_was_looked_for(tmp_path: Path, command: Callable[..., Any]) -> None:

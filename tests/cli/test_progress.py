@@ -136,7 +136,10 @@ def test_the_summary_of_a_load_names_the_rejects(command: Callable[..., Any], tm
     assert "iconv" in told[1]
 
 
-def test_the_summary_of_a_load(command: Callable[..., Any], tiny_tree: Path, tmp_path: Path) -> None:
+def test_the_summary_of_a_load(
+    command: Callable[..., Any], tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     line = ["load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--workers", "1", "--head", "2"]
     answer = command(*line, "--service-types", "code", "token", "--enhancer-run-batch", "3")
     assert answer.code == 0
@@ -175,7 +178,8 @@ def test_a_dry_run_writes_nothing(command: Callable[..., Any], tiny_tree: Path, 
     assert not (tmp_path / "out").exists()
 
 
-def test_the_summary_of_a_grid() -> None:
+def test_the_summary_of_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     from lo2dask.commands.grid import GridSummary
 
     row = {"models": "one for all services", "algorithm": "lr", "representation": "words", "reason": None}

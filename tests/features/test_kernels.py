@@ -29,7 +29,7 @@ from tests.features.test_textpass import pass_over
 line = "10:00:00.000 [main]  x INFO a.B c - user 96bce40c-3e1e-41df-ac31-34e16e0a46b8 {}"
 for word in ("ascii", "\u00e4"):
     log = "\\n".join([*(line.format(f"x{number}y") for number in range(200)), line.format(word)])
-    pass_over(read_events([log, log]), 2, "both")
+    pass_over(read_events([log, log]), 2, "both", window_ms=1000)
 MetricSamples().add(b'[{"metric": {}, "values": [[1.5, "2"], [3, "0.30000000000000004e-9"]]}]', "r", None)
 types = {}
 for name in ("lo2dask.parse.kernels", "lo2dask.formats.lo2_kernels", "lo2dask.features.kernels"):

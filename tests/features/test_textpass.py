@@ -23,9 +23,11 @@ def keys(count: int) -> FileKeys:
     return FileKeys.of([SourceFile(name, "", 0, 1, 0, "run_1", "correct", name, "log", "token") for name in names])
 
 
-def pass_over(blocks: list[pa.Table], n_files: int, tokens: str) -> tuple[TextTables, np.ndarray, pa.Table]:
+def pass_over(
+    blocks: list[pa.Table], n_files: int, tokens: str, window_ms: int = 0
+) -> tuple[TextTables, np.ndarray, pa.Table]:
     """Run the text pass; return its tables, the files that have a row, and their sequences."""
-    text, base = TextPass(n_files, MASKS, TokenKinds.of(tokens), True), BaseFigures(n_files)
+    text, base = TextPass(n_files, MASKS, TokenKinds.of(tokens), True, window_ms=window_ms), BaseFigures(n_files)
     for events in blocks:
         base.add(events)
         text.add(events)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lo2dask import schema
-from lo2dask.features.statements import Statements, are_too_many, letters_of
+from lo2dask.features.statements import Statements, are_templates, are_too_many, in_order, letters_of
 from lo2dask.features.windows import WindowCounts
 
 Line = tuple[int, int | None, int]  # file, time in ms, statement
@@ -54,7 +54,7 @@ def plain(lines: list[Line], files: int, normal: set[int]) -> dict[str, list]:
         ])  # fmt: skip
         result["cells"].append([
             {"window": at, "statement": s, "count": c, "run": r, "line": first - v["first"]}
-            for at, (_, v) in enumerate(ordered) for s, (c, r, first) in sorted(v["cells"].items())
+            for at, (_, v) in enumerate(ordered) for s, (c, r, first) in v["cells"].items()
         ])  # fmt: skip
         result["pairs"].append([
             {"before": b, "statement": s, "count": c} for (b, s), c in sorted(pairs.items()) if file in normal
@@ -92,3 +92,9 @@ def test_masks_that_do_little_are_told() -> None:
     assert not are_too_many(2_000, 100_000)
     assert are_too_many(2_000, 30_000)
     assert are_too_many(20_001, 10_000_000)
+
+
+def test_ids_are_in_order_of_their_numbers() -> None:
+    ids = ["s10", "s9", "e2", "sn1", "c3", "e10"]
+    assert [ids[place] for place in in_order(ids)] == ["c3", "e2", "e10", "s9", "s10", "sn1"]
+    assert [are_templates(some) for some in (["e1", "sn2"], ["ete1"], [])] == [False, True, False]

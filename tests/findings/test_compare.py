@@ -71,10 +71,10 @@ def test_counts_are_scaled_by_the_length_of_the_logs(tmp_path: Path) -> None:
     }
     found = compare_cases(write_bags(tmp_path, bags, TEXTS), [(B, "bad")], [(A, CORRECT)])[B, "bad"]
     assert [(d.e_event_drain_id, d.kind, d.here, d.there) for d in found.differences] == [
-        ("t2", "less", 10, 300),
         ("t3", "more", 20, 10),
+        ("t2", "less", 10, 300),
     ]
-    assert [d.template for d in found.differences] == ["stop", "ERROR gone"]
+    assert [d.template for d in found.differences] == ["ERROR gone", "stop"]
 
 
 def test_several_logs_of_a_service_are_one(tmp_path: Path) -> None:
@@ -87,6 +87,26 @@ def test_several_logs_of_a_service_are_one(tmp_path: Path) -> None:
     assert found.distance == pytest.approx(jensenshannon([4, 2, 6], [4, 2, 0], base=2), abs=1e-8)
 
 
+def test_each_kind_has_a_limit_of_its_own_and_services_are_chosen_before_it(tmp_path: Path) -> None:
+    normal = {f"t{n}": {1: 40, 2: 4}.get(n // 20, 9) for n in range(20, 80)} | {"t0": 900}
+    bad = (
+        {f"t{n}": {1: 4, 2: 40}.get(n // 20, 0) for n in range(20, 60)} | {f"n{n}": 5 for n in range(30)} | {"t0": 900}
+    )
+    bags: Bags = {(A, CORRECT, name): normal for name in ("token", "user")}
+    bags |= {(B, "bad", name): bad for name in ("token", "user")}
+    bags[B, "bad", "user"] = {"t0": 900, "n77": 1}
+    layout = write_bags(tmp_path, bags, {})
+    found = compare_cases(layout, [(B, "bad")], [(A, CORRECT)])[B, "bad"]
+    kinds = [d.kind for d in found.differences]
+    assert kinds == [kind for kind, most in compare.MOST_DIFFERENCES.items() for _ in range(most)]
+    # Those of token; of user a new one, all missing ones, and t0, of which there is more in a shorter log.
+    assert found.left_out == (30 + 20 + 20 + 20) + (1 + 60 + 1) - len(kinds)
+    assert {d.service for d in found.differences if d.kind == "new"} == {"token"}
+    alone = compare_cases(layout, [(B, "bad")], [(A, CORRECT)], ["user"])[B, "bad"]
+    assert [(d.service, d.e_event_drain_id) for d in alone.differences if d.kind == "new"] == [("user", "n77")]
+    assert {d.service for d in alone.differences} == {"user"}
+
+
 def test_ties_and_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bags: Bags = {(f"run_{n}", CORRECT, "token"): {"t1": 5, "t2": n} for n in (1, 2, 9, 10, 11)}
     bags |= {("run_12", "bad", "token"): {f"t{n}": n for n in range(1, 60)}}
@@ -95,8 +115,8 @@ def test_ties_and_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(compare, "MOST_NORMALS", 2)
     found = compare_cases(layout, [("run_12", "bad")], normals)["run_12", "bad"]
     assert found.run in ("run_10", "run_11"), "the newest two by number"
-    assert len(found.differences) == 20
-    assert [d.here for d in found.differences] == list(range(59, 39, -1))
+    assert [d.here for d in found.differences if d.kind == "new"] == list(range(59, 51, -1))
+    assert found.left_out == 57 - 8, "t1 and t2 are in both"
     same: Bags = {(run, CORRECT, "token"): {"t1": 5} for run in (B, A)} | {(C, "bad", "token"): {"t1": 5}}
     found = compare_cases(write_bags(tmp_path / "same", same, {}), [(C, "bad")], [(B, CORRECT), (A, CORRECT)])
     assert (found[C, "bad"].run, found[C, "bad"].distance, found[C, "bad"].differences) == (A, 0.0, ())

@@ -93,7 +93,10 @@ def test_statements_are_those_of_a_plain_regex(loaded: Layout) -> None:
 def test_statements_are_numbered_in_the_order_of_their_texts(loaded: Layout) -> None:
     table = statements(loaded)
     assert table["text"].to_pylist() == sorted(table["text"].to_pylist(), key=str.encode)
-    assert table["statement_id"].to_pylist() == [f"s{number}" for number in range(1, table.num_rows + 1)]
+    rows = table.to_pylist()
+    letters = ["e" if row["level"] == "ERROR" else "c" if row["is_continuation"] else "s" for row in rows]
+    assert {"e", "c", "s"} == set(letters)
+    assert table["statement_id"].to_pylist() == [f"{letter}{number}" for number, letter in enumerate(letters, 1)]
 
 
 def test_a_stack_trace_and_a_line_without_a_header_have_no_source(loaded: Layout) -> None:

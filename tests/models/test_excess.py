@@ -94,3 +94,13 @@ def test_doubled_lines_name_the_same_statement() -> None:
     once, twice = weigh(state, rows_of(NEW[:2])), weigh(state, rows_of(doubled))
     assert twice.statement == once.statement
     assert (twice.score > 3).tolist() == (once.score > 3).tolist() == [True, False]
+
+
+def test_a_log_with_every_line_doubled_has_the_same_excess_unless_it_has_few_statements() -> None:
+    state = learn(NORMALS)
+    once = {"e1": 5, "s9": 2, **{f"s{number}": 10 + number for number in range(10, 20)}}
+    twice = {name: 2 * count for name, count in once.items()}
+    found = weigh(state, rows_of([("run_8", "token", once), ("run_9", "token", twice)]))
+    assert found.score[0] == found.score[1]
+    few = weigh(state, rows_of([("run_9", "token", {"e9": 50})]))
+    assert few.score[0] == 50

@@ -61,14 +61,12 @@ def other_value(field: dataclasses.Field) -> Any:
     if "choices" in field.metadata:
         found = next(choice for choice in field.metadata["choices"] if choice != field.default)
         return (found,) if isinstance(field.default, tuple) else found
-    if field.name == "mode":
-        return "0750"
+    if field.name in ("mode", "window"):
+        return {"mode": "0750", "window": "500ms"}[field.name]
     if isinstance(field.default, bool):
         return not field.default
     if isinstance(field.default, int | float):
         return field.default + (1 if isinstance(field.default, int) else 0.125)
-    if field.name == "mode":
-        return "0750"
     return ("other",) if isinstance(field.default, tuple) else "128MB" if "size" in field.name else "other"
 
 

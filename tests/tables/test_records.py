@@ -164,9 +164,9 @@ EARLIER = {"root": "/raw", "options": {"runs": 0}, "done": True, "inputs": "0123
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
-        (EARLIER, "an earlier version (layout 1, now 2)"),
-        ({"layout": 0}, "an earlier version (layout 0, now 2)"),
-        ({"layout": 3}, "a later version (layout 3, now 2)"),
+        (EARLIER, "an earlier version (layout 1, now 3)"),
+        ({"layout": 0}, "an earlier version (layout 0, now 3)"),
+        ({"layout": 4}, "a later version (layout 4, now 3)"),
     ],
 )
 def test_a_folder_of_another_layout_is_refused(tmp_path: Path, marker: dict, said: str) -> None:

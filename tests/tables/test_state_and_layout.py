@@ -39,7 +39,7 @@ def test_no_two_paths_are_one_and_all_lie_below_the_root(tmp_path: Path) -> None
     assert all(path.is_relative_to(tmp_path) and path != tmp_path for path in named.values())
     tables = [path for path in named.values() if path.parent == tmp_path and path.suffix == ".parquet"]
     assert all(path.name.startswith("lo2_") for path in tables), "what a fresh start removes by name"
-    assert len(tables) == 10
+    assert len(tables) == 14
 
 
 shapes = st.deferred(

@@ -71,7 +71,7 @@ def test_every_model_trains_and_leaves_predictions_measures_and_run_scores(one):
         assert not any(map(math.isnan, predictions["score"].to_pylist()))
         assert set(predictions["pred_ano"].to_pylist()) <= {0, 1}
         runs = table_of(root / f"{line.key}_runs.parquet")
-        assert set(runs["top_service"].to_pylist()) <= set(SERVICES)
+        assert runs["top_service"].null_count == runs.num_rows, "nobody can tell without excess"
         measures = _measures(root, "if_metrics" if line.key == "if" else line.key)
         assert measures["holdout"]["f1"] == line.f1
         assert set(measures["holdout"]["per_service"]) == set(SERVICES)

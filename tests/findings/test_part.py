@@ -1,0 +1,48 @@
+"""The windows of a part as flat arrays, by statement and by template."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from lo2dask.findings.part import PartWindows
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths
+from tests.trees import load_tree, make_tree, table_of
+
+PART = "part-000000.parquet"
+
+
+def test_of_messages_with_one_template_the_lines_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = make_tree(tmp_path / "raw", scale=0.03, runs=2)
+    by_statement = load_tree(raw, tmp_path / "statements")
+    monkeypatch.setattr("lo2dask.ingest.mining.are_too_many", lambda statements, lines: True)
+    by_template = load_tree(raw, tmp_path / "templates")
+    rows = table_of(by_statement / "lo2_statements.parquet").to_pylist()
+    name_of = {row["statement_id"]: f"{row['statement_id'][0]}t{row['e_event_drain_id']}" for row in rows}
+    assert len(set(name_of.values())) < len(name_of), "no template has two messages"
+    fine, coarse = (PartWindows.read(Layout(root), PART) for root in (by_statement, by_template))
+    names = {key: name_of.get(key, key) for key in [*fine.ids.to_pylist(), *coarse.ids.to_pylist()]}
+    cells, pairs = counted(coarse, names)
+    assert max(Counter(zip(coarse.cells["window"], coarse.cells["statement"], strict=True)).values()) == 1
+    assert max(Counter(zip(*(coarse.pairs[k] for k in ("sequence", "before", "statement")), strict=True)).values()) == 1
+    assert (cells, pairs) == counted(fine, names)
+
+
+def counted(part: PartWindows, names: dict[str, str]) -> tuple[Counter, Counter]:
+    """Count lines by window and name, and pairs of neighbours by their names."""
+    ids = [names[one] for one in part.ids.to_pylist()]
+    cells, pairs = Counter(), Counter()
+    for window, statement, count in zip(*(part.cells[key] for key in ("window", "statement", "count")), strict=True):
+        cells[int(window), ids[statement]] += int(count)
+    for before, statement, count in zip(*(part.pairs[key] for key in ("before", "statement", "count")), strict=True):
+        pairs[ids[before], ids[statement]] += int(count)
+    return cells, pairs
+
+
+def test_ids_and_their_order_are_those_of_the_whole_tree(tmp_path: Path) -> None:
+    """Equal scores go to the first statement, whatever the part has before it."""
+    root = load_tree(make_tree(tmp_path / "raw", scale=0.03, runs=2), tmp_path / "out", partition_size="100KB")
+    for path in part_paths(root / "lo2_sequences.parquet"):
+        ids = PartWindows.read(Layout(root), path.name).ids.to_pylist()
+        assert ids == sorted(ids, key=lambda one: (one[0], int(one[1:])))
