@@ -88,7 +88,7 @@ def test_the_bundle_of_run(result: Path) -> None:
 
 
 def test_explanations_of_run(result: Path) -> None:
-    check_explained(result / "explainability", ["if", "event_lr_words", "sequence_shap_lr_words"], "if")
+    check_explained(result / "explainability", ["if", "event_lr_words", "event_xgb_words"], "if")
 
 
 def test_the_report_of_run(result: Path, command: Callable[..., Any]) -> None:
