@@ -25,8 +25,9 @@ _ERRORS = ("Lo2Error", "InputError", "RejectsError", "IntegrityError")
 _NAMES = (
     _FUNCTIONS
     | {"raw_line": ("lo2dask.parse.raw_lines", "raw_line"), "read_table": ("lo2dask.tables.committed", "read_table")}
-    # A room has the name of the command.
+    # Rooms have the names of these commands.
     | {"list_findings": ("lo2dask.commands.findings", "findings")}
+    | {"audit_folder": ("lo2dask.commands.audit", "audit"), "AuditOptions": ("lo2dask.options", "AuditOptions")}
     | {"FindingsOptions": ("lo2dask.options", "FindingsOptions")}
     | {name: ("lo2dask.options", name) for name in _OPTIONS}
     | {name: ("lo2dask.errors", name) for name in _ERRORS}

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from lo2dask.domain import ERROR_CASES
+from lo2dask.execute.session import Session
 from lo2dask.models.registry import spec
+from lo2dask.options import LoadOptions
 from lo2dask.schema import MAIN
 from lo2dask.synthesis.cases import error_case
 
@@ -22,6 +24,12 @@ def ideal(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.import_module("ideal")
     monkeypatch.setattr(module, "LOGS", 60)
     return module
+
+
+@pytest.fixture
+def leaks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module("audit")
 
 
 @pytest.fixture
@@ -137,3 +145,11 @@ def test_intervals_are_wilsons(monkeypatch: pytest.MonkeyPatch) -> None:
     share = importlib.import_module("bursts").share
     assert share([True] * 9 + [False]) == "0.90 [0.60, 0.98]"
     assert share([]) == "–"
+
+
+def test_audit_finds_planted_leaks_and_accuses_no_clean_tree(leaks: ModuleType, tmp_path: Path) -> None:
+    options = LoadOptions(root=tmp_path / "raw", output_dir=tmp_path / "out", workers=1)
+    with Session(options) as session:
+        some = tuple(leak for leak in leaks.LEAKS if leak.check in ("duration", "services"))[1:3]
+        assert leaks.count_found(tmp_path, (*some, leaks.LEAKS[-1]), session, 42) == 3
+        assert leaks.count_accused(tmp_path, 3, session, 42) == 0

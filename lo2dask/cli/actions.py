@@ -26,6 +26,7 @@ from lo2dask.cli.terminal import terminal_width
 from lo2dask.cli.text import count, json_values, say, say_json, table
 from lo2dask.errors import FindingsError, InputError, IntegrityError, Lo2Error, RejectsError
 from lo2dask.options import (
+    AuditOptions,
     CheckOptions,
     CommonOptions,
     ExplainOptions,
@@ -154,6 +155,15 @@ def show(options: ShowOptions) -> None:
 
     summary = collect(options)
     _close(options, summary, show_text(summary, terminal_width()))
+
+
+def audit(options: AuditOptions) -> None:
+    """Look for what gives the classes away."""
+    from lo2dask.cli.audit import audit_text
+    from lo2dask.commands.audit import audit as look
+
+    summary = look(options)
+    _close(options, summary, audit_text(summary, terminal_width()))
 
 
 def plan(options: PlanOptions) -> None:

@@ -198,6 +198,7 @@ for name, help in {
     "explain": "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).",
     "findings": "List what stands out in ROOT: run, case, service, when, by which statement, with a log line.",
     "show": "Show one case: its services in time, unusual windows and lines, and the nearest normal case.",
+    "audit": "Tell whether length, order, start-up text or the like gives the classes of ROOT away.",
     "report": "Write what is there and what is missing: report.md and one page, report.html.",
     "score": "Apply a saved bundle to new runs; labels are not needed, nothing is learned.",
     "plan": "Forecast what a size needs: time, memory, scratch and output disk.",

@@ -3,6 +3,7 @@
 from lo2dask.options.base import Options, fingerprint, flag_name, plain
 from lo2dask.options.commands import (
     DEFAULT_MODELS,
+    AuditOptions,
     CheckOptions,
     ExplainOptions,
     ExtractOptions,

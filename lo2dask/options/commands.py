@@ -255,6 +255,18 @@ class ShowOptions(ProgramOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditOptions(ProgramOptions):
+    """`lo2dask audit`: what tells the classes apart without being an error."""
+
+    root: Path = opt(REQUIRED, "folder that load or run wrote", argument=True)
+    html: Path | None = opt(None, "the page to write", fallback="ROOT/audit.html")
+    seed: int = opt(42, "seed of the permutations and of every draw", minimum=0)
+    limit: int = opt(
+        20_000, "words of each service to compare, drawn where there are more; 0 = all", unit="words", minimum=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanOptions(CommonOptions):
     """`lo2dask plan`: time, memory and disk for a size."""
 

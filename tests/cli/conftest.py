@@ -13,6 +13,7 @@ COMMANDS = (
     "train",
     "explain",
     "extract",
+    "audit",
     "findings",
     "show",
     "report",

@@ -109,7 +109,7 @@ def test_what_every_command_takes() -> None:
     reaching = {"workers", "threads_per_worker", "memory_limit", "insecure", "tls_folder"}
     expected_of = {
         "synth": everywhere, "extract": everywhere | {"resume", "strict"}, "check": everywhere | reaching,
-        "findings": everywhere, "show": everywhere,
+        "audit": everywhere, "findings": everywhere, "show": everywhere,
     }  # fmt: skip
     for made in COMMANDS:
         expected = expected_of.get(made.name or "", working)
@@ -130,6 +130,7 @@ def test_options_are_a_class_of_options() -> None:
         "train",
         "explain",
         "extract",
+        "audit",
         "findings",
         "show",
         "report",

@@ -35,6 +35,7 @@ def modules_after(*arguments: str) -> set[str]:
         "train",
         "explain",
         "extract",
+        "audit",
         "findings",
         "show",
         "report",

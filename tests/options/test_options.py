@@ -12,6 +12,7 @@ from hypothesis import given
 from lo2dask import options as classes
 from lo2dask.errors import InputError
 from lo2dask.options import (
+    AuditOptions,
     CheckOptions,
     ExplainOptions,
     ExtractOptions,
@@ -36,6 +37,7 @@ from lo2dask.options import (
 REQUIRED: dict[type[Options], dict[str, Any]] = {
     CheckOptions: {"file": "local"},
     ExplainOptions: {},
+    AuditOptions: {"root": "out"},
     FindingsOptions: {"root": "out"},
     ShowOptions: {"root": "out", "case": "run/case"},
     ExtractOptions: {"src": "archives", "out": "tree"},
