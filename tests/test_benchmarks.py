@@ -1,4 +1,4 @@
-"""What the quality benchmark holds the models against: the ideal reader and the length of the logs."""
+"""What benchmarks hold the models against: the ideal reader and the length of the logs; what audit finds of plants."""
 
 import importlib
 from pathlib import Path
@@ -29,7 +29,7 @@ def ideal(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.fixture
 def leaks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module("audit")
+    return importlib.import_module("leaks")
 
 
 @pytest.fixture

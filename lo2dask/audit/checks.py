@@ -113,11 +113,13 @@ def judge(checks: list[Check]) -> list[Check]:
     """Correct the p-values for the number of checks that were made, and give each check its state."""
     made = [check for check in checks if check.p is not None]
     corrected = dict(zip((check.name for check in made), holm([check.p or 0.0 for check in made]), strict=True))
-    judged = []
+    judged: list[Check] = []
     for check in checks:
         p = corrected.get(check.name)
         if p is not None:
             check = replace(check, p_holm=p, state=_state(check, p))
+        if check.name == "word" and any(one.name == "length" and one.accuses for one in judged):
+            check = replace(check, advice=_LONGER)
         judged.append(check)
     return judged
 
@@ -244,6 +246,7 @@ _ADVICE = {
     "duplicates": "remove the copies, or train with --holdout-by test-case",
     "word": "mask it (--mask-file) and load again",
 }
+_LONGER = "longer logs have more words: mend the length first, then look again"
 _NOT_THERE = {
     "length": "no service has a log in half of the cases",
     "duration": "no service has a log in half of the cases",

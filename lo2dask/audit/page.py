@@ -55,7 +55,8 @@ def say_where(check: Check) -> str:
     if check.name in ("startup", "word"):
         return f"most in {check.where}"
     less, more = _DIRECTIONS.get(check.name, ("lower", "higher"))
-    return f"most in {check.where}: anomalous cases {more if check.auc > 0.5 else less}"
+    place = "by" if check.name in ("order", "time") else "in"
+    return f"most {place} {check.where}: anomalous cases {more if check.auc > 0.5 else less}"
 
 
 def say_units(page: AuditPage) -> str:

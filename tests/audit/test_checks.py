@@ -221,6 +221,12 @@ def test_a_leak_is_told_with_figure_and_way_out() -> None:
     assert advice("startup", {"trim_init_lines": False}) == "load with --trim-init-lines"
 
 
+def test_of_a_word_in_longer_logs_the_length_is_mended_first() -> None:
+    word = Check("word", auc=0.9, p=0.0005, advice="mask it")
+    assert [check.advice for check in judge([Check("length", auc=0.5, p=1.0), word])] == ["", "mask it"]
+    assert judge([Check("length", auc=0.9, p=0.0005), word])[1].advice.startswith("longer logs have more words")
+
+
 def test_states_follow_from_p_and_size() -> None:
     checks = [
         Check("length", auc=0.9, p=0.0005),

@@ -1,4 +1,4 @@
-"""Does `lo2dask audit` find planted leaks, and accuse no honest tree? ``python benchmarks/audit.py [--leaks 20]``.
+"""Does `lo2dask audit` find planted leaks, and accuse no honest tree? ``python benchmarks/leaks.py [--leaks 20]``.
 
 Every tree is made of correct traffic alone, in runs of several cases of which some carry an error's name: labels mean
 nothing. A planted tree has one thing that tells the classes apart (LEAKS); a clean one has none. With --honest, trees
