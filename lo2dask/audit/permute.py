@@ -16,7 +16,7 @@ from lo2dask.buffers.arrays import Bools, Ints
 Floats = npt.NDArray[np.float64]
 
 # Columns of a presence matrix that are worked on at once.
-_CHUNK = 2_000
+_CHUNK = 1_000
 _SAME = 1e-9
 
 
@@ -78,17 +78,20 @@ def presence_gaps(presence: sparse.csr_matrix, labels: Bools) -> tuple[Floats, F
     The largest abs(AUC - .5) over the columns in each row of the labels, and, for the true labels, the share of normal
     and of anomalous cases that have each column. The AUC of a presence is .5 plus half the gap between the shares.
     """
-    normals = labels.sum(axis=1).astype(np.float64)[:, None]
-    anomalies = labels.shape[1] - normals
-    weights = np.where(labels, -1 / np.maximum(normals, 1), 1 / np.maximum(anomalies, 1))
-    weights[((normals == 0) | (anomalies == 0))[:, 0]] = 0.0
-    largest = np.zeros(len(labels))
-    columns = presence.astype(np.float64).tocsc()
+    # Counts are whole numbers, which 32 bits hold exactly: equal gaps are equal to the last bit.
+    anomalous = (~labels).astype(np.float32)
+    anomalies = np.maximum(anomalous.sum(axis=1, dtype=np.float64), 1e-9)[:, None]
+    normals = np.maximum(labels.sum(axis=1, dtype=np.float64), 1e-9)[:, None]
+    of_both = np.logical_and((~labels).any(axis=1), labels.any(axis=1)).reshape(-1, 1)
+    largest, shares = np.zeros(len(labels)), np.zeros((2, presence.shape[1]))
+    columns = presence.astype(np.float32).tocsc()
     for start in range(0, columns.shape[1], _CHUNK):
-        gaps = (columns[:, start : start + _CHUNK].T @ weights.T).T
-        np.maximum(largest, np.abs(gaps).max(axis=1) / 2, out=largest)
-    true = labels[0]
-    shares = [np.asarray(columns[rows].sum(axis=0))[0] / max(int(rows.sum()), 1) for rows in (true, ~true)]
+        dense = columns[:, start : start + _CHUNK].toarray()
+        counts = (anomalous @ dense).astype(np.float64)
+        rest = dense.sum(axis=0, dtype=np.float64) - counts
+        gaps = np.where(of_both, np.abs(counts / anomalies - rest / normals), 0.0)
+        np.maximum(largest, gaps.max(axis=1) / 2, out=largest)
+        shares[:, start : start + _CHUNK] = rest[0] / normals[0], counts[0] / anomalies[0]
     return largest, shares[0], shares[1]
 
 
