@@ -74,7 +74,9 @@ def say_verdict(checks: tuple[Check, ...]) -> str:
         return f"{len(leaks)} of {len(checks)} checks tell the classes apart without any error: {', '.join(leaks)}"
     if all(check.state == UNKNOWN for check in checks):
         return checks[0].note
-    return "nothing but the errors is seen to tell the classes apart"
+    perhaps = [check.title for check in checks if check.state == UNSURE]
+    rest = f"; not certain of {', '.join(perhaps)}" if perhaps else ""
+    return f"nothing but the errors is seen to tell the classes apart{rest}"
 
 
 def say_p(p: float) -> str:

@@ -235,7 +235,10 @@ def test_states_follow_from_p_and_size() -> None:
         Check("time", auc=0.9, p=0.5),
         Check("size", note="no size"),
     ]
-    assert [check.state for check in judge(checks)] == [LEAK, "weak", "unsure", CLEAR, UNKNOWN]
+    judged = judge(checks)
+    assert [check.state for check in judged] == [LEAK, "weak", "unsure", CLEAR, UNKNOWN]
+    assert say_verdict(tuple(judged)) == "1 of 5 checks tell the classes apart without any error: length"
+    assert say_verdict(tuple(judged[1:])).endswith("; not certain of order in the run")
 
 
 def test_p_is_written_without_its_zero() -> None:
