@@ -1,14 +1,15 @@
 """The closing summaries of the commands: what was read and made, how well it does, and where it lies."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli.findings import findings_text
-from lo2dask.cli.terminal import terminal_width
+from lo2dask.cli.terminal import cut, terminal_width
 from lo2dask.cli.text import count, megabytes, table
+from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, read_parts
 
@@ -121,6 +122,7 @@ def train_text(summary: "TrainSummary") -> list[str]:
     ]
     lines = [
         *_answers(summary.root),
+        *_trust(summary, [line.key for line in shown if line.fitted]),
         "models, measured on the hold-out" + (" (all done before):" if summary.current else ":"),
         table(rows),
     ]
@@ -134,6 +136,15 @@ def _answers(root: Path) -> list[str]:
     """Write what stands out in a folder, and an empty line; nothing where no model can tell."""
     lines = findings_text(Layout(root), FINDINGS, terminal_width())
     return [*lines, ""] if lines else []
+
+
+def _trust(summary: "TrainSummary", keys: Sequence[str]) -> list[str]:
+    """Write how far each model can be trusted, a line for each."""
+    from lo2dask.reporting.trust import trust_line
+    from lo2dask.training.units import measures_path
+
+    every = [(key, read_json(measures_path(summary.metrics, key)) or {}) for key in keys if summary.metrics]
+    return [cut(trust_line(key, m["trust"]), terminal_width()) for key, m in every if m.get("trust")]
 
 
 def explain_text(summary: "ExplainSummary") -> list[str]:

@@ -220,7 +220,8 @@ def judge_in_words(block: Mapping[str, Any]) -> str:
     if gain is None:
         return "too few runs to tell"
     if gain["value"] <= 0:
-        return f"no better than {gain['over_words']}"
+        alone = block["baselines"][gain["over"]]["average_precision"] >= 1
+        return f"no better than {gain['over_words']}" + (", which tells the classes apart alone" if alone else "")
     is_sure = gain["low"] > 0 and block["chance_of_best"] <= _ALPHA
     if runs < LEAST_RUNS or (runs <= FEW_RUNS and not is_sure):
         return "too few runs to tell"
