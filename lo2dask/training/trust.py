@@ -106,29 +106,38 @@ def judge(job: TrustJob, root: Path) -> Block:
     """Judge one model."""
     layout = Layout(root)
     rows = SequenceKeys.read(layout)
-    cases = Cases.of(rows)
     scores = read_calibrating(layout, job.key)
     held = read_splits(layout)[job.side].mask(rows.run, rows.test_case, rows.service)
-    training_normal = ~held & ~rows.anomaly
-    is_used = held | (job.learns_normal & rows.anomaly) | (job.leaves_out & training_normal)
+    normal = ~held & ~rows.anomaly
+    is_used = held | (job.learns_normal & rows.anomaly) | (job.leaves_out & normal)
+    compared = dict(job.baselines)
+    if job.startup and not (is_used & ~held).any():
+        compared[STARTUP] = job.startup
+    values = {name: np.where(is_used, read_calibrating(layout, key), np.nan) for name, key in compared.items()}
     calibrated = np.where(is_used, calibrate_scores(scores, rows.service, job.calibration), np.nan)
-    largest = cases.largest(calibrated)
+    return judge_scores(Cases.of(rows), calibrated, normal, values, job)
+
+
+def judge_scores(
+    cases: Cases, scores: np.ndarray, trained: np.ndarray, baselines: Mapping[str, np.ndarray], job: TrustJob
+) -> Block:
+    """Judge sequences' calibrated scores, NaN where a model has seen them, beside those of baselines.
+
+    ``trained`` is the bool mask of the training normals.
+    """
+    largest = cases.largest(scores)
     chosen = np.flatnonzero(~np.isnan(largest))
     units = cases.units(chosen)
-    trained = len(set(cases.run[cases.group[training_normal]].tolist()))
-    block: Block = describe_units(units, len(set(cases.names[chosen][units.y])), trained)
+    runs = len(set(cases.run[cases.group[trained]].tolist()))
+    block: Block = describe_units(units, len(set(cases.names[chosen][units.y])), runs)
     block |= {"models_compared": job.models, "chance_of_best": None}
     if not units.has_both:
         lacking = "an anomalous" if len(units.y) and not units.y.any() else "a normal"
         reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case has a score"
         return block | {"reason": reason, "verdict": f"not measured, as {reason}"}
-    judged = Judged(cases, chosen, calibrated, largest[chosen], units, Draws(job.seed))
+    judged = Judged(cases, chosen, scores, largest[chosen], units, Draws(job.seed))
     block |= _figures(judged, job) | _service_figures(judged, job.calibration["threshold"])
-    compared = dict(job.baselines)
-    if job.startup and not (is_used & ~held).any():
-        compared[STARTUP] = job.startup
-    values = {name: np.where(is_used, read_calibrating(layout, key), np.nan) for name, key in compared.items()}
-    block |= compare(judged, values)
+    block |= compare(judged, baselines)
     return block | {"reason": None, "verdict": judge_in_words(block)}
 
 

@@ -14,7 +14,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.training.cases import Cases
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.train import train_models
-from lo2dask.training.trust import describe_units, judge_in_words, recall_at
+from lo2dask.training.trust import TrustJob, describe_units, judge_in_words, judge_scores, recall_at
 from tests.trees import load_tree, make_tree, plant_errors, train_root
 
 
@@ -145,3 +145,51 @@ def test_a_side_without_a_class_says_so(root):
     train_root(root, if_holdout_fraction=0.0, models=("excess",))
     block = json.loads((root / "metrics" / "if_metrics.json").read_text())["trust"]
     assert block["verdict"] == "not measured, as no case that the model has not seen is a normal one"
+
+
+def _made_up(seed, runs=60, **shifts):
+    """Make cases of three services, the last of which fails; each of them has a score, a length and other counts."""
+    rng, services = np.random.default_rng(seed), ("code", "key", "refresh-token")
+    bad = np.arange(runs) % 2 == 1
+    names = np.where(bad, "delete_token_404", "correct").repeat(3)
+    run = np.array([f"run_{n:03}" for n in range(runs)]).repeat(3)
+    columns = [pa.chunked_array([list(column)]) for column in (run, names, services * runs)]
+    failing = np.tile([False, False, True], runs) & bad.repeat(3)
+    noise = {name: rng.normal(size=3 * runs) for name in ("score", "length", "ecvc")}
+    for name, (shift, everywhere) in shifts.items():
+        noise[name] += shift * (bad.repeat(3) if everywhere else failing)
+    baselines = {"baseline_length": noise["length"], "baseline_ecvc": noise["ecvc"]}
+    cases = Cases.of(SequenceKeys(*columns, bad.repeat(3)))
+    return cases, noise["score"], baselines | {"baseline_flag_all": np.ones(3 * runs)}
+
+
+def _judge(seed, **changes):
+    cases, score, baselines = _made_up(seed, **changes)
+    job = TrustJob("a", "sup", True, True, {"threshold": 3.0}, {}, None, 3, seed)
+    return judge_scores(cases, score, ~cases.anomaly[cases.group], baselines, job)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_that_finds_the_failing_service_is_better(seed):
+    block = _judge(seed, score=(5, False))
+    assert block["verdict"].startswith("better than every simple baseline by ")
+    assert 0.2 < block["bystander_auc"]["value"] < 0.7
+    assert block["service_named"]["right"] > 25
+    assert "low" in block["auc"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_that_reads_the_length_is_told(seed):
+    block = _judge(seed, score=(5, True), length=(8, True))
+    assert block["verdict"].startswith("no better than the length of the logs")
+    assert block["bystander_auc"]["value"] > 0.9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_that_knows_nothing_is_never_better(seed):
+    assert not _judge(seed)["verdict"].startswith("better")
+    assert not _judge(seed, runs=8)["verdict"].startswith("better")
+
+
+def test_few_runs_tell_nothing():
+    assert _judge(1, runs=6, score=(5, False))["verdict"] == "too few runs to tell"
