@@ -27,6 +27,7 @@ def trust_rows(block: Block) -> list[tuple[str, str]]:
     by_chance = f"of {_models(block['models_compared'])}, by chance: {short(block['chance_of_best'])}"
     return [
         *rows,
+        *(("Mind", text) for text in block["remarks"]),
         ("Average precision", f"{interval(block['average_precision'])}, chance {short(block['prevalence'])}"),
         ("AUC", _area(block["auc"])),
         ("AUC of the innocent services", _bystanders(block)),

@@ -27,6 +27,8 @@ Block = dict[str, Any]
 FALSE_ALARMS = 0.01
 # With fewer runs of a class no interval of a bootstrap means anything.
 LEAST_RUNS = 5
+# From this AUC of the innocent services on a score is said to read something else.
+LEAKING = 0.8
 _ALPHA = 0.05
 BASELINES = {
     "baseline_length": "the length of the logs",
@@ -138,7 +140,7 @@ def judge_scores(
     judged = Judged(cases, chosen, scores, largest[chosen], units, Draws(job.seed))
     block |= _figures(judged, job) | _service_figures(judged, job.calibration["threshold"])
     block |= compare(judged, baselines)
-    return block | {"reason": None, "verdict": judge_in_words(block)}
+    return block | {"reason": None, "verdict": judge_in_words(block), "remarks": remark(block)}
 
 
 def describe_units(units: Units, error_types: int, trained: int) -> Block:
@@ -229,8 +231,7 @@ def judge_in_words(block: Mapping[str, Any]) -> str:
     if gain is None:
         return "too few runs to tell"
     if gain["value"] <= 0:
-        alone = block["baselines"][gain["over"]]["average_precision"] >= 1
-        return f"no better than {gain['over_words']}" + (", which tells the classes apart alone" if alone else "")
+        return f"no better than {gain['over_words']}"
     is_sure = gain["low"] > 0 and block["chance_of_best"] <= _ALPHA
     if runs < LEAST_RUNS or (runs <= FEW_RUNS and not is_sure):
         return "too few runs to tell"
@@ -238,6 +239,16 @@ def judge_in_words(block: Mapping[str, Any]) -> str:
         return f"no better than {gain['over_words']}"
     low, high = short(gain["low"]), short(gain["high"])
     return f"better than every simple baseline by {short(gain['value'])} [{low}, {high}]"
+
+
+def remark(block: Mapping[str, Any]) -> list[str]:
+    """Say what a figure alone would hide: a baseline that nothing can be better than, and a score that reads others."""
+    gain, bystanders, remarks = block["gain"], block["bystander_auc"], []
+    if gain and block["baselines"][gain["over"]]["average_precision"] >= 1:
+        remarks.append(f"{gain['over_words']} alone tells the classes apart here, so no model can be better")
+    if bystanders and bystanders["value"] >= LEAKING:
+        remarks.append("services that do not fail tell the classes apart too: it reads more than the error")
+    return remarks
 
 
 def short(value: float) -> str:

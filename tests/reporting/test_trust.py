@@ -5,6 +5,7 @@ from lo2dask.reporting.trust import trust_line, trust_rows
 BLOCK = {
     "units": "20 cases of 20 runs: 8 normal, 12 errors of 3 types; 15 normal runs to learn from",
     "reason": None,
+    "remarks": ["the length alone tells the classes apart here, so no model can be better"],
     "verdict": "better than every simple baseline by .31 [.12, .46]",
     "average_precision": {"value": 0.97, "low": 0.9, "high": 1.0, "draws": 2000},
     "prevalence": 0.6,
@@ -34,6 +35,7 @@ def test_one_line():
 
 def test_all_there_is_to_know():
     rows = dict(trust_rows(BLOCK))
+    assert rows["Mind"].startswith("the length alone")
     assert rows["Average precision"] == ".97 [.90, 1.00], chance .60"
     assert rows["AUC"] == ".98, p = 0.00012 (125,970 exact permutations of whole runs)"
     assert rows["AUC of the innocent services"] == ".52 [.30, .70]; .5 is honest"

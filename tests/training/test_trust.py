@@ -120,7 +120,8 @@ def test_the_block_of_a_training(root):
     }
     assert block["baselines"]["baseline_flag_all"]["average_precision"] == block["prevalence"]
     # A made-up error log is longer than a correct one.
-    assert block["verdict"] == "no better than the length of the logs, which tells the classes apart alone"
+    assert block["verdict"] == "no better than the length of the logs"
+    assert block["remarks"][0].startswith("the length of the logs alone tells the classes apart here")
     # The hold-out alone has never been seen by a model that learns from errors; nor by the one on start-up lines.
     held = _trust(root, "lr_words")
     assert held["cases"] < block["cases"]
@@ -173,6 +174,7 @@ def _judge(seed, **changes):
 def test_a_model_that_finds_the_failing_service_is_better(seed):
     block = _judge(seed, score=(5, False))
     assert block["verdict"].startswith("better than every simple baseline by ")
+    assert not block["remarks"]
     assert 0.2 < block["bystander_auc"]["value"] < 0.7
     assert block["service_named"]["right"] > 25
     assert "low" in block["auc"]
@@ -181,7 +183,8 @@ def test_a_model_that_finds_the_failing_service_is_better(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_model_that_reads_the_length_is_told(seed):
     block = _judge(seed, score=(5, True), length=(8, True))
-    assert block["verdict"].startswith("no better than the length of the logs")
+    assert block["verdict"] == "no better than the length of the logs"
+    assert "more than the error" in block["remarks"][-1]
     assert block["bystander_auc"]["value"] > 0.9
 
 
