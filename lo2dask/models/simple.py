@@ -77,7 +77,7 @@ def finish_logs(statistics: Statistics, _: State | None) -> State:
 def score_logs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
     """Score rows by the distance of their logarithm from their service's mean, in its spread."""
     scores, values = np.full(len(rows), np.nan), _column(rows)
-    for (service, run), chosen in _by_log(rows):
+    for (service, run), chosen in _by_log(rows, left_out):
         total: tuple[int, ...] = state["totals"].get(service, (0, 0, 0))
         if left_out:
             own = state["sums"].get(service, {}).get(run, (0, 0, 0))
@@ -124,14 +124,14 @@ def score_unseen(state: State, rows: Rows, left_out: bool) -> np.ndarray:
     counts = kinds_of(tokens) != CONTINUATION
     scores = np.full(len(rows), np.nan)
     largest: dict[str, Largest] = {}
-    for (service, run), chosen in _by_log(rows):
+    for (service, run), chosen in _by_log(rows, left_out):
         runs = state["runs"].get(service, set())
-        if not runs - ({run} if left_out else set()):
+        if not runs - {run}:
             continue
         if service not in largest:
             own = rows_of(state["seen"], service=service)
             largest[service] = Largest.of(own, own["statement"], tokens)
-        is_new = counts & (largest[service].without(run if left_out else None) == 0)
+        is_new = counts & (largest[service].without(run) == 0)
         scores[chosen] = cells[chosen].astype(bool) @ is_new.astype(np.int64)
     return scores
 
@@ -163,7 +163,7 @@ def score_vectors(state: State, rows: Rows, left_out: bool) -> np.ndarray:
     column = {name: place for place, name in enumerate(tokens.to_pylist())}
     scores = np.full(len(rows), np.nan)
     references: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-    for (service, run), chosen in _by_log(rows):
+    for (service, run), chosen in _by_log(rows, left_out):
         if service not in state["kept"]:
             continue
         if service not in references:
@@ -175,7 +175,7 @@ def score_vectors(state: State, rows: Rows, left_out: bool) -> np.ndarray:
         counts, totals = counts[:, others], totals[others]
         for row in chosen.tolist():
             own = slice(cells.indptr[row], cells.indptr[row + 1])
-            shared = np.minimum(counts[cells.indices[own]], cells.data[own][:, None]).sum(axis=0)
+            shared = np.minimum(counts[cells.indices[own]], cells.data[own][:, None].astype(np.int32)).sum(axis=0)
             both = totals + cells.data[own].sum()
             # |a - b| = a + b - 2 min(a, b), and max(a, b) = a + b - min(a, b).
             scores[row] = ((both - 2 * shared) / np.maximum(both - shared, 1)).min()
@@ -213,15 +213,17 @@ def _moments(total: tuple[int, ...]) -> tuple[float, float]:
     return first / count / _FIXED, math.sqrt(max(squares, 0)) / _FIXED
 
 
-def _by_log(rows: Rows) -> list[tuple[tuple[str, str], np.ndarray]]:
-    """Return the rows of each service and run, sorted by both."""
+def _by_log(rows: Rows, by_run: bool = True) -> list[tuple[tuple[str, str], np.ndarray]]:
+    """Return the rows of each service and run, sorted by both, or of each service with a run that has no name."""
     service, services = codes(rows.service)
-    run, runs = codes(rows.run)
-    key = service.astype(np.int64) * max(len(runs), 1) + run
+    run, runs = codes(rows.run) if by_run else (np.zeros(len(rows), dtype=np.int64), [""])
+    if not len(rows):
+        return []
+    key = service * len(runs) + run
     order = np.argsort(key, kind="stable")
     distinct, starts = np.unique(key[order], return_index=True)
     names = [(services[one // len(runs)], runs[one % len(runs)]) for one in distinct.tolist()]
-    return sorted(zip(names, np.split(order, starts[1:]), strict=True), key=lambda pair: pair[0]) if len(key) else []
+    return list(zip(names, np.split(order, starts[1:]), strict=True))
 
 
 def _cells(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
@@ -244,7 +246,7 @@ def _first(vectors: dict[str, Any]) -> dict[str, Any]:
 
 def _reference(vectors: dict[str, Any], column: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the vectors' counts of some statements (statements x vectors), their sums over all, and their runs."""
-    counts = np.zeros((len(column), len(vectors)), dtype=np.int64)
+    counts = np.zeros((len(column), len(vectors)), dtype=np.int32)
     for place, (_, vector) in enumerate(vectors.values()):
         for name, count in vector.items():
             if name in column:
