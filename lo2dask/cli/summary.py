@@ -1,7 +1,8 @@
 """The closing summaries of the commands: what was read and made, how well it does, and where it lies."""
 
+import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lo2dask.cli.findings import findings_text
 from lo2dask.cli.terminal import terminal_width
 from lo2dask.cli.text import count, megabytes, table
+from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, read_parts
 
@@ -120,7 +122,7 @@ def train_text(summary: "TrainSummary") -> list[str]:
         for line in shown
     ]
     lines = [
-        *_answers(summary.root),
+        *_answers(summary.root, _trust(summary, [line.key for line in shown if line.fitted])),
         "models, measured on the hold-out" + (" (all done before):" if summary.current else ":"),
         table(rows),
     ]
@@ -130,10 +132,20 @@ def train_text(summary: "TrainSummary") -> list[str]:
     return [*lines, f"bundle: {summary.saved}"] if summary.saved else lines
 
 
-def _answers(root: Path) -> list[str]:
-    """Write what stands out in a folder, and an empty line; nothing where no model can tell."""
-    lines = findings_text(Layout(root), FINDINGS, terminal_width())
+def _answers(root: Path, trust: Sequence[str] = ()) -> list[str]:
+    """Write what stands out in a folder, lines on trust and an empty line; nothing where there is neither."""
+    lines = [*findings_text(Layout(root), FINDINGS, terminal_width()), *trust]
     return [*lines, ""] if lines else []
+
+
+def _trust(summary: "TrainSummary", keys: Sequence[str]) -> list[str]:
+    """Write how far each model can be trusted, a line for each, or more where the terminal is narrow."""
+    from lo2dask.reporting.trust import trust_line
+    from lo2dask.training.units import measures_path
+
+    every = [(key, read_json(measures_path(summary.metrics, key)) or {}) for key in keys if summary.metrics]
+    lines = [trust_line(key, measured["trust"]) for key, measured in every if measured.get("trust")]
+    return [row for line in lines for row in textwrap.wrap(line, terminal_width(), subsequent_indent="  ")]
 
 
 def explain_text(summary: "ExplainSummary") -> list[str]:

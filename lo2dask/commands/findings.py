@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lo2dask.findings.read import Finding, matching, measure_cases, read_cases, read_findings, was_sought
+from lo2dask.findings.read import Finding, count_learned, matching, measure_cases, read_cases, read_findings, was_sought
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 
@@ -12,7 +12,8 @@ from lo2dask.tables.layout import Layout
 class FindingsSummary:
     """The chosen findings and notices, and how many there are.
 
-    ``cases``, ``runs`` and ``normals`` (normal cases) count what was scored, ``standing`` the cases that stand out;
+    ``cases``, ``runs`` and ``normals`` (normal cases) count what was scored, ``learned`` the normal cases that it was
+    compared with, ``standing`` the cases that stand out;
     ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first.
     ``average_precision`` is that of the cases' excess, beside the share of anomalous ones, which chance reaches; None
     where the labels have one class. Without ``is_sought`` no model has looked for findings.
@@ -22,6 +23,7 @@ class FindingsSummary:
     cases: int
     runs: int
     normals: int
+    learned: int
     standing: int
     total: int
     findings: tuple[Finding, ...]
@@ -51,6 +53,7 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         cases=len(cases),
         runs=len({run for run, _ in cases}),
         normals=sum(cases.values()),
+        learned=count_learned(layout, sum(cases.values())),
         standing=len({row.case for row in rows if not row.is_notice}),
         total=len(found),
         findings=tuple(found[: options.limit or None]),

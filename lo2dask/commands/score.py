@@ -144,8 +144,8 @@ def _score(
     """Score all parts and write predictions and run scores."""
     predictions, runs = targets
     key = content["key"]
-    # Nothing is held out, but the scoring of train asks which rows are; its copy of the bundle has a hash of its own.
-    write_splits(work, {SIDE: Split("none")})
+    # Nothing is learned from any of the runs; the copy of the bundle has a hash of its own.
+    write_splits(work, {SIDE: Split("run", runs=frozenset(run.name for run in find_runs(options.root)[0]))})
     target = Target(key, work.models / f"{key}.joblib", SIDE, options.predict_batch_size)
     bundle.save(target.path, content, overwrite=True)
     score_all(work, [target], session)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
-from lo2dask.buffers.arrays import Bytes, Ints
+from lo2dask.buffers.arrays import Bools, Bytes, Ints
 from lo2dask.buffers.columns import strings
 from lo2dask.buffers.padded import padded
 from lo2dask.buffers.slices import encode_slices, slices
@@ -99,21 +99,31 @@ def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, li
         there.append((file, wanted, sum(data.count(b"\n") or 1 for _, data in read)))
         pieces += read
     lines = ReadLines.of(pieces, reader)
-    normals, start, tables = Normals(reader.statistics, lines.names), 0, [FOUND.empty_table()]
-    for file, wanted, count in there:
-        tables.append(_of_log(file, wanted, lines.slice(start, count), (reader, normals, limit)))
+    normals, start, chosen = Normals(reader.statistics, lines.names), 0, []
+    for _, wanted, count in there:
+        chosen.append(_choose(wanted, lines.slice(start, count), start, (reader, normals, limit)))
         start += count
-    return pa.concat_tables(tables), len(logs) - len(there)
+    return _table(there, lines, chosen), len(logs) - len(there)
 
 
-def _of_log(file: SourceFile, wanted: Wanted, read: "ReadLines", context: tuple[LineReader, Normals, int]) -> pa.Table:
-    """Score the lines of one log, and keep the best and the evidence (:data:`FOUND`)."""
+@dataclass(frozen=True)
+class Chosen:
+    """Chosen lines of a log: places among all lines that were read, scores, begins of their windows (ms), evidence."""
+
+    rows: Ints
+    scores: np.ndarray
+    begins: Ints
+    is_evidence: Bools
+
+
+def _choose(wanted: Wanted, read: "ReadLines", start: int, context: tuple[LineReader, Normals, int]) -> Chosen:
+    """Score the lines of one log, and choose the best and the evidence; its first line has the place ``start``."""
     reader, normals, limit = context
-    windows, numbers = sorted(wanted.windows), read.numbers
+    numbers = read.numbers
     previous, scores = _previous(numbers, read.statement), np.zeros(len(numbers))
     begins = np.full(len(numbers), wanted.begin)
     own = normals.of(wanted.service)
-    for first, last, begin in windows:
+    for first, last, begin in sorted(wanted.windows):
         within = np.arange(*np.searchsorted(numbers, [first, last + 1]))
         begins[within] = begin
         rows = within[read.statement[within] >= 0]
@@ -124,15 +134,29 @@ def _of_log(file: SourceFile, wanted: Wanted, read: "ReadLines", context: tuple[
     best = np.argsort(-scores, kind="stable")[:limit]
     keep[best[scores[best] > 0]] = True
     kept = np.flatnonzero(keep)
+    return Chosen(start + kept, scores[kept], begins[kept], is_evidence[kept])
+
+
+def _table(logs: Sequence[tuple[SourceFile, Wanted, int]], read: "ReadLines", chosen: Sequence[Chosen]) -> pa.Table:
+    """Join the chosen lines of all logs (:data:`FOUND`)."""
+    if not chosen:
+        return FOUND.empty_table()
+    rows, scores, begins, is_evidence = (
+        np.concatenate([getattr(one, name) for one in chosen]) for name in ("rows", "scores", "begins", "is_evidence")
+    )
+    log = pa.array(np.repeat(np.arange(len(chosen)), [len(one.rows) for one in chosen]))
+    paths = [f"{file.path}:{file.member}" if file.member else file.path for file, _, _ in logs]
+    names = {
+        name: pa.array([getattr(wanted, name) for _, wanted, _ in logs]) for name in ("run", "test_case", "service")
+    }
     columns = {
-        **{name: pa.array([getattr(wanted, name)] * len(kept)) for name in ("run", "test_case", "service")},
-        "path": pa.array([f"{file.path}:{file.member}" if file.member else file.path] * len(kept)),
-        "line_no": numbers[kept],
-        "time": pa.array(_times(read.clock[kept], begins[kept]) * 1000).cast(schema.TIME),
-        "score": scores[kept],
-        "statement": read.messages.take(pa.array(kept)),
-        "text": read.texts(kept),
-        "is_evidence": is_evidence[kept],
+        **{name: values.take(log) for name, values in (names | {"path": pa.array(paths)}).items()},
+        "line_no": read.numbers[rows],
+        "time": pa.array(_times(read.clock[rows], begins) * 1000).cast(schema.TIME),
+        "score": scores,
+        "statement": read.messages.take(pa.array(rows)),
+        "text": read.texts(rows),
+        "is_evidence": is_evidence,
     }
     return pa.table({name: columns[name] for name in FOUND.names}, schema=FOUND)
 

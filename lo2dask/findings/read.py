@@ -9,6 +9,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.schema import FINDINGS
+from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
 
@@ -96,6 +97,13 @@ def read_findings(layout: Layout) -> Iterator[Finding]:
 def count_findings(layout: Layout) -> int:
     """Count the findings of a folder, notices left out; 0 without a table of findings."""
     return sum(not row.is_notice for row in read_findings(layout)) if has_findings(layout) else 0
+
+
+def count_learned(layout: Layout, normals: int) -> int:
+    """Return how many normal cases ``excess`` learned from: of its measures; ``normals`` where they lie elsewhere."""
+    measures = read_json(layout.measures / "excess.json") or {}
+    maxima = (measures.get("runs_calibration") or {}).get("normal_maxima")
+    return normals if maxima is None else len(maxima)
 
 
 def read_cases(layout: Layout) -> dict[Case, bool]:

@@ -261,6 +261,9 @@ def _statements(layout: Layout) -> dict[str, tuple[str, str]]:
 
 
 def _dump(path: Path, content: Any) -> None:
+    # Each chunk of a table would be pickled by itself.
+    if isinstance(content, dict):
+        content = {name: one.combine_chunks() if isinstance(one, pa.Table) else one for name, one in content.items()}
     with replacing(path) as temporary:
         joblib.dump(content, temporary)
 

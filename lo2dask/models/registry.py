@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lo2dask.errors import InputError
-from lo2dask.models import estimators, excess, merged
+from lo2dask.models import estimators, excess, merged, simple
 from lo2dask.models.columns import JOIN, read_columns, read_max_samples
 from lo2dask.models.spec import LINEAR, TREE, Behaviour, ModelSpec, VectorizerSpec
 from lo2dask.options import ForestOptions, fingerprint
@@ -262,6 +262,26 @@ def length_baseline() -> ModelSpec:
 def startup_baseline() -> ModelSpec:
     """Make the second model of the leakage line: logistic regression on the words of the start-up lines alone."""
     return replace(_pair("lr", "words", "baseline_startup"), vectorizer=VectorizerSpec(max_df=1.0, max_features=5_000))
+
+
+def simple_baselines() -> tuple[ModelSpec, ...]:
+    """Make the baselines that every model is held against; none is among the models that can be named."""
+
+    def numeric(key: str, column: str) -> ModelSpec:
+        of = _algorithm(key, "lo2dask.models.simple.score_logs", simple.LENGTH, normal_only=True)
+        return replace(of, representation="numeric", numeric=(column,))
+
+    def statements(key: str, behaviour: Behaviour, function: str) -> ModelSpec:
+        of = _algorithm(key, f"lo2dask.models.simple.{function}", behaviour, normal_only=True, vectorizer=_FULL)
+        return replace(of, representation="statements")
+
+    return (
+        numeric("baseline_length", "seq_len"),
+        numeric("baseline_duration", "duration_sec"),
+        statements("baseline_unseen", simple.UNSEEN, "score_unseen"),
+        statements("baseline_ecvc", simple.ECVC, "score_vectors"),
+        statements("baseline_flag_all", simple.FLAG_ALL, "score_all_alike"),
+    )
 
 
 def describe() -> list[dict[str, Any]]:

@@ -9,16 +9,16 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from lo2dask.findings.read import measure_cases
+from lo2dask.findings.read import read_cases as list_cases
 from lo2dask.reporting.data import Case, Finding, Findings, Line, Nearest, Notice
 from lo2dask.reporting.heatmap import EXCESS, RunScores
 from lo2dask.reporting.nearest import read_nearest
 from lo2dask.reporting.opinions import read_opinions
 from lo2dask.reporting.timeline import clock, read_cases, read_timelines, shorten
-from lo2dask.reporting.verdicts import figures, short, verdict
-from lo2dask.storage import read_json
+from lo2dask.reporting.verdicts import short
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
-from lo2dask.training.units import measures_path
 
 MOST = 200
 MOST_NOTICES = 50
@@ -59,7 +59,7 @@ def read_findings(layout: Layout, scores: RunScores | None, models: Sequence[str
         total=total,
         notices=silent,
         notices_total=silent_total,
-        trust=_trust(read_json(measures_path(layout.measures, EXCESS)) or {}),
+        trust=_trust(layout),
         missing=tuple(_missing(layout)),
     )
 
@@ -154,12 +154,16 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _trust(measures: Mapping[str, Any]) -> str:
-    if not measures:
+def _trust(layout: Layout) -> str:
+    """Write how far the findings can be trusted: the cases' average precision beside chance."""
+    if not (cases := list_cases(layout)):
         return ""
-    precision = figures(measures)["average_precision"]
-    known = f"average precision {short(precision)}, " if precision is not None else ""
-    return f"Trust: {known}{verdict(measures, brief=True)}."
+    normal = sum(cases.values())
+    units = f"{_count(len(cases), 'case')}, {normal:,} normal"
+    precision, prevalence = measure_cases(layout)
+    if precision is None or prevalence is None:
+        return f"Trust: {units}; not measured, as the labels have one class alone."
+    return f"Trust: {units}; average precision {short(precision)} (chance {short(prevalence)})."
 
 
 def _missing(layout: Layout) -> Iterator[str]:

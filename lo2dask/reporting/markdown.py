@@ -8,6 +8,7 @@ from lo2dask.buffers.visible import visible
 from lo2dask.reporting.data import Change, Finding, HeatMap, Notice, ReportData, TemplateDifferences
 from lo2dask.reporting.heatmap import EXCESS
 from lo2dask.reporting.page import HEADERS, baseline_rows, file_row, heat_figure, model_row, template_rows
+from lo2dask.reporting.trust import trust_rows
 
 # Everything that Markdown, or HTML inside it, could take for more than text.
 _MARKS = re.compile(r"([\\`*_{}\[\]#!|~$])")
@@ -35,6 +36,8 @@ def render_markdown(data: ReportData) -> str:
     )
     for model in data.models:
         parts.append(f"### {escape_markdown(model.key)}")
+        trust = model.measures.get("trust")
+        parts += [table(("how far it can be trusted", ""), trust_rows(trust))] if trust else []
         parts += [f"> {escape_markdown(model.note)}"] if model.note else []
         parts += [table(("mean abs SHAP", "mean SHAP", "feature"), model.features)] if model.features else []
     return "\n\n".join([*parts, *_read(data)]) + "\n"

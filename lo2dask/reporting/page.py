@@ -30,6 +30,7 @@ from lo2dask.reporting.data import (
     Track,
 )
 from lo2dask.reporting.heatmap import EXCESS
+from lo2dask.reporting.trust import trust_rows
 from lo2dask.reporting.verdicts import baselines, figures, side_in_words, verdict
 
 # Columns of the coverage map; runs beyond that are drawn several in one.
@@ -147,6 +148,7 @@ def _model(model: ModelReport) -> dict[str, Any]:
         "key": _NOT_IN_IDS.sub("-", model.key),
         "verdict": verdict(model.measures),
         "summary": _summarise(model),
+        "trust": trust_rows(model.measures["trust"]) if model.measures.get("trust") else [],
         "pictures": _pictures(model),
         "confusion": _confusion(model.confusion),
         "note": model.note,

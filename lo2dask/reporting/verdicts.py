@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lo2dask.training.measures import HEADLINE
+from lo2dask.training.trust import short
 
 # What a baseline reads, as a reader would say it.
 _BASELINES = {"sequence length alone": "the length of the logs", "the start-up lines alone": "the start-up lines"}
@@ -60,9 +61,3 @@ def _compare(own: Mapping[str, Any], line: Mapping[str, Any], brief: bool) -> st
     is_better = ahead > 0 and not line.get("warning")
     text = f"better than {name} by {short(ahead)}" if is_better else f"no better than {name}"
     return text if brief else f"{text}: {pairs}"
-
-
-def short(value: float) -> str:
-    """Write a figure between -1 and 1 with two decimals and no zero before the point."""
-    text = f"{value:.2f}"
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text

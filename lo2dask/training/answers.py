@@ -50,7 +50,8 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
     for row in (row for part in weighed for row in part):
         answer = best[row["run"], row["test_case"]]
         if answer.score == row["score"] and answer.service == row["service"]:
-            flagged.append(row | {"margin": answer.margin, "p": _p(answer.score, calibration["normal_maxima"])})
+            p = _p(answer.score, calibration["normal_maxima"], row.pop("is_training"))
+            flagged.append(row | {"margin": answer.margin, "p": p})
     distinct = {(row["run"], row["test_case"]): row for row in reversed(flagged)}
     ordered = sorted(distinct.values(), key=lambda row: (-row["score"], row["run"], row["test_case"]))
     silent = list(_silent(rows, calibration["expected_services"]))
@@ -74,16 +75,18 @@ def weigh_part(name: str, root: Path, target: Target) -> list[Row]:
         keys = table.select(["seq_id", "run", "test_case", "service"]).to_pylist()
         for index, key in enumerate(keys):
             rows.append({
-                **key, "score": float(found.score[index]), "statement_id": found.statement[index],
+                **key, "is_training": left_out, "score": float(found.score[index]),
+                "statement_id": found.statement[index],
                 "is_unseen": bool(found.is_unseen[index]), "count": int(found.count[index]),
                 "normal_max": int(found.normal_max[index]),
             })  # fmt: skip
     return rows
 
 
-def _p(score: float, maxima: Sequence[float]) -> float:
-    """Return the share of normal cases that score as high, the case itself counted among them (conformal p)."""
-    return (1 + sum(value >= score for value in maxima)) / (len(maxima) + 1)
+def _p(score: float, maxima: Sequence[float], is_among: bool) -> float:
+    """Return the share of normal cases that score as high, the case itself counted among them once (conformal p)."""
+    itself = 0 if is_among else 1
+    return (itself + sum(value >= score for value in maxima)) / (len(maxima) + itself)
 
 
 def _silent(rows: SequenceKeys, expected: Sequence[str]) -> Iterable[tuple[str, str, str]]:

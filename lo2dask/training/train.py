@@ -44,8 +44,10 @@ from lo2dask.training.exports import export_enhanced, export_forest, export_mode
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.limits import describe_options, set_alert_limit
 from lo2dask.training.scoring import Target, read_calibrating, read_labels, read_scores, score_all, write_predictions
+from lo2dask.training.simple import score_simple
 from lo2dask.training.specs import check_specs, choose_specs
 from lo2dask.training.targets import check_targets
+from lo2dask.training.trust import measure_trust, plan_trust
 from lo2dask.training.units import (
     BASELINE,
     SUPERVISED,
@@ -180,7 +182,11 @@ def _train(
     limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
-    lines, calibrations = _measure(options, layout, targets, records, startup, limit)
+    simple = score_simple(layout, sides, session)
+    measured, calibrations = _measure(options, layout, targets, records, startup, limit)
+    by_key, side_of = {spec.key: spec for spec in specs}, {target.key: target.side for target in targets}
+    jobs = plan_trust(by_key, side_of, calibrations, (simple, startup), options.sample_seed)
+    lines = _write_measures(options, measured, measure_trust(layout, jobs, session))
     keep_calibrations(targets, calibrations, session)
     if with_findings:
         _find(options, layout, targets, calibrations, session)
@@ -275,8 +281,8 @@ def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> 
 def _measure(
     options: TrainOptions, layout: Layout, targets: Sequence[Target], records: dict[str, list[dict[str, Any]]],
     startup: dict[str, str], limit: dict[str, Any],
-) -> tuple[list[ModelLine], dict[str, Any]]:  # fmt: skip
-    """Measure every model, write the measures; return a line and a run calibration for each."""
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:  # fmt: skip
+    """Measure every model and write its run scores; return the measures and a run calibration of each."""
     splits = read_splits(layout)
     rows = measuring.SequenceKeys.read(layout)
     length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
@@ -289,7 +295,7 @@ def _measure(
         ]
         for side, split in splits.items()
     }
-    lines, calibrations = [], {}
+    every, calibrations = {}, {}
     models = [target for target in targets if not target.key.startswith(BASELINE)]
     answers = _find_answers(layout, rows, models, options)
     for target in models:
@@ -307,13 +313,22 @@ def _measure(
         measuring.write_runs(runs_path(layout, key), table, calibrations[key], answers)
         measured = measuring.add_leakage(measured, *baselines[target.side])
         measured["runs_calibration"] = calibrations[key]
-        measured["fit"] = records.get(key, [])
+        every[key] = measured | {"fit": records.get(key, [])}
+    return every, calibrations
+
+
+def _write_measures(
+    options: TrainOptions, every: Mapping[str, dict[str, Any]], trust: Mapping[str, Any]
+) -> list[ModelLine]:
+    """Write the measures of every model, with how far they can be trusted; return a line for each."""
+    lines = []
+    for key, measured in every.items():
         path = measures_path(metrics_folder(options), key)
-        measuring.write_measures(path, measured)
+        measuring.write_measures(path, measured | {"trust": trust.get(key)})
         if key == FOREST:
             measuring.write_csv(path.with_suffix(".csv"), measured)
         lines.append(_line(key, measured))
-    return lines, calibrations
+    return lines
 
 
 def _find_answers(

@@ -1,0 +1,89 @@
+"""How far a model's figures can be trusted, in words: one short line, or a line for each thing to know."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lo2dask.training.trust import BASELINES, short
+
+Block = Mapping[str, Any]
+
+
+def trust_line(key: str, block: Block) -> str:
+    """Write a model's verdict with its average precision and bystander AUC, for a terminal."""
+    text = f"trust {key}: {block['verdict']}"
+    if block["reason"]:
+        return text
+    figures = [f"AP {short(block['average_precision']['value'])} (chance {short(block['prevalence'])})"]
+    if block["bystander_auc"]:
+        figures.append(f"bystander AUC {short(block['bystander_auc']['value'])}")
+    return f"{text}; {', '.join(figures)}"
+
+
+def trust_rows(block: Block) -> list[tuple[str, str]]:
+    """Return what there is to know of a model's figures, the verdict first: pairs of a title and a text."""
+    rows = [("Verdict", block["verdict"]), ("Measured on", block["units"])]
+    if block["reason"]:
+        return rows
+    by_chance = f"of {_models(block['models_compared'])}, by chance: {short(block['chance_of_best'])}"
+    return [
+        *rows,
+        *(("Mind", text) for text in block["remarks"]),
+        ("Average precision", f"{interval(block['average_precision'])}, chance {short(block['prevalence'])}"),
+        ("AUC", _area(block["auc"])),
+        ("AUC of the innocent services", _bystanders(block)),
+        ("Gain in average precision", _gain(block["gain"])),
+        ("Simple baselines", _baselines(block["baselines"])),
+        ("Recall at 1 false alarm in 100", _recall(block["recall_at_false_alarms"])),
+        ("Failing service scores highest", _named(block["service_named"])),
+        ("Normal cases flagged", _flagged(block["false_culprits"])),
+        ("As good an AUC from the best", by_chance),
+    ]
+
+
+def interval(figure: Mapping[str, Any]) -> str:
+    """Write a figure with its interval, if there is one."""
+    value = short(figure["value"])
+    return f"{value} [{short(figure['low'])}, {short(figure['high'])}]" if "low" in figure else value
+
+
+def _area(figure: Mapping[str, Any]) -> str:
+    if "p" not in figure:
+        return interval(figure)
+    how = "exact" if figure["is_exact"] else "drawn"
+    assignments = f"{figure['assignments']:,} {how} permutations of {figure['scheme']}"
+    return f"{short(figure['value'])}, p = {figure['p']:.3g} ({assignments})"
+
+
+def _bystanders(block: Block) -> str:
+    figure = block["bystander_auc"]
+    return f"{_area(figure)}; .5 is honest" if figure else "not measured: the failing service is not known"
+
+
+def _gain(figure: Mapping[str, Any] | None) -> str:
+    return f"{interval(figure)} over {figure['over_words']}" if figure else "not measured"
+
+
+def _baselines(figures: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{BASELINES[name]} {short(figures[name]['average_precision'])}" for name in BASELINES if name in figures
+    )
+
+
+def _recall(figure: Mapping[str, Any]) -> str:
+    return figure["reason"] if figure["value"] is None else short(figure["value"])
+
+
+def _named(figure: Mapping[str, int]) -> str:
+    if not figure["of"]:
+        return "not measured: the failing service is not known"
+    guess = short(1 / max(figure["services"], 1))
+    return f"{figure['right']:,} of {figure['of']:,} (chance {guess})"
+
+
+def _flagged(figure: Mapping[str, Any]) -> str:
+    flagged = "not measured" if figure["flagged"] is None else f"{figure['flagged']:,}"
+    return f"{flagged} of {figure['of']:,}"
+
+
+def _models(number: int) -> str:
+    return f"{number:,} random {'scorer' if number == 1 else 'scorers'}"

@@ -1,0 +1,107 @@
+"""Trains and scores the simple baselines that every model is held against, on each split, part by part."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from lo2dask.execute.session import Session
+from lo2dask.features.matrix import Columns
+from lo2dask.models.merged_rows import read_merged_rows
+from lo2dask.models.registry import simple_baselines
+from lo2dask.models.rows import Rows
+from lo2dask.models.simple import TRANSFORMS
+from lo2dask.models.spec import Merging, ModelSpec
+from lo2dask.schema import STATEMENTS_BAG
+from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part
+from lo2dask.training.scoring import keep_scores
+from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits, working_folder
+
+# A baseline names statements itself: all of them are outside this vocabulary.
+_NONE_KNOWN = Columns({"statements": pa.array([], pa.string())})
+
+
+def score_simple(layout: Layout, sides: Sequence[str], session: Session) -> dict[str, dict[str, str]]:
+    """Train and score the baselines on each split; return, by side, under which key each one's scores are kept."""
+    names = [path.name for path in part_paths(layout.enhanced)]
+    session.map(collect_part, names, "baselines", root=layout.root, sides=list(sides))
+    session.map(merge_parts, list(sides), "baselines", root=layout.root)
+    session.map(score_part, names, "baseline scores", root=layout.root, sides=list(sides))
+    return {side: {spec.key: _key(spec, side) for spec in simple_baselines()} for side in sides}
+
+
+def collect_part(name: str, root: Path, sides: Sequence[str]) -> int:
+    """Keep the statistics of one part's training normals, for each split."""
+    layout = Layout(root)
+    part, splits = _read(layout, name), read_splits(layout)
+    for side in sides:
+        normals = part.filter(pa.array(TrainingRows(side, normal_only=True).mask(part, splits)))
+        collected = [_merging(spec).partial(_rows(spec, normals), None) for spec in simple_baselines()]
+        with replacing(_folder(layout, side) / f"{name}.joblib") as temporary:
+            joblib.dump(collected, temporary)
+    return part.num_rows
+
+
+def merge_parts(side: str, root: Path) -> int:
+    """Merge the statistics of all parts of one split, and keep the models."""
+    folder = _folder(Layout(root), side)
+    parts = (joblib.load(source_of(path)) for path in list_paths(folder, ".joblib"))
+    mergings = [_merging(spec) for spec in simple_baselines()]
+
+    def merge(left: list[Any], right: list[Any]) -> list[Any]:
+        return [own.merge(*pair) for own, pair in zip(mergings, zip(left, right, strict=True), strict=True)]
+
+    merged = functools.reduce(merge, parts)
+    with replacing(folder / "models") as temporary:
+        joblib.dump([own.finish(found, None) for own, found in zip(mergings, merged, strict=True)], temporary)
+    return len(merged)
+
+
+def score_part(name: str, root: Path, sides: Sequence[str]) -> int:
+    """Score one part with the baselines of each split, training normals also with their run left out."""
+    layout = Layout(root)
+    part, splits = _read(layout, name), read_splits(layout)
+    for side in sides:
+        models = joblib.load(source_of(_folder(layout, side) / "models"))
+        normal = TrainingRows(side, normal_only=True).mask(part, splits)
+        for spec, model in zip(simple_baselines(), models, strict=True):
+            rows, left_out_scores = _rows(spec, part), spec.behaviour.score_normals
+            assert left_out_scores
+            scores = spec.behaviour.score(model, {}, rows)
+            left_out = scores.copy()
+            left_out[normal] = left_out_scores(model, _rows(spec, part.filter(pa.array(normal))))
+            keep_scores(layout, _key(spec, side), name, (scores, np.zeros(len(rows)), left_out))
+    return part.num_rows
+
+
+def _read(layout: Layout, name: str) -> pa.Table:
+    return read_part(layout.enhanced / name, [*KEY_COLUMNS, *TRANSFORMS, STATEMENTS_BAG])
+
+
+def _rows(spec: ModelSpec, part: pa.Table) -> Rows:
+    """Take what a baseline reads: logarithms as a matrix of one column, or all statements."""
+    if not spec.numeric:
+        return read_merged_rows(part, _NONE_KNOWN)
+    (name,) = spec.numeric
+    values = TRANSFORMS[name](part[name].to_numpy().astype(np.float64))
+    return Rows(sparse.csr_matrix(values[:, None]), service=part["service"], run=part["run"])
+
+
+def _merging(spec: ModelSpec) -> Merging:
+    assert spec.behaviour.merging
+    return spec.behaviour.merging
+
+
+def _key(spec: ModelSpec, side: str) -> str:
+    return f"{spec.key}_{side}"
+
+
+def _folder(layout: Layout, side: str) -> Path:
+    return working_folder(layout) / "simple" / side
