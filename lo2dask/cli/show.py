@@ -141,7 +141,7 @@ def _nearest(found: Comparison | None, width: int) -> list[str]:
         for row in found.differences
     ]
     widths = [max(columns(cell[place]) for cell in cells) for place in range(4)]
-    lines.append(f"{_INDENT}lines of a template here : there")
+    lines.append(f"{_INDENT}lines of a template here : there, told by their shares of the logs")
     for kind, service, here, there, template in cells:
         start = f"{_INDENT}{padded(kind, widths[0])}  {padded(service, widths[1])}"
         start += f"  {here:>{widths[2]}} : {there:<{widths[3]}}  "

@@ -53,7 +53,8 @@ def load_text(summary: "LoadSummary", head: int) -> list[str]:
             f"metrics: {count(summary.metrics.samples, 'sample')} and {count(summary.metrics.spans, 'span')} "
             f"of {count(summary.metrics.files, 'file')}; {speed(summary.metrics.bytes, summary.metrics.seconds)}"
         )
-    lines.append("tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet"))))
+    tables = "tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet")))
+    lines += textwrap.wrap(tables, terminal_width(), break_long_words=False, break_on_hyphens=False)
     return lines + _first_sequences(summary.output, head)
 
 
@@ -158,8 +159,8 @@ def explain_text(summary: "ExplainSummary") -> list[str]:
             "SHAP": model.shap,
             "rows": f"{model.rows:,}",
             "flagged": f"{model.flagged:,}",
-            "false positives": f"{model.false_positives:,}",
-            "false negatives": f"{model.false_negatives:,}",
+            "false pos.": f"{model.false_positives:,}",
+            "false neg.": f"{model.false_negatives:,}",
             "neighbours": "" if model.neighbours is None else f"{model.neighbours:,} ({model.normals})",
         }
         for model in summary.models

@@ -146,7 +146,7 @@ def _explain_model(task: _Task, draw: EvidenceDraw, options: ExplainOptions, ses
         return ModelSummary(**{**task.earlier.summary["model"], "current": True})
     task.stage.invalidate()
     units = [_survey(subject, options, session) for subject in entry.subjects]
-    normals = _choose_normals(units, subject.key, options)
+    normals = LABELLED if entry.unfitted else _choose_normals(units, subject.key, options)
     shap, explained = _shap(entry, units, draw, options, session)
     neighbours, compared = _neighbours(units, normals, options, session) if is_source else (None, None)
     _prune(units)

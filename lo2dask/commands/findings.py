@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lo2dask.findings.read import Finding, count_learned, matching, measure_cases, read_cases, read_findings, was_sought
+from lo2dask.findings.read import (
+    Finding,
+    count_learned,
+    list_services,
+    matching,
+    measure_cases,
+    read_cases,
+    read_findings,
+    was_sought,
+)
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 
@@ -45,6 +54,9 @@ def findings(options: FindingsOptions) -> FindingsSummary:
     cases = read_cases(layout)
     known = {run for run, _ in cases} | {row.run for row in rows}
     runs = set(matching(options.run, known, "run")) if options.run else known
+    services = list_services(layout) | {row.service for row in rows}
+    if options.service and services:
+        matching(options.service, services, "service")
     precision, prevalence = measure_cases(layout)
     chosen = [row for row in rows if row.run in runs and options.service in ("", row.service)]
     found = [row for row in chosen if not row.is_notice]

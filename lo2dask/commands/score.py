@@ -76,6 +76,8 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
     bundle.check_owner(options.output_dir, options.trust)
     content = _read_bundle(options)
     output, key = options.output_dir, content["key"]
+    if options.fail_on_findings and not content["calibration"].get("own_limit"):
+        raise InputError(f"--fail-on-findings: only the model excess looks for findings, {options.bundle} is of {key}")
     if Layout(output).marker("load").exists():
         raise InputError(f"--output-dir {output}: a load is in it; choose another folder for the scores")
     digest = fingerprint([content["fingerprint"], options.bundle.stem])

@@ -119,7 +119,7 @@ def find_case(given: str, cases: Iterable[Case]) -> Case:
     InputError : there is none, or there are several; the message names some.
     """
     known = sorted(cases)
-    run, slash, test_case = given.strip("/").partition("/")
+    run, slash, test_case = (part.strip() for part in given.strip("/ ").partition("/"))
     if slash:
         runs = matching(run, (own for own, _ in known), "run")
         known = [case for case in known if case[0] in runs]

@@ -103,7 +103,14 @@ def count_learned(layout: Layout, normals: int) -> int:
     """Return how many normal cases ``excess`` learned from: of its measures; ``normals`` where they lie elsewhere."""
     measures = read_json(layout.measures / "excess.json") or {}
     maxima = (measures.get("runs_calibration") or {}).get("normal_maxima")
+    if maxima is None and (layout.internal / "score").exists():  # the bundle's normals are not here
+        return 0
     return normals if maxima is None else len(maxima)
+
+
+def list_services(layout: Layout) -> set[str]:
+    """List the services of a folder's timeline."""
+    return {name for part in read_parts(layout.timeline, ["service"]) for name in part["service"].unique().to_pylist()}
 
 
 def read_cases(layout: Layout) -> dict[Case, bool]:

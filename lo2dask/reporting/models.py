@@ -17,7 +17,7 @@ def read_model(layout: Layout, key: str) -> ModelReport:
     """Read a model's measures, predictions and feature list."""
     files = Artefacts(layout.explainability, key)
     measures = read_json(measures_path(layout.measures, key)) or read_json(files.metrics) or {}
-    note = next((path.read_text(encoding="utf-8") for path in files.notes if path.is_file()), "")
+    note = next((" ".join(path.read_text(encoding="utf-8").split()) for path in files.notes if path.is_file()), "")
     if not note and not files.metrics.is_file():
         note = f"Not explained yet: lo2dask explain --root {layout.root}"
     scores = read_scores(layout.predictions / key)

@@ -167,3 +167,13 @@ def test_what_tells_of_a_statement_and_of_a_line() -> None:
     assert telling_line("no level", "", 4) == "no …"
     assert cut_middle("abcdefghij", 5) == "ab…ij"
     assert columns(cut("日本日本", 4)) <= 4
+
+
+def test_a_service_that_is_not_there_is_named(tmp_path: Path) -> None:
+    from lo2dask.commands.findings import findings
+    from lo2dask.errors import InputError
+    from lo2dask.options import FindingsOptions
+
+    write_findings(tmp_path, [finding()], ())
+    with pytest.raises(InputError, match="no such service; the nearest: refresh-token"):
+        findings(FindingsOptions(root=tmp_path, service="refresh-tokn"))

@@ -105,7 +105,7 @@ def test_a_case(root: Path) -> None:
         "  25  16:41:20.000 [XNIO-1 task-1]  abc DEBUG c.n.Some run - step 20",
         "",
         f"nearest normal: {RUNS[1]} / correct  (distance 0.11)",
-        "  lines of a template here : there",
+        "  lines of a template here : there, told by their shares of the logs",
         "  new  refresh-token  4 : 0  ERR11000",
     ]
 
