@@ -147,6 +147,7 @@ def test_intervals_are_wilsons(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share([]) == "–"
 
 
+@pytest.mark.slow
 def test_audit_finds_planted_leaks_and_accuses_no_clean_tree(leaks: ModuleType, tmp_path: Path) -> None:
     options = LoadOptions(root=tmp_path / "raw", output_dir=tmp_path / "out", workers=1)
     with Session(options) as session:
