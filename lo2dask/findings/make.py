@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
-from lo2dask.buffers.columns import among, strings
+from lo2dask.buffers.columns import among
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask
 from lo2dask.findings import tasks
@@ -200,7 +200,7 @@ def _records(
 
 
 def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:
-    statements = _read_statements(layout, {row["statement_id"] for row in answers.flagged.to_pylist()})
+    statements = tasks.read_statements(layout)
     evidence: dict[tuple[str, str, str], list[Row]] = {}
     for path in found:
         table = read_part(path)
@@ -221,12 +221,3 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
         })  # fmt: skip
     rows += [{"run": run, "test_case": case, "service": name, "kind": "silent"} for run, case, name in answers.silent]
     return pa.Table.from_pylist(rows, schema=schema.FINDINGS)
-
-
-def _read_statements(layout: Layout, ids: set[str]) -> dict[str, tuple[str, str]]:
-    """Return text and template of statements, by id; of a template the first text."""
-    columns = ("statement_id", "text", "e_event_drain_id")
-    table = pa.concat_tables([read_part(path, columns) for path in part_paths(layout.statements)])
-    chosen = table.filter(pa.array(among(table["statement_id"], ids)))
-    rows = zip(*(reversed(strings(chosen[name]).to_pylist()) for name in columns), strict=True)
-    return {one: (text, template) for one, text, template in rows}

@@ -132,7 +132,7 @@ def judge_part(name: str, job: WindowJob) -> int:
     state = read_state(job.state)
     training = job.training(part.keys)
     judged = judge.judge(part, normals.Normals(state["statistics"], part.ids), state["scales"], training)
-    statements = _statements(layout)
+    statements = read_statements(layout)
     write_part(job.tables.windows / name, _windows(part, judged, job.window_ms, statements), schema.WINDOWS)
     write_part(job.tables.timeline / name, _timeline(part, judged, job.window_ms), schema.TIMELINE)
     write_part(job.folder / "judged" / name, _sequences(part, judged, training, job.window_ms), JUDGED)
@@ -253,7 +253,7 @@ def _time(milliseconds: Ints) -> pa.Array:
     return pa.array(milliseconds * 1000).cast(schema.TIME)
 
 
-def _statements(layout: Layout) -> dict[str, tuple[str, str]]:
+def read_statements(layout: Layout) -> dict[str, tuple[str, str]]:
     """Return text and template of each statement id; of a template the first text, the same for all parts."""
     table = read_part(layout.statements / "part-000000.parquet", ["statement_id", "text", "e_event_drain_id"])
     rows = zip(*(reversed(strings(table[name]).to_pylist()) for name in table.column_names), strict=True)

@@ -268,10 +268,12 @@ def simple_baselines() -> tuple[ModelSpec, ...]:
     """Make the baselines that every model is held against; none is among the models that can be named."""
 
     def numeric(key: str, column: str) -> ModelSpec:
+        """Make a baseline that reads one numeric column."""
         of = _algorithm(key, "lo2dask.models.simple.score_logs", simple.LENGTH, normal_only=True)
         return replace(of, representation="numeric", numeric=(column,))
 
     def statements(key: str, behaviour: Behaviour, function: str) -> ModelSpec:
+        """Make a baseline that reads statements."""
         of = _algorithm(key, f"lo2dask.models.simple.{function}", behaviour, normal_only=True, vectorizer=_FULL)
         return replace(of, representation="statements")
 

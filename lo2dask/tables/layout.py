@@ -89,7 +89,7 @@ class Layout:
 
     @property
     def lines(self) -> Path:
-        """The most unusual lines of the cases that stand out."""
+        """The most unusual lines of the findings and of the oddest other cases."""
         return self.root / "lo2_lines.parquet"
 
     def answers(self) -> tuple[Path, ...]:

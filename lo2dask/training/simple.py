@@ -56,6 +56,7 @@ def merge_parts(side: str, root: Path) -> int:
     mergings = [_merging(spec) for spec in simple_baselines()]
 
     def merge(left: list[Any], right: list[Any]) -> list[Any]:
+        """Join the statistics of all baselines of two parts."""
         return [own.merge(*pair) for own, pair in zip(mergings, zip(left, right, strict=True), strict=True)]
 
     merged = functools.reduce(merge, parts)

@@ -106,7 +106,7 @@ def train_models(
     """Enhance ``options.root`` if need be, fit the models, score every sequence, measure, write what stands out.
 
     ``splits`` ("if" for the forest, "sup" for the registry models) hold out what the options would not choose. Without
-    ``with_findings`` nothing is said of windows and findings.
+    ``with_findings`` nothing is said of windows, findings and trust: grid and explain need none of them.
 
     Raises
     ------
@@ -182,11 +182,14 @@ def _train(
     limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
-    simple = score_simple(layout, sides, session)
     measured, calibrations = _measure(options, layout, targets, records, startup, limit)
-    by_key, side_of = {spec.key: spec for spec in specs}, {target.key: target.side for target in targets}
-    jobs = plan_trust(by_key, side_of, calibrations, (simple, startup), options.sample_seed)
-    lines = _write_measures(options, measured, measure_trust(layout, jobs, session))
+    trust = {}
+    if with_findings:
+        by_key, side_of = {spec.key: spec for spec in specs}, {target.key: target.side for target in targets}
+        baselines = (score_simple(layout, sides, session), startup)
+        jobs = plan_trust(by_key, side_of, calibrations, baselines, options.sample_seed)
+        trust = measure_trust(layout, jobs, session)
+    lines = _write_measures(options, measured, trust)
     keep_calibrations(targets, calibrations, session)
     if with_findings:
         _find(options, layout, targets, calibrations, session)
