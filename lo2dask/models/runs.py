@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lo2dask.buffers.columns import codes, strings
+from lo2dask.buffers.columns import codes
 from lo2dask.models.score import dense_rank
 from lo2dask.schema import is_normal
 
@@ -99,17 +99,24 @@ class Best:
 
 def best_services(rows: RunRows) -> dict[tuple[str, str], Best]:
     """Find the service that scores highest in each run and test case; ties go to the first by name."""
-    by_case: dict[tuple[str, str], dict[str, float]] = {}
-    names = (strings(column).to_pylist() for column in (rows.run, rows.test_case, rows.service))
-    for run, case, service, score in zip(*names, rows.score.tolist(), strict=True):
-        own = by_case.setdefault((run, case), {})
-        own[service] = max(score, own.get(service, score))
-    best = {}
-    for case, scores in by_case.items():
-        first, *others = sorted(scores, key=lambda name: (-scores[name], name))
-        margin = scores[first] - (scores[others[0]] if others else 0.0)
-        best[case] = Best(first, scores[first], margin)
-    return best
+    run, run_names = codes(rows.run)
+    case, case_names = codes(rows.test_case)
+    service, service_names = codes(rows.service)
+    if not len(run):
+        return {}
+    group = run * len(case_names) + case
+    # The highest score of each service first, services in their order among equal ones.
+    order = np.lexsort((service, -rows.score, group))
+    _, first_of_service = np.unique(group[order] * len(service_names) + service[order], return_index=True)
+    order = order[np.sort(first_of_service)]
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    alone = np.diff(np.append(starts, len(order))) == 1
+    score = rows.score[order]
+    second = np.where(alone, 0.0, score[np.minimum(starts + 1, len(order) - 1)])
+    keys = ((run_names[key // len(case_names)], case_names[key % len(case_names)]) for key in group[order][starts])
+    columns = (service[order][starts].tolist(), score[starts].tolist(), (score[starts] - second).tolist())
+    found = zip(*columns, strict=True)
+    return {key: Best(service_names[at], *figures) for key, (at, *figures) in zip(keys, found, strict=True)}
 
 
 def name_services(rows: RunRows, threshold: float) -> dict[tuple[str, str], str]:

@@ -87,3 +87,22 @@ def test_a_model_with_a_limit_of_its_own_is_not_calibrated():
     assert table["score_run"].to_pylist() == [2.9, 50.0, 3.0]
     assert table["pred_ano"].to_pylist() == [0, 1, 0]
     assert table["top_service"].to_pylist() == [None, "code", None]
+
+
+def test_the_best_service_is_what_a_plain_loop_finds():
+    generator = np.random.default_rng(3)
+    rows = 400
+    run, case = (np.array([f"{name}_{n}" for n in generator.integers(9, size=rows)]) for name in ("run", "case"))
+    service = np.array([f"s{n}" for n in generator.integers(4, size=rows)])
+    score = generator.integers(-2, 5, size=rows).astype(float)
+    by_case = {}
+    for key, name, value in zip(zip(run, case, strict=True), service, score, strict=True):
+        own = by_case.setdefault(key, {})
+        own[name] = max(value, own.get(name, value))
+    found = best_services(RunRows(run, case, service, score))
+    assert set(found) == set(by_case)
+    for key, scores in by_case.items():
+        first, *others = sorted(scores, key=lambda name: (-scores[name], name))
+        margin = scores[first] - (scores[others[0]] if others else 0.0)
+        assert (found[key].service, found[key].score, found[key].margin) == (first, scores[first], margin)
+    assert best_services(RunRows([], [], [], np.empty(0))) == {}
