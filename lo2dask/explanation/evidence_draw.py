@@ -20,6 +20,7 @@ from lo2dask.execute.session import Session
 from lo2dask.explanation.draw import RowCut
 from lo2dask.explanation.merged_parts import Group, Subject, group_parts
 from lo2dask.explanation.summary import Flags
+from lo2dask.findings.read import SILENT
 from lo2dask.models.sample import Candidates, candidates, hashes, merge_candidates, quotas, strata
 from lo2dask.storage import status
 from lo2dask.tables.layout import Layout
@@ -28,7 +29,6 @@ from lo2dask.tables.parts import part_paths, read_rows
 logger = logging.getLogger(__name__)
 
 _NAMES = ["seq_id", "run", "test_case", "service"]
-SILENT = "silent"  # the kind of a notice, which is about a log that is not there
 _FINDINGS = ""  # in place of the stratum, for what is drawn anyway
 
 

@@ -25,9 +25,9 @@ from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.statements import CONTINUATION, ERROR
 from lo2dask.findings.normals import Normals, PairCounts, Statistics
 from lo2dask.findings.part import PartWindows
+from lo2dask.findings.read import ALARM
 from lo2dask.models.largest import rows_of
 
-ALARM = 1.25
 # By whether the statement is of an error level.
 UNSEEN = {True: 20.0, False: 10.0}
 LEAST_UNSEEN = 2

@@ -22,8 +22,9 @@ from lo2dask.buffers.padded import padded
 from lo2dask.buffers.slices import encode_slices, slices
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
-from lo2dask.findings.judge import ALARM, LEAST_UNSEEN, UNSEEN, to_scale
+from lo2dask.findings.judge import LEAST_UNSEEN, UNSEEN, to_scale
 from lo2dask.findings.normals import Normals, ServiceNormals, Statistics
+from lo2dask.findings.read import ALARM
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.parse.line_ranges import read_line_bytes
 from lo2dask.parse.lines import find_lines as split_lines

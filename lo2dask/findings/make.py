@@ -14,8 +14,8 @@ from lo2dask.buffers.columns import among
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask
 from lo2dask.findings import tasks
-from lo2dask.findings.judge import ALARM
 from lo2dask.findings.lines import FOUND, Wanted, best_lines
+from lo2dask.findings.read import ALARM, SILENT
 from lo2dask.findings.tasks import JUDGED, WindowJob
 from lo2dask.ingest.text import loaded
 from lo2dask.memory import parse_bytes
@@ -219,5 +219,5 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
             "statement": text, "e_event_drain_id": template,
             "evidence": sorted(evidence.get(key, []), key=lambda line: line["line_no"]),
         })  # fmt: skip
-    rows += [{"run": run, "test_case": case, "service": name, "kind": "silent"} for run, case, name in answers.silent]
+    rows += [{"run": run, "test_case": case, "service": name, "kind": SILENT} for run, case, name in answers.silent]
     return pa.Table.from_pylist(rows, schema=schema.FINDINGS)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from lo2dask.findings.read import measure_cases
+from lo2dask.findings.read import SILENT, measure_cases
 from lo2dask.findings.read import read_cases as list_cases
 from lo2dask.reporting.data import Case, Finding, Findings, Line, Nearest, Notice
 from lo2dask.reporting.heatmap import EXCESS, RunScores
@@ -26,7 +26,6 @@ MOST_NOTICES = 50
 MOST_LINES = 5
 LONGEST = 1_000
 _STATEMENT = 240
-SILENT = "silent"
 _KINDS = {"error_excess": "more errors than normal", "unseen": "new lines", "lack": "missing lines"}
 _LINE_COLUMNS = ("run", "test_case", "path", "line_no", "time", "score", "statement", "text")
 # Codes such as ERR11000 and names of exceptions, as logs write them.

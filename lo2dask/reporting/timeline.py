@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.columns import strings
+from lo2dask.findings.read import ALARM
 from lo2dask.reporting.data import Case, Floats, Mark, Timeline, Track
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
 
 # Windows above it are marked.
-ALARM = 1.25
 BIN = timedelta(seconds=10)
 # Of each case: bins, tracks, and marks on a track; the strongest ones.
 MOST_BINS = 60
