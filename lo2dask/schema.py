@@ -14,7 +14,7 @@ from lo2dask.domain import CORRECT
 _NORMAL = re.compile(CORRECT + r"(?:[_-]?\d+)?")
 
 # The version of everything in an output folder, raised with a table's or a state file's form. Folders without it: 1.
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 
 TIME = pa.timestamp("us", "UTC")
 
@@ -194,6 +194,8 @@ PREDICTIONS = pa.schema(
         *KEY_FIELDS,
         pa.field("pred_ano", pa.int8()),
         pa.field("score", pa.float64()),
+        # Of a training normal the score by a model without its run, where the model has one; else the same score.
+        pa.field("score_held_out", pa.float64()),
         pa.field("rank", pa.int64()),
         pa.field("split", pa.string()),
     ]

@@ -20,7 +20,7 @@ from lo2dask.training.units import measures_path
 THRESHOLD = 3.0
 # Rows of the map; runs beyond that are shown several in one.
 MOST_ROWS = 60
-_COLUMNS = ("run", "service", "normal", "score", "split")
+_COLUMNS = ("run", "service", "normal", "score_held_out", "split")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RunScores:
 
 
 def read_run_scores(layout: Layout) -> RunScores | None:
-    """Read the detector's scores part by part; None where it was not trained."""
+    """Read the detector's scores part by part, of training normals those without their run; None if not trained."""
     folder = layout.predictions / EXCESS
     if not part_paths(folder):
         return None
@@ -43,7 +43,7 @@ def read_run_scores(layout: Layout) -> RunScores | None:
         run, service = strings(part["run"]), strings(part["service"])
         is_learned = pc.and_(pc.equal(strings(part["split"]), "train"), part["normal"].combine_chunks())
         learned |= set(pc.unique(run.filter(is_learned)).to_pylist())
-        plain = pa.table({"run": run, "service": service, "score": part["score"].combine_chunks()})
+        plain = pa.table({"run": run, "service": service, "score": part["score_held_out"].combine_chunks()})
         for row in plain.group_by(["run", "service"]).aggregate([("score", "max")]).to_pylist():
             key, score = (row["run"], row["service"]), row["score_max"]
             highest[key] = max(highest.get(key, -np.inf), -np.inf if score is None else score)

@@ -175,7 +175,7 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
     keys = read_part(layout.enhanced / name, schema.KEYS)
     splits = read_splits(layout)
     for target in targets:
-        scores, labels, _ = read_part_scores(layout, target.key, name)
+        scores, labels, held_out = read_part_scores(layout, target.key, name)
         distinct = np.load(source_of(_scores(layout, target.key) / "distinct.npy"))
         held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
         # Where no model was fitted there is no score, and so neither label nor rank.
@@ -184,6 +184,7 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
         columns = {column: keys[column] for column in schema.KEYS} | {
             "pred_ano": pa.array(labels.astype(np.int8), mask=missing),
             "score": pa.array(scores, mask=missing),
+            "score_held_out": pa.array(held_out, mask=missing),
             "rank": pa.array(ranks, mask=missing),
             "split": pa.array(np.where(missing, "unused", np.where(held, "holdout", "train"))),
         }

@@ -87,6 +87,7 @@ def add_model(layout: Layout, key: str) -> None:
     made = {
         "pred_ano": pa.array(score.label(scores, fitted.scoring)),
         "score": pa.array(scores),
+        "score_held_out": pa.array(scores),
         "rank": pa.array(score.dense_rank(scores)),
         "split": pa.array(np.where(held, "holdout", "train").tolist()),
     }

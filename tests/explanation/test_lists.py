@@ -24,6 +24,7 @@ def predictions() -> pa.Table:
                 "anomaly": not normal,
                 "pred_ano": int(flagged),
                 "score": 1.0 - number / 20,
+                "score_held_out": 1.0 - number / 20,
                 "rank": number + 1,
                 "split": "train" if number < 4 else "holdout",
             }

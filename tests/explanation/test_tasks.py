@@ -101,6 +101,7 @@ def test_explanations_name_features_and_their_values():
             "anomaly": True,
             "pred_ano": 1,
             "score": 0.5,
+            "score_held_out": 0.5,
             "rank": 1,
             "split": "train",
         }

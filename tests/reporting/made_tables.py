@@ -126,7 +126,8 @@ def prediction(case: tuple[str, str], normal: bool, service: str) -> dict:
         "normal": normal,
         "anomaly": not normal,
         "pred_ano": int(stands_out),
-        "score": 30.0 if stands_out else 2.99,
+        "score": 30.0 if stands_out else 0.0,
+        "score_held_out": 30.0 if stands_out else 2.99,
         "rank": 1,
         "split": "train" if normal else "holdout",
     }

@@ -20,6 +20,7 @@ def write(folder: Path, score, anomaly, parts: int = 1, **columns) -> Path:
         "anomaly": np.asarray(anomaly),
         "pred_ano": np.zeros(rows, np.int8),
         "score": pa.array(score, pa.float64(), from_pandas=True),
+        "score_held_out": pa.array(score, pa.float64(), from_pandas=True),
         "rank": np.arange(rows),
         "split": ["train"] * rows,
         **columns,
