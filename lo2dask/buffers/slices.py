@@ -12,8 +12,10 @@ def slices(buffer: Bytes, starts: Ints, ends: Ints) -> pa.StringArray:
     from lo2dask.buffers.kernels import copy_slices
 
     size = int((ends - starts).sum())
-    # The last slice is copied by whole words too.
-    data, offsets = np.empty(size + 8, dtype=np.uint8), np.empty(len(starts) + 1, dtype=np.int32)
+    # The last slice is copied by whole words too. Arrays of one kind need one compiled version: contiguous bounds, and
+    # two words at least to copy to.
+    starts, ends = np.ascontiguousarray(starts), np.ascontiguousarray(ends)
+    data, offsets = np.empty(size + 16, dtype=np.uint8), np.empty(len(starts) + 1, dtype=np.int32)
     copy_slices(as_u64(buffer), starts, ends, offsets, as_u64(data, writeable=True))
     return pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data[:size]))
 

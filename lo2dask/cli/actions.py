@@ -1,7 +1,9 @@
 """What each command does with its finished options: calls the one function of the API and prints the summary."""
 
 import contextlib
+import logging
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,7 @@ from lo2dask.options import (
     SynthOptions,
     TrainOptions,
     VerifyOptions,
+    WarmupOptions,
 )
 
 if TYPE_CHECKING:
@@ -210,6 +213,17 @@ def check(options: CheckOptions) -> None:
     _close(options, summary, check_text(summary))
 
 
+def warmup(options: WarmupOptions) -> None:
+    """Compile ahead."""
+    from lo2dask.commands.warmup import warmup as compile_all
+
+    with watching(quiet=options.quiet, log_format=options.log_format):
+        # What happens to the made-up logs is of no interest.
+        logging.getLogger("lo2dask").setLevel(logging.WARNING)
+        summary = compile_all(options)
+    _close(options, summary, [f"compiled in {summary.seconds:.1f} s, kept in {summary.folder}"])
+
+
 def list_models() -> None:
     """Print the registry."""
     from lo2dask.models.registry import ALGORITHMS, describe
@@ -243,11 +257,18 @@ def list_masks(mask_file: str | None) -> None:
 @contextlib.contextmanager
 def opened(options: CommonOptions) -> Iterator["Session"]:
     """Return a session whose progress is shown."""
+    import psutil
+
     from lo2dask.execute.session import Session
 
     with watching(quiet=options.quiet, log_format=options.log_format) as watch, Session(options) as session:
         session.listeners.append(watch)
+        watch.session = session
+        imported = time.time() - psutil.Process().create_time()
         yield session
+    if options.debug:
+        rows = [{"step": step, "seconds": f"{seconds:.2f}"} for step, seconds in session.seconds.items()]
+        say(table([{"step": "start of the program", "seconds": f"{imported:.2f}"}, *rows], whole=True), err=True)
 
 
 def _run(options: Any, function: Callable[..., Any], text: Callable[[Any], list[str]]) -> Any:

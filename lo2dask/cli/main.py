@@ -204,6 +204,7 @@ for name, help in {
     "plan": "Forecast what a size needs: time, memory, scratch and output disk.",
     "verify": "Check whether OUTPUT_DIR adds up: rows, records, checksums, bundles.",
     "grid": "Measure every service, representation and algorithm on several hold-outs.",
+    "warmup": "Compile ahead what the first load would compile, as when a container's image is built.",
     "run": "Load, train, explain and report in one go; a second run resumes where the first stopped.",
 }.items():
     _add(name, help)

@@ -5,14 +5,20 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli.text import megabytes, say, say_json
+from lo2dask.memory import format_bytes
 
-SECONDS_BETWEEN_LINES = 30.0
-Listener = Callable[[str, int, int, Any], None]
+if TYPE_CHECKING:
+    from lo2dask.execute.session import Session
+
+SECONDS_BETWEEN_LINES, SECONDS_BETWEEN_FIGURES = 30.0, 2.0
+# What a speed is measured over.
+SPEED_SECONDS = 10.0
 
 
 @dataclass
@@ -24,19 +30,39 @@ class Step:
     began: float
     done: int = 0
     bytes: int = 0
+    # Time and bytes of the latest results, the oldest first.
+    latest: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
     def seconds(self) -> float:
-        """Time since the first news of the map."""
+        """Time since the map was submitted."""
         return time.monotonic() - self.began
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second of the latest seconds; of all seconds while those are few."""
+        now, window = time.monotonic(), min(self.seconds, SPEED_SECONDS)
+        return sum(size for at, size in self.latest if at >= now - window) / max(window, 1e-3)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time to go at the pace of the whole map; None as long as no record is done."""
+        return self.seconds / self.done * (self.total - self.done) if 0 < self.done < self.total else None
+
+    def add(self, size: int) -> None:
+        """Take the raw bytes of a result."""
+        self.bytes += size
+        self.latest.append((time.monotonic(), size))
+        while self.latest[0][0] < self.latest[-1][0] - SPEED_SECONDS:
+            self.latest.popleft()
 
     def text(self) -> str:
         """Write it as one line."""
         parts = [f"{self.label}: {self.done:,} of {self.total:,} ({self.done / max(self.total, 1):.0%})"]
         if self.bytes:
-            parts.append(f"{megabytes(self.bytes)}, {self.bytes / 1e6 / max(self.seconds, 1e-3):,.0f} MB/s")
-        if 0 < self.done < self.total:
-            parts.append(f"about {self.seconds / self.done * (self.total - self.done):,.0f} s left")
+            parts.append(f"{megabytes(self.bytes)}, {self.speed / 1e6:,.0f} MB/s")
+        if self.seconds_left is not None:
+            parts.append(f"about {self.seconds_left:,.0f} s left")
         return ", ".join(parts)
 
 
@@ -46,19 +72,16 @@ class Watch:
     def __init__(self) -> None:
         """Begin with no step."""
         self.step: Step | None = None
+        self.session: Session | None = None
 
     def __call__(self, label: str, done: int, total: int, result: Any = None) -> None:
-        """Take the news that a record of a map is done."""
+        """Take the news that a map is submitted, or that a record of it is done."""
         if self.step is None or self.step.label != label or done <= self.step.done:
             self.step = Step(label, total, time.monotonic())
-            self.begin(self.step)
         self.step.done, self.step.total = done, total
         if isinstance(result, dict) and isinstance(result.get("bytes"), int):
-            self.step.bytes += result["bytes"]
+            self.step.add(result["bytes"])
         self.show(self.step)
-
-    def begin(self, step: Step) -> None:
-        """Take notice of a new step."""
 
     def show(self, step: Step) -> None:
         """Show how far the step is."""
@@ -102,52 +125,81 @@ class Lines(Watch):
             say(step.text(), err=True)
 
 
-class Bars(Watch):
-    """One bar per step on a terminal."""
+class Bar(Watch):
+    """One bar at the bottom of a terminal, for the step under way; it moves from the first second on."""
 
     def __init__(self, progress: Any) -> None:
         """Take rich's progress display."""
         super().__init__()
         self._progress = progress
-        self._bar: Any = None
+        self._bar = progress.add_task("starting", total=None, figures="", fullest="")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+        self._thread.start()
 
-    def begin(self, step: Step) -> None:
-        """Add a bar below the others; one that stood for a single piece of work makes room."""
-        if self._bar is not None and self._progress.tasks[-1].total == 1:
-            self._progress.remove_task(self._bar)
-        self._bar = self._progress.add_task(step.label, total=step.total, speed="")
+    def close(self) -> None:
+        """Stop asking for figures."""
+        self._over.set()
+        self._thread.join()
 
     def show(self, step: Step) -> None:
-        """Move the step's bar."""
-        speed = f"{step.bytes / 1e6 / max(step.seconds, 1e-3):,.0f} MB/s" if step.bytes else ""
-        self._progress.update(self._bar, completed=step.done, total=step.total, speed=speed)
+        """Move the bar. A step of one piece of work has no measure: its bar swings."""
+        stage = f"{self.session.stage}: " if self.session is not None and self.session.stage else ""
+        total = step.total if step.total > 1 else None
+        self._progress.update(
+            self._bar, description=f"{stage}{step.label}", completed=step.done, total=total, figures=_figures(step)
+        )
+
+    def _tick(self) -> None:
+        while not self._over.wait(SECONDS_BETWEEN_FIGURES):
+            if self.step is not None:
+                self.show(self.step)
+            # What the scheduler knows is of no weight: a cluster that is ending answers with an error.
+            with contextlib.suppress(Exception):
+                size = self.session.fullest_worker() if self.session is not None else 0
+                self._progress.update(self._bar, fullest=f"fullest worker {format_bytes(size)}" if size else "")
+
+
+def _figures(step: Step) -> str:
+    """Write what is known of a step beside its bar."""
+    parts = [f"{step.done:,}/{step.total:,}"] if step.total > 1 else []
+    if step.bytes:
+        parts.append(f"{step.speed / 1e6:,.0f} MB/s")
+    if step.seconds_left is not None and step.seconds > SPEED_SECONDS:
+        parts.append(f"{step.seconds_left:,.0f} s left")
+    return " ".join(parts)
 
 
 @contextlib.contextmanager
-def watching(*, quiet: bool = False, log_format: str = "text") -> Iterator[Listener]:
+def watching(*, quiet: bool = False, log_format: str = "text") -> Iterator[Watch]:
     """Return the listener that suits where the output goes, and show the package's log lines meanwhile."""
     with _logging(quiet, log_format):
         if quiet:
             yield Watch()
         elif log_format == "text" and sys.stderr.isatty():
-            with _bars() as bars:
-                yield bars
+            with _bar() as bar:
+                yield bar
         else:
             with Lines(as_json=log_format == "json") as lines:
                 yield lines
 
 
 @contextlib.contextmanager
-def _bars() -> Iterator[Bars]:
+def _bar() -> Iterator[Bar]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"), TimeRemainingColumn(elapsed_when_finished=True),
+        SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20), TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[fullest]}"),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=120) as progress:
-        yield Bars(progress)
+    # The bar goes when the work is over: the summary says what was done.
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = Bar(progress)
+        try:
+            yield bar
+        finally:
+            bar.close()
 
 
 class _Printer(logging.Handler):

@@ -36,9 +36,13 @@ def run(options: RunOptions, session: Session | None = None) -> RunSummary:
     training = train_options(options)
     check_specs(training, choose_specs(training), TokenKinds.of(options.tokens).both)
     with using(session, options) as own:
+        own.stage = "1/4 load"
         loaded = load(options.derive(LoadOptions), own)
+        own.stage = "2/4 train"
         trained = train_models(training, own)
+        own.stage = "3/4 explain"
         explained = None if options.phase == "enhancers" else explain(explain_options(options), own)
+        own.stage = "4/4 report"
         reported = write_report(options.output_dir)
     return RunSummary(loaded, trained, explained, reported, time.perf_counter() - started)
 

@@ -117,9 +117,7 @@ def _fitting_session(options: ScoreOptions, session: Session) -> Session:
     """Score a single run in this process: a cluster would take longer to start than the work does."""
     if session.is_serial or len(find_runs(options.root)[0]) > 1 or options.cluster != "local":
         return session
-    alone = Session.serial(options)
-    alone.listeners = session.listeners
-    return alone
+    return session.here()
 
 
 def _load_options(options: ScoreOptions, content: Mapping[str, Any], work: Path) -> LoadOptions:

@@ -3,12 +3,14 @@
 import contextlib
 import functools
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Self
 
 import pyarrow as pa
 
+from lo2dask.buffers.compiled import are_compiled, kernel_folder
 from lo2dask.execute.frames import FrameStep, run_frames, run_here
 from lo2dask.options import CommonOptions, flag_name
 from lo2dask.storage import check_apart, check_buckets, locked_outputs, warn_of_partition_names
@@ -25,13 +27,17 @@ Listener = Callable[[str, int, int, Any], None]
 class Session:
     """Runs functions over records; the cluster starts when it is first needed and ends with the session.
 
-    ``listeners`` are called as ``listener(label, done, total, result)`` when a record is done.
+    ``listeners`` are called as ``listener(label, done, total, result)`` when work is submitted (``done`` = 0) and when
+    a record is done. ``stage`` says which part of a longer command is under way.
     """
 
     def __init__(self, options: CommonOptions, *, serial: bool = False) -> None:
         """Keep the options; nothing starts yet."""
         self.options = options
         self.listeners: list[Listener] = []
+        self.stage = ""
+        # Seconds that starting, the first result and ending took.
+        self.seconds: dict[str, float] = {}
         self._serial = serial
         self._stack = contextlib.ExitStack()
         self._client: Any = None
@@ -42,13 +48,22 @@ class Session:
         """Make a session without a cluster, the reference that every other way of running must equal."""
         return cls(options or CommonOptions(), serial=True)
 
+    def here(self) -> "Session":
+        """Return a session without a cluster that has the same options and listeners."""
+        session = Session.serial(self.options)
+        session.listeners = self.listeners
+        return session
+
     def __enter__(self) -> Self:
         """Enter the block in which work may be run."""
         return self
 
     def __exit__(self, *error: object) -> None:
         """End the cluster, if one was started."""
+        began = time.perf_counter()
         self._stack.close()
+        if self._client is not None:
+            self.seconds["ending workers"] = time.perf_counter() - began
         self._client = None
 
     @property
@@ -58,16 +73,30 @@ class Session:
             from lo2dask.execute.cluster import open_client
             from lo2dask.execute.settings import has_pages
 
+            began = time.perf_counter()
+            self._tell("starting workers", 0, 1)
+            _tell_of_compilation()
             self._client = self._stack.enter_context(open_client(self.options))
             self._most = len(self._client.nthreads())
-            link = self._client.dashboard_link if has_pages() else None
-            logger.info("cluster: %s", link or self._client.scheduler.address)
+            self._tell("starting workers", 1, 1)
+            self.seconds["starting workers"] = time.perf_counter() - began
+            if has_pages():
+                logger.info("dashboard: %s", self._client.dashboard_link)
+            elif self.options.cluster != "local" or self.options.debug:
+                logger.info("cluster: %s", self._client.scheduler.address)
         return self._client
 
     @property
     def is_serial(self) -> bool:
         """Whether work runs in this process."""
         return self._serial
+
+    def fullest_worker(self) -> int:
+        """Return the memory of the fullest worker in bytes, as the scheduler last heard; 0 without a cluster."""
+        if self._client is None:
+            return 0
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return max((worker["metrics"].get("memory", 0) for worker in workers), default=0)
 
     def workers(self) -> int:
         """Count the worker processes; 1 for a serial session."""
@@ -79,7 +108,9 @@ class Session:
         Each window of records is one Dask bag, one partition a record. Records and results are small: what is large
         lies in files. A failed task raises here; the files of finished ones stay, so that the work can be resumed.
         """
-        todo = list(records)
+        todo, began = list(records), time.perf_counter()
+        if todo:
+            self._tell(label, 0, len(todo))
         results: list[Any] = [None] * len(todo)
         finished = (
             self._run_serially(function, todo, shared) if self._serial else self._run_bags(function, todo, shared)
@@ -87,8 +118,8 @@ class Session:
         with self.translate_cluster_errors():
             for done, (index, result) in enumerate(finished, 1):
                 results[index] = result
-                for listener in self.listeners:
-                    listener(label, done, len(todo), result)
+                self.seconds.setdefault(f"first result ({label})", time.perf_counter() - began)
+                self._tell(label, done, len(todo), result)
         return results
 
     def call(self, function: Callable[..., Any], *arguments: Any, label: str = "") -> Any:
@@ -112,6 +143,8 @@ class Session:
         one table per part, in their order.
         """
         results: list[Any] = [None] * len(parts)
+        if parts:
+            self._tell(label, 0, len(parts))
         window = max(1, len(parts) if self._serial else WINDOW_PER_WORKER * self.workers())
         done = 0
         for start in range(0, len(parts), window):
@@ -121,8 +154,7 @@ class Session:
                 for index, result in frames:
                     results[start + index] = result
                     done += 1
-                    for listener in self.listeners:
-                        listener(label, done, len(parts), result)
+                    self._tell(label, done, len(parts), result)
         return results
 
     @contextlib.contextmanager
@@ -148,6 +180,10 @@ class Session:
         if there < self._most:
             logger.warning("%d of %d workers are there; going on with them", there, self._most)
         return there
+
+    def _tell(self, label: str, done: int, total: int, result: Any = None) -> None:
+        for listener in self.listeners:
+            listener(label, done, total, result)
 
     def _run_serially(
         self, function: Callable[..., Any], todo: list[Any], shared: dict[str, Any]
@@ -204,6 +240,15 @@ def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
         if not getattr(options, "dry_run", False):
             stack.enter_context(locked_outputs(options))
         yield session if session is not None else stack.enter_context(Session(options))
+
+
+def _tell_of_compilation() -> None:
+    """Say that the first load of an installation takes longer."""
+    folder = kernel_folder()
+    if folder is None:
+        logger.warning("compiled code cannot be kept: every start compiles it again; set NUMBA_CACHE_DIR to a folder")
+    elif not are_compiled(folder):
+        logger.info("compiling once per installation (about 10 s); `lo2dask warmup` does it ahead")
 
 
 def _numbered(record: tuple[int, Any], function: Callable[..., Any], shared: dict[str, Any]) -> tuple[int, Any]:

@@ -76,7 +76,7 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
         (layout.manifest / part_name(index), group)
         for index, group in enumerate(_scan_groups([*runs, *(run for run in every_run if run.problem)]))
     ]
-    where = Session.serial() if len(runs) <= RUNS_SCANNED_HERE else session
+    where = session.here() if len(runs) <= RUNS_SCANNED_HERE else session
     summaries = where.map(scan_runs, records, "scan", selection=selection, with_metrics=options.load_metrics)
     prune_parts(layout.manifest, [path.name for path, _ in records])
     cases = sorted({case for summary in summaries for case in summary["cases"]})

@@ -18,6 +18,7 @@ from lo2dask.options.commands import (
     SynthOptions,
     TrainOptions,
     VerifyOptions,
+    WarmupOptions,
 )
 from lo2dask.options.common import (
     ClusterOptions,

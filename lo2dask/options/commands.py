@@ -54,6 +54,11 @@ class SynthOptions(WritingOptions, ProgramOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarmupOptions(ProgramOptions):
+    """`lo2dask warmup`: compile ahead."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExtractOptions(WritingOptions, ProgramOptions):
     """`lo2dask extract`: archived runs to a raw tree."""
 

@@ -21,7 +21,7 @@ class ProgramOptions(Options):
     )
     quiet: bool = opt(False, "print errors only")
     log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
-    debug: bool = opt(False, "show the traceback of an error")
+    debug: bool = opt(False, "show the traceback of an error, and how long starting took")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,7 @@ def temporary() -> Iterator[Path]:
 
 def test_another_user_is_refused_by_a_command_that_runs(finished: Folders, tmp_path: Path, temporary: Path) -> None:
     out = shutil.copytree(finished.out, tmp_path / "out")
-    many = ("--algorithms", "lr,if", "--representations", "words", "--seeds", "100", "--workers", "1")
+    many = ("--algorithms", "lr,if", "--representations", "words", "--seeds", "100", "--workers", "1", "--debug")
     process = start("grid", "--root", out, *many, TMPDIR=str(temporary))
     try:
         scheduler = address(process)

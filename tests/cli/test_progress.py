@@ -14,6 +14,7 @@ from lo2dask.cli import progress as cli_progress
 from lo2dask.cli.progress import Step, watching
 from lo2dask.cli.summary import figure, grid_text, speed, train_text
 from lo2dask.cli.text import count, megabytes, one_line, say, say_json, table
+from lo2dask.execute.session import Session
 
 
 def lines_of(capfd: pytest.CaptureFixture[str]) -> list[str]:
@@ -60,21 +61,52 @@ def test_quiet_shows_errors_only(monkeypatch: pytest.MonkeyPatch, capfd: pytest.
     assert lines_of(capfd) == ["but this"]
 
 
-def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    made = Terminal()
+    monkeypatch.setattr("sys.stderr", made)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    return made
+
+
+def test_a_terminal_gets_one_bar_from_the_start(terminal: Terminal) -> None:
     with watching() as watch:
-        for done in (1, 2):
-            watch("scan", done, 2, {"bytes": 1_000_000})
-        watch("load", 1, 3, None)
-    assert "scan" in terminal.getvalue()
-    assert "2/2" in terminal.getvalue()
+        assert "starting" in terminal.getvalue()
+        for done in (0, 1, 2):
+            watch("scan", done, 2, {"bytes": 1_000_000} if done else None)
+        watch("load", 0, 3)
+        watch("load", 1, 3)
+    # The bar is drawn ten times a second, and once more at the end.
+    assert "load" in terminal.getvalue()
     assert "1/3" in terminal.getvalue()
+
+
+def test_the_bar_tells_the_stage_and_the_fullest_worker(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_progress, "SECONDS_BETWEEN_FIGURES", 0.01)
+    with watching() as watch, Session.serial() as session:
+        session.stage = "2/4 train"
+        monkeypatch.setattr(session, "fullest_worker", lambda: 812_000_000)
+        watch.session = session
+        watch("windows", 1, 3)
+        cli_progress.threading.Event().wait(0.3)
+    assert "2/4 train: windows" in terminal.getvalue()
+    assert "fullest worker 812.0 MB" in terminal.getvalue()
+
+
+def test_the_speed_is_that_of_the_latest_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 100.0, 100.0, 100.0, 105.0, 105.0, 105.0]).__next__
+    monkeypatch.setattr(cli_progress.time, "monotonic", clock)
+    step = Step("load", 4, cli_progress.time.monotonic())
+    step.add(50_000_000)
+    step.add(70_000_000)
+    assert step.bytes == 120_000_000
+    assert step.speed == pytest.approx(7e6)
 
 
 def test_a_new_step_begins_anew(capfd: pytest.CaptureFixture[str]) -> None:

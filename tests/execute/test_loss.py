@@ -74,7 +74,7 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
 def test_a_lost_scheduler_ends_the_work_at_once(daemons: Daemons, way: str) -> None:
     with Session(CommonOptions(cluster=daemons.address, insecure=True)) as session:
         session.client.wait_for_workers(1, timeout=20)
-        session.listeners.append(lambda *news: daemons.scheduler.kill())
+        session.listeners.append(lambda _, done, *news: done and daemons.scheduler.kill())
         began = time.monotonic()
         steps = FrameStep(doze_frame, DOZED), [FrameStep(pass_on, DOZED)], ["part"] * 200
         arguments = (doze, [0.1] * 200) if way == "map" else steps
