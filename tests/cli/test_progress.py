@@ -66,8 +66,8 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Let the standard error be a terminal; pytest would undo it between a fixture and its test."""
     made = Terminal()
     monkeypatch.setattr("sys.stderr", made)
     monkeypatch.setenv("TERM", "xterm")
@@ -75,7 +75,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return made
 
 
-def test_a_terminal_gets_one_bar_from_the_start(terminal: Terminal) -> None:
+def test_a_terminal_gets_one_bar_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
     with watching() as watch:
         assert "starting" in terminal.getvalue()
         for done in (0, 1, 2):
@@ -87,7 +88,8 @@ def test_a_terminal_gets_one_bar_from_the_start(terminal: Terminal) -> None:
     assert "1/3" in terminal.getvalue()
 
 
-def test_the_bar_tells_the_stage_and_the_fullest_worker(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_tells_the_stage_and_the_fullest_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
     monkeypatch.setattr(cli_progress, "SECONDS_BETWEEN_FIGURES", 0.01)
     with watching() as watch, Session.serial() as session:
         session.stage = "2/4 train"
