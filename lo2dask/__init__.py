@@ -1,4 +1,4 @@
-"""Anomaly detection on large trees of microservice logs: one function per command, ``lo2dask.load(LoadOptions(...))``.
+"""Anomaly detection on large trees of microservice logs: one function per command, ``lo2dask.load(root="tree")``.
 
 Nothing is imported before it is asked for, so that the console program starts at once.
 """
@@ -24,6 +24,7 @@ _OPTIONS = tuple(f"{name.capitalize()}Options" for name in _FUNCTIONS)
 _ERRORS = ("Lo2Error", "InputError", "RejectsError", "IntegrityError")
 _NAMES = (
     _FUNCTIONS
+    | {"open": ("lo2dask.api.folder", "open_folder"), "cluster": ("lo2dask.api.calls", "cluster")}
     | {"raw_line": ("lo2dask.parse.raw_lines", "raw_line"), "read_table": ("lo2dask.tables.committed", "read_table")}
     # Rooms have the names of these commands.
     | {"list_findings": ("lo2dask.commands.findings", "findings")}
@@ -41,6 +42,11 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("lo2dask")
+    if name in _FUNCTIONS:
+        from lo2dask.api.calls import as_function
+
+        # The same function each time it is asked for.
+        return globals().setdefault(name, as_function(name, *_FUNCTIONS[name]))
     if name in _NAMES:
         module, attribute = _NAMES[name]
         return getattr(importlib.import_module(module), attribute)

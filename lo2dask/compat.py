@@ -56,9 +56,10 @@ def count_cluster_workers(cluster: Any) -> int:
     return len(cluster.workers)
 
 
-def local_directory(cluster: Any) -> Path:
-    """Return the scratch folder that a LocalCluster gives its workers."""
-    return Path(cluster.new_spec["options"]["local_directory"])
+def local_directory(cluster: Any) -> Path | None:
+    """Return the scratch folder that a LocalCluster was told to give its workers; None where it was not told."""
+    folder = cluster.new_spec["options"].get("local_directory")
+    return Path(folder) if folder else None
 
 
 def worker_memory_limit(worker: Any) -> int | None:

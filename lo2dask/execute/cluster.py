@@ -63,6 +63,22 @@ def open_client(options: CommonOptions) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
+def use_client(client: Client, options: CommonOptions) -> Iterator[Client]:
+    """Return a client of the user's for the block; settings and workers are as before when it ends.
+
+    Raises
+    ------
+    InputError : the client is asynchronous or closed, or a worker is not fit.
+    """
+    if client.asynchronous:
+        raise InputError("the Dask client is asynchronous: make one with Client(..., asynchronous=False)")
+    if client.status != "running":
+        raise InputError(f"the Dask client is {client.status}: open another one")
+    with applied_settings(dashboard=True), preflight(client, Needs.of(options)):
+        yield client
+
+
+@contextlib.contextmanager
 def start_client(name: str, options: ClusterOptions, memory: int = 0) -> Iterator[Client]:
     """Return a client of the cluster ``name``: local, an address or a file; each worker gets ``memory`` bytes at least.
 

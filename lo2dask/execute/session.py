@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -31,8 +32,8 @@ class Session:
     a record is done. ``stage`` says which part of a longer command is under way.
     """
 
-    def __init__(self, options: CommonOptions, *, serial: bool = False) -> None:
-        """Keep the options; nothing starts yet."""
+    def __init__(self, options: CommonOptions, *, serial: bool = False, client: Any = None) -> None:
+        """Keep the options; nothing starts yet. A ``client`` of the user's is used, and left as it was."""
         self.options = options
         self.listeners: list[Listener] = []
         self.stage = ""
@@ -41,6 +42,7 @@ class Session:
         self._serial = serial
         self._stack = contextlib.ExitStack()
         self._client: Any = None
+        self._given = client
         self._most = 0
 
     @classmethod
@@ -70,17 +72,18 @@ class Session:
     def client(self) -> Any:
         """The Dask client; starts the cluster."""
         if self._client is None:
-            from lo2dask.execute.cluster import open_client
+            from lo2dask.execute.cluster import open_client, use_client
             from lo2dask.execute.settings import has_pages
 
             began = time.perf_counter()
             self._tell("starting workers", 0, 1)
             _tell_of_compilation()
-            self._client = self._stack.enter_context(open_client(self.options))
+            opened = open_client(self.options) if self._given is None else use_client(self._given, self.options)
+            self._client = self._stack.enter_context(opened)
             self._most = len(self._client.nthreads())
             self._tell("starting workers", 1, 1)
             self.seconds["starting workers"] = time.perf_counter() - began
-            if has_pages():
+            if self._given is None and has_pages():
                 logger.info("dashboard: %s", self._client.dashboard_link)
             elif self.options.cluster != "local" or self.options.debug:
                 logger.info("cluster: %s", self._client.scheduler.address)
@@ -240,6 +243,19 @@ def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
         if not getattr(options, "dry_run", False):
             stack.enter_context(locked_outputs(options))
         yield session if session is not None else stack.enter_context(Session(options))
+
+
+def find_client() -> Any:
+    """Return the Dask client that is open in this context; None if there is none."""
+    # Without the package there is no client; importing it takes half a second.
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
 
 
 def _tell_of_compilation() -> None:

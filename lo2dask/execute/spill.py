@@ -64,7 +64,7 @@ def check_room(session: Session, shared: Path, need: int) -> None:
 def _scratch(session: Session) -> Path | None:
     """Return the scratch folder that all workers reach; None where there is none."""
     if session.is_serial:
-        scratch = Path(tempfile.gettempdir())
+        scratch: Path | None = Path(tempfile.gettempdir())
     else:
         from distributed import LocalCluster
 
@@ -74,4 +74,4 @@ def _scratch(session: Session) -> Path | None:
         if not isinstance(cluster, LocalCluster) or not is_loopback(host):
             return None
         scratch = local_directory(cluster)
-    return None if file_system(scratch) in _IN_MEMORY else scratch
+    return None if scratch is None or file_system(scratch) in _IN_MEMORY else scratch

@@ -46,7 +46,7 @@ def test_the_functions_do_what_the_commands_do(tmp_path: Path) -> None:
 
     options = lo2dask.LoadOptions(root=tmp_path / "tree", output_dir=tmp_path / "out")
     summary = lo2dask.load(options, Session.serial(options))
-    assert summary.sequences == 14
-    assert summary.enhanced
+    assert summary.summary.sequences == len(summary.sequences()) == 14
+    assert summary.summary.enhanced
     with pytest.raises(lo2dask.InputError):
         lo2dask.load(lo2dask.LoadOptions(root=tmp_path / "none"))

@@ -1,0 +1,158 @@
+"""An output folder: its tables, its findings, and the figures of the command that wrote it."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+from lo2dask.api.tables import Table
+from lo2dask.errors import InputError
+from lo2dask.findings.read import Finding, has_findings, read_findings
+from lo2dask.options.paths import to_path
+from lo2dask.storage import entries
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths
+
+_FINDINGS_SHOWN = 10
+
+
+class Folder:
+    """An output folder of lo2dask; each table is a method, and its parts are read when they are asked for.
+
+    ``summary`` holds the figures of the command that returned this (None for :func:`open_folder`); they are attributes
+    of this object as well, where no table has the name: ``result.seconds``.
+    """
+
+    def __init__(self, root: Path, summary: Any = None) -> None:
+        """Keep where the tables are."""
+        self.root, self.summary = root, summary
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a figure of the command."""
+        if name.startswith("_") or self.summary is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.summary, name)
+
+    def sequences(self) -> Table:
+        """One row per log file: run, test case, service, label, times, length."""
+        return self._table("sequences")
+
+    def enhanced(self) -> Table:
+        """The sequences with figures, words, trigrams, templates and statements."""
+        return self._table("sequences_enhanced")
+
+    def events(self) -> Table:
+        """One row per line kept, where load kept them (``save_events=True``)."""
+        return self._table("events")
+
+    def templates(self) -> Table:
+        """One row per Drain template."""
+        return self._table("templates")
+
+    def statements(self) -> Table:
+        """One row per distinct normalised line."""
+        return self._table("statements")
+
+    def vocabulary(self) -> Table:
+        """One row per token: in how many sequences, how often."""
+        return self._table("vocabulary")
+
+    def metrics(self) -> Table:
+        """One row per sample, where load read them (``load_metrics=True``)."""
+        return self._table("metrics")
+
+    def traces(self) -> Table:
+        """One row per span, where load read them."""
+        return self._table("traces")
+
+    def rejects(self) -> Table:
+        """What could not be used, and why."""
+        return self._table("rejects")
+
+    def findings(self) -> Table:
+        """What stands out: one row per case, the strongest first."""
+        return self._table("findings")
+
+    def windows(self) -> Table:
+        """The unusual seconds of each service."""
+        return self._table("windows")
+
+    def timeline(self) -> Table:
+        """Lines and errors of each service in steps of ten seconds."""
+        return self._table("timeline")
+
+    def lines(self) -> Table:
+        """The most unusual lines of each case."""
+        return self._table("lines")
+
+    def models(self) -> list[str]:
+        """Return the keys of the models that have predictions."""
+        folder = Layout(self.root).predictions
+        return sorted(entry.name for entry in entries(folder) if entry.is_dir()) if folder.is_dir() else []
+
+    def predictions(self, model: str) -> Table:
+        """Return what a model says of each sequence: score, rank, label.
+
+        Raises
+        ------
+        InputError : there is no such model; names those there are.
+        """
+        if model not in self.models():
+            raise InputError(
+                f"{self.root}: no predictions of {model!r}; there are: {', '.join(self.models()) or 'none'}"
+            )
+        return _table(f"predictions of {model}", Layout(self.root).predictions / model)
+
+    @property
+    def report(self) -> Path | None:
+        """The page report.html, where one was written."""
+        path = self.root / "report.html"
+        return path if path.is_file() else None
+
+    def __repr__(self) -> str:
+        """Name the folder and how much stands out."""
+        found = self._found()
+        told = f", {len(found)} findings" if has_findings(Layout(self.root)) else ""
+        return f"<{type(self).__name__} {self.root}{told}>"
+
+    def _repr_html_(self) -> str:
+        """Show the first findings in a notebook."""
+        found = self._found()
+        head = "<tr><th>" + "</th><th>".join(("run", "case", "service", "when", "what", "score")) + "</th></tr>"
+        rows = "".join(map(_row, found[:_FINDINGS_SHOWN]))
+        more = f"<p>{len(found) - _FINDINGS_SHOWN} more</p>" if len(found) > _FINDINGS_SHOWN else ""
+        told = f"<table>{head}{rows}</table>{more}" if found else "<p>no findings</p>"
+        return f"<p><b>{html.escape(str(self.root))}</b></p>{told}"
+
+    def _found(self) -> list[Finding]:
+        layout = Layout(self.root)
+        return [row for row in read_findings(layout) if not row.is_notice] if has_findings(layout) else []
+
+    def _table(self, name: str) -> Table:
+        return _table(f"lo2_{name}", self.root / f"lo2_{name}.parquet")
+
+
+def open_folder(root: str | Path) -> Folder:
+    """Open a folder that commands have written.
+
+    Raises
+    ------
+    InputError : there is no folder of lo2dask.
+    """
+    folder = Folder(to_path(root))
+    if not Layout(folder.root).internal.is_dir():
+        raise InputError(f"{root}: no folder that lo2dask has written")
+    return folder
+
+
+def _table(name: str, folder: Path) -> Table:
+    parts = tuple(part_paths(folder))
+    if not parts:
+        raise InputError(f"{folder} is not there: the command that makes it has not run, or not with that option")
+    return Table(name, parts)
+
+
+def _row(found: Finding) -> str:
+    when = f"{found.start:%Y-%m-%d %H:%M:%S}" if found.start else ""
+    what = f"{found.count or ''} × {found.statement or ''}"
+    cells = (found.run, found.test_case, found.service, when, what, f"{found.score:.1f}")
+    return "<tr><td>" + "</td><td>".join(html.escape(str(cell)) for cell in cells) + "</td></tr>"
