@@ -156,6 +156,9 @@ MANIFEST = pa.schema(
         pa.field("problem", pa.string()),
         pa.field("selected", pa.bool_()),
         pa.field("why", pa.string()),
+        pa.field("normal", pa.bool_()),
+        # Of a compressed or rotated log, the oldest first.
+        pa.field("parts", pa.list_(pa.struct([pa.field("path", pa.string()), pa.field("size", pa.int64())]))),
     ]
 )
 REJECTS = pa.schema([pa.field(name, pa.string()) for name in ("path", "member", "stage", "reason", "detail")])

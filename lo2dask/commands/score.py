@@ -124,6 +124,7 @@ def _load_options(options: ScoreOptions, content: Mapping[str, Any], work: Path)
     """Return the options of load that the model was trained with; all runs and test cases are read."""
     trained = {name: tuple(v) if isinstance(v, list) else v for name, v in content["load"].items()}
     everything = {"runs": 0, "errors_per_run": -1, "single_error_type": "", "allow_duplicates": True}
+    everything |= {"labels": None, "runs_matching": (), "test_cases": (), "exclude_test_cases": ()}
     own = {"root": options.root, "output_dir": work, "save_events": False, "partition_size": options.partition_size}
     own |= {"enhance": False}  # done here, with the model's own templates
     known = {name: value for name, value in trained.items() if name in LoadOptions.__dataclass_fields__}

@@ -216,6 +216,6 @@ def _files(layout: Layout, case: Case) -> dict[str, SourceFile]:
     for manifest in (layout.manifest, *(Layout(folder).manifest for folder in others)):
         for row in _rows(manifest, [*_MANIFEST, "selected"], case):
             if row.pop("selected"):
-                file = SourceFile(**row)
+                file = SourceFile.of_row(row)
                 files[f"{file.path}:{file.member}" if file.member else file.path] = file
     return files

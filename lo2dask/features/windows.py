@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import milliseconds
@@ -52,7 +53,7 @@ class WindowCounts:
         lines = np.empty((4, len(file)), dtype=np.int64)
         lines[0], lines[1], lines[3] = file, statement, events["line_no"].to_numpy()
         np.concatenate([milliseconds(chunk, NO_TIME) for chunk in events["m_timestamp"].chunks], out=lines[2])
-        normal = events["normal"].to_numpy()
+        normal = pc.fill_null(events["normal"], False).to_numpy()
         timed = lines[2] != NO_TIME
         if not timed.all():
             lines, normal = lines[:, timed].copy(), normal[timed]

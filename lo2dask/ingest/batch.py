@@ -108,8 +108,13 @@ def text_key(loaded: Key, job: TextJob) -> Key:
 
 
 def inputs_fingerprint(files: list[SourceFile]) -> str:
-    """Hash what identifies the state of each file: path, offset, size and modification time."""
-    return fingerprint([[f.path, f.member, f.offset, f.size, f.mtime_ns] for f in files])
+    """Hash what identifies the state of each file: path, offset, size, modification time, label, parts."""
+    return fingerprint(
+        [
+            [f.path, f.member, f.offset, f.size, f.mtime_ns, f.normal, [[part.path, part.size] for part in f.parts]]
+            for f in files
+        ]
+    )
 
 
 def update_outputs(layout: Layout, name: str, path: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,10 +18,12 @@ from lo2dask.execute.session import Session
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadingOptions
 from lo2dask.sources.folders import has_shape_of_run
+from lo2dask.sources.layouts import LO2, OUTSIDE, Tree, choose_runs, find_tree, scan_files
 from lo2dask.sources.manifest import READ_AS_METRIC, REJECTED, Batch, cut_batches, manifest_table
 from lo2dask.sources.names import WANTED_NAME, split_problem
+from lo2dask.sources.patterns import is_like
 from lo2dask.sources.select import Selection, draw_without_duplicates
-from lo2dask.sources.tree import RunSource, find_runs, scan_run
+from lo2dask.sources.tree import RunSource
 from lo2dask.storage import entries, is_local, read_json, remove_leftovers
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD, read_load
@@ -31,6 +33,7 @@ from lo2dask.tables.state import short_name
 
 logger = logging.getLogger(__name__)
 
+_OTHER_KINDS = ["other log", "other file", "image", "binary file", OUTSIDE]
 # Runs that one task scans; a run of LO2 has some 370 logs.
 RUNS_PER_SCAN = 16
 # Trees up to this many runs are scanned by the client, which saves the start of a cluster when nothing is to do.
@@ -65,9 +68,11 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     ------
     InputError : the root or the selection cannot be used; the message lists what there is.
     """
-    selection = Selection.from_options(options)
     target = parse_bytes(options.partition_size, "--partition-size")
-    every_run, others = find_runs(root, options.follow_links)
+    tree = find_tree(root, options)
+    logger.info("layout: %s", tree.layout)
+    selection = Selection.from_options(options, tree.services, tree.labels, str(root))
+    every_run, others = choose_runs(tree, options), tree.others
     usable = [run for run in every_run if not run.problem]
     runs = usable[: options.runs] if options.runs > 0 else usable
     if selection.needs_all_runs(options):
@@ -80,7 +85,7 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     summaries = where.map(scan_runs, records, "scan", selection=selection, with_metrics=options.load_metrics)
     prune_parts(layout.manifest, [path.name for path, _ in records])
     cases = sorted({case for summary in summaries for case in summary["cases"]})
-    _check_error_type(options, cases, root)
+    _check_cases(options, cases, sorted({case for summary in summaries for case in summary["errors"]}), root)
     ignored: dict[str, int] = {}
     for summary in summaries:
         for reason, count in summary["ignored"].items():
@@ -89,7 +94,7 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     has_metrics = ignored.pop(READ_AS_METRIC, 0)
     examples = {reason: row for summary in reversed(summaries) for reason, row in summary["examples"].items()}
     if not batches and not has_metrics:
-        raise InputError(_no_log(root, cases, examples))
+        raise InputError(_no_log(tree, root, cases, examples))
     _warn_left_out(summaries, examples)
     _warn_other_runs(root, others)
     if others:
@@ -115,7 +120,7 @@ def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_m
     """Scan some runs into one manifest part; return the test cases found, those chosen, and what was left out."""
     path, runs = record
     taken: dict[str, str] = {}
-    tables = [manifest_table(scan_run(run, with_metrics), selection, taken) for run in runs]
+    tables = [manifest_table(scan_files(run, with_metrics), selection, taken) for run in runs]
     table = pa.concat_tables(tables)
     if not _same_part(path, table):
         write_part(path, table, schema.MANIFEST)
@@ -123,15 +128,12 @@ def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_m
     unused = table.filter(pc.and_(pc.invert(table["selected"]), pc.not_equal(table["why"], REJECTED)))
     left_out = unused["why"].value_counts().to_pylist()
     rejected = table.filter(pc.equal(table["why"], REJECTED)).select(["path", "problem"]).to_pylist()
-    others = (
-        table.filter(pc.is_in(table["kind"], pa.array(["other log", "other file"])))
-        .select(["path", "problem"])
-        .to_pylist()
-    )
+    others = table.filter(pc.is_in(table["kind"], pa.array(_OTHER_KINDS))).select(["path", "problem"]).to_pylist()
     return {
         "examples": {split_problem(row["problem"])[0]: row for row in reversed(rejected + others[:1])},
         "rejected": Counter(split_problem(row["problem"])[0] for row in rejected),
         "cases": [case for case in logs["test_case"].unique().to_pylist() if case],
+        "errors": logs.filter(pc.invert(pc.fill_null(logs["normal"], False)))["test_case"].unique().to_pylist(),
         "chosen": logs.filter(logs["selected"])["test_case"].unique().to_pylist(),
         "ignored": {row["values"]: row["counts"] for row in left_out},
     }
@@ -232,11 +234,12 @@ def _same_part(path: Path, table: pa.Table) -> bool:
     )
 
 
-def _no_log(root: Path, cases: list[str], examples: dict[str, dict[str, str]]) -> str:
+def _no_log(tree: Tree, root: Path, cases: list[str], examples: dict[str, dict[str, str]]) -> str:
     """Write why nothing can be loaded: what there is, and the names that are looked for."""
-    shown = [f"{row['path']} ({row['problem'] or 'no log of a service'})" for row in examples.values()]
+    no_log = "no log of a service" if tree.layout == LO2 else "no text"
+    shown = [f"{row['path']} ({row['problem'] or no_log})" for row in examples.values()]
     there = f"; there is {'; '.join(shown)}" if shown else ""
-    wanted = f"a log is RUN/TEST CASE/{WANTED_NAME}"
+    wanted = f"a log is RUN/TEST CASE/{WANTED_NAME}" if tree.layout == LO2 else f"layout {tree.layout}"
     return f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}; {wanted}{there}"
 
 
@@ -247,7 +250,7 @@ def _warn_left_out(summaries: list[dict[str, Any]], examples: dict[str, dict[str
         logger.warning("%d left out (%s), such as %s: %s", number, reason, path, split_problem(problem)[1])
 
 
-def _warn_other_runs(root: Path, others: list[str]) -> None:
+def _warn_other_runs(root: Path, others: Sequence[str]) -> None:
     """Name the folders next to the runs that look like one."""
     for folder in (root, root / "logs") if is_local(root) else ():
         for entry in entries(folder) if others and folder.is_dir() else ():
@@ -256,13 +259,18 @@ def _warn_other_runs(root: Path, others: list[str]) -> None:
 
 
 def _draw_together(runs: Iterable[RunSource], selection: Selection) -> Selection:
-    cases = {run.name: sorted({file.test_case for file in scan_run(run, False) if file.kind == "log"}) for run in runs}
+    cases = {
+        run.name: sorted({file.test_case for file in scan_files(run, False) if file.kind == "log"}) for run in runs
+    }
     drawn = draw_without_duplicates(selection, cases)
     return replace(selection, drawn=drawn)
 
 
-def _check_error_type(options: LoadingOptions, cases: list[str], root: Path) -> None:
+def _check_cases(options: LoadingOptions, cases: list[str], errors: list[str], root: Path) -> None:
+    """Check that the test cases that are named are there."""
     wanted = options.single_error_type
-    errors = [case for case in cases if not schema.is_normal(case)]
     if wanted and wanted != "random" and wanted not in errors:
         raise InputError(f"unknown error type {wanted!r}; {root} has {', '.join(errors) or 'none'}")
+    for glob in options.test_cases:
+        if not any(is_like(case, [glob]) for case in cases):
+            raise InputError(f"--test-cases: no test case is like {glob!r}; {root} has {', '.join(cases) or 'none'}")

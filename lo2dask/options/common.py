@@ -103,6 +103,40 @@ class LoadingOptions(OutputOptions, CommonOptions):
     """What to read of the raw tree and how to read it (phase B)."""
 
     output_dir: Path = opt(Path("result/lo2"), "folder for all tables", writes=True)
+    layout: str = opt(
+        "auto",
+        "how the tree names runs, test cases and services: lo2, or a path such as {run}/{test_case}/{service}.log, in "
+        "which * is any text and ** any folders; auto = lo2 if there is a log of LO2, else "
+        "{run}/{test_case}/**/{service} where a folder of the second level is normal, else {run}/**/{service}",
+        affects="load",
+    )
+    include: tuple[str, ...] = opt(
+        (), "read only files whose path below the root, or name, is like one of these globs", affects="load"
+    )
+    exclude: tuple[str, ...] = opt(
+        (), "leave out files whose path below the root, or name, is like one of these globs", affects="load"
+    )
+    runs_matching: tuple[str, ...] = opt((), "read only runs whose names are like one of these globs", affects="load")
+    test_cases: tuple[str, ...] = opt(
+        (),
+        "read only test cases whose names are like one of these globs; the normal ones must be named too",
+        affects="load",
+    )
+    exclude_test_cases: tuple[str, ...] = opt(
+        (), "leave out test cases whose names are like one of these globs", affects="load"
+    )
+    normal: tuple[str, ...] = opt(
+        ("correct",),
+        "globs of the test cases that are normal, of runs where the layout has no test cases; correct "
+        "takes correct_1 too; if no folder of a layout other than lo2 is, nothing is labelled",
+        affects="load",
+    )
+    labels: Path | None = opt(
+        None,
+        "CSV of labels in place of names: run[, test_case][, service], label (normal or anything else)",
+        local=True,
+        affects="load",
+    )
     runs: int = opt(0, "the first N runs by name; 0 or less = all", unit="runs", affects="load")
     errors_per_run: int = opt(
         -1, "error cases drawn per run in addition to correct; negative = all", unit="cases", affects="load"

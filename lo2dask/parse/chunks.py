@@ -5,7 +5,7 @@ A chunk always ends with a whole line. What cannot be read becomes a reject, and
 
 import contextlib
 import os
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import FileIO, RawIOBase
@@ -16,6 +16,8 @@ import numpy as np
 from lo2dask.buffers.arrays import Bytes
 from lo2dask.buffers.padded import PADDING, padded
 from lo2dask.errors import IntegrityError
+from lo2dask.sources.content import START_BYTES, text_problem
+from lo2dask.sources.streams import PartsReader
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import open_at, read_into
 
@@ -24,11 +26,7 @@ CHUNK_BYTES = 8 << 20
 BLOCK_BYTES = 64 << 20
 LONGEST_LINE = 1 << 20
 TOO_LONG = ("line too long", f"lines left out, of more than {LONGEST_LINE} bytes: {{}}")
-# A file whose first bytes hold more control bytes than this is no text.
-BINARY_SHARE = 0.1
-_START_BYTES = 8192
 _NEWLINE = 0x0A
-_TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f\v\x1b\x00" + bytes(range(0x80, 0x100))
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,8 @@ class Reading:
 
     def count_lines(self, file: SourceFile) -> int:
         """Count a file's lines ahead of parsing, in blocks; only done when a rule needs a large file's number."""
-        lines, left, end = 0, file.size, b""
-        with open_at(file.path, file.offset) as raw:
+        lines, left, end = 0, file.limit, b""
+        with file.open() as raw:
             while left > 0 and (block := raw.read(min(left, CHUNK_BYTES))):
                 lines, left, end = lines + block.count(b"\n"), left - len(block), block[-1:]
         return lines + (end not in (b"", b"\n"))
@@ -147,7 +145,7 @@ def read_chunks(files: Iterable[SourceFile], reading: Reading) -> Iterator[Chunk
             reading.reject(file, *file.rejection)
         elif file.size == 0:
             reading.reject(file, "empty", "0 bytes")
-        elif file.size <= CHUNK_BYTES:
+        elif file.size <= CHUNK_BYTES and not file.parts:
             if not room.takes(file.size):
                 yield room.chunk()
                 room = _Room()
@@ -194,7 +192,7 @@ class _Room:
             size = read_into(raw, room)
             _note_change(file, raw, reading)
         reading.bytes_read += size
-        problem = _no_text(bytes(room[: min(size, _START_BYTES)]))
+        problem = text_problem(bytes(room[: min(size, START_BYTES)]))
         if problem:
             reading.reject(file, *problem)
             return
@@ -220,16 +218,11 @@ class _Room:
 
 def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chunk]:
     """Read one file in blocks that end with a line; a line over LONGEST_LINE is left out and counted."""
-    left, carry, first, skipping, lost, is_start = file.size, b"", True, False, 0, True
-    with open_at(file.path, file.offset) as raw:
-        while left > 0:
-            block = raw.read(min(left, CHUNK_BYTES))
-            if not block:
-                _reject_truncated(file, left, reading)
-                break
-            left -= len(block)
+    carry, first, skipping, lost, is_start = b"", True, False, 0, True
+    with file.open() as raw:
+        for block, left in _blocks(raw, file, reading):
             reading.bytes_read += len(block)
-            problem = _no_text(block[:_START_BYTES]) if is_start else None
+            problem = text_problem(block[:START_BYTES]) if is_start else None
             if problem:
                 reading.reject(file, *problem)
                 return
@@ -253,6 +246,27 @@ def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chu
         yield Chunk([Segment(index, file, len(data), first, first, lost)], padded(data))
 
 
+def _blocks(raw: RawIOBase, file: SourceFile, reading: Reading) -> Iterator[tuple[bytes, int]]:
+    """Read a file in blocks, each with the number of bytes after it, or for a stream 0 if there are none."""
+    if isinstance(raw, PartsReader):
+        block = raw.read(CHUNK_BYTES)
+        while block:
+            following = raw.read(CHUNK_BYTES)
+            yield block, len(following or b"")
+            block = following
+        if raw.problem:
+            reading.reject(file, "truncated", raw.problem)
+        return
+    left = file.size
+    while left > 0:
+        block = raw.read(min(left, CHUNK_BYTES))
+        if not block:
+            _reject_truncated(file, left, reading)
+            return
+        left -= len(block)
+        yield block, left
+
+
 def _ended(data: bytes) -> bytes:
     return data if data.endswith(b"\n") else data + b"\n"
 
@@ -270,17 +284,6 @@ def _reject_line(file: SourceFile, reading: Reading) -> None:
     reading.counts.lines_in += 1
     reading.counts.rejected += 1
     reading.reject(file, *TOO_LONG, 1)
-
-
-def _no_text(start: bytes) -> tuple[str, str] | None:
-    """Return why a file that begins so is no text in UTF-8, as reason and detail; None if it may be."""
-    odd, even = start[1::2].count(0), start[::2].count(0)
-    # ASCII in UTF-16 has a zero as every other byte, with a mark before it or not.
-    if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or max(odd, even) > 0.4 * len(start) > 4 * min(odd, even) + 1:
-        return "UTF-16", "text in UTF-16 or UTF-32: convert it (iconv -f UTF-16 -t UTF-8) and load again"
-    if len(start.translate(None, _TEXT)) > BINARY_SHARE * len(start):
-        return "binary", "no text: control bytes in its first 8 KiB"
-    return None
 
 
 def _note_change(file: SourceFile, raw: RawIOBase, reading: Reading) -> None:

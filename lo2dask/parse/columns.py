@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,7 @@ class FileKeys:
 
     files: Sequence[SourceFile]
     begin_ms: Ints
-    normal: Bools
+    normal: pa.BooleanArray
     dictionaries: dict[str, tuple[pa.Array, Codes]]
 
     @classmethod
@@ -46,9 +47,14 @@ class FileKeys:
         return cls(
             files,
             np.array([NO_TIME if clock is None else clock for clock in clocks], dtype=np.int64),
-            np.array([schema.is_normal(file.test_case) for file in files], dtype=bool),
+            pa.array([file.normal for file in files], pa.bool_()),
             {name: _encode(values) for name, values in columns.items()},
         )
+
+    @cached_property
+    def is_normal(self) -> Bools:
+        """Which files are labelled as normal: bool (files,)."""
+        return self.normal.fill_null(False).to_numpy(zero_copy_only=False)
 
     def columns(self, file: Ints) -> dict[str, pa.Array]:
         """Return the key columns of rows that belong to the files with these numbers."""
@@ -56,8 +62,8 @@ class FileKeys:
             name: pa.DictionaryArray.from_arrays(pa.array(codes.take(file)), values)
             for name, (values, codes) in self.dictionaries.items()
         }
-        normal = self.normal.take(file)
-        own = {"normal": pa.array(normal), "anomaly": pa.array(~normal), FILE.name: pa.array(file.astype(np.int32))}
+        normal = self.normal.take(pa.array(file))
+        own = {"normal": normal, "anomaly": pc.invert(normal), FILE.name: pa.array(file.astype(np.int32))}
         return keys | own
 
 

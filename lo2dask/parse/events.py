@@ -166,7 +166,7 @@ class EventParser:
         counts.trimmed = drop(number < skipped)
         if self.policy.balance:
             cut = skipped + ((totals - skipped) / CORRECT_CUT).astype(np.int64)
-            counts.balanced = drop(self.keys.normal[layout.file] & (number >= cut))
+            counts.balanced = drop(self.keys.is_normal[layout.file] & (number >= cut))
         counts.blank = drop(layout.starts == layout.ends)
         if self.policy.continuation == "drop":
             counts.continuation = drop(header.continues)

@@ -10,7 +10,6 @@ from lo2dask.buffers.arrays import Ints
 from lo2dask.parse.chunks import LONGEST_LINE
 from lo2dask.parse.text import without_colours
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import open_at
 
 # What stands after a line of which only the first LONGEST_LINE bytes are given.
 CUT_MARK = " … (cut)"
@@ -23,7 +22,7 @@ def read_line_ranges(file: SourceFile, ranges: Sequence[tuple[int, int]]) -> Ite
 
     Parameters
     ----------
-    file : a row of the manifest; no more than its ``size`` bytes are read.
+    file : a row of the manifest; no more than its ``limit`` bytes are read.
     ranges : (first, last) line numbers, inclusive, counted from 1 as ``line_no`` of lo2_events.parquet.
 
     Returns
@@ -47,8 +46,8 @@ def read_line_bytes(file: SourceFile, ranges: Sequence[tuple[int, int]]) -> Iter
     """
     wanted = list(_distinct(ranges))
     number, carry = 1, b""
-    with open_at(file.path, file.offset) as raw:
-        for block in _blocks(raw, file.size):
+    with file.open() as raw:
+        for block in _blocks(raw, file.limit):
             if not wanted:
                 return
             count = block.count(b"\n")

@@ -5,7 +5,7 @@ of parts and travels to a worker as a few numbers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,12 +59,11 @@ def manifest_table(files: Iterable[SourceFile], selection: Selection, taken: dic
     """
     listed, taken = list(files), {} if taken is None else taken
     wanted = set(_chosen_cases(listed, selection))
-    judged = [(file, _judge(file, wanted, selection)) for file in listed]
-    rows = [(*astuple(_distinct(file, taken) if judgement[0] else file), *judgement) for file, judgement in judged]
-    columns = zip(*rows, strict=True) if rows else [[] for _ in schema.MANIFEST]
-    return pa.table(
-        [pa.array(column, f.type) for column, f in zip(columns, schema.MANIFEST, strict=True)], schema.MANIFEST
-    )
+    rows = []
+    for file in map(selection.labelled, listed):
+        selected, why = _judge(file, wanted, selection)
+        rows.append(asdict(_distinct(file, taken) if selected else file) | {"selected": selected, "why": why})
+    return pa.Table.from_pylist(rows, schema=schema.MANIFEST)
 
 
 def cut_batches(parts: Iterable[Path], target_bytes: int, pick: Pick = selected_logs) -> Iterator[Batch]:
@@ -93,7 +92,7 @@ def batch_files(batch: Batch, pick: Pick = selected_logs) -> list[SourceFile]:
     for span in batch.spans:
         rows = _read(to_path(span.part)).slice(span.start, span.stop - span.start)
         tables.append(rows.filter(pick(rows)).select(names))
-    return [SourceFile(**row) for row in pa.concat_tables(tables).to_pylist()]
+    return [SourceFile.of_row(row) for row in pa.concat_tables(tables).to_pylist()]
 
 
 def _read(part: Path, columns: list[str] | None = None) -> pa.Table:
@@ -123,10 +122,13 @@ def _chosen_cases(files: list[SourceFile], selection: Selection) -> tuple[str, .
     logs = {file.test_case for file in files if (file.kind == "log" or file.problem) and file.test_case}
     cases = logs or {file.test_case for file in files if file.kind in METRIC_KINDS and file.test_case}
     run = files[0].run if files else ""
-    return (*filter(schema.is_normal, cases), *selection.cases(run, cases))
+    normal = [case for case in cases if selection.labels.normal(run, case)]
+    return tuple(filter(selection.takes_case, (*normal, *selection.cases(run, cases))))
 
 
 def _judge(file: SourceFile, wanted: set[str], selection: Selection) -> tuple[bool, str]:
+    if not selection.takes_path(file.path):
+        return False, "excluded"
     if file.kind in METRIC_KINDS and selection.metrics:
         return False, READ_AS_METRIC if file.test_case in {"", *wanted} else "test case not chosen"
     is_rejected = file.rejection[0] in REASONS and (selection.metrics or not file.kind.endswith("metric"))

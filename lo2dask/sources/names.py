@@ -4,12 +4,13 @@ import re
 from dataclasses import dataclass
 
 from lo2dask.domain import SERVICES
-from lo2dask.schema import is_normal
+from lo2dask.sources.streams import rotated_name
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
 _RUN_NAME = re.compile(r"light-oauth2-data-(?P<end>\d{9,11})|LO2_run_(?P<start>\d{9,11})|run[_-]?\d+")
+_LO2_RUN = re.compile(r"(?:light-oauth2-data-|LO2_run_)\d{9,11}(?:\.\w+)*")
 # Docker Compose joins project, service and number by "-", its first version by "_".
 _LOG_STEM = r"(?:light-)?(?:oauth2[-_]){1,2}(?P<service>" + "|".join(SERVICES) + r")(?:[-_]\d+)?"
 _SERVICE_LOG = re.compile(rf"{_LOG_STEM}\.log")
@@ -28,10 +29,6 @@ _OTHER_KINDS = (
     (re.compile(r"last_fetch_time\.txt"), "fetch time"),
     (re.compile(r"locust.*"), "locust log"),
     (re.compile(r".+\.log"), "other log"),
-)
-# A test case that somebody may have meant as `correct`, which decides the label.
-_LIKE_CORRECT = re.compile(
-    r"\W*correct(?:[\W_]*(?:\d+|copy|old|backup|bak|new|orig|original|final|runs?|tmp|temp|v\d+))*[\W_]*", re.IGNORECASE
 )
 _WAYS_OUT = {
     "compressed log": "compressed: unpack it (gunzip -r does so for a whole tree) and load again",
@@ -79,13 +76,22 @@ def run_order(name: str) -> tuple[int, str]:
 
 
 def log_service(name: str) -> str | None:
-    """Name the service whose log a file is; None for any other file."""
-    match = _SERVICE_LOG.fullmatch(name)
+    """Name the service whose log a file is, compressed and rotated ones too; None for any other file."""
+    match = _SERVICE_LOG.fullmatch(name) or _SERVICE_LOG.fullmatch(rotated_name(name).name)
     return match["service"] if match else None
 
 
+def is_lo2_path(path: str) -> bool:
+    """Return whether a path below a root has a name of LO2: a service's log, or a run with its epoch."""
+    parts = path.split("/")
+    is_log = log_service(parts[-1]) or left_out_log(parts[-1])[0]
+    return bool(is_log or any(_LO2_RUN.fullmatch(part) for part in parts[:2]))
+
+
 def left_out_log(name: str) -> tuple[str, str]:
-    """Return kind and service of a file that holds a service log in a form that is not read, or "" and ""."""
+    """Return kind and service of a log that is compressed, rotated or both, or "" and ""."""
+    if _SERVICE_LOG.fullmatch(name):
+        return "", ""
     matches = ((kind, pattern.fullmatch(name)) for pattern, kind in _LEFT_OUT_LOGS)
     return next(((kind, match["service"]) for kind, match in matches if match), ("", ""))
 
@@ -98,11 +104,9 @@ def file_kind(name: str) -> str:
     return left_out_log(name)[0] or next(kinds, "other file")
 
 
-def name_problem(test_case: str, name: str) -> str:
-    """Return why a file is left out for its name or its test case's, with the way out; "" for all others."""
-    kind = file_kind(name)
-    if kind == "log" and not is_normal(test_case) and _LIKE_CORRECT.fullmatch(test_case):
-        return f"label: {test_case!r} only looks like correct: name it correct or correct_1, or after its error"
+def name_problem(test_case: str, name: str, is_packed: bool = False) -> str:
+    """Return why a file is left out for its name, with the way out, or ""; ``is_packed`` is whether it is in a tar."""
+    kind = is_packed and left_out_log(name)[0] or file_kind(name)
     if kind == "log" and not test_case:
         return "path: a log outside a test case: move it into the folder of its test case"
     return _WAYS_OUT.get(kind, "")

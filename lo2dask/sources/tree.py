@@ -1,14 +1,16 @@
 """Finds runs below a root and lists each run's files: folders (v1, v2, guide, published sample) and tars."""
 
+import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lo2dask.errors import InputError
-from lo2dask.sources.archives import next_member, open_tar, require_end
+from lo2dask.sources.archives import NO_LIMIT, next_member, open_tar, require_end
 from lo2dask.sources.folders import deep_logs_problem, has_service_log, has_shape_of_run, link_problem
 from lo2dask.sources.names import (
     file_kind,
@@ -20,7 +22,8 @@ from lo2dask.sources.names import (
     show_name,
     split_problem,
 )  # fmt: skip
-from lo2dask.storage import Entry, is_local, open_read, status, to_path
+from lo2dask.sources.streams import Part, PartsReader, codec, rotated_name
+from lo2dask.storage import Entry, is_local, open_at, open_read, status, to_path
 from lo2dask.storage import entries as scan
 
 LOOKED_FOR = "light-oauth2-data-<epoch>/, LO2_run_<epoch>/, run_0001/, logs/<run>/ or light-oauth2-data-<epoch>.tar"
@@ -47,7 +50,9 @@ class RunSource:
 class SourceFile:
     """One file of a run; ``member`` and ``offset`` (bytes) locate it in a tar, else they are "" and 0.
 
-    ``problem`` is the reason why it cannot be read; "" where all is well.
+    ``problem`` is the reason why it cannot be read; "" where all is well. ``normal`` is the label, None = not labelled.
+    A log that is compressed or rotated has ``parts``, the oldest first: ``path`` is the newest one, ``size`` an
+    estimate of the bytes of their text, and lines are counted over all parts.
     """
 
     path: str
@@ -61,6 +66,22 @@ class SourceFile:
     kind: str
     service: str
     problem: str = ""
+    normal: bool | None = None
+    parts: tuple[Part, ...] = ()
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "SourceFile":
+        """Make it of a row of the manifest."""
+        return cls(**{**row, "parts": tuple(Part(**part) for part in row["parts"])})
+
+    def open(self) -> io.RawIOBase:
+        """Open the log for unbuffered reading of its text."""
+        return PartsReader(self.parts) if self.parts else open_at(self.path, self.offset)
+
+    @property
+    def limit(self) -> int:
+        """The most bytes to read: of a log with parts nobody knows how many there are."""
+        return NO_LIMIT if self.parts else self.size
 
     @property
     def rejection(self) -> tuple[str, str]:
@@ -113,7 +134,41 @@ def scan_run(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     files = list(_scan_tar(run, with_metrics) if run.is_tar else _scan_folder(run, with_metrics))
     if with_metrics:
         files += _metric_table(run)
-    return iter(sorted(files, key=_file_order))
+    return iter(sorted(join_parts(files), key=_file_order))
+
+
+def join_parts(files: Iterable[SourceFile]) -> list[SourceFile]:
+    """Make one log of each compressed one, and of the files that rotation has left of one log.
+
+    Of files of the same age, such as ``x.log`` and ``x.log.gz``, the one that is not compressed is read.
+    """
+    joined: list[SourceFile] = []
+    groups: dict[tuple[str, str], list[SourceFile]] = {}
+    for file in files:
+        if file.kind == "log" and not file.problem and not file.member:
+            folder, name = os.path.split(file.path)
+            groups.setdefault((folder, rotated_name(name).name), []).append(file)
+        else:
+            joined.append(file)
+    for group in groups.values():
+        joined += _join(group)
+    return joined
+
+
+def _join(group: list[SourceFile]) -> list[SourceFile]:
+    ages = {file.path: rotated_name(os.path.basename(file.path)).age for file in group}
+    group.sort(key=lambda file: (ages[file.path], bool(codec(file.path)), file.path))
+    first = {ages[file.path]: file for file in reversed(group)}
+    kept = [file for file in group if first[ages[file.path]] is file]
+    others = [replace(f, problem=f"superseded: {first[ages[f.path]].path} is of the same time") for f in group]
+    others = [other for other, file in zip(others, group, strict=True) if file not in kept]
+    if len(kept) == 1 and not codec(kept[0].path):
+        return [*kept, *others]
+    parts = tuple(Part(file.path, file.size) for file in kept)
+    size, mtime = sum(part.text_bytes for part in parts), max(file.mtime_ns for file in kept)
+    folder, name = os.path.split(kept[-1].name)
+    name = os.path.join(folder, rotated_name(name).name)
+    return [replace(kept[-1], name=name, size=size, mtime_ns=mtime, parts=parts), *others]
 
 
 def _file_order(file: SourceFile) -> tuple[str, ...]:
@@ -262,7 +317,8 @@ def _member(run: RunSource, member: tarfile.TarInfo, mtime: int, end: int) -> So
     parts = [show_name(part) for part in _parts(run, member)]
     name = parts[-1] if parts else show_name(member.name)
     case = parts[0] if len(parts) > 1 and parts[0] != "metrics" else ""
-    kind, problem = file_kind(name), name_problem(case, name)
+    # In a tar, a compressed or rotated log is not read.
+    kind, problem = left_out_log(name)[0] or file_kind(name), name_problem(case, name, is_packed=True)
     service = log_service(name) or left_out_log(name)[1]
     if kind == "log" and len(parts) > 2:
         kind, problem = "other log", "path: deeper than RUN/TEST CASE in the tar: move it up"

@@ -20,7 +20,8 @@ Parsed = tuple[list[pa.Table], Reading]
 
 
 def source(path: Path, run: str = V1, case: str = "correct") -> SourceFile:
-    return SourceFile(str(path), "", 0, path.stat().st_size, 0, run, case, path.name, "log", "token")
+    normal = case == "correct"
+    return SourceFile(str(path), "", 0, path.stat().st_size, 0, run, case, path.name, "log", "token", normal=normal)
 
 
 def parse_files(files: list[SourceFile], policy: LinePolicy) -> Parsed:

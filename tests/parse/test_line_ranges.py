@@ -96,7 +96,7 @@ def test_numbers_and_texts_are_those_of_the_events(tmp_path: Path, tar: bool) ->
 def test_a_member_ends_where_the_manifest_says(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(b"header\nline 1\nline 2\nother member\n")
-    file = SourceFile(str(path), "x.log", 7, 14, 0, RUN, "correct", "x.log", "log", "token")
+    file = SourceFile(str(path), "x.log", 7, 14, 0, RUN, "correct", "x.log", "log", "token", normal=True)
     assert list(read_line_ranges(file, EVERYTHING)) == [(1, "line 1"), (2, "line 2")]
 
 

@@ -21,7 +21,7 @@ STRIPPED = BLANKS.encode()
 
 
 def file(name: str) -> SourceFile:
-    return SourceFile(name, "", 0, 1, 0, "run_1", "correct", name, "log", "token")
+    return SourceFile(name, "", 0, 1, 0, "run_1", "correct", name, "log", "token", normal=True)
 
 
 def chunk(*texts: bytes) -> Chunk:

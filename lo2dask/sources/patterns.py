@@ -1,0 +1,124 @@
+"""Path patterns: which parts of a log's path name its run, its test case and its service."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from lo2dask.errors import InputError
+
+FIELDS = ("run", "test_case", "service")
+ALL = "all"
+UNLABELLED = "unlabelled"
+_TOKEN = re.compile(r"\{(\w+)\}|(\*)|([^*{}]+)")
+_REPLICA = re.compile(r"(?:[-_.]\d+)+")
+
+
+@dataclass(frozen=True)
+class PathPattern:
+    """A pattern such as ``{run}/{test_case}/{service}.log`` for paths below the root, their parts joined by ``/``.
+
+    ``{run}``, ``{test_case}`` and ``{service}`` take text within one part, as much as they can; ``*`` any such text;
+    ``**`` any number of folders, none too.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        """Check the pattern.
+
+        Raises
+        ------
+        InputError : it names what does not exist, or leads out of the root; the message has the way out.
+        """
+        parts = self.text.split("/")
+        example = "write it as {run}/{test_case}/{service}.log"
+        if not self.text or any(part in ("", ".", "..") for part in parts) or parts[-1] == "**":
+            raise InputError(f"--layout {self.text!r}: not a path of files below the root; {example}")
+        for part in parts:
+            if "**" in part and part != "**":
+                raise InputError(f"--layout {self.text!r}: ** stands for whole folders; {example}")
+            if "".join(match[0] for match in _TOKEN.finditer(part)) != part:
+                raise InputError(f"--layout {self.text!r}: a brace without its other one; {example}")
+            unknown = [match[1] for match in _TOKEN.finditer(part) if match[1] and match[1] not in FIELDS]
+            if unknown:
+                raise InputError(f"--layout {self.text!r}: {{{unknown[0]}}} is not known; {example}")
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return run, test_case and service of a path, as far as the pattern names them; None if it does not match."""
+        found = self._regex.fullmatch(path)
+        return found.groupdict() if found else None
+
+    def leads_to(self, folder: str, run: str) -> bool:
+        """Return whether a folder, a path below the root, may hold logs of a run."""
+        for part, wanted in zip(folder.split("/"), self.text.split("/")[:-1], strict=False):
+            if wanted == "**":
+                return True
+            found = re.fullmatch(_translate(wanted, set()), part)
+            if not found or found.groupdict().get("run", run) != run:
+                return False
+        return "**" in self.text or folder.count("/") < self.text.count("/")
+
+    def names(self, field: str) -> bool:
+        """Return whether the pattern names ``run``, ``test_case`` or ``service``."""
+        return f"{{{field}}}" in self.text
+
+    @property
+    def is_by_folder(self) -> bool:
+        """Whether all logs of a run lie in the folder of its name below the root."""
+        return self.text.startswith("{run}/") or not self.names("run")
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        known: set[str] = set()
+        parts = [_translate(part, known) + "/" if part != "**" else r"(?:[^/]+/)*" for part in self.text.split("/")]
+        return re.compile("".join(parts).removesuffix("/"), re.DOTALL)
+
+
+def _translate(part: str, known: set[str]) -> str:
+    """Write a part of a pattern as a regular expression; a name that is ``known`` has the same text again."""
+    written = ""
+    for match in _TOKEN.finditer(part):
+        name, star, text = match.groups()
+        if name:
+            written += f"(?P={name})" if name in known else f"(?P<{name}>[^/]+)"
+            known.add(name)
+        else:
+            written += r"[^/]*" if star else re.escape(text)
+    return written
+
+
+def file_stem(name: str) -> str:
+    """Return a file's name without extension and replica number: ``payments-2.log`` is ``payments``."""
+    stem = os.path.splitext(name)[0] or name
+    return stem[: match.start()] if (match := re.search(_REPLICA.pattern + "$", stem)) and match.start() else stem
+
+
+def common_prefix(least: str, greatest: str) -> str:
+    """Return what all names between two begin with, up to a ``-``, ``_`` or ``.``; "" where there is one name alone."""
+    shared = os.path.commonprefix([least, greatest]) if least != greatest else ""
+    return shared[: max(shared.rfind(mark) for mark in "-_.") + 1]
+
+
+def service_name(path: str, prefix: str) -> str:
+    """Name the service of a log that no pattern names: by its file, or by its folder if that is only a number."""
+    folder, _, name = path.rpartition("/")
+    stem = file_stem(name)
+    if stem.isdigit() and folder:
+        return folder.rpartition("/")[2]
+    return stem.removeprefix(prefix) or stem
+
+
+def is_like(name: str, globs: Iterable[str]) -> bool:
+    """Return whether a name matches one of some globs, such as ``cart*``."""
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def takes_path(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Return whether globs take a path below the root; one without ``/`` is for the file's name, ``*`` takes ``/``."""
+    name = path.rpartition("/")[2]
+    kept, left = ([path if "/" in one else name for one in globs] for globs in (include, exclude))
+    is_kept = not include or any(map(fnmatchcase, kept, include))
+    return is_kept and not any(map(fnmatchcase, left, exclude))
