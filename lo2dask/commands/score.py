@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from lo2dask.models import bundle
 from lo2dask.models.runs import RUNS, name_services, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import LoadOptions, ScoreOptions, fingerprint
-from lo2dask.sources.tree import find_runs
+from lo2dask.sources.layouts import find_tree
 from lo2dask.storage import copy_file, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
@@ -84,10 +84,12 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
     work = Layout(Layout(output).internal / "score" / digest)
     predictions, runs = output / f"{options.bundle.stem}_predictions.parquet", output / f"{key}_runs.parquet"
     with using(session, options) as own:
-        fitting = _fitting_session(options, own)
+        loading = _load_options(options, content, work.root)
+        names = frozenset(run.name for run in find_tree(options.root, loading).runs)
+        fitting = _fitting_session(options, own, len(names))
         text = _text_key(content)
         templates = Templates.from_plain(content["templates"])
-        read_tree(_load_options(options, content, work.root), text, fitting, templates.line_format)
+        read_tree(loading, text, fitting, templates.line_format)
         statements = Statements.from_plain(content["statements"]) if "statements" in content else Statements()
         enhance_with(work, text, templates, statements, fitting)
         mark = Key(load_fingerprint(work), content["fingerprint"])
@@ -96,10 +98,12 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         current = stage.is_current(mark) and Stage(work, SCORE).is_current(inner)
         if not current:
             stage.invalidate()
+            write_splits(work, {SIDE: Split("run", runs=names)})
             _score(options, content, work, (predictions, runs), fitting)
             tables = (predictions, runs, Layout(output).rejects, *Layout(output).answers())
             stage.commit(mark, [path for folder in tables for path in part_paths(folder)], {})
-    return _summary(options, work, key, (predictions, runs), current, time.perf_counter() - started)
+    summary = _summary(options, work, key, (predictions, runs), current, time.perf_counter() - started)
+    return replace(summary, runs=len(names))
 
 
 def _read_bundle(options: ScoreOptions) -> dict[str, Any]:
@@ -113,9 +117,9 @@ def _read_bundle(options: ScoreOptions) -> dict[str, Any]:
     return content
 
 
-def _fitting_session(options: ScoreOptions, session: Session) -> Session:
+def _fitting_session(options: ScoreOptions, session: Session, runs: int) -> Session:
     """Score a single run in this process: a cluster would take longer to start than the work does."""
-    if session.is_serial or len(find_runs(options.root)[0]) > 1 or options.cluster != "local":
+    if session.is_serial or runs > 1 or options.cluster != "local":
         return session
     return session.here()
 
@@ -146,7 +150,6 @@ def _score(
     predictions, runs = targets
     key = content["key"]
     # Nothing is learned from any of the runs; the copy of the bundle has a hash of its own.
-    write_splits(work, {SIDE: Split("run", runs=frozenset(run.name for run in find_runs(options.root)[0]))})
     target = Target(key, work.models / f"{key}.joblib", SIDE, options.predict_batch_size)
     bundle.save(target.path, content, overwrite=True)
     score_all(work, [target], session)
@@ -217,6 +220,6 @@ def _summary(
     if unscored:
         logger.warning("%d sequences are of services that %s has no model for", unscored, options.bundle)
     return ScoreSummary(
-        options.output_dir, key, len(find_runs(options.root)[0]), count_rows(targets[0]), flagged, unscored,
+        options.output_dir, key, 0, count_rows(targets[0]), flagged, unscored,
         count_rows(work.rejects), targets[0], targets[1], current, seconds,
     )  # fmt: skip

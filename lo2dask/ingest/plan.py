@@ -71,6 +71,8 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     target = parse_bytes(options.partition_size, "--partition-size")
     tree = find_tree(root, options)
     logger.info("layout: %s", tree.layout)
+    for warning in tree.warnings:
+        logger.warning("%s", warning)
     selection = Selection.from_options(options, tree.services, tree.labels, str(root))
     every_run, others = choose_runs(tree, options), tree.others
     usable = [run for run in every_run if not run.problem]

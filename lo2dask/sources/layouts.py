@@ -4,11 +4,10 @@ A tree of another layout than LO2's is walked folder by folder: twice for its na
 and then for the files of each run.
 """
 
-import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,8 +32,6 @@ from lo2dask.sources.streams import Part, codec, rotated_name
 from lo2dask.sources.tree import RunSource, SourceFile, find_runs, join_parts, scan_run
 from lo2dask.storage import Entry, entries, is_local, to_path
 
-logger = logging.getLogger(__name__)
-
 LO2 = "lo2"
 AUTO = "auto"
 OUTSIDE = "log outside the layout"
@@ -49,13 +46,17 @@ _MOST_SHOWN = 10
 
 @dataclass(frozen=True)
 class Tree:
-    """What lies below a root: its runs, what lies next to them, how it is labelled, and the services that there are."""
+    """What lies below a root: its runs, what lies next to them, how it is labelled, and the services that there are.
+
+    ``layout`` and ``warnings`` are for the user: what was chosen, and what may be a mistake.
+    """
 
     runs: tuple[RunSource, ...]
     others: tuple[str, ...]
     labels: Labels
     services: tuple[str, ...]
     layout: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,13 @@ def find_tree(root: Path, options: LoadingOptions) -> Tree:
     found = None if options.layout == LO2 or not root.is_dir() else _find_layout(root, options, labels, pattern)
     if found is None:
         runs, others = find_runs(root, options.follow_links)
-        _name_unknown_runs(options, labels, {run.name for run in runs})
-        return Tree(tuple(runs), tuple(others), labels, SERVICES, LO2)
-    layout = found
+        warnings = _unknown_runs(options, labels, {run.name for run in runs})
+        return Tree(tuple(runs), tuple(others), labels, SERVICES, LO2, warnings)
+    return _pattern_tree(root, options, labels, found)
+
+
+def _pattern_tree(root: Path, options: LoadingOptions, labels: Labels, layout: TreeLayout) -> Tree:
+    """Find the runs of a layout by patterns, and decide whether anything is labelled."""
     names = [set(names) for names in zip(*layout.places(), strict=True)]
     if not names:
         raise InputError(f"--root {root}: no file is as --layout {options.layout} says; {_example(layout.walk)}")
@@ -194,11 +199,11 @@ def find_tree(root: Path, options: LoadingOptions) -> Tree:
     folders = names[0] if by_run else names[1] - {UNLABELLED}
     is_labelled = bool(labels.rows) or any(map(labels.matches, folders))
     labels = replace(labels, by_run=by_run, is_labelled=is_labelled)
-    _name_unknown_runs(options, labels, names[0])
-    for name in labels.resembling(folders)[:_MOST_SHOWN]:
-        logger.warning("%r is not taken as normal; if it is, add --normal %s", name, name)
+    resembling = labels.resembling(folders)[:_MOST_SHOWN]
+    warnings = [f"{name!r} is not taken as normal; if it is, add it to --normal" for name in resembling]
+    warnings += _unknown_runs(options, labels, names[0])
     runs = [PatternRun(name, str(root), layout=layout) for name in sorted(names[0], key=lambda name: name + "__")]
-    return Tree(tuple(runs), (), labels, tuple(sorted(names[2])), _described(layout, labels, names[2]))
+    return Tree(tuple(runs), (), labels, tuple(sorted(names[2])), _described(layout, labels, names[2]), tuple(warnings))
 
 
 def _find_layout(root: Path, options: LoadingOptions, labels: Labels, pattern: PathPattern | None) -> TreeLayout | None:
@@ -235,7 +240,7 @@ def _example(walk: TreeWalk) -> str:
     return f"there is {path}" if path else "there is no text file"
 
 
-def _described(layout: TreeLayout, labels: Labels, services: Sequence[str] | set[str]) -> str:
+def _described(layout: TreeLayout, labels: Labels, services: set[str]) -> str:
     """Write what was chosen: the pattern, the services, and what the labels are from."""
     shown = sorted(services)
     more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
@@ -247,11 +252,10 @@ def _described(layout: TreeLayout, labels: Labels, services: Sequence[str] | set
     return f"{layout.patterns[0].text}; services: {', '.join(shown[:_MOST_SHOWN])}{more}; {source}"
 
 
-def _name_unknown_runs(options: LoadingOptions, labels: Labels, runs: set[str]) -> None:
+def _unknown_runs(options: LoadingOptions, labels: Labels, runs: set[str]) -> tuple[str, ...]:
     unknown = sorted({run for run, _, _ in labels.rows} - runs)
-    if unknown:
-        shown = ", ".join(unknown[:_MOST_SHOWN])
-        logger.warning("--labels %s: %d of its runs are not in the tree: %s", options.labels, len(unknown), shown)
+    shown = ", ".join(unknown[:_MOST_SHOWN])
+    return (f"--labels {options.labels}: {len(unknown)} of its runs not in the tree: {shown}",) if unknown else ()
 
 
 def choose_runs(tree: Tree, options: LoadingOptions) -> list[RunSource]:

@@ -115,7 +115,9 @@ def read_events(contents: Sequence[str], policy: str = "fill", line_format: Line
             path = Path(folder) / f"light-oauth2-oauth2-token-{number}.log"
             path.write_text(content, encoding="utf-8")
             size = path.stat().st_size
-            files.append(SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token", normal=True))
+            files.append(
+                SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token", normal=True)
+            )
         line_policy = LinePolicy(0, policy, False, line_format)
         parser = EventParser(FileKeys.of(files), line_policy, Reading(), with_messages=True)
         return list(read_blocks(parser, files))

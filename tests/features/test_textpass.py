@@ -20,7 +20,9 @@ from .plain import PlainFeatures, lines_of, logs, plain_features, plain_line, re
 
 def keys(count: int) -> FileKeys:
     names = [f"light-oauth2-oauth2-token-{number}.log" for number in range(count)]
-    return FileKeys.of([SourceFile(name, "", 0, 1, 0, "run_1", "correct", name, "log", "token", normal=True) for name in names])
+    return FileKeys.of(
+        [SourceFile(name, "", 0, 1, 0, "run_1", "correct", name, "log", "token", normal=True) for name in names]
+    )
 
 
 def pass_over(

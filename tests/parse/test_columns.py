@@ -119,7 +119,7 @@ def test_sources_are_split_by_their_format(sources: list[str]) -> None:
 def test_keys_come_from_the_names_of_the_folders() -> None:
     files = [file("a.log"), file("b.log"), file("c.log")]
     named = [
-        type(one)(**{**vars(one), "run": run, "test_case": case})
+        type(one)(**{**vars(one), "run": run, "test_case": case, "normal": case == "correct"})
         for one, run, case in zip(files, (V1, V2, "run_7"), ("correct", "get_user_404_no_user", "correct"), strict=True)
     ]
     found = FileKeys.of(named)

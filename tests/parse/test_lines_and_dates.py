@@ -213,7 +213,9 @@ def test_a_member_of_a_tar_is_read_at_its_offset(tmp_path: Path) -> None:
     path = tmp_path / "run.tar"
     log = event("10:00:00.000").encode()
     path.write_bytes(b"\0" * 512 + log + b"after it\n")
-    member = SourceFile(str(path), "correct/x.log", 512, len(log), 0, NO_EPOCH, "correct", "x.log", "log", "token", normal=True)
+    member = SourceFile(
+        str(path), "correct/x.log", 512, len(log), 0, NO_EPOCH, "correct", "x.log", "log", "token", normal=True
+    )
     (table,), reading = parse_files([member], LinePolicy(0, "fill", False))
     assert table["line"].to_pylist() == [log.decode().strip()]
     assert reading.bytes_read == len(log)

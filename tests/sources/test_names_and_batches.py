@@ -53,6 +53,7 @@ def source(number: int, size: int, case: str = "correct") -> SourceFile:
     return SourceFile(
         path=f"/tree/run_1/{case}/{number:04d}", member="", offset=0, size=size, mtime_ns=1, run="run_1",
         test_case=case, name=f"oauth2-token-{number}.log", kind="log", service="token", problem="",
+        normal=case == "correct",
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def log(root: Path, run: str, case: str, name: str = "light-oauth2-oauth2-token-
     [
         ("light-oauth2-oauth2-refresh-token-1.log", "refresh-token"), ("oauth2-oauth2-token.log", "token"),
         ("oauth2-token.log", "token"), ("light-oauth2-oauth2-service-1.log", "service"),
-        ("oauth2-mysqldb-1.log", None), ("locust.log", None), ("light-oauth2-oauth2-token-1.log.gz", None),
+        ("oauth2-mysqldb-1.log", None), ("locust.log", None), ("light-oauth2-oauth2-token-1.log.gz", "token"),
         ("my-oauth2-token.log", None),
     ],
 )  # fmt: skip
@@ -186,7 +186,9 @@ def test_services_chosen(tmp_path: Path) -> None:
 
 
 def source(number: int, size: int, kind: str = "log", case: str = "correct") -> SourceFile:
-    return SourceFile(f"/raw/{number}", "", 0, size, number, "run_1", case, f"{number}.log", kind, "token")
+    return SourceFile(
+        f"/raw/{number}", "", 0, size, number, "run_1", case, f"{number}.log", kind, "token", normal=case == "correct"
+    )
 
 
 def test_manifest_says_why_not(tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ def events_of(contents: list[str], policy: str) -> list[pa.Table]:
             path = Path(folder) / f"light-oauth2-oauth2-token-{number}.log"
             path.write_text(content, encoding="utf-8")
             size = path.stat().st_size
-            files.append(SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token", normal=True))
+            files.append(
+                SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token", normal=True)
+            )
         parser = EventParser(FileKeys.of(files), LinePolicy(0, policy, False), Reading(), with_messages=True)
         return list(read_blocks(parser, files))
 
