@@ -84,7 +84,8 @@ class TreeWalk:
         for entry in sorted(entries(where), key=lambda entry: entry.name):
             path = f"{folder}/{entry.name}" if folder else entry.name
             if not entry.is_dir():
-                if entry.path != self.skipped and takes_path(path, self.include, self.exclude):
+                is_skipped = self.skipped and os.path.abspath(entry.path) == self.skipped
+                if not is_skipped and takes_path(path, self.include, self.exclude):
                     yield path, entry
             elif entry.is_symlink() and (self.inside or path.count("/") > _DEEPEST):
                 if link_problem(entry, self.inside):
@@ -209,7 +210,7 @@ def _pattern_tree(root: Path, options: LoadingOptions, labels: Labels, layout: T
 def _find_layout(root: Path, options: LoadingOptions, labels: Labels, pattern: PathPattern | None) -> TreeLayout | None:
     """Choose the layout of a tree; None for LO2's, which also has the words for a tree without any file."""
     inside = "" if options.follow_links or not is_local(root) else os.path.realpath(root)
-    skipped = str(options.labels) if options.labels else ""
+    skipped = os.path.abspath(options.labels) if options.labels else ""
     walk = TreeWalk(str(root), inside, options.include, options.exclude, skipped)
     data: Counter[str] = Counter()
     least = greatest = example = ""

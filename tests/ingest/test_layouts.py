@@ -1,0 +1,245 @@
+"""Trees of other layouts than LO2's, from the raw files to the enhanced tables."""
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lo2dask.commands.load import LoadSummary, load
+from lo2dask.commands.show import _files
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
+from lo2dask.options import LoadOptions
+from lo2dask.parse.line_ranges import read_line_ranges
+from lo2dask.tables.layout import Layout
+from tests.trees import table_of
+
+
+def lines(service: str, first: int, last: int) -> bytes:
+    """Lines of LO2's form, four a second from 21:25:00 on, with numbers from ``first`` to ``last`` (exclusive)."""
+    times = (f"21:{25 + n // 240}:{n // 4 % 60:02}.{n % 4 * 250:03}" for n in range(first, last))
+    rows = (f"{time} [main]  c{n % 5} DEBUG a.{service}.B go - order {n}\n" for n, time in enumerate(times, first))
+    return "".join(rows).encode()
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def load_all(raw: Path, out: Path, **changes: object) -> LoadSummary:
+    options = {"enhance": True, "save_events": True, "trim_init_lines": False} | changes
+    return load(LoadOptions(root=raw, output_dir=out, **options), Session.serial())
+
+
+def sequences(out: Path) -> dict[tuple[str, str, str], tuple[int, bool | None]]:
+    rows = table_of(out / "lo2_sequences_enhanced.parquet").to_pylist()
+    assert len({row["seq_id"] for row in rows}) == len(rows)
+    for row in rows:
+        assert row["anomaly"] is (None if row["normal"] is None else not row["normal"])
+    return {(row["run"], row["test_case"], row["service"]): (row["seq_len"], row["normal"]) for row in rows}
+
+
+def rejects(out: Path) -> list[dict[str, str]]:
+    return table_of(out / "lo2_rejects.parquet").to_pylist()
+
+
+def make_shop(raw: Path) -> Path:
+    for run in ("monday", "tuesday"):
+        write(raw / run / "frontend.log", lines("frontend", 0, 30))
+        write(raw / run / "cart.log", lines("cart", 20, 30))
+        write(raw / run / "cart.log.1", lines("cart", 10, 20))
+        write(raw / run / "cart.log.2.gz", gzip.compress(lines("cart", 0, 10)))
+        write(raw / run / "payments-2.log.xz", lzma.compress(lines("payments", 0, 8)))
+        write(raw / run / "logo.png", b"\x89PNG")
+        write(raw / run / "core.dump", bytes(range(32)) * 9)
+    return raw
+
+
+def test_a_shop_is_read_without_an_option_and_nothing_is_labelled(tmp_path: Path, caplog) -> None:
+    with caplog.at_level("INFO", logger="lo2dask"):
+        summary = load_all(make_shop(tmp_path / "raw"), tmp_path / "out")
+    first = caplog.records[0].getMessage()
+    assert first.startswith("layout: {run}/**/{service}; services: cart")
+    assert "nothing is labelled: no folder is like --normal correct" in first
+    sizes = {"cart": 30, "frontend": 30, "payments": 8}
+    assert sequences(tmp_path / "out") == {
+        (run, "unlabelled", service): (size, None) for run in ("monday", "tuesday") for service, size in sizes.items()
+    }
+    assert summary.ignored == {"ignored: image": 2, "ignored: binary file": 2}
+    assert rejects(tmp_path / "out") == []
+    events = table_of(tmp_path / "out" / "lo2_events.parquet").to_pylist()
+    cart = [row for row in events if row["service"] == "cart" and row["run"] == "monday"]
+    assert [row["line_no"] for row in cart] == list(range(1, 31))
+    assert [row["m_message"].split()[-1] for row in cart] == [str(n) for n in range(30)]
+
+
+def test_lines_of_a_rotated_log_are_found_again_by_their_numbers(tmp_path: Path) -> None:
+    load_all(make_shop(tmp_path / "raw"), tmp_path / "out")
+    files = _files(Layout(tmp_path / "out"), ("monday", "unlabelled"))
+    file = files[str(tmp_path / "raw" / "monday" / "cart.log")]
+    assert [Path(part.path).name for part in file.parts] == ["cart.log.2.gz", "cart.log.1", "cart.log"]
+    found = {number: text.split()[-1] for number, text in read_line_ranges(file, [(10, 11), (25, 25)])}
+    assert found == {10: "9", 11: "10", 25: "24"}
+
+
+@pytest.mark.parametrize("change", [{"normal": ("mon*",)}, {"labels": "run,label\nmonday,normal\ntuesday,pay\nx,y\n"}])
+def test_runs_are_labelled_by_name_or_file(tmp_path: Path, change: dict, caplog) -> None:
+    if "labels" in change:
+        change = {"labels": write(tmp_path / "raw" / "labels.csv", change["labels"].encode())}
+    load_all(make_shop(tmp_path / "raw"), tmp_path / "out", **change)
+    assert {run: normal for (run, _, _), (_, normal) in sequences(tmp_path / "out").items()} == {
+        "monday": True, "tuesday": False,
+    }  # fmt: skip
+    assert ("1 of its runs not in the tree: x" in caplog.text) is ("labels" in change)
+
+
+def test_two_levels_of_folders_are_runs_and_test_cases(tmp_path: Path, caplog) -> None:
+    for case in ("correct_1", "pay_fails", "correct_old", "baseline"):
+        write(tmp_path / "raw" / "r1" / case / "deep" / "cart.log.bz2", bz2.compress(lines("cart", 0, 5)))
+    write(tmp_path / "raw" / "r1" / "user.log", lines("user", 0, 5))
+    write(tmp_path / "raw" / "gateway.log", lines("gateway", 0, 5))
+    load_all(tmp_path / "raw", tmp_path / "out")
+    assert sequences(tmp_path / "out") == {
+        ("r1", "correct_1", "cart"): (5, True), ("r1", "pay_fails", "cart"): (5, False),
+        ("r1", "baseline", "cart"): (5, False), ("r1", "unlabelled", "user"): (5, None),
+        ("all", "unlabelled", "gateway"): (5, None),
+    }  # fmt: skip
+    assert [row["reason"] for row in rejects(tmp_path / "out")] == ["label"]
+    assert "'baseline' is not taken as normal; if it is, add it to --normal" in caplog.text
+    load_all(tmp_path / "raw", tmp_path / "more", normal=("correct*", "baseline"))
+    labels = {case: normal for (_, case, _), (_, normal) in sequences(tmp_path / "more").items()}
+    assert labels == {
+        "correct_1": True, "correct_old": True, "baseline": True, "pay_fails": False, "unlabelled": None,
+    }  # fmt: skip
+
+
+def test_containers_of_pods_are_services(tmp_path: Path) -> None:
+    pod = tmp_path / "raw" / "shop_cart-7d9_1f2e"
+    write(pod / "cart" / "0.log", lines("cart", 5, 9))
+    write(pod / "cart" / "0.log.20260102-030405.gz", gzip.compress(lines("cart", 0, 5)))
+    write(pod / "proxy" / "0.log", lines("proxy", 0, 3))
+    load_all(tmp_path / "raw", tmp_path / "out")
+    assert sequences(tmp_path / "out") == {
+        (pod.name, "unlabelled", "cart"): (9, None), (pod.name, "unlabelled", "proxy"): (3, None),
+    }  # fmt: skip
+
+
+def test_a_flat_folder_is_read_by_a_pattern(tmp_path: Path) -> None:
+    for service in ("cart", "order-service"):
+        for run in ("a", "b"):
+            write(tmp_path / "raw" / "logs" / f"{service}-{run}.log", lines(service, 0, 4))
+    write(tmp_path / "raw" / "logs" / "notes.txt", b"nothing\n")
+    change = {"layout": "logs/{service}-{run}.log"}
+    summary = load_all(tmp_path / "raw", tmp_path / "out", **change)
+    wanted = {(run, "unlabelled", service) for run in ("a", "b") for service in ("cart", "order-service")}
+    assert sequences(tmp_path / "out").keys() == wanted
+    assert summary.files == 4
+    load_all(tmp_path / "raw", tmp_path / "one", **change, runs_matching=("b*",), service_types=("order-service",))
+    assert sequences(tmp_path / "one").keys() == {("b", "unlabelled", "order-service")}
+    for wrong, said in (
+        ({"service_types": ("card",)}, "unknown service 'card'; known are cart, order-service"),
+        ({"runs_matching": ("c",)}, "no run is like it; there are a, b"),
+        ({"layout": "{run}/{service}.txt.log"}, "no file is as --layout .* says; there is logs/cart-a.log"),
+    ):
+        with pytest.raises(InputError, match=said):
+            load_all(tmp_path / "raw", tmp_path / "no", **(change | wrong))
+
+
+def test_files_and_test_cases_are_chosen_by_globs_in_either_layout(tmp_path: Path, tiny_tree: Path) -> None:
+    load_all(make_shop(tmp_path / "raw"), tmp_path / "out", include=("*.log*",), exclude=("monday/*", "cart*"))
+    assert {(run, service) for run, _, service in sequences(tmp_path / "out")} == {
+        ("tuesday", "frontend"), ("tuesday", "payments"),
+    }  # fmt: skip
+    summary = load_all(tiny_tree, tmp_path / "lo2", include=("*token*",), exclude_test_cases=("correct",), runs=1)
+    found = sequences(tmp_path / "lo2")
+    assert {service for _, _, service in found} == {"token", "refresh-token"}
+    assert "correct" not in {case for _, case, _ in found}
+    assert summary.ignored["excluded"] > 0
+    load_all(tiny_tree, tmp_path / "correct", test_cases=("corr*",), runs=1)
+    assert {case for _, case, _ in sequences(tmp_path / "correct")} == {"correct"}
+    with pytest.raises(InputError, match="--test-cases: no test case is like 'none'; .* has .*correct"):
+        load_all(tiny_tree, tmp_path / "no", test_cases=("none",), runs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress),
+        ("zst", lambda data: pa.compress(data, "zstd", asbytes=True)),
+    ],
+)  # fmt: skip
+def test_compressed_logs_of_lo2_give_the_tables_of_plain_ones(tmp_path: Path, name: str, pack: Callable) -> None:
+    log = "light-oauth2-oauth2-token-1.log"
+    plain, packed = tmp_path / "plain" / "LO2_run_1740000000", tmp_path / "packed" / "LO2_run_1740000000"
+    content = lines("token", 0, 400)
+    write(plain / "correct" / log, content)
+    write(packed / "correct" / f"{log}.{name}", pack(content[30_000:]))
+    write(packed / "correct" / f"{log}.1", content[:30_000])
+    content = content[:30_000] + (b"" if content[:30_000].endswith(b"\n") else b"\n") + content[30_000:]
+    write(plain / "correct" / log, content)
+    for folder in ("plain", "packed"):
+        load_all(tmp_path / folder, tmp_path / f"{folder}-out", trim_init_lines=True)
+    for table in ("lo2_events", "lo2_sequences_enhanced", "lo2_templates", "lo2_vocabulary"):
+        one, other = (table_of(tmp_path / f"{folder}-out" / f"{table}.parquet") for folder in ("plain", "packed"))
+        assert one.equals(other), table
+
+
+def test_a_truncated_stream_and_a_second_copy_are_rejects(tmp_path: Path) -> None:
+    packed = gzip.compress(lines("cart", 0, 2000))
+    write(tmp_path / "raw" / "r" / "cart.log.gz", packed[: len(packed) // 2])
+    write(tmp_path / "raw" / "r" / "user.log", lines("user", 0, 5))
+    write(tmp_path / "raw" / "r" / "user.log.gz", gzip.compress(lines("user", 0, 5)))
+    load_all(tmp_path / "raw", tmp_path / "out")
+    found = sequences(tmp_path / "out")
+    assert 500 < found["r", "unlabelled", "cart"][0] < 2000
+    assert found["r", "unlabelled", "user"][0] == 5
+    details = {row["reason"]: row["detail"] for row in rejects(tmp_path / "out")}
+    assert details.keys() == {"truncated", "superseded"}
+    assert "the stream ends early after" in details["truncated"]
+
+
+def test_the_size_of_partitions_and_chunks_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = make_shop(tmp_path / "raw")
+    write(raw / "monday" / "big.log.gz", gzip.compress(lines("big", 0, 3000)))
+    load_all(raw, tmp_path / "64", trim_init_lines=True)
+    monkeypatch.setattr("lo2dask.parse.chunks.CHUNK_BYTES", 5_000)
+    load_all(raw, tmp_path / "1", trim_init_lines=True, partition_size="1MB")
+    for table in ("lo2_events", "lo2_sequences_enhanced", "lo2_templates", "lo2_vocabulary", "lo2_statements"):
+        one, other = (table_of(tmp_path / size / f"{table}.parquet") for size in ("64", "1"))
+        assert one.equals(other), table
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x/logo.png", b"\x89PNG", "no text file in it, which a log is; there are 1 image, such as x/logo.png"),
+        ("x/data.log", bytes(range(32)) * 9, r"no log is chosen.*x/data.log \(no text\)"),
+    ],
+)
+def test_a_tree_without_text_is_refused_with_an_example(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    write(tmp_path / "raw" / name, content)
+    with pytest.raises(InputError, match=said):
+        load_all(tmp_path / "raw", tmp_path / "out")
+
+
+def test_another_label_loads_again(tmp_path: Path) -> None:
+    raw = make_shop(tmp_path / "raw")
+    labels = write(tmp_path / "labels.csv", b"run,label\nmonday,normal\n")
+    load_all(raw, tmp_path / "out", labels=labels)
+    labels.write_bytes(b"run,label\nmonday,slow\n")
+    load_all(raw, tmp_path / "out", labels=labels)
+    assert {run: normal for (run, _, _), (_, normal) in sequences(tmp_path / "out").items()} == {
+        "monday": False, "tuesday": None,
+    }  # fmt: skip
+
+
+def test_labels_and_patterns_of_normal_exclude_each_other(tmp_path: Path) -> None:
+    labels = write(tmp_path / "labels.csv", b"run,label\nmonday,normal\n")
+    with pytest.raises(InputError, match="--labels and --normal exclude each other"):
+        load_all(make_shop(tmp_path / "raw"), tmp_path / "out", labels=labels, normal=("ok",))

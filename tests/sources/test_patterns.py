@@ -1,0 +1,60 @@
+"""Path patterns: what they take of a path, and which are refused."""
+
+import pytest
+
+from lo2dask.errors import InputError
+from lo2dask.sources.patterns import PathPattern, common_prefix, file_stem, service_name, takes_path
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "found"),
+    [
+        ("{run}/{test_case}/{service}.log", "r1/ok/cart.log", {"run": "r1", "test_case": "ok", "service": "cart"}),
+        ("{run}/{test_case}/{service}.log", "r1/cart.log", None),
+        ("{run}/{test_case}/{service}.log", "r1/ok/cart.txt", None),
+        ("{service}/{run}/*.log", "cart/r1/x.log", {"run": "r1", "service": "cart"}),
+        ("logs/{service}-{run}.log", "logs/order-service-7.log", {"run": "7", "service": "order-service"}),
+        ("{run}/**/{service}.log", "r1/cart.log", {"run": "r1", "service": "cart"}),
+        ("{run}/**/{service}.log", "r1/a/b/cart.log", {"run": "r1", "service": "cart"}),
+        ("**/{run}.{run}.log", "a/x.x.log", {"run": "x"}),
+        ("**/{run}.{run}.log", "a/x.y.log", None),
+        ("a+b/{service}.log", "aab/x.log", None),
+    ],
+)
+def test_a_pattern_takes_its_names_from_a_path(text: str, path: str, found: dict[str, str] | None) -> None:
+    assert PathPattern(text).match(path) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/x.log", "../{service}.log", "{run}//x", "{run}/**", "{run}/a**/x", "{host}.log", "{run/x", "run}/x"]
+)
+def test_a_pattern_that_means_nothing_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(InputError, match=r"--layout .*write it as \{run\}/\{test_case\}/\{service\}.log"):
+        PathPattern(text)
+
+
+def test_only_folders_that_may_hold_a_run_are_entered() -> None:
+    pattern = PathPattern("{service}/{run}/*.log")
+    assert pattern.leads_to("cart", "r1")
+    assert pattern.leads_to("cart/r1", "r1")
+    assert not pattern.leads_to("cart/r2", "r1")
+    assert not pattern.leads_to("cart/r1/deep", "r1")
+    assert PathPattern("a/**/{run}.log").leads_to("a/b/c", "r1")
+    assert not PathPattern("a/**/{run}.log").leads_to("b", "r1")
+
+
+def test_services_are_named_by_file_or_folder() -> None:
+    assert [file_stem(name) for name in ("payments-2.log", "0.log", "cart", "web.1.out", ".log")] == [
+        *("payments", "0", "cart", "web", ".log")
+    ]
+    assert common_prefix("shop-cart", "shop-user") == "shop-"
+    assert common_prefix("cart", "catalog") == common_prefix("cart", "cart") == ""
+    assert service_name("r1/shop-cart-2.log", "shop-") == "cart"
+    assert service_name("ns_pod_1/cart/0.log", "") == "cart"
+
+
+def test_globs_without_a_slash_are_for_the_name() -> None:
+    assert takes_path("a/b/cart.log", ("*.log",), ())
+    assert not takes_path("a/b/cart.log", ("b/*.log",), ())
+    assert takes_path("a/b/cart.log", ("a/*.log",), ("user*",))
+    assert not takes_path("a/b/cart.log", (), ("cart*",))
