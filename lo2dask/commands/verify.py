@@ -37,7 +37,7 @@ from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
 from lo2dask.tables.records import Stage
-from lo2dask.tables.state import StateType, check_layout
+from lo2dask.tables.state import StateType, check_exists, check_layout
 from lo2dask.training.exports import EXPORTS, IF_PREDICTIONS
 from lo2dask.training.sides import LINKS
 from lo2dask.training.units import SPLIT, TRAIN
@@ -86,6 +86,7 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     """
     started = time.perf_counter()
     layout = Layout(options.output_dir)
+    check_exists(layout)
     check_not_in_use(layout.root)
     check_layout(layout)
     named = read_records(layout, STAGES, _states(layout), FINISHING)
