@@ -37,6 +37,8 @@ def summary_text(summary: FindingsSummary, width: int) -> list[str]:
         return [cut(_NOT_SOUGHT, width)]
     unit = "run" if summary.cases == summary.runs else "case"
     lines = [cut(_head(summary, unit), width), *_rows(summary.findings, summary.numbers, width)]
+    if any(row.start is None for row in summary.findings):
+        lines += textwrap.wrap("time not known: the tables were made with --no-windows; train again without it", width)
     left = summary.total - len(summary.findings)
     if left:
         lines.append(cut(f"and {count(left, 'finding')} more: --limit 0 shows all", width))

@@ -56,6 +56,7 @@ STAGES = (
     *(GRID_STAGE, EXPLAIN, REPORT, SCORE, GIVEN, LINKS),
 )
 FINISHING = (METRICS, TEXT, ENHANCE)  # a record of the whole follows those of their parts
+_SAVING = "--save-model or --save-sup-models"
 TASKS = 64  # at most, of the files that records name
 
 
@@ -133,7 +134,10 @@ def check_bundle(path: Path, root: Path) -> Problem | None:
         while block := opened.read(1 << 20):
             digest.update(block)
     words = file.read_text(encoding="utf-8", errors="replace").split()
-    return None if words[:1] == [digest.hexdigest()] else Problem(name, f"is not what {file.name} says")
+    if words[:1] == [digest.hexdigest()]:
+        return None
+    way_out = f"an earlier train left it and none makes it again: delete both, or train its model with {_SAVING}"
+    return Problem(name, f"is not what {file.name} says; {way_out}")
 
 
 def _states(layout: Layout) -> dict[Path, StateType]:
