@@ -195,6 +195,8 @@ READING = {
     "findings": ("{}",), "show": ("{}", "correct"), "audit": ("{}",), "verify": ("{}",),
     "plan": ("--bytes", "1GB", "--from", "{}"), "cluster check": ("{}",),
 }  # fmt: skip
+# Those that read no folder.
+NO_FOLDER = ("synth", "cluster certificates", "models", "masks", "warmup")
 OF_RAW = ("load", "run", "score")
 IN_SESSION = ("load", "run", "score", "train", "explain", "grid", "verify", "plan", "cluster check")
 
@@ -238,10 +240,10 @@ def ending(command: Callable[..., Any], trained: Path, tmp_path: Path) -> Callab
 def test_every_command_is_walked_through() -> None:
     from lo2dask.cli.main import all_commands
 
-    assert {*READING, "synth", "cluster certificates", "models", "masks"} == {*all_commands()}
+    assert {*READING, *NO_FOLDER} == {*all_commands()}
 
 
-@pytest.mark.parametrize("name", [*READING, "synth", "cluster certificates", "models", "masks"])
+@pytest.mark.parametrize("name", [*READING, *NO_FOLDER])
 def test_a_usage_error_of_every_command(command: Callable[..., Any], name: str) -> None:
     answer = command(*name.split(), "--no-such-option")
     assert (answer.code, answer.out, len(answer.lines)) == (2, "", 1)
