@@ -20,9 +20,11 @@ from common import report, watch_memory, working_folder
 from lo2dask import schema
 from lo2dask.commands.report import write_report
 from lo2dask.domain import SERVICES
-from lo2dask.explanation.artefacts import Artefacts, FeatureLine, top_features_text
-from lo2dask.explanation.explanations import FINISHED
+from lo2dask.explanation.artefacts import Artefacts, top_features_text
+from lo2dask.explanation.explanations import FINISHED, READ
+from lo2dask.explanation.neighbours import LABELLED
 from lo2dask.explanation.plots import ShapRow, shap_bar, shap_summary
+from lo2dask.explanation.summary import Feature
 from lo2dask.memory import format_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.evaluate import Scored, evaluate
@@ -62,7 +64,7 @@ def main() -> int:
             summary = write_report(root)
             seconds = time.perf_counter() - started
         page = summary.html.read_text(encoding="utf-8")
-        shown = page.count('<details class="flagged"')
+        shown = page.count('<details class="finding"')
         report("report", f"{seconds:.1f} s", f"peak {format_bytes(peak.total)}", f"{shown:,} flagged sequences shown")
         report("report.html (aim at most 15 MB)", f"{summary.html_bytes / 1e6:.2f} MB")
     return int(summary.html_bytes > MOST)
@@ -73,7 +75,9 @@ def make_root(layout: Layout, runs: int) -> int:
     rng = np.random.default_rng(5)
     cases = ["correct", *(f"made_up_error_case_{number:02d}_400" for number in range(CASES - 1))]
     keys = [keys_of(range(start, min(start + RUNS_PER_PART, runs)), cases) for start in range(0, runs, RUNS_PER_PART)]
-    Stage(layout, LOAD).commit(Key("made up", ""), [], {"root": "made-up", "options": {}, "done": True})
+    Stage(layout, LOAD).commit(
+        Key("made up", ""), [], {"root": "made-up", "options": {}, "done": True, "format": "lo2"}
+    )
     for index, table in enumerate(keys):
         rest = {f.name: pa.nulls(table.num_rows, f.type) for f in schema.SEQUENCES if f.name not in schema.KEYS}
         columns = {name: table[name] for name in schema.KEYS} | rest
@@ -127,7 +131,7 @@ def make_model(layout: Layout, key: str, keys: list[pa.Table], rng: np.random.Ge
     write_json(files.metrics, measured)
     shap = [ShapRow(f"{LINE[:60]} {n}", 1.0 / (n + 1), 0.5 / (n + 1), rng.normal(size=500), rng.random(500).round())
             for n in range(20)]  # fmt: skip
-    features = [FeatureLine(f"{LINE[:120]} {n}", 1.0 / (n + 1), 0.5) for n in range(100)]
+    features = [Feature(f"{LINE[:120]} {n}", 1.0 / (n + 1), 0.5) for n in range(100)]
     text = top_features_text(key, "made up", (len(anomaly), 0), features)
     for path, data in zip(
         files.plots, (shap_summary(key, shap, "made up"), shap_bar(key, shap, "made up")), strict=True
@@ -145,17 +149,18 @@ def explanations(rows: pa.Table) -> pa.Table:
     }  # fmt: skip
     words = [LINE[:100]] * 20
     one = {
-        "explained": True,
+        "explained": True, "evidence": READ,
         "features": [{"feature": LINE[:100], "value": 1.0, "shap": 0.5}] * FEATURES,
         "lines": [line] * LINES,
         "nearest_normal": "light-oauth2-data-1719592986__correct__light-oauth2-oauth2-token-1",
-        "similarity": 0.9,
+        "nearest_type": LABELLED, "similarity": 0.9,
         "words_gained": words, "words_lost": words, "templates_gained": words, "templates_lost": words,
     }  # fmt: skip
     same = pa.array(np.zeros(rows.num_rows, dtype=np.int64))
     columns = {name: pa.array([value], FINISHED.field(name).type).take(same) for name, value in one.items()}
     kept = {name: rows[name] for name in (*schema.KEYS, "score", "rank", "split")}
-    return pa.table({name: (kept | columns)[name] for name in FINISHED.names})
+    made = kept | columns
+    return pa.table([made.get(f.name, pa.nulls(rows.num_rows, f.type)) for f in FINISHED], schema=FINISHED)
 
 
 if __name__ == "__main__":

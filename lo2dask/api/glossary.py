@@ -25,7 +25,7 @@ class TableNote:
     @property
     def columns(self) -> dict[str, Column]:
         """Each column's unit and meaning."""
-        known = COLUMNS | _SHARED | dict(self.own)
+        known = {**COLUMNS, **_SHARED, **self.own}
         return {name: known[name] for name in self.schema.names}
 
 
@@ -102,7 +102,8 @@ TABLES: tuple[TableNote, ...] = (
         trace_id="trace", span_id="span", operation="name of the operation",
         start="UTC | when it began", end="UTC | when it ended", tags="the tags, as JSON",
     )),
-    TableNote("lo2_findings", "case that stands out, the strongest first; then notices", "train, score", schema.FINDINGS, _named(
+    TableNote("lo2_findings", "case that stands out, the strongest first; notices", "train, score",
+              schema.FINDINGS, _named(
         service="the service that stands out most",
         start="UTC | begin of the first unusual window of that service",
         end="UTC | end of the last one",

@@ -36,7 +36,9 @@ def summary_text(summary: FindingsSummary, width: int) -> list[str]:
     if not summary.is_sought:
         return [cut(_NOT_SOUGHT, width)]
     unit = "run" if summary.cases == summary.runs else "case"
-    lines = [cut(_head(summary, unit), width), *_rows(summary.findings, width)]
+    lines = [cut(_head(summary, unit), width), *_rows(summary.findings, summary.numbers, width)]
+    if any(row.start is None for row in summary.findings):
+        lines += textwrap.wrap("time not known: the tables were made with --no-windows; train again without it", width)
     left = summary.total - len(summary.findings)
     if left:
         lines.append(cut(f"and {count(left, 'finding')} more: --limit 0 shows all", width))
@@ -84,9 +86,14 @@ def time_span(start: datetime | None, end: datetime | None) -> str:
     """Write a span as times of day in UTC, of more than a day with dates."""
     if start is None or end is None:
         return "time not known"
-    form = "%H:%M:%S" if start.date() == end.date() else "%Y-%m-%d %H:%M:%S"
-    first, last = (f"{time:{form}}" for time in (start, end))
+    day = "" if start.date() == end.date() else "%Y-%m-%d "
+    first, last = (f"{time:{day}}{clock(time)}" if day else clock(time) for time in (start, end))
     return first if first == last else f"{first}–{last}"
+
+
+def clock(time: datetime) -> str:
+    """Write a time of day, with a fraction where it has one: windows may be shorter than a second."""
+    return f"{time:%H:%M:%S}" + (f"{time.microsecond / 1e6:.3g}"[1:] if time.microsecond >= 1000 else "")
 
 
 def log_name(path: str) -> str:
@@ -113,9 +120,9 @@ def _head(summary: FindingsSummary, unit: str) -> str:
     return f"{of} {'stands' if summary.standing == 1 else 'stand'} out (excess{compared})"
 
 
-def _rows(rows: Sequence[Finding], width: int) -> list[str]:
+def _rows(rows: Sequence[Finding], numbers: Sequence[int], width: int) -> list[str]:
     """Write each finding and its evidence: in columns where there is room for them, else on a line more."""
-    indent = len(str(len(rows))) + 2
+    indent = len(str(max(numbers, default=0))) + 2
     cells = [
         (case_name(visible(row.run), visible(row.test_case), width - indent), visible(row.service), _time(row))
         for row in rows
@@ -123,7 +130,7 @@ def _rows(rows: Sequence[Finding], width: int) -> list[str]:
     widths = [max(columns(row[place]) for row in cells) for place in range(3)] if cells else []
     rest = width - indent - sum(widths) - len(_GAP) * 3
     lines = []
-    for number, (row, cell) in enumerate(zip(rows, cells, strict=True), 1):
+    for number, row, cell in zip(numbers, rows, cells, strict=True):
         start = padded(str(number), indent)
         if rest >= _LEAST_WHAT:
             lines.append(start + _GAP.join([*map(padded, cell, widths), what_text(row, rest)]))

@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import ceil
 
 from lo2dask.buffers.visible import visible
-from lo2dask.cli.findings import log_name, time_span, what_text
+from lo2dask.cli.findings import clock, log_name, time_span, what_text
 from lo2dask.cli.terminal import case_name, columns, cut, padded, telling, telling_line
 from lo2dask.cli.text import count
 from lo2dask.commands.show import CaseSummary, Excerpt, ServiceView, Tick, Window
@@ -90,7 +90,7 @@ def _timeline(ticks: Sequence[Tick], places: Sequence[int]) -> list[str]:
 
 
 def _window(window: Window, width: int) -> str:
-    begin = f"{_INDENT}{window.window_start:%H:%M:%S}  {window.score:.2f}  "
+    begin = f"{_INDENT}{clock(window.window_start)}  {window.score:.2f}  "
     text = begin + _COMPONENTS.get(window.component, visible(window.component))
     rest = width - columns(text) - 2
     return f"{text}: {telling(visible(window.statement), rest)}" if window.statement and rest > len(_INDENT) else text

@@ -246,6 +246,7 @@ def verify_text(summary: "VerifySummary") -> list[str]:
     if summary.problems:
         return list(summary.problems)
     looked = [
+        count(summary.recorded, "file"),
         count(summary.files, "log"), count(summary.events, "event"), count(summary.sequences, "sequence"),
         count(summary.rejects, "reject"), count(summary.batches, "part"),
         count(summary.models, "table") + " of predictions", count(summary.bundles, "bundle"),

@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from lo2dask.buffers.visible import visible
-from lo2dask.cli.terminal import cut_middle, encodable, padded, terminal_width
+from lo2dask.cli.terminal import cut, cut_middle, encodable, padded, terminal_width
 from lo2dask.options import plain
 
 _GAP = "  "
@@ -17,8 +19,12 @@ _NARROWEST = 16
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print lines; characters that would act on the terminal show as escapes."""
+    """Print lines; characters that would act on the terminal show as escapes. Messages are wrapped to a terminal."""
     shown = "\n".join(visible(line) for line in text.split("\n"))
+    if err and sys.stderr.isatty():
+        lines = (textwrap.wrap(line, terminal_width(), break_long_words=False, break_on_hyphens=False) or [""]
+                 for line in shown.split("\n"))  # fmt: skip
+        shown = "\n".join(part for wrapped in lines for part in wrapped)
     click.echo(shown if err else encodable(shown), err=err)
 
 
@@ -60,7 +66,11 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = (), whole:
         less = min(-spare, widths[widest] - max(_NARROWEST, min(second, widths[widest] - 1)))
         widths[widest] -= less
         spare += less
-    shown = ([cut_middle(text, width) for text, width in zip(line, widths, strict=True)] for line in lines)
+    # Names differ at their ends, sentences begin with what they say.
+    shown = (
+        [(cut if " " in text else cut_middle)(text, width) for text, width in zip(line, widths, strict=True)]
+        for line in lines
+    )
     return "\n".join(_GAP.join(map(padded, line, widths)).rstrip() for line in shown)
 
 

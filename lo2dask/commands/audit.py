@@ -13,6 +13,7 @@ from lo2dask.options import AuditOptions
 from lo2dask.storage import write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import read_load
+from lo2dask.tables.state import check_exists
 
 # Cases that are looked at; of more, whole runs are drawn.
 MOST_CASES = 5_000
@@ -54,6 +55,7 @@ def audit(options: AuditOptions) -> AuditSummary:
     InputError : nothing was loaded into the folder, or by another version.
     """
     layout = Layout(options.root)
+    check_exists(layout)
     loaded = (read_load(layout) or {}).get("options", {})
     cases = read_cases(layout, MOST_CASES, options.seed)
     labels = draw_labels(cases.run, cases.normal, DRAWS, options.seed)

@@ -45,7 +45,7 @@ from lo2dask.storage import replacing, write_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts
 from lo2dask.tables.records import Key, Record, Stage
-from lo2dask.tables.state import check_layout
+from lo2dask.tables.state import check_exists, check_layout
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    check_exists(layout)
     check_layout(layout)
     check_owner(layout.root, options.trust)
     if options.seq_id:

@@ -1,7 +1,8 @@
 """Unpacks archived runs into a raw tree, some at a time; can be stopped and resumed at any moment.
 
 A run is unpacked into a hidden folder and renamed when it is whole, so the tree never shows half a run. A record of
-each run holds the archive and the options, from which a later call knows what is done.
+each run names its archive, the options, and every file with size and checksum: from it a later call knows what is done,
+and `verify` finds what was damaged.
 """
 
 import contextlib
@@ -14,11 +15,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lo2dask.errors import InputError, Lo2Error
 from lo2dask.memory import parse_bytes
-from lo2dask.options import ExtractOptions
+from lo2dask.options import ExtractOptions, fingerprint
 from lo2dask.processes import process_pool
 from lo2dask.schema import is_normal
 from lo2dask.sources.archives import (
@@ -33,11 +33,13 @@ from lo2dask.sources.archives import (
 )  # fmt: skip
 from lo2dask.sources.names import run_order
 from lo2dask.sources.select import draw_order
-from lo2dask.storage import free_bytes, locked_outputs, read_json, write_json
+from lo2dask.storage import free_bytes, locked_outputs, walk
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.records import Key, Record, Stage, StageType, describe_outputs
 
 logger = logging.getLogger(__name__)
 
-RECORDS = ".lo2dask-extract"
+EXTRACT = StageType("extract", "the run is unpacked again")
 _FAILURES = ("damaged archive", "too large")
 _PART = re.compile(r"\..+\.(?P<pid>\d+)\.part")
 
@@ -108,17 +110,16 @@ class _Task:
         return self.out / self.run.name
 
     @property
-    def record(self) -> Path:
-        """File that says what was unpacked."""
-        return self.out / RECORDS / f"{self.run.name}.json"
+    def stage(self) -> Stage:
+        """The record of what was unpacked."""
+        return Stage(Layout(self.out), EXTRACT, self.run.name)
 
     @property
-    def wanted(self) -> dict[str, Any]:
-        """The record of a run that was unpacked from this archive with these options."""
-        run = self.run
-        drawn = {"errors_per_run": self.errors_per_run, "seed": self.seed if self.errors_per_run >= 0 else None}
-        return {"archive": os.path.basename(run.path), "member": run.member, "size": run.size,
-                "mtime_ns": run.mtime_ns, **drawn}  # fmt: skip
+    def key(self) -> Key:
+        """The key of a run that was unpacked from this archive with these options."""
+        run, seed = self.run, self.seed if self.errors_per_run >= 0 else None
+        archive = [os.path.basename(run.path), run.member, run.size, run.mtime_ns]
+        return Key(fingerprint(archive), fingerprint([self.errors_per_run, seed]))
 
 
 def extract(options: ExtractOptions, progress: Progress | None = None) -> ExtractSummary:
@@ -218,12 +219,12 @@ def _measure_all(todo: list[_Task], compressed: bool) -> tuple[int, list[tuple[s
 
 
 def _is_done(task: _Task) -> bool:
-    return task.target.is_dir() and read_json(task.record) == task.wanted
+    return task.target.is_dir() and task.stage.is_current(task.key)
 
 
 def _check_foreign(todo: list[_Task]) -> None:
     for task in todo:
-        if task.target.exists() and not task.record.is_file():
+        if task.target.exists() and not task.stage.path.is_file():
             raise InputError(f"{task.target} is there, and extract did not write it: move it away, or give another OUT")
 
 
@@ -254,9 +255,11 @@ def unpack_run(task: _Task) -> ExtractedRun:
     try:
         part.mkdir(parents=True)
         found = unpack(run, part, _chosen_cases(task), task.limit)
+        outputs = describe_outputs(part, walk(part))
         if task.target.exists():
             os.rename(task.target, old)
-        write_json(task.record, task.wanted)
+        # Before the files are in place: a run without a record would be taken for the user's own.
+        task.stage.write(Record(task.key, {f"{run.name}/{name}": one for name, one in outputs.items()}, {}))
         os.rename(part, task.target)
     except DAMAGE as error:
         logger.warning("%s: damaged archive, left out: %s", run.path, error)

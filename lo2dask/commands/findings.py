@@ -15,6 +15,7 @@ from lo2dask.findings.read import (
 )
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.state import check_exists
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class FindingsSummary:
 
     ``cases``, ``runs`` and ``normals`` (normal cases) count what was scored, ``learned`` the normal cases that it was
     compared with, ``standing`` the cases that stand out;
-    ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first.
+    ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first;
+    ``numbers`` count them from 1 among all findings, as show takes them.
     ``average_precision`` is that of the cases' excess, beside the share of anomalous ones, which chance reaches; None
     where the labels have one class. Without ``is_sought`` no model has looked for findings.
     """
@@ -36,6 +38,7 @@ class FindingsSummary:
     standing: int
     total: int
     findings: tuple[Finding, ...]
+    numbers: tuple[int, ...]
     notices: tuple[Finding, ...]
     average_precision: float | None = None
     prevalence: float | None = None
@@ -50,6 +53,7 @@ def findings(options: FindingsOptions) -> FindingsSummary:
     InputError : no command has made the table of findings, or there is no such run or service.
     """
     layout = Layout(options.root)
+    check_exists(layout)
     rows = list(read_findings(layout))
     cases = read_cases(layout)
     known = {run for run, _ in cases} | {row.run for row in rows}
@@ -58,8 +62,9 @@ def findings(options: FindingsOptions) -> FindingsSummary:
     if options.service and services:
         matching(options.service, services, "service")
     precision, prevalence = measure_cases(layout)
-    chosen = [row for row in rows if row.run in runs and options.service in ("", row.service)]
-    found = [row for row in chosen if not row.is_notice]
+    numbered = enumerate(rows, 1)  # the notices come last
+    chosen = [(n, row) for n, row in numbered if row.run in runs and options.service in ("", row.service)]
+    found = [(n, row) for n, row in chosen if not row.is_notice]
     return FindingsSummary(
         root=options.root,
         cases=len(cases),
@@ -68,8 +73,9 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         learned=count_learned(layout, sum(cases.values())),
         standing=len({row.case for row in rows if not row.is_notice}),
         total=len(found),
-        findings=tuple(found[: options.limit or None]),
-        notices=tuple(row for row in chosen if row.is_notice),
+        findings=tuple(row for _, row in found[: options.limit or None]),
+        numbers=tuple(number for number, _ in found[: options.limit or None]),
+        notices=tuple(row for _, row in chosen if row.is_notice),
         average_precision=precision,
         prevalence=prevalence,
         is_sought=was_sought(layout),

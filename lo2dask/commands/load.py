@@ -98,7 +98,7 @@ def read_tree(
     layout = Layout(options.output_dir)
     resumed = open_output(layout, options, options.root)
     plan = make_plan(options.root, options, layout, session)
-    if resumed:
+    if resumed and layout.record("load", 0).parent.is_dir():
         logger.info("resuming in %s", layout.root)
     text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format, key.window_ms) if key else None
     job = LoadJob(

@@ -16,6 +16,7 @@ from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import read_load
 from lo2dask.tables.parts import count_rows
+from lo2dask.tables.state import check_exists
 from lo2dask.training.train import train_models
 
 # Raw logs that a calibration makes and runs through all stages: large enough for several batches on each worker.
@@ -62,6 +63,7 @@ def rates_of(root: Path) -> Rates:
     InputError : no load came to its end there.
     """
     layout = Layout(root)
+    check_exists(layout)
     marker = read_load(layout)
     batches = batch_seconds(layout)
     if not marker or not marker["done"] or not batches[1]:

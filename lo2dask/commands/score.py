@@ -1,5 +1,6 @@
 """Apply a saved bundle to new runs: their text is read as at training, and nothing is learned from them."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from lo2dask.models.runs import RUNS, name_services, run_scores
 from lo2dask.models.split import Split
 from lo2dask.options import LoadOptions, ScoreOptions, fingerprint
 from lo2dask.sources.layouts import find_tree
-from lo2dask.storage import copy_file, remove_tree
+from lo2dask.storage import copy_file, is_local, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, read_part, write_part
 from lo2dask.tables.records import Key, Stage, StageType
@@ -89,7 +90,11 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         fitting = _fitting_session(options, own, len(names))
         text = _text_key(content)
         templates = Templates.from_plain(content["templates"])
-        read_tree(loading, text, fitting, templates.line_format)
+        try:
+            read_tree(loading, text, fitting, templates.line_format)
+        except InputError:
+            _remove_unbegun(work)
+            raise
         statements = Statements.from_plain(content["statements"]) if "statements" in content else Statements()
         enhance_with(work, text, templates, statements, fitting)
         mark = Key(load_fingerprint(work), content["fingerprint"])
@@ -104,6 +109,15 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
             stage.commit(mark, [path for folder in tables for path in part_paths(folder)], {})
     summary = _summary(options, work, key, (predictions, runs), current, time.perf_counter() - started)
     return replace(summary, runs=len(names))
+
+
+def _remove_unbegun(work: Layout) -> None:
+    """Remove the working folder of a tree of which no batch was read: there is nothing to resume."""
+    if not work.record("load", 0).parent.is_dir():
+        remove_tree(work.root)
+        for folder in (work.root.parent, work.root.parent.parent) if is_local(work.root) else ():
+            with contextlib.suppress(OSError):  # other bundles have scored into it
+                folder.rmdir()
 
 
 def _read_bundle(options: ScoreOptions) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import is_local
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_rows
+from lo2dask.tables.state import check_exists
 
 # Of each service; lines of the whole case.
 MOST_WINDOWS = 3
@@ -92,13 +93,15 @@ def show(options: ShowOptions) -> CaseSummary:
     InputError : nothing was loaded, or no case or several have such a name, or no service.
     """
     layout = Layout(options.root)
+    check_exists(layout)
     cases = read_cases(layout)
     if not cases:
         raise InputError(f"{options.root}: no case in it; first: lo2dask run --output-dir {options.root}")
-    case = find_case(options.case, cases)
+    rows = list(read_findings(layout)) if has_findings(layout) else []
+    case = find_case(options.case, cases, [row.case for row in rows if not row.is_notice])
     services = _services(layout, case)
     names = matching(options.service, services, "service of the case") if options.service else sorted(services)
-    findings = [row for row in read_findings(layout) if row.case == case] if has_findings(layout) else []
+    findings = [row for row in rows if row.case == case]
     return CaseSummary(
         options.root,
         *case,
@@ -111,14 +114,20 @@ def show(options: ShowOptions) -> CaseSummary:
     )
 
 
-def find_case(given: str, cases: Iterable[Case]) -> Case:
+def find_case(given: str, cases: Iterable[Case], found_ones: Sequence[Case] = ()) -> Case:
     """Find the one case that RUN/CASE means: both by name, or by how they begin or end; RUN or CASE alone may do.
+
+    A number means the case of a finding (``found_ones`` are theirs, in order), a ``seq_id`` the case of the sequence.
 
     Raises
     ------
     InputError : there is none, or there are several; the message names some.
     """
     known = sorted(cases)
+    if given.isdecimal() and 1 <= int(given) <= len(found_ones) and not any(given in case for case in known):
+        return found_ones[int(given) - 1]
+    if of_sequence := [case for case in known if given.startswith("__".join((*case, "")))]:
+        return max(of_sequence, key=lambda case: len("".join(case)))
     run, slash, test_case = (part.strip() for part in given.strip("/ ").partition("/"))
     if slash:
         runs = matching(run, (own for own, _ in known), "run")

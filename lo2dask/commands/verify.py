@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.columns import strings
+from lo2dask.commands.extract import EXTRACT
 from lo2dask.commands.grid import GRID_STAGE
 from lo2dask.commands.report import REPORT
 from lo2dask.commands.score import SCORE
@@ -31,12 +32,12 @@ from lo2dask.models.registry import FOREST
 from lo2dask.options import LoadOptions, VerifyOptions
 from lo2dask.sizing.timings import TIMINGS
 from lo2dask.sources.manifest import Batch, cut_batches
-from lo2dask.storage import check_not_in_use, open_read
+from lo2dask.storage import check_not_in_use, open_read, walk
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
 from lo2dask.tables.records import Stage
-from lo2dask.tables.state import StateType, check_layout
+from lo2dask.tables.state import StateType, check_exists, check_layout
 from lo2dask.training.exports import EXPORTS, IF_PREDICTIONS
 from lo2dask.training.sides import LINKS
 from lo2dask.training.units import SPLIT, TRAIN
@@ -47,21 +48,21 @@ from lo2dask.verification.folder import (
     stray_hashes,
     unnamed_bundles,
     unnamed_files,
-    walk,
 )
 from lo2dask.verification.parts import BatchResult, Checks, Problem, check_batch, check_files, named_ids
 
 STAGES = (
-    *(LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS),
+    *(EXTRACT, LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS),
     *(GRID_STAGE, EXPLAIN, REPORT, SCORE, GIVEN, LINKS),
 )
 FINISHING = (METRICS, TEXT, ENHANCE)  # a record of the whole follows those of their parts
+_SAVING = "--save-model or --save-sup-models"
 TASKS = 64  # at most, of the files that records name
 
 
 @dataclass(frozen=True)
 class VerifySummary:
-    """What was checked, and what does not add up, one line each; ``bytes`` of the files that records name."""
+    """What was checked, and what does not add up, one line each; records name ``recorded`` files of ``bytes``."""
 
     output: Path
     problems: tuple[str, ...]
@@ -72,6 +73,7 @@ class VerifySummary:
     rejects: int
     models: int
     bundles: int
+    recorded: int
     bytes: int
     seconds: float
 
@@ -85,10 +87,11 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     """
     started = time.perf_counter()
     layout = Layout(options.output_dir)
+    check_exists(layout)
     check_not_in_use(layout.root)
     check_layout(layout)
     named = read_records(layout, STAGES, _states(layout), FINISHING)
-    if next(walk(layout.internal, ()), None) is None:
+    if next(walk(layout.internal), None) is None:
         raise InputError(f"{layout.root}: nothing was loaded into it; lo2dask load --output-dir {layout.root}")
     inner = _inner_folders(layout)
     loaded, problem = Stage(layout, LOAD).inspect()
@@ -112,10 +115,11 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
             problems.append(Problem("_lo2dask/load.json", "missing, though there are tables"))
     names = ("files", "events", "sequences", "rejects")
     counts = {name: sum(getattr(one, name) for one in found) for name in names}
-    recorded = [name for name in named.outputs if name.endswith(".joblib")]
+    kept = [name for name in named.outputs if name.endswith(".joblib")]
     return VerifySummary(
         output=layout.root, problems=_one_for_each_file(problems), batches=len(batches),
-        models=len(checks.models) if checks else 0, bundles=len(bundles) + len(recorded),
+        models=len(checks.models) if checks else 0, bundles=len(bundles) + len(kept),
+        recorded=len(named.outputs),
         bytes=sum(output.size for output in named.outputs.values()), seconds=time.perf_counter() - started, **counts,
     )  # fmt: skip
 
@@ -130,7 +134,10 @@ def check_bundle(path: Path, root: Path) -> Problem | None:
         while block := opened.read(1 << 20):
             digest.update(block)
     words = file.read_text(encoding="utf-8", errors="replace").split()
-    return None if words[:1] == [digest.hexdigest()] else Problem(name, f"is not what {file.name} says")
+    if words[:1] == [digest.hexdigest()]:
+        return None
+    way_out = f"an earlier train left it and none makes it again: delete both, or train its model with {_SAVING}"
+    return Problem(name, f"is not what {file.name} says; {way_out}")
 
 
 def _states(layout: Layout) -> dict[Path, StateType]:

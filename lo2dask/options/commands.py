@@ -250,8 +250,8 @@ class ShowOptions(ProgramOptions):
 
     root: Path = opt(REQUIRED, "folder that train or run wrote, or that score wrote its scores into", argument=True)
     case: str = opt(
-        REQUIRED, "case to show, as RUN/CASE; how the names begin or end is enough where it fits one alone",
-        argument=True,
+        REQUIRED, "case to show, as RUN/CASE; how the names begin or end is enough where it fits one alone; also the "
+        "number of a finding, or a seq_id", argument=True,
     )  # fmt: skip
     service: str = opt("", "show this service alone")
     around: int = opt(

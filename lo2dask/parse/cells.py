@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,9 @@ from lo2dask.buffers.columns import microseconds
 Floats = npt.NDArray[np.float64]
 # Times in ms are beyond it since 1973, times in seconds until the year 5138.
 _LATEST_SECONDS = 1e11
+# A cell of more lines has a quote that was left open.
+_MOST_LINES = 1000
+_QUOTED = re.compile(rb'(?:^|(?<=,))"(?:[^"]|"")*"(?!")')
 
 
 class MetricError(ValueError):
@@ -36,28 +41,78 @@ def time_problem(seconds: Floats) -> str:
 def read_text_table(data: bytes, newlines: bool = False) -> tuple[pa.Table, list[str]]:
     """Read CSV with every cell as text; return the table, and what is wrong with the rows that are left out.
 
-    ``newlines`` allows them within quoted cells.
+    ``newlines`` allows them within quoted cells. A row whose quote is not closed is left out, not those after it.
 
     Raises
     ------
     MetricError : it is no CSV.
     """
+    table, skipped = _read_rows(data)
+    in_cells = (pc.any(pc.match_substring(column, "\n")).as_py() for column in table.columns)
+    last = data.rstrip(b"\r\n").rpartition(b"\n")[2]
     problems: list[str] = []
+    if any("\n" in row.text for row in skipped) or last.count(b'"') % 2 or any(in_cells):
+        data, problems = _drop_unclosed(data.splitlines(keepends=True), _MOST_LINES if newlines else 1)
+        table, skipped = _read_rows(data)
+    cells = (f"a row has {row.actual_columns} cells, not {row.expected_columns}: {row.text[:60]!r}" for row in skipped)
+    return table, [*problems, *cells]
+
+
+def _read_rows(data: bytes) -> tuple[pa.Table, list[pc_csv.InvalidRow]]:
+    """Read the rows of CSV; return them, and those that have not as many cells as the first."""
+    skipped: list[pc_csv.InvalidRow] = []
 
     def skip(row: pc_csv.InvalidRow) -> str:
-        """Leave a row out, and say what is wrong with it."""
-        problems.append(f"a row has {row.actual_columns} cells, not {row.expected_columns}: {row.text[:60]!r}")
+        """Leave a row out, and keep it."""
+        skipped.append(row)
         return "skip"
 
     try:
         header = pc_csv.read_csv(io.BytesIO(data.split(b"\n", 1)[0] + b"\n")).column_names
         convert = pc_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
         read = pc_csv.ReadOptions(use_threads=False, block_size=max(len(data), 1))
-        parse = pc_csv.ParseOptions(newlines_in_values=newlines, invalid_row_handler=skip)
+        parse = pc_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
         table = pc_csv.read_csv(io.BytesIO(data), read_options=read, parse_options=parse, convert_options=convert)
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise MetricError(f"invalid CSV: {str(error).splitlines()[0]}") from error
-    return table, problems
+    return table, skipped
+
+
+def _drop_unclosed(lines: list[bytes], most: int) -> tuple[bytes, list[str]]:
+    """Leave out rows whose quote is open after ``most`` lines or where the next row begins, and name them."""
+    width, kept, problems, at = len(_split(lines[0])), [], [], 0
+    while at < len(lines):
+        end = at + 1
+        while is_open := _is_open(lines[at:end]):
+            if end == len(lines) or end - at >= most or _is_row(lines[end], width):
+                break
+            end += 1
+        if is_open:
+            text = lines[at][:60].decode(errors="replace").rstrip()
+            problems.append(f"line {at + 1}: a quote is not closed: {text!r}")
+            end = at + 1
+        else:
+            kept += lines[at:end]
+        at = end
+    return b"".join(kept), problems
+
+
+def _is_open(lines: Sequence[bytes]) -> bool:
+    """Return whether lines end within a quoted cell: another line would belong to the same row."""
+    plain = _QUOTED.sub(b"x", b"".join(lines)) if b'"' in lines[0] else b""
+    return plain.startswith(b'"') or b',"' in plain
+
+
+def _is_row(line: bytes, width: int) -> bool:
+    """Return whether a line is a row by itself: so many cells, of which the first is one word."""
+    cells = _split(line)
+    return len(cells) == width and len(cells[0].split()) == 1
+
+
+def _split(line: bytes) -> list[bytes]:
+    """Split a line into cells, without what is quoted."""
+    closed, quote, _ = _QUOTED.sub(b"x", line).partition(b',"')
+    return closed.split(b",") + [b"x"] * bool(quote)
 
 
 def read_numbers(cells: pa.Array) -> tuple[pa.Array, list[str]]:

@@ -1,5 +1,6 @@
 """Trace tables of Jaeger to spans: one CSV a service, tags kept as text."""
 
+import itertools
 import re
 
 import numpy as np
@@ -38,7 +39,9 @@ def parse_spans(data: bytes, run: str, test_case: str | None, name: str) -> tupl
     kept = np.ones(table.num_rows, dtype=bool)
     for moment in ("start", "end"):
         columns[moment], is_time, why = parse_times(columns[moment])
-        kept, problems = kept & is_time, problems + why
+        # A row with two bad times is left out once.
+        problems += itertools.compress(why, kept[~is_time])
+        kept &= is_time
     columns = {column: values.filter(pa.array(kept)) for column, values in columns.items()}
     normal = None if test_case is None else schema.is_normal(test_case)
     same: dict[str, str | bool | None] = {"run": run, "test_case": test_case, "service": traced_service(name)}

@@ -53,7 +53,7 @@ def read_findings(layout: Layout, scores: RunScores | None, models: Sequence[str
     silent, silent_total = _notices(layout)
     cases = _judged(layout)
     return Findings(
-        headline=_headline(layout, total, cases, scores),
+        headline=_headline(layout, cases, scores),
         items=tuple(_items(layout, rows, cases, models, scores)),
         total=total,
         notices=silent,
@@ -137,16 +137,18 @@ def _judged(layout: Layout) -> Cases:
     return Cases(len(runs), total, tuple(normals))
 
 
-def _headline(layout: Layout, total: int, cases: Cases, scores: RunScores | None) -> str:
-    runs: set[str] = set()
-    for part in read_parts(layout.findings, ["run", "kind"]):
-        runs |= set(pc.unique(part.filter(pc.not_equal(part["kind"], SILENT))["run"]).to_pylist())
+def _headline(layout: Layout, cases: Cases, scores: RunScores | None) -> str:
+    """Write how many cases stand out, as the terminal does: runs where each has one case."""
+    standing: set[tuple[str, str]] = set()
+    for part in read_parts(layout.findings, ["run", "test_case", "kind"]):
+        found = part.filter(pc.not_equal(part["kind"], SILENT))
+        standing |= set(zip(found["run"].to_pylist(), found["test_case"].to_pylist(), strict=True))
+    unit = "run" if cases.runs == cases.total else "case"
     compared = f"{EXCESS}, {_count(scores.learned, 'normal run')} to compare with" if scores else EXCESS
-    if not total:
-        return f"None of {_count(cases.runs, 'run')} stands out ({compared})"
-    verb = "stands" if len(runs) == 1 else "stand"
-    found = "" if total == len(runs) else f" with {_count(total, 'case')}"
-    return f"{len(runs):,} of {_count(max(cases.runs, len(runs)), 'run')} {verb} out{found} ({compared})"
+    if not standing:
+        return f"None of {_count(cases.total, unit)} stands out ({compared})"
+    verb = "stands" if len(standing) == 1 else "stand"
+    return f"{len(standing):,} of {_count(max(cases.total, len(standing)), unit)} {verb} out ({compared})"
 
 
 def _count(number: int, noun: str) -> str:

@@ -322,6 +322,10 @@ def _member(run: RunSource, member: tarfile.TarInfo, mtime: int, end: int) -> So
     service = log_service(name) or left_out_log(name)[1]
     if kind == "log" and len(parts) > 2:
         kind, problem = "other log", "path: deeper than RUN/TEST CASE in the tar: move it up"
+    if member.name.startswith("/"):
+        problem = "path: it is absolute: pack the run again, from the folder that holds it"
+    if not is_text(member.name):
+        problem = "name: not UTF-8: rename it and pack the run again"
     if ".." in parts:
         kind, case, problem = "other file", "", "path: it leads out of its run (..): pack the run again"
     if not member.isfile():

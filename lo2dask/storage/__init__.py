@@ -22,6 +22,7 @@ from lo2dask.storage.files import (
     same_content,
     source_of,
     status,
+    walk,
     write_bytes,
     write_json,
     write_text,

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
@@ -205,6 +205,18 @@ def entries(folder: str | Path) -> Iterator[Entry]:
     from lo2dask.storage.remote import scan
 
     return iter(scan(path))
+
+
+def walk(folder: Path, without: Sequence[Path] = ()) -> Iterator[Path]:
+    """List all files below a folder in order, but those of some folders; a missing folder has none."""
+    if not folder.is_dir():
+        return
+    for entry in sorted(entries(folder), key=lambda entry: entry.name):
+        path = folder / entry.name
+        if entry.is_dir():
+            yield from walk(path, without) if path not in without else ()
+        else:
+            yield path
 
 
 def list_paths(folder: Path, suffix: str) -> list[Path]:

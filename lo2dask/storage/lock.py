@@ -32,6 +32,8 @@ LEASE_SECONDS = 30.0
 BEAT_SECONDS = 5.0
 POLL_SECONDS = 0.5
 _UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+# How s3fs translates the answers 412 and 409 to a condition.
+_OTHER_VERSION = (errno.EINVAL, errno.EBUSY)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 # What this call holds already; another thread has a context of its own.
 _HELD: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
@@ -180,9 +182,11 @@ def is_same_file(path: Path, descriptor: int) -> bool:
 @contextlib.contextmanager
 def _lease(path: Path, owner: dict[str, Any]) -> Iterator[bool]:
     """Try to take a lease, after watching an earlier one for as long as its owner would need to renew it."""
-    if not (_create(path, owner) or (_is_abandoned(path) and _take_over(path, owner))):
-        yield False
-        return
+    if not _create(path, owner):
+        seen = _abandoned_version(path)
+        if seen is None or not _take_over(path, owner, seen):
+            yield False
+            return
     over, lost = threading.Event(), threading.Event()
     thread = threading.Thread(target=_renew, args=(path, owner, over, lost), name="lo2dask-lease", daemon=True)
     thread.start()
@@ -213,32 +217,82 @@ def _create(path: Path, owner: dict[str, Any]) -> bool:
     return True
 
 
-def _is_abandoned(path: Path) -> bool:
-    """Watch a lease for LEASE_SECONDS: clocks of other machines are not asked."""
-    before = _read(path)
+def _abandoned_version(path: Path) -> str | None:
+    """Watch a lease for LEASE_SECONDS: clocks of other machines are not asked; None if it changes, else its version."""
+    seen = _version(path)
     deadline = time.monotonic() + LEASE_SECONDS
     while time.monotonic() < deadline:
-        if _read(path) != before:
-            return False
+        if _version(path) != seen:
+            return None
         time.sleep(min(POLL_SECONDS, LEASE_SECONDS / 4))
+    return seen
+
+
+def _version(path: Path) -> str:
+    """Return what changes whenever a lease is written: the ETag of an object in S3, else the content; "" if missing."""
+    try:
+        if not _has_conditions(path):
+            return path.read_text(encoding="utf-8", errors="replace")
+        store: Any = path
+        return str(store.fs.info(store.path, refresh=True)["ETag"])
+    except OSError:
+        return ""
+
+
+def _take_over(path: Path, owner: dict[str, Any], seen: str) -> bool:
+    """Replace an abandoned lease, unless another command that has watched it too was faster."""
+    if not seen:
+        return _create(path, owner)
+    if _has_conditions(path):
+        return _replace(path, owner, seen)
+    # Only the owner of the claim replaces a lease; one who comes later finds another version.
+    claim = path.with_name(f"{path.name}.claim")
+    if not _create(claim, owner):
+        if _abandoned_version(claim) is not None:  # its owner was killed in between
+            claim.unlink(missing_ok=True)
+        return False
+    try:
+        return _replace(path, owner, seen)
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _replace(path: Path, content: dict[str, Any], seen: str) -> bool:
+    """Write a lease if it is still the version that was seen; S3 asks that in the moment of writing."""
+    if not _has_conditions(path):
+        if _version(path) != seen:
+            return False
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return True
+    store: Any = path
+    try:
+        store.fs.pipe_file(store.path, json.dumps(content).encode(), IfMatch=seen)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in _OTHER_VERSION:
+            raise
+        return False
     return True
 
 
-def _take_over(path: Path, owner: dict[str, Any]) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    return _create(path, owner)
+def _has_conditions(path: Any) -> bool:
+    """Return whether the store writes an object only if it has a given ETag."""
+    return not is_local(path) and "s3" in path.fs.protocol
 
 
 def _renew(path: Path, owner: dict[str, Any], over: threading.Event, lost: threading.Event) -> None:
     beat = 0
     while not over.wait(BEAT_SECONDS):
-        if _read(path).get("token") != owner["token"]:
-            lost.set()
-            logger.error("%s: another command has taken the lease", path)
-            return
         beat += 1
-        path.write_text(json.dumps({**owner, "beat": beat}), encoding="utf-8")
+        with contextlib.suppress(OSError):  # a store that is out of reach for a moment is asked again
+            seen = _version(path)
+            if _read(path).get("token") == owner["token"]:
+                _replace(path, {**owner, "beat": beat}, seen)
+            elif seen:
+                lost.set()
+                logger.error("%s: another command has taken the lease", path)
+                return
 
 
 def _owner(command: str) -> dict[str, Any]:

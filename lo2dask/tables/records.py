@@ -121,15 +121,21 @@ class Stage:
     def commit(self, key: Key, outputs: Iterable[Path], summary: Mapping[str, Any], durable: bool = True) -> Record:
         """Record outputs, which must be flushed and in place; a record that is not ``durable`` needs :meth:`flush`."""
         record = Record(key, describe_outputs(self.layout.root, outputs), summary)
-        self._write(record, durable)
+        self.write(record, durable)
         return record
+
+    def write(self, record: Record, durable: bool = True) -> None:
+        """Write a record of outputs that are described already."""
+        outputs = {name: asdict(output) for name, output in record.outputs.items()}
+        content = {**asdict(record.key), "part": self.index, "outputs": outputs, "summary": dict(record.summary)}
+        write_state(self.path, self._state, content, durable)
 
     def update(self, outputs: Iterable[Path], durable: bool = True) -> bool:
         """Record that a later stage wrote some outputs again; return whether there is a record."""
         record = self.read()
         if record is None:
             return False
-        self._write(replace(record, outputs={**record.outputs, **describe_outputs(self.layout.root, outputs)}), durable)
+        self.write(replace(record, outputs={**record.outputs, **describe_outputs(self.layout.root, outputs)}), durable)
         return True
 
     def invalidate(self) -> None:
@@ -169,11 +175,6 @@ class Stage:
             return None
         outputs = {name: Output(**entry) for name, entry in content["outputs"].items()}
         return Record(Key(content["inputs"], content["options"]), outputs, content["summary"])
-
-    def _write(self, record: Record, durable: bool) -> None:
-        outputs = {name: asdict(output) for name, output in record.outputs.items()}
-        content = {**asdict(record.key), "part": self.index, "outputs": outputs, "summary": dict(record.summary)}
-        write_state(self.path, self._state, content, durable)
 
 
 def describe_outputs(root: Path, paths: Iterable[Path]) -> dict[str, Output]:

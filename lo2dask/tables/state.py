@@ -126,6 +126,17 @@ def check_layout(layout: Layout) -> None:
         )
 
 
+def check_exists(layout: Layout) -> None:
+    """Refuse a folder that is not there, for commands that only read it.
+
+    Raises
+    ------
+    InputError : there is no such folder.
+    """
+    if not layout.root.exists():
+        raise InputError(f"{layout.root}: no such folder; give one that load, run or score wrote")
+
+
 def short_name(path: Path) -> str:
     """Return a path from the first ``_lo2dask`` folder on; the whole path where there is none."""
     parts = path.parts

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lo2dask.buffers.columns import strings
+from lo2dask.buffers.arrays import Bools
+from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
 from lo2dask.findings.make import ANSWERS, Answers
 from lo2dask.models.excess import weigh
@@ -30,14 +31,10 @@ def describe_normals(rows: SequenceKeys, split: Split, scores: np.ndarray) -> di
     ``normal_maxima`` are their largest scores, ascending; ``expected_services`` have a log in each of them.
     """
     training = ~split.mask(rows.run, rows.test_case, rows.service) & ~rows.anomaly
-    keep = pa.array(training)
-    names = [strings(column.filter(keep)).to_pylist() for column in (rows.run, rows.test_case, rows.service)]
-    services: dict[tuple[str, str], set[str]] = {}
-    for run, case, service in zip(*names, strict=True):
-        services.setdefault((run, case), set()).add(service)
+    _, services, has_log = _services_of_cases(rows, training)
     maxima = [best.score for best in best_services(run_rows(rows, np.where(training, scores, np.nan))).values()]
-    expected = set.intersection(*services.values()) if services else set()
-    return {"normal_maxima": sorted(maxima), "expected_services": sorted(expected)}
+    expected = [name for name, column in zip(services, has_log.T, strict=True) if len(has_log) and column.all()]
+    return {"normal_maxima": sorted(maxima), "expected_services": expected}
 
 
 def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any], session: Session) -> Answers:
@@ -89,11 +86,17 @@ def _p(score: float, maxima: Sequence[float], is_among: bool) -> float:
     return (itself + sum(value >= score for value in maxima)) / (len(maxima) + itself)
 
 
+def _services_of_cases(rows: SequenceKeys, keep: Bools) -> tuple[list[tuple[str, str]], list[str], Bools]:
+    """List cases (run, test case) and services by name, and which case has a log of which: (cases, services)."""
+    (run, runs), (case, cases), (service, services) = (codes(one) for one in (rows.run, rows.test_case, rows.service))
+    pairs, place = np.unique(run[keep] * len(cases) + case[keep], return_inverse=True)
+    has_log = np.zeros((len(pairs), len(services)), dtype=bool)
+    has_log[place, service[keep]] = True
+    return [(runs[pair // len(cases)], cases[pair % len(cases)]) for pair in pairs.tolist()], services, has_log
+
+
 def _silent(rows: SequenceKeys, expected: Sequence[str]) -> Iterable[tuple[str, str, str]]:
-    there: dict[tuple[str, str], set[str]] = {}
-    for run, case, service in zip(
-        *(strings(c).to_pylist() for c in (rows.run, rows.test_case, rows.service)), strict=True
-    ):
-        there.setdefault((run, case), set()).add(service)
-    for (run, case), services in sorted(there.items()):
-        yield from ((run, case, name) for name in expected if name not in services)
+    cases, services, has_log = _services_of_cases(rows, np.ones(len(rows.anomaly), dtype=bool))
+    wanted = [(name, services.index(name) if name in services else -1) for name in expected]
+    for (run, case), there in zip(cases, has_log, strict=True):
+        yield from ((run, case, name) for name, column in wanted if column < 0 or not there[column])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lo2dask.models.bundle import hash_path
-from lo2dask.storage import LOCK, entries
+from lo2dask.storage import LOCK, entries, walk
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.records import Output, Record, Stage, StageType, output_path
 from lo2dask.tables.state import StateType, inspect_state
@@ -84,7 +84,7 @@ def unnamed_files(layout: Layout, named: Named, inner: Sequence[Layout]) -> Iter
     """Name the files of lo2dask's own folders and tables that no record names."""
     known = {output_path(layout.root, name) for name in named.outputs} | named.states
     others = [one.root for one in inner]
-    files = (path for folder in _own_folders(layout) for path in walk(folder, others))
+    files = (path for folder in _own_folders(layout, named) for path in walk(folder, others))
     for path in (*files, *(layout.root / name for name in _OWN_FILES)):
         if path not in known and path.name != LOCK and path.is_file():
             yield _at(layout, path, "no record names it: it is not lo2dask's, or was left by a stopped command")
@@ -94,32 +94,21 @@ def unnamed_bundles(layout: Layout, named: Named) -> list[Path]:
     """List the bundles in ``models`` that no record names: each has a hash next to it."""
     known = {output_path(layout.root, name) for name in named.outputs}
     folder = layout.root / "models"
-    return [path for path in walk(folder, ()) if path.suffix == ".joblib" and path not in known]
+    return [path for path in walk(folder) if path.suffix == ".joblib" and path not in known]
 
 
 def stray_hashes(layout: Layout, named: Named) -> Iterator[Problem]:
     """Name hashes in ``models`` whose bundle is missing."""
-    bundles = {hash_path(path): path for path in walk(layout.root / "models", ()) if path.suffix == ".joblib"}
-    for path in walk(layout.root / "models", ()):
+    bundles = {hash_path(path): path for path in walk(layout.root / "models") if path.suffix == ".joblib"}
+    for path in walk(layout.root / "models"):
         if path.name.endswith(".joblib.sha256") and path not in bundles:
             yield _at(layout, path, "its bundle is missing")
 
 
-def walk(folder: Path, without: Sequence[Path]) -> Iterator[Path]:
-    """List all files below a folder in order, but those of some folders; a missing folder has none."""
-    if not folder.is_dir():
-        return
-    for entry in sorted(entries(folder), key=lambda entry: entry.name):
-        path = folder / entry.name
-        if entry.is_dir():
-            yield from walk(path, without) if path not in without else ()
-        else:
-            yield path
-
-
-def _own_folders(layout: Layout) -> list[Path]:
+def _own_folders(layout: Layout, named: Named) -> list[Path]:
     names = sorted(entry.name for entry in entries(layout.root) if entry.is_dir())
-    return [layout.root / name for name in names if name in _OWN or name.endswith(".parquet")]
+    unpacked = {name.split("/")[0] for name, command in named.commands.items() if command == "extract"}
+    return [layout.root / name for name in names if name in (*_OWN, *unpacked) or name.endswith(".parquet")]
 
 
 def _at(layout: Layout, path: Path, what: str) -> Problem:

@@ -179,6 +179,7 @@ CASE_OTHER = f"{RUN}/{CASE}/{OTHER}"
 TARS = {
     "a member twice": Hostile(lambda raw: tar(raw, (GOOD[0], lines(5), {}), GOOD), 3, 1, ("superseded",)),
     "an absolute name": Hostile(with_good(f"/tmp/{RUN}/{CASE}/{OTHER}", data=lines(2)), 3, 1, ("path",)),
+    "an absolute name of a run": Hostile(with_good(f"/{RUN}/{CASE}/{OTHER}", data=lines(2)), 3, 1, ("path",)),
     "names with ..": Hostile(with_good(f"{RUN}/../{OTHER}", f"../../{OTHER}", data=lines(2)), 3, 2, ("path",)),
     "cut within a member": Hostile(lambda raw: tar(raw, GOOD, (CASE_OTHER, lines(900), {}), cut=30_000), 3, 2),
     "cut within a header": Hostile(lambda raw: tar(raw, GOOD, (CASE_OTHER, b"", {}), cut=10240 - 1024 - 200), 3, 1),
@@ -191,7 +192,7 @@ TARS = {
     "a link out": Hostile(with_good(CASE_OTHER, type=tarfile.SYMTYPE, linkname="/etc/passwd"), 3),
     "a fifo": Hostile(with_good(CASE_OTHER, type=tarfile.FIFOTYPE), 3),
     "a device": Hostile(with_good(CASE_OTHER, type=tarfile.CHRTYPE), 3),
-    "a name that is no UTF-8": Hostile(with_good(f"{RUN}/l\udcf6schen_404/{OTHER}", data=lines(2)), 5, 0),
+    "a name that is no UTF-8": Hostile(with_good(f"{RUN}/l\udcf6schen_404/{OTHER}", data=lines(2)), 3, 1, ("name",)),
     "a name with a line break": Hostile(with_good(f"{RUN}/a\nb/{OTHER}", data=lines(2)), 5, 0),
 }
 
@@ -212,7 +213,7 @@ SERIES = b'{"metric":{"__name__":"up"},"values":[[%s,"%s"]]}'
 METRICS = {
     "a cell too few and too many": Hostile(beside("traces_a.csv", HEAD + b"a,b\n1,2,3,4,5,6,7,8\n"), 3, 2),
     "a time that is none": Hostile(beside("traces_a.csv", HEAD + b"a,b,c,yesterday,today,{}\n"), 3, 2),
-    "a quote that stays open": Hostile(beside("traces_a.csv", HEAD + b'a,b,"c,1,2,{}\n' * 9), 3, 3),
+    "a quote that stays open": Hostile(beside("traces_a.csv", HEAD + b'a,b,"c,1,2,{}\n' * 9), 3, 9),
     "NULs and no UTF-8": Hostile(beside("traces_a.csv", HEAD + b"a\0,\xff\xfe,c,1,2,{}\n"), 3),
     "no header": Hostile(beside("traces_a.csv", noise(5000)), 3),
     "an empty csv": Hostile(beside("traces_a.csv", b""), 3),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,3 +185,104 @@ def test_a_limit_of_the_address_space_is_named(command, monkeypatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda of: (600_000_000, -1) if of == resource.RLIMIT_AS else (-1, -1))
     answer = command("load", "--root", "r")
     assert "something failed; the address space is limited to 0.6 GB (ulimit -v)" in answer.lines[-1]
+
+
+# What each command needs besides the folder it reads, {} stands for that folder, OUT for one to write.
+READING = {
+    "load": ("--root", "{}", "--output-dir", "OUT"), "run": ("--root", "{}", "--output-dir", "OUT"),
+    "extract": ("{}", "OUT"), "score": ("--bundle", "BUNDLE", "--root", "{}", "--output-dir", "OUT"),
+    "train": ("--root", "{}"), "explain": ("--root", "{}"), "report": ("--root", "{}"), "grid": ("--root", "{}"),
+    "findings": ("{}",), "show": ("{}", "correct"), "audit": ("{}",), "verify": ("{}",),
+    "plan": ("--bytes", "1GB", "--from", "{}"), "cluster check": ("{}",),
+}  # fmt: skip
+# Those that read no folder.
+NO_FOLDER = ("synth", "cluster certificates", "models", "masks", "warmup")
+OF_RAW = ("load", "run", "score")
+IN_SESSION = ("load", "run", "score", "train", "explain", "grid", "verify", "plan", "cluster check")
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from lo2dask.commands.load import load
+    from lo2dask.commands.train import train
+    from lo2dask.execute.session import Session
+    from lo2dask.options import LoadOptions, TrainOptions
+
+    out = tmp_path_factory.mktemp("trained") / "out"
+    load(LoadOptions(root=tiny_tree, output_dir=out), Session.serial())
+    train(
+        TrainOptions(root=out, models=("excess", "event_lr_words"), save_sup_models=out.parent / "saved"),
+        Session.serial(),
+    )
+    return out
+
+
+@pytest.fixture
+def ending(command: Callable[..., Any], trained: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Run one command on a folder; it must say what is wrong in one line on standard error."""
+
+    def call(name: str, folder: Path) -> Any:
+        bundle = next((trained.parent / "saved").rglob("*event_lr_words*.joblib"))
+        places = {"OUT": tmp_path / "new", "BUNDLE": bundle, "{}": folder}
+        words = [str(places.get(word, word)) for word in READING[name]]
+        if name in IN_SESSION:
+            words += ["--workers", "1"]
+        answer = command(*name.split(), *words)
+        # Progress may stand before it.
+        said = [line.startswith("lo2dask") for line in answer.lines]
+        assert said == [False] * (len(said) - 1) + [True], answer
+        assert "Traceback" not in answer.err
+        return answer
+
+    return call
+
+
+def test_every_command_is_walked_through() -> None:
+    from lo2dask.cli.main import all_commands
+
+    assert {*READING, *NO_FOLDER} == {*all_commands()}
+
+
+@pytest.mark.parametrize("name", [*READING, *NO_FOLDER])
+def test_a_usage_error_of_every_command(command: Callable[..., Any], name: str) -> None:
+    answer = command(*name.split(), "--no-such-option")
+    assert (answer.code, answer.out, len(answer.lines)) == (2, "", 1)
+    assert f"(help: lo2dask {name} --help)" in answer.err
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_missing_folder_of_every_command(ending: Callable[..., Any], tmp_path: Path, name: str) -> None:
+    answer = ending(name, tmp_path / "none")
+    assert answer.code == 2
+    assert str(tmp_path / "none") in answer.err
+    # Commands that write into the folder that they read have made it for their lock.
+    assert "no such folder" in answer.err or "first: lo2dask load" in answer.err or name == "cluster check"
+
+
+@pytest.mark.parametrize("name", [name for name in READING if name != "cluster check"])
+def test_the_wrong_kind_of_folder_of_every_command(
+    ending: Callable[..., Any], tiny_tree: Path, trained: Path, name: str
+) -> None:
+    folder = trained if name in (*OF_RAW, "extract") else tiny_tree
+    answer = ending(name, folder)
+    assert answer.code == 2
+    assert str(folder) in answer.err
+
+
+# Those that train and grid read they make again, and verify lists them.
+DAMAGED = {
+    **dict.fromkeys(("explain", "audit"), "lo2_sequences_enhanced.parquet"),
+    **{"report": "lo2_sequences.parquet", "findings": "lo2_findings.parquet", "show": "lo2_timeline.parquet"},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_table_of_every_command(ending: Callable[..., Any], trained: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(trained, out)
+    for part in (out / DAMAGED[name]).glob("*.parquet"):
+        part.write_bytes(b"PAR1" + b"x" * 100 + b"PAR1")
+    answer = ending(name, out)
+    assert answer.code == 1
+    assert f"{DAMAGED[name]}/part-000000.parquet is damaged" in answer.err
+    assert "delete it and run" in answer.err

@@ -11,6 +11,7 @@ import pytest
 
 from lo2dask.cli.findings import findings_text
 from lo2dask.cli.terminal import columns, cut, cut_middle, telling, telling_line
+from lo2dask.cli.text import say, table
 from lo2dask.tables.layout import Layout
 from tests.findings.made import BAD, LOG, RUNS, STATEMENT, TEXT, clock, finding, notice, write_findings
 
@@ -148,7 +149,7 @@ def test_a_terminal_without_unicode(root: Path, program: Callable[..., Any]) -> 
         ({"kind": "lack", "count": 0, "normal_max": 40}, "0 × ERR11000 (normal: up to 40)"),
         ({"end": clock(7)}, "refresh-token  16:41:07  33"),
         ({"end": clock(90_000)}, "2024-06-28 16:41:07–2024-06-29 17:41:00"),
-        ({"start": None}, "time not known"),
+        ({"start": None}, "time not known: the tables were made with --no-windows"),
     ],
 )
 def test_what_is_said_of_a_finding(tmp_path: Path, changes: dict, said: str) -> None:
@@ -177,3 +178,18 @@ def test_a_service_that_is_not_there_is_named(tmp_path: Path) -> None:
     write_findings(tmp_path, [finding()], ())
     with pytest.raises(InputError, match="no such service; the nearest: refresh-token"):
         findings(FindingsOptions(root=tmp_path, service="refresh-tokn"))
+
+
+def test_messages_are_wrapped_to_a_terminal_and_sentences_in_a_table_cut_at_their_end(monkeypatch: Any, capfd) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    said = "lo2dask: " + "a message of words " * 5 + "/a/path/that/is/longer/than/the/terminal/has/columns"
+    say(said, err=True)
+    assert capfd.readouterr().err == f"{said}\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    say(said, err=True)
+    lines = capfd.readouterr().err.splitlines()
+    assert " ".join(lines) == said
+    assert max(map(len, lines[:-1])) <= 40
+    shown = table([{"model": "lr_words", "remark": "not measured, as the hold-out has no normal case"}])
+    assert "not measured, as the" in shown.splitlines()[1]
+    assert shown.endswith("…")

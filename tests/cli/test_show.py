@@ -4,12 +4,15 @@ import json
 import os
 import tarfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lo2dask import schema
+from lo2dask.cli.findings import clock as clock_text
+from lo2dask.cli.findings import time_span
 from lo2dask.cli.show import show_text
 from lo2dask.cli.terminal import columns
 from lo2dask.commands.show import find_case, show
@@ -193,6 +196,21 @@ CASES = [("run_1", "correct"), ("run_1", "bad_login"), ("run_12", "correct"), ("
 )
 def test_names_may_be_short(given: str, found: tuple[str, str]) -> None:
     assert find_case(given, CASES) == found
+
+
+def test_a_number_is_that_of_a_finding_and_a_seq_id_means_its_case() -> None:
+    of_findings = [CASES[3], CASES[1]]
+    assert find_case("2", CASES, of_findings) == CASES[1]
+    assert find_case("run_12__bad_page__light-oauth2-oauth2-token-1", CASES, of_findings) == CASES[3]
+    with pytest.raises(InputError, match="no such run or test case"):
+        find_case("3", CASES, of_findings)
+
+
+def test_a_fraction_of_a_second_is_shown() -> None:
+    moment = datetime(2025, 1, 1, 9, 0, 1)
+    assert clock_text(moment) == "09:00:01"
+    assert clock_text(moment.replace(microsecond=500_000)) == "09:00:01.5"
+    assert time_span(moment, moment.replace(microsecond=250_000)) == "09:00:01–09:00:01.25"
 
 
 @pytest.mark.parametrize(

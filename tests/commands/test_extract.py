@@ -16,9 +16,10 @@ from lo2dask.cli.summary import extract_text
 from lo2dask.commands import extract as stage
 from lo2dask.commands.extract import ExtractSummary, choose_runs, extract
 from lo2dask.commands.load import load
+from lo2dask.commands.verify import verify
 from lo2dask.errors import InputError, Lo2Error
 from lo2dask.execute.session import Session
-from lo2dask.options import ExtractOptions, LoadOptions
+from lo2dask.options import ExtractOptions, LoadOptions, VerifyOptions
 from lo2dask.sources.archives import find_archives
 from tests.trees import make_tree, table_of
 
@@ -47,7 +48,7 @@ def files(root: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def names(root: Path) -> list[str]:
-    return sorted(entry.name for entry in root.iterdir() if entry.name != stage.RECORDS)
+    return sorted(entry.name for entry in root.iterdir() if entry.name != "_lo2dask")
 
 
 def add(archive: tarfile.TarFile, name: str, data: bytes = b"10:00:00.000 x\n", **changes: object) -> None:
@@ -138,6 +139,26 @@ def test_modes_chunks_and_counts(seven: Path) -> None:
     assert chosen(seven, mode="random", seed=7) != drawn == chosen(seven, mode="random")
     assert [chosen(seven, split=3, chunk=chunk) for chunk in (0, 1, 2, 3)] == ["7654321", "76", "54", "321"]
     assert [chosen(seven, split=9, chunk=chunk) for chunk in range(1, 10)].count("") == 2
+
+
+def test_verify_finds_every_damage_and_extract_heals_what_is_missing(seven: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(seven, out, count=2)
+    first, second = (out / RUN.format(1000000000 + number) for number in (7, 6))
+    assert verify(VerifyOptions(output_dir=out)).problems == ()
+    flipped, gone = first / "correct" / LOG, second / "a_404" / LOG
+    flipped.write_bytes(flipped.read_bytes().replace(b"x", b"y"))
+    gone.unlink()
+    (second / "extra.log").write_text("")
+    problems = verify(VerifyOptions(output_dir=out)).problems
+    wanted = ("the checksum differs; delete it and run lo2dask extract again", "missing, though", "no record names it")
+    named = sorted((flipped, gone, second / "extra.log"), key=lambda path: path.name == "extra.log")
+    for path, what in zip(named, wanted, strict=True):
+        assert any(path.relative_to(out).as_posix() in line and what in line for line in problems), problems
+    assert len(problems) == 3
+    flipped.unlink()
+    assert len(run(seven, out, count=2).todo) == 2
+    assert verify(VerifyOptions(output_dir=out)).problems == ()
 
 
 def test_a_run_does_not_move_when_others_are_added(seven: Path) -> None:

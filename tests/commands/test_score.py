@@ -49,6 +49,14 @@ def test_the_training_tree_gets_the_scores_that_train_gave(trained, raw, tmp_pat
     assert summary.flagged == sum(theirs["pred_ano"].to_pylist())
 
 
+def test_a_tree_without_a_log_leaves_nothing_to_resume(trained, tmp_path):
+    (tmp_path / "raw" / "run_0001" / "correct").mkdir(parents=True)
+    (tmp_path / "raw" / "run_0001" / "correct" / "other.log").write_text("x\n")
+    with pytest.raises(InputError, match="no log is chosen"):
+        _score(trained[1] / "oov_templates.joblib", tmp_path / "raw", tmp_path / "out")
+    assert not (tmp_path / "out" / "_lo2dask").exists()
+
+
 def test_new_runs_in_unknown_folders_have_scores_but_no_labels(trained, tmp_path):
     new = make_tree(tmp_path / "new", runs=1, errors_per_run=1, seed=7)
     run = next(new.glob("light-oauth2-data-*"))

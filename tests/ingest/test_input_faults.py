@@ -298,6 +298,22 @@ def test_a_member_that_leaves_its_run_is_a_reject(tmp_path: Path) -> None:
     assert [row["reason"] for row in rejects(tmp_path / "out")] == ["path"]
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [(f"/{RUN}/{ERROR}/{name_of('client')}", "path"), (f"{RUN}/\udcf6/{name_of('client')}", "name")]
+)
+def test_absolute_names_and_names_that_are_no_text_in_a_tar_are_rejects(tmp_path: Path, name: str, reason: str) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    with tarfile.open(raw / f"{RUN}.tar", "w") as archive:
+        add(archive, f"{RUN}/correct/{name_of('token')}", lines(3))
+        add(archive, name, lines(4))
+    load_all(raw, tmp_path / "out")
+    assert [length for length, _ in lengths(tmp_path / "out").values()] == [3]
+    (row,) = rejects(tmp_path / "out")
+    assert row["reason"] == reason
+    assert "pack the run again" in row["detail"]
+
+
 def header(size: int = 0, **more: object) -> bytes:
     """The header of a member that says this size, which may be negative."""
     member = tarfile.TarInfo(f"{RUN}/correct/{name_of('token')}")

@@ -142,6 +142,13 @@ def test_wide_table() -> None:
     assert table["labels"].to_pylist()[-1] == '{"column":"up{x}"}'
 
 
+def test_an_open_quote_in_a_wide_table_costs_its_row_alone() -> None:
+    rows = b'timestamp,test_name,x\n10,correct,1\n11,"correct,2\n12,correct,3\n13,"correct",4\n'
+    table, problems = parse_wide_table(rows, "r")
+    assert table["value"].to_pylist() == [1, 3, 4]
+    assert problems == ["line 3: a quote is not closed: '11,\"correct,2'"]
+
+
 def test_wide_table_of_some_metrics() -> None:
     assert set(parse_wide_table(WIDE, "r", ["node_load1"])[0]["metric_name"].to_pylist()) == {
         "node_load1_0",
@@ -193,7 +200,21 @@ def test_a_bad_span_costs_only_itself(row: bytes) -> None:
     good = b"t,s,GET,2025-02-16T22:38:01+00:00,2025-02-16T22:38:02+00:00,x\n"
     spans, problems = parse_spans(HEADER + good + row + good, "r", "correct", "traces_x.csv")
     assert spans.num_rows == 2
-    assert problems
+    assert len(problems) == 1
+
+
+OPEN = (b't,s,GET,2025-02-16T22:38:01,2025-02-16T22:38:02,"x\n', b't,s,"GET\n', b't,s,G,1,2,"' + b"x" * 200_000 + b"\n")
+
+
+@pytest.mark.parametrize("open_row", OPEN, ids=["tags", "operation", "long"])
+@pytest.mark.parametrize("tags", [b"x", b"\"{'a': 1, \n ''b'': 2,,,,}\""])
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_an_open_quote_costs_its_row_alone(open_row: bytes, tags: bytes, after: int) -> None:
+    good = b"t,s,GET,2025-02-16T22:38:01+00:00,2025-02-16T22:38:02+00:00," + tags + b"\n"
+    spans, problems = parse_spans(HEADER + good + open_row + good * after, "r", "correct", "traces_x.csv")
+    assert spans["tags"].to_pylist() == [tags.decode().strip('"')] * (1 + after)
+    (problem,) = problems
+    assert f"line {2 + good.count(10)}: a quote is not closed: 't,s," in problem
 
 
 GOOD = '{"metric": {"__name__": "good"}, "values": [[1, "2"], [2, "3"]]}'

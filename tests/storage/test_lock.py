@@ -144,6 +144,26 @@ def refuse(descriptor: int) -> bool:
     raise OSError(errno.ENOLCK, "no locks available")
 
 
+@pytest.mark.parametrize("place", ["memory", "folder without locks"])
+def test_of_two_that_found_a_lease_abandoned_one_has_it(tmp_path: Path, monkeypatch, place: str) -> None:
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 0.2)
+    if place == "memory":
+        pytest.importorskip("upath", reason="universal-pathlib is not installed")
+    path = to_path(f"memory://{tmp_path.name}/out" if place == "memory" else str(tmp_path)) / LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"token": "of a killed owner"}))
+    seen = lock._abandoned_version(path)
+    assert lock._take_over(path, {"token": "first"}, seen)
+    assert not lock._take_over(path, {"token": "second"}, seen)
+    assert lock._read(path) == {"token": "first"}
+    # One that was killed while it took over holds up the others for as long as a lease does.
+    claim = path.with_name(f"{LOCK}.claim")
+    claim.write_text("{}")
+    seen = lock._abandoned_version(path)
+    assert [lock._take_over(path, {"token": "third"}, seen) for _ in range(2)] == [False, True]
+    assert not claim.exists()
+
+
 def test_a_lease_that_was_lost_is_told(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(lock, "try_lock", refuse)

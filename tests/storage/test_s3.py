@@ -3,16 +3,23 @@
 Run with ``python -m pytest -m s3``; needs the extras s3 and s3-test.
 """
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lo2dask.errors import InputError
+from lo2dask.options.paths import to_path
+from lo2dask.storage import lock
 
 pytestmark = pytest.mark.s3
 TABLES = ("lo2_events", "lo2_sequences", "lo2_sequences_enhanced", "lo2_templates", "lo2_vocabulary")
@@ -142,3 +149,32 @@ def test_secrets_in_a_url_are_refused_and_not_repeated(store: Any) -> None:
     assert result.returncode == 2
     assert "hunter2" not in result.stderr + result.stdout
     assert "AWS_ACCESS_KEY_ID" in os.environ
+
+
+def test_one_of_many_takes_over_an_abandoned_lease(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store itself refuses all but the first: each writes on the condition of what it has seen."""
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 0.5)
+    path = to_path("s3://lo2/leased") / lock.LOCK
+    path.write_text(json.dumps({"token": "of a killed owner"}))
+    seen = lock._abandoned_version(path)
+    barrier = threading.Barrier(8)
+
+    def take(number: int) -> bool:
+        barrier.wait()
+        return lock._take_over(path, {"token": str(number)}, seen)
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(take, range(8)))
+    assert taken.count(True) == 1
+    assert lock._read(path) == {"token": str(taken.index(True))}
+
+
+def test_a_held_folder_in_the_store_is_refused_and_renewed(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 1.5)
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.3)
+    folder = to_path("s3://lo2/held")
+    with lock.locked(folder, "lo2dask load"), ThreadPoolExecutor(1) as pool:
+        with pytest.raises(InputError, match="is in use: lo2dask load is at work there"):
+            pool.submit(lock.check_not_in_use, folder).result()
+    store.invalidate_cache()
+    assert not store.exists("lo2/held/.lo2dask.lock")

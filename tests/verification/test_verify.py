@@ -12,9 +12,10 @@ import pytest
 
 from lo2dask import schema
 from lo2dask.cli import actions as cli_actions
-from lo2dask.commands.verify import verify
+from lo2dask.commands.verify import check_bundle, verify
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
+from lo2dask.models.bundle import hash_path
 from lo2dask.options import VerifyOptions
 from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
@@ -238,3 +239,14 @@ def test_the_command_ends_with_one_and_a_line_for_each_problem(
 def test_a_folder_without_a_load_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing was loaded"):
         found(tmp_path)
+
+
+def test_a_damaged_bundle_that_an_earlier_train_left_has_a_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "models" / "lr_words.joblib"
+    path.parent.mkdir()
+    path.write_bytes(b"damaged")
+    hash_path(path).write_text(f"{'0' * 64}  {path.name}\n")
+    problem = check_bundle(path, tmp_path)
+    assert problem is not None
+    assert "is not what lr_words.joblib.sha256 says; an earlier train left it" in problem.what
+    assert "delete both, or train its model with --save-model or --save-sup-models" in problem.what

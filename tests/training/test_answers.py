@@ -1,0 +1,31 @@
+"""What ``excess`` expects of a case, and which services are silent: as plain sets say it."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lo2dask.models.split import Split
+from lo2dask.training.answers import _silent, describe_normals
+from lo2dask.training.measures import SequenceKeys
+
+
+def made(seed: int, rows: int) -> SequenceKeys:
+    rng = np.random.default_rng(seed)
+    run, case, service = (
+        rng.choice(names, rows).tolist() for names in (["r1", "r2"], ["correct", "b"], ["x", "y", "z"])
+    )
+    columns = (pa.chunked_array([pa.array(one).dictionary_encode()]) for one in (run, case, service))
+    return SequenceKeys(*columns, np.array([name == "b" for name in case]))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_silent_and_expected_services_are_those_of_plain_sets(seed: int) -> None:
+    rows = made(seed, 1 + seed)
+    there: dict[tuple[str, str], set[str]] = {}
+    for run, case, service in zip(*(c.to_pylist() for c in (rows.run, rows.test_case, rows.service)), strict=True):
+        there.setdefault((run, case), set()).add(service)
+    wanted = [(*case, name) for case, found in sorted(there.items()) for name in ("w", "x", "z") if name not in found]
+    assert list(_silent(rows, ["w", "x", "z"])) == wanted
+    normals = [found for (_, case), found in there.items() if case == "correct"]
+    expected = sorted(set.intersection(*normals)) if normals else []
+    assert describe_normals(rows, Split("run"), np.zeros(1 + seed))["expected_services"] == expected
