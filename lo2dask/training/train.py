@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note, tree_bytes
-from lo2dask.storage import list_paths, locked_outputs, remove_tree
+from lo2dask.storage import list_paths, locked_outputs, read_json, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
 from lo2dask.tables.records import Key, Stage
@@ -42,6 +43,7 @@ from lo2dask.training.bundles import (
 )
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
+from lo2dask.training.left_out import SEEN, describe_calibrations, score_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
 from lo2dask.training.scoring import Target, read_calibrating, read_labels, read_scores, score_all, write_predictions
 from lo2dask.training.simple import score_simple
@@ -142,6 +144,8 @@ def train_models(
         lines = tuple(ModelLine(**line) for line in record.summary["models"])
         notes = describe_options(options)
         notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        if with_findings:
+            notes += describe_calibrations(_read_calibrations(options, lines))
         notes += [f"{line.key} is the same model as {line.same_as}" for line in lines if line.same_as]
         if options.skip_if and options.dump_metadata:
             notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
@@ -149,6 +153,11 @@ def train_models(
             options.root, enhanced, lines, metrics_folder(options), exported, current, time.perf_counter() - started,
             tuple(notes),
         )  # fmt: skip
+
+
+def _read_calibrations(options: TrainOptions, lines: Sequence[ModelLine]) -> dict[str, dict[str, Any]]:
+    paths = {line.key: measures_path(metrics_folder(options), line.key) for line in lines if line.fitted}
+    return {key: (read_json(path) or {})["runs_calibration"] for key, path in paths.items()}
 
 
 def metrics_folder(options: TrainOptions) -> Path:
@@ -182,7 +191,12 @@ def _train(
     limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
-    measured, calibrations = _measure(options, layout, targets, records, startup, limit)
+    left_out_by: dict[str, str] = {}
+    if with_findings:
+        left_out_by = score_left_out(layout, targets, fitted, partial(_fit, options, layout, session=session), session)
+    measured, calibrations = _measure(options, layout, targets, records, startup, left_out_by)
+    if FOREST in measured:
+        measured[FOREST] |= limit
     trust = {}
     if with_findings:
         by_key, side_of = {spec.key: spec for spec in specs}, {target.key: target.side for target in targets}
@@ -283,7 +297,7 @@ def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> 
 
 def _measure(
     options: TrainOptions, layout: Layout, targets: Sequence[Target], records: dict[str, list[dict[str, Any]]],
-    startup: dict[str, str], limit: dict[str, Any],
+    startup: dict[str, str], left_out_by: Mapping[str, str],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:  # fmt: skip
     """Measure every model and write its run scores; return the measures and a run calibration of each."""
     splits = read_splits(layout)
@@ -306,13 +320,12 @@ def _measure(
         scores, labels = read_scores(layout, key), read_labels(layout, key)
         measured = measuring.measure(rows, split, scores, labels)
         if key == FOREST:
-            measured |= measuring.forest_measures(options, rows, split, scores) | limit
+            measured |= measuring.forest_measures(options, rows, split, scores)
+        left_out = read_calibrating(layout, key)
+        table, calibrations[key] = measuring.calibrate_runs(rows, split, left_out)
         if key == EXCESS:
-            left_out = read_calibrating(layout, key)
-            table = measuring.run_rows(rows, left_out)
             calibrations[key] = uncalibrated(options.excess_threshold) | describe_normals(rows, split, left_out)
-        else:
-            table, calibrations[key] = measuring.calibrate_runs(rows, split, scores, read_calibrating(layout, key))
+        calibrations[key] |= {"scored": left_out_by.get(key, SEEN)}
         measuring.write_runs(runs_path(layout, key), table, calibrations[key], answers)
         measured = measuring.add_leakage(measured, *baselines[target.side])
         measured["runs_calibration"] = calibrations[key]

@@ -14,11 +14,12 @@ import numpy as np
 
 from lo2dask.execute.session import Session
 from lo2dask.models import uncertainty
-from lo2dask.models.runs import calibrate_scores
+from lo2dask.models.runs import calibrate_scores, flag
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.uncertainty import FEW_RUNS, Draws, Units
 from lo2dask.tables.layout import Layout
 from lo2dask.training.cases import Cases
+from lo2dask.training.left_out import SEEN
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import read_calibrating
 from lo2dask.training.units import STARTUP, read_splits
@@ -92,7 +93,7 @@ def plan_trust(
             key,
             sides[key],
             spec.normal_only,
-            spec.normal_only and spec.behaviour.score_normals is not None,
+            spec.normal_only and calibrations[key]["scored"] != SEEN,
             calibrations[key],
             simple[sides[key]],
             startup.get(sides[key]),
@@ -131,6 +132,8 @@ def judge_scores(
     chosen = np.flatnonzero(~np.isnan(largest))
     units = cases.units(chosen)
     runs = len(set(cases.run[cases.group[trained]].tolist()))
+    learned = np.zeros(len(cases.run), dtype=bool)
+    learned[cases.group[trained]] = True
     block: Block = describe_units(units, len(set(cases.names[chosen][units.y])), runs)
     block |= {"models_compared": job.models, "chance_of_best": None}
     if not units.has_both:
@@ -138,7 +141,7 @@ def judge_scores(
         reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case has a score"
         return block | {"reason": reason, "verdict": f"not measured, as {reason}"}
     judged = Judged(cases, chosen, scores, largest[chosen], units, Draws(job.seed))
-    block |= _figures(judged, job) | _service_figures(judged, job.calibration["threshold"])
+    block |= _figures(judged, job) | _service_figures(judged, job.calibration, learned)
     block |= compare(judged, baselines)
     return block | {"reason": None, "verdict": judge_in_words(block), "remarks": remark(block)}
 
@@ -190,7 +193,7 @@ def recall_at(y: np.ndarray, score: np.ndarray, rate: float = FALSE_ALARMS) -> B
     return {"rate": rate, "value": float((score[y] > normal[allowed]).mean()), "reason": None}
 
 
-def _service_figures(judged: Judged, threshold: float | None) -> Block:
+def _service_figures(judged: Judged, calibration: Mapping[str, Any], learned: np.ndarray) -> Block:
     """Measure the innocent services, how often the failing one scores highest, and how many normals are flagged."""
     cases, chosen, y = judged.cases, judged.chosen, judged.units.y
     bystanders = cases.largest(cases.without_failing(judged.scores))
@@ -200,7 +203,9 @@ def _service_figures(judged: Judged, threshold: float | None) -> Block:
     area = _area(units, bystanders[known], judged.draws) if units.has_both and is_known else None
     with_truth = chosen[y & (cases.failing[chosen] >= 0)]
     right = int((cases.top_services(judged.scores)[with_truth] == cases.failing[with_truth]).sum())
-    flagged = None if threshold is None else int((judged.case_scores[~y] > threshold).sum())
+    flagged = None
+    if calibration["threshold"] is not None:
+        flagged = int(flag(judged.case_scores, calibration, learned[chosen])[~y].sum())
     return {
         "bystander_auc": area,
         "service_named": {"right": right, "of": len(with_truth), "services": len(cases.services)},

@@ -143,9 +143,9 @@ def test_partitions_and_workers_do_not_matter(root, raw, tmp_path):
 
 
 def test_a_side_without_a_class_says_so(root):
-    train_root(root, if_holdout_fraction=0.0, models=("excess",))
-    block = json.loads((root / "metrics" / "if_metrics.json").read_text())["trust"]
-    assert block["verdict"] == "not measured, as no case that the model has not seen is a normal one"
+    train_root(root, sup_holdout_fraction=0.0, models=("lr_words",))
+    block = _trust(root, "lr_words")
+    assert block["verdict"] == "not measured, as no case has a score"
 
 
 def _made_up(seed, runs=60, **shifts):
@@ -166,7 +166,7 @@ def _made_up(seed, runs=60, **shifts):
 
 def _judge(seed, **changes):
     cases, score, baselines = _made_up(seed, **changes)
-    job = TrustJob("a", "sup", True, True, {"threshold": 3.0}, {}, None, 3, seed)
+    job = TrustJob("a", "sup", True, True, {"threshold": 3.0, "own_limit": True}, {}, None, 3, seed)
     return judge_scores(cases, score, ~cases.anomaly[cases.group], baselines, job)
 
 
