@@ -3,6 +3,8 @@
 Each model is fitted again without some of the normal runs, and scores these. A model that learns from normals alone
 leaves out one run at a time, up to :data:`MOST_ALONE` normal runs; beyond, and for the others, the runs are dealt to
 five folds. An algorithm that can take a row out of what it has learned needs no fit.
+
+Where no run is held out (``--holdout-by loro`` or ``folds``), all rows are scored so, and models are measured by that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +22,7 @@ from lo2dask.execute.session import Session
 from lo2dask.features.matrix import Columns
 from lo2dask.models.conformal import ALPHA, least_normals
 from lo2dask.models.spec import ModelSpec
-from lo2dask.models.split import Split
+from lo2dask.models.split import LORO, N_FOLDS, Split, deal
 from lo2dask.sources.names import run_order
 from lo2dask.storage import list_paths, source_of
 from lo2dask.tables.layout import Layout
@@ -30,7 +32,7 @@ from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import FittedModel, Target, keep_scores, read_part_scores, score_part_rows
 from lo2dask.training.units import BASELINE, KEY_COLUMNS, TrainingRows, Unit, file_stamp, read_splits, write_splits
 
-MOST_ALONE, FOLDS = 50, 5
+MOST_ALONE = 50
 # How the training normals were scored.
 ALONE, FOLDED, SEEN = "leave-one-run-out", "in five folds by run", "by a model that has seen them"
 Fit = Callable[[Sequence[Unit]], Mapping[str, Mapping[str, Any]]]
@@ -38,9 +40,13 @@ Fit = Callable[[Sequence[Unit]], Mapping[str, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A model's fits without some runs: the split of each one (by name), and the units that were fitted."""
+    """A model's fits without some runs: the split of each one (by name), and the units that were fitted.
+
+    ``every``: all rows are scored, not normals alone.
+    """
 
     target: Target
+    every: bool
     spec: ModelSpec
     folds: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
@@ -51,36 +57,37 @@ def score_left_out(
     """Keep left-out scores of the training normals as the calibrating scores; return how, by key.
 
     ``fit`` fits units and returns their records by name. Models whose folds cannot all be fitted are left as they are.
+    Of splits that hold nothing out, left-out scores of all rows are kept under :func:`held_key`.
     """
-    own = {
-        target.key: [unit for unit in units if unit.spec.key == target.key and not unit.spec.key.startswith(BASELINE)]
-        for target in targets
-    }
-    done = {key: ALONE for key, members in own.items() if members and members[0].spec.behaviour.score_normals}
-    todo = [target for target in targets if own[target.key] and target.key not in done]
     splits, rows = read_splits(layout), SequenceKeys.read(layout)
-    runs = {side: _normal_runs(rows, splits[side]) for side in {target.side for target in todo}}
-    folds: dict[str, Split] = {}
-    planned, ways = {}, {}
-    for target in todo:
-        members, normal = own[target.key], runs[target.side]
-        if len(normal) < 2:
+    done, planned, folds, ways = {}, {}, dict(splits), {}
+    for target in targets:
+        members, split = [unit for unit in units if unit.spec.key == target.key], splits[target.side]
+        if not members or (target.key.startswith(BASELINE) and not split.is_crossed):
             continue
-        alone = members[0].spec.normal_only and len(members) == 1 and len(normal) <= MOST_ALONE
-        dealt = _deal(normal, len(normal) if alone else FOLDS)
-        names = [f"{target.side}~{len(dealt)}~{number}" for number in range(len(dealt))]
-        split = splits[target.side]
-        folds |= {name: replace(split, runs=split.runs | left) for name, left in zip(names, dealt, strict=True)}
-        planned[target] = {name: [replace(unit, side=name) for unit in members] for name in names}
-        ways[target.key] = ALONE if len(dealt) == len(normal) else FOLDED
+        spec = members[0].spec
+        if spec.behaviour.score_normals and not split.is_crossed:
+            done[target.key] = ALONE
+            continue
+        runs, dealt = _plan_folds(rows, split, spec.normal_only and len(members) == 1)
+        if len(dealt) > 1:
+            names = [f"{target.side}~{len(dealt)}~{number}" for number in range(len(dealt))]
+            folds |= {name: replace(split, runs=split.runs | left) for name, left in zip(names, dealt, strict=True)}
+            planned[target] = {name: [replace(unit, side=name) for unit in members] for name in names}
+            ways[target.key] = ALONE if len(dealt) == runs else FOLDED
     if not planned:
         return done
-    write_splits(layout, {**splits, **folds})
-    jobs = _fit(layout, planned, fit)
+    write_splits(layout, folds)
+    jobs = _fit(layout, planned, fit, splits)
     names = [path.name for path in part_paths(layout.enhanced)]
     session.map(score_left_out_part, names, "left out", root=layout.root, jobs=jobs)
     write_splits(layout, splits)
     return done | {job.target.key: ways[job.target.key] for job in jobs}
+
+
+def held_key(key: str) -> str:
+    """Return the key that a model's scores of left-out runs are kept under; NaN where no model was fitted."""
+    return f"{key}~held"
 
 
 def score_left_out_part(name: str, root: Path, jobs: Sequence[LeftOut]) -> int:
@@ -97,15 +104,18 @@ def score_left_out_part(name: str, root: Path, jobs: Sequence[LeftOut]) -> int:
     part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *sorted(needed)])
     for job in jobs:
         scores, labels, left_out = read_part_scores(layout, job.target.key, name)
-        normal = TrainingRows(job.target.side, normal_only=True).mask(part, splits)
+        held, held_labels = np.full(part.num_rows, np.nan), np.zeros(part.num_rows)
+        normal = TrainingRows(job.target.side, normal_only=not job.every).mask(part, splits)
         for fold, units in job.folds:
             chosen = normal & splits[fold].mask(part["run"], part["test_case"], part["service"])
             if chosen.any():
                 models = [loaded[unit] for unit, _ in units]
                 rows = part.filter(pa.array(chosen))
-                found = score_part_rows(rows, job.spec, models, job.target.batch)[0]
-                left_out[chosen] = np.where(np.isnan(found), left_out[chosen], found)
-        keep_scores(layout, job.target.key, name, (scores, labels, left_out))
+                held[chosen], held_labels[chosen] = score_part_rows(rows, job.spec, models, job.target.batch)
+        if not job.spec.behaviour.score_normals:
+            keep_scores(layout, job.target.key, name, (scores, labels, np.where(np.isnan(held), left_out, held)))
+        if job.every:
+            keep_scores(layout, held_key(job.target.key), name, (held, held_labels, held))
     return part.num_rows
 
 
@@ -122,7 +132,9 @@ def describe_calibrations(calibrations: Mapping[str, Mapping[str, Any]]) -> list
     return [f"p of runs: normals scored {way}: {', '.join(keys)}" for way, keys in ways.items() if keys]
 
 
-def _fit(layout: Layout, planned: Mapping[Target, Mapping[str, Sequence[Unit]]], fit: Fit) -> list[LeftOut]:
+def _fit(
+    layout: Layout, planned: Mapping[Target, Mapping[str, Sequence[Unit]]], fit: Fit, splits: Mapping[str, Split]
+) -> list[LeftOut]:
     """Fit all folds of all models at once; leave no samples behind that no bundle names."""
     units = [unit for of_target in planned.values() for members in of_target.values() for unit in members]
     samples = layout.models / "samples"
@@ -131,24 +143,25 @@ def _fit(layout: Layout, planned: Mapping[Target, Mapping[str, Sequence[Unit]]],
     prune_parts(samples, before)
     jobs = []
     for target, of_target in planned.items():
+        every = splits[target.side].is_crossed
         folds = tuple(
             (name, tuple((unit.name, unit.service) for unit in members if records[unit.name]["fitted"]))
             for name, members in of_target.items()
         )
-        if all(members for _, members in folds):
-            jobs.append(LeftOut(target, next(iter(of_target.values()))[0].spec, folds))
+        if every or all(members for _, members in folds):
+            jobs.append(LeftOut(target, every, next(iter(of_target.values()))[0].spec, folds))
     return jobs
 
 
-def _normal_runs(rows: SequenceKeys, split: Split) -> list[str]:
-    """Return the runs of the training normals, the oldest first."""
+def _plan_folds(rows: SequenceKeys, split: Split, alone: bool) -> tuple[int, list[frozenset[str]]]:
+    """Return how many runs there are to leave out, and the folds: one run at a time where ``alone`` allows it."""
+    if split.is_crossed:
+        runs = sorted(set(strings(rows.run).to_pylist()), key=run_order)
+        return len(runs), deal(runs, len(runs) if split.by == LORO else N_FOLDS)
     normal = pa.array(~split.mask(rows.run, rows.test_case, rows.service) & ~rows.anomaly)
-    return sorted(set(strings(rows.run.filter(normal)).to_pylist()), key=run_order)
-
-
-def _deal(runs: Sequence[str], folds: int) -> list[frozenset[str]]:
-    """Deal runs to folds in turn."""
-    return [frozenset(runs[start::folds]) for start in range(min(folds, len(runs)))]
+    runs = sorted(set(strings(rows.run.filter(normal)).to_pylist()), key=run_order)
+    folds = len(runs) if alone and len(runs) <= MOST_ALONE else N_FOLDS
+    return len(runs), [frozenset(runs[start::folds]) for start in range(min(folds, len(runs)))]
 
 
 @lru_cache(maxsize=512)

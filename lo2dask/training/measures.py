@@ -55,10 +55,20 @@ class SequenceKeys:
         return np.where(np.isnan(scores), "unused", np.where(held, "holdout", "train")).astype(object)
 
 
-def measure(rows: SequenceKeys, split: Split, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Measure one model on training part and hold-out, whole, per service and per error type."""
-    side = rows.sides(split, scores)
-    return evaluate(Scored(rows.anomaly, scores, labels, rows.service, rows.test_case, side))
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def measure(rows: SequenceKeys, split: Split, scored: Labelled, held: Labelled | None = None) -> dict[str, Any]:
+    """Measure one model's (scores, labels) on training part and hold-out, whole, per service and per error type.
+
+    ``held`` takes the place of the hold-out: scores and labels of all rows by models that have not seen their run.
+    """
+    found = evaluate(Scored(rows.anomaly, *scored, rows.service, rows.test_case, rows.sides(split, scored[0])))
+    if held:
+        side = np.where(np.isnan(held[0]), "unused", "holdout").astype(object)
+        of_held = Scored(rows.anomaly, *held, rows.service, rows.test_case, side)
+        found["holdout"] = evaluate(of_held)["holdout"] | {"by": split.by}
+    return found
 
 
 def forest_measures(options: TrainOptions, rows: SequenceKeys, split: Split, scores: np.ndarray) -> dict[str, Any]:

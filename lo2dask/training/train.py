@@ -21,7 +21,7 @@ from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.registry import EXCESS, FOREST
 from lo2dask.models.runs import Answers, name_services, uncalibrated
-from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
+from lo2dask.models.split import Groups, Split, hold_out_both_classes, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.needs import loaded_spill_bytes
@@ -43,9 +43,17 @@ from lo2dask.training.bundles import (
 )
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
-from lo2dask.training.left_out import SEEN, describe_calibrations, score_left_out
+from lo2dask.training.left_out import SEEN, describe_calibrations, held_key, score_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
-from lo2dask.training.scoring import Target, read_calibrating, read_labels, read_scores, score_all, write_predictions
+from lo2dask.training.scoring import (
+    Target,
+    has_scores,
+    read_calibrating,
+    read_labels,
+    read_scores,
+    score_all,
+    write_predictions,
+)
 from lo2dask.training.simple import score_simple
 from lo2dask.training.specs import check_specs, choose_specs
 from lo2dask.training.targets import check_targets
@@ -144,6 +152,7 @@ def train_models(
         lines = tuple(ModelLine(**line) for line in record.summary["models"])
         notes = describe_options(options)
         notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        notes += sorted({split.reason for split in read_splits(layout).values() if split.reason})
         if with_findings:
             notes += describe_calibrations(_read_calibrations(options, lines))
         notes += [f"{line.key} is the same model as {line.same_as}" for line in lines if line.same_as]
@@ -192,7 +201,7 @@ def _train(
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
     left_out_by: dict[str, str] = {}
-    if with_findings:
+    if with_findings or any(split.is_crossed for split in splits.values()):
         left_out_by = score_left_out(layout, targets, fitted, partial(_fit, options, layout, session=session), session)
     measured, calibrations = _measure(options, layout, targets, records, startup, left_out_by)
     if FOREST in measured:
@@ -241,7 +250,7 @@ def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:
     parts = read_parts(layout.enhanced, columns)
     groups = Groups.merge(Groups.of(part["run"], part["test_case"], part["service"]) for part in parts)
     return {
-        SUPERVISED: hold_out(groups, options, options.sample_seed),
+        SUPERVISED: hold_out_both_classes(groups, options, options.sample_seed),
         FOREST: hold_out_newest_normal(groups, options.if_holdout_fraction),
     }
 
@@ -303,13 +312,15 @@ def _measure(
     splits = read_splits(layout)
     rows = measuring.SequenceKeys.read(layout)
     length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
+
+    def measure(key: str, split: Split) -> dict[str, Any]:
+        """Measure a model, on left-out runs where nothing is held out."""
+        held = held_key(key) if split.is_crossed and has_scores(layout, held_key(key)) else None
+        pairs = [(read_scores(layout, name), read_labels(layout, name)) for name in (key, held) if name]
+        return measuring.measure(rows, split, *pairs)
+
     baselines = {
-        side: [
-            measuring.measure(rows, split, read_scores(layout, keys[side]), read_labels(layout, keys[side]))
-            if side in keys
-            else None
-            for keys in (length, startup)
-        ]
+        side: [measure(keys[side], split) if side in keys else None for keys in (length, startup)]
         for side, split in splits.items()
     }
     every, calibrations = {}, {}
@@ -317,10 +328,9 @@ def _measure(
     answers = _find_answers(layout, rows, models, options)
     for target in models:
         key, split = target.key, splits[target.side]
-        scores, labels = read_scores(layout, key), read_labels(layout, key)
-        measured = measuring.measure(rows, split, scores, labels)
+        measured = measure(key, split)
         if key == FOREST:
-            measured |= measuring.forest_measures(options, rows, split, scores)
+            measured |= measuring.forest_measures(options, rows, split, read_scores(layout, key))
         left_out = read_calibrating(layout, key)
         table, calibrations[key] = measuring.calibrate_runs(rows, split, left_out)
         if key == EXCESS:

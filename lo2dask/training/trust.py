@@ -19,9 +19,9 @@ from lo2dask.models.spec import ModelSpec
 from lo2dask.models.uncertainty import FEW_RUNS, Draws, Units
 from lo2dask.tables.layout import Layout
 from lo2dask.training.cases import Cases
-from lo2dask.training.left_out import SEEN
+from lo2dask.training.left_out import SEEN, held_key
 from lo2dask.training.measures import SequenceKeys
-from lo2dask.training.scoring import read_calibrating
+from lo2dask.training.scoring import has_scores, read_calibrating, read_scores
 from lo2dask.training.units import STARTUP, read_splits
 
 Block = dict[str, Any]
@@ -108,11 +108,14 @@ def plan_trust(
 def judge(job: TrustJob, root: Path) -> Block:
     """Judge one model."""
     layout = Layout(root)
-    rows = SequenceKeys.read(layout)
-    scores = read_calibrating(layout, job.key)
-    held = read_splits(layout)[job.side].mask(rows.run, rows.test_case, rows.service)
+    rows, split = SequenceKeys.read(layout), read_splits(layout)[job.side]
+    crossed = split.is_crossed and has_scores(layout, held_key(job.key))
+    scores = read_scores(layout, held_key(job.key)) if crossed else read_calibrating(layout, job.key)
+    held = split.mask(rows.run, rows.test_case, rows.service)
     normal = ~held & ~rows.anomaly
     is_used = held | (job.learns_normal & rows.anomaly) | (job.leaves_out & normal)
+    if crossed:
+        is_used = ~np.isnan(scores)
     compared = dict(job.baselines)
     if job.startup and not (is_used & ~held).any():
         compared[STARTUP] = job.startup
