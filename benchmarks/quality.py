@@ -4,11 +4,11 @@ python benchmarks/quality.py                    # the real slice, and made-up ru
 python benchmarks/quality.py --parts real       # the real slice alone
 python benchmarks/quality.py --quick            # 6 made-up runs, few models: a first look
 
-The real slice (next to the repository, LO2DASK_SAMPLE, or --sample) has errors in one run alone, so unsupervised models are measured
-there by leaving one run out, and supervised ones on made-up runs only, cut as the paper cuts them (--balance-correct):
-parts run and test-case, named for what is held out. The paper's cut makes the lines of a test case as many as those of
-``correct``, all services together; of a single service they stay more or fewer, in the slice and in synth alike, so
-there a log's length tells the label. Part v2 holds out whole runs of a tree whose lengths say nothing.
+The real slice (next to the repository, LO2DASK_SAMPLE, or --sample) has errors in one run alone, so unsupervised models
+are measured there by leaving one run out, and supervised ones on made-up runs only, cut as the paper cuts them
+(--balance-correct): parts run and test-case, named for what is held out. The paper's cut makes the lines of a test case
+as many as those of ``correct``, all services together; of a single service they stay more or fewer, in the slice and in
+synth alike, so there a log's length tells the label. Part v2 holds out whole runs of a tree whose lengths say nothing.
 """
 
 import argparse

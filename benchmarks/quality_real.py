@@ -19,7 +19,7 @@ from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 
 TRIM = 100
-# From this AUC of the services that do not fail on, with no gain over the baselines, a model is said to read the length.
+# From this AUC of the services that do not fail on, a model is said to read the length.
 _READS_OTHERS = 0.8
 
 

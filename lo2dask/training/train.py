@@ -41,6 +41,7 @@ from lo2dask.training.bundles import (
     keep_windows,
     train_options,
 )
+from lo2dask.training.cases import read_truth
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.left_out import SEEN, describe_calibrations, held_key, score_left_out
@@ -125,6 +126,7 @@ def train_models(
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    read_truth(options.services_truth)  # before anything is made
     bundle.check_owner(layout.root, options.trust)
     specs = choose_specs(options)
     with contextlib.ExitStack() as held:
@@ -211,7 +213,8 @@ def _train(
         by_key, side_of = {spec.key: spec for spec in specs}, {target.key: target.side for target in targets}
         baselines = (score_simple(layout, sides, session), startup)
         jobs = plan_trust(by_key, side_of, calibrations, baselines, options.sample_seed)
-        trust = measure_trust(layout, jobs, session)
+        truth = read_truth(options.services_truth)
+        trust = measure_trust(layout, [replace(job, truth=truth) for job in jobs], session)
     lines = _write_measures(options, measured, trust)
     keep_calibrations(targets, calibrations, session)
     if with_findings:
@@ -380,6 +383,7 @@ def _line(key: str, measured: dict[str, Any]) -> ModelLine:
 
 def _train_key(options: TrainOptions, layout: Layout, splits: Mapping[str, Split]) -> Key:
     given = [checksum(options.load_model)] if options.load_model and options.load_model.is_file() else []
+    given += [checksum(options.services_truth)] if options.services_truth else []
     chosen = {side: split.to_json() for side, split in splits.items()}
     settings = [train_options(options), bundle.versions(), str(options.metrics_dir or ""), chosen, *given]
     return Key(data_fingerprint(layout, options), fingerprint(settings))

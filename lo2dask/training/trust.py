@@ -6,7 +6,7 @@ join where they can be scored with their run left out. Intervals are by bootstra
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lo2dask.models.runs import calibrate_scores, flag
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.uncertainty import FEW_RUNS, Draws, Units
 from lo2dask.tables.layout import Layout
-from lo2dask.training.cases import Cases
+from lo2dask.training.cases import Cases, Truth
 from lo2dask.training.left_out import SEEN, held_key
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import has_scores, read_calibrating, read_scores
@@ -59,6 +59,7 @@ class TrustJob:
     startup: str | None
     models: int
     seed: int
+    truth: Truth = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def judge(job: TrustJob, root: Path) -> Block:
         compared[STARTUP] = job.startup
     values = {name: np.where(is_used, read_calibrating(layout, key), np.nan) for name, key in compared.items()}
     calibrated = np.where(is_used, calibrate_scores(scores, rows.service, job.calibration), np.nan)
-    return judge_scores(Cases.of(rows), calibrated, normal, values, job)
+    return judge_scores(Cases.of(rows, job.truth), calibrated, normal, values, job)
 
 
 def judge_scores(
