@@ -4,14 +4,15 @@ python benchmarks/quality.py                    # the real slice, and made-up ru
 python benchmarks/quality.py --parts real       # the real slice alone
 python benchmarks/quality.py --quick            # 6 made-up runs, few models: a first look
 
-The real slice (next to the repository, or --sample) has errors in one run alone, so unsupervised models are measured
-there by leaving one run out, and supervised ones on made-up runs only, cut as the paper cuts them (--balance-correct):
-parts run and test-case, named for what is held out. The paper's cut makes the lines of a test case as many as those of
-``correct``, all services together; of a single service they stay more or fewer, in the slice and in synth alike, so
-there a log's length tells the label. Part v2 holds out whole runs of a tree whose lengths say nothing.
+The real slice (next to the repository, LO2DASK_SAMPLE, or --sample) has errors in one run alone, so unsupervised models
+are measured there by leaving one run out, and supervised ones on made-up runs only, cut as the paper cuts them
+(--balance-correct): parts run and test-case, named for what is held out. The paper's cut makes the lines of a test case
+as many as those of ``correct``, all services together; of a single service they stay more or fewer, in the slice and in
+synth alike, so there a log's length tells the label. Part v2 holds out whole runs of a tree whose lengths say nothing.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from common import working_folder
@@ -32,7 +33,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default="real,run,test-case,v2", help="what to measure, separated by comma")
-    parser.add_argument("--sample", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "lo2-sample")
+    beside = Path(__file__).resolve().parents[2] / "shared" / "lo2-sample"
+    parser.add_argument("--sample", type=Path, default=Path(os.environ.get("LO2DASK_SAMPLE", beside)))
     parser.add_argument("--runs", type=int, default=40, help="made-up runs")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the made-up files, 1 = as published")
     parser.add_argument("--folder", type=Path, help="work here and leave it; default: a temporary folder")

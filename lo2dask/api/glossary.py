@@ -139,6 +139,7 @@ TABLES: tuple[TableNote, ...] = (
     )),
     TableNote("<model>_runs", "case: run and test case", "train, score", RUNS, _named(
         score_run="the largest calibrated score of its services",
+        p="share of normal cases, their run unseen by the model, that score as high (conformal)",
         top_service="the service that `excess` names; null where none stands out",
         n_services="services | with a score",
     )),

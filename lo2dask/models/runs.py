@@ -8,10 +8,13 @@ with the median and the 95 % quantile (an observed score, the next higher one) o
 is an ordinary normal sequence, 1 one of the most unusual normals. A few outliers among the normals change neither
 figure. A service whose normals have no spread takes the mean spread of the others, or 1 where none has any. A service
 without training normals is calibrated on all services together. ``score_run`` is the largest c over the services of a
-run and test case: one failing service does not drown among those that are well. It is an anomaly (``pred_ano``) above
-the 95 % quantile of the training runs' normal ``score_run``.
+run and test case: one failing service does not drown among those that are well. ``p`` compares it with the
+``score_run`` of the training part's normal cases (see conformal.py), each scored by a model that has not seen its run,
+and calibrated without itself. A case is an anomaly (``pred_ano``) at p of at most .05, so never with fewer than 19
+normal cases.
 
-A model with a limit of its own (``excess``) is not calibrated: a run is an anomaly where a service is over the limit.
+A model with a limit of its own (``excess``) is not calibrated: a case is an anomaly where a service is over the limit,
+and its p is told beside.
 
 ``top_service`` is the answer of ``excess``, whatever the model: null where no service stands out, or where there is no
 ``excess``.
@@ -25,10 +28,10 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.columns import codes
+from lo2dask.models.conformal import ALPHA, QUANTILE, left_out_centres, limit_of, p_values
 from lo2dask.models.score import dense_rank
 from lo2dask.schema import is_normal
 
-QUANTILE = 0.95
 BOUND = 10.0
 Calibration = dict[str, Any]
 # The service that stands out in each run and test case.
@@ -42,6 +45,7 @@ RUNS = pa.schema(
         pa.field("anomaly", pa.bool_()),
         pa.field("pred_ano", pa.int8()),
         pa.field("score_run", pa.float64()),
+        pa.field("p", pa.float64()),
         pa.field("rank", pa.int64()),
         pa.field("top_service", pa.string()),
         pa.field("n_services", pa.int64()),
@@ -51,36 +55,56 @@ RUNS = pa.schema(
 
 @dataclass(frozen=True)
 class RunRows:
-    """Scored sequences: run, test case and service names and scores, each (rows,)."""
+    """Scored sequences: run, test case and service names and scores, each (rows,).
+
+    ``learned`` is the bool mask of the training normals, if they are among them.
+    """
 
     run: Any
     test_case: Any
     service: Any
     score: np.ndarray
+    learned: np.ndarray | None = None
 
 
 def calibrate(rows: RunRows, training_normal: np.ndarray) -> Calibration:
     """Learn the calibration from the rows of a bool mask (rows,): plain JSON types, kept in the bundle.
 
-    The scores of those rows should be those of ``score.score_training_normals``.
+    The scores of those rows should be those of models that have not seen their run.
 
-    ``{"services": {name: {"median", "spread"}}, "pooled": {...}, "threshold"}``; with no training normal it is the
-    identity, and the threshold is None.
+    ``{"services": {name: {"median", "spread"}}, "pooled": {...}, "normal_maxima", "alpha", "threshold"}``, the
+    threshold being that of p, None where there are too few normal cases; with no training normal it is the identity.
     """
     service, names = codes(rows.service)
-    scores = {name: rows.score[training_normal & (service == index)] for index, name in enumerate(names)}
-    known = {name: _centre(values) for name, values in scores.items() if len(values)}
+    chosen = {name: np.flatnonzero(training_normal & (service == index)) for index, name in enumerate(names)}
+    known = {name: _centre(rows.score[own]) for name, own in chosen.items() if len(own)}
     spreads = [entry["spread"] for entry in known.values() if entry["spread"] > 0]
     fallback = float(np.mean(spreads)) if spreads else 1.0
     pooled = _centre(rows.score[training_normal]) if training_normal.any() else {"median": 0.0, "spread": 0.0}
     for entry in (*known.values(), pooled):
         entry["spread"] = entry["spread"] or fallback
-    calibration: Calibration = {"services": known, "pooled": pooled, "threshold": None}
-    _, score_run, _, group = _combine(rows, calibration)
-    normal_groups = np.unique(group[training_normal])
-    if len(normal_groups):
-        calibration["threshold"] = _quantile(score_run[normal_groups])
-    return calibration
+    # A normal is put on a scale that it has no part in, as a new one is.
+    value = np.full(len(rows.score), -np.inf)
+    for own in chosen.values():
+        if len(own) > 1:
+            median, spread = left_out_centres(rows.score[own])
+            value[own] = _scaled(rows.score[own], median, np.where(spread > 0, spread, fallback))
+        else:
+            value[own] = _scaled(rows.score[own], pooled["median"], pooled["spread"])
+    case, cases = codes(rows.test_case)
+    group = codes(rows.run)[0] * max(len(cases), 1) + case
+    distinct, of_case = np.unique(group[training_normal], return_inverse=True)
+    maxima = np.full(len(distinct), -np.inf)
+    np.maximum.at(maxima, of_case, value[training_normal])
+    judged = {"normal_maxima": np.sort(maxima).tolist(), "alpha": ALPHA, "threshold": limit_of(maxima)}
+    return {"services": known, "pooled": pooled, **judged}
+
+
+def flag(scores: np.ndarray, calibration: Mapping[str, Any], is_among: np.ndarray | bool = False) -> np.ndarray:
+    """Return which cases are anomalies by their score: above the model's own limit, else at p ≤ α: bool (scores,)."""
+    if calibration.get("own_limit"):
+        return scores > calibration["threshold"]
+    return p_values(scores, calibration["normal_maxima"], is_among) <= calibration["alpha"]
 
 
 def uncalibrated(threshold: float) -> Calibration:
@@ -126,17 +150,19 @@ def name_services(rows: RunRows, threshold: float) -> dict[tuple[str, str], str]
 
 def run_scores(rows: RunRows, calibration: Mapping[str, Any], answers: Answers) -> pa.Table:
     """Combine the services of each run and test case: a table of :data:`RUNS`, sorted by run and test case."""
-    keys, score_run, _, group = _combine(rows, calibration)
-    threshold = calibration["threshold"]
-    flagged = np.zeros(len(keys)) if threshold is None else score_run > threshold
+    keys, score_run, group = _combine(rows, calibration)
+    is_among = np.zeros(len(keys), dtype=bool)
+    if rows.learned is not None:
+        is_among[group[rows.learned]] = True
     normal = [is_normal(case) for _, case in keys]
     columns = {
         "run": [run for run, _ in keys],
         "test_case": [case for _, case in keys],
         "normal": normal,
         "anomaly": [not value for value in normal],
-        "pred_ano": flagged.astype(np.int8),
+        "pred_ano": flag(score_run, calibration, is_among).astype(np.int8),
         "score_run": score_run,
+        "p": p_values(score_run, calibration.get("normal_maxima", ()), is_among),
         "rank": dense_rank(score_run),
         "top_service": [answers.get(key) for key in keys],
         "n_services": np.bincount(group, minlength=len(keys)),
@@ -152,23 +178,23 @@ def calibrate_scores(score: np.ndarray, service: Any, calibration: Mapping[str, 
     entries = [calibration["services"].get(name, calibration["pooled"]) for name in names]
     median = np.array([entry["median"] for entry in entries])
     spread = np.array([entry["spread"] for entry in entries])
-    return np.clip((score - median[code]) / spread[code], -BOUND, BOUND) if len(code) else np.empty(0)
+    return _scaled(score, median[code], spread[code]) if len(code) else np.empty(0)
 
 
-def _combine(
-    rows: RunRows, calibration: Mapping[str, Any]
-) -> tuple[list[tuple[str, str]], np.ndarray, list[str], np.ndarray]:
-    """Return the keys (run, test case), their scores and top services, and each row's index among the keys."""
+def _combine(rows: RunRows, calibration: Mapping[str, Any]) -> tuple[list[tuple[str, str]], np.ndarray, np.ndarray]:
+    """Return the keys (run, test case), their scores, and each row's index among the keys."""
     run, run_names = codes(rows.run)
     case, case_names = codes(rows.test_case)
-    service, service_names = codes(rows.service)
     distinct, group = np.unique(run * max(len(case_names), 1) + case, return_inverse=True)
     keys = [(run_names[key // len(case_names)], case_names[key % len(case_names)]) for key in distinct]
     value = calibrate_scores(rows.score, rows.service, calibration)
-    order = np.lexsort((service, -value, group))
-    first = np.searchsorted(group[order], np.arange(len(keys)))
-    top = [service_names[index] for index in service[order][first]] if len(keys) else []
-    return keys, value[order][first] if len(keys) else np.empty(0), top, group
+    largest = np.full(len(keys), -np.inf)
+    np.maximum.at(largest, group, value)
+    return keys, largest, group
+
+
+def _scaled(score: np.ndarray, median: Any, spread: Any) -> np.ndarray:
+    return np.clip((score - median) / spread, -BOUND, BOUND)
 
 
 def _centre(scores: np.ndarray) -> dict[str, float]:

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,10 @@ from lo2dask.schema import is_normal
 from lo2dask.sources.names import run_order
 
 _UNIT = "\x1f"
+LORO, FOLDS = "loro", "folds"
+CROSSED = {LORO: "leaving out one run at a time", FOLDS: "leaving out a fifth of the runs at a time"}
+# With more runs, fitting every model once without each takes too long.
+MOST_ALONE, N_FOLDS = 20, 5
 Order = Callable[[str], Any]
 
 
@@ -48,13 +52,21 @@ class Groups:
 class Split:
     """Rules for what is held out: a row is, if any of them names it.
 
-    ``runs`` holds out whole runs, ``cases`` whole test cases, ``buckets`` runs of one (service, test case).
+    ``runs`` holds out whole runs, ``cases`` whole test cases, ``buckets`` runs of one (service, test case). Where
+    ``by`` is one of :data:`CROSSED`, nothing is: each run is scored by models that are fitted without it. ``reason``
+    says why another way was taken than was asked for.
     """
 
     by: str
     runs: frozenset[str] = frozenset()
     cases: frozenset[str] = frozenset()
     buckets: frozenset[tuple[str, str, str]] = frozenset()
+    reason: str = ""
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether every run is left out in turn."""
+        return self.by in CROSSED
 
     def mask(self, run: Any, test_case: Any, service: Any) -> np.ndarray:
         """Return which rows are held out: bool (rows,)."""
@@ -72,13 +84,14 @@ class Split:
             "runs": sorted(self.runs),
             "cases": sorted(self.cases),
             "buckets": [list(bucket) for bucket in sorted(self.buckets)],
+            **({"reason": self.reason} if self.reason else {}),
         }
 
     @staticmethod
     def from_json(plain: Mapping[str, Any]) -> "Split":
         """Rebuild the rules from :meth:`to_json`."""
         buckets = frozenset((run, case, service) for run, case, service in plain["buckets"])
-        return Split(plain["by"], frozenset(plain["runs"]), frozenset(plain["cases"]), buckets)
+        return Split(plain["by"], frozenset(plain["runs"]), frozenset(plain["cases"]), buckets, plain.get("reason", ""))
 
 
 def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
@@ -110,6 +123,36 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
     return split
 
 
+def hold_out_both_classes(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
+    """Choose what is held out as asked; where a side of whole runs lacks a class, by bucket, else every run in turn.
+
+    ``reason`` says so. With nothing to hold out, a single run or one class alone, it is left as it is.
+    """
+    runs = {run for run, _, _ in groups.keys}
+    if options.holdout_by in CROSSED:
+        return Split(options.holdout_by)
+    split = hold_out(groups, options, seed)
+    both = len({is_normal(case) for _, case, _ in groups.keys}) == 2
+    if split.by != "run" or not both or len(runs) < 2 or not options.sup_holdout_fraction:
+        return split
+    lacking = _lacking(split, groups)
+    if not lacking:
+        return split
+    by_bucket = hold_out(groups, replace(options, holdout_by="group"), seed)
+    if not _lacking(by_bucket, groups):
+        return replace(by_bucket, reason=f"{lacking}, so runs of each service and test case are held out")
+    by = LORO if len(runs) <= MOST_ALONE else FOLDS
+    return Split(by, reason=f"{lacking}, so models are measured by {CROSSED[by]}")
+
+
+def deal(runs: Iterable[str], folds: int) -> list[frozenset[str]]:
+    """Cut runs in the order of time into at most so many folds of neighbours."""
+    ordered = sorted(set(runs), key=run_order)
+    return [
+        frozenset(ordered[at] for at in part) for part in np.array_split(np.arange(len(ordered)), folds) if len(part)
+    ]
+
+
 def hold_out_newest_normal(groups: Groups, fraction: float) -> Split:
     """Hold out the newest share of the runs that have normal sequences: the Isolation Forest's temporal hold-out.
 
@@ -138,6 +181,17 @@ def check_runs(split: Split, groups: Groups) -> None:
     both = sorted(set(runs[held]) & set(runs[~held]))
     if both:
         raise IntegrityError(f"run {both[0]} is in the training part and in the hold-out")
+
+
+def _lacking(split: Split, groups: Groups) -> str:
+    """Say which class a side of a split lacks; "" for none."""
+    held = split.mask(*(np.array(column, dtype=object) for column in zip(*groups.keys, strict=True))).tolist()
+    for side, name in ((True, "the hold-out"), (False, "the training part")):
+        classes = {is_normal(key[1]) for key, is_held in zip(groups.keys, held, strict=True) if is_held == side}
+        if len(classes) < 2:
+            missing = "nothing" if not classes else "no error" if True in classes else "no normal run"
+            return f"{name} has {missing}"
+    return ""
 
 
 def _newest(values: Iterable[str], fraction: float, least: int, order: Order) -> list[str]:

@@ -99,6 +99,11 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
     phase: str = opt(
         "full", "how far to go: enhancers, if (Isolation Forest) or full", choices=("enhancers", "if", "full")
     )
+    services_truth: Path | None = opt(
+        None,
+        "CSV file that names the service that fails (columns test_case, service and perhaps run), for the figures on "
+        "services; those of LO2's error cases are known",
+    )
     save_if: Path | None = opt(
         None,
         "the forest's predictions: a folder of Parquet parts, or one file where the name ends with .csv or .csv.gz",

@@ -258,8 +258,9 @@ class HoldoutOptions(WritingOptions, CommonOptions):
     sup_holdout_shuffle: bool = opt(False, "hold out drawn groups instead of the newest")
     holdout_by: str = opt(
         "run",
-        "hold out whole runs, groups of (service, run, test case), or whole error types",
-        choices=("run", "group", "test-case"),
+        "hold out whole runs, groups of (service, run, test case), or whole error types; or nothing, and leave out one "
+        "run (loro) or a fifth of the runs (folds) at a time to measure; where a side lacks a class, train chooses",
+        choices=("run", "group", "test-case", "loro", "folds"),
     )
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
     memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lo2dask.models.split import CROSSED
 from lo2dask.training.measures import HEADLINE
 from lo2dask.training.trust import short
 
@@ -21,7 +22,8 @@ def measured_side(measures: Mapping[str, Any]) -> str:
 
 def side_in_words(measures: Mapping[str, Any]) -> str:
     """Say where a model's figures come from."""
-    return _SIDES[measured_side(measures)]
+    side = measured_side(measures)
+    return CROSSED.get((measures.get(side) or {}).get("by", ""), _SIDES[side])
 
 
 def figures(measures: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def verdict(measures: Mapping[str, Any], brief: bool = False) -> str:
     if not parts:
         return f"not measured, because {own.get('reason') or 'no baseline was fitted beside it'}"
     # Both baselines lack figures for the same reason where the model itself could not be measured.
-    return f"{'; '.join(dict.fromkeys(parts))} ({_SIDES[side]})"
+    return f"{'; '.join(dict.fromkeys(parts))} ({side_in_words(measures)})"
 
 
 def _compare(own: Mapping[str, Any], line: Mapping[str, Any], brief: bool) -> str:

@@ -11,6 +11,7 @@ from lo2dask.buffers.arrays import Bools
 from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
 from lo2dask.findings.make import ANSWERS, Answers
+from lo2dask.models.conformal import p_values
 from lo2dask.models.excess import weigh
 from lo2dask.models.merged_rows import read_merged_rows
 from lo2dask.models.registry import EXCESS
@@ -47,8 +48,8 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
     for row in (row for part in weighed for row in part):
         answer = best[row["run"], row["test_case"]]
         if answer.score == row["score"] and answer.service == row["service"]:
-            p = _p(answer.score, calibration["normal_maxima"], row.pop("is_training"))
-            flagged.append(row | {"margin": answer.margin, "p": p})
+            p = p_values(np.array([answer.score]), calibration["normal_maxima"], row.pop("is_training"))[0]
+            flagged.append(row | {"margin": answer.margin, "p": float(p)})
     distinct = {(row["run"], row["test_case"]): row for row in reversed(flagged)}
     ordered = sorted(distinct.values(), key=lambda row: (-row["score"], row["run"], row["test_case"]))
     silent = list(_silent(rows, calibration["expected_services"]))
@@ -78,12 +79,6 @@ def weigh_part(name: str, root: Path, target: Target) -> list[Row]:
                 "normal_max": int(found.normal_max[index]),
             })  # fmt: skip
     return rows
-
-
-def _p(score: float, maxima: Sequence[float], is_among: bool) -> float:
-    """Return the share of normal cases that score as high, the case itself counted among them once (conformal p)."""
-    itself = 0 if is_among else 1
-    return (itself + sum(value >= score for value in maxima)) / (len(maxima) + itself)
 
 
 def _services_of_cases(rows: SequenceKeys, keep: Bools) -> tuple[list[tuple[str, str]], list[str], Bools]:

@@ -44,7 +44,16 @@ def data_fingerprint(layout: Layout, options: TrainOptions) -> str:
 def train_options(options: TrainOptions) -> dict[str, Any]:
     """Return the options that the models and measures depend on, as plain types."""
     common = {*CommonOptions.__dataclass_fields__, *WritingOptions.__dataclass_fields__}
-    paths = {"root", "raw_root", "save_if", "save_model", "save_sup_models", "metrics_dir", "enhancers_output_dir"}
+    paths = {
+        "root",
+        "raw_root",
+        "save_if",
+        "save_model",
+        "save_sup_models",
+        "metrics_dir",
+        "enhancers_output_dir",
+        "services_truth",
+    }
     actions = {"overwrite_if", "overwrite_model", "overwrite_enhancers", "save_enhancers", "dump_metadata"}
     others = {"list_models", "trust"}
     names = sorted(set(options.__dataclass_fields__) - common - paths - actions - others)

@@ -1,14 +1,48 @@
 """Cases (run and test case) as what a model is judged by: the score of one is the largest of its services."""
 
+import csv
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lo2dask.buffers.columns import codes
 from lo2dask.domain import FAILING_SERVICES
+from lo2dask.errors import InputError
 from lo2dask.models.uncertainty import Units
 from lo2dask.training.measures import SequenceKeys
+
+# The service that fails by run ("" = in every run) and test case.
+Truth = Mapping[tuple[str, str], str]
+_FIELDS = {"test_case", "service"}
+
+
+def read_truth(path: Path | None) -> dict[tuple[str, str], str]:
+    """Read which service fails in a case: a CSV file with the columns test_case, service and, if it differs, run.
+
+    Raises
+    ------
+    InputError : the file cannot be read, lacks a column, or a line lacks a name.
+    """
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = csv.DictReader(file)
+            if not set(lines.fieldnames or ()) >= _FIELDS:
+                raise InputError(
+                    f"--services-truth {path}: its first line must name test_case, service and perhaps run"
+                )
+            truth = {}
+            for line in lines:
+                if not line["test_case"] or not line["service"]:
+                    raise InputError(f"--services-truth {path}: line {lines.line_num} lacks a test case or a service")
+                truth[line.get("run") or "", line["test_case"]] = line["service"]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--services-truth {path}: cannot be read as CSV: {error}") from error
+    return truth
 
 
 @dataclass(frozen=True)
@@ -29,16 +63,22 @@ class Cases:
     services: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, rows: SequenceKeys) -> "Cases":
-        """Group the sequences by run and test case."""
-        (run, _), (case, cases), (service, services) = (codes(c) for c in (rows.run, rows.test_case, rows.service))
+    def of(cls, rows: SequenceKeys, truth: Truth | None = None) -> "Cases":
+        """Group the sequences by run and test case; ``truth`` goes before what is known of LO2's error cases."""
+        (run, run_names), (case, cases), (service, services) = (
+            codes(c) for c in (rows.run, rows.test_case, rows.service)
+        )
         distinct, group = np.unique(run * max(len(cases), 1) + case, return_inverse=True)
         names = np.array(cases, dtype=object)[distinct % max(len(cases), 1)]
         anomaly = np.zeros(len(distinct), dtype=bool)
         np.logical_or.at(anomaly, group, rows.anomaly)
         number = {name: index for index, name in enumerate(services)}
-        failing = [number.get(FAILING_SERVICES.get(name, ""), -1) for name in names]
-        runs = distinct // max(len(cases), 1)
+        runs, truth = distinct // max(len(cases), 1), truth or {}
+        of_run = zip((run_names[one] for one in runs.tolist()), names, strict=True)
+        known = (
+            truth.get((one, name)) or truth.get(("", name)) or FAILING_SERVICES.get(name, "") for one, name in of_run
+        )
+        failing = [number.get(name, -1) for name in known]
         return cls(runs, names, anomaly, group, service, np.array(failing, dtype=np.int64), services)
 
     def largest(self, scores: np.ndarray) -> np.ndarray:

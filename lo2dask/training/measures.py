@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,20 @@ class SequenceKeys:
         return np.where(np.isnan(scores), "unused", np.where(held, "holdout", "train")).astype(object)
 
 
-def measure(rows: SequenceKeys, split: Split, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Measure one model on training part and hold-out, whole, per service and per error type."""
-    side = rows.sides(split, scores)
-    return evaluate(Scored(rows.anomaly, scores, labels, rows.service, rows.test_case, side))
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def measure(rows: SequenceKeys, split: Split, scored: Labelled, held: Labelled | None = None) -> dict[str, Any]:
+    """Measure one model's (scores, labels) on training part and hold-out, whole, per service and per error type.
+
+    ``held`` takes the place of the hold-out: scores and labels of all rows by models that have not seen their run.
+    """
+    found = evaluate(Scored(rows.anomaly, *scored, rows.service, rows.test_case, rows.sides(split, scored[0])))
+    if held:
+        side = np.where(np.isnan(held[0]), "unused", "holdout").astype(object)
+        of_held = Scored(rows.anomaly, *held, rows.service, rows.test_case, side)
+        found["holdout"] = evaluate(of_held)["holdout"] | {"by": split.by}
+    return found
 
 
 def forest_measures(options: TrainOptions, rows: SequenceKeys, split: Split, scores: np.ndarray) -> dict[str, Any]:
@@ -124,21 +134,23 @@ def write_csv(path: Path, measures: Mapping[str, Any]) -> None:
     write_text(path, text.getvalue())
 
 
-def run_rows(rows: SequenceKeys, scores: np.ndarray) -> RunRows:
-    """Return the sequences that have a score, with it."""
-    keep = pa.array(~np.isnan(scores))
-    run, test_case, service = (column.filter(keep) for column in (rows.run, rows.test_case, rows.service))
-    return RunRows(run, test_case, service, scores[~np.isnan(scores)])
-
-
-def calibrate_runs(
-    rows: SequenceKeys, split: Split, scores: np.ndarray, calibrating: np.ndarray
-) -> tuple[RunRows, dict[str, Any]]:
-    """Return the scored sequences and their run calibration, which is learned from the ``calibrating`` scores."""
+def run_rows(rows: SequenceKeys, scores: np.ndarray, learned: np.ndarray | None = None) -> RunRows:
+    """Return the sequences that have a score, with it; ``learned`` is the bool mask of the training normals."""
     known = ~np.isnan(scores)
-    table = run_rows(rows, scores)
-    training = (rows.sides(split, scores) == "train")[known] & ~rows.anomaly[known]
-    return table, calibrate(replace(table, score=calibrating[known]), training)
+    keep = pa.array(known)
+    run, test_case, service = (column.filter(keep) for column in (rows.run, rows.test_case, rows.service))
+    return RunRows(run, test_case, service, scores[known], None if learned is None else learned[known])
+
+
+def calibrate_runs(rows: SequenceKeys, split: Split, left_out: np.ndarray) -> tuple[RunRows, dict[str, Any]]:
+    """Return the scored sequences and their run calibration.
+
+    ``left_out`` are all scores, those of training normals by models that have not seen their run.
+    """
+    learned = (rows.sides(split, left_out) == "train") & ~rows.anomaly
+    table = run_rows(rows, left_out, learned)
+    assert table.learned is not None
+    return table, calibrate(table, table.learned)
 
 
 def write_runs(path: Path, table: RunRows, calibration: Mapping[str, Any], answers: Answers) -> None:

@@ -19,7 +19,7 @@ from lo2dask.models.rows import Rows
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
-from lo2dask.storage import replacing, source_of
+from lo2dask.storage import list_paths, replacing, source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, file_stamp, of_service, read_splits, working_folder
@@ -130,6 +130,11 @@ def _calibrating(
     result, normal = scores.copy(), rows.mask(part, splits)
     result[normal] = score_part_rows(part.filter(pa.array(normal)), spec, models, batch, calibrating=True)[0]
     return result
+
+
+def has_scores(layout: Layout, key: str) -> bool:
+    """Return whether scores are kept under a key."""
+    return bool(list_paths(_scores(layout, key), ".npy"))
 
 
 def read_scores(layout: Layout, key: str) -> np.ndarray:

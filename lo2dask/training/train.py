@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.registry import EXCESS, FOREST
 from lo2dask.models.runs import Answers, name_services, uncalibrated
-from lo2dask.models.split import Groups, Split, hold_out, hold_out_newest_normal
+from lo2dask.models.split import Groups, Split, hold_out_both_classes, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note, tree_bytes
-from lo2dask.storage import list_paths, locked_outputs, remove_tree
+from lo2dask.storage import list_paths, locked_outputs, read_json, remove_tree
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
 from lo2dask.tables.records import Key, Stage
@@ -40,10 +41,20 @@ from lo2dask.training.bundles import (
     keep_windows,
     train_options,
 )
+from lo2dask.training.cases import read_truth
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitPlan, fit_units
+from lo2dask.training.left_out import SEEN, describe_calibrations, held_key, score_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
-from lo2dask.training.scoring import Target, read_calibrating, read_labels, read_scores, score_all, write_predictions
+from lo2dask.training.scoring import (
+    Target,
+    has_scores,
+    read_calibrating,
+    read_labels,
+    read_scores,
+    score_all,
+    write_predictions,
+)
 from lo2dask.training.simple import score_simple
 from lo2dask.training.specs import check_specs, choose_specs
 from lo2dask.training.targets import check_targets
@@ -115,6 +126,7 @@ def train_models(
     """
     started = time.perf_counter()
     layout = Layout(options.root)
+    read_truth(options.services_truth)  # before anything is made
     bundle.check_owner(layout.root, options.trust)
     specs = choose_specs(options)
     with contextlib.ExitStack() as held:
@@ -142,6 +154,9 @@ def train_models(
         lines = tuple(ModelLine(**line) for line in record.summary["models"])
         notes = describe_options(options)
         notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        notes += sorted({split.reason for split in read_splits(layout).values() if split.reason})
+        if with_findings:
+            notes += describe_calibrations(_read_calibrations(options, lines))
         notes += [f"{line.key} is the same model as {line.same_as}" for line in lines if line.same_as]
         if options.skip_if and options.dump_metadata:
             notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
@@ -149,6 +164,11 @@ def train_models(
             options.root, enhanced, lines, metrics_folder(options), exported, current, time.perf_counter() - started,
             tuple(notes),
         )  # fmt: skip
+
+
+def _read_calibrations(options: TrainOptions, lines: Sequence[ModelLine]) -> dict[str, dict[str, Any]]:
+    paths = {line.key: measures_path(metrics_folder(options), line.key) for line in lines if line.fitted}
+    return {key: (read_json(path) or {})["runs_calibration"] for key, path in paths.items()}
 
 
 def metrics_folder(options: TrainOptions) -> Path:
@@ -182,13 +202,19 @@ def _train(
     limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
-    measured, calibrations = _measure(options, layout, targets, records, startup, limit)
+    left_out_by: dict[str, str] = {}
+    if with_findings or any(split.is_crossed for split in splits.values()):
+        left_out_by = score_left_out(layout, targets, fitted, partial(_fit, options, layout, session=session), session)
+    measured, calibrations = _measure(options, layout, targets, records, startup, left_out_by)
+    if FOREST in measured:
+        measured[FOREST] |= limit
     trust = {}
     if with_findings:
         by_key, side_of = {spec.key: spec for spec in specs}, {target.key: target.side for target in targets}
         baselines = (score_simple(layout, sides, session), startup)
         jobs = plan_trust(by_key, side_of, calibrations, baselines, options.sample_seed)
-        trust = measure_trust(layout, jobs, session)
+        truth = read_truth(options.services_truth)
+        trust = measure_trust(layout, [replace(job, truth=truth) for job in jobs], session)
     lines = _write_measures(options, measured, trust)
     keep_calibrations(targets, calibrations, session)
     if with_findings:
@@ -227,7 +253,7 @@ def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:
     parts = read_parts(layout.enhanced, columns)
     groups = Groups.merge(Groups.of(part["run"], part["test_case"], part["service"]) for part in parts)
     return {
-        SUPERVISED: hold_out(groups, options, options.sample_seed),
+        SUPERVISED: hold_out_both_classes(groups, options, options.sample_seed),
         FOREST: hold_out_newest_normal(groups, options.if_holdout_fraction),
     }
 
@@ -283,19 +309,21 @@ def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> 
 
 def _measure(
     options: TrainOptions, layout: Layout, targets: Sequence[Target], records: dict[str, list[dict[str, Any]]],
-    startup: dict[str, str], limit: dict[str, Any],
+    startup: dict[str, str], left_out_by: Mapping[str, str],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:  # fmt: skip
     """Measure every model and write its run scores; return the measures and a run calibration of each."""
     splits = read_splits(layout)
     rows = measuring.SequenceKeys.read(layout)
     length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
+
+    def measure(key: str, split: Split) -> dict[str, Any]:
+        """Measure a model, on left-out runs where nothing is held out."""
+        held = held_key(key) if split.is_crossed and has_scores(layout, held_key(key)) else None
+        pairs = [(read_scores(layout, name), read_labels(layout, name)) for name in (key, held) if name]
+        return measuring.measure(rows, split, *pairs)
+
     baselines = {
-        side: [
-            measuring.measure(rows, split, read_scores(layout, keys[side]), read_labels(layout, keys[side]))
-            if side in keys
-            else None
-            for keys in (length, startup)
-        ]
+        side: [measure(keys[side], split) if side in keys else None for keys in (length, startup)]
         for side, split in splits.items()
     }
     every, calibrations = {}, {}
@@ -303,16 +331,14 @@ def _measure(
     answers = _find_answers(layout, rows, models, options)
     for target in models:
         key, split = target.key, splits[target.side]
-        scores, labels = read_scores(layout, key), read_labels(layout, key)
-        measured = measuring.measure(rows, split, scores, labels)
+        measured = measure(key, split)
         if key == FOREST:
-            measured |= measuring.forest_measures(options, rows, split, scores) | limit
+            measured |= measuring.forest_measures(options, rows, split, read_scores(layout, key))
+        left_out = read_calibrating(layout, key)
+        table, calibrations[key] = measuring.calibrate_runs(rows, split, left_out)
         if key == EXCESS:
-            left_out = read_calibrating(layout, key)
-            table = measuring.run_rows(rows, left_out)
             calibrations[key] = uncalibrated(options.excess_threshold) | describe_normals(rows, split, left_out)
-        else:
-            table, calibrations[key] = measuring.calibrate_runs(rows, split, scores, read_calibrating(layout, key))
+        calibrations[key] |= {"scored": left_out_by.get(key, SEEN)}
         measuring.write_runs(runs_path(layout, key), table, calibrations[key], answers)
         measured = measuring.add_leakage(measured, *baselines[target.side])
         measured["runs_calibration"] = calibrations[key]
@@ -357,6 +383,7 @@ def _line(key: str, measured: dict[str, Any]) -> ModelLine:
 
 def _train_key(options: TrainOptions, layout: Layout, splits: Mapping[str, Split]) -> Key:
     given = [checksum(options.load_model)] if options.load_model and options.load_model.is_file() else []
+    given += [checksum(options.services_truth)] if options.services_truth else []
     chosen = {side: split.to_json() for side, split in splits.items()}
     settings = [train_options(options), bundle.versions(), str(options.metrics_dir or ""), chosen, *given]
     return Key(data_fingerprint(layout, options), fingerprint(settings))

@@ -6,7 +6,7 @@ join where they can be scored with their run left out. Intervals are by bootstra
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import numpy as np
 
 from lo2dask.execute.session import Session
 from lo2dask.models import uncertainty
-from lo2dask.models.runs import calibrate_scores
+from lo2dask.models.runs import calibrate_scores, flag
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.uncertainty import FEW_RUNS, Draws, Units
 from lo2dask.tables.layout import Layout
-from lo2dask.training.cases import Cases
+from lo2dask.training.cases import Cases, Truth
+from lo2dask.training.left_out import SEEN, held_key
 from lo2dask.training.measures import SequenceKeys
-from lo2dask.training.scoring import read_calibrating
+from lo2dask.training.scoring import has_scores, read_calibrating, read_scores
 from lo2dask.training.units import STARTUP, read_splits
 
 Block = dict[str, Any]
@@ -58,6 +59,7 @@ class TrustJob:
     startup: str | None
     models: int
     seed: int
+    truth: Truth = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def plan_trust(
             key,
             sides[key],
             spec.normal_only,
-            spec.normal_only and spec.behaviour.score_normals is not None,
+            spec.normal_only and calibrations[key]["scored"] != SEEN,
             calibrations[key],
             simple[sides[key]],
             startup.get(sides[key]),
@@ -107,17 +109,20 @@ def plan_trust(
 def judge(job: TrustJob, root: Path) -> Block:
     """Judge one model."""
     layout = Layout(root)
-    rows = SequenceKeys.read(layout)
-    scores = read_calibrating(layout, job.key)
-    held = read_splits(layout)[job.side].mask(rows.run, rows.test_case, rows.service)
+    rows, split = SequenceKeys.read(layout), read_splits(layout)[job.side]
+    crossed = split.is_crossed and has_scores(layout, held_key(job.key))
+    scores = read_scores(layout, held_key(job.key)) if crossed else read_calibrating(layout, job.key)
+    held = split.mask(rows.run, rows.test_case, rows.service)
     normal = ~held & ~rows.anomaly
     is_used = held | (job.learns_normal & rows.anomaly) | (job.leaves_out & normal)
+    if crossed:
+        is_used = ~np.isnan(scores)
     compared = dict(job.baselines)
     if job.startup and not (is_used & ~held).any():
         compared[STARTUP] = job.startup
     values = {name: np.where(is_used, read_calibrating(layout, key), np.nan) for name, key in compared.items()}
     calibrated = np.where(is_used, calibrate_scores(scores, rows.service, job.calibration), np.nan)
-    return judge_scores(Cases.of(rows), calibrated, normal, values, job)
+    return judge_scores(Cases.of(rows, job.truth), calibrated, normal, values, job)
 
 
 def judge_scores(
@@ -131,6 +136,8 @@ def judge_scores(
     chosen = np.flatnonzero(~np.isnan(largest))
     units = cases.units(chosen)
     runs = len(set(cases.run[cases.group[trained]].tolist()))
+    learned = np.zeros(len(cases.run), dtype=bool)
+    learned[cases.group[trained]] = True
     block: Block = describe_units(units, len(set(cases.names[chosen][units.y])), runs)
     block |= {"models_compared": job.models, "chance_of_best": None}
     if not units.has_both:
@@ -138,7 +145,7 @@ def judge_scores(
         reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case has a score"
         return block | {"reason": reason, "verdict": f"not measured, as {reason}"}
     judged = Judged(cases, chosen, scores, largest[chosen], units, Draws(job.seed))
-    block |= _figures(judged, job) | _service_figures(judged, job.calibration["threshold"])
+    block |= _figures(judged, job) | _service_figures(judged, job.calibration, learned)
     block |= compare(judged, baselines)
     return block | {"reason": None, "verdict": judge_in_words(block), "remarks": remark(block)}
 
@@ -190,7 +197,7 @@ def recall_at(y: np.ndarray, score: np.ndarray, rate: float = FALSE_ALARMS) -> B
     return {"rate": rate, "value": float((score[y] > normal[allowed]).mean()), "reason": None}
 
 
-def _service_figures(judged: Judged, threshold: float | None) -> Block:
+def _service_figures(judged: Judged, calibration: Mapping[str, Any], learned: np.ndarray) -> Block:
     """Measure the innocent services, how often the failing one scores highest, and how many normals are flagged."""
     cases, chosen, y = judged.cases, judged.chosen, judged.units.y
     bystanders = cases.largest(cases.without_failing(judged.scores))
@@ -200,7 +207,9 @@ def _service_figures(judged: Judged, threshold: float | None) -> Block:
     area = _area(units, bystanders[known], judged.draws) if units.has_both and is_known else None
     with_truth = chosen[y & (cases.failing[chosen] >= 0)]
     right = int((cases.top_services(judged.scores)[with_truth] == cases.failing[with_truth]).sum())
-    flagged = None if threshold is None else int((judged.case_scores[~y] > threshold).sum())
+    flagged = None
+    if calibration["threshold"] is not None:
+        flagged = int(flag(judged.case_scores, calibration, learned[chosen])[~y].sum())
     return {
         "bystander_auc": area,
         "service_named": {"right": right, "of": len(with_truth), "services": len(cases.services)},

@@ -39,9 +39,23 @@ def test_a_run_scores_as_its_strongest_service():
     assert by_key["run_4", "get_403"]["top_service"] == "token"
     assert by_key["run_4", "del_404"]["top_service"] is None
     assert [by_key["run_4", case]["rank"] for case in ("get_403", "del_404")] == [1, 2]
-    flagged = {key for key, row in by_key.items() if row["pred_ano"]}
-    assert {("run_4", "get_403"), ("run_4", "del_404")} <= flagged
-    assert not any(row["pred_ano"] for (run, _), row in by_key.items() if run in ("run_1", "run_2", "run_3"))
+    # Higher than all three normals, which are too few to flag anything.
+    assert by_key["run_4", "get_403"]["p"] == by_key["run_4", "del_404"]["p"] == 1 / 4
+    assert not any(row["pred_ano"] for row in table)
+
+
+def test_a_case_is_flagged_from_nineteen_normals_on():
+    for normals, flagged in ((18, 0), (19, 1)):
+        scores = {(f"run_{n:02}", "correct"): (n % 7, n % 5) for n in range(normals)} | {("run_99", "get_403"): (99, 0)}
+        rows = _rows(scores)
+        learned = rows.test_case == "correct"
+        calibration = calibrate(rows, learned)
+        table = run_scores(RunRows(rows.run, rows.test_case, rows.service, rows.score, learned), calibration, {})
+        assert table["pred_ano"].to_pylist() == [0] * normals + [flagged]
+        assert table["p"].to_pylist()[-1] == 1 / (normals + 1)
+        # A normal counts once among the normals.
+        assert min(table["p"].to_pylist()[:-1]) >= 1 / normals
+        assert (calibration["threshold"] is None) == (flagged == 0)
 
 
 def test_order_of_rows_and_json_change_nothing():

@@ -5,8 +5,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lo2dask.errors import IntegrityError
-from lo2dask.models.split import Groups, Split, check_runs, hold_out, hold_out_newest_normal, stopping_runs
+from lo2dask.models.split import (
+    Groups,
+    Split,
+    check_runs,
+    deal,
+    hold_out,
+    hold_out_both_classes,
+    hold_out_newest_normal,
+    stopping_runs,
+)
 from lo2dask.options import HoldoutOptions
+from lo2dask.sources.names import run_order
 
 RUNS = [f"light-oauth2-data-{1719590000 + i}" for i in (9, 100, 25, 3, 77)]
 NEWEST = RUNS[1]
@@ -112,3 +122,39 @@ def test_the_forest_holds_out_the_newest_runs_that_have_normal_sequences():
 def test_early_stopping_needs_a_second_run():
     assert stopping_runs(["run_1", "run_10", "run_2", "run_2"]) == {"run_10"}
     assert not stopping_runs(["run_1", "run_1"])
+
+
+def _of_cases(*cases):
+    return Groups(tuple(sorted((run, case, service) for run, case in cases for service in ("key", "token"))))
+
+
+def test_where_the_newest_run_lacks_a_class_buckets_or_all_runs_in_turn_are_taken():
+    mixed = _of_cases(*((f"run_{n}", case) for n in range(4) for case in ("correct", "get_404")))
+    assert hold_out_both_classes(mixed, _options(), 1) == hold_out(mixed, _options(), 1)
+    buckets = _of_cases(*((f"run_{n}", "get_404" if n < 2 else "correct") for n in range(4)))
+    split = hold_out_both_classes(buckets, _options(), 1)
+    assert split.by == "group"
+    assert split.reason == "the hold-out has no error, so runs of each service and test case are held out"
+    for runs, by in ((4, "loro"), (20, "loro"), (21, "folds")):
+        few = _of_cases(("run_00", "get_404"), *((f"run_{n:02}", "correct") for n in range(1, runs)))
+        split = hold_out_both_classes(few, _options(), 1)
+        assert (split.by, split.is_crossed, split.runs) == (by, True, frozenset())
+        assert Split.from_json(split.to_json()) == split
+        assert split.reason.startswith("the hold-out has no error, so models are measured by leaving out ")
+
+
+def test_what_cannot_be_measured_is_held_out_as_asked():
+    options = _options()
+    for groups in (_of_cases(("run_1", "correct"), ("run_2", "correct")), _of_cases(("run_1", "correct"))):
+        assert hold_out_both_classes(groups, options, 1) == hold_out(groups, options, 1)
+    assert hold_out_both_classes(_of_cases(("run_1", "correct")), options.replace(holdout_by="folds"), 1).by == "folds"
+    nothing = options.replace(sup_holdout_fraction=0.0)
+    assert not hold_out_both_classes(_of_cases(("run_1", "correct"), ("run_2", "get_404")), nothing, 1).is_crossed
+
+
+def test_folds_are_neighbours_in_time():
+    runs = [f"light-oauth2-data-{n}" for n in range(95, 106)]
+    folds = deal(reversed(runs), 5)
+    assert [run for fold in folds for run in sorted(fold, key=run_order)] == runs
+    assert [len(fold) for fold in folds] == [3, 2, 2, 2, 2]
+    assert len(deal(runs[:3], 5)) == 3

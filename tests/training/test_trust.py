@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models.uncertainty import Units
 from lo2dask.options import TrainOptions
 from lo2dask.tables.layout import Layout
-from lo2dask.training.cases import Cases
+from lo2dask.training.cases import Cases, read_truth
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.train import train_models
 from lo2dask.training.trust import TrustJob, describe_units, judge_in_words, judge_scores, recall_at
@@ -53,6 +54,32 @@ def test_the_score_of_a_case_is_the_largest_of_its_services():
     assert [cases.services[place] if place >= 0 else "" for place in cases.top_services(scores)] == [
         *("user", "", "refresh-token")
     ]
+
+
+def test_a_file_names_the_failing_services(tmp_path):
+    path = tmp_path / "truth.csv"
+    path.write_text("run,test_case,service\nrun_1,strange,user\n,delete_token_404,token\n")
+    cases = Cases.of(_keys(), read_truth(path))
+    named = dict(zip(cases.names, cases.failing.tolist(), strict=True))
+    assert {name: cases.services[at] for name, at in named.items() if at >= 0} == {
+        "strange": "user",
+        "delete_token_404": "token",
+    }
+    path.write_text("run,test_case,service\nrun_2,strange,user\n")
+    assert Cases.of(_keys(), read_truth(path)).failing.tolist().count(-1) == 2
+    assert read_truth(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("case,service\na,b\n", "first line must name"), ("test_case,service\na,\n", "line 2 lacks"), (None, "cannot be")],
+)
+def test_a_file_of_failing_services_that_cannot_be_read_is_named(tmp_path, text, told):
+    path = tmp_path / "truth.csv"
+    if text:
+        path.write_text(text)
+    with pytest.raises(InputError, match=f"--services-truth .*truth.csv: .*{told}"):
+        train_models(TrainOptions(root=tmp_path, services_truth=path), Session.serial())
 
 
 def test_bystanders_are_all_but_the_failing_service():
@@ -143,9 +170,9 @@ def test_partitions_and_workers_do_not_matter(root, raw, tmp_path):
 
 
 def test_a_side_without_a_class_says_so(root):
-    train_root(root, if_holdout_fraction=0.0, models=("excess",))
-    block = json.loads((root / "metrics" / "if_metrics.json").read_text())["trust"]
-    assert block["verdict"] == "not measured, as no case that the model has not seen is a normal one"
+    train_root(root, sup_holdout_fraction=0.0, models=("lr_words",))
+    block = _trust(root, "lr_words")
+    assert block["verdict"] == "not measured, as no case has a score"
 
 
 def _made_up(seed, runs=60, **shifts):
@@ -166,7 +193,7 @@ def _made_up(seed, runs=60, **shifts):
 
 def _judge(seed, **changes):
     cases, score, baselines = _made_up(seed, **changes)
-    job = TrustJob("a", "sup", True, True, {"threshold": 3.0}, {}, None, 3, seed)
+    job = TrustJob("a", "sup", True, True, {"threshold": 3.0, "own_limit": True}, {}, None, 3, seed)
     return judge_scores(cases, score, ~cases.anomaly[cases.group], baselines, job)
 
 

@@ -150,7 +150,7 @@ class TestMeasures:
 
     def measured(self, **changes: object) -> dict:
         options = TrainOptions(**changes)
-        whole = measures.measure(self.rows, self.split, self.scores, self.labels)
+        whole = measures.measure(self.rows, self.split, (self.scores, self.labels))
         return whole | forest_measures(options, self.rows, self.split, self.scores)
 
     def test_sides_are_named_and_rows_without_a_score_are_unused(self) -> None:
@@ -171,7 +171,9 @@ class TestMeasures:
         options = TrainOptions(report_precision_at=3)
         found = forest_measures(options, self.rows, Split("run"), self.scores)
         assert (found["rows_reported"], found["precision_at_k"]["anomalies"]) == ("all", 2)
-        assert measures.measure(self.rows, Split("run"), self.scores, self.labels)["holdout"]["reason"] == "no sequence"
+        assert (
+            measures.measure(self.rows, Split("run"), (self.scores, self.labels))["holdout"]["reason"] == "no sequence"
+        )
 
     def test_leakage_is_warned_of_where_a_baseline_is_as_good(self) -> None:
         mine = self.measured()
