@@ -20,6 +20,7 @@ from lo2dask.features.statements import Statements
 from lo2dask.features.templates import Templates
 from lo2dask.findings.make import judge_windows, write_findings
 from lo2dask.findings.tasks import WindowJob
+from lo2dask.formats.kinds import Translation
 from lo2dask.ingest.enhance import enhance_with
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint
 from lo2dask.models import bundle
@@ -87,7 +88,8 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         fitting = _fitting_session(options, own)
         text = _text_key(content)
         templates = Templates.from_plain(content["templates"])
-        read_tree(_load_options(options, content, work.root), text, fitting, templates.line_format)
+        known = Translation.from_plain(content.get("formats", {}))
+        read_tree(_load_options(options, content, work.root), text, fitting, templates.line_format, known)
         statements = Statements.from_plain(content["statements"]) if "statements" in content else Statements()
         enhance_with(work, text, templates, statements, fitting)
         mark = Key(load_fingerprint(work), content["fingerprint"])
