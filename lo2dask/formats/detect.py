@@ -9,6 +9,7 @@ from lo2dask.formats.fields import TextLines
 from lo2dask.formats.kinds import PLAIN, TIMED, KindFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.presets import PRESETS
+from lo2dask.formats.timed import TimedFormat
 from lo2dask.formats.times import SHAPES
 from lo2dask.formats.wrappers import find_wrappers, unwrap
 
@@ -62,10 +63,9 @@ def narrow(kind: KindFormat, lines: TextLines) -> KindFormat:
         return kind
     inner = unwrap(lines, kind.wrappers)
     found: Counter[str] = Counter()
-    for pattern in PRESETS[TIMED].patterns:  # type: ignore[union-attr]
-        reader = type(PRESETS[TIMED])(TIMED, (pattern,), "")  # type: ignore[call-arg, arg-type]
-        rows = reader.read(inner).rows
-        found[pattern.shapes[0].name] = len(rows)
+    for shape in SHAPES:
+        rows = TimedFormat(shapes=(shape,)).read(inner).rows
+        found[shape.name] = len(rows)
         left = np.ones(len(inner.starts), dtype=bool)
         left[rows] = False
         inner = inner.take(np.flatnonzero(left))

@@ -16,8 +16,8 @@ class Header:
     ``time_ms`` is the time of each line, -1 on a line without one, UNTIMED on an event without one: ms since midnight
     or, in a format with dates, since 1970-01-01 (UTC). ``statement`` is where the text begins that a statement of the
     code wrote ("LEVEL logger method - message"): the line's start where there is no well-formed header. ``rows`` are
-    the lines with such a header, ascending; ``thread``, ``correlation`` and ``source`` (level, logger, method) are the (start, end) offsets of those
-    lines' fields; a field that a format does not have is empty.
+    the lines with such a header, ascending; ``thread``, ``correlation`` and ``source`` (level, logger, method) are the
+    (start, end) offsets of those lines' fields; a field that a format does not have is empty.
     """
 
     time_ms: Ints

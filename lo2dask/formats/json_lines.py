@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -38,13 +40,13 @@ class JsonFormat:
         objects, rows = _parse(lines, rows)
         if not objects:
             return Fields.none()
-        seen = set().union(*objects)
+        seen = set(chain.from_iterable(objects))
         if "resourceLogs" in seen or "logRecords" in seen:
             objects = [_flatten(one) for one in objects]
-            seen = set().union(*objects)
+            seen = set(chain.from_iterable(objects))
         values = {field: _first(objects, [key for key in keys if key in seen]) for field, keys in KEYS.items()}
         times = _times(values.pop("time"), lines.timezone)
-        columns = {field: pa.array(list(map(_text, value)), pa.string()) for field, value in values.items() if value}
+        columns = {field: _texts(value) for field, value in values.items() if value}
         if "level" in columns:
             columns["level"] = normalise_levels(columns["level"])
         if "message" not in columns:
@@ -58,14 +60,14 @@ def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
 
     if not len(rows):
         return [], rows
-    data = lines.buffer.tobytes()
-    texts = [data[a:b] for a, b in zip(lines.starts[rows].tolist(), lines.ends[rows].tolist(), strict=True)]
     try:
-        found = orjson.loads(b"[" + b",".join(texts) + b"]")
-        if len(found) == len(rows) and all(type(one) is dict for one in found):
+        found = orjson.loads(_as_list(lines, rows))
+        if len(found) == len(rows) and set(map(type, found)) == {dict}:
             return found, rows
     except orjson.JSONDecodeError:
-        pass
+        pass  # one by one, then
+    data = lines.buffer.data
+    texts = [data[a:b] for a, b in zip(lines.starts[rows].tolist(), lines.ends[rows].tolist(), strict=True)]
     kept, objects = [], []
     for row, text in zip(rows.tolist(), texts, strict=True):
         try:
@@ -78,16 +80,38 @@ def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
     return objects, np.array(kept, dtype=np.int64)
 
 
+def _as_list(lines: TextLines, rows: Ints) -> bytes:
+    """Return lines as one JSON list."""
+    starts, ends = lines.starts[rows], lines.ends[rows]
+    if (starts[1:] == ends[:-1] + 1).all():  # nothing is between two lines but the newline
+        text = lines.buffer[starts[0] : ends[-1]].copy()
+        text[ends[:-1] - starts[0]] = ord(",")
+        return b"[" + text.tobytes() + b"]"
+    data = lines.buffer.data
+    return b"[" + b",".join(data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)) + b"]"
+
+
 def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
     """Return the first value that is there of some keys, None without one; no list where there is no key."""
     values: list[Any] = []
     for key in keys:
         if not values:
-            values = [one.get(key) for one in objects]
+            try:
+                values = list(map(itemgetter(key), objects))
+            except KeyError:
+                values = [one.get(key) for one in objects]
         elif None in values:
             pairs = zip(values, objects, strict=True)
             values = [one.get(key) if value is None else value for value, one in pairs]
     return values
+
+
+def _texts(values: Sequence[Any]) -> pa.Array:
+    """Return values as strings (rows,), null for none."""
+    try:
+        return pa.array(values, pa.string())
+    except pa.ArrowException:  # not all are strings
+        return pa.array(list(map(_text, values)), pa.string())
 
 
 def _text(value: Any) -> str | None:
@@ -118,7 +142,7 @@ def _times(values: Sequence[Any], timezone: str) -> Ints:
     """Return ms since 1970: numbers by their size, texts by their shape."""
     if not values:
         return np.zeros(0, np.int64)
-    texts = pa.array([value if type(value) is str else _text(value) for value in values], pa.string())
+    texts = _texts(values)
     times = np.full(len(texts), NO_TIME)
     for shape in (ISO, SHAPE["epoch"], SHAPE["clf"], SHAPE["day-month"]):
         missing = np.flatnonzero(times == NO_TIME)

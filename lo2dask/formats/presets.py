@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 
 from lo2dask.formats.fields import Fields, TextLines
 from lo2dask.formats.json_lines import JsonFormat
-from lo2dask.formats.levels import UPPER_WORD, WORD
+from lo2dask.formats.levels import WORD, normalise_levels
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.text_format import Pattern, TextFormat
+from lo2dask.formats.timed import TimedFormat
 from lo2dask.formats.times import ISO, KLOG, NO_TIME, SHAPE, SHAPES, Shape, read_times
 
 _LEVEL = rf"(?P<level>{WORD})"
@@ -85,8 +86,6 @@ class LogfmtFormat:
         keys = "time|ts|timestamp|t|@timestamp|level|lvl|severity|logger|component"
         message = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, rf"(?:^|\s)(?:{keys})={_VALUE}", ""))
         columns = {"level": pc.fill_null(level, ""), "logger": pc.fill_null(logger, "")}
-        from lo2dask.formats.levels import normalise_levels
-
         columns["level"] = normalise_levels(columns["level"])
         return Fields(rows, times, message, **columns).with_time()
 
@@ -112,20 +111,13 @@ def _text(name: str, example: str, shapes: tuple[Shape, ...], *regexes: str) -> 
     return TextFormat(name, tuple(patterns), example)
 
 
-def timed(shapes: tuple[str, ...] = ()) -> TextFormat:
+def timed(shapes: tuple[str, ...] = ()) -> TimedFormat:
     """Return the format of any line with a time near its start; those of ``shapes`` are looked for first."""
     ordered = [SHAPE[name] for name in shapes] + [shape for shape in SHAPES if shape.name not in shapes]
-    before = r"""(?:\S.{0,62}?[\s\[(|<"'=,;>])??"""
-    after = r"""(?:[\s\]),;:|>"'-]+|$)"""
-    level = rf"[\[(<|]?(?:{UPPER_WORD})[\])>|]?|\[(?:{WORD})\]"
-    tail = rf"(?:(?P<thread>(?:\S+ +){{0,4}}?)(?P<level>{level})(?:[\s:,-]+|$))?"
-    logger = r"(?:(?P<logger>[A-Za-z_][\w$]*(?:\.[\w$]+)+)(?:: | - ))?"
-    patterns = (Pattern(f"{before}(?P<time>{shape.bare}){after}{tail}{logger}", (shape,)) for shape in ordered)
-    name = "timed" + (":" + "+".join(shapes) if shapes else "")
-    return TextFormat(name, tuple(patterns), f"{SHAPES[1].example} node-3 INFO cache parity error corrected")
+    return TimedFormat(shapes=tuple(ordered))
 
 
-Preset = Lo2Format | TextFormat | JsonFormat | LogfmtFormat | PlainFormat
+Preset = Lo2Format | TextFormat | TimedFormat | JsonFormat | LogfmtFormat | PlainFormat
 _SYSLOG = (SHAPE["month-name"], ISO)
 _CLF = (SHAPE["clf"],)
 
