@@ -71,7 +71,7 @@ def _read_shape(shape: Shape, lines: TextLines) -> Fields:
 def _cut(
     lines: TextLines, bounds: tuple[Ints, Ints], chosen: Ints, pattern: str, names: Sequence[str]
 ) -> tuple[list[pa.Array], Ints]:
-    """Cut what a pattern matches off the begin of chosen slices; return its groups, "" of others, and the new starts."""
+    """Cut what a pattern matches off the begin of chosen slices; return its groups ("" of others) and new starts."""
     starts, ends = bounds
     n, empty = len(starts), pa.array([""], pa.string())
     columns = [empty.take(pa.array(np.zeros(n, np.int64)))] * len(names)

@@ -144,8 +144,11 @@ def _first_chunk(file: SourceFile) -> list[Chunk]:
 
 
 def _choose(asked: KindFormat | None, lines: TextLines) -> Choice:
-    if asked is None:
-        return detect(lines)
+    return detect(lines) if asked is None else try_wrapped(asked, lines)
+
+
+def try_wrapped(asked: KindFormat, lines: TextLines) -> Choice:
+    """Count the headers of one format in some lines, within their wrappers where more are found there."""
     bare = try_format(asked, lines)
     wrappers = find_wrappers(lines)
     return max(bare, try_format(replace(asked, wrappers=wrappers), lines), key=lambda choice: choice.headed)
