@@ -9,6 +9,7 @@ from lo2dask.formats.detect import Choice
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.presets import PRESETS
 from lo2dask.ingest.formats import read_sample, try_wrapped
+from lo2dask.parse.chunks import CHUNK_BYTES
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import status
 
@@ -26,7 +27,7 @@ def try_formats(file: Path) -> list[Choice]:
         raise InputError(f"--try {file}: no such file")
     found = status(file)
     source = SourceFile(str(file), "", 0, found.st_size, found.st_mtime_ns, "", "", file.name, "log", "")
-    lines = read_sample([source], "UTC")
+    lines = read_sample([source], "UTC", CHUNK_BYTES)
     if not len(lines.starts):
         raise InputError(f"--try {file}: no line of text in it")
     lines = lines.take(np.arange(min(len(lines.starts), FIRST_LINES)))

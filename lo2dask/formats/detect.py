@@ -14,6 +14,7 @@ from lo2dask.formats.times import SHAPES
 from lo2dask.formats.wrappers import find_wrappers, unwrap
 
 LEAST_SHARE = 0.5
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ def detect(lines: TextLines) -> Choice:
 
 
 def try_format(kind: KindFormat, lines: TextLines) -> Choice:
-    """Count the headers of one format in some lines; blank lines do not count."""
+    """Count the headers of one format in some lines; blank and indented ones (stack traces) do not count."""
     inner = unwrap(lines, kind.wrappers)
-    filled = inner.ends > inner.starts
+    filled = (inner.ends > inner.starts) & ~inner.indented
     headed = np.zeros(len(filled), dtype=bool)
     headed[kind.reader.read(inner).rows] = True
     others = np.flatnonzero(filled & ~headed)[:3]
-    texts = tuple(inner.texts[row].as_py()[:200] for row in others.tolist())
+    texts = tuple(inner.texts[row].as_py()[:_SHOWN] for row in others.tolist())
     return Choice(kind, int((headed & filled).sum()), int(filled.sum()), texts)
 
 

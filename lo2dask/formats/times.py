@@ -93,7 +93,7 @@ def shape_of(text: str, year: int = 0) -> Shape:
 
     Raises
     ------
-    ValueError : a directive is not known, or is there twice.
+    ValueError : a directive is not known or there twice, or day or hour are missing.
     """
     unit = text.removeprefix("epoch_")
     if text.startswith("epoch_") and unit in _UNIT_DIVISORS:
@@ -105,6 +105,8 @@ def shape_of(text: str, year: int = 0) -> Shape:
     fixed = [re.escape(piece).replace(r"\ ", " ") for piece in pieces[::2]]
     coded = [_DIRECTIVES[letter] for letter in pieces[1::2]]
     pattern = "".join(a + b for a, b in zip(fixed, [*coded, ""], strict=True))
+    if not {"%d", "%e", "%F"} & set(re.findall("%.", text)) or not re.search(r"\(\?P<h>", pattern):
+        raise ValueError(f"{text!r} needs a day and an hour")
     if len(set(names := re.findall(r"\(\?P<(\w+)>", pattern))) < len(names):
         raise ValueError(f"{text!r} has a part of the time twice")
     return Shape(text, pattern, "", year=year)
@@ -132,6 +134,8 @@ def read_times(texts: pa.Array, shape: Shape, timezone: str, latest_ms: Ints | N
         return _epochs(group["e"], shape.unit)[codes]
     valid = pc.is_valid(found).to_numpy(zero_copy_only=False)
     parts = {name: _numbers(group[name]) for name in ("y", "mo", "d", "h", "mi", "s") if name in group}
+    none = np.zeros(len(valid), dtype=np.int64)
+    parts = {"mo": none, "mi": none, "s": none} | parts
     month = _months(group["mon"]) if "mon" in group else parts["mo"]
     clock = ((parts["h"] * 60 + parts["mi"]) * 60 + parts["s"]) * 1000
     clock = clock + (_fractions(group["f"], shape.is_ms) if "f" in group else 0)

@@ -115,9 +115,9 @@ def describe(choices: dict[str, Choice]) -> str:
     return "; ".join(texts)
 
 
-def read_sample(files: Sequence[SourceFile], timezone: str) -> TextLines:
-    """Read the whole lines at the begin of some files, those that are text."""
-    chunks = [chunk for file in files for chunk in _first_chunk(file)]
+def read_sample(files: Sequence[SourceFile], timezone: str, size: int = SAMPLED_BYTES) -> TextLines:
+    """Read the whole lines in the first ``size`` bytes of some files, those that are text."""
+    chunks = [chunk for file in files for chunk in _first_chunk(file, size)]
     pieces = [
         (segment.file, text) for chunk in chunks for segment, text in zip(chunk.segments, chunk.texts(), strict=True)
     ]
@@ -130,9 +130,9 @@ def read_sample(files: Sequence[SourceFile], timezone: str) -> TextLines:
     return text_lines(chunk, lines, segments, (0, len(lines.starts)), timezone)
 
 
-def _first_chunk(file: SourceFile) -> list[Chunk]:
+def _first_chunk(file: SourceFile, size: int) -> list[Chunk]:
     """Return the begin of a file as a chunk of whole lines; none of what cannot be read."""
-    some = replace(file, size=min(file.size, SAMPLED_BYTES), mtime_ns=0)
+    some = replace(file, size=min(file.size, size), mtime_ns=0)
     found = []
     for chunk in read_chunks([some], Reading()):
         (text,) = remove_colours(chunk).texts()
