@@ -23,7 +23,10 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
 from tests.trees import table_of
 
-JSON = '{{"time":"2026-01-02T03:04:{n:02d}.500Z","level":"{level}","logger":"shop.Pay","thread":"t-1","msg":"order {n} paid"}}'
+JSON = (
+    '{{"time":"2026-01-02T03:04:{n:02d}.500Z","level":"{level}","logger":"shop.Pay","thread":"t-1",'
+    '"msg":"order {n} paid"}}'
+)
 LO2_LINE = "03:04:{n:02d}.500 [main]  c-1 INFO a.B run - order {n} seen"
 PYTHON = "2026-01-02 03:04:{n:02d},500 - shop.stock - ERROR - item {n} gone\nTraceback (most recent call last):\n  no"
 
@@ -152,7 +155,7 @@ def test_formats_are_tried_on_a_log(tmp_path: Path) -> None:
     root = write(tmp_path / "in", user=PYTHON)
     best = try_formats(next(root.rglob("*.log")))[0]
     assert (best.kind.name, best.headed, best.lines, best.others[:2]) == (
-        "python", 40, 120, ("Traceback (most recent call last):", "no"),
+        "python", 40, 80, ("Traceback (most recent call last):",) * 2,
     )  # fmt: skip
     with pytest.raises(InputError, match="no such file"):
         try_formats(tmp_path / "gone")
