@@ -183,8 +183,8 @@ def _percent(part: int, whole: int) -> str:
 def _sample(layout: Layout, seed: int) -> dict[str, list[SourceFile]]:
     """Draw up to SAMPLED_FILES of the planned files, but one of each kind at least, of MOST_KINDS kinds."""
     names = [name for name in MANIFEST.names if name not in ("selected", "why")]
-    drawn: dict[str, list[tuple[int, str, SourceFile]]] = {}
-    for table in read_parts(layout.manifest, [*names, "selected"]):
+    drawn: dict[str, list[tuple[int, str, str, SourceFile]]] = {}
+    for count, table in enumerate(read_parts(layout.manifest, [*names, "selected"])):
         rows = table.filter(table["selected"]).select(names)
         parts = (rows[name].to_pylist() for name in ("run", "test_case", "name"))
         paths = ["/".join(part) for part in zip(*parts, strict=True)]
@@ -194,8 +194,8 @@ def _sample(layout: Layout, seed: int) -> dict[str, list[SourceFile]]:
                 continue
             kept = drawn.setdefault(service, [])
             if len(kept) < SAMPLED_FILES:
-                heapq.heappush(kept, (-key, path, SourceFile(**rows.slice(row, 1).to_pylist()[0])))
+                heapq.heappush(kept, (-key, path, f"{count} {row}", SourceFile(**rows.slice(row, 1).to_pylist()[0])))
             elif -key > kept[0][0]:
-                heapq.heapreplace(kept, (-key, path, SourceFile(**rows.slice(row, 1).to_pylist()[0])))
+                heapq.heapreplace(kept, (-key, path, f"{count} {row}", SourceFile(**rows.slice(row, 1).to_pylist()[0])))
     each = max(SAMPLED_FILES // max(len(drawn), 1), 1)
-    return {kind: [file for _, _, file in sorted(kept, reverse=True)[:each]] for kind, kept in sorted(drawn.items())}
+    return {kind: [file for *_, file in sorted(kept, reverse=True)[:each]] for kind, kept in sorted(drawn.items())}
