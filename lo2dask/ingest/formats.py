@@ -165,7 +165,7 @@ def _check(choices: dict[str, Choice], layout: Layout, asked: KindFormat | None)
                 f"of the format {choice.kind.label}" if asked else f"of a known format ({choice.kind.label} has most)"
             )
             raise InputError(f"{kind}: only {share} of the lines have a header {wanted}; {_WAY_OUT}{_shown(choice)}")
-        if choice.share < GOOD_SHARE:
+        if choice.share < GOOD_SHARE and not choice.kind.is_lo2:
             logger.warning("%s: %s of the lines have no header of the format %s, such as: %s", kind,
                            _percent(choice.lines - choice.headed, choice.lines), choice.kind.label,
                            " | ".join(choice.others))  # fmt: skip
