@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lo2dask.buffers.visible import visible
 from lo2dask.cli.cluster import check_text
 from lo2dask.cli.progress import watching
 from lo2dask.cli.summary import (
@@ -252,6 +253,22 @@ def list_masks(mask_file: str | None) -> None:
         for mask in load_masks(Path(mask_file) if mask_file else None)
     ]
     say(table(rows, whole=True))
+
+
+def list_formats(file: Path | None) -> None:
+    """Print the line formats with an example each, or how many lines of a log each of them reads."""
+    from lo2dask.commands.formats import try_formats
+    from lo2dask.formats.presets import PRESETS
+    from lo2dask.formats.user_format import KEYS
+
+    if file is None:
+        say(table([{"format": name, "example": preset.example} for name, preset in PRESETS.items()], whole=True))
+        say("a format of your own is a YAML file with the keys " + ", ".join(KEYS))
+        return
+    for choice in try_formats(file):
+        say(f"{choice.kind.label}: {choice.headed:,} of {count(choice.lines, 'line')}")
+        for text in choice.others if choice.headed else ():
+            say(f"  not: {visible(text)}")
 
 
 @contextlib.contextmanager

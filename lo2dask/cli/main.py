@@ -236,6 +236,15 @@ def models() -> None:
 
 
 @cli.command()
+@click.option("--try", "file", type=FilePath(), help="count for each format the lines of this log that it reads")
+def formats(file: Path | None) -> None:
+    """List the line formats, each with an example; --try FILE shows how many of its first lines each one reads."""
+    from lo2dask.cli.actions import list_formats
+
+    list_formats(file)
+
+
+@cli.command()
 @click.option("--mask-file", help="YAML list of masks to show together with the built-in ones  [default: none]")
 def masks(mask_file: str | None) -> None:
     """List the masks that normalise a line, each with an example and what becomes of it."""

@@ -19,10 +19,11 @@ from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import check_room
 from lo2dask.features.masks import load_masks
 from lo2dask.features.textpass import LINES, bags_schema
+from lo2dask.formats.kinds import Translation
 from lo2dask.formats.line_format import LineFormat
-from lo2dask.formats.lo2 import LO2
 from lo2dask.ingest.batch import TEXT, LoadJob, TextJob, current_batch, load_batch
 from lo2dask.ingest.enhance import enhance_tables
+from lo2dask.ingest.formats import check_formats, choose_formats
 from lo2dask.ingest.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
 from lo2dask.ingest.plan import LoadPlan, begin_load, make_plan, open_output
 from lo2dask.ingest.text import EnhanceKey, mark_text
@@ -67,8 +68,8 @@ class LoadSummary:
     metrics: MetricsSummary | None = None
 
 
-def load(options: LoadOptions, session: Session | None = None, line_format: LineFormat = LO2) -> LoadSummary:
-    """Load a raw tree of logs of one line format into ``options.output_dir``.
+def load(options: LoadOptions, session: Session | None = None, line_format: LineFormat | None = None) -> LoadSummary:
+    """Load a raw tree of logs into ``options.output_dir``; with ``line_format``, all lines are of that one.
 
     Raises
     ------
@@ -92,21 +93,35 @@ def load(options: LoadOptions, session: Session | None = None, line_format: Line
 
 
 def read_tree(
-    options: LoadOptions, key: EnhanceKey | None, session: Session, line_format: LineFormat = LO2
+    options: LoadOptions,
+    key: EnhanceKey | None,
+    session: Session,
+    line_format: LineFormat | None = None,
+    known: Translation | None = None,
 ) -> tuple[LoadPlan, list[dict[str, Any]]]:
-    """Read a raw tree into tables, and with ``key`` its text too; return the plan and the batches' records."""
+    """Read a raw tree into tables, and with ``key`` its text too; return the plan and the batches' records.
+
+    ``known`` are the formats of its kinds of files, where a bundle remembers them.
+    """
     layout = Layout(options.output_dir)
     resumed = open_output(layout, options, options.root)
     plan = make_plan(options.root, options, layout, session)
     if resumed and layout.record("load", 0).parent.is_dir():
         logger.info("resuming in %s", layout.root)
+    if known is not None:
+        check_formats(layout, options, known)
+    translation = known
+    if translation is None:
+        translation = Translation({}) if line_format else choose_formats(layout, options)
+    line_format = line_format or translation.line_format
     text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format, key.window_ms) if key else None
     job = LoadJob(
-        layout.root, LinePolicy.from_options(options, line_format), options.save_events,
-        fingerprint([options.fingerprint("load"), line_format.name]), text, options.init_lines_to_skip,
+        layout.root, LinePolicy.from_options(options, line_format, translation), options.save_events,
+        fingerprint([options.fingerprint("load"), line_format.name, translation.to_plain()]), text,
+        options.init_lines_to_skip,
     )  # fmt: skip
     records = _load_batches(plan, job, options, session)
-    _finish(layout, plan, records, options, line_format)
+    _finish(layout, plan, records, options, (line_format, translation))
     if key:
         mark_text(layout, key)
     return plan, records
@@ -135,7 +150,11 @@ def _load_batches(plan: LoadPlan, job: LoadJob, options: LoadOptions, session: S
 
 
 def _finish(
-    layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions, line_format: LineFormat
+    layout: Layout,
+    plan: LoadPlan,
+    records: list[dict[str, Any]],
+    options: LoadOptions,
+    formats: tuple[LineFormat, Translation],
 ) -> None:
     """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
     _write_scan_rejects(layout)
@@ -154,7 +173,7 @@ def _finish(
     others = [path for path in unnamed_parts(tables, layout.root, named) if not path.name.startswith(METRICS_PREFIX)]
     key = Key(fingerprint([record["inputs"] for record in records]), options.fingerprint("load"))
     summary = {"root": str(options.root.resolve()), "options": options.affecting("load"), "done": True}
-    summary["format"] = line_format.name
+    summary |= {"format": formats[0].name, "formats": formats[1].to_plain() if formats[1].is_needed else {}}
     Stage(layout, LOAD).commit(key, [*part_paths(layout.manifest), *others], summary)
 
 

@@ -21,6 +21,7 @@ from lo2dask.features.statements import Statements
 from lo2dask.features.templates import Templates
 from lo2dask.findings.make import judge_windows, write_findings
 from lo2dask.findings.tasks import WindowJob
+from lo2dask.formats.kinds import Translation
 from lo2dask.ingest.enhance import enhance_with
 from lo2dask.ingest.text import EnhanceKey, load_fingerprint
 from lo2dask.models import bundle
@@ -90,8 +91,9 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         fitting = _fitting_session(options, own, len(names))
         text = _text_key(content)
         templates = Templates.from_plain(content["templates"])
+        known = Translation.from_plain(content.get("formats", {}))
         try:
-            read_tree(loading, text, fitting, templates.line_format)
+            read_tree(loading, text, fitting, templates.line_format, known)
         except InputError:
             _remove_unbegun(work)
             raise

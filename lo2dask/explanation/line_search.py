@@ -13,8 +13,10 @@ from lo2dask.explanation.evidence import Patterns
 from lo2dask.features.lines import TextBlock, read_text
 from lo2dask.features.masks import Mask
 from lo2dask.features.templates import Templates
+from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
 from lo2dask.ingest.batch import read_blocks
-from lo2dask.ingest.text import loaded, read_format
+from lo2dask.ingest.text import loaded, read_format, read_translation
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadOptions
 from lo2dask.parse.chunks import Reading
@@ -44,6 +46,7 @@ class LineSource:
     masks: tuple[Mask, ...]
     raw_tokens: bool
     has_raw_bags: bool = False
+    line_format: LineFormat = LO2
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,11 @@ class SequenceLines:
 def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
     """Return where the lines of a folder's sequences are to be read."""
     options = _load_options(layout)
-    policy = None if options.save_events else LinePolicy.from_options(options, read_format(layout))
-    return LineSource(layout.root, policy, masks, raw_tokens)
+    line_format = read_format(layout)
+    policy = None
+    if not options.save_events:
+        policy = LinePolicy.from_options(options, line_format, read_translation(layout))
+    return LineSource(layout.root, policy, masks, raw_tokens, line_format=line_format)
 
 
 def part_records(layout: Layout) -> list[PartLines]:
@@ -96,7 +102,7 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
     templates = Templates.load(Layout(source.root).template_state)
     known: dict[str, str] = {}
     if source.policy is None:
-        sequences = _from_events(Layout(source.root).events / record.name, sorted(files))
+        sequences = _from_events(Layout(source.root).events / record.name, sorted(files), source.line_format)
     else:
         sequences = ((name, _from_raw(file, source.policy)) for name, file in sorted(files.items()))
     for some in _bundle(sequences):
@@ -139,20 +145,20 @@ def _log_path(file: SourceFile) -> str:
 def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
     blocks = read_blocks(EventParser(FileKeys.of([file]), policy, Reading(), with_messages=True), [file])
     tables = [block.select(_COLUMNS) for block in blocks]
-    return _with_lines(tables) if tables else pa.table({})
+    return _with_lines(tables, policy.line_format) if tables else pa.table({})
 
 
-def _with_lines(tables: list[pa.Table]) -> pa.Table:
+def _with_lines(tables: list[pa.Table], line_format: LineFormat) -> pa.Table:
     """Join the event rows of a sequence, with a further column ``line``: the raw lines."""
     events = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
     # In the order of their first lines, whatever order the dictionary had.
     messages = events["m_message"].cast(pa.string()).dictionary_encode()
     events = events.set_column(events.schema.get_field_index("m_message"), "m_message", messages)
     events = events.append_column(FILE, pa.array(np.zeros(len(events), dtype=np.int32)))
-    return events.append_column("line", raw_line(events))
+    return events.append_column("line", raw_line(events, line_format))
 
 
-def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
+def _from_events(path: Path, ids: list[str], line_format: LineFormat) -> Iterator[tuple[str, pa.Table]]:
     """Read events of chosen sequences; a sequence's events are consecutive, perhaps over several row groups."""
     pieces: dict[str, list[pa.Table]] = {}
     for group in read_row_groups(path, _COLUMNS):
@@ -160,7 +166,7 @@ def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
         for name in pc.unique(chosen["seq_id"].cast(pa.string())).to_pylist():
             pieces.setdefault(name, []).append(chosen.filter(pc.equal(chosen["seq_id"].cast(pa.string()), name)))
     for name, tables in sorted(pieces.items()):
-        yield name, _with_lines(tables)
+        yield name, _with_lines(tables, line_format)
 
 
 def _templates(block: TextBlock, templates: Templates, known: dict[str, str]) -> list[str]:

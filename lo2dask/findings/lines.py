@@ -25,10 +25,11 @@ from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
 from lo2dask.findings.judge import LEAST_UNSEEN, UNSEEN, to_scale
 from lo2dask.findings.normals import Normals, ServiceNormals, Statistics
 from lo2dask.findings.read import ALARM
-from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.kinds import Translation
 from lo2dask.parse.line_ranges import read_line_bytes
 from lo2dask.parse.lines import find_lines as split_lines
 from lo2dask.parse.text import without_colours
+from lo2dask.parse.translate import translate_text
 from lo2dask.sources.names import DAY_MS
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
@@ -62,7 +63,7 @@ class LineReader:
 
     layout: Layout
     masks: tuple[Mask, ...]
-    line_format: LineFormat
+    translation: Translation
     statistics: Statistics
     scales: Mapping[str, Any]
 
@@ -89,7 +90,7 @@ def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, li
     -------
     the lines, and how many of the logs are gone.
     """
-    there, pieces = [], []
+    there, pieces, translated = [], [], []
     for file, wanted in logs:
         # The line before a window is what its first line is judged after; some may be empty, or were not kept.
         ranges = [(max(first - _BEFORE, 1), last) for first, last, _ in wanted.windows]
@@ -99,7 +100,9 @@ def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, li
             continue
         there.append((file, wanted, sum(data.count(b"\n") or 1 for _, data in read)))
         pieces += read
-    lines = ReadLines.of(pieces, reader)
+        if reader.translation.is_needed:
+            translated += [(first, translate_text(data, file, reader.translation)) for first, data in read]
+    lines = ReadLines.of(translated or pieces, reader, pieces)
     normals, start, chosen = Normals(reader.statistics, lines.names), 0, []
     for _, wanted, count in there:
         chosen.append(_choose(wanted, lines.slice(start, count), start, (reader, normals, limit)))
@@ -205,17 +208,17 @@ class ReadLines:
     spans: Ints
 
     @classmethod
-    def of(cls, pieces: Sequence[tuple[int, bytes]], reader: LineReader) -> "ReadLines":
-        """Split pieces of a log (number of the first line, whole lines) into lines and find their statements."""
-        whole = [without_colours(data if data.endswith(b"\n") else data + b"\n") for _, data in pieces]
-        text = b"".join(whole)
-        if not text.isascii():
-            text = text.decode(errors="replace").encode()
-        buffer = padded(text)
+    def of(
+        cls, pieces: Sequence[tuple[int, bytes]], reader: LineReader, shown: Sequence[tuple[int, bytes]]
+    ) -> "ReadLines":
+        """Split pieces of a log (number of the first line, whole lines) into lines and find their statements.
+
+        ``shown`` are the same lines as they lie on disk; ``pieces`` may be a translation of them.
+        """
+        buffer, counts = _as_buffer(pieces)
         lines = split_lines(buffer)
-        counts = [data.count(b"\n") for data in whole]
         numbers = [np.arange(first, first + count) for (first, _), count in zip(pieces, counts, strict=True)]
-        header = reader.line_format.find_headers(buffer, lines.starts, lines.ends)
+        header = reader.translation.line_format.find_headers(buffer, lines.starts, lines.ends)
         statements = encode_slices(buffer, header.statement, lines.ends)
         bodies = normalise(statements.dictionary.cast(pa.string()), reader.masks)
         texts = bodies.dictionary.cast(pa.string())
@@ -229,8 +232,7 @@ class ReadLines:
             names,
             ids.indices.fill_null(-1).to_numpy().astype(np.int64),
             kinds_of(names),
-            buffer,
-            np.stack([lines.starts, lines.ends]),
+            *_bounds(buffer if shown is pieces else _as_buffer(shown)[0]),
         )
 
     def slice(self, start: int, count: int) -> "ReadLines":
@@ -248,6 +250,20 @@ class ReadLines:
     def texts(self, rows: Ints) -> pa.Array:
         """Return some lines."""
         return slices(self.buffer, *self.spans[:, rows])
+
+
+def _as_buffer(pieces: Sequence[tuple[int, bytes]]) -> tuple[Bytes, list[int]]:
+    """Return pieces as text in one padded buffer, and how many lines each has."""
+    whole = [without_colours(data if data.endswith(b"\n") else data + b"\n") for _, data in pieces]
+    text = b"".join(whole)
+    if not text.isascii():
+        text = text.decode(errors="replace").encode()
+    return padded(text), [data.count(b"\n") for data in whole]
+
+
+def _bounds(buffer: Bytes) -> tuple[Bytes, Ints]:
+    lines = split_lines(buffer)
+    return buffer, np.stack([lines.starts, lines.ends])
 
 
 def _previous(numbers: Ints, statement: Ints) -> Ints:

@@ -19,7 +19,7 @@ from lo2dask.features.statements import ERROR
 from lo2dask.findings import judge, normals
 from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
 from lo2dask.findings.part import PartWindows, read_keys
-from lo2dask.ingest.text import moved_file, read_format
+from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
@@ -146,7 +146,7 @@ def read_unusual_lines(
     """Read the wanted lines of one part's logs again; return how many of the logs are gone."""
     name, batch, wanted = record
     state = read_state(job.state)
-    reader = LineReader(job.layout, masks, read_format(job.layout), state["statistics"], state["scales"])
+    reader = LineReader(job.layout, masks, read_translation(job.layout), state["statistics"], state["scales"])
     files = [file for file in batch_files(batch) if not file.problem and _seq_id(file) in wanted]
     found, missing = find_lines([(moved_file(file, job.moved), wanted[_seq_id(file)]) for file in files], reader, limit)
     write_part(job.folder / "lines" / name, found, FOUND)

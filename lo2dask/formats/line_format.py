@@ -31,6 +31,7 @@ class LineFormat:
     after_level : regular expression (Python) of what follows the level, up to the message.
     source_separator : what separates level, logger and method; None = white space.
     has_date : whether times have a date; without one it comes from the run.
+    has_whole_source : whether level, logger and method always stand together, else each may be missing before a dash.
     error_levels : the levels that count as errors.
     error_code : regular expression (Python) of codes that distinguish errors of one statement.
     example : a line, shown where none of a log has a time.
@@ -45,6 +46,7 @@ class LineFormat:
     after_level: str
     source_separator: str | None = None
     has_date: bool = False
+    has_whole_source: bool = True
     error_levels: tuple[str, ...] = ("ERROR",)
     error_code: str | None = None
     example: str = ""
@@ -86,13 +88,18 @@ class LineFormat:
 
     def split_source(self, source: str) -> tuple[str, str, str]:
         """Split the text between correlation id and message into level, logger and method, "" where there is none."""
-        parts = [*source.split(self.source_separator), "", "", ""]
+        parts = source.split(self.source_separator)
+        if not self.has_whole_source:
+            parts = parts[: parts.index("-")] if "-" in parts else parts
+            parts = parts if parts and parts[0] in self.levels else ["", *parts]
+        parts += ["", "", ""]
         return parts[0], parts[1], parts[2]
 
     @cached_property
     def source_pattern(self) -> re.Pattern[str]:
         """The pattern of a statement up to its message."""
-        return re.compile(f"(?:{'|'.join(map(re.escape, self.levels))}){self.after_level}")
+        optional = "" if self.has_whole_source else "?"
+        return re.compile(f"(?:{'|'.join(map(re.escape, self.levels))}){optional}{self.after_level}")
 
     def find_source_end(self, statement: str) -> int:
         """Return where the message of a statement begins; 0 where it does not begin with a level and its source."""

@@ -1,4 +1,4 @@
-"""Kernels that find the headers of LO2's lines (arguments: see buffers.kernels)."""
+"""Kernels that find the headers of LO2's lines and of canonical ones (arguments: see buffers.kernels)."""
 
 import numpy as np
 
@@ -15,6 +15,8 @@ _LEAST, _MOST, _TAIL_LEAST, _TAIL_MOST = (
     np.frombuffer(text, dtype="<u8")[0] for text in (b"00:00:00", b"29:59:59", b"0:00.000", b"9:59.999")
 )
 _DIGITS, _THOUSANDTHS = np.uint64(0x0F0F000F0F000F0F), np.uint64(40)
+_T, _0, _9 = (np.uint8(ord(c)) for c in "T09")
+_DATE_SIZE, _DAY_MS, _DAYS_BEFORE_1970 = np.uint64(11), 86_400_000, 719_468
 _SHORTEST_LEVEL, _LONGEST_LEVEL = np.uint64(4), np.uint64(5)
 
 
@@ -113,5 +115,84 @@ def find_headers(u64: U64s, starts: Ints, ends: Ints, time_ms: Ints, fields: Int
             continue
         fields[0, count], fields[1, count] = line, thread_end
         fields[2, count], fields[3, count] = correlation_end, method_end
+        count += 1
+    return count
+
+
+@compiled
+def _date_ms(u64: U64s, at: np.uint64) -> int:
+    """Read ``YYYY-MM-DDT`` in ms since 1970; -1 if it is none."""
+    year, month, day = 0, 0, 0
+    for place in range(_DATE_SIZE):
+        byte = byte_at(u64, at + np.uint64(place))
+        if place == 4 or place == 7:
+            if byte != _DASH:
+                return -1
+        elif place == 10:
+            if byte != _T:
+                return -1
+        elif byte < _0 or byte > _9:
+            return -1
+        elif place < 4:
+            year = year * 10 + int(byte - _0)
+        elif place < 7:
+            month = month * 10 + int(byte - _0)
+        else:
+            day = day * 10 + int(byte - _0)
+    if year < 1970 or month < 1 or month > 12 or day < 1 or day > 31:
+        return -1
+    # Days of the civil calendar, its years begun in March.
+    shifted = year - 1 if month <= 2 else year
+    of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
+    days = 365 * shifted + shifted // 4 - shifted // 100 + shifted // 400 + of_year - _DAYS_BEFORE_1970
+    return days * _DAY_MS
+
+
+@compiled
+def _source_end(u64: U64s, at: np.uint64, end: np.uint64) -> np.uint64:
+    """Find where at most three words before a dash end; the end if there is no dash after them."""
+    start = at
+    for _ in range(4):
+        if at < end and byte_at(u64, at) == _DASH and (at + _ONE == end or byte_at(u64, at + _ONE) == _SPACE):
+            return at - _ONE if at > start else start
+        at = _next_space(u64, at, end) + _ONE
+        if at >= end:
+            break
+    return end
+
+
+@compiled
+def find_canonical(u64: U64s, starts: Ints, ends: Ints, time_ms: Ints, fields: Ints) -> int:
+    """Find canonical headers (see canonical.py) in each slice of a buffer.
+
+    ``time_ms`` takes each slice's ms since 1970, -1 without a time, -2 of an event without one. The rows of ``fields``
+    are those of :func:`find_headers`, the last one where level, logger and method end.
+
+    Returns
+    -------
+    how many slices have a whole header.
+    """
+    count = 0
+    for line in range(len(starts)):
+        start, end = np.uint64(starts[line]), np.uint64(ends[line])
+        clock = start + _DATE_SIZE
+        bracket = clock + _TIME_SIZE + _ONE
+        time_ms[line] = -1
+        if start < end and byte_at(u64, start) == _DASH and byte_at(u64, start + _ONE) == _SPACE:
+            time_ms[line] = -2
+            continue
+        if bracket >= end or byte_at(u64, bracket - _ONE) != _SPACE or byte_at(u64, bracket) != _OPENING:
+            continue
+        date, of_day = _date_ms(u64, start), _time_of_day(u64, clock)
+        if date < 0 or of_day < 0:
+            continue
+        thread_end = _thread_end(u64, bracket + _ONE, end)
+        correlation_end = _next_space(u64, thread_end + _THREE, end) if thread_end < end else end
+        source_end = _source_end(u64, correlation_end + _ONE, end) if correlation_end < end else end
+        if source_end == end:
+            continue
+        time_ms[line] = date + of_day
+        fields[0, count], fields[1, count] = line, thread_end
+        fields[2, count], fields[3, count] = correlation_end, source_end
         count += 1
     return count

@@ -14,6 +14,7 @@ from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask, load_masks, masks_fingerprint
 from lo2dask.features.textpass import TextPass, TextTables
+from lo2dask.formats.kinds import Translation
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.registry import find_format
 from lo2dask.ingest.batch import TEXT, TextJob, read_blocks, text_key, write_text
@@ -92,6 +93,16 @@ def read_format(layout: Layout) -> LineFormat:
     return find_format(loaded(layout)["format"])
 
 
+def read_translation(layout: Layout) -> Translation:
+    """Return which format each kind of the files has that a folder was loaded from.
+
+    Raises
+    ------
+    InputError : there is no finished load.
+    """
+    return Translation.from_plain(loaded(layout)["formats"])
+
+
 def load_fingerprint(layout: Layout) -> str:
     """Hash what the loaded tables were made from."""
     marker = loaded(layout)
@@ -161,7 +172,8 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
         session.map(text_from_events, waiting, "text", root=layout.root, job=job)
     else:
         batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
-        source = RawSource(LinePolicy.from_options(options, line_format), moved_root(layout, raw_root))
+        policy = LinePolicy.from_options(options, line_format, read_translation(layout))
+        source = RawSource(policy, moved_root(layout, raw_root))
         waiting = [batch for batch in batches if not _is_current(layout, batch.index, job)]
         session.map(text_from_raw, waiting, "text", root=layout.root, job=job, source=source)
     mark_text(layout, key)

@@ -43,6 +43,9 @@ class SynthOptions(WritingOptions, ProgramOptions):
         minimum=1e-4,
     )
     layout: str = opt("v1", "which of the published layouts to write", choices=("v1", "v2", "guide", "sample"))
+    format: str = opt(
+        "lo2", "the line format of the services' logs", choices=("lo2", "logback", "timed", "json", "access")
+    )
     with_metrics: bool = opt(False, "write metric and trace files too")
     tar: bool = opt(False, "write each run as one uncompressed tar")
     faults: bool = opt(False, "add one of each kind of bad input")

@@ -153,6 +153,13 @@ class LoadingOptions(OutputOptions, CommonOptions):
     )
     sample_seed: int = opt(42, "seed of every draw and sample", affects="load")
     follow_links: bool = opt(False, "follow links that lead out of the raw tree; others are followed anyway")
+    format: str = opt(
+        "auto",
+        "what a line looks like: the name of a format (see `lo2dask formats`), FILE.yaml with your own, or auto, "
+        "which takes for each service the one that most of its lines have",
+        affects="load",
+    )
+    timezone: str = opt("UTC", "the zone of times that have none, as Europe/Helsinki", affects="load")
     trim_init_lines: bool = opt(True, "drop the start-up lines of each log, which give the label away", affects="load")
     init_lines_to_skip: int = opt(
         100, "raw lines that trimming drops of a log that has more", unit="lines", minimum=0, affects="load"

@@ -7,12 +7,14 @@ import pyarrow as pa
 
 from lo2dask.buffers.arrays import Bools, Bytes, Ints
 from lo2dask.formats.header import Header
+from lo2dask.formats.kinds import Translation
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.options import LoadingOptions
 from lo2dask.parse.chunks import LONGEST_LINE, TOO_LONG, Chunk, Counts, Reading, read_chunks
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
 from lo2dask.parse.columns import (
+    EVENTS,
     FileKeys,
     event_columns,
     event_starts,
@@ -21,6 +23,7 @@ from lo2dask.parse.columns import (
 )
 from lo2dask.parse.lines import KeptLines, Lines, find_lines
 from lo2dask.parse.text import remove_colours, repair_utf8
+from lo2dask.parse.translate import Translator
 
 # The LO2 paper cuts `correct` logs (60 s) to the length of error cases: 1/7.05 of their lines (arXiv 2504.12067).
 CORRECT_CUT = 7.05
@@ -32,19 +35,22 @@ class LinePolicy:
     """How lines are read, and which are kept.
 
     ``skip`` start-up lines are dropped; ``continuation`` is the policy for lines that continue an event; ``balance``
-    is whether `correct` is cut; ``line_format`` what a line looks like.
+    is whether `correct` is cut; ``line_format`` what a line looks like, after ``translation`` where there is one.
     """
 
     skip: int
     continuation: str
     balance: bool
     line_format: LineFormat = LO2
+    translation: Translation | None = None
 
     @classmethod
-    def from_options(cls, options: LoadingOptions, line_format: LineFormat = LO2) -> "LinePolicy":
+    def from_options(
+        cls, options: LoadingOptions, line_format: LineFormat = LO2, translation: Translation | None = None
+    ) -> "LinePolicy":
         """Take the policy from load's options."""
         skip = options.init_lines_to_skip if options.trim_init_lines else 0
-        return cls(skip, options.continuation_lines, options.balance_correct, line_format)
+        return cls(skip, options.continuation_lines, options.balance_correct, line_format, translation)
 
 
 @dataclass
@@ -79,15 +85,15 @@ class EventParser:
     def __post_init__(self) -> None:
         """Begin with no line of any file: ``read`` and ``dropped`` count the lines of each."""
         self.read, self.dropped = np.zeros((2, len(self.keys.files)), dtype=np.int64)
+        translation = self.policy.translation
+        needed = translation if translation and translation.is_needed else None
+        self.translator = Translator(needed, self.reading) if needed else None
 
     def parse(self, chunk: Chunk) -> pa.Table:
         """Parse one chunk into event rows (columns.EVENTS)."""
-        chunk = remove_colours(chunk)
-        lines = find_lines(chunk.buffer)
-        if not lines.is_ascii:
-            repaired = repair_utf8(chunk, self.reading)
-            if repaired is not chunk:
-                chunk, lines = repaired, find_lines(repaired.buffer)
+        chunk, lines = self._read_lines(chunk, self.reading)
+        if not chunk.segments:
+            return EVENTS.empty_table()
         buffer, layout = chunk.buffer, _lay_out(lines, chunk)
         header = self.policy.line_format.find_headers(buffer, layout.starts, layout.ends)
         stamps = self._stamps(header, layout)
@@ -100,6 +106,19 @@ class EventParser:
         kept = _take(layout, header, stamps, keep)
         table = event_columns(buffer, kept, self.keys, self.policy.line_format, self.with_messages)
         return self._merge(table) if self.policy.continuation == "merge" else table
+
+    def _read_lines(self, chunk: Chunk, reading: Reading) -> tuple[Chunk, Lines]:
+        """Return a chunk as text of the policy's line format, and its lines."""
+        chunk = remove_colours(chunk)
+        lines = find_lines(chunk.buffer)
+        if not lines.is_ascii:
+            repaired = repair_utf8(chunk, reading)
+            if repaired is not chunk:
+                chunk, lines = repaired, find_lines(repaired.buffer)
+        if self.translator:
+            chunk = self.translator.translate(chunk, lines)
+            lines = find_lines(chunk.buffer)
+        return chunk, lines
 
     def take_start_rows(self) -> list[pa.Table]:
         """Return and forget the first lines kept since the last call (columns.text_columns)."""
@@ -139,11 +158,12 @@ class EventParser:
 
     def _first_time(self, index: int) -> int:
         """Look ahead for a large file's first time, when a whole block at its start has none."""
-        for chunk in map(remove_colours, read_chunks([self.keys.files[index]], Reading())):
-            lines = find_lines(chunk.buffer)
+        reading = Reading()
+        for raw in read_chunks([self.keys.files[index]], reading):
+            chunk, lines = self._read_lines(raw, reading)
             header = self.policy.line_format.find_headers(chunk.buffer, lines.starts, lines.ends)
-            if not header.continues.all():
-                first = header.time_ms[~header.continues][:1]
+            if (header.time_ms >= 0).any():
+                first = header.time_ms[header.time_ms >= 0][:1]
                 return int(self._timestamps(first, np.array([index]), np.zeros(1, dtype=np.int64))[0])
         return NO_TIME
 

@@ -6,6 +6,7 @@ from typing import Final
 from lo2dask.domain import CORRECT
 from lo2dask.options import SynthOptions
 from lo2dask.synthesis import metrics, sidecars
+from lo2dask.synthesis.forms import in_form
 from lo2dask.synthesis.service_log import LogSpec, service_log
 from lo2dask.synthesis.timeline import CasePlan, RunPlan, services_of
 
@@ -47,7 +48,8 @@ def files_of(options: SynthOptions, run: RunPlan, part: str) -> Iterator[tuple[s
         return
     case = next(case for case in run.cases if case.name == part)
     for service in services_of(options):
-        yield f"{part}/{_log_name(options, service)}", service_log(_spec(options, run, case, service))
+        content = service_log(_spec(options, run, case, service))
+        yield f"{part}/{_log_name(options, service)}", in_form(content, options.format, int(case.start + case.seconds))
     yield f"{part}/locust.log", sidecars.locust_log(case)
     yield f"{part}/light-oauth2-mysqldb-1.log", sidecars.database_log(options.seed, run, case)
     yield f"{part}/jaeger-container.log", sidecars.tracing_log(case)

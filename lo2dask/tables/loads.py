@@ -14,7 +14,7 @@ _BATCH = {
 LOAD = StageType(
     "load",
     "the load is checked against its batches again",
-    {"root": str, "options": dict, "done": bool, "format": str},
+    {"root": str, "options": dict, "done": bool, "format": str, "formats": dict},
     _BATCH,
     "its batch is loaded again",
 )

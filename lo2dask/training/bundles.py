@@ -138,6 +138,7 @@ def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
         "options": options.affecting("enhance") | train_options(options),
         "setup": {name: plain(getattr(options, name)) for name in _SETUP},
         "load": loaded(layout)["options"],
+        "formats": loaded(layout)["formats"],
         "test_cases": sorted(cases),
         "data_fingerprint": data_fingerprint(layout, options),
         "versions": bundle.versions(),

@@ -22,6 +22,7 @@ from .plain import messages, plain_mask
 COUNT_TYPES = """
 import importlib, json
 from numba.core.dispatcher import Dispatcher
+from lo2dask.formats.canonical import CANONICAL
 from lo2dask.parse.metrics import MetricSamples
 from tests.features.plain import read_events
 from tests.features.test_textpass import pass_over
@@ -30,6 +31,7 @@ line = "10:00:00.000 [main]  x INFO a.B c - user 96bce40c-3e1e-41df-ac31-34e16e0
 for word in ("ascii", "\u00e4"):
     log = "\\n".join([*(line.format(f"x{number}y") for number in range(200)), line.format(word)])
     pass_over(read_events([log, log]), 2, "both", window_ms=1000)
+    read_events(["2026-01-02T" + log], "fill", CANONICAL)
 MetricSamples().add(b'[{"metric": {}, "values": [[1.5, "2"], [3, "0.30000000000000004e-9"]]}]', "r", None)
 types = {}
 for name in ("lo2dask.parse.kernels", "lo2dask.formats.lo2_kernels", "lo2dask.features.kernels"):

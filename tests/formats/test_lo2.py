@@ -164,5 +164,5 @@ def test_statements_of_lo2(statement: str, message: str, code: str) -> None:
 
 def test_an_unknown_format_is_named() -> None:
     assert find_format("lo2") is LO2 is FORMATS["lo2"]
-    with pytest.raises(InputError, match="'syslog'; there are: lo2"):
+    with pytest.raises(InputError, match="'syslog'; there are: canonical, lo2"):
         find_format("syslog")

@@ -227,7 +227,7 @@ def test_a_log_that_grows_while_it_is_read_is_told(tmp_path: Path, monkeypatch, 
 
     for module in (chunks, tree):
         monkeypatch.setattr(module, "open_at", open_grown)
-    load_all(tmp_path / "raw", tmp_path / "out")
+    load_all(tmp_path / "raw", tmp_path / "out", format="lo2")
     (row,) = rejects(tmp_path / "out")
     assert (row["reason"], Path(row["path"]).name) == ("still written", name_of("user"))
 
@@ -259,7 +259,7 @@ def test_utf16_is_named(tmp_path: Path, encoding: str) -> None:
 def test_a_log_without_a_time_is_named(tmp_path: Path, policy: str) -> None:
     run = make_run(tmp_path / "raw")
     write(run / "correct" / name_of("user"), lines(3).replace(b"21:25", b"container | 21:25"))
-    load_all(tmp_path / "raw", tmp_path / "out", continuation_lines=policy)
+    load_all(tmp_path / "raw", tmp_path / "out", continuation_lines=policy, format="lo2")
     (row,) = rejects(tmp_path / "out")
     assert (row["reason"], Path(row["path"]).name) == ("no time", name_of("user"))
     assert "21:25:00.000 [main]" in row["detail"]

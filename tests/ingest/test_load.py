@@ -252,7 +252,7 @@ def test_a_log_of_which_no_line_is_kept_is_said(tmp_path: Path) -> None:
     case.mkdir(parents=True)
     (case / "oauth2-oauth2-token.log").write_text("at a.B.c\n\n")
     (case / "oauth2-oauth2-user.log").write_text("10:00:00.000 up\n")
-    summary = run(tmp_path / "raw", tmp_path / "out", continuation_lines="drop")
+    summary = run(tmp_path / "raw", tmp_path / "out", continuation_lines="drop", format="lo2")
     assert (summary.sequences, summary.rejects) == (1, 1)
     (row,) = table_of(tmp_path / "out" / "lo2_rejects.parquet").to_pylist()
     assert (row["reason"], row["path"]) == ("no event", str(case / "oauth2-oauth2-token.log"))
@@ -262,7 +262,7 @@ def test_times_may_be_missing_altogether(tmp_path: Path) -> None:
     case = tmp_path / "raw" / "run_0001" / "correct"
     case.mkdir(parents=True)
     (case / "oauth2-oauth2-token.log").write_text("at a.B.c\nat d\n")
-    run(tmp_path / "raw", tmp_path / "out")
+    run(tmp_path / "raw", tmp_path / "out", format="lo2")
     (row,) = table_of(tmp_path / "out" / "lo2_sequences_enhanced.parquet").to_pylist()
     assert (row["start_time"], row["duration_sec"], row["seq_len"]) == (None, 0, 2)
 

@@ -1,0 +1,79 @@
+"""Which format lines have: that which finds a header in the most of them."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from lo2dask.formats.fields import TextLines
+from lo2dask.formats.kinds import PLAIN, TIMED, KindFormat
+from lo2dask.formats.lo2 import LO2
+from lo2dask.formats.presets import PRESETS
+from lo2dask.formats.timed import TimedFormat
+from lo2dask.formats.times import SHAPES
+from lo2dask.formats.wrappers import find_wrappers, unwrap
+
+LEAST_SHARE = 0.5
+_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A format for some lines, how many have a header in it, how many there are, and three that have none."""
+
+    kind: KindFormat
+    headed: int
+    lines: int
+    others: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """The share of lines with a header; 1 where there is no line, or none is looked for."""
+        return self.headed / self.lines if self.lines and self.kind.name != PLAIN else 1.0
+
+
+def detect(lines: TextLines) -> Choice:
+    """Choose the format of some lines: the one with the most headers, the earlier preset of several.
+
+    Where too few are found within wrappers, a wrapper's own time counts.
+    """
+    bare = try_format(KindFormat(LO2.name), lines)
+    if bare.share >= LEAST_SHARE:
+        return bare
+    wrappers = find_wrappers(lines)
+    best = _best(lines, wrappers)
+    if wrappers and best.share < LEAST_SHARE:
+        best = max(best, _best(lines, wrappers[:-1]), key=lambda choice: choice.headed)
+    return best
+
+
+def try_format(kind: KindFormat, lines: TextLines) -> Choice:
+    """Count the headers of one format in some lines; blank and indented ones (stack traces) do not count."""
+    inner = unwrap(lines, kind.wrappers)
+    filled = (inner.ends > inner.starts) & ~inner.indented
+    headed = np.zeros(len(filled), dtype=bool)
+    headed[kind.reader.read(inner).rows] = True
+    others = np.flatnonzero(filled & ~headed)[:3]
+    texts = tuple(inner.texts[row].as_py()[:_SHOWN] for row in others.tolist())
+    return Choice(kind, int((headed & filled).sum()), int(filled.sum()), texts)
+
+
+def narrow(kind: KindFormat, lines: TextLines) -> KindFormat:
+    """Name the shapes of times that some lines have, so that these are looked for first; of ``timed`` alone."""
+    if kind.name != TIMED:
+        return kind
+    inner = unwrap(lines, kind.wrappers)
+    found: Counter[str] = Counter()
+    for shape in SHAPES:
+        rows = TimedFormat(shapes=(shape,)).read(inner).rows
+        found[shape.name] = len(rows)
+        left = np.ones(len(inner.starts), dtype=bool)
+        left[rows] = False
+        inner = inner.take(np.flatnonzero(left))
+    names = [shape.name for shape in SHAPES if found[shape.name]]
+    return KindFormat(f"{TIMED}:{'+'.join(names)}", kind.wrappers) if names else kind
+
+
+def _best(lines: TextLines, wrappers: tuple[str, ...]) -> Choice:
+    choices = [try_format(KindFormat(name, wrappers), lines) for name in PRESETS if name != PLAIN]
+    return max(choices, key=lambda choice: choice.headed)

@@ -1,0 +1,151 @@
+"""JSON, one object a line: each field from the first of its names that the object has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lo2dask.buffers.arrays import Ints
+from lo2dask.formats.fields import Fields, TextLines
+from lo2dask.formats.levels import normalise_levels
+from lo2dask.formats.times import ISO, NO_TIME, SHAPE, read_times
+
+KEYS = {
+    "time": ("time", "ts", "@timestamp", "timestamp", "timeUnixNano", "observedTimeUnixNano", "Timestamp", "asctime",
+             "datetime", "t"),
+    "level": ("level", "severity", "lvl", "log.level", "levelname", "severityText", "SeverityText", "severity_text"),
+    "logger": ("logger", "name", "log.logger", "logger_name", "loggerName", "component", "scope"),
+    "thread": ("thread", "thread_name", "threadName", "process.thread.name"),
+    "correlation_id": ("correlation_id", "correlationId", "trace_id", "traceId", "TraceId", "trace.id", "request_id",
+                       "requestId"),
+    "message": ("msg", "message", "log", "body", "Body", "event", "text"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class JsonFormat:
+    """One JSON object a line, OpenTelemetry's nested records too."""
+
+    name: str = "json"
+    example: str = '{"time":"2026-01-02T03:04:05.678Z","level":"info","logger":"shop.orders","msg":"order 17 paid"}'
+
+    def read(self, lines: TextLines) -> Fields:
+        """Return the headers of lines."""
+        first = lines.buffer[np.minimum(lines.starts, len(lines.buffer) - 1)]
+        rows = np.flatnonzero((first == ord("{")) & (lines.ends > lines.starts))
+        objects, rows = _parse(lines, rows)
+        if not objects:
+            return Fields.none()
+        seen = set(chain.from_iterable(objects))
+        if "resourceLogs" in seen or "logRecords" in seen:
+            objects = [_flatten(one) for one in objects]
+            seen = set(chain.from_iterable(objects))
+        values = {field: _first(objects, [key for key in keys if key in seen]) for field, keys in KEYS.items()}
+        times = _times(values.pop("time"), lines.timezone)
+        columns = {field: _texts(value) for field, value in values.items() if value}
+        if "level" in columns:
+            columns["level"] = normalise_levels(columns["level"])
+        if "message" not in columns:
+            columns["message"] = lines.texts.take(pa.array(rows))
+        return Fields(rows, times, **columns).with_time()
+
+
+def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
+    """Return the objects of lines and their rows; all at once where every line is an object, else one by one."""
+    import orjson
+
+    if not len(rows):
+        return [], rows
+    try:
+        found = orjson.loads(_as_list(lines, rows))
+        if len(found) == len(rows) and set(map(type, found)) == {dict}:
+            return found, rows
+    except orjson.JSONDecodeError:
+        pass  # one by one, then
+    data = lines.buffer.data
+    texts = [data[a:b] for a, b in zip(lines.starts[rows].tolist(), lines.ends[rows].tolist(), strict=True)]
+    kept, objects = [], []
+    for row, text in zip(rows.tolist(), texts, strict=True):
+        try:
+            one = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            continue
+        if type(one) is dict:
+            kept.append(row)
+            objects.append(one)
+    return objects, np.array(kept, dtype=np.int64)
+
+
+def _as_list(lines: TextLines, rows: Ints) -> bytes:
+    """Return lines as one JSON list."""
+    starts, ends = lines.starts[rows], lines.ends[rows]
+    if (starts[1:] == ends[:-1] + 1).all():  # nothing is between two lines but the newline
+        text = lines.buffer[starts[0] : ends[-1]].copy()
+        text[ends[:-1] - starts[0]] = ord(",")
+        return b"[" + text.tobytes() + b"]"
+    data = lines.buffer.data
+    return b"[" + b",".join(data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)) + b"]"
+
+
+def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
+    """Return the first value that is there of some keys, None without one; no list where there is no key."""
+    values: list[Any] = []
+    for key in keys:
+        if not values:
+            try:
+                values = list(map(itemgetter(key), objects))
+            except KeyError:
+                values = [one.get(key) for one in objects]
+        elif None in values:
+            pairs = zip(values, objects, strict=True)
+            values = [one.get(key) if value is None else value for value, one in pairs]
+    return values
+
+
+def _texts(values: Sequence[Any]) -> pa.Array:
+    """Return values as strings (rows,), null for none."""
+    try:
+        return pa.array(values, pa.string())
+    except pa.ArrowException:  # not all are strings
+        return pa.array(list(map(_text, values)), pa.string())
+
+
+def _text(value: Any) -> str | None:
+    if value is None or type(value) is str:
+        return value
+    import orjson
+
+    if type(value) is dict:
+        inner = next((value[key] for key in ("stringValue", "name", "message") if type(value.get(key)) is str), None)
+        return inner if inner is not None else orjson.dumps(value).decode()
+    return str(value) if type(value) in (int, float, bool) else orjson.dumps(value).decode()
+
+
+def _flatten(one: dict[str, Any]) -> dict[str, Any]:
+    """Return an OpenTelemetry export as its first log record; the others' bodies follow in its message."""
+    records = [
+        {"scope": scope.get("scope") or {}, **record}
+        for resource in one.get("resourceLogs") or [{"scopeLogs": [one]}]
+        for scope in resource.get("scopeLogs") or []
+        for record in scope.get("logRecords") or []
+    ]
+    if not records:
+        return one
+    return {**records[0], "body": "; ".join(_text(record.get("body")) or "" for record in records)}
+
+
+def _times(values: Sequence[Any], timezone: str) -> Ints:
+    """Return ms since 1970: numbers by their size, texts by their shape."""
+    if not values:
+        return np.zeros(0, np.int64)
+    texts = _texts(values)
+    times = np.full(len(texts), NO_TIME)
+    for shape in (ISO, SHAPE["epoch"], SHAPE["clf"], SHAPE["day-month"]):
+        missing = np.flatnonzero(times == NO_TIME)
+        if len(missing):
+            times[missing] = read_times(texts.take(pa.array(missing)), shape, timezone)
+    return times

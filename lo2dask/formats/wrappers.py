@@ -1,0 +1,80 @@
+"""What tools put before each line, or around it; they come off first, from the outside in."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask.buffers.padded import padded_text
+from lo2dask.formats.fields import TextLines
+
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6,9}(?:Z|[+-]\d\d:\d\d)"
+PREFIXES = {
+    "compose": r"[A-Za-z0-9][\w.-]* +\|(?: |$)",
+    "kubectl": r"\[pod/[^\]\s]+\](?: |$)",
+    "cri": rf"{_TIME} (?:stdout|stderr) [FP](?: |$)",
+    "docker": rf"{_TIME}(?: |$)",
+}
+CSV = "csv:"
+# Names of a CSV column that holds the line.
+_COLUMNS = ("log", "line", "message", "msg", "body", "content", "raw", "text")
+_FIELD = r'(?:"(?:[^"]|"")*"|[^,"]*)'
+_MOST_COLUMNS = 100
+
+
+def unwrap(lines: TextLines, wrappers: Sequence[str]) -> TextLines:
+    """Take wrappers off lines; a line without one stays as it is."""
+    for name in wrappers:
+        lines = (
+            _csv_column(lines, int(name.removeprefix(CSV))) if name.startswith(CSV) else _without_prefix(lines, name)
+        )
+    return lines
+
+
+def find_wrappers(lines: TextLines) -> tuple[str, ...]:
+    """Return the wrappers that most of some lines have, from the outside in."""
+    names: list[str] = []
+    header = lines.texts[0].as_py().lower().split(",") if len(lines.texts) else []
+    columns = [column.strip(' "') for column in header]
+    column = next((columns.index(name) for name in _COLUMNS if name in columns), None)
+    if column is not None and 1 < len(columns) <= _MOST_COLUMNS and all(re.fullmatch(r"[\w. -]+", c) for c in columns):
+        names.append(f"{CSV}{column}")
+        lines = unwrap(lines, names)
+    while len(names) < len(PREFIXES):
+        for name, pattern in PREFIXES.items():
+            share = pc.sum(pc.match_substring_regex(lines.texts, f"^{pattern}")).as_py() or 0
+            if 2 * share > len(lines.texts):
+                names.append(name)
+                lines = _without_prefix(lines, name)
+                break
+        else:
+            break
+    return tuple(names)
+
+
+def _without_prefix(lines: TextLines, name: str) -> TextLines:
+    found = pc.extract_regex(lines.texts, rf"^(?P<wrapper>{PREFIXES[name]})(?P<indent>\s*)")
+    wrapper, indent = (
+        pc.fill_null(pc.binary_length(pc.struct_field(found, group)), 0).to_numpy().astype(np.int64)
+        for group in ("wrapper", "indent")
+    )
+    has_one = wrapper > 0
+    return replace(
+        lines, starts=lines.starts + wrapper + indent, indented=np.where(has_one, indent > 0, lines.indented)
+    )
+
+
+def _csv_column(lines: TextLines, column: int) -> TextLines:
+    texts = lines.texts
+    pattern = rf'^(?:{_FIELD},){{{column}}}(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<bare>[^,"]*))(?:,|$)'
+    found = pc.extract_regex(texts, pattern)
+    quoted = pc.replace_substring(pc.struct_field(found, "quoted"), '""', '"')
+    inner = pc.binary_join_element_wise(quoted, pc.struct_field(found, "bare"), "")
+    inner = pc.if_else(pc.is_valid(found), inner, texts)
+    trimmed = pc.utf8_trim_whitespace(inner)
+    indented = pc.not_equal(pc.utf8_ltrim_whitespace(inner), inner).to_numpy(zero_copy_only=False).astype(bool)
+    buffer, offsets = padded_text(trimmed.cast(pa.string()))
+    return replace(lines, buffer=buffer, starts=offsets[:-1], ends=offsets[1:], indented=indented)

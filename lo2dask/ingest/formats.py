@@ -1,0 +1,201 @@
+"""Which line format each kind of a tree's files has: told by a sample of them, once, when a load is planned."""
+
+import heapq
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lo2dask.buffers.padded import padded
+from lo2dask.errors import InputError
+from lo2dask.formats.detect import LEAST_SHARE, Choice, detect, narrow, try_format
+from lo2dask.formats.fields import TextLines
+from lo2dask.formats.kinds import KindFormat, Translation
+from lo2dask.formats.lo2 import LO2
+from lo2dask.formats.user_format import check_timezone, read_user_format
+from lo2dask.formats.wrappers import find_wrappers
+from lo2dask.models.sample import hashes
+from lo2dask.options import LoadingOptions
+from lo2dask.parse.chunks import Chunk, Reading, Segment, read_chunks
+from lo2dask.parse.lines import find_lines
+from lo2dask.parse.text import remove_colours
+from lo2dask.parse.translate import text_lines
+from lo2dask.schema import MANIFEST
+from lo2dask.sources.tree import SourceFile
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import read_parts
+
+logger = logging.getLogger(__name__)
+
+SAMPLED_FILES, MOST_KINDS, SAMPLED_BYTES = 20, 200, 64 << 10
+GOOD_SHARE = 0.9
+_WAY_OUT = "load such lines with --format plain, or describe them in a YAML file (--format FILE.yaml)"
+
+
+def choose_formats(layout: Layout, options: LoadingOptions) -> Translation:
+    """Choose the format of each kind of the planned files, and say which.
+
+    Raises
+    ------
+    InputError : no format, or not the one asked for, finds headers in half of the lines of a kind.
+    """
+    try:
+        check_timezone(options.timezone)
+    except ValueError as error:
+        raise InputError(f"--{error}") from error
+    asked = read_asked(options.format)
+    if asked and asked.is_lo2:
+        return Translation({})
+    samples = {kind: lines for kind, files in _sample(layout, options.sample_seed).items()
+               if len((lines := read_sample(files, options.timezone)).starts)}  # fmt: skip
+    choices = {kind: _choose(asked, lines) for kind, lines in samples.items()}
+    if not choices:
+        return Translation({}, asked or KindFormat(LO2.name), options.timezone)
+    _check(choices, layout, asked)
+    kinds = {kind: narrow(choice.kind, samples[kind]) for kind, choice in choices.items()}
+    common = asked or Counter(kinds.values()).most_common(1)[0][0]
+    translation = Translation(kinds, common, options.timezone)
+    if translation.is_needed:
+        logger.info("%s", describe(choices))
+    return translation if translation.is_needed else Translation({})
+
+
+def check_formats(layout: Layout, options: LoadingOptions, translation: Translation) -> None:
+    """Check that planned files have the formats that a bundle remembers.
+
+    Raises
+    ------
+    InputError : those of a kind have another one.
+    """
+    for kind, files in _sample(layout, options.sample_seed).items():
+        lines = read_sample(files, translation.timezone)
+        choice = try_format(translation.of(kind), lines)
+        if (
+            len(lines.starts)
+            and choice.share < LEAST_SHARE
+            and (translation.is_needed or detect(lines).share > GOOD_SHARE)
+        ):
+            raise InputError(
+                f"{kind}: {choice.share:.0%} of the lines have a header of the format {choice.kind.label}, which the "
+                f"bundle was fitted on; fit one on such logs{_shown(choice)}"
+            )
+
+
+def read_asked(name: str) -> KindFormat | None:
+    """Return the format that an option names, None for ``auto``.
+
+    Raises
+    ------
+    InputError : there is none of that name, or its file is no format.
+    """
+    if name == "auto":
+        return None
+    if name.endswith((".yaml", ".yml")):
+        own = read_user_format(Path(name))
+        return KindFormat(str(own["name"]), (), own)
+    kind = KindFormat(name)
+    _ = kind.reader
+    return kind
+
+
+def describe(choices: dict[str, Choice]) -> str:
+    """Write which format kinds of files have, and how many of their lines have a header."""
+    groups: dict[str, list[str]] = {}
+    for kind, choice in sorted(choices.items()):
+        groups.setdefault(choice.kind.label, []).append(kind)
+    texts = []
+    for label, kinds in groups.items():
+        headed, lines = (sum(getattr(choices[kind], name) for kind in kinds) for name in ("headed", "lines"))
+        shown = ", ".join(kinds[:5]) + (f" and {len(kinds) - 5:,} more" if len(kinds) > 5 else "")
+        share = f"{_percent(headed, lines)} of lines have a header" if headed else "no header is looked for"
+        texts.append(f"{shown}: {label}, {share}")
+    return "; ".join(texts)
+
+
+def read_sample(files: Sequence[SourceFile], timezone: str, size: int = SAMPLED_BYTES) -> TextLines:
+    """Read the whole lines in the first ``size`` bytes of some files, those that are text."""
+    chunks = [chunk for file in files for chunk in _first_chunk(file, size)]
+    pieces = [
+        (segment.file, text) for chunk in chunks for segment, text in zip(chunk.segments, chunk.texts(), strict=True)
+    ]
+    segments = [Segment(index, file, len(text), True, True) for index, (file, text) in enumerate(pieces)]
+    chunk = Chunk(segments, padded(*(text for _, text in pieces)))
+    lines = find_lines(chunk.buffer)
+    if not segments:
+        none = np.zeros(0, np.int64)
+        return TextLines(chunk.buffer, none, none, none > 0, none, none, timezone)
+    return text_lines(chunk, lines, segments, (0, len(lines.starts)), timezone)
+
+
+def _first_chunk(file: SourceFile, size: int) -> list[Chunk]:
+    """Return the begin of a file as a chunk of whole lines; none of what cannot be read."""
+    some = replace(file, size=min(file.size, size), mtime_ns=0)
+    found = []
+    for chunk in read_chunks([some], Reading()):
+        (text,) = remove_colours(chunk).texts()
+        if some.size < file.size:
+            text = text[: text.removesuffix(b"\n").rfind(b"\n") + 1] or text
+        text = text.decode(errors="replace").encode()
+        found.append(Chunk([Segment(0, file, len(text), True, True)], padded(text)))
+    return found
+
+
+def _choose(asked: KindFormat | None, lines: TextLines) -> Choice:
+    return detect(lines) if asked is None else try_wrapped(asked, lines)
+
+
+def try_wrapped(asked: KindFormat, lines: TextLines) -> Choice:
+    """Count the headers of one format in some lines, within their wrappers where more are found there."""
+    bare = try_format(asked, lines)
+    wrappers = find_wrappers(lines)
+    return max(bare, try_format(replace(asked, wrappers=wrappers), lines), key=lambda choice: choice.headed)
+
+
+def _check(choices: dict[str, Choice], layout: Layout, asked: KindFormat | None) -> None:
+    """Refuse a tree of which too few lines were understood, and name kinds of which many were not."""
+    for kind, choice in sorted(choices.items()):
+        if not choice.lines:
+            continue
+        share = _percent(choice.headed, choice.lines)
+        if choice.share < LEAST_SHARE:
+            wanted = (
+                f"of the format {choice.kind.label}" if asked else f"of a known format ({choice.kind.label} has most)"
+            )
+            raise InputError(f"{kind}: only {share} of the lines have a header {wanted}; {_WAY_OUT}{_shown(choice)}")
+        if choice.share < GOOD_SHARE and not choice.kind.is_lo2:
+            logger.warning("%s: %s of the lines have no header of the format %s, such as: %s", kind,
+                           _percent(choice.lines - choice.headed, choice.lines), choice.kind.label,
+                           " | ".join(choice.others))  # fmt: skip
+
+
+def _shown(choice: Choice) -> str:
+    return "".join(f"\n  {text}" for text in choice.others)
+
+
+def _percent(part: int, whole: int) -> str:
+    """Write a share; only a whole one is 100 %."""
+    return f"{min(100 * part / whole, 99.9 if part < whole else 100):.3g} %" if whole else "0 %"
+
+
+def _sample(layout: Layout, seed: int) -> dict[str, list[SourceFile]]:
+    """Draw up to SAMPLED_FILES of the planned files, but one of each kind at least, of MOST_KINDS kinds."""
+    names = [name for name in MANIFEST.names if name not in ("selected", "why")]
+    drawn: dict[str, list[tuple[int, str, str, SourceFile]]] = {}
+    for count, table in enumerate(read_parts(layout.manifest, [*names, "selected"])):
+        rows = table.filter(table["selected"]).select(names)
+        parts = (rows[name].to_pylist() for name in ("run", "test_case", "name"))
+        paths = ["/".join(part) for part in zip(*parts, strict=True)]
+        keys, services = hashes(paths, seed).tolist(), rows["service"].to_pylist()
+        for row, (key, path, service) in enumerate(zip(keys, paths, services, strict=True)):
+            if service not in drawn and len(drawn) == MOST_KINDS:
+                continue
+            kept = drawn.setdefault(service, [])
+            if len(kept) < SAMPLED_FILES:
+                heapq.heappush(kept, (-key, path, f"{count} {row}", SourceFile(**rows.slice(row, 1).to_pylist()[0])))
+            elif -key > kept[0][0]:
+                heapq.heapreplace(kept, (-key, path, f"{count} {row}", SourceFile(**rows.slice(row, 1).to_pylist()[0])))
+    each = max(SAMPLED_FILES // max(len(drawn), 1), 1)
+    return {kind: [file for *_, file in sorted(kept, reverse=True)[:each]] for kind, kept in sorted(drawn.items())}

@@ -1,0 +1,109 @@
+"""Chunks of any format become chunks of canonical lines, one for each line, so that line numbers stay."""
+
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.buffers.padded import padded, text_bytes
+from lo2dask.formats.fields import TextLines, write_canonical, write_untimed
+from lo2dask.formats.kinds import PLAIN, KindFormat, Translation
+from lo2dask.parse.chunks import Chunk, Reading, Segment
+from lo2dask.parse.lines import Lines, find_lines
+from lo2dask.parse.text import without_colours
+from lo2dask.sources.names import DAY_MS, HOUR_MS, run_clock
+from lo2dask.sources.tree import SourceFile
+
+_NO_HEADER = "no line has a header of the format {}, which the other files of its kind have"
+
+
+@dataclass
+class Translator:
+    """Translates the chunks of a batch in order; a file without any header is left out and recorded."""
+
+    translation: Translation
+    reading: Reading
+
+    def __post_init__(self) -> None:
+        """Begin with no file left out."""
+        self._left_out: set[int] = set()
+
+    def translate(self, chunk: Chunk, lines: Lines) -> Chunk:
+        """Return the chunk with canonical lines, without the segments of files that have no header at its start."""
+        borders = np.searchsorted(lines.raw_ends, np.cumsum([0, *(segment.size for segment in chunk.segments)]))
+        segments, texts = [], []
+        for kind, group in groupby(
+            zip(chunk.segments, pairwise(borders.tolist()), strict=True),
+            key=lambda pair: self.translation.of(pair[0].file.service),
+        ):
+            pairs = list(group)
+            start, end = pairs[0][1][0], pairs[-1][1][1]
+            some = text_lines(chunk, lines, [pair[0] for pair in pairs], (start, end), self.translation.timezone)
+            written, headed = translate_lines(some, kind)
+            for segment, (low, high) in pairs:
+                part = slice(low - start, high - start)
+                if self._is_strange(segment, kind, headed[part]):
+                    continue
+                text, offsets = text_bytes(written[part])
+                segments.append((segment, int(offsets[-1] - offsets[0])))
+                texts.append(text[offsets[0] : offsets[-1]].data)
+        sized = [Segment(**{**vars(segment), "size": size}) for segment, size in segments]
+        return Chunk(sized, padded(*texts))
+
+    def _is_strange(self, segment: Segment, kind: KindFormat, headed: Bools) -> bool:
+        if segment.index in self._left_out:
+            return True
+        if not segment.first or kind.name == PLAIN or headed.any():
+            return False
+        self._left_out.add(segment.index)
+        self.reading.reject(segment.file, "no header", _NO_HEADER.format(kind.label))
+        return True
+
+
+def text_lines(chunk: Chunk, lines: Lines, segments: list[Segment], rows: tuple[int, int], timezone: str) -> TextLines:
+    """Return the lines of adjacent segments of a chunk, ``rows`` (start, end) of all its lines."""
+    start, end = rows
+    counts = np.diff(np.searchsorted(lines.raw_ends[start:end], _ends(chunk, segments)), prepend=0)
+    begins = np.append(-1, lines.raw_ends)[start:end] + 1
+    latest = np.repeat([segment.file.mtime_ns // 1_000_000 for segment in segments], counts)
+    begin = np.repeat([_day_begin(segment.file) for segment in segments], counts)
+    starts = lines.starts[start:end]
+    return TextLines(chunk.buffer, starts, lines.ends[start:end], starts > begins, latest, begin, timezone)
+
+
+def translate_lines(lines: TextLines, kind: KindFormat) -> tuple[pa.StringArray, Bools]:
+    """Return canonical lines, each with its newline, and which of them have a header."""
+    from lo2dask.formats.wrappers import unwrap
+
+    lines = unwrap(lines, kind.wrappers)
+    fields = kind.reader.read(lines)
+    headed = np.zeros(len(lines.starts), dtype=bool)
+    headed[fields.rows] = True
+    written = write_untimed(lines.texts) if kind.name == PLAIN else write_canonical(lines.texts, fields)
+    return pc.binary_join_element_wise(written, "\n", ""), headed
+
+
+def translate_text(data: bytes, file: SourceFile, translation: Translation) -> bytes:
+    """Return whole lines of a file, as they lie on disk, as canonical lines."""
+    data = without_colours(data if data.endswith(b"\n") else data + b"\n")
+    data = data if data.isascii() else data.decode(errors="replace").encode()
+    segment = Segment(0, file, len(data), first=False, whole=False)
+    chunk = Chunk([segment], padded(data))
+    translated = Translator(translation, Reading()).translate(chunk, find_lines(chunk.buffer))
+    return translated.buffer[: translated.size].tobytes()
+
+
+def _ends(chunk: Chunk, segments: list[Segment]) -> Ints:
+    """Return where segments end in a chunk."""
+    ends = np.cumsum([segment.size for segment in chunk.segments])
+    first = next(place for place, segment in enumerate(chunk.segments) if segment is segments[0])
+    return ends[first : first + len(segments)]
+
+
+def _day_begin(file: SourceFile) -> int:
+    """Return where the day of a file's times without a date begins: by its run's name, else by its time of change."""
+    begin = run_clock(file.run).begin_ms
+    return file.mtime_ns // 1_000_000 + HOUR_MS - DAY_MS if begin is None else begin

@@ -1,0 +1,161 @@
+"""Trees of other formats from detection to tables: what is told, recorded, refused, and read again."""
+
+import logging
+import os
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lo2dask.commands.formats import try_formats
+from lo2dask.commands.load import load
+from lo2dask.commands.train import train
+from lo2dask.commands.verify import verify
+from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
+from lo2dask.formats.canonical import CANONICAL
+from lo2dask.formats.lo2 import LO2
+from lo2dask.ingest.text import read_format, read_translation
+from lo2dask.options import LoadOptions, TrainOptions, VerifyOptions
+from lo2dask.parse import chunks
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import read_parts
+from tests.trees import table_of
+
+JSON = (
+    '{{"time":"2026-01-02T03:04:{n:02d}.500Z","level":"{level}","logger":"shop.Pay","thread":"t-1",'
+    '"msg":"order {n} paid"}}'
+)
+LO2_LINE = "03:04:{n:02d}.500 [main]  c-1 INFO a.B run - order {n} seen"
+PYTHON = "2026-01-02 03:04:{n:02d},500 - shop.stock - ERROR - item {n} gone\nTraceback (most recent call last):\n  no"
+
+
+def write(root: Path, **logs: str) -> Path:
+    for service, line in logs.items():
+        text = "".join(line.format(n=n, level="info" if n % 5 else "error") + "\n" for n in range(40))
+        for case in ("correct", "get_user_404_no_user"):
+            path = root / "LO2_run_1767323000" / case / f"light-oauth2-oauth2-{service}-1.log"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            os.utime(path, (1767400000, 1767400000))
+    return root
+
+
+def options(root: Path, out: Path, **changes: object) -> LoadOptions:
+    return LoadOptions(root=root, output_dir=out, trim_init_lines=False, **{"save_events": True, **changes})
+
+
+def rows(layout: Layout, service: str) -> list[dict]:
+    events = pa.concat_tables(read_parts(layout.events)).to_pylist()
+    return [row for row in events if row["service"] == service and row["test_case"] == "correct"]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    folder = tmp_path_factory.mktemp("mixed")
+    root = write(folder / "in", token=JSON, user=LO2_LINE, code="svc-1  | " + JSON)
+    load(options(root, folder / "out"), Session.serial())
+    return Layout(folder / "out")
+
+
+def test_each_service_has_its_format_and_the_record_keeps_it(mixed: Layout) -> None:
+    kinds = read_translation(mixed).kinds
+    assert {name: kind.label for name, kind in kinds.items()} == {
+        "code": "compose > json", "token": "json", "user": "lo2",
+    }  # fmt: skip
+    assert read_format(mixed) == CANONICAL
+    assert verify(VerifyOptions(output_dir=mixed.root)).problems == ()
+
+
+def test_events_have_their_fields_and_line_numbers(mixed: Layout) -> None:
+    for service in ("token", "code"):
+        row = rows(mixed, service)[5]
+        assert row["m_timestamp"].replace(tzinfo=None) == datetime(2026, 1, 2, 3, 4, 5, 500_000)
+        values = [
+            row[name] for name in ("line_no", "thread", "correlation_id", "level", "logger", "method", "m_message")
+        ]
+        assert values == [6, "t-1", "", "ERROR", "shop.Pay", "", "ERROR shop.Pay - order 5 paid"]
+    row = rows(mixed, "user")[5]
+    assert row["m_timestamp"].replace(tzinfo=None) == datetime(2026, 1, 2, 3, 4, 5, 500_000)
+    assert (row["correlation_id"], row["method"], row["m_message"]) == ("c-1", "run", "INFO a.B run - order 5 seen")
+    sequence = table_of(mixed.enhanced).to_pylist()[1]
+    assert (sequence["service"], sequence["n_error"]) == ("token", 8)
+    templates = pa.concat_tables(read_parts(mixed.templates))["template"].to_pylist()
+    assert "INFO shop.Pay - order <NUM> paid" in templates
+
+
+def test_lo2_alone_is_read_as_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(options(write(tmp_path / "in", user=LO2_LINE), tmp_path / "out"), Session.serial())
+    assert read_format(Layout(tmp_path / "out")) == LO2
+    assert not read_translation(Layout(tmp_path / "out")).is_needed
+
+
+def test_enhancement_reads_the_raw_logs_by_the_recorded_formats(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", token=JSON, user=PYTHON)
+    load(options(root, tmp_path / "once"), Session.serial())
+    load(options(root, tmp_path / "twice", save_events=False, enhance=False), Session.serial())
+    train(TrainOptions(root=tmp_path / "twice", phase="enhancers"), Session.serial())
+    one, other = (table_of(Layout(tmp_path / name).enhanced) for name in ("once", "twice"))
+    assert one.equals(other)
+
+
+def test_blocks_of_a_large_file_make_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write(tmp_path / "in", token=JSON, user=PYTHON)
+    load(options(root, tmp_path / "whole"), Session.serial())
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 700)
+    load(options(root, tmp_path / "blocks"), Session.serial())
+    one, other = (pa.concat_tables(read_parts(Layout(tmp_path / name).events)) for name in ("whole", "blocks"))
+    assert one.to_pylist() == other.to_pylist()
+
+
+def test_a_file_that_differs_from_its_kind_is_rejected(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", token=JSON)
+    strange = root / "LO2_run_1767323000" / "get_user_404_no_user" / "light-oauth2-oauth2-token-1.log"
+    strange.write_text("a\nb\n", encoding="utf-8")
+    load(options(root, tmp_path / "out"), Session.serial())
+    layout = Layout(tmp_path / "out")
+    assert {row["reason"] for row in table_of(layout.rejects).to_pylist()} == {"no header"}
+    assert table_of(layout.sequences)["test_case"].to_pylist() == ["correct"]
+
+
+def test_what_was_found_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    load(options(write(tmp_path / "in", token=JSON, user=JSON + "\nx" * 1), tmp_path / "out"), Session.serial())
+    told = [record.getMessage() for record in caplog.records]
+    assert "token, user: json, 66.7 % of lines have a header" in told
+    assert any(
+        text.startswith("user: 50 % of the lines have no header of the format json, such as: x") for text in told
+    )
+
+
+@pytest.mark.parametrize(("name", "reason"), [("auto", "a known format"), ("klog", "the format klog")])
+def test_lines_that_are_not_understood_are_refused(tmp_path: Path, name: str, reason: str) -> None:
+    root = write(tmp_path / "in", token="line {n} of nothing")
+    with pytest.raises(InputError, match=rf"token: only 0 % .*{reason}.*--format plain.*\n  line 0 of"):
+        load(options(root, tmp_path / "out", format=name), Session.serial())
+
+
+def test_plain_takes_each_line_as_an_event(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", token="line {n} of nothing")
+    load(options(root, tmp_path / "out", format="plain"), Session.serial())
+    found = rows(Layout(tmp_path / "out"), "token")
+    assert len(found) == 40
+    assert {(row["m_timestamp"], row["is_continuation"]) for row in found} == {(None, False)}
+
+
+def test_unknown_formats_and_zones_are_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", token=JSON)
+    for changes, reason in (({"format": "x"}, "there are: auto, lo2"), ({"timezone": "Mars"}, "'Mars' is not known")):
+        with pytest.raises(InputError, match=reason):
+            load(options(root, tmp_path / "out", **changes), Session.serial())
+
+
+def test_formats_are_tried_on_a_log(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", user=PYTHON)
+    best = try_formats(next(root.rglob("*.log")))[0]
+    assert (best.kind.name, best.headed, best.lines, best.others[:2]) == (
+        "python", 40, 80, ("Traceback (most recent call last):",) * 2,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="no such file"):
+        try_formats(tmp_path / "gone")
