@@ -1,8 +1,8 @@
-"""Regenerates the command reference and the table of features in README.md from the package itself.
+"""Regenerates the tables of the reference in docs/reference/ from the package itself.
 
     python scripts/make_reference.py [--check]
 
-``--check`` writes nothing and ends with 1 if the reference is stale.
+``--check`` writes nothing and ends with 1 if a page is stale.
 """
 
 import dataclasses
@@ -10,17 +10,16 @@ import sys
 from pathlib import Path
 
 import click
+import pyarrow as pa
 
+from lo2dask.api.glossary import TABLES, TableNote
 from lo2dask.cli.main import all_commands
 from lo2dask.cli.options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
-from lo2dask.features.glossary import COLUMNS
-from lo2dask.schema import NUMERIC, REPRESENTATIONS, TokenKinds
+from lo2dask.features.masks import MASKS, normalise
+from lo2dask.models.registry import describe
+from lo2dask.schema import NUMERIC, REPRESENTATIONS
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-BEGIN = "<!-- reference: begin (made by scripts/make_reference.py) -->"
-END = "<!-- reference: end -->"
-FEATURES_BEGIN = "<!-- features: begin (made by scripts/make_reference.py) -->"
-FEATURES_END = "<!-- features: end -->"
+REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
 
 def reference() -> str:
@@ -34,20 +33,61 @@ def reference() -> str:
     return "\n".join(lines)
 
 
-def features() -> str:
-    """Write the columns of the enhanced table: unit, meaning, and which option a model reads it by."""
-    lines = ["| column | unit | meaning | read by models |", "| --- | --- | --- | --- |"]
-    for name in TokenKinds.of("both").enhanced().names:
-        option = (
-            "`--if-item`"
-            if name in REPRESENTATIONS.values()
-            else "`--if-item`, `--if-numeric`"
-            if name in NUMERIC
-            else ""
+def tables() -> str:
+    """Write every table with its columns: type, unit and meaning."""
+    return "\n\n".join(map(table, TABLES))
+
+
+def table(note: TableNote) -> str:
+    """Write one table."""
+    lines = [f"### {note.name}", "", f"One row per {note.row}. Written by `{note.written_by}`.", ""]
+    lines += ["| column | type | unit | meaning |", "| --- | --- | --- | --- |"]
+    for name, column in note.columns.items():
+        meaning = (
+            f"{column.meaning}; {READ_BY[name]}"
+            if note.schema is TABLES[1].schema and name in READ_BY
+            else column.meaning
         )
-        reads = f"{option}, model keys" if option else ""
-        lines.append(f"| `{name}` | {COLUMNS[name].unit} | {cell(COLUMNS[name].meaning)} | {reads} |")
+        kind = short_type(str(note.schema.field(name).type))
+        lines.append(f"| `{name}` | {cell(kind)} | {column.unit} | {cell(meaning)} |")
     return "\n".join(lines)
+
+
+def short_type(kind: str) -> str:
+    """Write an Arrow type as its users know it."""
+    kind = kind.replace("timestamp[us, tz=UTC]", "timestamp").replace("element: ", "").replace("item: ", "")
+    return f"`{kind}`"
+
+
+READ_BY = {name: "models read it (`--if-item`)" for name in REPRESENTATIONS.values()}
+READ_BY |= {name: "models read it (`--if-numeric`)" for name in NUMERIC}
+
+
+def models() -> str:
+    """Write the registry as a table."""
+    rows = describe()
+    lines = [f"| {' | '.join(name.replace('_', ' ') for name in rows[0])} |", "| --- " * len(rows[0]) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(cell(str(value)) for value in row.values()) + " |" for row in rows)])
+
+
+def masks() -> str:
+    """Write the masks, each with what becomes of its example."""
+    lines = ["| mask | example | becomes | pattern |", "| --- | --- | --- | --- |"]
+    for mask in MASKS:
+        became = normalise(pa.array([mask.example]), (mask,))[0].as_py()
+        lines.append(
+            "| " + " | ".join([mask.name, *(f"`{cell(text)}`" for text in (mask.example, became, mask.pattern))]) + " |"
+        )
+    return "\n".join(lines)
+
+
+# What each page has between its markers.
+PAGES = {
+    "commands": ("reference", reference),
+    "tables": ("tables", tables),
+    "models": ("models", models),
+    "masks": ("masks", masks),
+}
 
 
 def usage(name: str, command: click.Command) -> str:
@@ -106,29 +146,32 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ").strip()
 
 
-def updated(readme: str) -> str:
-    """Return the README with fresh tables between their markers."""
-    readme = replaced(readme, FEATURES_BEGIN, FEATURES_END, features())
-    return replaced(readme, BEGIN, END, reference())
-
-
-def replaced(readme: str, begin: str, end: str, text: str) -> str:
-    """Put a text between two markers."""
-    head, found, rest = readme.partition(begin)
+def updated(page: str, text: str) -> str:
+    """Return a page with a fresh table between its markers."""
+    name, make = PAGES[page]
+    begin, end = f"<!-- {name}: begin (made by scripts/make_reference.py) -->", f"<!-- {name}: end -->"
+    head, found, rest = text.partition(begin)
     _, closed, tail = rest.partition(end)
     if not found or not closed:
-        raise SystemExit(f"README.md has no markers {begin!r} and {end!r}")
-    return f"{head}{begin}\n\n{text}\n\n{end}{tail}"
+        raise SystemExit(f"docs/reference/{page}.md has no markers {begin!r} and {end!r}")
+    return f"{head}{begin}\n\n{make()}\n\n{end}{tail}"
 
 
 def main() -> int:
     """Write the reference, or check it."""
-    old = README.read_text(encoding="utf-8")
-    new = updated(old)
+    stale = []
+    for page in PAGES:
+        path = REFERENCE / f"{page}.md"
+        old = path.read_text(encoding="utf-8")
+        new = updated(page, old)
+        if new != old:
+            stale.append(page)
+        if "--check" not in sys.argv[1:]:
+            path.write_text(new, encoding="utf-8")
     if "--check" in sys.argv[1:]:
-        print("the reference is current" if old == new else "the reference is stale: python scripts/make_reference.py")
-        return int(old != new)
-    README.write_text(new, encoding="utf-8")
+        told = f"stale: {', '.join(stale)}: python scripts/make_reference.py" if stale else "current"
+        print(f"the reference is {told}")
+        return int(bool(stale))
     return 0
 
 

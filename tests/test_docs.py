@@ -11,19 +11,22 @@ from types import ModuleType
 import click
 import duckdb
 import polars
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from lo2dask import raw_line
+from lo2dask import raw_line, schema
+from lo2dask.api.glossary import BY_NAME, TABLES
 from lo2dask.cli.main import all_commands
 from lo2dask.cli.options import OptionsCommand, flags
-from lo2dask.features.glossary import COLUMNS
-from lo2dask.schema import NUMERIC, REPRESENTATIONS, TokenKinds
+from lo2dask.schema import NUMERIC, REPRESENTATIONS
 from tests.trees import load_tree, make_tree
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "ANLEITUNG.md", "cluster/README.md")
+PAGES = sorted(path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "docs").rglob("*.md"))
+DOCUMENTS = ("README.md", "ANLEITUNG.md", "cluster/README.md", *PAGES)
+COMMANDS = "docs/reference/commands.md"
 
 
 def text(name: str) -> str:
@@ -57,26 +60,39 @@ def maker() -> ModuleType:
 
 
 def test_the_reference_is_current(maker: ModuleType) -> None:
-    assert maker.updated(text("README.md")) == text("README.md"), "run: python scripts/make_reference.py"
+    for page in maker.PAGES:
+        old = text(f"docs/reference/{page}.md")
+        assert maker.updated(page, old) == old, "run: python scripts/make_reference.py"
 
 
 def test_a_stale_reference_would_be_seen(maker: ModuleType) -> None:
-    assert maker.updated(text("README.md").replace("`--seed N`", "`--sead N`")) != text("README.md").replace(
-        "`--seed N`", "`--sead N`"
-    )
+    stale = text(COMMANDS).replace("`--seed N`", "`--sead N`")
+    assert maker.updated("commands", stale) != stale
 
 
-def test_every_feature_is_documented_with_unit_and_meaning() -> None:
-    assert list(COLUMNS) == TokenKinds.of("both").enhanced().names
-    for name, column in COLUMNS.items():
-        assert column.meaning, name
-        assert column.unit or name not in (*NUMERIC, *REPRESENTATIONS.values()), name
-        assert f"| `{name}` | {column.unit} | " in text("README.md"), name
+def test_every_column_of_every_table_is_documented() -> None:
+    """The tables of the schema module, and what a finished folder has beside them."""
+    written = {name for name, one in vars(schema).items() if isinstance(one, pa.Schema)}
+    internal = {"MANIFEST", "FEATURES"}
+    known = [note.schema for note in TABLES]
+    for name in written - internal:
+        fields = set(getattr(schema, name).names)
+        assert any(fields <= set(one.names) for one in known), name
+    for note in TABLES:
+        assert list(note.columns) == note.schema.names
+        for name, column in note.columns.items():
+            assert len(column.meaning) > 5, (note.name, name)
+            assert f"| `{name}` | `" in text("docs/reference/tables.md"), name
+
+
+def test_every_feature_has_a_unit() -> None:
+    for name in (*NUMERIC, *REPRESENTATIONS.values()):
+        assert BY_NAME["lo2_sequences_enhanced"].columns[name].unit, name
 
 
 def test_every_command_is_documented() -> None:
     for name in all_commands():
-        assert f"| `lo2dask {name}" in text("README.md"), name
+        assert f"| `lo2dask {name}" in text(COMMANDS), name
 
 
 def test_every_command_and_option_has_help() -> None:
@@ -91,7 +107,7 @@ def test_every_command_and_option_has_help() -> None:
 
 
 def test_every_option_is_documented() -> None:
-    reference = text("README.md")
+    reference = text(COMMANDS)
     for command in all_commands().values():
         if isinstance(command, OptionsCommand):
             for field in dataclasses.fields(command.kind):
@@ -101,9 +117,7 @@ def test_every_option_is_documented() -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_commands_shown_exist_and_parse(name: str) -> None:
-    lines = shown_commands(name)
-    assert lines
-    for words in lines:
+    for words in shown_commands(name):
         if words[0].startswith("-"):
             continue
         known = all_commands()
@@ -136,12 +150,13 @@ def test_flags_mentioned_in_the_text_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*DOCUMENTS, "CHANGELOG.md"])
 def test_links_to_files_lead_somewhere(name: str) -> None:
-    for target in re.findall(r"\]\((?!https?://|#)([^)]+)\)", text(name)):
+    # A mask in a cell of code looks like a link.
+    for target in re.findall(r"\]\((?!https?://|#)([^)]+)\)", re.sub(r"`[^`\n]*`", "", text(name))):
         assert ((REPOSITORY / name).parent / target.split("#")[0]).exists(), target
 
 
 def test_no_absolute_path_of_a_machine() -> None:
-    for name in (*DOCUMENTS, "CHANGELOG.md", "environment.yml", ".ci/run"):
+    for name in (*DOCUMENTS, "CHANGELOG.md", "environment.yml", ".ci/run", "CITATION.cff", "mkdocs.yml"):
         assert not re.search(r"(?<![\w.~$}])/(home|root|work|Users)/", text(name)), name
 
 
@@ -152,6 +167,10 @@ def test_the_conda_environment_fits_the_package() -> None:
     assert {"python", "pip", "py-xgboost", "llvm-openmp", "dask-core", "distributed", "shap"} <= set(names)
 
 
+def test_the_readme_is_short() -> None:
+    assert len(text("README.md").split()) <= 900
+
+
 def test_the_changelog_has_the_version() -> None:
     import tomllib
 
@@ -160,13 +179,15 @@ def test_the_changelog_has_the_version() -> None:
 
 
 def test_the_ways_to_put_raw_lines_together_agree(tmp_path: Path) -> None:
-    """The SQL and the polars expression of README give what raw_line does, which is the stripped lines of the logs."""
+    """The SQL and the polars expression of the docs give what raw_line does: the stripped lines of the logs."""
     raw = make_tree(tmp_path / "raw", runs=1, scale=0.01)
     events = load_tree(raw, tmp_path / "out", save_events=True, trim_init_lines=False) / "lo2_events.parquet"
-    section = text("README.md").partition("### Raw lines")[2].partition("### ")[0]
-    sql, code = (re.search(rf"```{kind}\n(.*?)```", section, re.S)[1] for kind in ("sql", "python\n# polars"))
-    by_duckdb = [row[0] for row in duckdb.sql(sql.replace("result/lo2/lo2_events.parquet", str(events))).fetchall()]
-    scope: dict[str, object] = {"polars": polars}
+    section = text("docs/tables.md").partition("## The raw line again")[2]
+    (sql,) = re.findall(r"```sql\n(.*?)```", section, re.S)
+    code = re.findall(r"```python\n(.*?)```", section, re.S)[1].partition("print(")[0]
+    sql = sql.replace("'result/lo2_events.parquet", f"'{events}").replace("LIMIT 1", "")
+    by_duckdb = [row[0] for row in duckdb.sql(sql).fetchall()]
+    scope: dict[str, object] = {"pl": polars}
     exec(code, scope)
     by_polars = polars.scan_parquet(events).select(scope["line"].alias("line")).collect()["line"].to_list()
     ours = raw_line(pq.read_table(events)).to_pylist()

@@ -87,7 +87,7 @@ TABLES: tuple[TableNote, ...] = (
         count="occurrences | over all sequences",
     )),
     TableNote("lo2_rejects", "input that was not used", "load, score", schema.REJECTS, _named(
-        path="file",
+        path="the file that it is about",
         member="member of a tar; empty outside one",
         stage="load or metrics",
         reason="kind of the reason, a few words",
@@ -99,7 +99,7 @@ TABLES: tuple[TableNote, ...] = (
         timestamp="UTC | time of the sample", value="the value",
     )),
     TableNote("lo2_traces", "span", "load --load-metrics", schema.TRACES, _named(
-        trace_id="trace", span_id="span", operation="name of the operation",
+        trace_id="id of the trace", span_id="id of the span", operation="name of the operation",
         start="UTC | when it began", end="UTC | when it ended", tags="the tags, as JSON",
     )),
     TableNote("lo2_findings", "case that stands out, the strongest first; notices", "train, score",
@@ -116,13 +116,13 @@ TABLES: tuple[TableNote, ...] = (
         evidence="the first lines of the statement: path, line_no, time, text",
     )),
     TableNote("lo2_windows", "unusual second of a log (`--window`)", "train, score", schema.WINDOWS, _named(
-        window_start="UTC | begin", window_end="UTC | end",
+        window_start="UTC | where it begins", window_end="UTC | where it ends",
         score="1 is the oddest second of normal logs; an alarm is over 1.25",
         component="what speaks for it: unseen, errors, gap or run",
         first_line="number of its first line in the file", last_line="number of its last line in the file",
     )),
     TableNote("lo2_timeline", "ten seconds of a service", "train, score", schema.TIMELINE, _named(
-        start="UTC | begin", n_error="events | of an error level", score="the largest score of a window in it",
+        start="UTC | where they begin", n_error="events | of an error level", score="the largest score of a window in it",
     )),
     TableNote("lo2_lines", "unusual line, at most 1,000 a case", "train, score", schema.LINES, _named(
         time="UTC | time of the line", score="how unusual; from 10 on no normal log has such a line",

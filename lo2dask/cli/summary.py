@@ -105,7 +105,11 @@ def plan_text(planned: "DryRun") -> list[str]:
 
 
 def train_text(summary: "TrainSummary") -> list[str]:
-    """Write the summary of a training: what stands out, and one line per model with its figures on the hold-out."""
+    """Write the summary of a training: one line per model with its figures on the hold-out, then what stands out."""
+    return [*_models(summary), *_trained_answers(summary)]
+
+
+def _models(summary: "TrainSummary") -> list[str]:
     if not summary.models:
         return [f"enhanced: {Layout(summary.root).enhanced}"]
     shown = [line for line in summary.models if not line.same_as]
@@ -123,7 +127,6 @@ def train_text(summary: "TrainSummary") -> list[str]:
         for line in shown
     ]
     lines = [
-        *_answers(summary.root, _trust(summary, [line.key for line in shown if line.fitted])),
         "models, measured on the hold-out" + (" (all done before):" if summary.current else ":"),
         table(rows),
     ]
@@ -133,10 +136,16 @@ def train_text(summary: "TrainSummary") -> list[str]:
     return [*lines, f"bundle: {summary.saved}"] if summary.saved else lines
 
 
+def _trained_answers(summary: "TrainSummary") -> list[str]:
+    """Write what stands out, and how far each model can be trusted."""
+    keys = [line.key for line in summary.models if line.fitted and not line.same_as]
+    return _answers(summary.root, _trust(summary, keys)) if summary.models else []
+
+
 def _answers(root: Path, trust: Sequence[str] = ()) -> list[str]:
-    """Write what stands out in a folder, lines on trust and an empty line; nothing where there is neither."""
+    """Write an empty line, what stands out in a folder and lines on trust; nothing where there is neither."""
     lines = [*findings_text(Layout(root), FINDINGS, terminal_width()), *trust]
-    return [*lines, ""] if lines else []
+    return ["", *lines] if lines else []
 
 
 def _trust(summary: "TrainSummary", keys: Sequence[str]) -> list[str]:
@@ -198,8 +207,9 @@ def report_text(summary: "ReportSummary") -> list[str]:
 def run_text(summary: "RunSummary", head: int) -> list[str]:
     """Write the summaries of the stages of a run."""
     explained = explain_text(summary.explain) if summary.explain else []
-    lines = [*load_text(summary.load, head), "", *train_text(summary.train), "", *explained, ""]
-    return [*lines, *report_text(summary.report), f"all in {summary.seconds:,.1f} s"]
+    lines = [*load_text(summary.load, head), "", *_models(summary.train), "", *explained, ""]
+    lines += [*report_text(summary.report), f"all in {summary.seconds:,.1f} s"]
+    return [*lines, *_trained_answers(summary.train)]
 
 
 def score_text(summary: "ScoreSummary") -> list[str]:
@@ -212,7 +222,7 @@ def score_text(summary: "ScoreSummary") -> list[str]:
         lines.append(f"without a score, because the bundle has no model of their service: {summary.unscored:,}")
     lines.append(f"rejects: {summary.rejects:,}" if summary.rejects else "rejects: none")
     files = [f"sequences: {summary.predictions}", f"runs and test cases: {summary.run_scores}"]
-    return [*lines, "", *_answers(summary.output), *files]
+    return [*lines, *files, *_answers(summary.output)]
 
 
 def forecast_text(needs: "Forecast") -> list[str]:
