@@ -122,7 +122,8 @@ TABLES: tuple[TableNote, ...] = (
         first_line="number of its first line in the file", last_line="number of its last line in the file",
     )),
     TableNote("lo2_timeline", "ten seconds of a service", "train, score", schema.TIMELINE, _named(
-        start="UTC | where they begin", n_error="events | of an error level", score="the largest score of a window in it",
+        start="UTC | where they begin", n_error="events | of an error level",
+        score="the largest score of a window in them",
     )),
     TableNote("lo2_lines", "unusual line, at most 1,000 a case", "train, score", schema.LINES, _named(
         time="UTC | time of the line", score="how unusual; from 10 on no normal log has such a line",
