@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -134,9 +135,11 @@ def _first_chunk(file: SourceFile, size: int) -> list[Chunk]:
     """Return the begin of a file as a chunk of whole lines; none of what cannot be read."""
     some = replace(file, size=min(file.size, size), mtime_ns=0)
     found = []
-    for chunk in read_chunks([some], Reading()):
+    # Of a compressed log nobody knows the size: its first chunk is enough.
+    for chunk in islice(read_chunks([some], Reading()), 1):
         (text,) = remove_colours(chunk).texts()
-        if some.size < file.size:
+        if some.size < file.size or len(text) > size:
+            text = text[:size]
             text = text[: text.removesuffix(b"\n").rfind(b"\n") + 1] or text
         text = text.decode(errors="replace").encode()
         found.append(Chunk([Segment(0, file, len(text), True, True)], padded(text)))
@@ -193,9 +196,9 @@ def _sample(layout: Layout, seed: int) -> dict[str, list[SourceFile]]:
             if service not in drawn and len(drawn) == MOST_KINDS:
                 continue
             kept = drawn.setdefault(service, [])
-            if len(kept) < SAMPLED_FILES:
-                heapq.heappush(kept, (-key, path, f"{count} {row}", SourceFile(**rows.slice(row, 1).to_pylist()[0])))
-            elif -key > kept[0][0]:
-                heapq.heapreplace(kept, (-key, path, f"{count} {row}", SourceFile(**rows.slice(row, 1).to_pylist()[0])))
+            is_full = len(kept) == SAMPLED_FILES
+            if not is_full or -key > kept[0][0]:
+                file = SourceFile.of_row(rows.slice(row, 1).to_pylist()[0])
+                (heapq.heapreplace if is_full else heapq.heappush)(kept, (-key, path, f"{count} {row}", file))
     each = max(SAMPLED_FILES // max(len(drawn), 1), 1)
     return {kind: [file for *_, file in sorted(kept, reverse=True)[:each]] for kind, kept in sorted(drawn.items())}
