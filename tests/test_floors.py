@@ -10,7 +10,7 @@ ROOMS = (
     *("errors", "domain", "schema", "memory", "processes", "compat"),
     *("buffers", "options", "storage", "sources", "formats", "parse", "execute", "tables", "vocabulary"),
     *("features", "models", "sizing", "ingest", "findings", "training", "audit", "explanation", "reporting"),
-    *("verification", "synthesis", "commands", "api", "cli", ""),
+    *("verification", "synthesis", "commands", "api", "serving", "cli", ""),
 )
 LARGEST_SHARE = 0.12
 

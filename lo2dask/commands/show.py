@@ -10,11 +10,13 @@ from lo2dask.errors import InputError
 from lo2dask.findings.compare import Comparison, compare_cases
 from lo2dask.findings.read import Case, Finding, has_findings, matching, read_cases, read_findings
 from lo2dask.options import ShowOptions
+from lo2dask.options.paths import to_path
 from lo2dask.parse.line_ranges import read_line_ranges
 from lo2dask.schema import LINES, TIMELINE, WINDOWS
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import is_local
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import read_load
 from lo2dask.tables.parts import part_paths, read_rows
 from lo2dask.tables.state import check_exists
 
@@ -85,8 +87,14 @@ class CaseSummary:
     missing: tuple[Path, ...]
 
 
-def show(options: ShowOptions) -> CaseSummary:
+def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> CaseSummary:
     """Collect what there is of one case.
+
+    Parameters
+    ----------
+    options : the case.
+    guarded : read no raw log outside the tree that was loaded.
+    compares : look for the nearest normal case.
 
     Raises
     ------
@@ -102,14 +110,15 @@ def show(options: ShowOptions) -> CaseSummary:
     services = _services(layout, case)
     names = matching(options.service, services, "service of the case") if options.service else sorted(services)
     findings = [row for row in rows if row.case == case]
+    files = _files(layout, case, guarded) if options.around else {}
     return CaseSummary(
         options.root,
         *case,
         cases[case],
         tuple(findings),
         tuple(_view(layout, case, service, services[service]) for service in names),
-        tuple(_excerpts(layout, case, _best_lines(layout, case, names, findings), options.around)),
-        _compare(layout, case, cases, names if options.service else ()),
+        tuple(_excerpts(_best_lines(layout, case, names, findings), files, options.around)),
+        _compare(layout, case, cases, names if options.service else ()) if compares else None,
         tuple(table for table in (layout.windows, layout.timeline, layout.lines) if not part_paths(table)),
     )
 
@@ -193,9 +202,8 @@ def _best_lines(layout: Layout, case: Case, services: Sequence[str], findings: l
     return rows[:MOST_LINES]
 
 
-def _excerpts(layout: Layout, case: Case, lines: list[dict[str, Any]], around: int) -> Iterator[Excerpt]:
+def _excerpts(lines: list[dict[str, Any]], files: dict[str, SourceFile], around: int) -> Iterator[Excerpt]:
     """Read the lines of each log again, with those around them; the kept text stands where that cannot be done."""
-    files = _files(layout, case) if lines else {}
     for path in dict.fromkeys(line["path"] for line in lines):
         own = sorted((line for line in lines if line["path"] == path), key=lambda line: line["line_no"])
         kept = {line["line_no"]: line["text"][:MOST_CHARS] for line in own}
@@ -206,7 +214,7 @@ def _excerpts(layout: Layout, case: Case, lines: list[dict[str, Any]], around: i
 def _read_around(file: SourceFile | None, kept: dict[int, str], around: int) -> tuple[dict[int, str], str]:
     """Return the lines around the kept ones, or the kept ones and why there are no more."""
     if file is None:
-        return kept, "the manifest does not name the log"
+        return kept, "the manifest names no such log in the tree that was loaded"
     ranges = [(line - around, line + around) for line in kept]
     try:
         found = {number: text[:MOST_CHARS] for number, text in read_line_ranges(file, ranges)}
@@ -217,14 +225,22 @@ def _read_around(file: SourceFile | None, kept: dict[int, str], around: int) -> 
     return kept, "the raw log is not what it was when it was loaded"
 
 
-def _files(layout: Layout, case: Case) -> dict[str, SourceFile]:
+def _files(layout: Layout, case: Case, guarded: bool) -> dict[str, SourceFile]:
     """Find the logs of a case in the manifest, by the path that lines carry; ``score`` keeps manifests of its own."""
     own = layout.internal / "score"
     others = sorted(own.glob("*/")) if is_local(own) and own.is_dir() else []
     files: dict[str, SourceFile] = {}
-    for manifest in (layout.manifest, *(Layout(folder).manifest for folder in others)):
-        for row in _rows(manifest, [*_MANIFEST, "selected"], case):
-            if row.pop("selected"):
+    for owner in (layout, *map(Layout, others)):
+        raw = (read_load(owner) or {}).get("root") if guarded else None
+        for row in _rows(owner.manifest, [*_MANIFEST, "selected"], case):
+            if row.pop("selected") and (not guarded or (raw and _is_below(row["path"], raw))):
                 file = SourceFile.of_row(row)
                 files[f"{file.path}:{file.member}" if file.member else file.path] = file
     return files
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Return whether a log lies in a folder, wherever links lead."""
+    if not is_local(to_path(folder)):
+        return path.startswith(folder.rstrip("/") + "/") and ".." not in path.split("/")
+    return Path(path).resolve().is_relative_to(Path(folder).resolve())
