@@ -233,13 +233,13 @@ def _files(layout: Layout, case: Case, guarded: bool) -> dict[str, SourceFile]:
     for owner in (layout, *map(Layout, others)):
         raw = (read_load(owner) or {}).get("root") if guarded else None
         for row in _rows(owner.manifest, [*_MANIFEST, "selected"], case):
-            if row.pop("selected") and (not guarded or (raw and _is_below(row["path"], raw))):
+            if row.pop("selected") and (not guarded or (raw and is_below(row["path"], raw))):
                 file = SourceFile.of_row(row)
                 files[f"{file.path}:{file.member}" if file.member else file.path] = file
     return files
 
 
-def _is_below(path: str, folder: str) -> bool:
+def is_below(path: str, folder: str) -> bool:
     """Return whether a log lies in a folder, wherever links lead."""
     if not is_local(to_path(folder)):
         return path.startswith(folder.rstrip("/") + "/") and ".." not in path.split("/")

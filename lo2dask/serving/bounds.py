@@ -12,6 +12,8 @@ from lo2dask.buffers.visible import visible
 LONGEST = 1_000
 CUT_MARK = " … (cut)"
 Answer = dict[str, Any]
+# Quotes, brackets and a number.
+_PER_LIST = 40
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Bounds:
         """
         given = {name: safe(value) for name, value in facts.items()}
         left_out: dict[str, int | str] = {}
-        spare = self.chars - _size(given)
+        # Names of lists stand twice: a list that is cut is named in left_out too.
+        spare = self.chars - _size(given) - sum(2 * len(name) + _PER_LIST for name in lists) - _PER_LIST
         for name, found in lists.items():
             rows = [safe(row) for row in found.rows]
             kept = []
@@ -74,4 +77,4 @@ def safe(value: Any) -> Any:
 
 
 def _size(value: Any) -> int:
-    return len(json.dumps(value, ensure_ascii=False)) + 1
+    return len(json.dumps(value, ensure_ascii=False)) + 2
