@@ -26,7 +26,8 @@ from lo2dask.tables.parts import part_paths, read_rows
 _KEYS = ("run", "test_case", "service")
 _EVENTS = tuple(dict.fromkeys((*_KEYS, "seq_id", "line_no", "level", DRAIN_ID.name, *COLUMNS)))
 # Row groups that are held at once; a row group is read in one piece, else its dictionary comes in several.
-_AT_ONCE, _WHOLE = 3, 1 << 30
+_AT_ONCE, _WHOLE = 2, 1 << 30
+_SPARING = ds.ParquetFragmentScanOptions(pre_buffer=False)
 Row = dict[str, Any]
 # What is asked of each column: a mask of an array.
 Tests = dict[str, Callable[[Any], Any]]
@@ -124,7 +125,7 @@ def _search(
         for group, every in groups:
             chosen = every[:missing]
             if len(chosen):
-                found.append(_plain(group.take(chosen, columns=list(columns))))
+                found.append(_plain(_read(group, columns).take(chosen)))
                 missing -= len(chosen)
             if not missing:
                 break
@@ -139,11 +140,15 @@ def _row_groups(folder: Path, within: pc.Expression | None) -> Iterator[ds.Parqu
             yield from fragment.split_by_row_group(within, schema=part.schema)
 
 
+def _read(group: ds.ParquetFileFragment, columns: Sequence[str]) -> pa.Table:
+    return group.to_table(columns=list(columns), batch_size=_WHOLE, use_threads=False, fragment_scan_options=_SPARING)
+
+
 def _chosen(group: ds.ParquetFileFragment, tests: Tests) -> pa.Array:
     """Return the numbers of the rows that pass all tests; a column is read only where a row is left."""
     mask = None
     for name, test in tests.items():
-        own = _on_distinct(group.to_table(columns=[name], batch_size=_WHOLE, use_threads=False).column(0), test)
+        own = _on_distinct(_read(group, [name]).column(0), test)
         mask = own if mask is None else pc.and_(mask, own)
         if not pc.any(mask).as_py():
             return pa.array([], pa.uint64())

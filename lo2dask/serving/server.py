@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+
 from lo2dask.buffers.visible import visible
 from lo2dask.errors import InputError, Lo2Error
 from lo2dask.options import ServeMcpOptions
@@ -69,6 +71,8 @@ def _as_tool(method: Callable[..., Answer], lock: threading.Lock) -> Callable[..
         try:
             with lock:
                 answer = method(*values, **named)
+                # What was read is of no use to the next question.
+                pa.default_memory_pool().release_unused()
         except (Lo2Error, OSError) as error:
             raise ToolError(visible(str(error))[:LONGEST]) from error
         text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
