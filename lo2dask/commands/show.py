@@ -1,6 +1,7 @@
 """One case: its services in time, what is unusual about them, the raw lines, and the nearest normal case."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from lo2dask.findings.read import Case, Finding, has_findings, matching, read_ca
 from lo2dask.options import ShowOptions
 from lo2dask.options.paths import to_path
 from lo2dask.parse.line_ranges import read_line_ranges
-from lo2dask.schema import LINES, TIMELINE, WINDOWS
+from lo2dask.schema import LINES
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import is_local
 from lo2dask.tables.layout import Layout
@@ -116,7 +117,7 @@ def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> 
         *case,
         cases[case],
         tuple(findings),
-        tuple(_view(layout, case, service, services[service]) for service in names),
+        tuple(_views(layout, case, {name: services[name] for name in names})),
         tuple(_excerpts(_best_lines(layout, case, names, findings), files, options.around)),
         _compare(layout, case, cases, names if options.service else ()) if compares else None,
         tuple(table for table in (layout.windows, layout.timeline, layout.lines) if not part_paths(table)),
@@ -158,12 +159,11 @@ def _compare(layout: Layout, case: Case, cases: dict[Case, bool], services: Sequ
     return compare_cases(layout, [case], normals, services).get(case)
 
 
-def _rows(folder: Path, columns: Sequence[str], case: Case, service: str = "") -> list[dict[str, Any]]:
-    """Read the rows of a case, or of one service of it; a table that is missing has none."""
+def _rows(folder: Path, columns: Sequence[str], case: Case) -> list[dict[str, Any]]:
+    """Read the rows of a case; a table that is missing has none."""
     if not part_paths(folder):
         return []
     filters = [("run", "==", case[0]), ("test_case", "==", case[1])]
-    filters += [("service", "==", service)] if service else []
     rows: list[dict[str, Any]] = read_rows(folder, list(columns), filters).to_pylist()
     return rows
 
@@ -179,13 +179,17 @@ def _services(layout: Layout, case: Case) -> dict[str, int]:
     return lines
 
 
-def _view(layout: Layout, case: Case, service: str, n_events: int) -> ServiceView:
-    ticks = [Tick(**row) for row in _rows(layout.timeline, [*TIMELINE.names[3:]], case, service)]
-    columns = [name for name in WINDOWS.names if name in Window.__dataclass_fields__]
-    windows = [Window(**row) for row in _rows(layout.windows, columns, case, service)]
-    windows.sort(key=lambda window: (-window.score, window.window_start))
-    ticks.sort(key=lambda tick: tick.start)
-    return ServiceView(service, n_events, tuple(ticks), tuple(windows[:MOST_WINDOWS]))
+def _views(layout: Layout, case: Case, services: Mapping[str, int]) -> Iterator[ServiceView]:
+    """Take each service's timeline and windows from those of the case; ``services`` maps names to lines."""
+    windows, ticks = defaultdict(list), defaultdict(list)
+    for row in _rows(layout.windows, ["service", *Window.__dataclass_fields__], case):
+        windows[row.pop("service")].append(Window(**row))
+    for row in _rows(layout.timeline, ["service", *Tick.__dataclass_fields__], case):
+        ticks[row.pop("service")].append(Tick(**row))
+    for service, n_events in services.items():
+        windows[service].sort(key=lambda window: (-window.score, window.window_start))
+        ticks[service].sort(key=lambda tick: tick.start)
+        yield ServiceView(service, n_events, tuple(ticks[service]), tuple(windows[service][:MOST_WINDOWS]))
 
 
 def _best_lines(layout: Layout, case: Case, services: Sequence[str], findings: list[Finding]) -> list[dict[str, Any]]:
@@ -233,8 +237,11 @@ def _files(layout: Layout, case: Case, guarded: bool) -> dict[str, SourceFile]:
     for owner in (layout, *map(Layout, others)):
         raw = (read_load(owner) or {}).get("root") if guarded else None
         for row in _rows(owner.manifest, [*_MANIFEST, "selected"], case):
-            if row.pop("selected") and (not guarded or (raw and is_below(row["path"], raw))):
-                file = SourceFile.of_row(row)
+            if not row.pop("selected"):
+                continue
+            file = SourceFile.of_row(row)
+            read = (file.path, *(part.path for part in file.parts))
+            if not guarded or (raw and all(is_below(path, raw) for path in read)):
                 files[f"{file.path}:{file.member}" if file.member else file.path] = file
     return files
 
