@@ -250,4 +250,4 @@ def is_below(path: str, folder: str) -> bool:
     """Return whether a log lies in a folder, wherever links lead."""
     if not is_local(to_path(folder)):
         return path.startswith(folder.rstrip("/") + "/") and ".." not in path.split("/")
-    return Path(path).resolve().is_relative_to(Path(folder).resolve())
+    return "://" not in path and Path(path).resolve().is_relative_to(Path(folder).resolve())

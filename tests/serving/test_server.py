@@ -234,6 +234,7 @@ def test_a_link_that_leaves_the_tree_is_outside(tmp_path: Path) -> None:
     assert not is_below(str(link), raw)
     assert not is_below(f"{raw}/../secret", raw)
     assert not is_below(f"{raw}-2/run/a.log", raw)
+    assert not is_below("s3://bucket/a.log", str(Path.cwd()))
 
 
 def test_without_events_the_most_unusual_lines_are_searched(served: Served, tmp_path: Path) -> None:
