@@ -9,8 +9,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lo2dask"
 ROOMS = (
     *("errors", "domain", "schema", "memory", "processes", "compat"),
     *("buffers", "options", "storage", "sources", "formats", "parse", "execute", "tables", "vocabulary"),
-    *("features", "models", "sizing", "ingest", "findings", "training", "audit", "explanation", "reporting"),
-    *("verification", "synthesis", "commands", "api", "cli", ""),
+    *("features", "models", "detectors", "sizing", "ingest", "findings"),
+    *("training", "audit", "explanation", "reporting"),
+    *("verification", "synthesis", "commands", "api", "serving", "cli", ""),
 )
 LARGEST_SHARE = 0.12
 

@@ -42,6 +42,7 @@ from lo2dask.options import (
     ReportOptions,
     RunOptions,
     ScoreOptions,
+    ServeMcpOptions,
     ShowOptions,
     SynthOptions,
     TrainOptions,
@@ -159,6 +160,13 @@ def show(options: ShowOptions) -> None:
 
     summary = collect(options)
     _close(options, summary, show_text(summary, terminal_width()))
+
+
+def serve_mcp(options: ServeMcpOptions) -> None:
+    """Answer questions until the client ends."""
+    from lo2dask.serving.server import serve
+
+    serve(options)
 
 
 def audit(options: AuditOptions) -> None:

@@ -172,10 +172,11 @@ def _add(name: str, help: str, group: click.Group = cli) -> None:
         """Import what the command needs, and run it."""
         from lo2dask.cli import actions
 
-        function: Callable[[Any], None] = getattr(actions, name)
+        function: Callable[[Any], None] = getattr(actions, name.replace("-", "_"))
         function(given)
 
-    command = OptionsCommand(name, getattr(options, f"{name.capitalize()}Options"), act, help)
+    kind = "".join(part.capitalize() for part in name.split("-"))
+    command = OptionsCommand(name, getattr(options, f"{kind}Options"), act, help)
     for param in command.params:
         if param.name == "list_models":
             param.is_eager, param.callback = True, _list_and_end
@@ -198,6 +199,7 @@ for name, help in {
     "explain": "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).",
     "findings": "List what stands out in ROOT: run, case, service, when, by which statement, with a log line.",
     "show": "Show one case: its services in time, unusual windows and lines, and the nearest normal case.",
+    "serve-mcp": "Answer questions about ROOT over standard input and output, for programs that speak MCP.",
     "audit": "Tell whether length, order, start-up text or the like gives the classes of ROOT away.",
     "report": "Write what is there and what is missing: report.md and one page, report.html.",
     "score": "Apply a saved bundle to new runs; labels are not needed, nothing is learned.",

@@ -1,6 +1,7 @@
 """One case: its services in time, what is unusual about them, the raw lines, and the nearest normal case."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,13 @@ from lo2dask.errors import InputError
 from lo2dask.findings.compare import Comparison, compare_cases
 from lo2dask.findings.read import Case, Finding, has_findings, matching, read_cases, read_findings
 from lo2dask.options import ShowOptions
+from lo2dask.options.paths import to_path
 from lo2dask.parse.line_ranges import read_line_ranges
-from lo2dask.schema import LINES, TIMELINE, WINDOWS
+from lo2dask.schema import LINES
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import is_local
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import read_load
 from lo2dask.tables.parts import part_paths, read_rows
 from lo2dask.tables.state import check_exists
 
@@ -85,8 +88,14 @@ class CaseSummary:
     missing: tuple[Path, ...]
 
 
-def show(options: ShowOptions) -> CaseSummary:
+def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> CaseSummary:
     """Collect what there is of one case.
+
+    Parameters
+    ----------
+    options : the case.
+    guarded : read no raw log outside the tree that was loaded.
+    compares : look for the nearest normal case.
 
     Raises
     ------
@@ -102,14 +111,15 @@ def show(options: ShowOptions) -> CaseSummary:
     services = _services(layout, case)
     names = matching(options.service, services, "service of the case") if options.service else sorted(services)
     findings = [row for row in rows if row.case == case]
+    files = _files(layout, case, guarded) if options.around else {}
     return CaseSummary(
         options.root,
         *case,
         cases[case],
         tuple(findings),
-        tuple(_view(layout, case, service, services[service]) for service in names),
-        tuple(_excerpts(layout, case, _best_lines(layout, case, names, findings), options.around)),
-        _compare(layout, case, cases, names if options.service else ()),
+        tuple(_views(layout, case, {name: services[name] for name in names})),
+        tuple(_excerpts(_best_lines(layout, case, names, findings), files, options.around)),
+        _compare(layout, case, cases, names if options.service else ()) if compares else None,
         tuple(table for table in (layout.windows, layout.timeline, layout.lines) if not part_paths(table)),
     )
 
@@ -149,12 +159,11 @@ def _compare(layout: Layout, case: Case, cases: dict[Case, bool], services: Sequ
     return compare_cases(layout, [case], normals, services).get(case)
 
 
-def _rows(folder: Path, columns: Sequence[str], case: Case, service: str = "") -> list[dict[str, Any]]:
-    """Read the rows of a case, or of one service of it; a table that is missing has none."""
+def _rows(folder: Path, columns: Sequence[str], case: Case) -> list[dict[str, Any]]:
+    """Read the rows of a case; a table that is missing has none."""
     if not part_paths(folder):
         return []
     filters = [("run", "==", case[0]), ("test_case", "==", case[1])]
-    filters += [("service", "==", service)] if service else []
     rows: list[dict[str, Any]] = read_rows(folder, list(columns), filters).to_pylist()
     return rows
 
@@ -170,13 +179,17 @@ def _services(layout: Layout, case: Case) -> dict[str, int]:
     return lines
 
 
-def _view(layout: Layout, case: Case, service: str, n_events: int) -> ServiceView:
-    ticks = [Tick(**row) for row in _rows(layout.timeline, [*TIMELINE.names[3:]], case, service)]
-    columns = [name for name in WINDOWS.names if name in Window.__dataclass_fields__]
-    windows = [Window(**row) for row in _rows(layout.windows, columns, case, service)]
-    windows.sort(key=lambda window: (-window.score, window.window_start))
-    ticks.sort(key=lambda tick: tick.start)
-    return ServiceView(service, n_events, tuple(ticks), tuple(windows[:MOST_WINDOWS]))
+def _views(layout: Layout, case: Case, services: Mapping[str, int]) -> Iterator[ServiceView]:
+    """Take each service's timeline and windows from those of the case; ``services`` maps names to lines."""
+    windows, ticks = defaultdict(list), defaultdict(list)
+    for row in _rows(layout.windows, ["service", *Window.__dataclass_fields__], case):
+        windows[row.pop("service")].append(Window(**row))
+    for row in _rows(layout.timeline, ["service", *Tick.__dataclass_fields__], case):
+        ticks[row.pop("service")].append(Tick(**row))
+    for service, n_events in services.items():
+        windows[service].sort(key=lambda window: (-window.score, window.window_start))
+        ticks[service].sort(key=lambda tick: tick.start)
+        yield ServiceView(service, n_events, tuple(ticks[service]), tuple(windows[service][:MOST_WINDOWS]))
 
 
 def _best_lines(layout: Layout, case: Case, services: Sequence[str], findings: list[Finding]) -> list[dict[str, Any]]:
@@ -193,9 +206,8 @@ def _best_lines(layout: Layout, case: Case, services: Sequence[str], findings: l
     return rows[:MOST_LINES]
 
 
-def _excerpts(layout: Layout, case: Case, lines: list[dict[str, Any]], around: int) -> Iterator[Excerpt]:
+def _excerpts(lines: list[dict[str, Any]], files: dict[str, SourceFile], around: int) -> Iterator[Excerpt]:
     """Read the lines of each log again, with those around them; the kept text stands where that cannot be done."""
-    files = _files(layout, case) if lines else {}
     for path in dict.fromkeys(line["path"] for line in lines):
         own = sorted((line for line in lines if line["path"] == path), key=lambda line: line["line_no"])
         kept = {line["line_no"]: line["text"][:MOST_CHARS] for line in own}
@@ -206,7 +218,7 @@ def _excerpts(layout: Layout, case: Case, lines: list[dict[str, Any]], around: i
 def _read_around(file: SourceFile | None, kept: dict[int, str], around: int) -> tuple[dict[int, str], str]:
     """Return the lines around the kept ones, or the kept ones and why there are no more."""
     if file is None:
-        return kept, "the manifest does not name the log"
+        return kept, "the manifest names no such log in the tree that was loaded"
     ranges = [(line - around, line + around) for line in kept]
     try:
         found = {number: text[:MOST_CHARS] for number, text in read_line_ranges(file, ranges)}
@@ -217,14 +229,25 @@ def _read_around(file: SourceFile | None, kept: dict[int, str], around: int) -> 
     return kept, "the raw log is not what it was when it was loaded"
 
 
-def _files(layout: Layout, case: Case) -> dict[str, SourceFile]:
+def _files(layout: Layout, case: Case, guarded: bool) -> dict[str, SourceFile]:
     """Find the logs of a case in the manifest, by the path that lines carry; ``score`` keeps manifests of its own."""
     own = layout.internal / "score"
     others = sorted(own.glob("*/")) if is_local(own) and own.is_dir() else []
     files: dict[str, SourceFile] = {}
-    for manifest in (layout.manifest, *(Layout(folder).manifest for folder in others)):
-        for row in _rows(manifest, [*_MANIFEST, "selected"], case):
-            if row.pop("selected"):
-                file = SourceFile.of_row(row)
+    for owner in (layout, *map(Layout, others)):
+        raw = (read_load(owner) or {}).get("root") if guarded else None
+        for row in _rows(owner.manifest, [*_MANIFEST, "selected"], case):
+            if not row.pop("selected"):
+                continue
+            file = SourceFile.of_row(row)
+            read = (file.path, *(part.path for part in file.parts))
+            if not guarded or (raw and all(is_below(path, raw) for path in read)):
                 files[f"{file.path}:{file.member}" if file.member else file.path] = file
     return files
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Return whether a log lies in a folder, wherever links lead."""
+    if not is_local(to_path(folder)):
+        return path.startswith(folder.rstrip("/") + "/") and ".." not in path.split("/")
+    return "://" not in path and Path(path).resolve().is_relative_to(Path(folder).resolve())

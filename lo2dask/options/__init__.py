@@ -14,6 +14,7 @@ from lo2dask.options.commands import (
     ReportOptions,
     RunOptions,
     ScoreOptions,
+    ServeMcpOptions,
     ShowOptions,
     SynthOptions,
     TrainOptions,

@@ -268,6 +268,21 @@ class ShowOptions(ProgramOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServeMcpOptions(ProgramOptions):
+    """`lo2dask serve-mcp`: questions about a folder, for programs that speak MCP."""
+
+    root: Path = opt(REQUIRED, "folder that train or run wrote, or that score wrote its scores into", argument=True)
+    max_rows: int = opt(50, "most rows of each list in an answer", unit="rows", minimum=1, maximum=1000)
+    max_chars: int = opt(
+        20_000, "most characters of an answer; what is left out is counted", unit="characters", minimum=1000,
+        maximum=200_000,
+    )  # fmt: skip
+    raw_lines: bool = opt(
+        True, "read lines around unusual ones from raw logs, below the loaded tree alone; --no-raw-lines: tables only"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditOptions(ProgramOptions):
     """`lo2dask audit`: what tells the classes apart without being an error."""
 

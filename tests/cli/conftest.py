@@ -16,6 +16,7 @@ COMMANDS = (
     "audit",
     "findings",
     "show",
+    "serve_mcp",
     "report",
     "score",
     "grid",

@@ -109,7 +109,8 @@ def test_what_every_command_takes() -> None:
     reaching = {"workers", "threads_per_worker", "memory_limit", "insecure", "tls_folder"}
     expected_of = {
         "synth": everywhere, "extract": everywhere | {"resume", "strict"}, "check": everywhere | reaching,
-        "audit": everywhere, "findings": everywhere, "show": everywhere,
+        "audit": everywhere, "findings": everywhere, "show": everywhere, "serve-mcp": everywhere,
+        "warmup": everywhere,
     }  # fmt: skip
     for made in COMMANDS:
         expected = expected_of.get(made.name or "", working)
@@ -133,6 +134,7 @@ def test_options_are_a_class_of_options() -> None:
         "audit",
         "findings",
         "show",
+        "serve-mcp",
         "report",
         "score",
         "grid",
@@ -140,4 +142,5 @@ def test_options_are_a_class_of_options() -> None:
         "verify",
         "plan",
         "check",
+        "warmup",
     }

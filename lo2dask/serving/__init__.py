@@ -1,0 +1,1 @@
+"""Questions about a finished folder, answered within bounds, and the MCP server that takes them."""
