@@ -49,9 +49,9 @@ MODELS = "event_lr_words,event_dt_trigrams,event_xgb_words,sequence_lr_numeric"
 class Network:
     """Hosts with an address each, and the switch between them; what was started on them ends with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hosts: Sequence[str] = HOSTS) -> None:
         """Choose names and addresses that no other network of this machine has."""
-        self.folder = folder
+        self.folder, self.hosts = folder, tuple(hosts)
         self.prefix = f"lo2-{os.getpid()}-"
         self.subnet = f"10.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}"
 
@@ -61,7 +61,7 @@ class Network:
             _ip("netns", "add", self._name("switch"))
             self._inside("switch", "link", "add", "switch", "type", "bridge")
             self._inside("switch", "link", "set", "switch", "up")
-            for host in HOSTS:
+            for host in self.hosts:
                 self._connect(host)
         except BaseException:
             self.end()
@@ -74,11 +74,15 @@ class Network:
 
     def address(self, host: str) -> str:
         """Return a host's address."""
-        return f"{self.subnet}.{HOSTS.index(host) + 1}"
+        return f"{self.subnet}.{self.hosts.index(host) + 1}"
 
     def start(self, host: str, words: Sequence[str], log: str) -> subprocess.Popen[bytes]:
         """Start a Python module on a host."""
-        line = ["ip", "netns", "exec", self._name(host), sys.executable, "-m", *words]
+        return self.execute(host, [sys.executable, "-m", *words], log)
+
+    def execute(self, host: str, words: Sequence[str], log: str) -> subprocess.Popen[bytes]:
+        """Start a program on a host."""
+        line = ["ip", "netns", "exec", self._name(host), *words]
         environ = os.environ | {"DASK_CONFIG": str(REPOSITORY / "cluster" / "dask.yaml"), "PYTHONUNBUFFERED": "1"}
         environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [environ.get("PYTHONPATH")])])
         with open(self.folder / f"{log}.log", "ab") as file:
@@ -89,11 +93,15 @@ class Network:
 
     def signal(self, host: str, number: signal.Signals) -> int:
         """Send a signal to every process of a host; say how many there were."""
-        found = _ip("netns", "pids", self._name(host)).split()
+        found = self.pids(host)
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), number)
+                os.kill(pid, number)
         return len(found)
+
+    def pids(self, host: str) -> list[int]:
+        """List the processes of a host."""
+        return [int(pid) for pid in _ip("netns", "pids", self._name(host)).split()]
 
     def cable(self, host: str, state: str) -> None:
         """Pull a host's cable out of the switch (down), or put it in again (up)."""
@@ -167,7 +175,7 @@ def _ip(*words: str) -> str:
     return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
 
 
-def _until(holds: Callable[[], bool], what: str, process: subprocess.Popen[bytes]) -> None:
+def until(holds: Callable[[], bool], what: str, process: subprocess.Popen[bytes]) -> None:
     """Wait for something that a running command does."""
     deadline = time.monotonic() + LONGEST
     while not holds():
@@ -265,7 +273,7 @@ class Check:
                 process.wait()
 
     def _await_parts(self, process: subprocess.Popen[bytes], watched: Path, parts: int) -> None:
-        _until(lambda: len(list(watched.rglob("part-*.parquet"))) >= parts, f"{watched}: {parts} parts", process)
+        until(lambda: len(list(watched.rglob("part-*.parquet"))) >= parts, f"{watched}: {parts} parts", process)
 
     def _cut(self, process: subprocess.Popen[bytes], host: str) -> None:
         self.network.cable(host, "down")

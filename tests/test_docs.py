@@ -142,7 +142,7 @@ def test_flags_mentioned_in_the_text_exist(name: str) -> None:
     """A flag in a line of prose or a table is one of the program, or the document says that it is gone or foreign."""
     known = {flag for command in all_commands().values() for param in command.params for flag in param.opts}
     known |= {flag for command in all_commands().values() for param in command.params for flag in param.secondary_opts}
-    known |= {"--help", "--version"}
+    known |= {"--help", "--help-all", "--version"}
     foreign = {"--check", "--dist", "--report-", "--if-", "--sup-holdout-", "--list-models"}
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", own_words(name)))
     assert mentioned <= known | foreign, sorted(mentioned - known - foreign)

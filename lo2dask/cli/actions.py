@@ -4,6 +4,7 @@ import contextlib
 import logging
 import shlex
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ from lo2dask.options import (
     VerifyOptions,
     WarmupOptions,
 )
+from lo2dask.options.paths import is_local
 
 if TYPE_CHECKING:
     from lo2dask.execute.session import Session
@@ -128,6 +130,8 @@ def report(options: ReportOptions) -> None:
     with watching(quiet=options.quiet, log_format=options.log_format):
         summary = write(options)
     _close(options, summary, report_text(summary))
+    if options.open:
+        _open_page(summary.html)
 
 
 def score(options: ScoreOptions) -> None:
@@ -336,6 +340,14 @@ def _check_findings(options: RunOptions | ScoreOptions, root: Path) -> None:
         raise InputError("--fail-on-findings: only the model excess looks for findings")
     if found := count_findings(layout):
         raise FindingsError(f"--fail-on-findings: {count(found, 'finding')}, listed by `lo2dask findings {root}`")
+
+
+def _open_page(page: Path) -> None:
+    """Show a page in the browser, or say that there is none."""
+    if not is_local(page):
+        raise InputError(f"--open: {page} is not on this machine; copy it here and open it")
+    if not webbrowser.open(page.absolute().as_uri()):
+        raise Lo2Error(f"--open: there is no browser here; the page is {page}")
 
 
 def _check_strict(options: CommonOptions, rejects: int, root: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from lo2dask import options
+from lo2dask.cli.help import Commands
 from lo2dask.cli.options import FilePath, OptionsCommand
 from lo2dask.cli.text import one_line, say
 from lo2dask.errors import ClusterError, FindingsError, InputError, Lo2Error, RejectsError
@@ -21,7 +22,19 @@ from lo2dask.errors import ClusterError, FindingsError, InputError, Lo2Error, Re
 FAILED, UNUSABLE, REJECTED, FOUND, INTERRUPTED = 1, 2, 3, 4, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+# The groups of the commands in the help; a command that is named nowhere is one of the last.
+HEADINGS = {
+    "Start here": ("run", "findings", "synth"),
+    "Steps": ("extract", "load", "train", "explain", "report", "score"),
+    "Look": ("show", "audit", "models", "masks"),
+    "Clusters": ("cluster check", "cluster certificates"),
+    "Tools": ("plan", "verify", "grid", "warmup"),
+}
+
+
+@click.group(
+    cls=Commands, headings=HEADINGS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 @click.version_option(package_name="lo2dask")
 def cli() -> None:
     """Find anomalies in large trees of microservice logs (LO2), from raw files to explanations, out of core on Dask.
@@ -35,11 +48,7 @@ def cli() -> None:
 
 def all_commands() -> dict[str, click.Command]:
     """Return every command by its full name; those of a group as ``cluster check``."""
-    commands: dict[str, click.Command] = {}
-    for name, command in cli.commands.items():
-        inner = command.commands if isinstance(command, click.Group) else {}
-        commands |= {f"{name} {part}": one for part, one in inner.items()} or {name: command}
-    return commands
+    return cli.flat()
 
 
 def main() -> None:
@@ -76,9 +85,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _usage(error: click.UsageError) -> str:
-    """Write what is wrong with a command line, and where its help is, in one line."""
+    """Write what is wrong with a command line, which names come close, and where its help is, in one line."""
     command = error.ctx.command_path if error.ctx else "lo2dask"
-    return f"{command}: {one_line(error.format_message())} (help: {command} --help)"
+    close = getattr(error, "possibilities", None)
+    wrong = f"{error.message.rstrip('.')}; close to it: {', '.join(close)}" if close else error.format_message()
+    return f"{command}: {one_line(wrong)} (help: {command} --help)"
 
 
 def _message(error: Exception) -> str:
@@ -212,7 +223,7 @@ for name, help in {
     _add(name, help)
 
 
-@cli.group()
+@cli.group(cls=Commands)
 def cluster() -> None:
     """Check a cluster before work, and make certificates for one; cluster/README.md explains how to set one up."""
 

@@ -9,13 +9,18 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from lo2dask.cli.config import read_config
+from lo2dask.cli.help import HelpContext
 from lo2dask.errors import InputError
 from lo2dask.options import Options, flag_name
 from lo2dask.options.paths import is_local, to_path
 
 Field = dataclasses.Field[Any]
+# A command of so few options shows them all.
+FEW = 10
+_ALL = "lo2dask.help_all"
 
 
 class FilePath(click.ParamType):
@@ -33,11 +38,24 @@ class FilePath(click.ParamType):
             self.fail(str(error), param, ctx)
         return path.expanduser() if is_local(path) else path
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete files."""
+        return [CompletionItem(incomplete, type="file")]
+
 
 class Words(click.ParamType):
-    """Words separated by comma or space."""
+    """Words separated by comma or space, completed from choices where there are some."""
 
     name = "words"
+
+    def __init__(self, choices: tuple[str, ...] = ()) -> None:
+        """Keep what completion offers."""
+        self.choices = choices
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the word behind the last comma."""
+        before, comma, last = incomplete.rpartition(",")
+        return [CompletionItem(before + comma + word) for word in self.choices if word.startswith(last)]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Split one value into its words."""
@@ -47,11 +65,17 @@ class Words(click.ParamType):
 class OptionsCommand(click.Command):
     """A command whose parameters are the fields of an options class; ``action`` gets the finished options."""
 
+    context_class = HelpContext
+
     def __init__(self, name: str, kind: type[Options], action: Callable[[Any], None], help: str) -> None:
         """Make the parameters."""
         super().__init__(name, params=parameters(kind), help=help)
         self.kind = kind
         self.action = action
+        self._help_all = click.Option(
+            ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=_show_all,
+            help="Show all options and exit.", hidden=len(main_options(self)) == len(_optional(kind)),
+        )  # fmt: skip
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let a list option take all words up to the next option."""
@@ -62,7 +86,8 @@ class OptionsCommand(click.Command):
             for flag in (flag_name(field.name),)
         }
         positional = any(isinstance(param, click.Argument) for param in self.params)
-        return super().parse_args(ctx, spread_lists(args, takers, positional))
+        # A command line that the shell completes is not finished yet.
+        return super().parse_args(ctx, args if ctx.resilient_parsing else spread_lists(args, takers, positional))
 
     def invoke(self, ctx: click.Context) -> None:
         """Make the options from the command line and ``--config``, and act on them."""
@@ -80,22 +105,41 @@ class OptionsCommand(click.Command):
             check_buckets(options.paths())
         self.action(options)
 
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Add --help-all to the options of the class, before click's own --help."""
+        *params, last = super().get_params(ctx)
+        return [*params, self._help_all, last]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options by the class that declares them, the command's own first."""
-        sections: dict[str, list[tuple[str, str]]] = {}
+        """Write the arguments and the main options; with --help-all the others too, by the class that declares them."""
+        main = main_options(self)
+        meanings = {field.name: field.metadata["help"] for field in dataclasses.fields(self.kind)}
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record and not isinstance(param, click.Argument):
-                sections.setdefault(section_of(self.kind, param.name or ""), []).append(record)
+            name = param.name or ""
+            is_first = name in main or name not in meanings
+            if isinstance(param, click.Argument):
+                sections["Arguments"].append((param.make_metavar(ctx).strip("[]"), meanings[name]))
+            elif record := param.get_help_record(ctx):
+                title = "Options" if is_first else section_of(self.kind, name)
+                sections.setdefault(title, []).append(record)
+        others = {title: records for title, records in sections.items() if title not in ("Arguments", "Options")}
         for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
+            if records and (title not in others or ctx.meta.get(_ALL)):
+                with formatter.section(title):
+                    formatter.write_dl(records)
+        if others and not ctx.meta.get(_ALL):
+            formatter.write_paragraph()
+            formatter.write_text(f"{sum(map(len, others.values()))} more options: {ctx.command_path} --help-all")
 
 
 def parameters(kind: type[Options]) -> list[click.Parameter]:
     """Make click's parameters of an options class: its own options first, those that all commands share last."""
-    fields = sorted(dataclasses.fields(kind), key=lambda field: _mro(kind).index(declaring_class(kind, field.name)))
-    return [_parameter(kind, field) for field in fields]
+
+    def place(field: Field) -> tuple[int, bool]:
+        return _mro(kind).index(declaring_class(kind, field.name)), not is_required(field)
+
+    return [_parameter(kind, field) for field in sorted(dataclasses.fields(kind), key=place)]
 
 
 def make_options(kind: type[Options], params: Iterable[click.Parameter], given: Mapping[str, Any]) -> Any:
@@ -158,6 +202,15 @@ def value_type(kind: type[Options], field: Field) -> type:
     return origin
 
 
+def main_options(command: OptionsCommand) -> set[str]:
+    """Return the names of the options that --help shows: the required and marked ones, or all where they are few."""
+    fields = _optional(command.kind)
+    if len(fields) <= FEW:
+        return {field.name for field in fields}
+    marks = {field.name: field.metadata.get("main", False) for field in fields}
+    return {f.name for f in fields if is_required(f) or marks[f.name] is True or command.name in (marks[f.name] or ())}
+
+
 def is_required(field: Field) -> bool:
     """Return whether an option has no default."""
     return field.default is dataclasses.MISSING
@@ -199,13 +252,21 @@ def declaring_class(kind: type[Options], name: str) -> type[Options]:
 
 
 def section_of(kind: type[Options], name: str) -> str:
-    """Return the heading of an option in the help: "Options", or what its group of options is for.
+    """Return the heading of a field among all options: what its group of options is for."""
+    owner = declaring_class(kind, name)
+    return "Of this command alone" if owner is kind else (owner.__doc__ or "").split(":")[0].strip().rstrip(".")
 
-    What is no field, click's own --help, stands with the last group.
-    """
-    names = [field.name for field in dataclasses.fields(kind)]
-    owner = declaring_class(kind, name) if name in names else _mro(kind)[-2]
-    return "Options" if owner is kind else (owner.__doc__ or "").split(":")[0].strip().rstrip(".")
+
+def _optional(kind: type[Options]) -> list[Field]:
+    return [field for field in dataclasses.fields(kind) if not field.metadata.get("argument")]
+
+
+def _show_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Show the help with all options, and end."""
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
 
 def _context() -> click.Context | None:
@@ -231,7 +292,7 @@ def _click_type(plain: type, choices: tuple[str, ...]) -> click.ParamType:
     if plain is str and choices:
         return click.Choice(choices)
     types_of: dict[type, click.ParamType] = {int: click.INT, float: click.FLOAT, str: click.STRING, Path: FilePath()}
-    return types_of.get(plain, Words())
+    return types_of.get(plain, Words(choices))
 
 
 def _off_flag(field: Field) -> str:

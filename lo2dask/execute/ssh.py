@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 from distributed import Client
 
 from lo2dask.errors import InputError
@@ -15,6 +16,8 @@ from lo2dask.execute.workers import gather_workers
 # A scheduler whose command is gone for good must not stay on its host for ever.
 _IDLE_TIMEOUT = "2 hours"
 _DEATH_TIMEOUT = 120
+# SSHCluster waits until the hosts' logs name addresses; the silence that they would inherit has none.
+_LOGGING = {"logging": {"distributed": "info"}}
 
 
 @contextlib.contextmanager
@@ -32,7 +35,8 @@ def start(file: SshFile, folder: Path | None) -> Iterator[Client]:
         raise InputError("a cluster of kind ssh needs an extra: pip install 'lo2dask[ssh]'") from error
     security = security_of(folder) if folder else None
     try:
-        cluster = SSHCluster(**arguments(file, folder), security=security)
+        with dask.config.set(_LOGGING):
+            cluster = SSHCluster(**arguments(file, folder), security=security)
     except (OSError, RuntimeError, asyncssh.Error) as error:
         raise InputError(f"{file.path}: hosts: the cluster does not start: {error}") from error
     with cluster, Client(cluster, security=security) as client:

@@ -27,7 +27,8 @@ def opt(default: Any, help: str, *, unit: str = "", **extra: Any) -> Any:
         ``minimum``/``maximum`` (numbers, inclusive), ``affects`` (the group of tables that change with this option:
         it goes into that group's fingerprint), ``argument`` (positional on the command line), ``fallback`` (what None
         stands for, in words), ``local`` (a path that must be on this machine, no URL), ``writes`` (a folder
-        that the command writes).
+        that the command writes), ``main`` (True, or the names of commands: ``--help`` shows it; the others stand
+        under ``--help-all``).
     """
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **extra})
 

@@ -32,24 +32,29 @@ class SynthOptions(WritingOptions, ProgramOptions):
     out: Path = opt(
         REQUIRED, "folder to write; new, empty, or written by synth before", argument=True, local=True, writes=True
     )
-    runs: int = opt(5, "runs to write", unit="runs", minimum=1)
-    errors_per_run: int = opt(2, "error cases per run in addition to correct, drawn; negative = all 53", unit="cases")
-    test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones")
-    services: tuple[str, ...] = opt((), "services to write; none given = all seven", choices=SERVICES)
+    runs: int = opt(5, "runs to write", unit="runs", minimum=1, main=True)
+    errors_per_run: int = opt(
+        2, "error cases per run in addition to correct, drawn; negative = all 53", unit="cases", main=True
+    )
+    test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones", main=True)
+    services: tuple[str, ...] = opt((), "services to write; none given = all seven", choices=SERVICES, main=True)
     scale: float = opt(
         0.05,
         "bytes per file as a share of the published size (token log of 60 s: 3.5 MB)",
         unit="of the published size",
         minimum=1e-4,
+        main=True,
     )
-    layout: str = opt("v1", "which of the published layouts to write", choices=("v1", "v2", "guide", "sample"))
+    layout: str = opt(
+        "v1", "which of the published layouts to write", choices=("v1", "v2", "guide", "sample"), main=True
+    )
     format: str = opt(
         "lo2", "the line format of the services' logs", choices=("lo2", "logback", "timed", "json", "access")
     )
-    with_metrics: bool = opt(False, "write metric and trace files too")
-    tar: bool = opt(False, "write each run as one uncompressed tar")
-    faults: bool = opt(False, "add one of each kind of bad input")
-    seed: int = opt(42, "seed of everything drawn")
+    with_metrics: bool = opt(False, "write metric and trace files too", main=True)
+    tar: bool = opt(False, "write each run as one uncompressed tar", main=True)
+    faults: bool = opt(False, "add one of each kind of bad input", main=True)
+    seed: int = opt(42, "seed of everything drawn", main=True)
     jobs: int = opt(0, "processes; 0 = one per core", unit="processes", minimum=0)
     epoch: int = opt(
         1_719_592_986, "end (v1) or start (v2) of the first run", unit="seconds since 1970, UTC", minimum=0
@@ -73,17 +78,20 @@ class ExtractOptions(WritingOptions, ProgramOptions):
         "newest",
         "order of the runs by their epoch; every2 takes every second one, from the oldest",
         choices=("newest", "oldest", "random", "every2"),
+        main=True,
     )
-    split: int = opt(1, "chunks to cut the runs into", unit="chunks", minimum=1)
-    chunk: int = opt(0, "unpack this chunk alone, from 1; 0 = all, one after another", minimum=0)
-    count: int = opt(0, "the first N runs in the order of --mode; 0 = all", unit="runs", minimum=0)
-    errors_per_run: int = opt(-1, "error cases drawn per run in addition to correct; negative = all", unit="cases")
-    jobs: int = opt(0, "processes; 0 = one per core", unit="processes", minimum=0)
+    split: int = opt(1, "chunks to cut the runs into", unit="chunks", minimum=1, main=True)
+    chunk: int = opt(0, "unpack this chunk alone, from 1; 0 = all, one after another", minimum=0, main=True)
+    count: int = opt(0, "the first N runs in the order of --mode; 0 = all", unit="runs", minimum=0, main=True)
+    errors_per_run: int = opt(
+        -1, "error cases drawn per run in addition to correct; negative = all", unit="cases", main=True
+    )
+    jobs: int = opt(0, "processes; 0 = one per core", unit="processes", minimum=0, main=True)
     seed: int = opt(42, "seed of every draw")
-    dry_run: bool = opt(False, "print what would be unpacked, and how large it is; write nothing")
+    dry_run: bool = opt(False, "print what would be unpacked, and how large it is; write nothing", main=True)
     max_ratio: int = opt(200, "stop at an archive that unpacks to over so many times its size", unit="times", minimum=1)
-    max_bytes: str = opt("", "unpack no more than this, as 500GB; none given = what fits on the disk")
-    resume: bool = opt(True, "leave out the runs that are there already; --no-resume unpacks them again")
+    max_bytes: str = opt("", "unpack no more than this, as 500GB; none given = what fits on the disk", main=True)
+    resume: bool = opt(True, "leave out the runs that are there already; --no-resume unpacks them again", main=True)
     strict: bool = opt(False, "exit with 3 if anything was rejected")
 
 
@@ -92,7 +100,9 @@ class LoadOptions(LoadingOptions, EnhancingOptions):
     """`lo2dask load`: raw tree to Parquet."""
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
-    dry_run: bool = opt(False, "print what would be read, and the memory and disk that it needs; write nothing")
+    dry_run: bool = opt(
+        False, "print what would be read, and the memory and disk that it needs; write nothing", main=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +123,17 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
         fallback="ROOT/lo2_if_predictions.parquet",
     )
     overwrite_if: bool = opt(False, "replace predictions at --save-if that this output folder did not write")
-    save_model: Path | None = opt(None, "write the forest's bundle (model, vectorizer, what is needed to score) here")
+    save_model: Path | None = opt(
+        None, "write the forest's bundle (model, vectorizer, what is needed to score) here", main=("train",)
+    )
     load_model: Path | None = opt(None, "score with this bundle instead of fitting a forest")
     overwrite_model: bool = opt(False, "replace a bundle whose content differs; only bundles of lo2dask are")
-    save_sup_models: Path | None = opt(None, "folder for the bundles of the registry models", writes=True)
-    models: tuple[str, ...] = opt(DEFAULT_MODELS, "registry models, separated by comma; see `lo2dask models`")
+    save_sup_models: Path | None = opt(
+        None, "folder for the bundles of the registry models", writes=True, main=("train",)
+    )
+    models: tuple[str, ...] = opt(
+        DEFAULT_MODELS, "registry models, separated by comma; see `lo2dask models`", main=True
+    )
     excess_threshold: float = opt(
         3.0, "a run is a finding where a service's excess is over this", unit="standard deviations", minimum=0.0
     )
@@ -147,7 +163,7 @@ class ModellingOptions(ForestOptions, HoldoutOptions):
 class TrainOptions(ModellingOptions, EnhancingOptions):
     """`lo2dask train`: enhancement, Isolation Forest, registry models, measures."""
 
-    root: Path = opt(Path("result/lo2"), "folder that load wrote", writes=True)
+    root: Path = opt(Path("result/lo2"), "folder that load wrote", writes=True, main=True)
     raw_root: Path | None = opt(None, "the raw tree, if it has moved since load")
     sample_seed: int = opt(42, "seed of every draw and sample")
 
@@ -156,7 +172,9 @@ class TrainOptions(ModellingOptions, EnhancingOptions):
 class ExplainingOptions(ForestOptions, HoldoutOptions):
     """What is explained, and within which bounds (phase F)."""
 
-    shap_sample: int = opt(0, "rows explained for the plots, a seeded sample; 0 = all", unit="rows", minimum=0)
+    shap_sample: int = opt(
+        0, "rows explained for the plots, a seeded sample; 0 = all", unit="rows", minimum=0, main=("explain",)
+    )
     shap_background: int = opt(
         256, "rows of the background distribution; 0 = the whole training part", unit="rows", minimum=0
     )
@@ -168,7 +186,9 @@ class ExplainingOptions(ForestOptions, HoldoutOptions):
         500, "flagged sequences whose lines are read, besides those of findings: a seeded draw by service and test "
         "case, of all models together; 0 = all", unit="rows", minimum=0,
     )  # fmt: skip
-    nn_source: str = opt("if", "model whose flagged sequences get a nearest normal neighbour: if or a model key")
+    nn_source: str = opt(
+        "if", "model whose flagged sequences get a nearest normal neighbour: if or a model key", main=("explain",)
+    )
     nn_top_k: int = opt(
         0, "flagged sequences that get a neighbour, highest score first; 0 = all", unit="rows", minimum=0
     )
@@ -181,16 +201,21 @@ class ExplainingOptions(ForestOptions, HoldoutOptions):
         "which sequences count as normal: labelled ones of the training part (unflagged ones where there is none), or "
         "predicted: all that the model does not flag",
         choices=("labelled", "predicted"),
+        main=("explain",),
     )
-    sup_models: tuple[str, ...] = opt((), "registry models to explain; none given = those that train kept")
+    sup_models: tuple[str, ...] = opt(
+        (), "registry models to explain; none given = those that train kept", main=("explain",)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainOptions(ExplainingOptions):
     """`lo2dask explain`: SHAP, neighbours, false positives and negatives."""
 
-    root: Path = opt(Path("result/lo2"), "folder that load and train wrote", writes=True)
-    seq_id: str = opt("", "tell what was explained of this sequence (run__test_case__log) and do nothing else")
+    root: Path = opt(Path("result/lo2"), "folder that load and train wrote", writes=True, main=True)
+    seq_id: str = opt(
+        "", "tell what was explained of this sequence (run__test_case__log) and do nothing else", main=True
+    )
     load_model: Path | None = opt(None, "explain this bundle of the forest")
     load_sup_models: Path | None = opt(None, "folder of bundles to explain instead of those that train kept")
     sample_seed: int = opt(42, "seed of every draw and sample")
@@ -202,38 +227,42 @@ class ScoreOptions(OutputOptions, CommonOptions):
 
     bundle: Path = opt(REQUIRED, "bundle to score with, as train --save-model or --save-sup-models writes it")
     root: Path = opt(REQUIRED, "raw tree of the new runs: a folder of runs; labels are not needed")
-    output_dir: Path = opt(Path("result/lo2_score"), "folder for predictions and run scores", writes=True)
+    output_dir: Path = opt(Path("result/lo2_score"), "folder for predictions and run scores", writes=True, main=True)
     trust: bool = opt(
-        False, "load a bundle whose hash is missing or wrong, or of another layout: loading runs its code"
+        False, "load a bundle whose hash is missing or wrong, or of another layout: loading runs its code", main=True
     )
     partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work")
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
-    fail_on_findings: bool = opt(False, "exit with 4 if anything stands out, for use in CI; notices do not count")
+    fail_on_findings: bool = opt(
+        False, "exit with 4 if anything stands out, for use in CI; notices do not count", main=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridOptions(HoldoutOptions, EnhancingOptions):
     """`lo2dask grid`: every service, representation and model, on several hold-outs, in one table."""
 
-    root: Path = opt(Path("result/lo2"), "folder that load wrote", writes=True)
+    root: Path = opt(Path("result/lo2"), "folder that load wrote", writes=True, main=True)
     raw_root: Path | None = opt(None, "the raw tree, if it has moved since load")
     algorithms: tuple[str, ...] = opt(
-        DEFAULT_ALGORITHMS, "algorithms of the registry, separated by comma; see `lo2dask models`"
+        DEFAULT_ALGORITHMS, "algorithms of the registry, separated by comma; see `lo2dask models`", main=True
     )
     representations: tuple[str, ...] = opt(
         ("words", "templates"),
         "what the models read",
         choices=("words", "trigrams", "templates", "words_raw", "trigrams_raw", "numeric", "all"),
+        main=True,
     )
-    seeds: int = opt(3, "seeds; each draws its own hold-out and seeds its models", unit="seeds", minimum=1)
-    sample_seed: int = opt(42, "the first seed; the others count up from it")
+    seeds: int = opt(3, "seeds; each draws its own hold-out and seeds its models", unit="seeds", minimum=1, main=True)
+    sample_seed: int = opt(42, "the first seed; the others count up from it", main=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(WritingOptions, CommonOptions):
     """`lo2dask report`: what there is and what is missing, as Markdown and as one page."""
 
-    root: Path = opt(Path("result/lo2"), "folder that load, train and explain wrote", writes=True)
+    root: Path = opt(Path("result/lo2"), "folder that load, train and explain wrote", writes=True, main=True)
+    open: bool = opt(False, "open the page in this machine's browser", main=True)
     trust: bool = opt(False, "read models in an output folder that belongs to another user: reading runs their code")
 
 
@@ -299,11 +328,13 @@ class PlanOptions(CommonOptions):
     """`lo2dask plan`: time, memory and disk for a size."""
 
     bytes: str = opt(REQUIRED, "raw logs to plan for, as 650GB")
-    from_: Path | None = opt(None, "output folder of an earlier run, whose rates are taken")
-    calibrate: bool = opt(False, "measure this machine first: half a minute of made-up logs through all stages")
-    save_events: bool = opt(False, "plan for load --save-events")
+    from_: Path | None = opt(None, "output folder of an earlier run, whose rates are taken", main=True)
+    calibrate: bool = opt(
+        False, "measure this machine first: half a minute of made-up logs through all stages", main=True
+    )
+    save_events: bool = opt(False, "plan for load --save-events", main=True)
     partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work")
-    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB")
+    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB", main=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +342,9 @@ class VerifyOptions(CommonOptions):
     """`lo2dask verify`: whether an output folder adds up."""
 
     output_dir: Path = opt(REQUIRED, "folder that load and the later commands wrote", argument=True)
-    checksums: bool = opt(True, "read every file again and compare its checksum; --no-checksums compares sizes alone")
+    checksums: bool = opt(
+        True, "read every file again and compare its checksum; --no-checksums compares sizes alone", main=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,8 +352,10 @@ class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingO
     """`lo2dask run`: load, train, explain and report in one go."""
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
-    models: tuple[str, ...] = opt(RUN_MODELS, "registry models, separated by comma; see `lo2dask models`")
-    fail_on_findings: bool = opt(False, "exit with 4 if anything stands out, for use in CI; notices do not count")
+    models: tuple[str, ...] = opt(RUN_MODELS, "registry models, separated by comma; see `lo2dask models`", main=True)
+    fail_on_findings: bool = opt(
+        False, "exit with 4 if anything stands out, for use in CI; notices do not count", main=True
+    )
     shap_sample: int = opt(
         2_000, "rows explained for the plots, a seeded sample; 0 = all", unit="rows of each model", minimum=0
     )
@@ -342,6 +377,6 @@ class CheckOptions(ClusterOptions):
     """`lo2dask cluster check`: is a cluster fit for the work."""
 
     file: str = opt(REQUIRED, "cluster file, or local, tcp://host:port or tls://host:port", argument=True)
-    root: Path | None = opt(None, "folder that the work will read; its bandwidth is measured")
-    output_dir: Path | None = opt(None, "folder that the work will write; a token goes through it both ways")
-    memory_budget: str = opt("2GB", "memory that each worker must have, as for train")
+    root: Path | None = opt(None, "folder that the work will read; its bandwidth is measured", main=True)
+    output_dir: Path | None = opt(None, "folder that the work will write; a token goes through it both ways", main=True)
+    memory_budget: str = opt("2GB", "memory that each worker must have, as for train", main=True)

@@ -10,6 +10,8 @@ from lo2dask.options.base import Options, opt
 
 CONTINUATION_POLICIES = ("fill", "drop", "merge", "keep")
 TOKEN_KINDS = ("masked", "raw", "both")
+# The commands that work on a cluster.
+WORKING = ("load", "train", "explain", "score", "grid", "verify")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ class ClusterOptions(ProgramOptions):
         "worker processes; 0 = one per core of this machine, or as the cluster file says",
         unit="processes",
         minimum=0,
+        main=(*WORKING, "run", "plan", "check"),
     )
     threads_per_worker: int = opt(1, "threads of each worker", unit="threads", minimum=1)
     memory_limit: str = opt("auto", "memory of each worker, as 2GB; auto = an equal share of what is free")
@@ -75,6 +78,7 @@ class ClusterOptions(ProgramOptions):
         None,
         "folder of ca.pem, cert.pem and key.pem for tls://; a cluster file has its own made",
         local=True,
+        main=("check",),
     )
     insecure: bool = opt(False, "allow unprotected traffic between machines: whoever reaches it can run code as you")
 
@@ -83,8 +87,12 @@ class ClusterOptions(ProgramOptions):
 class CommonOptions(ClusterOptions):
     """How a command runs: none of these changes a single byte of the tables."""
 
-    cluster: str = opt("local", "where to run: local, tcp://host:port, tls://host:port or FILE.yaml (see cluster/)")
-    resume: bool = opt(True, "resume where an earlier run stopped; --no-resume starts over")
+    cluster: str = opt(
+        "local",
+        "where to run: local, tcp://host:port, tls://host:port or FILE.yaml (see cluster/)",
+        main=(*WORKING, "run"),
+    )
+    resume: bool = opt(True, "resume where an earlier run stopped; --no-resume starts over", main=WORKING)
     strict: bool = opt(False, "exit with 3 if anything was rejected")
 
     def __post_init__(self) -> None:
@@ -102,7 +110,7 @@ class CommonOptions(ClusterOptions):
 class LoadingOptions(OutputOptions, CommonOptions):
     """What to read of the raw tree and how to read it (phase B)."""
 
-    output_dir: Path = opt(Path("result/lo2"), "folder for all tables", writes=True)
+    output_dir: Path = opt(Path("result/lo2"), "folder for all tables", writes=True, main=True)
     layout: str = opt(
         "auto",
         "how the tree names runs, test cases and services: lo2, or a path such as {run}/{test_case}/{service}.log, in "
@@ -137,12 +145,16 @@ class LoadingOptions(OutputOptions, CommonOptions):
         local=True,
         affects="load",
     )
-    runs: int = opt(0, "the first N runs by name; 0 or less = all", unit="runs", affects="load")
+    runs: int = opt(0, "the first N runs by name; 0 or less = all", unit="runs", affects="load", main=True)
     errors_per_run: int = opt(
-        -1, "error cases drawn per run in addition to correct; negative = all", unit="cases", affects="load"
+        -1,
+        "error cases drawn per run in addition to correct; negative = all",
+        unit="cases",
+        affects="load",
+        main=("load",),
     )
     service_types: tuple[str, ...] = opt(
-        (), "services to read, separated by space or comma; none given = all", affects="load"
+        (), "services to read, separated by space or comma; none given = all", affects="load", main=True
     )
     single_service: str = opt("", "read this one service only", affects="load")
     single_error_type: str = opt(
@@ -175,7 +187,7 @@ class LoadingOptions(OutputOptions, CommonOptions):
     )
     save_parquet: bool = opt(True, "write lo2_sequences.parquet and, by enhancing, lo2_sequences_enhanced.parquet")
     save_base_sequences: bool = opt(True, "write lo2_sequences.parquet (implied by --save-parquet)")
-    save_events: bool = opt(False, "write lo2_events.parquet, one row per line kept", affects="load")
+    save_events: bool = opt(False, "write lo2_events.parquet, one row per line kept", affects="load", main=("load",))
     enhance: bool = opt(True, "enhance as the last step of load; --no-enhance leaves it to train")
     load_metrics: bool = opt(False, "write lo2_metrics.parquet and lo2_traces.parquet")
     metric_names: tuple[str, ...] = opt((), "metrics to read, by name; none given = all", affects="metrics")
@@ -233,6 +245,7 @@ class ForestOptions(WritingOptions, CommonOptions):
         "e_words",
         "column the forest reads: e_words, e_trigrams, e_templates, e_words_raw or e_trigrams_raw (of tables "
         "loaded with --tokens both), a numeric column, or none",
+        main=("train",),
     )
     if_numeric: tuple[str, ...] = opt((), "numeric columns of the forest in addition to --if-item, separated by comma")
     if_contamination: float = opt(
@@ -256,7 +269,7 @@ class ForestOptions(WritingOptions, CommonOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class HoldoutOptions(WritingOptions, CommonOptions):
-    """What is held out from the registry models, and the bounds of each fit; explain takes them too."""
+    """What is held out from the registry models, and the bounds of each fit."""
 
     sup_holdout_fraction: float = opt(
         0.2, "share of each bucket's newest groups held out", unit="of them", minimum=0.0, maximum=0.9
@@ -268,9 +281,10 @@ class HoldoutOptions(WritingOptions, CommonOptions):
         "hold out whole runs, groups of (service, run, test case), or whole error types; or nothing, and leave out one "
         "run (loro) or a fifth of the runs (folds) at a time to measure; where a side lacks a class, train chooses",
         choices=("run", "group", "test-case", "loro", "folds"),
+        main=("train", "grid"),
     )
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
-    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it")
+    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it", main=True)
     disable_memory_guard: bool = opt(
         False, "do not cap depth, trees, leaves and features, nor fit samples to the budget"
     )

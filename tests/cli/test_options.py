@@ -8,6 +8,7 @@ from typing import Any
 import click
 import pytest
 
+from lo2dask.cli.help import HelpContext
 from lo2dask.cli.main import all_commands
 from lo2dask.cli.options import OptionsCommand, default_text, flags, spread_lists
 from lo2dask.domain import SERVICES
@@ -87,8 +88,13 @@ def test_an_unset_variable_is_not_the_current_folder(command: Callable[..., Any]
 
 
 @pytest.mark.parametrize("made", COMMANDS, ids=lambda made: made.name)
-def test_the_help_has_every_option_with_default_and_unit(made: OptionsCommand) -> None:
-    shown = " ".join(made.get_help(click.Context(made, info_name=made.name, terminal_width=400)).split())
+def test_the_whole_help_has_every_option_with_default_and_unit(
+    made: OptionsCommand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = HelpContext(made, info_name=made.name, terminal_width=400)
+    with context, pytest.raises(click.exceptions.Exit):
+        made.parse_args(context, ["--help-all"])
+    shown = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(made.kind):
         if not field.metadata.get("argument"):
             assert flags(field, made.kind).replace("/", " / ") in shown

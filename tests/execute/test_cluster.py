@@ -204,6 +204,26 @@ def test_ssh_gets_paths_and_no_secret(tmp_path: Path) -> None:
     assert "security" not in found["worker_options"]
 
 
+def test_ssh_hosts_log_the_addresses_that_dask_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command silences Dask's logs; the hosts would inherit that, and the start would never end."""
+    pytest.importorskip("asyncssh", reason="the extra ssh is not installed")
+    seen = []
+
+    def start(**given: object) -> None:
+        seen.append(dask.config.get("logging"))
+        raise OSError("no such host")
+
+    monkeypatch.setattr("distributed.SSHCluster", start)
+    with dask.config.set({"logging": {"version": 1, "root": {"level": "CRITICAL"}}}):
+        with (
+            pytest.raises(InputError, match="no such host"),
+            cluster.ssh.start(SshFile(path=tmp_path, hosts=("a", "b")), None),
+        ):
+            pass
+        assert dask.config.get("logging.version") == 1
+    assert seen == [{"distributed": "info"}]
+
+
 def test_a_slurm_job_ends_before_its_walltime_and_shows_no_secret(tmp_path: Path) -> None:
     jobqueue = pytest.importorskip("dask_jobqueue", reason="the extra jobqueue is not installed")
     folder = make_certificates(tmp_path / "tls")

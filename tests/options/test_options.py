@@ -28,6 +28,7 @@ from lo2dask.options import (
     SynthOptions,
     TrainOptions,
     VerifyOptions,
+    WarmupOptions,
     fingerprint,
     flag_name,
     plain,
@@ -50,6 +51,7 @@ REQUIRED: dict[type[Options], dict[str, Any]] = {
     SynthOptions: {"out": "tree"},
     TrainOptions: {},
     VerifyOptions: {"output_dir": "out"},
+    WarmupOptions: {},
 }
 GROUPS = ("load", "enhance", "metrics")
 
