@@ -26,7 +26,7 @@ FAILED, UNUSABLE, REJECTED, FOUND, INTERRUPTED = 1, 2, 3, 4, 130
 HEADINGS = {
     "Start here": ("run", "findings", "synth"),
     "Steps": ("extract", "load", "train", "explain", "report", "score"),
-    "Look": ("show", "audit", "models", "masks"),
+    "Look": ("show", "audit", "models", "masks", "formats"),
     "Clusters": ("cluster check", "cluster certificates"),
     "Tools": ("plan", "verify", "grid", "warmup"),
 }
