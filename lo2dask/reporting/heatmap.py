@@ -20,12 +20,12 @@ from lo2dask.training.units import measures_path
 THRESHOLD = 3.0
 # Rows of the map; runs beyond that are shown several in one.
 MOST_ROWS = 60
-_COLUMNS = ("run", "service", "normal", "score_held_out", "split")
+_COLUMNS = ("run", "test_case", "service", "normal", "score_held_out", "split")
 
 
 @dataclass(frozen=True)
 class RunScores:
-    """The highest score of each run and service, the runs learned from, and the threshold of the detector."""
+    """The highest score of each run and service, the cases learned from, and the threshold of the detector."""
 
     highest: Mapping[tuple[str, str], float]
     learned: int
@@ -38,11 +38,13 @@ def read_run_scores(layout: Layout) -> RunScores | None:
     if not part_paths(folder):
         return None
     highest: dict[tuple[str, str], float] = {}
-    learned: set[str] = set()
+    learned: set[tuple[str, str]] = set()
     for part in read_parts(folder, _COLUMNS):
         run, service = strings(part["run"]), strings(part["service"])
         is_learned = pc.and_(pc.equal(strings(part["split"]), "train"), part["normal"].combine_chunks())
-        learned |= set(pc.unique(run.filter(is_learned)).to_pylist())
+        cases = pa.table({"run": run, "test_case": strings(part["test_case"])}).filter(is_learned)
+        pairs = cases.group_by(["run", "test_case"]).aggregate([])
+        learned |= set(zip(*(pairs[name].to_pylist() for name in ("run", "test_case")), strict=True))
         plain = pa.table({"run": run, "service": service, "score": part["score_held_out"].combine_chunks()})
         for row in plain.group_by(["run", "service"]).aggregate([("score", "max")]).to_pylist():
             key, score = (row["run"], row["service"]), row["score_max"]

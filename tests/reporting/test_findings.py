@@ -26,7 +26,7 @@ def layout(tmp_path: Path) -> Layout:
 
 def test_a_case_is_one_item_with_its_reason_in_words(layout):
     found = read_findings(layout, read_run_scores(layout), ())
-    assert found.headline == "3 of 5 cases stand out (excess, 2 normal runs to compare with)"
+    assert found.headline == "3 of 5 cases stand out (excess, 2 normal cases to compare with)"
     assert [item.anchor for item in found.items] == ["run_2/bad_1", "run_2/bad_2", "run_3/bad_1"]
     first = found.items[0]
     assert first.why == "user has an error line 33 times; no normal log of it has it more than 2 times"

@@ -17,7 +17,7 @@ def test_report_of_a_folder(hostile_root):
     assert "onerror=&#34;" in page
     assert "\x1b" not in page
     assert page.count('<details class="finding"') == 4
-    assert re.search(r"4 of \d cases stand out \(excess, 2 normal runs to compare with\)", page)
+    assert re.search(r"4 of \d cases stand out \(excess, 2 normal cases to compare with\)", page)
     assert "no normal log of the service has such a line" in page
     assert "It has no line to show" in page
     assert "what speaks here is that lines are absent" in page
