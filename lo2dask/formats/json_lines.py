@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.padded import text_bytes
+from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import Fields, TextLines
 from lo2dask.formats.levels import normalise_levels
 from lo2dask.formats.times import ISO, NO_TIME, SHAPE, read_times
@@ -82,13 +84,11 @@ def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
 
 def _as_list(lines: TextLines, rows: Ints) -> bytes:
     """Return lines as one JSON list."""
-    starts, ends = lines.starts[rows], lines.ends[rows]
-    if (starts[1:] == ends[:-1] + 1).all():  # nothing is between two lines but the newline
-        text = lines.buffer[starts[0] : ends[-1]].copy()
-        text[ends[:-1] - starts[0]] = ord(",")
-        return b"[" + text.tobytes() + b"]"
-    data = lines.buffer.data
-    return b"[" + b",".join(data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)) + b"]"
+    # With the byte behind each line, which becomes the comma.
+    text, offsets = text_bytes(slices(lines.buffer, lines.starts[rows], lines.ends[rows] + 1))
+    text = text[offsets[0] : offsets[-1]].copy()
+    text[offsets[1:] - offsets[0] - 1] = ord(",")
+    return b"[" + text[:-1].tobytes() + b"]"
 
 
 def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
