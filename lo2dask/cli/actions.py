@@ -253,16 +253,19 @@ def list_masks(mask_file: str | None) -> None:
     """Print the masks, each with its example and what becomes of it."""
     import pyarrow as pa
 
-    from lo2dask.features.masks import load_masks, normalise
+    from lo2dask.features.masks import ALL_MASKS, OTHERS, load_masks, normalise
 
+    masks = load_masks(Path(mask_file) if mask_file else None, OTHERS)
+    shown = {mask.name for mask in masks}
     rows = [
         {
             "mask": mask.name,
             "example": mask.example,
             "becomes": normalise(pa.array([mask.example]), (mask,))[0].as_py(),
+            "for": mask.scope or "every format",
             "pattern (RE2)": mask.pattern,
         }
-        for mask in load_masks(Path(mask_file) if mask_file else None)
+        for mask in (*masks, *(mask for mask in ALL_MASKS if mask.name not in shown))
     ]
     say(table(rows, whole=True))
 
