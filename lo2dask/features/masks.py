@@ -55,9 +55,9 @@ _DATE = (
     r"|\d{4}-\d{2}-\d{2}(?:T[0-9:.]+Z?)?)"
 )
 
-# What may stand before a number, and the units that may follow it.
-_BEFORE = r"(^|[^\w.])"
-_UNIT = r"(?: ?(?:%|[kKMGT]?i?B|[kKMGT]?i?[bB]ytes|[mnuµ]?s|secs?|seconds?|minutes?|hours?|days?|[mh]))?"
+# What may stand before a number, and the units that may follow it; line numbers of code (Db.java:17) stay.
+_BEFORE = r"(^|[^\w.:$]|_)"
+_UNIT = r"(?: ?(?:[kKMGT]?i?B|[kKMGT]?i?[bB]ytes|[mnuµ]?s|secs?|seconds?|minutes?|hours?|days?|[mh]))?"
 
 IDENTIFIERS = (
     Mask(
@@ -89,13 +89,6 @@ ALL_MASKS = (
         "cannot open /var/lib/shop/17.db",
         OTHERS,
     ),
-    Mask(
-        "hex",
-        r"\b(?:0x[0-9a-fA-F]+|(?:\d+[a-fA-F]|[a-fA-F]+\d)[0-9a-fA-F]{6,})\b",
-        "<HEX>",
-        "commit 7bf8e3c09d1a at 0x0b85eee0",
-        OTHERS,
-    ),
     Mask("quoted", r"(?:'[^']*'|\"[^\"]*\")", "<TEXT>", "user 'anna' logged in", OFF),
     Mask("code", r"(\bcode ?= ?)[A-Za-z0-9_-]{22}", r"\1<CODE>", "code = keNUio1dQP-rs6SyE15iUw"),
     Mask(
@@ -114,13 +107,12 @@ ALL_MASKS = (
     Mask("thread", r"\[(hz\.[^\]]*thread-|XNIO-\d+ task-)\d+\]", r"[\1<NUM>]", "[XNIO-1 task-4]"),
     Mask("correlation-id", r"(\]  )[A-Za-z0-9_-]{22} ", r"\1<CID> ", "]  f3ZRcnoES_G80IVuBDezBA DEBUG"),
     Mask("address", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "<IP>", "172.18.0.5"),
-    Mask("port", r"(<IP>|[A-Za-z][\w-]*\.[\w.-]*[A-Za-z]|localhost):\d{1,5}\b", r"\1:<NUM>", "172.18.0.5:8080", OTHERS),
-    Mask("number-in-name", r"([A-Za-z>][_-]+|_)\d+", r"\1<NUM>", "blk_3886504906413966", OTHERS),
-    Mask("quantity", rf"{_BEFORE}[+-]?\d+(?:[.,]\d+)*{_UNIT}\b", r"\1<NUM>", "took 17.5ms of 3 GB", OTHERS),
+    Mask("port", r"((?:^|[\s(\[{,\"'=/])[A-Za-z_][\w-]*:|<IP>:)\d+\b", r"\1<NUM>", "at localhost:8080", OTHERS),
+    Mask("quantity", rf"{_BEFORE}[+-]?\d+(?:[.,]\d+)*(?: ?%|{_UNIT}\b)", r"\1<NUM>", "took 17.5ms of 3 GB", OTHERS),
+    Mask("hex", r"\b(?:0x[0-9a-fA-F]+|[0-9a-fA-F]{8,})\b", "<HEX>", "commit 7bf8e3c09d1a at 0x0b85eee0", OTHERS),
+    Mask("number-in-name", r"([A-Za-z>][_.-]+|_)\d+", r"\1<NUM>", "blk_3886504906413966", OTHERS),
     Mask("number", r"(^|[\s=\[(,/\"-])\d+(?:\.\d+)?\b", r"\1<NUM>", 'validate( "1", "1", page)'),
 )
-
-
 MASKS = tuple(mask for mask in ALL_MASKS if not mask.scope)
 _BUILT_IN = {mask.name: mask for mask in ALL_MASKS}
 

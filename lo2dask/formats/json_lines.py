@@ -30,7 +30,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class JsonFormat:
-    """One JSON object a line, OpenTelemetry's nested records too."""
+    """One JSON object a line, OpenTelemetry's nested records too; one without a time is an event without a time."""
 
     name: str = "json"
     example: str = '{"time":"2026-01-02T03:04:05.678Z","level":"info","logger":"shop.orders","msg":"order 17 paid"}'
@@ -47,13 +47,13 @@ class JsonFormat:
             objects = [_flatten(one) for one in objects]
             seen = set(chain.from_iterable(objects))
         values = {field: _first(objects, [key for key in keys if key in seen]) for field, keys in KEYS.items()}
-        times = _times(values.pop("time"), lines.timezone)
+        times = _times(values.pop("time"), lines.timezone, len(rows))
         columns = {field: _texts(value) for field, value in values.items() if value}
         if "level" in columns:
             columns["level"] = normalise_levels(columns["level"])
         if "message" not in columns:
             columns["message"] = lines.texts.take(pa.array(rows))
-        return Fields(rows, times, **columns).with_time()
+        return Fields(rows, times, **columns).with_or_without_time()
 
 
 def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
@@ -138,10 +138,10 @@ def _flatten(one: dict[str, Any]) -> dict[str, Any]:
     return {**records[0], "body": "; ".join(_text(record.get("body")) or "" for record in records)}
 
 
-def _times(values: Sequence[Any], timezone: str) -> Ints:
-    """Return ms since 1970: numbers by their size, texts by their shape."""
+def _times(values: Sequence[Any], timezone: str, n: int) -> Ints:
+    """Return ms since 1970 (n,), NO_TIME for none: numbers by their size, texts by their shape."""
     if not values:
-        return np.zeros(0, np.int64)
+        return np.full(n, NO_TIME)
     texts = _texts(values)
     times = np.full(len(texts), NO_TIME)
     for shape in (ISO, SHAPE["epoch"], SHAPE["clf"], SHAPE["day-month"]):
