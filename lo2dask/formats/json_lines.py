@@ -142,7 +142,7 @@ def _times(values: Sequence[Any], timezone: str, n: int) -> Ints:
     """Return ms since 1970 (n,), NO_TIME for none: numbers by their size, texts by their shape."""
     if not values:
         return np.full(n, NO_TIME)
-    texts = _texts(values)
+    texts = _texts(values).fill_null("")
     times = np.full(len(texts), NO_TIME)
     for shape in (ISO, SHAPE["epoch"], SHAPE["clf"], SHAPE["day-month"]):
         missing = np.flatnonzero(times == NO_TIME)

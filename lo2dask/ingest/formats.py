@@ -194,7 +194,7 @@ def _notes(choice: Choice) -> str:
 
 
 def _shown(choice: Choice) -> str:
-    return "".join(f"\n  {text}" for text in choice.others)
+    return f"; not understood: {' | '.join(choice.others)}" if choice.others else ""
 
 
 def _percent(part: int, whole: int) -> str:

@@ -144,14 +144,10 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("app.bin", bytes(range(256)) * 40, "no log is chosen"),
-        ("photo.png", PNG, "no log is chosen"),
-        ("app.log", b"\x00\x01\x02" * 2000, "no log is chosen"),
-        (
-            "app.log",
-            b"one of nothing\ntwo of nothing\nthree of nothing\n",
-            "one of nothing\n  two of nothing\n  three of nothing",
-        ),
+        ("app.bin", bytes(range(256)) * 40, "no text file in it"),
+        ("photo.png", PNG, "no text file in it, which a log is; there are 2 image"),
+        ("app.log", b"\x00\x01\x02" * 2000, "no text"),
+        ("app.log", b"one of nothing\ntwo\nthree\n", "not understood: one of nothing | two | three"),
         ("app.log", b'{\n  "a": 1\n}\n' * 20, "JSON printed over several lines is read as text"),
     ],
 )
@@ -170,7 +166,7 @@ def test_a_tree_that_nothing_can_be_read_of(
 def test_formats_are_tried_with_an_own_format_and_zone(command: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("02.01.2026 03:04:05 | hi\nsecond\n", encoding="utf-8")
     (tmp_path / "own.yaml").write_text(
-        "{name: bar, pattern: '(?P<time>\\S+ \\S+) [|] ', time: '%d.%m.%Y %H:%M:%S', example: '02.01.2026 03:04:05 | x'}"
+        "{name: bar, pattern: '(?P<time>\\S+ \\S+) [|] ', time: '%d.%m.%Y %T', example: '02.01.2026 03:04:05 | x'}"
     )
     answer = command(
         "formats", "--try", tmp_path / "a.log", "--format", tmp_path / "own.yaml", "--timezone", "Asia/Tokyo"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lo2dask.domain import SERVICES
 from lo2dask.commands.formats import try_formats
+from lo2dask.domain import SERVICES
 from lo2dask.errors import InputError
 from lo2dask.options import SynthOptions
 from lo2dask.synthesis import SynthSummary, tree, write_tree
@@ -187,7 +187,7 @@ def test_faults(options: Make, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("form", ["logback", "timed", "json", "access"])
 def test_other_line_forms_are_read_as_such(options: Make, tmp_path: Path, form: str) -> None:
-    write_tree(options(tmp_path / form, format=form))
+    write_tree(options(out=tmp_path / form, format=form))
     log = max((tmp_path / form).rglob("*token*.log"), key=lambda path: path.stat().st_size)
     best = try_formats(log)[0]
     assert best.kind.name == form
