@@ -15,7 +15,11 @@ import pyarrow as pa
 from lo2dask.api.glossary import TABLES, TableNote
 from lo2dask.cli.main import all_commands
 from lo2dask.cli.options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
-from lo2dask.features.masks import MASKS, normalise
+from lo2dask.features.masks import ALL_MASKS, normalise
+from lo2dask.formats.presets import PRESETS
+from lo2dask.formats.times import SHAPES
+from lo2dask.formats.user_format import GROUPS, KEYS, lines_of
+from lo2dask.formats.wrappers import PREFIXES
 from lo2dask.models.registry import describe
 from lo2dask.schema import NUMERIC, REPRESENTATIONS
 
@@ -72,13 +76,43 @@ def models() -> str:
 
 def masks() -> str:
     """Write the masks, each with what becomes of its example."""
-    lines = ["| mask | example | becomes | pattern |", "| --- | --- | --- | --- |"]
-    for mask in MASKS:
+    lines = ["| mask | for logs of | example | becomes | pattern |", "| --- | --- | --- | --- | --- |"]
+    for mask in ALL_MASKS:
         became = normalise(pa.array([mask.example]), (mask,))[0].as_py()
         lines.append(
-            "| " + " | ".join([mask.name, *(f"`{cell(text)}`" for text in (mask.example, became, mask.pattern))]) + " |"
+            "| "
+            + " | ".join(
+                [
+                    mask.name,
+                    mask.scope or "every format",
+                    *(f"`{cell(text)}`" for text in (mask.example, became, mask.pattern)),
+                ]
+            )
+            + " |"
         )
     return "\n".join(lines)
+
+
+def formats_page() -> str:
+    """Write the line formats with what is read of their examples, the shapes of times, and the keys of own formats."""
+    lines = ["| format | example | read of it |", "| --- | --- | --- |"]
+    for name, preset in PRESETS.items():
+        found = preset.read(lines_of([preset.example]))
+        columns = {group: getattr(found, group) for group in (*GROUPS, "message")}
+        texts = {group: column[0].as_py() for group, column in columns.items() if column is not None and len(column)}
+        read = ", ".join(
+            ["time"] * len(found.rows) + [f"{group} `{cell(text)}`" for group, text in texts.items() if text]
+        )
+        lines.append(f"| `{name}` | `{cell(preset.example)}` | {read or 'each line is an event without a time'} |")
+    lines += ["", "**Times**, of several in a line the first of this list", "", "| shape | example |", "| --- | --- |"]
+    lines += [f"| {shape.name} | `{shape.example}` |" for shape in SHAPES]
+    lines += [
+        "",
+        f"**Wrappers** that come off first, and stack: {', '.join(PREFIXES)}, a CSV column, ANSI colours.",
+        "",
+    ]
+    lines += ["**Keys of a format of your own**", "", "| key | meaning |", "| --- | --- |"]
+    return "\n".join([*lines, *(f"| `{key}` | {cell(meaning)} |" for key, meaning in KEYS.items())])
 
 
 # What each page has between its markers.
@@ -87,6 +121,7 @@ PAGES = {
     "tables": ("tables", tables),
     "models": ("models", models),
     "masks": ("masks", masks),
+    "formats": ("formats", formats_page),
 }
 
 

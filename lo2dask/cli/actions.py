@@ -253,21 +253,24 @@ def list_masks(mask_file: str | None) -> None:
     """Print the masks, each with its example and what becomes of it."""
     import pyarrow as pa
 
-    from lo2dask.features.masks import load_masks, normalise
+    from lo2dask.features.masks import ALL_MASKS, OTHERS, load_masks, normalise
 
+    masks = load_masks(Path(mask_file) if mask_file else None, OTHERS)
+    shown = {mask.name for mask in masks}
     rows = [
         {
             "mask": mask.name,
             "example": mask.example,
             "becomes": normalise(pa.array([mask.example]), (mask,))[0].as_py(),
+            "for": mask.scope or "every format",
             "pattern (RE2)": mask.pattern,
         }
-        for mask in load_masks(Path(mask_file) if mask_file else None)
+        for mask in (*masks, *(mask for mask in ALL_MASKS if mask.name not in shown))
     ]
     say(table(rows, whole=True))
 
 
-def list_formats(file: Path | None) -> None:
+def list_formats(file: Path | None, name: str = "auto", timezone: str = "UTC") -> None:
     """Print the line formats with an example each, or how many lines of a log each of them reads."""
     from lo2dask.commands.formats import try_formats
     from lo2dask.formats.presets import PRESETS
@@ -277,9 +280,18 @@ def list_formats(file: Path | None) -> None:
         say(table([{"format": name, "example": preset.example} for name, preset in PRESETS.items()], whole=True))
         say("a format of your own is a YAML file with the keys " + ", ".join(KEYS))
         return
-    for choice in try_formats(file):
-        say(f"{choice.kind.label}: {choice.headed:,} of {count(choice.lines, 'line')}")
-        for text in choice.others if choice.headed else ():
+    choices = try_formats(file, name, timezone)
+    idle = [choice for choice in choices if not choice.headed]
+    for choice in choices:
+        if choice.headed:
+            say(f"{choice.kind.label}: {choice.headed:,} of {count(choice.lines, 'line')}")
+            for text in choice.notes:
+                say(f"  {text}")
+            for text in choice.others:
+                say(f"  not: {visible(text)}")
+    if idle:
+        say(f"no line: {', '.join(choice.kind.label for choice in idle)}")
+        for text in idle[0].others:
             say(f"  not: {visible(text)}")
 
 

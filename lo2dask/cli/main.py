@@ -250,11 +250,13 @@ def models() -> None:
 
 @cli.command()
 @click.option("--try", "file", type=FilePath(), help="count for each format the lines of this log that it reads")
-def formats(file: Path | None) -> None:
+@click.option("--format", "name", default="auto", help="with --try: this format or YAML file alone  [default: auto]")
+@click.option("--timezone", default="UTC", help="with --try: the zone of times without one  [default: UTC]")
+def formats(file: Path | None, name: str, timezone: str) -> None:
     """List the line formats, each with an example; --try FILE shows how many of its first lines each one reads."""
     from lo2dask.cli.actions import list_formats
 
-    list_formats(file)
+    list_formats(file, name, timezone)
 
 
 @cli.command()

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from lo2dask.errors import InputError
-from lo2dask.formats.detect import Choice
+from lo2dask.formats.detect import Choice, with_notes
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.presets import PRESETS
-from lo2dask.ingest.formats import read_sample, try_wrapped
+from lo2dask.ingest.formats import check_zone, read_asked, read_sample, try_wrapped
 from lo2dask.parse.chunks import CHUNK_BYTES
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import status
@@ -16,20 +16,25 @@ from lo2dask.storage import status
 FIRST_LINES = 1_000
 
 
-def try_formats(file: Path) -> list[Choice]:
+def try_formats(file: Path, name: str = "auto", timezone: str = "UTC") -> list[Choice]:
     """Return for each format how many of a log's first lines it finds a header in, the best first.
+
+    ``name`` is a format or a YAML file to try alone, or ``auto``; ``timezone`` the zone of times without one.
 
     Raises
     ------
-    InputError : the file is not there, or is no text.
+    InputError : the file is not there, or is no text; there is no such format or zone.
     """
+    check_zone(timezone)
+    asked = read_asked(name)
     if not file.is_file():
         raise InputError(f"--try {file}: no such file")
     found = status(file)
     source = SourceFile(str(file), "", 0, found.st_size, found.st_mtime_ns, "", "", file.name, "log", "")
-    lines = read_sample([source], "UTC", CHUNK_BYTES)
+    lines = read_sample([source], timezone, CHUNK_BYTES)
     if not len(lines.starts):
         raise InputError(f"--try {file}: no line of text in it")
     lines = lines.take(np.arange(min(len(lines.starts), FIRST_LINES)))
-    choices = [try_wrapped(KindFormat(name), lines) for name in PRESETS]
+    kinds = [asked] if asked else [KindFormat(preset) for preset in PRESETS]
+    choices = [with_notes(try_wrapped(kind, lines), lines) for kind in kinds]
     return sorted(choices, key=lambda choice: -choice.headed)

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from lo2dask.features.masks import load_masks
 from lo2dask.features.textpass import LINES, bags_schema
 from lo2dask.formats.kinds import Translation
 from lo2dask.formats.line_format import LineFormat
+from lo2dask.formats.lo2 import LO2
 from lo2dask.ingest.batch import TEXT, LoadJob, TextJob, current_batch, load_batch
 from lo2dask.ingest.enhance import enhance_tables
 from lo2dask.ingest.formats import check_formats, choose_formats
 from lo2dask.ingest.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
 from lo2dask.ingest.plan import LoadPlan, begin_load, make_plan, open_output
-from lo2dask.ingest.text import EnhanceKey, mark_text
+from lo2dask.ingest.text import EnhanceKey, mark_text, read_format
 from lo2dask.models.sample import hashes
 from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
@@ -80,28 +82,30 @@ def load(options: LoadOptions, session: Session | None = None, line_format: Line
     layout = Layout(options.output_dir)
     with using(session, options) as own:
         enhancing = options.enhance and options.save_parquet
-        key = EnhanceKey.of(options, load_masks(options.mask_file))
-        plan, records = read_tree(options, key if enhancing else None, own, line_format)
+        key_of = partial(_key_of, options)
+        key_of(LO2)  # a mask file that cannot be used is told before the tree is scanned
+        plan, records = read_tree(options, key_of if enhancing else None, own, line_format)
         if records and not any(record["skipped"] for record in records):
             seconds = time.perf_counter() - started
             note(layout, "load", seconds=seconds, workers=own.workers(), bytes=plan.bytes, files=plan.files)
         metrics = load_metrics(layout, options, own) if options.load_metrics else None
         if enhancing:
-            enhance_tables(layout, key, own)
+            enhance_tables(layout, key_of(read_format(layout)), own)
         summary = _summary(layout, plan, records, time.perf_counter() - started, enhancing)
         return replace(summary, metrics=metrics)
 
 
 def read_tree(
     options: LoadOptions,
-    key: EnhanceKey | None,
+    key_of: Callable[[LineFormat], EnhanceKey] | None,
     session: Session,
     line_format: LineFormat | None = None,
     known: Translation | None = None,
 ) -> tuple[LoadPlan, list[dict[str, Any]]]:
-    """Read a raw tree into tables, and with ``key`` its text too; return the plan and the batches' records.
+    """Read a raw tree into tables, and with ``key_of`` its text too; return the plan and the batches' records.
 
-    ``known`` are the formats of its kinds of files, where a bundle remembers them.
+    ``key_of`` says what the text of a line format depends on; ``known`` are the formats of its kinds of files, where a
+    bundle remembers them.
     """
     layout = Layout(options.output_dir)
     resumed = open_output(layout, options, options.root)
@@ -110,30 +114,56 @@ def read_tree(
         logger.info("resuming in %s", layout.root)
     if known is not None:
         check_formats(layout, options, known)
-    translation = known
-    if translation is None:
-        translation = Translation({}) if line_format else choose_formats(layout, options)
+    made = partial(_load_job, layout, options, key_of, line_format)
+    # What is loaded as LO2's lines, and has not changed, needs no second look.
+    job = made(known or Translation({}))
+    done = _current_batches(plan, job)
+    if known is None and line_format is None and len(done) < len(plan.batches):
+        job = made(choose_formats(layout, options))
+        done = _current_batches(plan, job)
+    records = _load_batches(plan, job, done, options, session)
+    _finish(layout, plan, records, options, job.policy)
+    if job.text:
+        mark_text(layout, job.text.key)
+    return plan, records
+
+
+def _key_of(options: LoadOptions, line_format: LineFormat) -> EnhanceKey:
+    return EnhanceKey.of(options, load_masks(options.mask_file, line_format.name))
+
+
+def _load_job(
+    layout: Layout,
+    options: LoadOptions,
+    key_of: Callable[[LineFormat], EnhanceKey] | None,
+    line_format: LineFormat | None,
+    translation: Translation,
+) -> LoadJob:
+    """Return what all batches of a load have in common; ``line_format``, where given, is that of all lines."""
     line_format = line_format or translation.line_format
+    key = key_of(line_format) if key_of else None
     text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format, key.window_ms) if key else None
-    job = LoadJob(
+    return LoadJob(
         layout.root, LinePolicy.from_options(options, line_format, translation), options.save_events,
         fingerprint([options.fingerprint("load"), line_format.name, translation.to_plain()]), text,
         options.init_lines_to_skip,
     )  # fmt: skip
-    records = _load_batches(plan, job, options, session)
-    _finish(layout, plan, records, options, (line_format, translation))
-    if key:
-        mark_text(layout, key)
-    return plan, records
 
 
-def _load_batches(plan: LoadPlan, job: LoadJob, options: LoadOptions, session: Session) -> list[dict[str, Any]]:
-    """Run the map of batches; those that are done and current are taken from their records without a cluster.
+def _current_batches(plan: LoadPlan, job: LoadJob) -> dict[int, dict[str, Any]]:
+    """Return the records of the batches that are done and current, by number."""
+    return {batch.index: done for batch in plan.batches if (done := current_batch(batch, job))}
+
+
+def _load_batches(
+    plan: LoadPlan, job: LoadJob, done: dict[int, dict[str, Any]], options: LoadOptions, session: Session
+) -> list[dict[str, Any]]:
+    """Run the map of batches without those that are done; return the records of all.
 
     The room for the tables, and for what the enhancement that follows spills, is checked now: hours later is too late.
     """
     need = load_needs(options, plan.bytes, plan.files, workers=1)
-    records = {batch.index: done for batch in plan.batches if (done := current_batch(batch, job))}
+    records = dict(done)
     waiting = [batch for batch in plan.batches if batch.index not in records]
     if waiting:
         check_disk(job.layout.root, round(need.load_output * len(waiting) / len(plan.batches)))
@@ -150,11 +180,7 @@ def _load_batches(plan: LoadPlan, job: LoadJob, options: LoadOptions, session: S
 
 
 def _finish(
-    layout: Layout,
-    plan: LoadPlan,
-    records: list[dict[str, Any]],
-    options: LoadOptions,
-    formats: tuple[LineFormat, Translation],
+    layout: Layout, plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions, policy: LinePolicy
 ) -> None:
     """Remove what an earlier plan left, complete the tables, and assert that nothing was lost."""
     _write_scan_rejects(layout)
@@ -173,7 +199,8 @@ def _finish(
     others = [path for path in unnamed_parts(tables, layout.root, named) if not path.name.startswith(METRICS_PREFIX)]
     key = Key(fingerprint([record["inputs"] for record in records]), options.fingerprint("load"))
     summary = {"root": str(options.root.resolve()), "options": options.affecting("load"), "done": True}
-    summary |= {"format": formats[0].name, "formats": formats[1].to_plain() if formats[1].is_needed else {}}
+    translation = policy.translation if policy.translation and policy.translation.is_needed else None
+    summary |= {"format": policy.line_format.name, "formats": translation.to_plain() if translation else {}}
     Stage(layout, LOAD).commit(key, [*part_paths(layout.manifest), *others], summary)
 
 

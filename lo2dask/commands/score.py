@@ -93,7 +93,7 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
         templates = Templates.from_plain(content["templates"])
         known = Translation.from_plain(content.get("formats", {}))
         try:
-            read_tree(loading, text, fitting, templates.line_format, known)
+            read_tree(loading, lambda _: text, fitting, templates.line_format, known)
         except InputError:
             _remove_unbegun(work)
             raise

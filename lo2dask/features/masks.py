@@ -1,11 +1,12 @@
 """Masks as data: what is replaced in a line before its words, trigrams and template are taken.
 
 All patterns are RE2, which runs in linear time. They are applied in this order, to each distinct statement once. The
-time, thread and correlation id of a well-formed line are masked by their position, with the same placeholders.
+time, thread and correlation id of a well-formed line are masked by their position, with the same placeholders. LO2's
+logs have masks without a scope alone, so that further common ones change none of their results.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.padded import as_u64, padded_text
 from lo2dask.buffers.slices import encode_slices
 from lo2dask.errors import InputError
+from lo2dask.formats.lo2 import LO2
 from lo2dask.options import fingerprint
 from lo2dask.options.yaml_file import read_yaml
 
@@ -22,16 +24,21 @@ from lo2dask.options.yaml_file import read_yaml
 LONGEST_PATTERN = 500
 # Below this, loading compiled code takes longer than any mask.
 _MANY_TEXTS = 100
+OTHERS, OFF = "other formats", "off"
 
 
 @dataclass(frozen=True)
 class Mask:
-    """One mask: RE2 ``pattern``, ``replacement`` (``\\1`` for a group), and an ``example`` that it changes."""
+    """One mask: RE2 ``pattern``, ``replacement`` (``\\1`` for a group), and an ``example`` that it changes.
+
+    ``scope`` is "" (logs of every format), OTHERS (of every format but LO2's) or OFF (until a mask file names it).
+    """
 
     name: str
     pattern: str
     replacement: str
     example: str
+    scope: str = ""
 
 
 # Java writes one of three spaces between a time and its half of the day.
@@ -48,6 +55,10 @@ _DATE = (
     r"|\d{4}-\d{2}-\d{2}(?:T[0-9:.]+Z?)?)"
 )
 
+# What may stand before a number, and the units that may follow it; line numbers of code (Db.java:17) stay.
+_BEFORE = r"(^|[^\w.:$]|_)"
+_UNIT = r"(?: ?(?:[kKMGT]?i?B|[kKMGT]?i?[bB]ytes|[mnuµ]?s|secs?|seconds?|minutes?|hours?|days?|[mh]))?"
+
 IDENTIFIERS = (
     Mask(
         "uuid",
@@ -59,8 +70,26 @@ IDENTIFIERS = (
     Mask("hex-id", r"\b[0-9a-f]{8}\b", "<HEX>", "Load:66c2c2bd"),
 )
 # The identifiers come first, the most frequent before the others: after them a block's texts are few.
-MASKS = (
+ALL_MASKS = (
     *IDENTIFIERS,
+    Mask(
+        "timestamp",
+        r"\b\d{4}[-/]\d{2}[-/]\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?: ?(?:UTC|GMT|Z|[+-]\d\d:?\d\d))?)?",
+        "<DATE>",
+        "2026-01-02T03:04:05.678+02:00",
+        OTHERS,
+    ),
+    Mask("e-mail", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b", "<EMAIL>", "mail to anna@example.org", OTHERS),
+    # Paths of files; those of requests stay, as they tell what was asked for.
+    Mask(
+        "path",
+        r"((?:^|[\s=:\"'(\[,<>]))(?:(?:file|hdfs|s3a?|gs|jar):/{1,3}|/(?:bin|dev|etc|home|lib(?:64)?|mnt|opt|private|proc|"
+        r"root|sbin|srv|sys|tmp|usr|Users|var|Volumes)/|[A-Za-z]:\\)[^\s\"'()\[\]<>,;]+",
+        r"\1<PATH>",
+        "cannot open /var/lib/shop/17.db",
+        OTHERS,
+    ),
+    Mask("quoted", r"(?:'[^']*'|\"[^\"]*\")", "<TEXT>", "user 'anna' logged in", OFF),
     Mask("code", r"(\bcode ?= ?)[A-Za-z0-9_-]{22}", r"\1<CODE>", "code = keNUio1dQP-rs6SyE15iUw"),
     Mask(
         "pkce",
@@ -78,24 +107,31 @@ MASKS = (
     Mask("thread", r"\[(hz\.[^\]]*thread-|XNIO-\d+ task-)\d+\]", r"[\1<NUM>]", "[XNIO-1 task-4]"),
     Mask("correlation-id", r"(\]  )[A-Za-z0-9_-]{22} ", r"\1<CID> ", "]  f3ZRcnoES_G80IVuBDezBA DEBUG"),
     Mask("address", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "<IP>", "172.18.0.5"),
+    Mask("port", r"((?:^|[\s(\[{,\"'=/])[A-Za-z_][\w-]*:|<IP>:)\d+\b", r"\1<NUM>", "at localhost:8080", OTHERS),
+    Mask("quantity", rf"{_BEFORE}[+-]?\d+(?:[.,]\d+)*(?: ?%|{_UNIT}\b)", r"\1<NUM>", "took 17.5ms of 3 GB", OTHERS),
+    Mask("hex", r"\b(?:0x[0-9a-fA-F]+|[0-9a-fA-F]{8,})\b", "<HEX>", "commit 7bf8e3c09d1a at 0x0b85eee0", OTHERS),
+    Mask("number-in-name", r"([A-Za-z>][_.-]+|_)\d+", r"\1<NUM>", "blk_3886504906413966", OTHERS),
     Mask("number", r"(^|[\s=\[(,/\"-])\d+(?:\.\d+)?\b", r"\1<NUM>", 'validate( "1", "1", page)'),
 )
+MASKS = tuple(mask for mask in ALL_MASKS if not mask.scope)
+_BUILT_IN = {mask.name: mask for mask in ALL_MASKS}
 
 
-def load_masks(mask_file: Path | None) -> tuple[Mask, ...]:
-    """Return the masks to use: the built-in ones, with those of a YAML file added before the number mask or replaced.
+def load_masks(mask_file: Path | None, format_name: str = LO2.name) -> tuple[Mask, ...]:
+    """Return the masks of logs of a format: the built-in ones, and those of a YAML file.
+
+    These are added before the number mask, or replace one; an entry with the name of a built-in one alone turns it on.
 
     Raises
     ------
     InputError : the file is no list of masks, or a mask does not compile in RE2 or is over-long; it is named.
     """
-    if mask_file is None:
-        return MASKS
-    own = [_read_mask(entry, mask_file) for entry in _read_list(mask_file)]
+    own = [_read_mask(entry, mask_file) for entry in _read_list(mask_file)] if mask_file else []
     replaced = {mask.name: mask for mask in own}
-    known = {mask.name for mask in MASKS}
-    masks = [replaced.get(mask.name, mask) for mask in MASKS]
-    return (*masks[:-1], *(mask for mask in own if mask.name not in known), masks[-1])
+    scopes = ("",) if format_name == LO2.name else ("", OTHERS)
+    every = [replaced.get(mask.name, mask) for mask in ALL_MASKS]
+    masks = [mask for mask in every if mask.scope in scopes]
+    return (*masks[:-1], *(mask for mask in own if mask.name not in _BUILT_IN), masks[-1])
 
 
 def masks_fingerprint(masks: tuple[Mask, ...]) -> str:
@@ -149,6 +185,8 @@ def _read_list(path: Path) -> list[object]:
 
 
 def _read_mask(entry: object, path: Path) -> Mask:
+    if isinstance(entry, dict) and entry.keys() == {"name"} and entry["name"] in _BUILT_IN:
+        return replace(_BUILT_IN[entry["name"]], scope="")
     if not isinstance(entry, dict) or not {"name", "pattern", "replacement"} <= entry.keys():
         raise InputError(f"--mask-file {path}: each mask needs name, pattern and replacement; got {entry!r}")
     mask = Mask(*(str(entry.get(key, "")) for key in ("name", "pattern", "replacement", "example")))

@@ -1,7 +1,8 @@
 """The one line that all formats but LO2's are translated into: LO2's with a date.
 
 ``YYYY-MM-DDTHH:MM:SS.mmm [thread]  correlation-id LEVEL logger method - message``, in UTC. Thread and correlation id
-may be empty; level, logger and method may be missing, the dash before the message never is.
+may be empty; level, logger and method may be missing, the dash before the message never is. An event without a time has
+NO_TIME_TEXT in its place, or UNTIMED_MARK before it where nothing is known of it.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ _FRAME = ("", " [", "]  ", " ")
 _TIME_BYTES = len("YYYY-MM-DDTHH:MM:SS.mmm")
 # What stands before the text of an event without a time.
 UNTIMED_MARK = "- "
+NO_TIME_TEXT = "0000-00-00T00:00:00.000"
 
 
 def find_headers(buffer: Bytes, starts: Ints, ends: Ints) -> Header:

@@ -1,9 +1,10 @@
-"""Which format lines have: that which finds a header in the most of them."""
+"""Which format lines have: that which finds a header in the most of them, and what is to be said of it."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow.compute as pc
 
 from lo2dask.formats.fields import TextLines
 from lo2dask.formats.kinds import PLAIN, TIMED, KindFormat
@@ -15,16 +16,22 @@ from lo2dask.formats.wrappers import find_wrappers, unwrap
 
 LEAST_SHARE = 0.5
 _SHOWN = 200
+_FOUR_YEARS_MS = 4 * 366 * 86_400_000
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A format for some lines, how many have a header in it, how many there are, and three that have none."""
+    """A format for some lines, how many have a header in it, how many there are, and three that have none.
+
+    ``untimed`` counts events that have no time, ``notes`` are what a reader should know.
+    """
 
     kind: KindFormat
     headed: int
     lines: int
     others: tuple[str, ...]
+    untimed: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -52,10 +59,11 @@ def try_format(kind: KindFormat, lines: TextLines) -> Choice:
     inner = unwrap(lines, kind.wrappers)
     filled = (inner.ends > inner.starts) & ~inner.indented
     headed = np.zeros(len(filled), dtype=bool)
-    headed[kind.reader.read(inner).rows] = True
+    fields = kind.reader.read(inner)
+    headed[fields.rows] = True
     others = np.flatnonzero(filled & ~headed)[:3]
     texts = tuple(inner.texts[row].as_py()[:_SHOWN] for row in others.tolist())
-    return Choice(kind, int((headed & filled).sum()), int(filled.sum()), texts)
+    return Choice(kind, int((headed & filled).sum()), int(filled.sum()), texts, int((fields.time_ms < 0).sum()))
 
 
 def narrow(kind: KindFormat, lines: TextLines) -> KindFormat:
@@ -72,6 +80,20 @@ def narrow(kind: KindFormat, lines: TextLines) -> KindFormat:
         inner = inner.take(np.flatnonzero(left))
     names = [shape.name for shape in SHAPES if found[shape.name]]
     return KindFormat(f"{TIMED}:{'+'.join(names)}", kind.wrappers) if names else kind
+
+
+def with_notes(choice: Choice, lines: TextLines) -> Choice:
+    """Say where years come from that no line has, what has no time, and what JSON printed over lines is read as."""
+    inner, notes = unwrap(lines, choice.kind.wrappers), []
+    if choice.kind.name != LO2.name:
+        reader, earlier = choice.kind.reader, replace(inner, latest_ms=inner.latest_ms - _FOUR_YEARS_MS)
+        if not np.array_equal(reader.read(inner).time_ms, reader.read(earlier).time_ms):
+            notes.append("its times have no year: that of each file's time of change is taken")
+    if choice.untimed:
+        notes.append(f"{choice.untimed:,} of {choice.headed:,} events have no time")
+    if pc.any(pc.equal(inner.texts, "{")).as_py():
+        notes.append("JSON printed over several lines is read as text; write each object in one line")
+    return replace(choice, notes=tuple(notes))
 
 
 def _best(lines: TextLines, wrappers: tuple[str, ...]) -> Choice:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Bytes, Ints
 from lo2dask.buffers.slices import slices
-from lo2dask.formats.canonical import UNTIMED_MARK, write_times
+from lo2dask.formats.canonical import NO_TIME_TEXT, UNTIMED_MARK, write_times
 
 # Canonical lines write years in four digits, and -1 stands for a line without a time.
 _LATEST = 253_402_300_800_000
@@ -45,7 +45,10 @@ class TextLines:
 
 @dataclass(frozen=True)
 class Fields:
-    """The headers of lines, ascending by ``rows``: time (ms since 1970), text columns, None where a format has none."""
+    """The headers of lines, ascending by ``rows``: time (ms since 1970), text columns, None where a format has none.
+
+    A time below 0 is that of an event without one.
+    """
 
     rows: Ints
     time_ms: Ints
@@ -65,6 +68,10 @@ class Fields:
         """Return those whose time is one that can be written."""
         fit = (self.time_ms >= 0) & (self.time_ms < _LATEST)
         return self if fit.all() else self.take(np.flatnonzero(fit))
+
+    def with_or_without_time(self) -> "Fields":
+        """Return all, those without a time that can be written as events without one."""
+        return replace(self, time_ms=np.where(self.time_ms < _LATEST, np.maximum(self.time_ms, -1), -1))
 
     def take(self, chosen: Ints) -> "Fields":
         """Return some of them."""
@@ -102,8 +109,8 @@ def write_canonical(texts: pa.StringArray, fields: Fields) -> pa.StringArray:
     if not len(fields.rows):
         return texts
     columns = [_spaced(column) for column in (fields.level, fields.logger, fields.method if fields.logger else None)]
-    stamps = pa.array(fields.time_ms).dictionary_encode()
-    times = write_times(stamps.dictionary.cast(pa.timestamp("ms"))).take(stamps.indices)
+    stamps = pa.array(fields.time_ms, mask=fields.time_ms < 0).dictionary_encode()
+    times = write_times(stamps.dictionary.cast(pa.timestamp("ms"))).take(stamps.indices).fill_null(NO_TIME_TEXT)
     thread, correlation = _clean(fields.thread, " "), _clean(fields.correlation_id, "_")
     source = [column for column in columns if column is not None]
     lines = pc.binary_join_element_wise(

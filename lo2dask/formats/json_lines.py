@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.padded import text_bytes
+from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import Fields, TextLines
 from lo2dask.formats.levels import normalise_levels
 from lo2dask.formats.times import ISO, NO_TIME, SHAPE, read_times
@@ -28,7 +30,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class JsonFormat:
-    """One JSON object a line, OpenTelemetry's nested records too."""
+    """One JSON object a line, OpenTelemetry's nested records too; one without a time is an event without a time."""
 
     name: str = "json"
     example: str = '{"time":"2026-01-02T03:04:05.678Z","level":"info","logger":"shop.orders","msg":"order 17 paid"}'
@@ -45,13 +47,13 @@ class JsonFormat:
             objects = [_flatten(one) for one in objects]
             seen = set(chain.from_iterable(objects))
         values = {field: _first(objects, [key for key in keys if key in seen]) for field, keys in KEYS.items()}
-        times = _times(values.pop("time"), lines.timezone)
+        times = _times(values.pop("time"), lines.timezone, len(rows))
         columns = {field: _texts(value) for field, value in values.items() if value}
         if "level" in columns:
             columns["level"] = normalise_levels(columns["level"])
         if "message" not in columns:
             columns["message"] = lines.texts.take(pa.array(rows))
-        return Fields(rows, times, **columns).with_time()
+        return Fields(rows, times, **columns).with_or_without_time()
 
 
 def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
@@ -82,13 +84,11 @@ def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
 
 def _as_list(lines: TextLines, rows: Ints) -> bytes:
     """Return lines as one JSON list."""
-    starts, ends = lines.starts[rows], lines.ends[rows]
-    if (starts[1:] == ends[:-1] + 1).all():  # nothing is between two lines but the newline
-        text = lines.buffer[starts[0] : ends[-1]].copy()
-        text[ends[:-1] - starts[0]] = ord(",")
-        return b"[" + text.tobytes() + b"]"
-    data = lines.buffer.data
-    return b"[" + b",".join(data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)) + b"]"
+    # With the byte behind each line, which becomes the comma.
+    text, offsets = text_bytes(slices(lines.buffer, lines.starts[rows], lines.ends[rows] + 1))
+    text = text[offsets[0] : offsets[-1]].copy()
+    text[offsets[1:] - offsets[0] - 1] = ord(",")
+    return b"[" + text[:-1].tobytes() + b"]"
 
 
 def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
@@ -138,11 +138,11 @@ def _flatten(one: dict[str, Any]) -> dict[str, Any]:
     return {**records[0], "body": "; ".join(_text(record.get("body")) or "" for record in records)}
 
 
-def _times(values: Sequence[Any], timezone: str) -> Ints:
-    """Return ms since 1970: numbers by their size, texts by their shape."""
+def _times(values: Sequence[Any], timezone: str, n: int) -> Ints:
+    """Return ms since 1970 (n,), NO_TIME for none: numbers by their size, texts by their shape."""
     if not values:
-        return np.zeros(0, np.int64)
-    texts = _texts(values)
+        return np.full(n, NO_TIME)
+    texts = _texts(values).fill_null("")
     times = np.full(len(texts), NO_TIME)
     for shape in (ISO, SHAPE["epoch"], SHAPE["clf"], SHAPE["day-month"]):
         missing = np.flatnonzero(times == NO_TIME)

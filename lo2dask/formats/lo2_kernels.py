@@ -184,14 +184,15 @@ def find_canonical(u64: U64s, starts: Ints, ends: Ints, time_ms: Ints, fields: I
         if bracket >= end or byte_at(u64, bracket - _ONE) != _SPACE or byte_at(u64, bracket) != _OPENING:
             continue
         date, of_day = _date_ms(u64, start), _time_of_day(u64, clock)
-        if date < 0 or of_day < 0:
+        is_untimed = byte_at(u64, start) == _0 and byte_at(u64, start + _ONE) == _0 and of_day == 0
+        if of_day < 0 or (date < 0 and not is_untimed):
             continue
         thread_end = _thread_end(u64, bracket + _ONE, end)
         correlation_end = _next_space(u64, thread_end + _THREE, end) if thread_end < end else end
         source_end = _source_end(u64, correlation_end + _ONE, end) if correlation_end < end else end
         if source_end == end:
             continue
-        time_ms[line] = date + of_day
+        time_ms[line] = -2 if is_untimed else date + of_day
         fields[0, count], fields[1, count] = line, thread_end
         fields[2, count], fields[3, count] = correlation_end, source_end
         count += 1

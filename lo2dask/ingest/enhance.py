@@ -11,7 +11,6 @@ from lo2dask.errors import IntegrityError
 from lo2dask.execute.frames import FrameStep
 from lo2dask.execute.session import Session
 from lo2dask.execute.spill import spill_folder
-from lo2dask.features.masks import load_masks
 from lo2dask.features.statements import Statements
 from lo2dask.features.templates import Templates
 from lo2dask.ingest.finishing import COLUMNS, MESSAGES, SUMMARY, count_templates, finish_part, read_messages
@@ -21,6 +20,7 @@ from lo2dask.ingest.text import (
     ENHANCE,
     EnhanceKey,
     load_fingerprint,
+    read_masks,
     resolve_token_kinds,
     run_text_pass,
     text_is_current,
@@ -49,7 +49,7 @@ def enhance(options: TrainOptions, session: Session) -> bool:
     The text comes from lo2_events.parquet, else from the raw tree that the manifest names.
     """
     layout = Layout(options.root)
-    key = resolve_token_kinds(layout, EnhanceKey.of(options, load_masks(options.mask_file)))
+    key = resolve_token_kinds(layout, EnhanceKey.of(options, read_masks(layout, options.mask_file)))
     if is_enhanced(layout, key):
         return False
     if not text_is_current(layout, key):

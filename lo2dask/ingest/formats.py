@@ -12,7 +12,7 @@ import numpy as np
 
 from lo2dask.buffers.padded import padded
 from lo2dask.errors import InputError
-from lo2dask.formats.detect import LEAST_SHARE, Choice, detect, narrow, try_format
+from lo2dask.formats.detect import LEAST_SHARE, Choice, detect, narrow, try_format, with_notes
 from lo2dask.formats.fields import TextLines
 from lo2dask.formats.kinds import KindFormat, Translation
 from lo2dask.formats.lo2 import LO2
@@ -43,10 +43,7 @@ def choose_formats(layout: Layout, options: LoadingOptions) -> Translation:
     ------
     InputError : no format, or not the one asked for, finds headers in half of the lines of a kind.
     """
-    try:
-        check_timezone(options.timezone)
-    except ValueError as error:
-        raise InputError(f"--{error}") from error
+    check_zone(options.timezone)
     asked = read_asked(options.format)
     if asked and asked.is_lo2:
         return Translation({})
@@ -61,7 +58,23 @@ def choose_formats(layout: Layout, options: LoadingOptions) -> Translation:
     translation = Translation(kinds, common, options.timezone)
     if translation.is_needed:
         logger.info("%s", describe(choices))
+        for kind, choice in sorted(choices.items()):
+            for note in choice.notes:
+                logger.info("%s: %s", kind, note)
     return translation if translation.is_needed else Translation({})
+
+
+def check_zone(name: str) -> None:
+    """Check that a zone is known.
+
+    Raises
+    ------
+    InputError : it is not.
+    """
+    try:
+        check_timezone(name)
+    except ValueError as error:
+        raise InputError(f"--{error}") from error
 
 
 def check_formats(layout: Layout, options: LoadingOptions, translation: Translation) -> None:
@@ -147,7 +160,7 @@ def _first_chunk(file: SourceFile, size: int) -> list[Chunk]:
 
 
 def _choose(asked: KindFormat | None, lines: TextLines) -> Choice:
-    return detect(lines) if asked is None else try_wrapped(asked, lines)
+    return with_notes(detect(lines) if asked is None else try_wrapped(asked, lines), lines)
 
 
 def try_wrapped(asked: KindFormat, lines: TextLines) -> Choice:
@@ -167,15 +180,21 @@ def _check(choices: dict[str, Choice], layout: Layout, asked: KindFormat | None)
             wanted = (
                 f"of the format {choice.kind.label}" if asked else f"of a known format ({choice.kind.label} has most)"
             )
-            raise InputError(f"{kind}: only {share} of the lines have a header {wanted}; {_WAY_OUT}{_shown(choice)}")
+            raise InputError(
+                f"{kind}: only {share} of the lines have a header {wanted}; {_notes(choice)}{_WAY_OUT}{_shown(choice)}"
+            )
         if choice.share < GOOD_SHARE and not choice.kind.is_lo2:
             logger.warning("%s: %s of the lines have no header of the format %s, such as: %s", kind,
                            _percent(choice.lines - choice.headed, choice.lines), choice.kind.label,
                            " | ".join(choice.others))  # fmt: skip
 
 
+def _notes(choice: Choice) -> str:
+    return "".join(f"{note}; " for note in choice.notes)
+
+
 def _shown(choice: Choice) -> str:
-    return "".join(f"\n  {text}" for text in choice.others)
+    return f"; not understood: {' | '.join(choice.others)}" if choice.others else ""
 
 
 def _percent(part: int, whole: int) -> str:

@@ -93,6 +93,16 @@ def read_format(layout: Layout) -> LineFormat:
     return find_format(loaded(layout)["format"])
 
 
+def read_masks(layout: Layout, mask_file: Path | None) -> tuple[Mask, ...]:
+    """Return the masks of a folder's logs.
+
+    Raises
+    ------
+    InputError : there is no finished load, or the mask file cannot be used.
+    """
+    return load_masks(mask_file, loaded(layout)["format"])
+
+
 def read_translation(layout: Layout) -> Translation:
     """Return which format each kind of the files has that a folder was loaded from.
 
@@ -120,9 +130,9 @@ def text_is_current(layout: Layout, key: EnhanceKey) -> bool:
     return has_text(layout, key) and all(record and record.has_outputs(layout.root) for record in parts)
 
 
-def mark_text(layout: Layout, key: EnhanceKey) -> None:
-    """Record that the text pass is done."""
-    Stage(layout, TEXT).commit(Key(load_fingerprint(layout), key.text), [], {})
+def mark_text(layout: Layout, key: str) -> None:
+    """Record that the text pass of a key is done."""
+    Stage(layout, TEXT).commit(Key(load_fingerprint(layout), key), [], {})
 
 
 def resolve_token_kinds(layout: Layout, key: EnhanceKey) -> EnhanceKey:
@@ -133,7 +143,7 @@ def resolve_token_kinds(layout: Layout, key: EnhanceKey) -> EnhanceKey:
 
 def has_raw_bags(layout: Layout, options: EnhancingOptions) -> bool:
     """Return whether a folder's tables have, or will get by enhancement, raw bags next to the masked ones."""
-    return resolve_token_kinds(layout, EnhanceKey.of(options, load_masks(options.mask_file))).kinds.both
+    return resolve_token_kinds(layout, EnhanceKey.of(options, read_masks(layout, options.mask_file))).kinds.both
 
 
 def table_has_raw_bags(layout: Layout) -> bool:
@@ -176,7 +186,7 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
         source = RawSource(policy, moved_root(layout, raw_root))
         waiting = [batch for batch in batches if not _is_current(layout, batch.index, job)]
         session.map(text_from_raw, waiting, "text", root=layout.root, job=job, source=source)
-    mark_text(layout, key)
+    mark_text(layout, key.text)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
-from lo2dask.features.masks import load_masks
 from lo2dask.features.statements import Statements, are_templates
 from lo2dask.features.templates import Templates
 from lo2dask.findings.tasks import WindowJob, read_state
-from lo2dask.ingest.text import EnhanceKey, load_fingerprint, loaded, need_bags, table_has_raw_bags
+from lo2dask.ingest.text import EnhanceKey, load_fingerprint, loaded, need_bags, read_masks, table_has_raw_bags
 from lo2dask.models import bundle
 from lo2dask.models.guard import cap
 from lo2dask.models.registry import FOREST
@@ -38,7 +37,7 @@ _SETUP = ("sample_seed", "memory_budget", "disable_memory_guard", "oov_counts")
 
 def data_fingerprint(layout: Layout, options: TrainOptions) -> str:
     """Hash what the models learn from: the loaded tables and how their text was read."""
-    return fingerprint([load_fingerprint(layout), EnhanceKey.of(options, load_masks(options.mask_file)).text])
+    return fingerprint([load_fingerprint(layout), EnhanceKey.of(options, read_masks(layout, options.mask_file)).text])
 
 
 def train_options(options: TrainOptions) -> dict[str, Any]:
@@ -142,7 +141,7 @@ def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
         "test_cases": sorted(cases),
         "data_fingerprint": data_fingerprint(layout, options),
         "versions": bundle.versions(),
-        "masks": [[mask.name, mask.pattern, mask.replacement] for mask in load_masks(options.mask_file)],
+        "masks": [[mask.name, mask.pattern, mask.replacement] for mask in read_masks(layout, options.mask_file)],
         "templates": Templates.load(layout.template_state).to_plain(),
         "raw_tokens": not TokenKinds.of(options.tokens).masked,
     }

@@ -12,11 +12,10 @@ from typing import Any
 from lo2dask import schema
 from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import spill_folder
-from lo2dask.features.masks import load_masks
 from lo2dask.findings.make import NO_ANSWERS, judge_windows, write_findings
 from lo2dask.findings.tasks import WindowJob
 from lo2dask.ingest.enhance import enhance
-from lo2dask.ingest.text import has_raw_bags, loaded, moved_root
+from lo2dask.ingest.text import has_raw_bags, loaded, moved_root, read_masks
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.registry import EXCESS, FOREST
@@ -244,7 +243,7 @@ def _find(
     else:
         # Run scores of an earlier training would be taken for those of the findings.
         remove_tree(runs_path(layout, EXCESS))
-    write_findings(job, answers, load_masks(options.mask_file), session)
+    write_findings(job, answers, read_masks(job.layout, options.mask_file), session)
 
 
 def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:

@@ -136,3 +136,44 @@ def test_synth_does_not_write_over_what_is_not_its_own(refused: Callable[..., st
     (tmp_path / "mine.txt").write_text("keep")
     assert "is not empty" in refused("synth", tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("app.bin", bytes(range(256)) * 40, "no text file in it"),
+        ("photo.png", PNG, "no text file in it, which a log is; there are 2 image"),
+        ("app.log", b"\x00\x01\x02" * 2000, "no text"),
+        ("app.log", b"one of nothing\ntwo\nthree\n", "not understood: one of nothing | two | three"),
+        ("app.log", b'{\n  "a": 1\n}\n' * 20, "JSON printed over several lines is read as text"),
+    ],
+)
+def test_a_tree_that_nothing_can_be_read_of(
+    command: Callable[..., Any], tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    for run in ("a", "b"):
+        (tmp_path / "tree" / run).mkdir(parents=True)
+        (tmp_path / "tree" / run / name).write_bytes(content)
+    answer = command("load", "--root", tmp_path / "tree", "--output-dir", tmp_path / "out", "--workers", 0)
+    assert answer.code == 2, answer
+    assert reason in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_formats_are_tried_with_an_own_format_and_zone(command: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("02.01.2026 03:04:05 | hi\nsecond\n", encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(
+        "{name: bar, pattern: '(?P<time>\\S+ \\S+) [|] ', time: '%d.%m.%Y %T', example: '02.01.2026 03:04:05 | x'}"
+    )
+    answer = command(
+        "formats", "--try", tmp_path / "a.log", "--format", tmp_path / "own.yaml", "--timezone", "Asia/Tokyo"
+    )
+    assert answer.out.splitlines() == ["bar: 1 of 2 lines", "  not: second"]
+    for option, value in (("--timezone", "Mars"), ("--format", "none")):
+        assert command("formats", "--try", tmp_path / "a.log", option, value).code == 2
+    every = command("formats", "--try", tmp_path / "a.log").out
+    assert "no line: lo2, logback" in every
+    assert every.endswith("  not: 02.01.2026 03:04:05 | hi\n  not: second\n")

@@ -154,3 +154,12 @@ def test_what_is_missing_of_the_working_tables_is_made_again(trained, raw, tmp_p
     split.unlink()
     assert not _score(bundle, raw, tmp_path).current
     assert split.is_file()
+
+
+def test_runs_of_another_format_are_refused(trained, raw, tmp_path):
+    copy = tmp_path / "json"
+    shutil.copytree(raw, copy)
+    for path in copy.rglob("*.log"):
+        path.write_text('{"time":"2026-01-02T03:04:05Z","level":"info","msg":"paid"}\n' * 300)
+    with pytest.raises(InputError, match=r"0% of the lines have a header of the format lo2, which the bundle was"):
+        _score(trained[1] / "dt_templates.joblib", copy, tmp_path / "out")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from lo2dask.errors import InputError
-from lo2dask.features.masks import MASKS, Mask, load_masks, masks_fingerprint, normalise
+from lo2dask.features.masks import ALL_MASKS, MASKS, OFF, Mask, load_masks, masks_fingerprint, normalise
 
 from .plain import plain_mask
 
@@ -18,15 +18,16 @@ def masked(text: str, masks: tuple[Mask, ...] = MASKS) -> str:
     return normalise(pa.array([text]), masks)[0].as_py()
 
 
-@pytest.mark.parametrize("mask", MASKS, ids=lambda mask: mask.name)
+@pytest.mark.parametrize("mask", ALL_MASKS, ids=lambda mask: mask.name)
 def test_every_mask_changes_its_example(mask: Mask) -> None:
     assert masked(mask.example, (mask,)) != mask.example
 
 
-@pytest.mark.parametrize("mask", MASKS, ids=lambda mask: mask.name)
+@pytest.mark.parametrize("mask", ALL_MASKS, ids=lambda mask: mask.name)
 def test_masked_text_stays_as_it_is(mask: Mask) -> None:
-    once = masked(mask.example)
-    assert masked(once) == once
+    for masks in (MASKS, load_masks(None, "json")):
+        once = masked(mask.example, masks)
+        assert masked(once, masks) == once
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,44 @@ def test_what_varies_is_masked(text: str, expected: str) -> None:
 def test_no_two_identifiers_of_a_kind_differ_after_masking() -> None:
     for one, other in (("id 96bce40c-3e1e-41df-ac31-34e16e0a46b8", "id 00000000-3e1e-41df-ac31-34e16e0a46b8"),):
         assert masked(one) == masked(other)
+
+
+# As Hadoop, Spark, HDFS, BGL, OpenStack, Zookeeper, web servers and Linux write them.
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("at 2026-01-02T03:04:05.678+02:00, due 2026-01-03 04:05Z", "at <DATE>, due <DATE>"),
+        ("Receiving block blk_-38 src: /10.0.0.7:5010", "Receiving block blk_<NUM> src: /<IP>:<NUM>"),
+        ("Receiving block blk_3886504906413966 src: /10.0.0.7:51", "Receiving block blk_<NUM> src: /<IP>:<NUM>"),
+        ("task_2026_0014_m_001575_0 done", "task_<NUM>_<NUM>_m_<NUM>_<NUM> done"),
+        ("Reading file hdfs://mesos-7:9000/pj/part-1", "Reading file <PATH>"),
+        ("cannot open '/var/lib/shop/17.db'", "cannot open '<PATH>'"),
+        ('GET /api/orders/17?page=2 HTTP/1.1" 200 1532', 'GET /api/orders/<NUM>?page=<NUM> HTTP/<NUM>" <NUM> <NUM>'),
+        ("to Anna.B@example.org by shop-7:2181", "to <EMAIL> by shop-<NUM>:<NUM>"),
+        ("took 17.5ms of 3 GB, 80% of 1,024 bytes", "took <NUM> of <NUM>, <NUM> of <NUM>"),
+        ("generating core.2275 at 0x0b85eee0", "generating core.<NUM> at <HEX>"),
+        ("commit 7bf8e3c09d1a, session 0x14ed93111f20027", "commit <HEX>, session <HEX>"),
+        ("id 96BCE40C-3e1e-41df-ac31-34e16e0a46b8", "id <UUID>"),
+        (
+            "user 'anna' uid=17 in com.example.shop.v2.Orders$1(Orders.java:42)",
+            "user 'anna' uid=<NUM> in com.example.shop.v2.Orders$1(Orders.java:42)",
+        ),
+        ("feedback from facade: cafe, 5th try", "feedback from facade: cafe, 5th try"),
+    ],
+)
+def test_common_identifiers_of_other_formats(text: str, expected: str) -> None:
+    assert masked(text, load_masks(None, "json")) == expected
+
+
+def test_lo2_has_the_masks_without_a_scope_alone() -> None:
+    assert load_masks(None) == MASKS == tuple(mask for mask in load_masks(None, "json") if not mask.scope)
+
+
+def test_a_mask_that_is_off_is_turned_on_by_its_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "masks.yaml", "- {name: quoted}\n- {name: path}\n")
+    assert not any(mask.scope == OFF for mask in load_masks(None, "json"))
+    for name in ("json", "lo2"):
+        assert masked("user 'anna' opened /tmp/x", load_masks(path, name)) == "user <TEXT> opened <PATH>"
 
 
 def write(path: Path, text: str) -> Path:

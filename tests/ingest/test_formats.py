@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lo2dask.commands import load as commands_load
 from lo2dask.commands.formats import try_formats
 from lo2dask.commands.load import load
 from lo2dask.commands.train import train
@@ -129,10 +130,53 @@ def test_what_was_found_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture
     )
 
 
+def test_json_without_a_time_is_an_event_without_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    line = '{{"level":"{level}","logger":"shop.Pay","msg":"order {n} paid"}}'
+    root = write(tmp_path / "in", token=JSON + "\n" + line, user=line)
+    load(options(root, tmp_path / "out"), Session.serial())
+    found = rows(Layout(tmp_path / "out"), "token")[10:12]
+    assert [(row["level"], row["logger"], row["m_message"], row["is_continuation"]) for row in found] == [
+        ("ERROR", "shop.Pay", "ERROR shop.Pay - order 5 paid", False),
+    ] * 2  # fmt: skip
+    assert {row["m_timestamp"] for row in rows(Layout(tmp_path / "out"), "user")} == {None}
+    assert "token: 80 of 160 events have no time" in [record.getMessage() for record in caplog.records]
+    assert verify(VerifyOptions(output_dir=tmp_path / "out")).problems == ()
+
+
+def test_a_year_from_the_time_of_change_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    root = write(tmp_path / "in", token="Jan  2 03:04:{n:02d} host shop[411]: order {n} paid", user=JSON)
+    load(options(root, tmp_path / "out"), Session.serial())
+    assert rows(Layout(tmp_path / "out"), "token")[5]["m_timestamp"].replace(tzinfo=None) == datetime(
+        2026, 1, 2, 3, 4, 5
+    )
+    told = [text for record in caplog.records if "no year" in (text := record.getMessage())]
+    assert told == ["token: its times have no year: that of each file's time of change is taken"]
+
+
+def test_clocks_that_run_backwards_stay_as_they_are(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", token=JSON)
+    for path in root.rglob("*.log"):
+        path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))), encoding="utf-8")
+    load(options(root, tmp_path / "out"), Session.serial())
+    layout = Layout(tmp_path / "out")
+    assert [row["m_timestamp"].second for row in rows(layout, "token")] == list(range(39, -1, -1))
+    sequence = table_of(layout.sequences).to_pylist()[0]
+    assert (sequence["start_time"].second, sequence["end_time"].second) == (0, 39)
+
+
+def test_a_load_of_lo2_that_has_nothing_to_do_looks_at_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = options(write(tmp_path / "in", user=LO2_LINE), tmp_path / "out")
+    load(wanted, Session.serial())
+    monkeypatch.setattr(commands_load, "choose_formats", None)
+    assert load(wanted, Session.serial()).skipped == 1
+
+
 @pytest.mark.parametrize(("name", "reason"), [("auto", "a known format"), ("klog", "the format klog")])
 def test_lines_that_are_not_understood_are_refused(tmp_path: Path, name: str, reason: str) -> None:
     root = write(tmp_path / "in", token="line {n} of nothing")
-    with pytest.raises(InputError, match=rf"token: only 0 % .*{reason}.*--format plain.*\n  line 0 of"):
+    with pytest.raises(InputError, match=rf"token: only 0 % .*{reason}.*--format plain.*: line 0 of nothing \| line 1"):
         load(options(root, tmp_path / "out", format=name), Session.serial())
 
 

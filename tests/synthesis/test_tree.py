@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lo2dask.commands.formats import try_formats
 from lo2dask.domain import SERVICES
 from lo2dask.errors import InputError
 from lo2dask.options import SynthOptions
@@ -182,3 +183,12 @@ def test_faults(options: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (irregular / "light-oauth2-oauth2-code-1.log").stat().st_mode & 0o777 == 0
     write_tree(options())
     assert not run.exists()
+
+
+@pytest.mark.parametrize("form", ["logback", "timed", "json", "access"])
+def test_other_line_forms_are_read_as_such(options: Make, tmp_path: Path, form: str) -> None:
+    write_tree(options(out=tmp_path / form, format=form))
+    log = max((tmp_path / form).rglob("*token*.log"), key=lambda path: path.stat().st_size)
+    best = try_formats(log)[0]
+    assert best.kind.name == form
+    assert best.headed > 0.7 * best.lines, "stack traces have no header"
