@@ -26,15 +26,20 @@ _LEAST_TEXT = 25
 _CSV_EVIDENCE = ("path", "line_no", "text")
 
 
-def findings_text(layout: Layout, limit: int, width: int) -> list[str]:
-    """Write the first findings of a folder in so many columns; nothing where none were looked for."""
-    return summary_text(findings(FindingsOptions(root=layout.root, limit=limit)), width) if has_findings(layout) else []
+def findings_text(layout: Layout, limit: int, width: int, trust: Sequence[str] = ()) -> list[str]:
+    """Write the first findings of a folder in so many columns; ``trust`` alone where none were looked for."""
+    if not has_findings(layout):
+        return list(trust)
+    return summary_text(findings(FindingsOptions(root=layout.root, limit=limit)), width, trust)
 
 
-def summary_text(summary: FindingsSummary, width: int) -> list[str]:
-    """Write how many cases stand out, which, when and by what, and the notices, in so many columns."""
+def summary_text(summary: FindingsSummary, width: int, trust: Sequence[str] = ()) -> list[str]:
+    """Write how many cases stand out, which, when and by what, and the notices, in so many columns.
+
+    ``trust`` are lines on how far each model can be trusted, which then follow the numbers of cases.
+    """
     if not summary.is_sought:
-        return [cut(_NOT_SOUGHT, width)]
+        return [cut(_NOT_SOUGHT, width), *trust]
     unit = "run" if summary.cases == summary.runs else "case"
     lines = [cut(_head(summary, unit), width), *_rows(summary.findings, summary.numbers, width)]
     if any(row.start is None for row in summary.findings):
@@ -46,13 +51,15 @@ def summary_text(summary: FindingsSummary, width: int) -> list[str]:
     normal = summary.cases - summary.standing
     if summary.standing and normal > 0:
         lines.append(f"{count(normal, unit)} {'looks' if normal == 1 else 'look'} normal")
-    return [*lines, *textwrap.wrap(_trust(summary), width)]
+    return [*lines, *textwrap.wrap(_trust(summary, bool(trust)), width), *trust]
 
 
-def _trust(summary: FindingsSummary) -> str:
-    """Write how far the findings can be trusted: the units, and average precision beside chance."""
+def _trust(summary: FindingsSummary, by_model: bool) -> str:
+    """Write how far the findings can be trusted: the units; average precision and chance unless lines follow."""
     anomalous = summary.cases - summary.normals
     units = f"{count(summary.cases, 'case')} of {count(summary.runs, 'run')}, {summary.normals:,} normal"
+    if by_model:
+        return f"trust: {units}, {anomalous:,} anomalous"
     if not anomalous or not summary.normals:
         return f"trust: {units}; not measured, as the labels have one class alone"
     if summary.average_precision is None:

@@ -105,7 +105,7 @@ def plan_text(planned: "DryRun") -> list[str]:
 
 
 def train_text(summary: "TrainSummary") -> list[str]:
-    """Write the summary of a training: one line per model with its figures on the hold-out, then what stands out."""
+    """Write the summary of a training: one line per model with its figures, then what stands out."""
     return [*_models(summary), *_trained_answers(summary)]
 
 
@@ -127,7 +127,7 @@ def _models(summary: "TrainSummary") -> list[str]:
         for line in shown
     ]
     lines = [
-        "models, measured on the hold-out" + (" (all done before):" if summary.current else ":"),
+        f"models, measured {summary.measured}" + (" (all done before):" if summary.current else ":"),
         table(rows),
     ]
     lines += [f"{line.key}: {line.warning}" for line in shown if line.warning]
@@ -144,7 +144,7 @@ def _trained_answers(summary: "TrainSummary") -> list[str]:
 
 def _answers(root: Path, trust: Sequence[str] = ()) -> list[str]:
     """Write an empty line, what stands out in a folder and lines on trust; nothing where there is neither."""
-    lines = [*findings_text(Layout(root), FINDINGS, terminal_width()), *trust]
+    lines = findings_text(Layout(root), FINDINGS, terminal_width(), trust)
     return ["", *lines] if lines else []
 
 

@@ -9,12 +9,15 @@ from lo2dask.audit.duplicates import find_duplicates
 from lo2dask.audit.page import AuditPage, render
 from lo2dask.audit.permute import draw_labels
 from lo2dask.audit.words import Bound, find_words
-from lo2dask.options import AuditOptions
+from lo2dask.ingest.text import load_fingerprint
+from lo2dask.options import AuditOptions, fingerprint
 from lo2dask.storage import write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import read_load
+from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.tables.state import check_exists
 
+AUDIT = StageType("audit", "the audit is done again")
 # Cases that are looked at; of more, whole runs are drawn.
 MOST_CASES = 5_000
 
@@ -74,5 +77,11 @@ def audit(options: AuditOptions) -> AuditSummary:
         draws=DRAWS,
         checks=tuple(checks),
     )
+    if options.html:
+        write_text(html, render(summary.page))
+        return summary
+    stage = Stage(layout, AUDIT)
+    stage.invalidate()
     write_text(html, render(summary.page))
+    stage.commit(Key(load_fingerprint(layout), fingerprint([options.seed, options.limit])), [html], {})
     return summary

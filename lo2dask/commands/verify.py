@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.columns import strings
+from lo2dask.commands.audit import AUDIT
 from lo2dask.commands.extract import EXTRACT
 from lo2dask.commands.grid import GRID_STAGE
 from lo2dask.commands.report import REPORT
@@ -53,7 +54,7 @@ from lo2dask.verification.parts import BatchResult, Checks, Problem, check_batch
 
 STAGES = (
     *(EXTRACT, LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS),
-    *(GRID_STAGE, EXPLAIN, REPORT, SCORE, GIVEN, LINKS),
+    *(GRID_STAGE, EXPLAIN, REPORT, AUDIT, SCORE, GIVEN, LINKS),
 )
 FINISHING = (METRICS, TEXT, ENHANCE)  # a record of the whole follows those of their parts
 _SAVING = "--save-model or --save-sup-models"

@@ -12,6 +12,7 @@ A state is a plain dict of numpy arrays, numbers and names, and is the model its
 sums are of whole numbers (shares in fixed point), so a state is the same, bit by bit, for any partitioning.
 """
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,18 @@ _FIXED = 2.0**40
 
 
 def count_tokens(rows: Rows, _: State | None) -> Statistics:
-    """Count the tokens of one part's training normals: ``rows`` and ``counts`` int64 (features,)."""
+    """Count the tokens of one part's training normals: ``rows``, ``counts`` int64 and ``run`` uint64 (features,).
+
+    ``run`` is a hash of the only run that has a token: 0 of no run, 1 of several.
+    """
     counts = np.asarray(rows.matrix.sum(axis=0, dtype=np.int64)).ravel()
-    return {"rows": len(rows), "counts": counts}
+    only = np.zeros(len(counts), dtype=np.uint64)
+    code, names = codes(rows.run)
+    row = np.repeat(code, np.diff(rows.matrix.indptr))
+    for index, name in enumerate(names):
+        own = np.unique(rows.matrix.indices[row == index])
+        only[own] = _join_runs(only[own], np.uint64(_hash(name)))
+    return {"rows": len(rows), "counts": counts, "run": only}
 
 
 def sum_shares(rows: Rows, state: State | None) -> Statistics:
@@ -44,6 +54,8 @@ def merge(left: Statistics, right: Statistics) -> Statistics:
             merged[name] = left.get(name, right.get(name))
         elif isinstance(left[name], dict):
             merged[name] = merge(left[name], right[name])
+        elif name == "run":
+            merged[name] = _join_runs(left[name], right[name])
         else:
             merged[name] = max(left[name], right[name]) if name.startswith("max") else left[name] + right[name]
     return merged
@@ -57,12 +69,13 @@ def finish_rarity(statistics: Statistics, _: State | None) -> State:
         scores = np.where(counts > COMMON_SHARE * total, 0.0, (-np.log(counts / max(total, 1))) ** 3)
     unseen = float(np.log(max(total, 1)) ** 3)
     scores[counts == 0] = unseen
-    return {"rows": statistics["rows"], "scores": scores, "unseen": unseen, "total": total}
+    found = {"rows": statistics["rows"], "scores": scores, "unseen": unseen, "total": total}
+    return found | {"counts": counts, "run": statistics["run"]}
 
 
 def finish_oov(statistics: Statistics, _: State | None) -> State:
     """Count the known tokens; the vocabulary is in the model's columns."""
-    return {"rows": statistics["rows"], "known": int((statistics["counts"] > 0).sum())}
+    return {"rows": statistics["rows"], "known": int((statistics["counts"] > 0).sum()), "run": statistics["run"]}
 
 
 def finish_drift(statistics: Statistics, state: State | None) -> State:
@@ -89,6 +102,23 @@ def score_oov(_: State, scoring: Scoring, rows: Rows) -> np.ndarray:
     return np.asarray(unknown, dtype=np.float64)
 
 
+def score_rarity_left_out(state: State, rows: Rows) -> np.ndarray:
+    """Score training normals by rarity as if each had not been counted, nor what its run alone has: float64 (rows,)."""
+    matrix = rows.matrix
+    own = matrix.data.astype(np.int64)
+    others = np.where(_is_alone(state, rows), 0, state["counts"][matrix.indices] - own)
+    total = np.repeat(state["total"] - _per_row(matrix, own), np.diff(matrix.indptr))
+    with np.errstate(divide="ignore"):
+        scores = np.where(others > COMMON_SHARE * total, 0.0, (-np.log(others / np.maximum(total, 1))) ** 3)
+    scores = np.where(others > 0, scores, np.log(np.maximum(total, 1)) ** 3)
+    return _per_row(matrix, scores) / np.maximum(np.diff(matrix.indptr), 1)
+
+
+def score_oov_left_out(state: State, rows: Rows) -> np.ndarray:
+    """Count the distinct tokens of training normals that no other run has: float64 (rows,)."""
+    return _per_row(rows.matrix, _is_alone(state, rows).astype(np.float64))
+
+
 def score_drift(state: State, _: Scoring, rows: Rows) -> np.ndarray:
     """Score rows by their distance from their service's mean, in units of its largest among the training normals."""
     return _drift(state, rows)
@@ -102,6 +132,25 @@ def score_drift_left_out(state: State, rows: Rows) -> np.ndarray:
 def note_occurrences(_: Any, __: Any, setup: Setup) -> dict[str, Any]:
     """Return whether every unknown token counts, or the distinct ones."""
     return {"occurrences": setup.occurrences}
+
+
+def _hash(run: str) -> int:
+    """Return a hash of a run's name, neither 0 nor 1."""
+    return int.from_bytes(sha256(run.encode()).digest()[:8], "big") | 2
+
+
+def _join_runs(left: np.ndarray, right: np.ndarray | np.uint64) -> np.ndarray:
+    """Return the only run of tokens over two sets of rows: associative and commutative."""
+    several = (left != 0) & (right != 0) & (left != right)
+    return np.where(several, np.uint64(1), np.maximum(left, right))
+
+
+def _is_alone(state: State, rows: Rows) -> np.ndarray:
+    """Tell of each stored count whether its row's run alone has the token: bool (cells,)."""
+    code, names = codes(rows.run)
+    hashes = np.array([_hash(name) for name in names], dtype=np.uint64)
+    row = np.repeat(code, np.diff(rows.matrix.indptr))
+    return state["run"][rows.matrix.indices] == hashes[row]
 
 
 def _shares(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -173,8 +222,19 @@ def _per_row(matrix: Any, values: np.ndarray) -> np.ndarray:
 # Parts are read one at a time, so rows bound nothing; the figures are those of a sparse sample.
 _COST = Cost(cell=40, row=256, dense=2, fixed=0)
 _MERGED: dict[str, Any] = {"cost": _COST, "seed_parameter": None, "threads_parameter": None}
-RARITY = Behaviour(**_MERGED, score=score_rarity, merging=Merging(count_tokens, merge, finish_rarity))
-OOV = Behaviour(**_MERGED, score=score_oov, merging=Merging(count_tokens, merge, finish_oov), facts=note_occurrences)
+RARITY = Behaviour(
+    **_MERGED,
+    score=score_rarity,
+    merging=Merging(count_tokens, merge, finish_rarity),
+    score_normals=score_rarity_left_out,
+)
+OOV = Behaviour(
+    **_MERGED,
+    score=score_oov,
+    merging=Merging(count_tokens, merge, finish_oov),
+    facts=note_occurrences,
+    score_normals=score_oov_left_out,
+)
 DRIFT = Behaviour(
     **_MERGED,
     score=score_drift,

@@ -1,6 +1,10 @@
-"""Fit all units: samples are drawn, their rows gathered part by part, and each unit is one task."""
+"""Fit all units: samples are drawn, their rows gathered part by part, and each unit is one task.
+
+A fit without some runs takes the rows and columns that were gathered for the unit's own fit.
+"""
 
 import functools
+import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -65,6 +69,12 @@ class FitJob:
     changes: tuple[str, ...]
     sample: dict[str, Any] | None = None
     distributed: bool = False
+    left_out: frozenset[str] = frozenset()
+
+    @property
+    def fold_name(self) -> str:
+        """Name the file of the unit as fitted without the runs ``left_out``."""
+        return f"{self.unit.name}~{fingerprint(sorted(self.left_out))}"
 
     @property
     def merging(self) -> Merging:
@@ -80,8 +90,8 @@ def fit_units(
     columns: dict[str, ChosenColumns],
     counts: dict[str, RowCounts],
     session: Session,
-) -> dict[str, dict[str, Any]]:
-    """Fit every unit and keep it below the working folder; return the fit records by unit name."""
+) -> tuple[dict[str, dict[str, Any]], list[FitJob]]:
+    """Fit every unit and keep it below the working folder; return the fit records by unit name, and the jobs."""
     layout = Layout(plan.root)
     merged = [unit for unit in units if unit.spec.is_merged]
     rest = [unit for unit in units if not unit.spec.is_merged]
@@ -96,7 +106,8 @@ def fit_units(
     merges = [FitJob(unit, columns[unit.columns.name].path, "", ()) for unit in merged]
     if merges:
         records += _fit_merged(plan, merges, names, session)
-    return {job.unit.name: record for job, record in zip([*alone, *spread, *merges], records, strict=True)}
+    jobs = [*alone, *spread, *merges]
+    return {job.unit.name: record for job, record in zip(jobs, records, strict=True)}, jobs
 
 
 def unit_path(layout: Layout, unit_name: str) -> Path:
@@ -127,15 +138,31 @@ def select_rows(name: str, root: Path, selections: Sequence[RowSelection]) -> in
 
 def fit_unit(job: FitJob, plan: FitPlan) -> dict[str, Any]:
     """Fit one unit on its gathered rows; return its record."""
-    layout = Layout(plan.root)
-    parts = [joblib.load(source_of(path)) for path in list_paths(_gathered(layout, job.gathered), ".joblib")]
+    return _keep(Layout(plan.root), job, _fit_gathered(job, plan))
+
+
+def fit_fold(job: FitJob, plan: FitPlan) -> bool:
+    """Fit one unit on its gathered rows but those of the runs ``left_out``; return whether it could be fitted."""
+    fitted = _fit_gathered(job, plan)
+    with replacing(unit_path(Layout(plan.root), job.fold_name)) as temporary:
+        # joblib takes ten times as long for the trees of a forest.
+        temporary.write_bytes(pickle.dumps((fitted.model, fitted.scoring), protocol=5))
+    return fitted.record.fitted
+
+
+def _fit_gathered(job: FitJob, plan: FitPlan) -> Fitted:
+    paths = list_paths(_gathered(Layout(plan.root), job.gathered), ".joblib")
+    parts = [joblib.load(source_of(path)) for path in paths]
     matrix = canonical(sparse.vstack([part["matrix"] for part in parts], format="csr"))
-    y = np.concatenate([part["anomaly"] for part in parts])
+    y, runs = np.concatenate([part["anomaly"] for part in parts]), [run for part in parts for run in part["run"]]
+    if job.left_out:
+        kept = np.flatnonzero(~among(runs, sorted(job.left_out)))
+        matrix, y, runs = canonical(matrix[kept]), y[kept], [runs[row] for row in kept.tolist()]
     spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
     setup = Setup(seed=plan.seed, changes=job.changes, occurrences=plan.occurrences)
     if spec.is_distributed:
-        matrix, y, setup = _hold_stopping(matrix, y, [run for part in parts for run in part["run"]], setup)
-    return _keep(layout, job, fit_model(spec, matrix, y, setup))
+        matrix, y, setup = _hold_stopping(matrix, y, runs, setup)
+    return fit_model(spec, matrix, y, setup)
 
 
 def _fit_spread(plan: FitPlan, job: FitJob, names: Sequence[str], session: Session) -> dict[str, Any]:

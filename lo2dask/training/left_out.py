@@ -1,122 +1,81 @@
-"""Scores training normals by models that have not seen their run, so that the scores of new runs compare with theirs.
+"""Fits models without some of the normal runs, so that the scores of new runs compare with those of unseen normals.
 
-Each model is fitted again without some of the normal runs, and scores these. A model that learns from normals alone
-leaves out one run at a time, up to :data:`MOST_ALONE` normal runs; beyond, and for the others, the runs are dealt to
-five folds. An algorithm that can take a row out of what it has learned needs no fit.
+A model that learns from normals alone leaves out one run at a time, up to :data:`MOST_ALONE` normal runs; beyond, and
+for the others, the runs are dealt to five folds. A fold is fitted on the rows gathered for the model's own fit, with
+its columns: a word that only left-out runs have is then a column without a value, which teaches nothing. Models of
+merged statistics take a row or run out of what they have learned, and need no fit.
 
 Where no run is held out (``--holdout-by loro`` or ``folds``), all rows are scored so, and models are measured by that.
+There, models of merged statistics are fitted again in full, with vocabularies of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import joblib
-import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.columns import strings
 from lo2dask.execute.session import Session
-from lo2dask.features.matrix import Columns
 from lo2dask.models.conformal import ALPHA, least_normals
-from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import LORO, N_FOLDS, Split, deal
 from lo2dask.sources.names import run_order
-from lo2dask.storage import list_paths, source_of
+from lo2dask.storage import list_paths
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, prune_parts, read_part
-from lo2dask.training.fitting import unit_path
+from lo2dask.tables.parts import prune_parts
+from lo2dask.training.fitting import FitJob, FitPlan, fit_fold, unit_path
 from lo2dask.training.measures import SequenceKeys
-from lo2dask.training.scoring import FittedModel, Target, keep_scores, read_part_scores, score_part_rows
-from lo2dask.training.units import BASELINE, KEY_COLUMNS, TrainingRows, Unit, file_stamp, read_splits, write_splits
+from lo2dask.training.scoring import Fold, LeftOut, Target
+from lo2dask.training.units import BASELINE, Unit, read_splits, write_splits
 
-MOST_ALONE = 50
+MOST_ALONE = 10
 # How the training normals were scored.
 ALONE, FOLDED, SEEN = "leave-one-run-out", "in five folds by run", "by a model that has seen them"
-Fit = Callable[[Sequence[Unit]], Mapping[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A model's fits without some runs: the split of each one (by name), and the units that were fitted.
+class Refit:
+    """How units were fitted: their jobs by name; ``fit`` fits other units from the tables, and returns records."""
 
-    ``every``: all rows are scored, not normals alone.
-    """
-
-    target: Target
-    every: bool
-    spec: ModelSpec
-    folds: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    plan: FitPlan
+    jobs: Mapping[str, FitJob]
+    fit: Callable[[Sequence[Unit]], Mapping[str, Mapping[str, Any]]]
 
 
-def score_left_out(
-    layout: Layout, targets: Sequence[Target], units: Sequence[Unit], fit: Fit, session: Session
-) -> dict[str, str]:
-    """Keep left-out scores of the training normals as the calibrating scores; return how, by key.
+def fit_left_out(
+    layout: Layout, targets: Sequence[Target], units: Sequence[Unit], refit: Refit, session: Session
+) -> tuple[dict[str, str], list[LeftOut]]:
+    """Fit every model without some runs; return how its training normals are scored, by key, and the folds.
 
-    ``fit`` fits units and returns their records by name. Models whose folds cannot all be fitted are left as they are.
-    Of splits that hold nothing out, left-out scores of all rows are kept under :func:`held_key`.
+    A model whose folds cannot all be fitted has none, and neither has one whose fit takes all workers.
     """
     splits, rows = read_splits(layout), SequenceKeys.read(layout)
-    done, planned, folds, ways = {}, {}, dict(splits), {}
+    ways: dict[str, str] = {}
+    cheap: dict[Target, list[list[FitJob]]] = {}
+    full: dict[Target, list[frozenset[str]]] = {}
     for target in targets:
         members, split = [unit for unit in units if unit.spec.key == target.key], splits[target.side]
         if not members or (target.key.startswith(BASELINE) and not split.is_crossed):
             continue
-        spec = members[0].spec
+        spec, jobs = members[0].spec, [refit.jobs[unit.name] for unit in members]
         if spec.behaviour.score_normals and not split.is_crossed:
-            done[target.key] = ALONE
+            ways[target.key] = ALONE
             continue
-        runs, dealt = _plan_folds(rows, split, spec.normal_only and len(members) == 1)
-        if len(dealt) > 1:
-            names = [f"{target.side}~{len(dealt)}~{number}" for number in range(len(dealt))]
-            folds |= {name: replace(split, runs=split.runs | left) for name, left in zip(names, dealt, strict=True)}
-            planned[target] = {name: [replace(unit, side=name) for unit in members] for name in names}
-            ways[target.key] = ALONE if len(dealt) == runs else FOLDED
-    if not planned:
-        return done
-    write_splits(layout, folds)
-    jobs = _fit(layout, planned, fit, splits)
-    names = [path.name for path in part_paths(layout.enhanced)]
-    session.map(score_left_out_part, names, "left out", root=layout.root, jobs=jobs)
-    write_splits(layout, splits)
-    return done | {job.target.key: ways[job.target.key] for job in jobs}
-
-
-def held_key(key: str) -> str:
-    """Return the key that a model's scores of left-out runs are kept under; NaN where no model was fitted."""
-    return f"{key}~held"
-
-
-def score_left_out_part(name: str, root: Path, jobs: Sequence[LeftOut]) -> int:
-    """Score one part's training normals by the models that have not seen their run."""
-    layout = Layout(root)
-    splits = read_splits(layout)
-    loaded = {
-        unit: _read_unit(unit_path(layout, unit), service, file_stamp(unit_path(layout, unit)))
-        for job in jobs
-        for _, units in job.folds
-        for unit, service in units
-    }
-    needed = {column for model in loaded.values() for column in model.columns.needed}
-    part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *sorted(needed)])
-    for job in jobs:
-        scores, labels, left_out = read_part_scores(layout, job.target.key, name)
-        held, held_labels = np.full(part.num_rows, np.nan), np.zeros(part.num_rows)
-        normal = TrainingRows(job.target.side, normal_only=not job.every).mask(part, splits)
-        for fold, units in job.folds:
-            chosen = normal & splits[fold].mask(part["run"], part["test_case"], part["service"])
-            if chosen.any():
-                models = [loaded[unit] for unit, _ in units]
-                rows = part.filter(pa.array(chosen))
-                held[chosen], held_labels[chosen] = score_part_rows(rows, job.spec, models, job.target.batch)
-        if not job.spec.behaviour.score_normals:
-            keep_scores(layout, job.target.key, name, (scores, labels, np.where(np.isnan(held), left_out, held)))
-        if job.every:
-            keep_scores(layout, held_key(job.target.key), name, (held, held_labels, held))
-    return part.num_rows
+        count, dealt = _plan_folds(rows, split, spec.normal_only and len(members) == 1)
+        again = spec.is_merged or any(job.distributed for job in jobs)
+        if len(dealt) < 2 or (again and not split.is_crossed):
+            continue
+        ways[target.key] = ALONE if len(dealt) == count else FOLDED
+        if again:
+            full[target] = dealt
+        else:
+            cheap[target] = [[replace(job, left_out=runs) for job in jobs] for runs in dealt]
+    made = _fit_cheap(layout, cheap, refit.plan, session) | _fit_full(layout, full, units, refit.fit)
+    outs = [LeftOut(target.key, splits[target.side].is_crossed, folds) for target, folds in made.items()]
+    outs = [out for out in outs if out.every or all(fold.units for fold in out.folds)]
+    kept = {out.key for out in outs}
+    folded = {target.key for target in (*cheap, *full)}
+    return {key: way for key, way in ways.items() if key in kept or key not in folded}, outs
 
 
 def describe_calibrations(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -132,25 +91,46 @@ def describe_calibrations(calibrations: Mapping[str, Mapping[str, Any]]) -> list
     return [f"p of runs: normals scored {way}: {', '.join(keys)}" for way, keys in ways.items() if keys]
 
 
-def _fit(
-    layout: Layout, planned: Mapping[Target, Mapping[str, Sequence[Unit]]], fit: Fit, splits: Mapping[str, Split]
-) -> list[LeftOut]:
-    """Fit all folds of all models at once; leave no samples behind that no bundle names."""
-    units = [unit for of_target in planned.values() for members in of_target.values() for unit in members]
-    samples = layout.models / "samples"
+def _fit_cheap(
+    layout: Layout, planned: Mapping[Target, list[list[FitJob]]], plan: FitPlan, session: Session
+) -> dict[Target, tuple[Fold, ...]]:
+    """Fit folds on gathered rows; models that differ in their key alone share them."""
+    jobs = {job.fold_name: job for folds in planned.values() for members in folds for job in members}
+    fitted = dict(zip(jobs, session.map(fit_fold, list(jobs.values()), "left out", plan=plan), strict=True))
+
+    def to_fold(members: Sequence[FitJob]) -> Fold:
+        """Name the files of those that could be fitted."""
+        files = [(unit_path(layout, j.fold_name), j.unit.service, j.columns) for j in members if fitted[j.fold_name]]
+        return Fold(members[0].left_out, tuple(files))
+
+    return {target: tuple(to_fold(members) for members in folds) for target, folds in planned.items()}
+
+
+def _fit_full(
+    layout: Layout, planned: Mapping[Target, list[frozenset[str]]], units: Sequence[Unit], fit: Callable[..., Any]
+) -> dict[Target, tuple[Fold, ...]]:
+    """Fit folds from the tables, on splits that hold their runs out; leave no samples that no bundle names."""
+    if not planned:
+        return {}
+    splits, samples = read_splits(layout), layout.models / "samples"
+    sides = {(t, runs): f"{t.side}~{len(dealt)}~{at}" for t, dealt in planned.items() for at, runs in enumerate(dealt)}
+    folds = {
+        (target, runs): [replace(unit, side=side) for unit in units if unit.spec.key == target.key]
+        for (target, runs), side in sides.items()
+    }
     before = [path.name for path in list_paths(samples, ".parquet")]
-    records = fit(list({unit.name: unit for unit in reversed(units)}.values()))
+    write_splits(layout, splits | {side: replace(splits[t.side], runs=runs) for (t, runs), side in sides.items()})
+    records = fit(list({unit.name: unit for members in folds.values() for unit in members}.values()))
+    write_splits(layout, splits)
     prune_parts(samples, before)
-    jobs = []
-    for target, of_target in planned.items():
-        every = splits[target.side].is_crossed
-        folds = tuple(
-            (name, tuple((unit.name, unit.service) for unit in members if records[unit.name]["fitted"]))
-            for name, members in of_target.items()
+    return {
+        target: tuple(
+            Fold(runs, tuple((unit_path(layout, u.name), u.service, None) for u in own if records[u.name]["fitted"]))
+            for (of, runs), own in folds.items()
+            if of == target
         )
-        if every or all(members for _, members in folds):
-            jobs.append(LeftOut(target, every, next(iter(of_target.values()))[0].spec, folds))
-    return jobs
+        for target in planned
+    }
 
 
 def _plan_folds(rows: SequenceKeys, split: Split, alone: bool) -> tuple[int, list[frozenset[str]]]:
@@ -162,9 +142,3 @@ def _plan_folds(rows: SequenceKeys, split: Split, alone: bool) -> tuple[int, lis
     runs = sorted(set(strings(rows.run.filter(normal)).to_pylist()), key=run_order)
     folds = len(runs) if alone and len(runs) <= MOST_ALONE else N_FOLDS
     return len(runs), [frozenset(runs[start::folds]) for start in range(min(folds, len(runs)))]
-
-
-@lru_cache(maxsize=512)
-def _read_unit(path: Path, service: str, stamp: tuple[int, int, int]) -> FittedModel:
-    unit = joblib.load(source_of(path))
-    return FittedModel(service, unit["model"], Columns.from_plain(unit["columns"]), unit["scoring"])

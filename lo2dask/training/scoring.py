@@ -1,15 +1,18 @@
 """Scores every row with every model, part by part, and writes the predictions with their ranks."""
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pyarrow as pa
 
 from lo2dask import schema
+from lo2dask.buffers.columns import among, strings
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
@@ -22,7 +25,15 @@ from lo2dask.models.split import Split
 from lo2dask.storage import list_paths, replacing, source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
-from lo2dask.training.units import KEY_COLUMNS, TrainingRows, file_stamp, of_service, read_splits, working_folder
+from lo2dask.training.units import (
+    KEY_COLUMNS,
+    TrainingRows,
+    file_stamp,
+    of_service,
+    read_columns,
+    read_splits,
+    working_folder,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,27 @@ class Target:
     path: Path
     side: str
     batch: int
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A model's fit without some runs: these, and its files with their services and columns (None: in the file)."""
+
+    runs: frozenset[str]
+    units: tuple[tuple[Path, str, Path | None], ...]
+
+    def read(self) -> list[FittedModel]:
+        """Read the models; a worker keeps them."""
+        return [_read_fold(path, service, columns, file_stamp(path)) for path, service, columns in self.units]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The folds of the model ``key``; ``every``: they score all rows of their runs, not training normals alone."""
+
+    key: str
+    every: bool
+    folds: tuple[Fold, ...]
 
 
 def list_fitted(content: Mapping[str, Any]) -> list[FittedModel]:
@@ -89,25 +121,71 @@ def score_part_rows(
     return scores, labels
 
 
-def score_all(layout: Layout, targets: Sequence[Target], session: Session) -> None:
-    """Score all parts with all models; scores and labels are kept below the working folder."""
+def score_all(layout: Layout, targets: Sequence[Target], session: Session, left_out: Sequence[LeftOut] = ()) -> None:
+    """Score all parts with all models; scores and labels are kept below the working folder.
+
+    Where a model was fitted in folds (``left_out``), what runs are calibrated on are the scores of training normals by
+    the models that have not seen their run. A split that holds nothing out is measured by such scores of all rows,
+    which are kept under :func:`held_key`. One reading of a part serves all models and folds.
+    """
     names = [path.name for path in part_paths(layout.enhanced)]
-    session.map(score_part, names, "score", root=layout.root, targets=list(targets))
+    folds = {out.key: out for out in left_out}
+    session.map(score_part, names, "score", root=layout.root, targets=list(targets), left_out=folds)
 
 
-def score_part(name: str, root: Path, targets: Sequence[Target]) -> int:
-    """Score one part with all models."""
+def held_key(key: str) -> str:
+    """Return the key that a model's scores of left-out runs are kept under; NaN where no model was fitted."""
+    return f"{key}~held"
+
+
+def score_part(name: str, root: Path, targets: Sequence[Target], left_out: Mapping[str, LeftOut]) -> int:
+    """Score one part with all models and their folds."""
     layout = Layout(root)
     loaded = [read_bundle(target.path, file_stamp(target.path)) for target in targets]
-    needed = {column for _, models in loaded for model in models for column in model.columns.needed}
-    part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *sorted(needed)])
+    folded = {key: [(fold.runs, fold.read()) for fold in out.folds] for key, out in left_out.items()}
+    every = [model for _, models in loaded for model in models]
+    every += [model for folds in folded.values() for _, models in folds for model in models]
+    part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *sorted({n for m in every for n in m.columns.needed})])
     splits = read_splits(layout)
     for target, (spec, models) in zip(targets, loaded, strict=True):
         scores, labels = score_part_rows(part, spec, models, target.batch)
         normals = TrainingRows(target.side, normal_only=True)
         calibrating = _calibrating(part, normals, splits, (spec, models, target.batch), scores)
+        out = left_out.get(target.key)
+        if out:
+            wanted = TrainingRows(target.side, normal_only=not out.every).mask(part, splits)
+            held, held_labels = _score_folds(part, wanted, (spec, folded[target.key], target.batch))
+            if not spec.behaviour.score_normals:
+                calibrating = np.where(np.isnan(held), calibrating, held)
+            if out.every:
+                keep_scores(layout, held_key(target.key), name, (held, held_labels, held))
         keep_scores(layout, target.key, name, (scores, labels, calibrating))
     return part.num_rows
+
+
+def _score_folds(
+    part: pa.Table,
+    wanted: np.ndarray,
+    scored: tuple[ModelSpec, Sequence[tuple[frozenset[str], list[FittedModel]]], int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score the wanted rows, each by the models that have not seen its run; return scores (NaN elsewhere), labels."""
+    spec, folds, batch = scored
+    scores, labels = np.full(part.num_rows, np.nan), np.zeros(part.num_rows, dtype=np.int8)
+    for runs, models in folds:
+        chosen = wanted & among(strings(part["run"]), sorted(runs))
+        if chosen.any():
+            scores[chosen], labels[chosen] = score_part_rows(part.filter(pa.array(chosen)), spec, models, batch)
+    return scores, labels
+
+
+@lru_cache(maxsize=512)
+def _read_fold(path: Path, service: str, columns: Path | None, stamp: tuple[int, int, int]) -> FittedModel:
+    if columns is None:
+        unit = joblib.load(source_of(path))
+        return FittedModel(service, unit["model"], Columns.from_plain(unit["columns"]), unit["scoring"])
+    with open(path, "rb") as file:
+        model, scoring = pickle.load(file)
+    return FittedModel(service, model, read_columns(columns), scoring)
 
 
 def keep_scores(layout: Layout, key: str, name: str, columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:

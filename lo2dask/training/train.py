@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.registry import EXCESS, FOREST
 from lo2dask.models.runs import Answers, name_services, uncalibrated
-from lo2dask.models.split import Groups, Split, hold_out_both_classes, hold_out_newest_normal
+from lo2dask.models.split import FOLDS, LORO, Groups, Split, hold_out_both_classes, hold_out_newest_normal
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.needs import loaded_spill_bytes
@@ -42,12 +41,14 @@ from lo2dask.training.bundles import (
 )
 from lo2dask.training.cases import read_truth
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
-from lo2dask.training.fitting import FitPlan, fit_units
-from lo2dask.training.left_out import SEEN, describe_calibrations, held_key, score_left_out
+from lo2dask.training.fitting import FitJob, FitPlan, fit_units
+from lo2dask.training.left_out import SEEN, Refit, describe_calibrations, fit_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
 from lo2dask.training.scoring import (
+    LeftOut,
     Target,
     has_scores,
+    held_key,
     read_calibrating,
     read_labels,
     read_scores,
@@ -74,6 +75,11 @@ from lo2dask.training.vocabularies import choose_columns, count_parts
 from lo2dask.vocabulary.spill import Spill
 
 logger = logging.getLogger(__name__)
+# The forest has a hold-out of its own.
+_MEASURED = {
+    LORO: "on each run by a model that has not seen it (if: on its hold-out)",
+    FOLDS: "in five folds by run (if: on its hold-out)",
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class ModelLine:
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a training did; ``current``: everything was there already."""
+    """What a training did; ``current``: everything was there already. ``measured`` says on what, in words."""
 
     root: Path
     enhanced: bool
@@ -105,6 +111,7 @@ class TrainSummary:
     current: bool = False
     seconds: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    measured: str = "on the hold-out"
 
 
 def train_models(
@@ -161,7 +168,7 @@ def train_models(
             notes.append("no model.yml is written: it describes the forest, which --skip-if leaves out")
         return TrainSummary(
             options.root, enhanced, lines, metrics_folder(options), exported, current, time.perf_counter() - started,
-            tuple(notes),
+            tuple(notes), _MEASURED.get(read_splits(layout)[SUPERVISED].by, "on the hold-out"),
         )  # fmt: skip
 
 
@@ -193,18 +200,22 @@ def _train(
     given = options.load_model is not None and not options.skip_if
     fitted = [unit for unit in units if not (given and unit.spec.key == FOREST)]
     distinct = list({unit.name: unit for unit in reversed(fitted)}.values())[::-1]
-    records = _records(fitted, _fit(options, layout, distinct, session))
+    by_name, fits = _fit(options, layout, distinct, session)
+    records = _records(fitted, by_name)
     targets = keep_bundles(options, layout, fitted, splits)
     if given:
         targets.append(keep_given_forest(options, layout))
-    score_all(layout, targets, session)
+    ways: dict[str, str] = {}
+    folds: list[LeftOut] = []
+    if with_findings or any(split.is_crossed for split in splits.values()):
+        plan, by_unit = _fit_plan(options, layout), {job.unit.name: job for job in fits}
+        refit = Refit(plan, by_unit, lambda units: _fit(options, layout, units, session)[0])
+        ways, folds = fit_left_out(layout, targets, fitted, refit, session)
+    score_all(layout, targets, session, folds)
     limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = score_startup(layout, sides, options.sample_seed, session)
-    left_out_by: dict[str, str] = {}
-    if with_findings or any(split.is_crossed for split in splits.values()):
-        left_out_by = score_left_out(layout, targets, fitted, partial(_fit, options, layout, session=session), session)
-    measured, calibrations = _measure(options, layout, targets, records, startup, left_out_by)
+    measured, calibrations = _measure(options, layout, targets, records, startup, ways)
     if FOREST in measured:
         measured[FOREST] |= limit
     trust = {}
@@ -277,7 +288,14 @@ def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.Model
     ]
 
 
-def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: Session) -> dict[str, dict[str, Any]]:
+def _fit_plan(options: TrainOptions, layout: Layout) -> FitPlan:
+    budget = parse_bytes(options.memory_budget, "--memory-budget")
+    return FitPlan(layout.root, options.sample_seed, budget, not options.disable_memory_guard, options.oov_counts)
+
+
+def _fit(
+    options: TrainOptions, layout: Layout, units: Sequence[Unit], session: Session
+) -> tuple[dict[str, dict[str, Any]], list[FitJob]]:
     tokens = list(dict.fromkeys(token for unit in units for token in unit.columns.tokens))
     rows = [unit.rows for unit in units] + [unit.columns.rows for unit in units] + [token.rows for token in tokens]
     need = _spill_need(layout, TokenKinds.of(options.tokens), tokens)
@@ -285,9 +303,7 @@ def _fit(options: TrainOptions, layout: Layout, units: Sequence[Unit], session: 
         spilled = Spill(folder, tuple(dict.fromkeys(token.counted for token in tokens)))
         counts, spilled_rows = count_parts(layout, tokens, list(dict.fromkeys(rows)), spilled, session)
         columns = choose_columns(layout, [unit.columns for unit in units], counts, (spilled, spilled_rows), session)
-    budget = parse_bytes(options.memory_budget, "--memory-budget")
-    plan = FitPlan(layout.root, options.sample_seed, budget, not options.disable_memory_guard, options.oov_counts)
-    return fit_units(plan, units, columns, counts, session)
+    return fit_units(_fit_plan(options, layout), units, columns, counts, session)
 
 
 def _records(units: Sequence[Unit], by_name: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

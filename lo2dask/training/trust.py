@@ -19,9 +19,9 @@ from lo2dask.models.spec import ModelSpec
 from lo2dask.models.uncertainty import FEW_RUNS, Draws, Units
 from lo2dask.tables.layout import Layout
 from lo2dask.training.cases import Cases, Truth
-from lo2dask.training.left_out import SEEN, held_key
+from lo2dask.training.left_out import SEEN
 from lo2dask.training.measures import SequenceKeys
-from lo2dask.training.scoring import has_scores, read_calibrating, read_scores
+from lo2dask.training.scoring import has_scores, held_key, read_calibrating, read_scores
 from lo2dask.training.units import STARTUP, read_splits
 
 Block = dict[str, Any]

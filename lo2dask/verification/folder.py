@@ -20,7 +20,7 @@ _WRITTEN_BY = {
     **dict.fromkeys(("if_predictions", "exports"), "train"),
     **dict.fromkeys(("given", "links"), "explain"),
 }
-_OWN_FILES = ("report.html", "report.md", "lo2_grid.csv", "lo2_grid.md", "models/model.yml")
+_OWN_FILES = ("report.html", "report.md", "audit.html", "lo2_grid.csv", "lo2_grid.md", "models/model.yml")
 
 
 @dataclass

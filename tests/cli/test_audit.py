@@ -41,6 +41,11 @@ def test_the_leaks_of_v1_are_told_in_80_columns(command: Callable[..., Any], fol
     assert "position in time does not tell" in told
     assert "8 runs, 32 cases: 8 normal, 24 anomalous" in told
     assert lines[-1] == f"page: {folder / 'audit.html'}"
+    with (folder / "audit.html").open("a") as file:
+        file.write("changed")
+    assert "audit.html" in command("verify", folder, "--workers", "1").out
+    command("audit", folder)
+    assert command("verify", folder, "--workers", "1").code == 0
     page = (folder / "audit.html").read_text(encoding="utf-8")
     assert all(title in page for title in TITLES.values())
     assert "load with --balance-correct" in page

@@ -38,6 +38,11 @@ def test_on_a_wide_terminal_a_finding_is_a_row(root: Path) -> None:
     ]
 
 
+def test_lines_on_each_model_follow_the_units(root: Path) -> None:
+    lines = findings_text(Layout(root), 1, 160, ["trust excess: …"])
+    assert lines[-2:] == ["trust: 5 cases of 3 runs, 3 normal, 2 anomalous", "trust excess: …"]
+
+
 def test_on_a_terminal_of_80_columns_it_has_a_line_more(root: Path) -> None:
     lines = findings_text(Layout(root), 10, 80)
     assert lines[1:7] == [

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import pickle
 
@@ -21,7 +22,8 @@ def _rows(counts, distinct=None, occurrences=None, service="token"):
     rows = len(counts)
     distinct = np.zeros(rows, int) if distinct is None else np.array(distinct)
     occurrences = distinct if occurrences is None else np.array(occurrences)
-    return Rows(csr_matrix(np.asarray(counts, dtype=np.float32)), distinct, occurrences, np.array([service] * rows))
+    run, matrix = [f"run {row}" for row in range(rows)], csr_matrix(np.asarray(counts, dtype=np.float32))
+    return Rows(matrix, distinct, occurrences, np.array([service] * rows), run)
 
 
 def test_rarity_follows_the_formula_token_by_token():
@@ -158,3 +160,24 @@ def test_any_counts_give_finite_scores_that_do_not_depend_on_parts(counts, parts
         assert np.isfinite(scores).all()
         assert (scores >= 0).all()
         assert np.array_equal(scores, score.score(spec, many, {}, rows, batch=3))
+
+
+def test_rarity_and_oov_leave_out_a_training_normal_and_what_its_run_alone_has():
+    generator = np.random.default_rng(3)
+    counts, run = generator.poisson(0.4, (8, 30)) + 0.0, np.repeat(["a", "b", "c", "d"], 2)
+    counts[:, 0] = 500
+    rows = dataclasses.replace(_rows(counts), run=run)
+    oov, rarity = fit_merged(OOV, rows, 3), fit_merged(RARITY, rows, 3)
+    alone = [
+        [bool(c) and not counts[run != own, at].any() for at, c in enumerate(row)]
+        for row, own in zip(counts, run, strict=True)
+    ]
+    assert np.any(alone)
+    assert score.score_training_normals(OOV, oov, {}, rows).tolist() == np.sum(alone, axis=1).tolist()
+    expected = []
+    for index, row in enumerate(counts):
+        others = np.where(alone[index], 0, np.delete(counts, index, axis=0).sum(axis=0))
+        total = np.delete(counts, index, axis=0).sum()
+        found = [0.0 if n > 0.01 * total else (-math.log(n / total) if n else math.log(total)) ** 3 for n in others]
+        expected.append(np.mean(np.array(found)[row > 0]))
+    assert score.score_training_normals(RARITY, rarity, {}, rows) == pytest.approx(expected)
