@@ -283,6 +283,10 @@ class HoldoutOptions(WritingOptions, CommonOptions):
         choices=("run", "group", "test-case", "loro", "folds"),
         main=("train", "grid"),
     )
+    reference: tuple[str, ...] = opt(
+        (), "runs to compare with, labelled or not: globs of their names, or a text or CSV file that lists them; all "
+        "others are held out; none given = the normal runs, all runs where nothing is labelled",
+    )  # fmt: skip
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
     memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it", main=True)
     disable_memory_guard: bool = opt(

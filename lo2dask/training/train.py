@@ -46,6 +46,7 @@ from lo2dask.training.exports import export_enhanced, export_forest, export_mode
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.left_out import SEEN, describe_calibrations, held_key, score_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
+from lo2dask.training.reference import choose_reference, describe, may_hold_faults, open_specs, trainable
 from lo2dask.training.scoring import (
     Target,
     has_scores,
@@ -188,7 +189,10 @@ def _train(
     started = time.perf_counter()
     folder = working_folder(layout)
     remove_tree(folder)
-    splits = make_splits(layout, options) | dict(given_splits)
+    groups = read_groups(layout)
+    made, specs = make_splits(groups, options, specs), trainable(specs, groups)
+    splits = made | dict(given_splits)
+    specs = open_specs(specs) if may_hold_faults(splits[SUPERVISED], groups) else specs
     write_splits(layout, splits)
     units = _units(options, layout, specs)
     given = options.load_model is not None and not options.skip_if
@@ -247,11 +251,19 @@ def _find(
     write_findings(job, answers, load_masks(options.mask_file), session)
 
 
-def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:
+def read_groups(layout: Layout) -> Groups:
+    """Read the groups of the enhanced table, with their labels."""
+    columns = ["run", "test_case", "service", "normal"]
+    return Groups.merge(Groups.of(*(part[name] for name in columns)) for part in read_parts(layout.enhanced, columns))
+
+
+def make_splits(groups: Groups, options: TrainOptions, specs: Sequence[registry.ModelSpec]) -> dict[str, Split]:
     """Choose the hold-out of the registry models ("sup") and of the forest ("if")."""
-    columns = ["run", "test_case", "service"]
-    parts = read_parts(layout.enhanced, columns)
-    groups = Groups.merge(Groups.of(part["run"], part["test_case"], part["service"]) for part in parts)
+    if reference := choose_reference(options.reference, groups):
+        kept = {spec.key for spec in trainable(specs, groups)}
+        left_out = [spec.key for spec in specs if spec.key not in kept]
+        reference = replace(reference, reason=describe(reference, groups, left_out))
+        return {SUPERVISED: reference, FOREST: reference}
     return {
         SUPERVISED: hold_out_both_classes(groups, options, options.sample_seed),
         FOREST: hold_out_newest_normal(groups, options.if_holdout_fraction),
@@ -383,7 +395,8 @@ def _line(key: str, measured: dict[str, Any]) -> ModelLine:
 
 def _train_key(options: TrainOptions, layout: Layout, splits: Mapping[str, Split]) -> Key:
     given = [checksum(options.load_model)] if options.load_model and options.load_model.is_file() else []
-    given += [checksum(options.services_truth)] if options.services_truth else []
+    named = [options.services_truth, *map(Path, options.reference)]
+    given += [checksum(path) for path in named if path and path.is_file()]
     chosen = {side: split.to_json() for side, split in splits.items()}
     settings = [train_options(options), bundle.versions(), str(options.metrics_dir or ""), chosen, *given]
     return Key(data_fingerprint(layout, options), fingerprint(settings))
