@@ -116,7 +116,7 @@ def read_tree(
     line_format = line_format or translation.line_format
     text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format, key.window_ms) if key else None
     job = LoadJob(
-        layout.root, LinePolicy.from_options(options, line_format, translation), options.save_events,
+        layout.root, LinePolicy.from_options(options, line_format, translation, plan.is_lo2), options.save_events,
         fingerprint([options.fingerprint("load"), line_format.name, translation.to_plain()]), text,
         options.init_lines_to_skip,
     )  # fmt: skip

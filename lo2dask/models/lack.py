@@ -9,8 +9,9 @@ log of a service are kept its lines, its minutes (at least 1/6) and its counts o
 - lack: y = log(1 + occurrences a minute), z = (y - median) / (1.4826 MAD + 0.1) over the other logs; the largest of -z
   over the statements that occur in at least half of them
 
-Each of the two is divided by its own .99 quantile over the reference, each log judged without its run; by 1 at the
-least, so that a reference in which nothing stands out makes nothing of little. E is the larger one.
+Each of the two is divided by its own .99 quantile over the reference (the next lower log), each log judged without its
+run; by 1 at the least, so that a reference in which nothing stands out makes nothing of little. E is the larger one.
+Where more than 1 in 100 logs is of a fault, E is small for all: it ranks, and --excess-threshold has to be lower.
 """
 
 from dataclasses import dataclass
@@ -198,7 +199,8 @@ def _scales(signals: pa.Table, run: str | None) -> tuple[float, float]:
         return 1.0, 1.0
     kept = signals if run is None else signals.filter(pc.field("run") != run)
     values = (kept[name].to_numpy() for name in ("excess", "lack"))
-    more, less = (max(float(np.quantile(of, SCALE)), 1.0) if len(of) else 1.0 for of in values)
+    # An observed one, so that of few logs the highest, perhaps a fault itself, is never the scale.
+    more, less = (max(float(np.quantile(of, SCALE, method="lower")), 1.0) if len(of) else 1.0 for of in values)
     return more, less
 
 

@@ -172,7 +172,10 @@ class LoadingOptions(OutputOptions, CommonOptions):
         affects="load",
     )
     timezone: str = opt("UTC", "the zone of times that have none, as Europe/Helsinki", affects="load")
-    trim_init_lines: bool = opt(True, "drop the start-up lines of each log, which give the label away", affects="load")
+    trim_init_lines: bool | None = opt(
+        None, "drop the start-up lines of each log, which in LO2 give the label away",
+        fallback="on for --layout lo2, off for others", affects="load",
+    )  # fmt: skip
     init_lines_to_skip: int = opt(
         100, "raw lines that trimming drops of a log that has more", unit="lines", minimum=0, affects="load"
     )

@@ -20,11 +20,16 @@ def choose_reference(given: Sequence[str], groups: Groups) -> Split | None:
     ------
     InputError : a glob is like no run, a file cannot be read, or a run that it lists is not there.
     """
-    if not given and (groups.normal or not groups.unlabelled):
+    if not given and not is_unlabelled(groups):
         return None
     runs = {run for run, _, _ in groups.keys}
     chosen = runs if not given else {run for one in given for run in _runs_of(one, runs)}
     return Split(REFERENCE, runs=frozenset(runs - chosen))
+
+
+def is_unlabelled(groups: Groups) -> bool:
+    """Return whether no run is labelled normal, as some have no label."""
+    return not groups.normal and bool(groups.unlabelled)
 
 
 def may_hold_faults(split: Split, groups: Groups) -> bool:
@@ -40,7 +45,7 @@ def describe(split: Split, groups: Groups, left_out: Sequence[str]) -> str:
     text = f"compared with {whole} {len(runs)} runs, each judged without itself"
     if may_hold_faults(split, groups):
         text += "; they may hold faults, so excess takes .9 quantiles instead of maxima, and lack joins"
-    if not groups.normal and groups.unlabelled:
+    if is_unlabelled(groups):
         names = f"left out: {', '.join(left_out)}; " if left_out else ""
         text = f"nothing is labelled normal: {names}no measures; {text}"
     return text
@@ -60,7 +65,7 @@ def trainable(specs: Sequence[ModelSpec], groups: Groups) -> list[ModelSpec]:
     ------
     InputError : there is none.
     """
-    if groups.normal or not groups.unlabelled:
+    if not is_unlabelled(groups):
         return list(specs)
     kept = [spec for spec in specs if not spec.supervised]
     if specs and not kept:

@@ -46,7 +46,7 @@ from lo2dask.training.exports import export_enhanced, export_forest, export_mode
 from lo2dask.training.fitting import FitPlan, fit_units
 from lo2dask.training.left_out import SEEN, describe_calibrations, held_key, score_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
-from lo2dask.training.reference import choose_reference, describe, may_hold_faults, open_specs, trainable
+from lo2dask.training.reference import choose_reference, describe, is_unlabelled, may_hold_faults, open_specs, trainable
 from lo2dask.training.scoring import (
     Target,
     has_scores,
@@ -154,7 +154,7 @@ def train_models(
         exported = export_forest(options, layout, key.digest, own)
         lines = tuple(ModelLine(**line) for line in record.summary["models"])
         notes = describe_options(options)
-        notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        notes += export_models(options, layout, [line.key for line in lines if line.key != FOREST])
         notes += sorted({split.reason for split in read_splits(layout).values() if split.reason})
         if with_findings:
             notes += describe_calibrations(_read_calibrations(options, lines))
@@ -195,6 +195,8 @@ def _train(
     specs = open_specs(specs) if may_hold_faults(splits[SUPERVISED], groups) else specs
     write_splits(layout, splits)
     units = _units(options, layout, specs)
+    if is_unlabelled(groups):  # what they would be measured by is not there
+        units = [unit for unit in units if not unit.spec.key.startswith(BASELINE)]
     given = options.load_model is not None and not options.skip_if
     fitted = [unit for unit in units if not (given and unit.spec.key == FOREST)]
     distinct = list({unit.name: unit for unit in reversed(fitted)}.values())[::-1]
@@ -205,7 +207,7 @@ def _train(
     score_all(layout, targets, session)
     limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
-    startup = score_startup(layout, sides, options.sample_seed, session)
+    startup = {} if is_unlabelled(groups) else score_startup(layout, sides, options.sample_seed, session)
     left_out_by: dict[str, str] = {}
     if with_findings or any(split.is_crossed for split in splits.values()):
         left_out_by = score_left_out(layout, targets, fitted, partial(_fit, options, layout, session=session), session)
