@@ -140,7 +140,7 @@ def finish(statistics: Statistics, before: State | None) -> State:
             for row in np.flatnonzero(reference.run == run).tolist():
                 own = reference.counts[row]
                 lack, _, _ = base.lack(own, place, reference.minutes[row])
-                signals.append({"run": run, "excess": base.excess(own, kinds, place)[0], "lack": lack})
+                signals.append({"run": run, "more": base.excess(own, kinds, place)[0], "less": lack})
     runs = {name: len(set(reference.run)) for name, reference in services.items()}
     return {"rows": statistics["rows"], "services": services, "runs": runs, "signals": pa.Table.from_pylist(signals)}
 
@@ -198,7 +198,7 @@ def _scales(signals: pa.Table, run: str | None) -> tuple[float, float]:
     if not signals.num_rows:
         return 1.0, 1.0
     kept = signals if run is None else signals.filter(pc.field("run") != run)
-    values = (kept[name].to_numpy() for name in ("excess", "lack"))
+    values = (kept[name].to_numpy() for name in ("more", "less"))
     # An observed one, so that of few logs the highest, perhaps a fault itself, is never the scale.
     more, less = (max(float(np.quantile(of, SCALE, method="lower")), 1.0) if len(of) else 1.0 for of in values)
     return more, less

@@ -98,7 +98,13 @@ def test_a_log_that_lacks_a_usual_line_is_found_without_labels_and_its_rates_are
     load(LoadOptions(root=shop(tmp_path / "raw", RUNS, None, 3), output_dir=out), Session.serial())
     train(TrainOptions(root=out, models=("excess",), skip_if=True), Session.serial())
     (row,) = findings(FindingsOptions(root=out)).findings
-    assert (row.run, row.service, row.kind, row.statement, row.count) == ("run-3", "cart", "lack", "cache refreshed", 0)
+    assert (row.run, row.service, row.kind, row.statement, row.count) == (
+        "run-3",
+        "cart",
+        "lack",
+        "INFO shop.cart - cache refreshed",
+        0,
+    )
     assert row.rate == 0
     assert row.normal_rate > 10
     assert not row.evidence
