@@ -233,6 +233,7 @@ FINDINGS = pa.schema(
         *(pa.field(name, pa.float64()) for name in ("score", "margin", "p")),
         *(pa.field(name, pa.string()) for name in ("kind", "statement_id", "statement", "e_event_drain_id")),
         *(pa.field(name, pa.int64()) for name in ("count", "normal_max")),
+        *(pa.field(name, pa.float64()) for name in ("rate", "normal_rate")),
         pa.field("evidence", EVIDENCE),
     ]
 )

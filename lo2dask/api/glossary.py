@@ -112,6 +112,8 @@ TABLES: tuple[TableNote, ...] = (
         p="share of normal cases that score as high, this one counted among them (conformal p)",
         kind="error_excess, unseen or lack; a notice has silent: the service has no log here, but in every normal case",
         count="lines | of the statement in this log",
+        rate="occurrences a minute | of the statement that the log lacks; null for other kinds",
+        normal_rate="occurrences a minute | of the statement in the logs compared with, their median; null for others",
         normal_max="lines | of the statement in the normal log that has most, at this log's length",
         evidence="the first lines of the statement: path, line_no, time, text",
     )),

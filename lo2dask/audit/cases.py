@@ -61,12 +61,15 @@ def read_cases(layout: Layout, most: int, seed: int) -> Cases:
 
     Raises
     ------
-    InputError : there is no enhanced table, or it is empty.
+    InputError : there is no enhanced table, or it is empty, or nothing in it is labelled.
     """
     paths = part_paths(layout.enhanced)
     labels = _labels(layout)
     if not labels:
         raise InputError(f"{layout.root}: no sequence in it; first: lo2dask load --output-dir {layout.root}")
+    labels = {case: label for case, label in labels.items() if label is not None}
+    if not labels:
+        raise InputError(f"{layout.root}: audit needs labels; load with --normal or --labels")
     runs = _draw_runs(labels, most, seed)
     names = sorted((case for case in labels if case[0] in runs), key=lambda case: (run_order(case[0]), case[1]))
     place = {case: number for number, case in enumerate(names)}
@@ -75,7 +78,8 @@ def read_cases(layout: Layout, most: int, seed: int) -> Cases:
     rows = _Rows(place)
     for path in paths:
         part = read_part(path, [*KEYS, *_FIGURES])
-        mine = np.array([run in runs for run in strings(part["run"]).to_pylist()], dtype=bool)
+        keys = zip(strings(part["run"]).to_pylist(), strings(part["test_case"]).to_pylist(), strict=True)
+        mine = np.array([key in place for key in keys], dtype=bool)
         words = read_part(startup / path.name, ["e_words"]).filter(pa.array(mine)) if startup else None
         rows.add(part.filter(pa.array(mine)), words, sizes)
     numbers = {run: number for number, run in enumerate(dict.fromkeys(run for run, _ in names))}
@@ -168,12 +172,12 @@ def bag_numbers(bags: pa.ChunkedArray) -> U64s:
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
 
 
-def _labels(layout: Layout) -> dict[tuple[str, str], bool]:
-    """List the cases of the enhanced table with whether they are normal."""
-    labels: dict[tuple[str, str], bool] = {}
+def _labels(layout: Layout) -> dict[tuple[str, str], bool | None]:
+    """List the cases of the enhanced table with whether they are normal; None without a label."""
+    labels: dict[tuple[str, str], bool | None] = {}
     for part in read_parts(layout.enhanced, ["run", "test_case", "normal"]):
         for row in part.unify_dictionaries().group_by(part.column_names).aggregate([]).to_pylist():
-            labels[row["run"], row["test_case"]] = bool(row["normal"])
+            labels[row["run"], row["test_case"]] = row["normal"]
     return labels
 
 

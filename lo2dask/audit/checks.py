@@ -213,7 +213,7 @@ def advice(name: str, loaded: Mapping[str, Any]) -> str:
     if name in ("length", "size") and loaded.get("balance_correct"):
         return "leave seq_len and the *_numeric models out, or use LO2 v2"
     if name == "startup":
-        trimmed = loaded.get("trim_init_lines", True) and loaded.get("init_lines_to_skip", 1)
+        trimmed = loaded.get("trim_init_lines") is not False and loaded.get("init_lines_to_skip", 1)
         return "keep --trim-init-lines on, as it is" if trimmed else "load with --trim-init-lines"
     return _ADVICE[name]
 

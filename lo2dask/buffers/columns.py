@@ -37,6 +37,13 @@ def among(values: Any, names: Iterable[str]) -> np.ndarray:
     return pc.is_in(strings(values), known).to_numpy(zero_copy_only=False).astype(bool)
 
 
+def is_true(values: Any) -> np.ndarray:
+    """Return which values of an Arrow array of bool are true, neither false nor null: bool (rows,)."""
+    filled = pc.fill_null(values, False)
+    array = filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
+    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=bool)
+
+
 def codes(values: Any) -> tuple[np.ndarray, list[str]]:
     """Number the values by their sorted names: int64 codes (rows,) and the names."""
     encoded = strings(values).dictionary_encode()

@@ -56,7 +56,10 @@ def summary_text(summary: FindingsSummary, width: int, trust: Sequence[str] = ()
 
 def _trust(summary: FindingsSummary, by_model: bool) -> str:
     """Write how far the findings can be trusted: the units; average precision and chance unless lines follow."""
-    anomalous = summary.cases - summary.normals
+    anomalous = summary.labelled - summary.normals
+    if not summary.labelled:
+        cases = f"{count(summary.cases, 'case')} of {count(summary.runs, 'run')}"
+        return f"trust: {cases}; nothing is labelled, so nothing is measured"
     units = f"{count(summary.cases, 'case')} of {count(summary.runs, 'run')}, {summary.normals:,} normal"
     if by_model:
         return f"trust: {units}, {anomalous:,} anomalous"
@@ -113,9 +116,9 @@ def what_text(row: Finding, width: int) -> str:
     most = row.normal_max or 0
     normal = {
         "unseen": "(normal: never)",
-        "lack": f"(normal: up to {most:,})",
+        "lack": f"(normal: {row.normal_rate or 0:.3g} a minute)",
     }.get(row.kind, f"(normal: at most {most:,})" if most else "(normal: none)")
-    times = f"{row.count or 0:,} × "
+    times = f"{row.rate or 0:.3g} a minute × " if row.kind == "lack" else f"{row.count or 0:,} × "
     return f"{times}{telling(visible(row.statement or ''), max(width - columns(times + normal) - 1, 8))} {normal}"
 
 

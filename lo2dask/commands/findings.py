@@ -22,8 +22,8 @@ from lo2dask.tables.state import check_exists
 class FindingsSummary:
     """The chosen findings and notices, and how many there are.
 
-    ``cases``, ``runs`` and ``normals`` (normal cases) count what was scored, ``learned`` the normal cases that it was
-    compared with, ``standing`` the cases that stand out;
+    ``cases``, ``runs``, ``normals`` (normal cases) and ``labelled`` (cases with a label) count what was scored,
+    ``learned`` the cases that it was compared with, ``standing`` the cases that stand out;
     ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first;
     ``numbers`` count them from 1 among all findings, as show takes them.
     ``average_precision`` is that of the cases' excess, beside the share of anomalous ones, which chance reaches; None
@@ -34,6 +34,7 @@ class FindingsSummary:
     cases: int
     runs: int
     normals: int
+    labelled: int
     learned: int
     standing: int
     total: int
@@ -69,8 +70,9 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         root=options.root,
         cases=len(cases),
         runs=len({run for run, _ in cases}),
-        normals=sum(cases.values()),
-        learned=count_learned(layout, sum(cases.values())),
+        normals=sum(label is True for label in cases.values()),
+        labelled=sum(label is not None for label in cases.values()),
+        learned=count_learned(layout, sum(label is True for label in cases.values())),
         standing=len({row.case for row in rows if not row.is_notice}),
         total=len(found),
         findings=tuple(row for _, row in found[: options.limit or None]),

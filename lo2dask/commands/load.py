@@ -114,7 +114,7 @@ def read_tree(
         logger.info("resuming in %s", layout.root)
     if known is not None:
         check_formats(layout, options, known)
-    made = partial(_load_job, layout, options, key_of, line_format)
+    made = partial(_load_job, layout, options, key_of, line_format, plan.is_lo2)
     # What is loaded as LO2's lines, and has not changed, needs no second look.
     job = made(known or Translation({}))
     done = _current_batches(plan, job)
@@ -137,6 +137,7 @@ def _load_job(
     options: LoadOptions,
     key_of: Callable[[LineFormat], EnhanceKey] | None,
     line_format: LineFormat | None,
+    is_lo2: bool,
     translation: Translation,
 ) -> LoadJob:
     """Return what all batches of a load have in common; ``line_format``, where given, is that of all lines."""
@@ -144,7 +145,7 @@ def _load_job(
     key = key_of(line_format) if key_of else None
     text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format, key.window_ms) if key else None
     return LoadJob(
-        layout.root, LinePolicy.from_options(options, line_format, translation), options.save_events,
+        layout.root, LinePolicy.from_options(options, line_format, translation, is_lo2), options.save_events,
         fingerprint([options.fingerprint("load"), line_format.name, translation.to_plain()]), text,
         options.init_lines_to_skip,
     )  # fmt: skip

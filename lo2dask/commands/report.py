@@ -209,7 +209,7 @@ def _remarks(options: dict[str, Any], is_interrupted: bool) -> tuple[str, ...]:
     ]
     if is_interrupted:
         remarks.append("The last training did not finish: run lo2dask train again; the models are those kept so far.")
-    if not options.get("trim_init_lines", True):
+    if options.get("trim_init_lines") is False:
         remarks.append("Start-up lines are in the tables; in LO2 they reveal the label (--trim-init-lines drops them).")
     if not options.get("balance_correct", False):
         remarks.append(

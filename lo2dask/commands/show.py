@@ -80,7 +80,7 @@ class CaseSummary:
     root: Path
     run: str
     test_case: str
-    normal: bool
+    normal: bool | None
     findings: tuple[Finding, ...]
     services: tuple[ServiceView, ...]
     excerpts: tuple[Excerpt, ...]
@@ -111,6 +111,7 @@ def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> 
     services = _services(layout, case)
     names = matching(options.service, services, "service of the case") if options.service else sorted(services)
     findings = [row for row in rows if row.case == case]
+    standing = {row.case for row in rows}
     files = _files(layout, case, guarded) if options.around else {}
     return CaseSummary(
         options.root,
@@ -119,7 +120,7 @@ def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> 
         tuple(findings),
         tuple(_views(layout, case, {name: services[name] for name in names})),
         tuple(_excerpts(_best_lines(layout, case, names, findings), files, options.around)),
-        _compare(layout, case, cases, names if options.service else ()) if compares else None,
+        _compare(layout, case, cases, names if options.service else (), standing) if compares else None,
         tuple(table for table in (layout.windows, layout.timeline, layout.lines) if not part_paths(table)),
     )
 
@@ -153,9 +154,13 @@ def find_case(given: str, cases: Iterable[Case], found_ones: Sequence[Case] = ()
     return found[0]
 
 
-def _compare(layout: Layout, case: Case, cases: dict[Case, bool], services: Sequence[str]) -> Comparison | None:
+def _compare(
+    layout: Layout, case: Case, cases: dict[Case, bool | None], services: Sequence[str], standing: set[Case]
+) -> Comparison | None:
     """Compare a case with the nearest normal one; of some services alone, if any are named, it is said what differs."""
     normals = [other for other, normal in cases.items() if normal]
+    if not normals:  # nothing is labelled: those that do not stand out
+        normals = [other for other, normal in cases.items() if normal is None and other not in standing]
     return compare_cases(layout, [case], normals, services).get(case)
 
 

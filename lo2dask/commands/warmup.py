@@ -9,6 +9,7 @@ from lo2dask.buffers.compiled import kernel_folder
 from lo2dask.commands.run import run
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
+from lo2dask.models.registry import EXCESS
 from lo2dask.options import RunOptions, SynthOptions, WarmupOptions
 from lo2dask.options.common import TOKEN_KINDS
 
@@ -40,7 +41,7 @@ def warmup(options: WarmupOptions) -> WarmupSummary:
         for tokens in TOKEN_KINDS:
             output = Path(scratch) / tokens
             chain = RunOptions(
-                root=tree, output_dir=output, tokens=tokens, load_metrics=True, models=("excess",), save_events=True
+                root=tree, output_dir=output, tokens=tokens, load_metrics=True, models=(EXCESS,), save_events=True
             )
             run(chain, Session.serial(chain))
     return WarmupSummary(folder, time.perf_counter() - started)

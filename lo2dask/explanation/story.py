@@ -50,9 +50,9 @@ def describe_row(row: Mapping[str, Any], model: str, root: Path, templates: Mapp
 
     ``root`` is the output folder, ``templates`` maps a template id to its text.
     """
-    label = "an anomaly" if row["anomaly"] else "a false positive: normal by its label"
+    label = {True: "it is an anomaly", False: "it is a false positive: normal by its label", None: "it has no label"}
     lines = [
-        f"{model} flags it: score {row['score']:.6g}, rank {row['rank']}, {row['split']}; it is {label}",
+        f"{model} flags it: score {row['score']:.6g}, rank {row['rank']}, {row['split']}; {label[row['anomaly']]}",
         f"  run {visible(row['run'])}, test case {visible(row['test_case'])}, service {visible(row['service'])}",
     ]
     lines += _features(row, templates) if row["explained"] else ["  it has no SHAP values"]

@@ -38,6 +38,7 @@ ANSWERS = pa.schema(
         pa.field("statement_id", pa.string()),
         pa.field("is_unseen", pa.bool_()),
         *(pa.field(name, pa.int64()) for name in ("count", "normal_max")),
+        *(pa.field(name, pa.float64()) for name in ("rate", "normal_rate")),
     ]
 )
 
@@ -215,7 +216,7 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
         rows.append({
             **{name: row[name] for name in ANSWERS.names if name in schema.FINDINGS.names},
             "start": when.get("start"), "end": when.get("end"),
-            "kind": "unseen" if row["is_unseen"] else "error_excess",
+            "kind": "lack" if row["rate"] is not None else "unseen" if row["is_unseen"] else "error_excess",
             "statement": text, "e_event_drain_id": template,
             "evidence": sorted(evidence.get(key, []), key=lambda line: line["line_no"]),
         })  # fmt: skip

@@ -51,6 +51,8 @@ class Finding:
     e_event_drain_id: str | None
     count: int | None
     normal_max: int | None
+    rate: float | None
+    normal_rate: float | None
     evidence: tuple[Evidence, ...]
 
     @property
@@ -113,13 +115,13 @@ def list_services(layout: Layout) -> set[str]:
     return {name for part in read_parts(layout.timeline, ["service"]) for name in part["service"].unique().to_pylist()}
 
 
-def read_cases(layout: Layout) -> dict[Case, bool]:
-    """List the cases (run, test_case) that were scored, or else loaded, in order, each with whether it is normal."""
+def read_cases(layout: Layout) -> dict[Case, bool | None]:
+    """List the cases (run, test_case) that were scored, or else loaded, in order, each with its label if it has one."""
     scored = layout.root / "excess_runs.parquet"
-    cases: dict[Case, bool] = {}
+    cases: dict[Case, bool | None] = {}
     for part in read_parts(scored if part_paths(scored) else layout.sequences, _CASE_COLUMNS):
         for row in part.group_by(_CASE_COLUMNS).aggregate([]).to_pylist():
-            cases[row["run"], row["test_case"]] = bool(row["normal"])
+            cases[row["run"], row["test_case"]] = row["normal"]
     return dict(sorted(cases.items()))
 
 

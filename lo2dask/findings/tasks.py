@@ -75,9 +75,7 @@ class WindowJob:
         """Return which sequences (columns run, test_case, service, anomaly) are normals of the training part."""
         if self.split is None:
             return np.zeros(keys.num_rows, dtype=bool)
-        held = self.split.mask(keys["run"], keys["test_case"], keys["service"])
-        mask: Bools = ~held & ~keys["anomaly"].to_numpy()
-        return mask
+        return self.split.training(keys)
 
 
 def collect_part(name: str, job: WindowJob) -> None:

@@ -42,13 +42,17 @@ RUNS_SCANNED_HERE = 64
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """What a load will read; ``others`` names what lies next to the runs, ``cases`` the test cases read."""
+    """What a load will read; ``others`` names what lies next to the runs, ``cases`` the test cases read.
+
+    ``is_lo2``: the tree has LO2's layout.
+    """
 
     runs: tuple[RunSource, ...]
     batches: tuple[Batch, ...]
     others: tuple[str, ...]
     cases: tuple[str, ...]
     ignored: dict[str, int]
+    is_lo2: bool
 
     @property
     def files(self) -> int:
@@ -102,7 +106,7 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     if others:
         ignored["next to the runs"] = len(others)
     chosen = {case for summary in summaries for case in summary["chosen"]}
-    return LoadPlan(tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored)
+    return LoadPlan(tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored, tree.layout == LO2)
 
 
 def _scan_groups(runs: list[RunSource]) -> list[list[RunSource]]:

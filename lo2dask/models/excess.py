@@ -14,7 +14,7 @@ A run left out does not count among the normals: what it alone has is then new.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from lo2dask.buffers.columns import codes, strings
 from lo2dask.features.statements import CONTINUATION, ERROR, in_order, kinds_of
 from lo2dask.models.largest import Largest, keep_largest, rows_of
 from lo2dask.models.rows import Rows
-from lo2dask.models.spec import Behaviour, Cost, Merging, Scoring, State, Statistics
+from lo2dask.models.spec import Cost, State, Statistics
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -42,7 +42,9 @@ class Excess:
 
     ``score`` is float64 (rows,), NaN for a service without normals. ``statement`` is the id of the statement that
     carries it, or of the strongest error that is over THRESHOLD itself, "" where none does; ``is_unseen`` is whether no
-    normal log has it, ``count`` how often the log has it, ``normal_max`` the most that a normal log has.
+    normal log has it, ``count`` how often the log has it, ``normal_max`` the most that a normal log has. ``rate`` and
+    ``normal_rate`` are float64, occurrences a minute here and in normal logs, NaN but where a log lacks the statement
+    (see lack.py).
     """
 
     score: np.ndarray
@@ -50,11 +52,20 @@ class Excess:
     is_unseen: np.ndarray
     count: np.ndarray
     normal_max: np.ndarray
+    rate: np.ndarray
+    normal_rate: np.ndarray
+
+    @classmethod
+    def nothing(cls, size: int) -> "Excess":
+        """Return that of rows that nothing is known of."""
+        numbers = (np.zeros(size, dtype=np.int64) for _ in range(2))
+        nans = (np.full(size, np.nan) for _ in range(3))
+        return cls(next(nans), [""] * size, np.zeros(size, dtype=bool), *numbers, *nans)
 
 
 def collect(rows: Rows, _: State | None) -> Statistics:
     """Collect the largest shares and counts of one part's training normals, by service and statement."""
-    cells, tokens = _cells(rows)
+    cells, tokens = counts_of(rows)
     lines = np.asarray(cells.sum(axis=1)).ravel()
     coo = cells.tocoo()
     names = {
@@ -90,10 +101,9 @@ def finish(statistics: Statistics, _: State | None) -> State:
 
 def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
     """Compute E of rows; with ``left_out`` the rows are training normals, and each row's run is left out."""
-    cells, tokens = _cells(rows)
+    cells, tokens = counts_of(rows)
     kinds = kinds_of(tokens)
-    score, at = np.full(len(rows), np.nan), np.full(len(rows), -1, dtype=np.int64)
-    unseen, normal_max = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=np.int64)
+    found = Excess.nothing(len(rows))
     service, names = codes(rows.service)
     run, run_names = codes(rows.run) if left_out else (np.zeros(len(rows), np.int64), [None])
     for index, name in enumerate(names):
@@ -104,32 +114,26 @@ def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
             chosen = np.flatnonzero((service == index) & (run == number))
             shares, counts = share.without(own), count.without(own)
             for row in chosen.tolist():
-                z, column = _strongest(cells[row], kinds, shares, int(cells[row].sum()))
-                score[row], at[row] = max(z, 0.0), column
+                found.score[row], column = find_strongest(cells[row], kinds, (shares, shares == 0), cells[row].sum())
                 if column >= 0:
-                    unseen[row], normal_max[row] = shares[column] == 0, int(counts[column])
-    ids = ["" if column < 0 else tokens[int(column)].as_py() for column in at]
-    count_of = np.array([0 if column < 0 else cells[row, column] for row, column in enumerate(at)], dtype=np.int64)
-    return Excess(score, ids, unseen, count_of, normal_max)
+                    found.statement[row], found.count[row] = tokens[column].as_py(), cells[row, column]
+                    found.is_unseen[row], found.normal_max[row] = shares[column] == 0, int(counts[column])
+    return found
 
 
-def score_excess(state: State, _: Scoring, rows: Rows) -> np.ndarray:
-    """Score rows by E: float64 (rows,)."""
-    return weigh(state, rows).score
+def find_strongest(
+    cells: "sparse.csr_matrix", kinds: np.ndarray, normal: tuple[np.ndarray, np.ndarray], lines: int
+) -> tuple[float, int]:
+    """Return the largest excess of one log (1 x statements) and the statement's column, -1 where nothing exceeds.
 
-
-def score_left_out(state: State, rows: Rows) -> np.ndarray:
-    """Score training normals by E, each with its run left out: float64 (rows,)."""
-    return weigh(state, rows, left_out=True).score
-
-
-def _strongest(cells: "sparse.csr_matrix", kinds: np.ndarray, shares: np.ndarray, lines: int) -> tuple[float, int]:
-    """Return the largest excess of one log (1 x statements) and the statement's column, -1 where nothing exceeds."""
+    ``kinds`` are those of the statements, ``normal`` their normal shares and whether no normal log has them.
+    """
+    shares, unseen = normal
     column, count = cells.indices, cells.data.astype(np.float64)
     expected = shares[column] * lines
     z = (count - expected) / np.sqrt(expected + 1)
     values = np.where(kinds[column] == ERROR, z, -np.inf)
-    is_new = (shares[column] == 0) & (kinds[column] != CONTINUATION) & (count >= LEAST_UNSEEN)
+    is_new = unseen[column] & (kinds[column] != CONTINUATION) & (count >= LEAST_UNSEEN)
     values = np.maximum(values, np.where(is_new, count, -np.inf))
     if not len(values) or values.max() <= 0:
         return 0.0, -1
@@ -144,7 +148,7 @@ def _largest(state: State, what: str, service: str, tokens: pa.Array) -> Largest
     return Largest.of(own, own["statement"], tokens)
 
 
-def _cells(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
+def counts_of(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
     """Return the counts of all statements of rows, known ones or not (rows x statements), and their ids in order."""
     from scipy import sparse
 
@@ -165,14 +169,4 @@ def _once(cells: "sparse.csr_matrix") -> "sparse.csr_matrix":
     return cells
 
 
-_COST: Any = Cost(cell=40, row=256, dense=2, fixed=0)
-EXCESS = Behaviour(
-    cost=_COST,
-    seed_parameter=None,
-    threads_parameter=None,
-    score=score_excess,
-    merging=Merging(collect, merge, finish),
-    score_normals=score_left_out,
-    has_own_limit=True,
-    unexplained="Its findings name the statement that carries each score, with its count and the normal maximum.",
-)
+COST = Cost(cell=40, row=256, dense=2, fixed=0)

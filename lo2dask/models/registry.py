@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lo2dask.errors import InputError
-from lo2dask.models import estimators, excess, merged, simple
+from lo2dask.models import estimators, excess, lack, merged, simple
 from lo2dask.models.columns import JOIN, read_columns, read_max_samples
 from lo2dask.models.spec import LINEAR, TREE, Behaviour, ModelSpec, VectorizerSpec
 from lo2dask.options import ForestOptions, fingerprint
@@ -82,7 +82,7 @@ _ALGORITHMS = {
         _merged("oov", merged.OOV, 1.0),
         _merged("drift", merged.DRIFT, 1.0),
         replace(
-            _merged(EXCESS, excess.EXCESS, excess.THRESHOLD),
+            _merged(EXCESS, lack.EXCESS, excess.THRESHOLD),
             representation="statements",
             estimator="lo2dask.models.excess.weigh",
         ),

@@ -17,7 +17,8 @@ class Rows:
 
     ``matrix`` is csr_matrix (rows, features). Merged statistics also need ``unknown_distinct`` and
     ``unknown_occurrences``, int (rows,): tokens outside the vocabulary; and ``service``, names (rows,). ``run`` names
-    (rows,) the runs, ``tokens`` the matrix' columns, ``outside`` are the counts of the tokens outside the vocabulary.
+    (rows,) the runs, ``log`` the logs, ``minutes`` (rows,) is how long they are; ``tokens`` the matrix' columns,
+    ``outside`` are the counts of the tokens outside the vocabulary.
     """
 
     matrix: Any
@@ -27,6 +28,8 @@ class Rows:
     run: Any = None
     tokens: Any = None
     outside: "TokenCounts | None" = None
+    log: Any = None
+    minutes: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -34,14 +37,15 @@ class Rows:
 
     def take(self, index: Any) -> "Rows":
         """Return the rows of a slice, a bool mask or an index array."""
-        service, run = (
+        service, run, log = (
             None if names is None else np.asarray(strings(names), dtype=object)[index]
-            for names in (self.service, self.run)
+            for names in (self.service, self.run, self.log)
         )
         outside = self.outside and replace(self.outside, counts=self.outside.counts[index])
         distinct = None if self.unknown_distinct is None else self.unknown_distinct[index]
         occurrences = None if self.unknown_occurrences is None else self.unknown_occurrences[index]
-        return Rows(self.matrix[index], distinct, occurrences, service, run, self.tokens, outside)
+        minutes = None if self.minutes is None else self.minutes[index]
+        return Rows(self.matrix[index], distinct, occurrences, service, run, self.tokens, outside, log, minutes)
 
 
 def prepare_matrix(matrix: Any) -> Any:

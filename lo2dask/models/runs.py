@@ -26,11 +26,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lo2dask.buffers.columns import codes
+from lo2dask.buffers.columns import codes, is_true
 from lo2dask.models.conformal import ALPHA, QUANTILE, left_out_centres, limit_of, p_values
 from lo2dask.models.score import dense_rank
-from lo2dask.schema import is_normal
 
 BOUND = 10.0
 Calibration = dict[str, Any]
@@ -57,7 +57,8 @@ RUNS = pa.schema(
 class RunRows:
     """Scored sequences: run, test case and service names and scores, each (rows,).
 
-    ``learned`` is the bool mask of the training normals, if they are among them.
+    ``learned`` is the bool mask of the training normals, if they are among them; ``anomaly`` an Arrow array of their
+    labels, null where there is none (None: of all).
     """
 
     run: Any
@@ -65,6 +66,7 @@ class RunRows:
     service: Any
     score: np.ndarray
     learned: np.ndarray | None = None
+    anomaly: Any = None
 
 
 def calibrate(rows: RunRows, training_normal: np.ndarray) -> Calibration:
@@ -154,12 +156,12 @@ def run_scores(rows: RunRows, calibration: Mapping[str, Any], answers: Answers) 
     is_among = np.zeros(len(keys), dtype=bool)
     if rows.learned is not None:
         is_among[group[rows.learned]] = True
-    normal = [is_normal(case) for _, case in keys]
+    anomaly = _label(rows, group, len(keys))
     columns = {
         "run": [run for run, _ in keys],
         "test_case": [case for _, case in keys],
-        "normal": normal,
-        "anomaly": [not value for value in normal],
+        "normal": pc.invert(anomaly),
+        "anomaly": anomaly,
         "pred_ano": flag(score_run, calibration, is_among).astype(np.int8),
         "score_run": score_run,
         "p": p_values(score_run, calibration.get("normal_maxima", ()), is_among),
@@ -191,6 +193,16 @@ def _combine(rows: RunRows, calibration: Mapping[str, Any]) -> tuple[list[tuple[
     largest = np.full(len(keys), -np.inf)
     np.maximum.at(largest, group, value)
     return keys, largest, group
+
+
+def _label(rows: RunRows, group: np.ndarray, size: int) -> pa.Array:
+    """Label cases: anomalous with one such sequence, null with no labelled one."""
+    if rows.anomaly is None:
+        return pa.nulls(size, pa.bool_())
+    labelled, anomaly = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
+    labelled[group[pc.is_valid(rows.anomaly).to_numpy(zero_copy_only=False)]] = True
+    anomaly[group[is_true(rows.anomaly)]] = True
+    return pa.array(anomaly, mask=~labelled)
 
 
 def _scaled(score: np.ndarray, median: Any, spread: Any) -> np.ndarray:

@@ -19,6 +19,8 @@ UNEXPLAINED = (
     "TreeExplainer reads decision trees, random forests, XGBoost and Isolation Forest, LinearExplainer logistic "
     "regression and linear SVM."
 )
+# The parameter of a model that learns from runs which nobody has labelled.
+OPEN = "may_hold_faults"
 # Explainers that a specification can name.
 LINEAR, TREE = "linear", "tree"
 Scoring = Mapping[str, Any]
@@ -103,6 +105,7 @@ class Behaviour:
     score : ``score(model, scoring, rows)`` returns the raw output as scores, float (rows,), higher = more anomalous
     train : ``train(spec, matrix, y, setup)`` returns the fitted model and notes on the fit, as texts
     merging : instead of ``train``: how statistics are merged
+    open_merging : the same where what is learned from may hold faults (params: :data:`OPEN`); None: as ``merging``
     boosting : ``boosting(spec, seed)`` returns parameters, rounds and early-stopping rounds for xgboost.dask; a model
         that has it stops early on the newest runs, and is fitted on all workers where one has not enough memory
     row_cap : most rows of a fit whose time grows with their square
@@ -121,6 +124,7 @@ class Behaviour:
     score: Callable[[Any, Scoring, Rows], np.ndarray]
     train: Callable[["ModelSpec", Any, np.ndarray, Setup], tuple[Any, tuple[str, ...]]] | None = None
     merging: Merging | None = None
+    open_merging: Merging | None = None
     boosting: Callable[["ModelSpec", int], tuple[dict[str, Any], int, int]] | None = None
     row_cap: int | None = None
     needs_distinct_rows: bool = False
@@ -182,6 +186,11 @@ class ModelSpec:
     def is_merged(self) -> bool:
         """Whether statistics of all parts are merged, instead of a fit on rows."""
         return self.behaviour.merging is not None
+
+    @property
+    def merging(self) -> Merging | None:
+        """How statistics are merged, if they are."""
+        return (self.params.get(OPEN) and self.behaviour.open_merging) or self.behaviour.merging
 
     @property
     def is_binary(self) -> bool:

@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from lo2dask.buffers.columns import among, strings
+from lo2dask.buffers.columns import among, is_true, strings
 from lo2dask.errors import IntegrityError
 from lo2dask.options import HoldoutOptions
-from lo2dask.schema import is_normal
 from lo2dask.sources.names import run_order
 
 _UNIT = "\x1f"
 LORO, FOLDS = "loro", "folds"
+# Learned from are runs that a user names, labelled or not.
+REFERENCE = "reference"
 CROSSED = {LORO: "leaving out one run at a time", FOLDS: "leaving out a fifth of the runs at a time"}
 # With more runs, fitting every model once without each takes too long.
 MOST_ALONE, N_FOLDS = 20, 5
@@ -32,20 +33,35 @@ Order = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Groups:
-    """The distinct (run, test case, service) of a table, as sorted tuples."""
+    """The distinct (run, test case, service) of a table, sorted; those labelled normal, those not labelled at all."""
 
     keys: tuple[tuple[str, str, str], ...]
+    normal: frozenset[tuple[str, str, str]] = frozenset()
+    unlabelled: frozenset[tuple[str, str, str]] = frozenset()
 
     @staticmethod
-    def of(run: Any, test_case: Any, service: Any) -> "Groups":
-        """Collect the groups of one part's rows."""
-        rows = zip(*(strings(column).to_pylist() for column in (run, test_case, service)), strict=True)
-        return Groups(tuple(sorted(set(rows))))
+    def of(run: Any, test_case: Any, service: Any, normal: Any = None) -> "Groups":
+        """Collect the groups of one part's rows; ``normal`` is their label (bool, or None where there is none)."""
+        rows = list(zip(*(strings(column).to_pylist() for column in (run, test_case, service)), strict=True))
+        labels = [None] * len(rows) if normal is None else list(normal.to_pylist())
+        known: dict[bool | None, set[tuple[str, str, str]]] = {True: set(), False: set(), None: set()}
+        for key, label in zip(rows, labels, strict=True):
+            known[label].add(key)
+        return Groups(tuple(sorted(set(rows))), frozenset(known[True]), frozenset(known[None]))
 
     @staticmethod
     def merge(parts: Iterable["Groups"]) -> "Groups":
         """Join the groups of several parts."""
-        return Groups(tuple(sorted({key for part in parts for key in part.keys})))
+        found = list(parts)
+        keys, normal, unlabelled = (
+            {key for part in found for key in getattr(part, name)} for name in ("keys", "normal", "unlabelled")
+        )
+        return Groups(tuple(sorted(keys)), frozenset(normal), frozenset(unlabelled))
+
+    @property
+    def classes(self) -> int:
+        """How many of the two classes, normal and anomalous, there are."""
+        return bool(self.normal) + bool(len(self.keys) - len(self.normal | self.unlabelled))
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,8 @@ class Split:
 
     ``runs`` holds out whole runs, ``cases`` whole test cases, ``buckets`` runs of one (service, test case). Where
     ``by`` is one of :data:`CROSSED`, nothing is: each run is scored by models that are fitted without it. ``reason``
-    says why another way was taken than was asked for.
+    says why another way was taken than was asked for. By :data:`REFERENCE` all runs but the reference are, and what
+    nobody has labelled in it is learned from as if it were normal.
     """
 
     by: str
@@ -76,6 +93,17 @@ class Split:
             keys = pc.binary_join_element_wise(runs, cases, services, _UNIT)
             held |= among(keys, {_UNIT.join(bucket) for bucket in self.buckets})
         return held
+
+    def training(self, keys: Any, normal_only: bool = True) -> np.ndarray:
+        """Return which rows are learned from, all or only normal ones: bool (rows,).
+
+        ``keys`` has the columns run, test_case, service and anomaly; rows without a label are learned from only where
+        they are in a reference.
+        """
+        chosen = ~self.mask(keys["run"], keys["test_case"], keys["service"])
+        if self.by != REFERENCE:
+            chosen &= ~is_true(pc.is_null(keys["anomaly"]))
+        return chosen & ~is_true(keys["anomaly"]) if normal_only else chosen
 
     def to_json(self) -> dict[str, Any]:
         """Return the rules as plain JSON types."""
@@ -117,7 +145,7 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
     elif options.holdout_by == "group":
         split = Split("group", buckets=_of_buckets(groups, take))
     else:
-        cases = take((case for _, case, _ in groups.keys if not is_normal(case)), _order_by_hash(seed))
+        cases = take((key[1] for key in groups.keys if key not in groups.normal), _order_by_hash(seed))
         split = Split("test-case", cases=cases, buckets=_of_normal(groups, take))
     check_runs(split, groups)
     return split
@@ -132,8 +160,7 @@ def hold_out_both_classes(groups: Groups, options: HoldoutOptions, seed: int) ->
     if options.holdout_by in CROSSED:
         return Split(options.holdout_by)
     split = hold_out(groups, options, seed)
-    both = len({is_normal(case) for _, case, _ in groups.keys}) == 2
-    if split.by != "run" or not both or len(runs) < 2 or not options.sup_holdout_fraction:
+    if split.by != "run" or groups.classes < 2 or len(runs) < 2 or not options.sup_holdout_fraction:
         return split
     lacking = _lacking(split, groups)
     if not lacking:
@@ -158,7 +185,7 @@ def hold_out_newest_normal(groups: Groups, fraction: float) -> Split:
 
     A fraction above 0 takes one run at the least, and never all.
     """
-    runs = (run for run, case, _ in groups.keys if is_normal(case))
+    runs = (run for run, _, _ in groups.normal)
     return Split("run", runs=frozenset(_newest(runs, fraction, 1, run_order)))
 
 
@@ -187,7 +214,11 @@ def _lacking(split: Split, groups: Groups) -> str:
     """Say which class a side of a split lacks; "" for none."""
     held = split.mask(*(np.array(column, dtype=object) for column in zip(*groups.keys, strict=True))).tolist()
     for side, name in ((True, "the hold-out"), (False, "the training part")):
-        classes = {is_normal(key[1]) for key, is_held in zip(groups.keys, held, strict=True) if is_held == side}
+        classes = {
+            key in groups.normal
+            for key, is_held in zip(groups.keys, held, strict=True)
+            if is_held == side and key not in groups.unlabelled
+        }
         if len(classes) < 2:
             missing = "nothing" if not classes else "no error" if True in classes else "no normal run"
             return f"{name} has {missing}"
@@ -213,6 +244,5 @@ def _of_buckets(groups: Groups, take: Callable[[Iterable[str]], frozenset[str]])
 
 
 def _of_normal(groups: Groups, take: Callable[[Iterable[str]], frozenset[str]]) -> frozenset[tuple[str, str, str]]:
-    normal = [key for key in groups.keys if is_normal(key[1])]
-    newest = take(run for run, _, _ in normal)
-    return frozenset(key for key in normal if key[0] in newest)
+    newest = take(run for run, _, _ in groups.normal)
+    return frozenset(key for key in groups.normal if key[0] in newest)

@@ -172,7 +172,10 @@ class LoadingOptions(OutputOptions, CommonOptions):
         affects="load",
     )
     timezone: str = opt("UTC", "the zone of times that have none, as Europe/Helsinki", affects="load")
-    trim_init_lines: bool = opt(True, "drop the start-up lines of each log, which give the label away", affects="load")
+    trim_init_lines: bool | None = opt(
+        None, "drop the start-up lines of each log, which in LO2 give the label away",
+        fallback="on for --layout lo2, off for others", affects="load",
+    )  # fmt: skip
     init_lines_to_skip: int = opt(
         100, "raw lines that trimming drops of a log that has more", unit="lines", minimum=0, affects="load"
     )
@@ -283,6 +286,10 @@ class HoldoutOptions(WritingOptions, CommonOptions):
         choices=("run", "group", "test-case", "loro", "folds"),
         main=("train", "grid"),
     )
+    reference: tuple[str, ...] = opt(
+        (), "runs to compare with, labelled or not: globs of their names, or a text or CSV file that lists them; all "
+        "others are held out; none given = the normal runs, all runs where nothing is labelled",
+    )  # fmt: skip
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
     memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it", main=True)
     disable_memory_guard: bool = opt(

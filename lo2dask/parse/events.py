@@ -46,10 +46,15 @@ class LinePolicy:
 
     @classmethod
     def from_options(
-        cls, options: LoadingOptions, line_format: LineFormat = LO2, translation: Translation | None = None
+        cls,
+        options: LoadingOptions,
+        line_format: LineFormat = LO2,
+        translation: Translation | None = None,
+        is_lo2: bool = True,
     ) -> "LinePolicy":
-        """Take the policy from load's options."""
-        skip = options.init_lines_to_skip if options.trim_init_lines else 0
+        """Take the policy from load's options; without --trim-init-lines, those of LO2's layout are trimmed alone."""
+        is_trimmed = is_lo2 if options.trim_init_lines is None else options.trim_init_lines
+        skip = options.init_lines_to_skip if is_trimmed else 0
         return cls(skip, options.continuation_lines, options.balance_correct, line_format, translation)
 
 

@@ -78,7 +78,8 @@ def explain_row(row: Mapping[str, Any]) -> str:
     """Say in words why a case stands out."""
     service, count, most = row["service"], row["count"] or 0, row["normal_max"]
     if row["kind"] == "lack":
-        return f"{service} lacks a line, or has it much more rarely, that normal logs have: {count} here"
+        rates = (f"{row[name] or 0:.3g}" for name in ("rate", "normal_rate"))
+        return "{} has a line {} times a minute that is there {} times a minute in other logs".format(service, *rates)
     if row["kind"] == "unseen" or not most:
         return f"{service} has a line {_times(count)} that no normal log of it has"
     normal = "once" if most == 1 else f"{most:,} times"
@@ -128,13 +129,16 @@ def _judged(layout: Layout) -> Cases:
     folder = layout.root / f"{EXCESS}_runs.parquet"
     runs: set[str] = set()
     normals: list[Case] = []
+    unlabelled: list[Case] = []
     total = 0
     for part in read_parts(folder, ["run", "test_case", "normal", "pred_ano"]) if part_paths(folder) else ():
         total += part.num_rows
         runs |= set(pc.unique(part["run"]).to_pylist())
-        calm = part.filter(pc.and_(part["normal"], pc.not_equal(pc.fill_null(part["pred_ano"], 0), 1)))
-        normals += zip(*(calm[name].to_pylist() for name in ("run", "test_case")), strict=True)
-    return Cases(len(runs), total, tuple(normals))
+        calm = part.filter(pc.not_equal(pc.fill_null(part["pred_ano"], 0), 1))
+        for label, found in ((True, normals), (None, unlabelled)):
+            chosen = calm.filter(pc.is_null(calm["normal"]) if label is None else pc.fill_null(calm["normal"], False))
+            found += zip(*(chosen[name].to_pylist() for name in ("run", "test_case")), strict=True)
+    return Cases(len(runs), total, tuple(normals or unlabelled))
 
 
 def _headline(layout: Layout, cases: Cases, scores: RunScores | None) -> str:
@@ -159,7 +163,9 @@ def _trust(layout: Layout) -> str:
     """Write how far the findings can be trusted: the cases' average precision beside chance."""
     if not (cases := list_cases(layout)):
         return ""
-    normal = sum(cases.values())
+    normal = sum(label is True for label in cases.values())
+    if all(label is None for label in cases.values()):
+        return f"Trust: {_count(len(cases), 'case')}; nothing is labelled, so nothing is measured."
     units = f"{_count(len(cases), 'case')}, {normal:,} normal"
     precision, prevalence = measure_cases(layout)
     if precision is None or prevalence is None:

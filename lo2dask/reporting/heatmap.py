@@ -39,9 +39,12 @@ def read_run_scores(layout: Layout) -> RunScores | None:
         return None
     highest: dict[tuple[str, str], float] = {}
     learned: set[tuple[str, str]] = set()
+    is_labelled = any(pc.any(part["normal"]).as_py() for part in read_parts(folder, ["normal"]))
     for part in read_parts(folder, _COLUMNS):
         run, service = strings(part["run"]), strings(part["service"])
-        is_learned = pc.and_(pc.equal(strings(part["split"]), "train"), part["normal"].combine_chunks())
+        # Where nothing is labelled, what is not known to be anomalous was learned from.
+        is_normal = pc.fill_null(part["normal"], not is_labelled).combine_chunks()
+        is_learned = pc.and_(pc.equal(strings(part["split"]), "train"), is_normal)
         cases = pa.table({"run": run, "test_case": strings(part["test_case"])}).filter(is_learned)
         pairs = cases.group_by(["run", "test_case"]).aggregate([])
         learned |= set(zip(*(pairs[name].to_pylist() for name in ("run", "test_case")), strict=True))

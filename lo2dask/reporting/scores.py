@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.buffers.columns import strings
+from lo2dask.buffers.columns import is_true, strings
 from lo2dask.reporting.data import HOLDOUT, Confusion, Curves, Floats, Histogram
 from lo2dask.tables.parts import read_parts
 
@@ -88,7 +88,7 @@ class Tally:
     def add(self, part: pa.Table) -> None:
         """Count a part."""
         score, anomaly = _score(part), _anomaly(part)
-        known = np.isfinite(score)
+        known = np.isfinite(score) & ~is_true(pc.is_null(part["anomaly"]))
         side = _is_held(part) if self._over == HOLDOUT else np.ones(len(score), bool)
         if len(self._edges):
             for row, of_class in enumerate((~anomaly, anomaly)):
@@ -112,8 +112,8 @@ class Tally:
             total[1] += row["flag_count"]
 
     def histogram(self) -> Histogram | None:
-        """Return the bins; None where no row has a score."""
-        return Histogram(self._bins, *self._histogram) if len(self._bins) else None
+        """Return the bins; None where no row has a score and a label."""
+        return Histogram(self._bins, *self._histogram) if self._histogram.any() else None
 
     def curves(self) -> Curves | None:
         """Return points of both curves, at most one per distinct score; None for a single class."""
@@ -163,7 +163,7 @@ def _flags(part: pa.Table) -> Flags:
 
 
 def _anomaly(part: pa.Table) -> Flags:
-    return part["anomaly"].to_numpy().astype(bool)
+    return is_true(part["anomaly"])
 
 
 def _is_held(part: pa.Table) -> Flags:

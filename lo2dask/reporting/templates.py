@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from lo2dask.buffers.columns import is_true
 from lo2dask.features.bags import read_counts
 from lo2dask.reporting.data import TemplateDifferences, TemplateRow
 from lo2dask.tables.layout import Layout
@@ -25,7 +27,7 @@ def read_differences(layout: Layout) -> TemplateDifferences | str:
     for part in read_parts(layout.enhanced, ["anomaly", _COLUMN]):
         _add(part, sequences, counts)
     if not all(sequences):
-        return "Nothing to compare: " + ("no sequence is anomalous." if sequences[0] else "no sequence is normal.")
+        return "Nothing to compare: " + (_LACKING[sequences[0] > 0, sequences[1] > 0])
     texts = _texts(layout)
     rows = [
         TemplateRow(
@@ -41,6 +43,13 @@ def read_differences(layout: Layout) -> TemplateDifferences | str:
     )
 
 
+_LACKING = {
+    (True, False): "no sequence is anomalous.",
+    (False, True): "no sequence is normal.",
+    (False, False): "no sequence is labelled.",
+}
+
+
 def lift(pair: tuple[int, int], of: tuple[int, int]) -> float:
     """Divide the share of anomalous sequences with a template by that of normal ones, both smoothed."""
     normal, anomalous = ((count + SMOOTHING) / (total + 2 * SMOOTHING) for count, total in zip(pair, of, strict=True))
@@ -48,11 +57,12 @@ def lift(pair: tuple[int, int], of: tuple[int, int]) -> float:
 
 
 def _add(part: pa.Table, sequences: list[int], counts: dict[str, list[int]]) -> None:
+    part = part.filter(pc.is_valid(part["anomaly"]))
     if not part.num_rows:
         return
     bags = read_counts(part[_COLUMN])
     is_there = bags.counts.astype(bool).astype(np.int64)
-    anomaly = part["anomaly"].to_numpy().astype(bool)
+    anomaly = is_true(part["anomaly"])
     both = [np.asarray(is_there[side].sum(axis=0)).ravel().tolist() for side in (~anomaly, anomaly)]
     sequences[0] += int((~anomaly).sum())
     sequences[1] += int(anomaly.sum())

@@ -76,7 +76,7 @@ class Questions:
         around = max(0, min(around, 50)) if self._options.raw_lines else 0
         options = ShowOptions(root=self._options.root, case=case, service=service, around=around)
         found = show(options, guarded=True, compares=False)
-        facts = {"run": found.run, "test_case": found.test_case, "normal": found.normal}
+        facts: Answer = {"run": found.run, "test_case": found.test_case, "normal": found.normal}
         facts["not_there"] = [path.name for path in found.missing]
         facts["notes"] = [f"{excerpt.path}: {excerpt.note}" for excerpt in found.excerpts if excerpt.note]
         lists = _case_lists(found)
@@ -190,7 +190,7 @@ class Questions:
             rows.append(row | {"trust": [{"about": about, "says": says} for about, says in trust_rows(block or _NONE)]})
         return self._bounds.answer({}, models=Found(rows, len(rows)))
 
-    def _cases(self) -> dict[Case, bool]:
+    def _cases(self) -> dict[Case, bool | None]:
         return read_cases(self._layout)
 
     def _filter(self, run: str, service: str) -> pc.Expression:

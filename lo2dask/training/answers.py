@@ -12,7 +12,7 @@ from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
 from lo2dask.findings.make import ANSWERS, Answers
 from lo2dask.models.conformal import p_values
-from lo2dask.models.excess import weigh
+from lo2dask.models.lack import weigh
 from lo2dask.models.merged_rows import read_merged_rows
 from lo2dask.models.registry import EXCESS
 from lo2dask.models.runs import best_services
@@ -31,7 +31,7 @@ def describe_normals(rows: SequenceKeys, split: Split, scores: np.ndarray) -> di
 
     ``normal_maxima`` are their largest scores, ascending; ``expected_services`` have a log in each of them.
     """
-    training = ~split.mask(rows.run, rows.test_case, rows.service) & ~rows.anomaly
+    training = rows.normals(split)
     _, services, has_log = _services_of_cases(rows, training)
     maxima = [best.score for best in best_services(run_rows(rows, np.where(training, scores, np.nan))).values()]
     expected = [name for name, column in zip(services, has_log.T, strict=True) if len(has_log) and column.all()]
@@ -77,6 +77,9 @@ def weigh_part(name: str, root: Path, target: Target) -> list[Row]:
                 "statement_id": found.statement[index],
                 "is_unseen": bool(found.is_unseen[index]), "count": int(found.count[index]),
                 "normal_max": int(found.normal_max[index]),
+                **{name: None if np.isnan(value) else float(value) for name, value in (
+                    ("rate", found.rate[index]), ("normal_rate", found.normal_rate[index]),
+                )},
             })  # fmt: skip
     return rows
 

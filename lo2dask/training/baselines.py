@@ -12,6 +12,7 @@ import joblib
 import pyarrow as pa
 
 from lo2dask import schema
+from lo2dask.buffers.columns import is_true
 from lo2dask.execute.session import Session
 from lo2dask.features.bags import read_counts
 from lo2dask.features.matrix import Columns, to_matrix
@@ -69,7 +70,7 @@ def fit_startup(side: str, root: Path, seed: int) -> bool:
     spec = registry.startup_baseline()
     vocabulary = choose(count_tokens(read_counts(rows["e_words"])), to_limits(spec.vectorizer), rows.num_rows)
     columns = Columns({"words": vocabulary["token"].combine_chunks()})
-    fitted = fit_model(spec, to_matrix(rows, columns), rows["anomaly"].to_numpy(), Setup(seed=seed))
+    fitted = fit_model(spec, to_matrix(rows, columns), is_true(rows["anomaly"]), Setup(seed=seed))
     with replacing(folder / "model") as temporary:
         joblib.dump((fitted.model, columns.to_plain(), fitted.scoring), temporary)
     return fitted.model is not None

@@ -15,7 +15,7 @@ import joblib
 import numpy as np
 from scipy import sparse
 
-from lo2dask.buffers.columns import among
+from lo2dask.buffers.columns import among, is_true
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import canonical, to_matrix, to_sklearn
 from lo2dask.models.fit import Fitted, fit_model, from_state
@@ -79,7 +79,7 @@ class FitJob:
     @property
     def merging(self) -> Merging:
         """How the statistics of a merged model become one."""
-        merging = self.unit.spec.behaviour.merging
+        merging = self.unit.spec.merging
         assert merging, self.unit.name
         return merging
 
@@ -128,7 +128,7 @@ def select_rows(name: str, root: Path, selections: Sequence[RowSelection]) -> in
         chosen = part.filter(keep)
         gathered = {
             "matrix": to_matrix(chosen, columns, selection.binary),
-            "anomaly": chosen["anomaly"].to_numpy(),
+            "anomaly": is_true(chosen["anomaly"]),
             "run": chosen["run"].cast("string").to_pylist(),
         }
         with replacing(_gathered(layout, selection.name) / f"{name}.joblib") as temporary:

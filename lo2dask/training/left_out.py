@@ -138,7 +138,7 @@ def _plan_folds(rows: SequenceKeys, split: Split, alone: bool) -> tuple[int, lis
     if split.is_crossed:
         runs = sorted(set(strings(rows.run).to_pylist()), key=run_order)
         return len(runs), deal(runs, len(runs) if split.by == LORO else N_FOLDS)
-    normal = pa.array(~split.mask(rows.run, rows.test_case, rows.service) & ~rows.anomaly)
-    runs = sorted(set(strings(rows.run.filter(normal)).to_pylist()), key=run_order)
+    normal = rows.normals(split)
+    runs = sorted(set(strings(rows.run.filter(pa.array(normal))).to_pylist()), key=run_order)
     folds = len(runs) if alone and len(runs) <= MOST_ALONE else N_FOLDS
     return len(runs), [frozenset(runs[start::folds]) for start in range(min(folds, len(runs)))]

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from lo2dask.buffers.columns import is_true
 from lo2dask.models.evaluate import (
     Scored,
     evaluate,
@@ -33,12 +35,16 @@ HEADLINE = ("f1", "auc_roc", "average_precision", "precision", "recall", "accura
 
 @dataclass(frozen=True)
 class SequenceKeys:
-    """The keys of all sequences in the order of the parts, dictionary-encoded: a few bytes a sequence."""
+    """The keys of all sequences in the order of the parts, dictionary-encoded: a few bytes a sequence.
+
+    ``anomaly`` is bool, False where ``labelled`` (None: everywhere) is.
+    """
 
     run: pa.ChunkedArray
     test_case: pa.ChunkedArray
     service: pa.ChunkedArray
     anomaly: np.ndarray
+    labelled: np.ndarray | None = None
 
     @classmethod
     def read(cls, layout: Layout) -> "SequenceKeys":
@@ -47,12 +53,27 @@ class SequenceKeys:
         table = pa.concat_tables(
             [read_part(path, columns) for path in part_paths(layout.enhanced)]
         ).unify_dictionaries()
-        return cls(table["run"], table["test_case"], table["service"], table["anomaly"].to_numpy())
+        labelled = pc.is_valid(table["anomaly"]).to_numpy()
+        return cls(table["run"], table["test_case"], table["service"], is_true(table["anomaly"]), labelled)
+
+    @property
+    def is_labelled(self) -> np.ndarray:
+        """Return which sequences have a label: bool (rows,)."""
+        return np.ones(len(self.anomaly), dtype=bool) if self.labelled is None else self.labelled
+
+    def normals(self, split: Split) -> np.ndarray:
+        """Return which sequences are normals to learn from: bool (rows,)."""
+        anomaly = pa.array(self.anomaly, mask=~self.is_labelled)
+        return split.training(
+            {"run": self.run, "test_case": self.test_case, "service": self.service, "anomaly": anomaly}
+        )
 
     def sides(self, split: Split, scores: np.ndarray) -> np.ndarray:
-        """Name the side of each row: train, holdout, or unused where it has no score."""
+        """Name the side of each row: train, holdout, or unused where it has no score or no label."""
         held = split.mask(self.run, self.test_case, self.service)
-        return np.where(np.isnan(scores), "unused", np.where(held, "holdout", "train")).astype(object)
+        return np.where(np.isnan(scores) | ~self.is_labelled, "unused", np.where(held, "holdout", "train")).astype(
+            object
+        )
 
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -65,7 +86,7 @@ def measure(rows: SequenceKeys, split: Split, scored: Labelled, held: Labelled |
     """
     found = evaluate(Scored(rows.anomaly, *scored, rows.service, rows.test_case, rows.sides(split, scored[0])))
     if held:
-        side = np.where(np.isnan(held[0]), "unused", "holdout").astype(object)
+        side = np.where(np.isnan(held[0]) | ~rows.is_labelled, "unused", "holdout").astype(object)
         of_held = Scored(rows.anomaly, *held, rows.service, rows.test_case, side)
         found["holdout"] = evaluate(of_held)["holdout"] | {"by": split.by}
     return found
@@ -139,7 +160,8 @@ def run_rows(rows: SequenceKeys, scores: np.ndarray, learned: np.ndarray | None 
     known = ~np.isnan(scores)
     keep = pa.array(known)
     run, test_case, service = (column.filter(keep) for column in (rows.run, rows.test_case, rows.service))
-    return RunRows(run, test_case, service, scores[known], None if learned is None else learned[known])
+    anomaly = pa.array(rows.anomaly, mask=~rows.is_labelled).filter(keep)
+    return RunRows(run, test_case, service, scores[known], None if learned is None else learned[known], anomaly)
 
 
 def calibrate_runs(rows: SequenceKeys, split: Split, left_out: np.ndarray) -> tuple[RunRows, dict[str, Any]]:
@@ -147,7 +169,7 @@ def calibrate_runs(rows: SequenceKeys, split: Split, left_out: np.ndarray) -> tu
 
     ``left_out`` are all scores, those of training normals by models that have not seen their run.
     """
-    learned = (rows.sides(split, left_out) == "train") & ~rows.anomaly
+    learned = rows.normals(split) & ~np.isnan(left_out)
     table = run_rows(rows, left_out, learned)
     assert table.learned is not None
     return table, calibrate(table, table.learned)

@@ -44,6 +44,7 @@ from lo2dask.training.exports import export_enhanced, export_forest, export_mode
 from lo2dask.training.fitting import FitJob, FitPlan, fit_units
 from lo2dask.training.left_out import SEEN, Refit, describe_calibrations, fit_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
+from lo2dask.training.reference import choose_reference, describe, is_unlabelled, may_hold_faults, open_specs, trainable
 from lo2dask.training.scoring import (
     LeftOut,
     Target,
@@ -159,7 +160,7 @@ def train_models(
         exported = export_forest(options, layout, key.digest, own)
         lines = tuple(ModelLine(**line) for line in record.summary["models"])
         notes = describe_options(options)
-        notes += export_models(options, layout, [spec.key for spec in specs if spec.key != FOREST])
+        notes += export_models(options, layout, [line.key for line in lines if line.key != FOREST])
         notes += sorted({split.reason for split in read_splits(layout).values() if split.reason})
         if with_findings:
             notes += describe_calibrations(_read_calibrations(options, lines))
@@ -194,9 +195,14 @@ def _train(
     started = time.perf_counter()
     folder = working_folder(layout)
     remove_tree(folder)
-    splits = make_splits(layout, options) | dict(given_splits)
+    groups = read_groups(layout)
+    made, specs = make_splits(groups, options, specs), trainable(specs, groups)
+    splits = made | dict(given_splits)
+    specs = open_specs(specs) if may_hold_faults(splits[SUPERVISED], groups) else specs
     write_splits(layout, splits)
     units = _units(options, layout, specs)
+    if is_unlabelled(groups):  # what they would be measured by is not there
+        units = [unit for unit in units if not unit.spec.key.startswith(BASELINE)]
     given = options.load_model is not None and not options.skip_if
     fitted = [unit for unit in units if not (given and unit.spec.key == FOREST)]
     distinct = list({unit.name: unit for unit in reversed(fitted)}.values())[::-1]
@@ -214,7 +220,7 @@ def _train(
     score_all(layout, targets, session, folds)
     limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
-    startup = score_startup(layout, sides, options.sample_seed, session)
+    startup = {} if is_unlabelled(groups) else score_startup(layout, sides, options.sample_seed, session)
     measured, calibrations = _measure(options, layout, targets, records, startup, ways)
     if FOREST in measured:
         measured[FOREST] |= limit
@@ -257,11 +263,19 @@ def _find(
     write_findings(job, answers, read_masks(job.layout, options.mask_file), session)
 
 
-def make_splits(layout: Layout, options: TrainOptions) -> dict[str, Split]:
+def read_groups(layout: Layout) -> Groups:
+    """Read the groups of the enhanced table, with their labels."""
+    columns = ["run", "test_case", "service", "normal"]
+    return Groups.merge(Groups.of(*(part[name] for name in columns)) for part in read_parts(layout.enhanced, columns))
+
+
+def make_splits(groups: Groups, options: TrainOptions, specs: Sequence[registry.ModelSpec]) -> dict[str, Split]:
     """Choose the hold-out of the registry models ("sup") and of the forest ("if")."""
-    columns = ["run", "test_case", "service"]
-    parts = read_parts(layout.enhanced, columns)
-    groups = Groups.merge(Groups.of(part["run"], part["test_case"], part["service"]) for part in parts)
+    if reference := choose_reference(options.reference, groups):
+        kept = {spec.key for spec in trainable(specs, groups)}
+        left_out = [spec.key for spec in specs if spec.key not in kept]
+        reference = replace(reference, reason=describe(reference, groups, left_out))
+        return {SUPERVISED: reference, FOREST: reference}
     return {
         SUPERVISED: hold_out_both_classes(groups, options, options.sample_seed),
         FOREST: hold_out_newest_normal(groups, options.if_holdout_fraction),
@@ -398,7 +412,8 @@ def _line(key: str, measured: dict[str, Any]) -> ModelLine:
 
 def _train_key(options: TrainOptions, layout: Layout, splits: Mapping[str, Split]) -> Key:
     given = [checksum(options.load_model)] if options.load_model and options.load_model.is_file() else []
-    given += [checksum(options.services_truth)] if options.services_truth else []
+    named = [options.services_truth, *map(Path, options.reference)]
+    given += [checksum(path) for path in named if path and path.is_file()]
     chosen = {side: split.to_json() for side, split in splits.items()}
     settings = [train_options(options), bundle.versions(), str(options.metrics_dir or ""), chosen, *given]
     return Key(data_fingerprint(layout, options), fingerprint(settings))

@@ -113,10 +113,11 @@ def judge(job: TrustJob, root: Path) -> Block:
     crossed = split.is_crossed and has_scores(layout, held_key(job.key))
     scores = read_scores(layout, held_key(job.key)) if crossed else read_calibrating(layout, job.key)
     held = split.mask(rows.run, rows.test_case, rows.service)
-    normal = ~held & ~rows.anomaly
+    normal = rows.normals(split)
     is_used = held | (job.learns_normal & rows.anomaly) | (job.leaves_out & normal)
     if crossed:
         is_used = ~np.isnan(scores)
+    is_used &= rows.is_labelled
     compared = dict(job.baselines)
     if job.startup and not (is_used & ~held).any():
         compared[STARTUP] = job.startup
@@ -142,7 +143,7 @@ def judge_scores(
     block |= {"models_compared": job.models, "chance_of_best": None}
     if not units.has_both:
         lacking = "an anomalous" if len(units.y) and not units.y.any() else "a normal"
-        reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case has a score"
+        reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case is labelled"
         return block | {"reason": reason, "verdict": f"not measured, as {reason}"}
     judged = Judged(cases, chosen, scores, largest[chosen], units, Draws(job.seed))
     block |= _figures(judged, job) | _service_figures(judged, job.calibration, learned)

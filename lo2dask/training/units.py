@@ -25,7 +25,7 @@ from lo2dask.tables.records import StageType
 from lo2dask.tables.state import StateType, read_state, write_state
 from lo2dask.vocabulary.limits import VocabularyLimits
 
-KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly"]
+KEY_COLUMNS = ["seq_id", "run", "test_case", "service", "anomaly", "duration_ms"]
 # Name of the registry models' split; the forest has one of its own, by its key.
 SUPERVISED = "sup"
 BASELINE = "baseline_seq_len"
@@ -50,10 +50,7 @@ class TrainingRows:
 
     def mask(self, part: pa.Table, splits: Mapping[str, Split]) -> np.ndarray:
         """Return which rows of a part these are: bool (rows,)."""
-        chosen = ~splits[self.side].mask(part["run"], part["test_case"], part["service"])
-        if self.normal_only:
-            chosen &= ~part["anomaly"].to_numpy()
-        return chosen & of_service(part, self.service)
+        return splits[self.side].training(part, self.normal_only) & of_service(part, self.service)
 
     @property
     def name(self) -> str:

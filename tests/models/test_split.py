@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from lo2dask.errors import IntegrityError
 from lo2dask.models.split import (
+    REFERENCE,
     Groups,
     Split,
     check_runs,
@@ -25,7 +26,23 @@ CASES = ("correct", "delete_404", "update_400", "get_403")
 
 def _groups(runs=RUNS, cases=CASES, services=("token", "user")):
     keys = [(run, case, service) for run in runs for case in cases for service in services]
-    return Groups.of(*zip(*keys, strict=True))
+    return _labelled(keys)
+
+
+def _labelled(keys):
+    keys = sorted(keys)
+    return Groups.of(*zip(*keys, strict=True), pa.array([case == "correct" for _, case, _ in keys]))
+
+
+def test_what_nobody_has_labelled_is_learned_from_in_a_reference_alone():
+    columns = [["a", "b", "c", "a"], ["x"] * 4, ["s"] * 4, pa.array([None, True, False, False])]
+    keys = dict(zip(("run", "test_case", "service", "anomaly"), columns, strict=True))
+    assert Split("run").training(keys).tolist() == [False, False, True, True]
+    assert Split("run").training(keys, normal_only=False).tolist() == [False, True, True, True]
+    reference = Split(REFERENCE, runs=frozenset({"c"}))
+    assert reference.training(keys).tolist() == [True, False, False, True]
+    groups = Groups.of(*columns[:3], pa.array([None, False, True, None]))
+    assert (groups.classes, groups.unlabelled) == (2, {("a", "x", "s")})
 
 
 def _options(**changes):
@@ -51,7 +68,7 @@ def test_as_many_runs_as_the_rule_says_and_never_all(runs, fraction, least, held
 
 def test_group_counts_in_each_bucket_by_itself():
     keys = [("run_1", "correct", "token"), ("run_2", "correct", "token"), ("run_1", "get_403", "token")]
-    split = hold_out(Groups.of(*zip(*keys, strict=True)), _options(holdout_by="group"), 42)
+    split = hold_out(_labelled(keys), _options(holdout_by="group"), 42)
     held = split.mask(["run_1", "run_2", "run_1"], ["correct", "correct", "get_403"], ["token"] * 3)
     assert held.tolist() == [False, True, False]
 
@@ -96,7 +113,7 @@ def test_a_split_survives_json_and_takes_any_kind_of_array(by):
     st.integers(0, 3),
 )
 def test_no_run_is_on_both_sides_and_the_training_part_is_never_empty(keys, fraction, least):
-    groups = Groups(tuple(sorted({(f"run_{run}", case, service) for run, case, service in keys})))
+    groups = _labelled({(f"run_{run}", case, service) for run, case, service in keys})
     split = hold_out(groups, _options(sup_holdout_fraction=fraction, sup_holdout_min_groups=least), 0)
     held = split.mask(*zip(*groups.keys, strict=True))
     runs = np.array([run for run, _, _ in groups.keys])
@@ -113,7 +130,7 @@ def test_a_run_on_both_sides_is_refused():
 
 def test_the_forest_holds_out_the_newest_runs_that_have_normal_sequences():
     keys = [("run_1", "correct", "a"), ("run_2", "correct", "a"), ("run_3", "get_403", "a")]
-    groups = Groups.of(*zip(*keys, strict=True))
+    groups = _labelled(keys)
     assert hold_out_newest_normal(groups, 0.2).runs == {"run_2"}
     assert not hold_out_newest_normal(groups, 0.0).runs
     assert Groups.merge([groups, groups]) == groups
@@ -125,7 +142,7 @@ def test_early_stopping_needs_a_second_run():
 
 
 def _of_cases(*cases):
-    return Groups(tuple(sorted((run, case, service) for run, case in cases for service in ("key", "token"))))
+    return _labelled([(run, case, service) for run, case in cases for service in ("key", "token")])
 
 
 def test_where_the_newest_run_lacks_a_class_buckets_or_all_runs_in_turn_are_taken():

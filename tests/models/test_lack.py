@@ -1,0 +1,63 @@
+"""``excess`` against logs that nobody has labelled."""
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from lo2dask.models import lack
+from lo2dask.models.rows import Rows
+from lo2dask.vocabulary.counts import TokenCounts
+
+TOKENS = pa.array(["e1", "s1", "s2"])
+
+
+def _rows(counts, runs, minutes=None):
+    counts = np.array(counts)
+    size = len(runs)
+    nothing = TokenCounts(counts=sparse.csr_matrix((size, 0), dtype=np.int64), tokens=pa.array([], pa.string()))
+    return Rows(
+        sparse.csr_matrix(counts), service=["cart"] * size, run=runs, tokens=TOKENS, outside=nothing, log=runs,
+        minutes=np.ones(size) if minutes is None else np.array(minutes),
+    )  # fmt: skip
+
+
+COUNTS = [[2, 50, 40 + n] for n in range(9)] + [[60, 50, 40]]
+RUNS = [f"run-{n}" for n in range(10)]
+
+
+def _state(rows):
+    return lack.finish(lack.collect(rows, None), None)
+
+
+def test_a_fault_in_the_reference_does_not_raise_what_is_normal():
+    found = lack.weigh(_state(_rows(COUNTS, RUNS)), _rows([[60, 50, 40], [2, 50, 0]], ["new-1", "new-2"]))
+    assert found.statement == ["e1", "s2"]
+    assert found.score[0] > 3
+    assert found.normal_max[0] < 20
+    assert np.isnan(found.rate[0])
+    assert (found.rate[1], found.count[1]) == (0, 0)
+    assert 40 < found.normal_rate[1] < 45
+    own = lack.weigh(_state(_rows(COUNTS, RUNS)), _rows(COUNTS, RUNS), left_out=True).score
+    assert own.argmax() == 9
+    assert own[9] > 3 > own[:9].max()
+
+
+def test_parts_merge_in_any_order_and_the_newest_logs_are_kept(monkeypatch):
+    monkeypatch.setattr(lack, "MOST_LOGS", 6)
+    pieces = [lack.collect(_rows(COUNTS[at : at + 2], RUNS[at : at + 2]), None) for at in range(0, 10, 2)]
+    forward = backward = pieces[0]
+    for piece in pieces[1:]:
+        forward = lack.merge(forward, piece)
+    backward = pieces[-1]
+    for piece in pieces[-2::-1]:
+        backward = lack.merge(piece, backward)
+    assert forward["rows"] == backward["rows"] == 10
+    assert forward["logs"].equals(backward["logs"])
+    assert forward["cells"].equals(backward["cells"])
+    assert forward["logs"]["run"].to_pylist() == RUNS[4:]
+
+
+def test_a_service_of_one_run_has_no_score_when_that_is_left_out():
+    state = _state(_rows(COUNTS[:1], RUNS[:1]))
+    assert np.isnan(lack.weigh(state, _rows(COUNTS[:1], RUNS[:1]), left_out=True).score).all()
+    assert np.isfinite(lack.weigh(state, _rows(COUNTS[:1], ["other"], [0.0])).score).all()
