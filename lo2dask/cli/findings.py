@@ -123,7 +123,8 @@ def what_text(row: Finding, width: int) -> str:
 
 
 def _head(summary: FindingsSummary, unit: str) -> str:
-    compared = f", {count(summary.learned, f'normal {unit}')} to compare with" if summary.learned else ""
+    kind = f"normal {unit}" if summary.labelled else unit
+    compared = f", {count(summary.learned, kind)} to compare with" if summary.learned else ""
     if not summary.standing:
         return f"no {unit} stands out (excess{compared})"
     of = f"{summary.standing:,} of {count(max(summary.cases, summary.standing), unit)}"

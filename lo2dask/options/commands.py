@@ -100,9 +100,7 @@ class LoadOptions(LoadingOptions, EnhancingOptions):
     """`lo2dask load`: raw tree to Parquet."""
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
-    dry_run: bool = opt(
-        False, "print what would be read, and the memory and disk that it needs; write nothing", main=True
-    )
+    dry_run: bool = opt(False, "print what would be read, and the memory and disk that it needs; write nothing")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,11 @@ class CommonOptions(ClusterOptions):
         "where to run: local, tcp://host:port, tls://host:port or FILE.yaml (see cluster/)",
         main=(*WORKING, "run"),
     )
-    resume: bool = opt(True, "resume where an earlier run stopped; --no-resume starts over", main=WORKING)
+    resume: bool = opt(
+        True,
+        "resume where an earlier run stopped; --no-resume starts over",
+        main=tuple(name for name in WORKING if name != "load"),
+    )
     strict: bool = opt(False, "exit with 3 if anything was rejected")
 
     def __post_init__(self) -> None:
@@ -117,6 +121,7 @@ class LoadingOptions(OutputOptions, CommonOptions):
         "which * is any text and ** any folders; auto = lo2 if there is a log of LO2, else "
         "{run}/{test_case}/**/{service} where a folder of the second level is normal, else {run}/**/{service}",
         affects="load",
+        main=("load", "run"),
     )
     include: tuple[str, ...] = opt(
         (), "read only files whose path below the root, or name, is like one of these globs", affects="load"
@@ -138,23 +143,24 @@ class LoadingOptions(OutputOptions, CommonOptions):
         "globs of the test cases that are normal, of runs where the layout has no test cases; correct "
         "takes correct_1 too; if no folder of a layout other than lo2 is, nothing is labelled",
         affects="load",
+        main=("load", "run"),
     )
     labels: Path | None = opt(
         None,
         "CSV of labels in place of names: run[, test_case][, service], label (normal or anything else)",
         local=True,
         affects="load",
+        main=("load", "run"),
     )
-    runs: int = opt(0, "the first N runs by name; 0 or less = all", unit="runs", affects="load", main=True)
+    runs: int = opt(0, "the first N runs by name; 0 or less = all", unit="runs", affects="load", main=("load",))
     errors_per_run: int = opt(
         -1,
         "error cases drawn per run in addition to correct; negative = all",
         unit="cases",
         affects="load",
-        main=("load",),
     )
     service_types: tuple[str, ...] = opt(
-        (), "services to read, separated by space or comma; none given = all", affects="load", main=True
+        (), "services to read, separated by space or comma; none given = all", affects="load"
     )
     single_service: str = opt("", "read this one service only", affects="load")
     single_error_type: str = opt(
@@ -170,6 +176,7 @@ class LoadingOptions(OutputOptions, CommonOptions):
         "what a line looks like: the name of a format (see `lo2dask formats`), FILE.yaml with your own, or auto, "
         "which takes for each service the one that most of its lines have",
         affects="load",
+        main=("load", "run"),
     )
     timezone: str = opt("UTC", "the zone of times that have none, as Europe/Helsinki", affects="load")
     trim_init_lines: bool | None = opt(
@@ -291,7 +298,7 @@ class HoldoutOptions(WritingOptions, CommonOptions):
         "others are held out; none given = the normal runs, all runs where nothing is labelled",
     )  # fmt: skip
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
-    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it", main=True)
+    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it", main=("train",))
     disable_memory_guard: bool = opt(
         False, "do not cap depth, trees, leaves and features, nor fit samples to the budget"
     )

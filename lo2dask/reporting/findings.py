@@ -148,7 +148,8 @@ def _headline(layout: Layout, cases: Cases, scores: RunScores | None) -> str:
         found = part.filter(pc.not_equal(part["kind"], SILENT))
         standing |= set(zip(found["run"].to_pylist(), found["test_case"].to_pylist(), strict=True))
     unit = "run" if cases.runs == cases.total else "case"
-    compared = f"{EXCESS}, {_count(scores.learned, f'normal {unit}')} to compare with" if scores else EXCESS
+    kind = f"normal {unit}" if scores and scores.is_labelled else unit
+    compared = f"{EXCESS}, {_count(scores.learned, kind)} to compare with" if scores else EXCESS
     if not standing:
         return f"None of {_count(cases.total, unit)} stands out ({compared})"
     verb = "stands" if len(standing) == 1 else "stand"

@@ -30,6 +30,7 @@ class RunScores:
     highest: Mapping[tuple[str, str], float]
     learned: int
     threshold: float
+    is_labelled: bool = True
 
 
 def read_run_scores(layout: Layout) -> RunScores | None:
@@ -52,7 +53,9 @@ def read_run_scores(layout: Layout) -> RunScores | None:
         for row in plain.group_by(["run", "service"]).aggregate([("score", "max")]).to_pylist():
             key, score = (row["run"], row["service"]), row["score_max"]
             highest[key] = max(highest.get(key, -np.inf), -np.inf if score is None else score)
-    return RunScores(highest, len(learned), threshold_of(read_json(measures_path(layout.measures, EXCESS)) or {}))
+    return RunScores(
+        highest, len(learned), threshold_of(read_json(measures_path(layout.measures, EXCESS)) or {}), is_labelled
+    )
 
 
 def threshold_of(measures: Mapping[str, Any]) -> float:
