@@ -24,6 +24,7 @@ from lo2dask.options import (
     ReportOptions,
     RunOptions,
     ScoreOptions,
+    ServeMcpOptions,
     ShowOptions,
     SynthOptions,
     TrainOptions,
@@ -52,6 +53,7 @@ REQUIRED: dict[type[Options], dict[str, Any]] = {
     TrainOptions: {},
     VerifyOptions: {"output_dir": "out"},
     WarmupOptions: {},
+    ServeMcpOptions: {"root": "out"},
 }
 GROUPS = ("load", "enhance", "metrics")
 
