@@ -35,6 +35,7 @@ def as_function(name: str, module: str, attribute: str) -> Callable[..., Any]:
     takes_session = "session" in inspect.signature(command).parameters
 
     def call(options: Any = None, *given: Any, client: Any = None, **keywords: Any) -> Any:
+        """Take the command's docstring below."""
         if client is not None and not takes_session:
             raise TypeError(f"{name}() needs no cluster: leave client out")
         chosen = _options(name, kind, options, keywords)
@@ -116,6 +117,7 @@ def _naming_keywords(kind: type[Options]) -> Iterator[None]:
     names = {field.name for field in dataclasses.fields(kind)}
 
     def keyword(match: re.Match[str]) -> str:
+        """Return the keyword of a flag."""
         name = match[1].removeprefix("no-").replace("-", "_")
         if name not in names:
             return match[0]

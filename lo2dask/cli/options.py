@@ -137,6 +137,7 @@ def parameters(kind: type[Options]) -> list[click.Parameter]:
     """Make click's parameters of an options class: its own options first, those that all commands share last."""
 
     def place(field: Field) -> tuple[int, bool]:
+        """Return what options are sorted by."""
         return _mro(kind).index(declaring_class(kind, field.name)), not is_required(field)
 
     return [_parameter(kind, field) for field in sorted(dataclasses.fields(kind), key=place)]

@@ -68,6 +68,7 @@ def _as_tool(method: Callable[..., Answer], lock: threading.Lock) -> Callable[..
 
     @functools.wraps(method)
     def tool(*values: Any, **named: Any) -> Any:
+        """Answer one question after the other."""
         try:
             with lock:
                 answer = method(*values, **named)
