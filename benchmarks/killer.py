@@ -27,7 +27,7 @@ from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout
 
 RUNS, SCALE, BYTES, SEQUENCES = 99, 1.89, 6.07e9, 3_468
-MODELS = "excess,event_lr_words,event_dt_words,event_xgb_words"
+MODELS = "excess,event_lr_words,event_rf_words,event_xgb_words"
 GROUPS = Path("/sys/fs/cgroup")
 
 
