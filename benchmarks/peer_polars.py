@@ -35,7 +35,9 @@ def main(root: str, out: str, masks: str) -> None:
     distinct = pl.scan_parquet(folder / "distinct.parquet")
     whole = (pl.col("count").sum(), pl.col("start").min(), pl.col("end").max())
     distinct.group_by("seq_id").agg(*whole).sink_parquet(folder / "sequences.parquet", engine=STREAM)
-    word = distinct.select("seq_id", pl.col("masked").str.split(" ").alias("word"), "count").explode("word")
+    word = distinct.select("seq_id", pl.col("masked").str.split(" ").alias("word"), "count").explode(
+        "word", empty_as_null=True
+    )
     words = word.group_by("seq_id", "word").agg(pl.col("count").sum())
     words.sink_parquet(folder / "words.parquet", engine=STREAM)
     miner = TemplateMiner()

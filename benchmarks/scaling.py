@@ -4,9 +4,10 @@ python benchmarks/scaling.py                                    # 0.5 to 16 GB, 
 python benchmarks/scaling.py --sizes 60MB 125MB 250MB           # a first look
 python benchmarks/scaling.py --results results                  # also scaling.md, scaling.parquet, scaling.png
 
-Each stage's wall time is fitted as a line a + b x on 1 worker and on 2: x is bytes for the load, sequences for what
-follows. What 2 workers save of b tells the share that parallelises, and so the time on more cores. The check fits the
-smaller sizes alone and predicts the largest. Report is what remains of the command, its end included.
+Each stage's processor time is fitted as a line a + b x: x is bytes for the load, sequences for what follows. The share of
+it that all workers spent at the same steps is divided by the cores, the rest is not, which gives the time on more cores
+of a quiet machine whose disks keep up. The check fits the smaller sizes alone and predicts the largest. Report is what
+remains of the command, its end included.
 """
 
 import argparse
@@ -71,7 +72,7 @@ def run_through(root: Path, out: Path, workers: int) -> tuple[Measured, list[dic
         rows.append({
             "workers": workers, "bytes": int(timings["load"]["bytes"]), "sequences": int(timings["train"]["sequences"]),
             "stage": stage, "start": start, "seconds": end - start, "cpu_seconds": figures["cpu"],
-            "peak_mb": round(figures["peak"] / 1e6),
+            "shared_seconds": found.shared(start, end, workers), "peak_mb": round(figures["peak"] / 1e6),
         })  # fmt: skip
         start = end
     return found, rows
@@ -102,57 +103,58 @@ def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def line(rows: list[dict[str, Any]], stage: str, workers: int) -> tuple[float, float]:
-    """Fit a stage's seconds as a + b x, neither below 0, small sizes weighing as much as large ones."""
+    """Fit a stage's processor seconds as a + b x, neither below 0, small sizes weighing as much as large ones."""
     own = [row for row in rows if row["stage"] == stage and row["workers"] == workers]
-    x, y = np.array([_amount(row) for row in own]), np.array([row["seconds"] for row in own])
+    x, y = np.array([_amount(row) for row in own]), np.array([max(row["cpu_seconds"], 0.01) for row in own])
     if len(own) == 1:
         return 0.0, float(y[0] / x[0])
     slope, base = np.polyfit(x, y, 1, w=1 / y)
-    slope = max(float(slope), 0.0)
-    return (float(base), slope) if base >= 0 else (0.0, float((y / x).mean()))
+    if slope < 0:
+        return float(y.mean()), 0.0
+    return (float(base), float(slope)) if base >= 0 else (0.0, float((y / x).mean()))
 
 
 def _amount(row: Mapping[str, Any]) -> float:
     return float(row["bytes"] if row["stage"] == "load" else row["sequences"])
 
 
+def seconds_on(rows: list[dict[str, Any]], stage: str, amount: float, cores: int) -> tuple[float, float]:
+    """Project a stage to an amount and a number of cores: (seconds, share of the work that is spread)."""
+    workers = max(row["workers"] for row in rows)
+    base, slope = line(rows, stage, workers)
+    own = max((row for row in rows if row["stage"] == stage and row["workers"] == workers), key=_amount)
+    share = min(own["shared_seconds"] / own["cpu_seconds"], 1.0) if workers > 1 and own["cpu_seconds"] > 0 else 0.0
+    return (base + slope * amount) * (1 - share + share / cores), share
+
+
 def projected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Project each stage to all of LO2 on several numbers of cores: hours."""
-    table, workers = [], sorted({row["workers"] for row in rows})
-    totals = dict.fromkeys(CORES, 0.0)
+    table, totals = [], dict.fromkeys(CORES, 0.0)
     for stage in STAGES:
-        base, slope = line(rows, stage, workers[-1])
-        alone = line(rows, stage, workers[0])[1]
-        many = workers[-1]
-        # With s + p on one worker and s + p / n on n, the difference of the slopes tells p; one worker alone tells
-        # nothing about it, and a busy machine may say that two are slower than one.
-        shared = (
-            min(max(alone - slope, 0.0) * many / (many - 1), alone) if len(workers) > 1 and workers[0] == 1 else 0.0
-        )
         amount = ALL_BYTES if stage == "load" else ALL_SEQUENCES
-        hours = {}
-        for cores in CORES:
-            each = slope if cores == many or not shared else alone - shared + shared / cores
-            hours[cores] = (base + each * amount) / 3600
-            totals[cores] += hours[cores]
-        share = f"{shared / alone:.0%}" if alone else "–"
-        table.append({"stage": stage, "parallel share": share} | {f"{c} cores": f"{hours[c]:.2f}" for c in CORES})
-    return [*table, {"stage": "all", "parallel share": ""} | {f"{c} cores": f"{totals[c]:.2f}" for c in CORES}]
+        hours = {cores: seconds_on(rows, stage, amount, cores)[0] / 3600 for cores in CORES}
+        share = seconds_on(rows, stage, amount, 1)[1]
+        totals = {cores: totals[cores] + hours[cores] for cores in CORES}
+        table.append({"stage": stage, "spread": f"{share:.0%}"} | {f"{c} cores": f"{hours[c]:.2f}" for c in CORES})
+    return [*table, {"stage": "all", "spread": ""} | {f"{c} cores": f"{totals[c]:.2f}" for c in CORES}]
 
 
 def check(rows: list[dict[str, Any]]) -> str:
-    """Predict the largest size from the smaller ones, each number of workers by itself."""
+    """Predict the largest size from the smaller ones, each number of workers by itself; tell how ideal the wall was."""
     largest, said = max(row["bytes"] for row in rows), []
     smaller = [row for row in rows if row["bytes"] < largest]
     for workers in sorted({row["workers"] for row in smaller}):
         own = [row for row in rows if row["bytes"] == largest and row["workers"] == workers]
         if not own:
             continue
-        guessed = sum(
-            base + slope * _amount(row) for row in own for base, slope in [line(smaller, row["stage"], workers)]
-        )
-        real = sum(row["seconds"] for row in own)
-        said.append(f"{workers} workers {guessed:.0f} s, measured {real:.0f} s ({guessed / real - 1:+.0%})")
+        lines = [(row, line(smaller, row["stage"], workers)) for row in own]
+        guessed = sum(base + slope * _amount(row) for row, (base, slope) in lines)
+        real, wall = sum(row["cpu_seconds"] for row in own), sum(row["seconds"] for row in own)
+        text = f"{workers} workers {guessed:.0f} s of processor time, measured {real:.0f} s ({guessed / real - 1:+.0%})"
+        if workers > 1:
+            ideal = sum(row["cpu_seconds"] - row["shared_seconds"] * (1 - 1 / workers) for row in own)
+            text += f"; wall time by this model {ideal:.0f} s, measured {wall:.0f} s"
+        said.append(text)
     return "; ".join(said) or "one size alone, nothing to check"
 
 
@@ -161,10 +163,10 @@ def draw(axes: Any, rows: list[dict[str, Any]]) -> None:
     for stage in STAGES:
         for workers in sorted({row["workers"] for row in rows}):
             own = [row for row in rows if row["stage"] == stage and row["workers"] == workers]
-            x, y = [row["bytes"] / 1e9 for row in own], [row["seconds"] for row in own]
+            x, y = [row["bytes"] / 1e9 for row in own], [row["cpu_seconds"] for row in own]
             axes.plot(x, y, marker="o", linestyle="-" if workers > 1 else ":", color=f"C{STAGES.index(stage)}",
                       label=f"{stage}, {workers} workers")  # fmt: skip
-    axes.set(xlabel="logs (GB)", ylabel="wall time (s)", xscale="log", yscale="log")
+    axes.set(xlabel="logs (GB)", ylabel="processor time (s)", xscale="log", yscale="log")
     axes.legend(fontsize=7)
 
 

@@ -28,12 +28,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Moment:
-    """One look: seconds since the start, processor seconds and bytes of all processes, and their number."""
+    """One look: seconds since the start, processor seconds and bytes of all processes; ``children`` by process."""
 
     when: float
     cpu: float
     memory: int
-    processes: int
+    children: dict[tuple[int, float], float]
 
 
 @dataclass
@@ -61,6 +61,22 @@ class Measured:
         """Return cpu seconds and peak bytes of a stretch of time."""
         memory = [moment.memory for moment in self.moments if start <= moment.when <= end]
         return {"cpu": self.cpu_at(end) - self.cpu_at(start), "peak": float(max(memory, default=0))}
+
+    def shared(self, start: float, end: float, workers: int) -> float:
+        """Tell how many processor seconds of a stretch were spread over all workers, step by step.
+
+        Of a step in which n workers used c1 >= ... >= cn seconds, n x cn count as spread: the rest waited for one.
+        """
+        ends = [start, *(when for _, when in self.steps if start < when < end), end]
+        spread = 0.0
+        for before, after in zip(ends[:-1], ends[1:], strict=True):
+            first, last = self._children_at(before), self._children_at(after)
+            used = sorted((cpu - first.get(child, 0.0) for child, cpu in last.items()), reverse=True)
+            spread += workers * used[workers - 1] if len(used) >= workers else 0.0
+        return spread
+
+    def _children_at(self, when: float) -> dict[tuple[int, float], float]:
+        return next((moment.children for moment in reversed(self.moments) if moment.when <= when), {})
 
     def profile(self, start: float, end: float) -> list[tuple[str, float, float]]:
         """Give the steps that ended within a stretch, longest first: (name, wall seconds, processor seconds)."""
@@ -146,7 +162,7 @@ def _read(process: subprocess.Popen[str], found: Measured, started: float) -> No
 
 def _look(pid: int, seen: dict[tuple[int, float], float], when: float) -> Moment:
     """Look at a process and its descendants; ``seen`` keeps the processor time of those that are gone."""
-    memory = count = 0
+    memory = 0
     try:
         root = psutil.Process(pid)
         members = [root, *root.children(recursive=True)]
@@ -158,8 +174,9 @@ def _look(pid: int, seen: dict[tuple[int, float], float], when: float) -> Moment
             seen[member.pid, member.create_time()] = times.user + times.system
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        memory, count = memory + process_memory(member), count + 1
-    return Moment(when, sum(seen.values()), memory, count)
+        memory += process_memory(member)
+    children = {key: cpu for key, cpu in seen.items() if key[0] != pid}
+    return Moment(when, sum(seen.values()), memory, children)
 
 
 def _over(moment: Moment, limits: Limits) -> str:
