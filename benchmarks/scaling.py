@@ -4,10 +4,11 @@ python benchmarks/scaling.py                                    # 0.5 to 16 GB, 
 python benchmarks/scaling.py --sizes 60MB 125MB 250MB           # a first look
 python benchmarks/scaling.py --results results                  # also scaling.md, scaling.parquet, scaling.png
 
-Each stage's processor time is fitted as a line a + b x: x is bytes for the load, sequences for what follows. The share of
-it that all workers spent at the same steps is divided by the cores, the rest is not, which gives the time on more cores
-of a quiet machine whose disks keep up. The check fits the smaller sizes alone and predicts the largest. Report is what
-remains of the command, its end included.
+Processor time is what is projected: another's work on the machine leaves it nearly alone. Of each stage, what all
+workers spent at the same steps (spread) and the rest (serial) are fitted as lines a + b x; x is bytes for the load,
+sequences for what follows. On n cores a stage takes the serial line, a worker's share of the spread line's a, and
+b x / n, on a quiet machine whose disks keep up. The check fits the smaller sizes alone and predicts the largest. Report
+is what remains of the command, its end included.
 """
 
 import argparse
@@ -72,9 +73,11 @@ def run_through(root: Path, out: Path, workers: int) -> tuple[Measured, list[dic
         rows.append({
             "workers": workers, "bytes": int(timings["load"]["bytes"]), "sequences": int(timings["train"]["sequences"]),
             "stage": stage, "start": start, "seconds": end - start, "cpu_seconds": figures["cpu"],
-            "shared_seconds": found.shared(start, end, workers), "peak_mb": round(figures["peak"] / 1e6),
+            "spread_seconds": found.spread(start, end, workers), "peak_mb": round(figures["peak"] / 1e6),
         })  # fmt: skip
         start = end
+    for row in rows:
+        row["serial_seconds"] = max(row["cpu_seconds"] - row["spread_seconds"], 0.0)
     return found, rows
 
 
@@ -102,10 +105,10 @@ def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(table.values())
 
 
-def line(rows: list[dict[str, Any]], stage: str, workers: int) -> tuple[float, float]:
-    """Fit a stage's processor seconds as a + b x, neither below 0, small sizes weighing as much as large ones."""
+def line(rows: list[dict[str, Any]], stage: str, workers: int, name: str = "cpu_seconds") -> tuple[float, float]:
+    """Fit a stage's figure as a + b x, neither below 0, small sizes weighing as much as large ones."""
     own = [row for row in rows if row["stage"] == stage and row["workers"] == workers]
-    x, y = np.array([_amount(row) for row in own]), np.array([max(row["cpu_seconds"], 0.01) for row in own])
+    x, y = np.array([_amount(row) for row in own]), np.array([max(row[name], 0.01) for row in own])
     if len(own) == 1:
         return 0.0, float(y[0] / x[0])
     slope, base = np.polyfit(x, y, 1, w=1 / y)
@@ -119,12 +122,12 @@ def _amount(row: Mapping[str, Any]) -> float:
 
 
 def seconds_on(rows: list[dict[str, Any]], stage: str, amount: float, cores: int) -> tuple[float, float]:
-    """Project a stage to an amount and a number of cores: (seconds, share of the work that is spread)."""
+    """Project a stage to an amount and a number of cores: (seconds, share of what grows that is spread)."""
     workers = max(row["workers"] for row in rows)
-    base, slope = line(rows, stage, workers)
-    own = max((row for row in rows if row["stage"] == stage and row["workers"] == workers), key=_amount)
-    share = min(own["shared_seconds"] / own["cpu_seconds"], 1.0) if workers > 1 and own["cpu_seconds"] > 0 else 0.0
-    return (base + slope * amount) * (1 - share + share / cores), share
+    serial, growth = line(rows, stage, workers, "serial_seconds")
+    each, spread = line(rows, stage, workers, "spread_seconds")
+    share = spread / (spread + growth) if spread + growth else 0.0
+    return serial + growth * amount + each / workers + spread * amount / cores, share
 
 
 def projected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -152,7 +155,7 @@ def check(rows: list[dict[str, Any]]) -> str:
         real, wall = sum(row["cpu_seconds"] for row in own), sum(row["seconds"] for row in own)
         text = f"{workers} workers {guessed:.0f} s of processor time, measured {real:.0f} s ({guessed / real - 1:+.0%})"
         if workers > 1:
-            ideal = sum(row["cpu_seconds"] - row["shared_seconds"] * (1 - 1 / workers) for row in own)
+            ideal = sum(row["serial_seconds"] + row["spread_seconds"] / workers for row in own)
             text += f"; wall time by this model {ideal:.0f} s, measured {wall:.0f} s"
         said.append(text)
     return "; ".join(said) or "one size alone, nothing to check"

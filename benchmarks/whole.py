@@ -62,18 +62,18 @@ class Measured:
         memory = [moment.memory for moment in self.moments if start <= moment.when <= end]
         return {"cpu": self.cpu_at(end) - self.cpu_at(start), "peak": float(max(memory, default=0))}
 
-    def shared(self, start: float, end: float, workers: int) -> float:
+    def spread(self, start: float, end: float, workers: int) -> float:
         """Tell how many processor seconds of a stretch were spread over all workers, step by step.
 
         Of a step in which n workers used c1 >= ... >= cn seconds, n x cn count as spread: the rest waited for one.
         """
         ends = [start, *(when for _, when in self.steps if start < when < end), end]
-        spread = 0.0
+        total = 0.0
         for before, after in zip(ends[:-1], ends[1:], strict=True):
             first, last = self._children_at(before), self._children_at(after)
             used = sorted((cpu - first.get(child, 0.0) for child, cpu in last.items()), reverse=True)
-            spread += workers * used[workers - 1] if len(used) >= workers else 0.0
-        return spread
+            total += workers * used[workers - 1] if len(used) >= workers else 0.0
+        return total
 
     def _children_at(self, when: float) -> dict[tuple[int, float], float]:
         return next((moment.children for moment in reversed(self.moments) if moment.when <= when), {})
