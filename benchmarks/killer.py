@@ -28,6 +28,7 @@ from lo2dask.tables.layout import Layout
 
 RUNS, SCALE, BYTES, SEQUENCES = 99, 1.89, 6.07e9, 3_468
 MODELS = "excess,event_lr_words,event_rf_words,event_xgb_words"
+BUDGET = "1GB"  # of one fit: the default is more than such a worker has
 GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -36,7 +37,7 @@ def main(words: Sequence[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=1.0, help="share of the named 99 runs")
     parser.add_argument("--limit", default="4GB", help="memory of all processes together")
-    parser.add_argument("--memory-limit", default="1.2GB", help="memory of each worker, as lo2dask takes it")
+    parser.add_argument("--memory-limit", default="1.3GB", help="memory of each worker, as lo2dask takes it")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None, help="keep the logs here instead of in a temporary folder")
     parser.add_argument("--results", type=Path, help="write killer.md, killer.parquet and killer.png into this folder")
@@ -49,7 +50,8 @@ def main(words: Sequence[str]) -> dict[str, Any]:
             report("made the logs", format_bytes(made.bytes), f"named size {format_bytes(BYTES)}")
         drop(out)
         command = lo2dask("run", "--root", raw, "--output-dir", out, "--models", MODELS,
-                          "--workers", arguments.workers, "--memory-limit", arguments.memory_limit)  # fmt: skip
+                          "--workers", arguments.workers, "--memory-limit", arguments.memory_limit,
+                          "--memory-budget", BUDGET)  # fmt: skip
         group = control_group(limit)
         found = measure(in_group(command, group), Limits(memory=limit), lambda: read_timings(Layout(out)))
         held_by = "cgroup v2" if group else "watchdog"
