@@ -75,9 +75,8 @@ def make_root(layout: Layout, runs: int) -> int:
     rng = np.random.default_rng(5)
     cases = ["correct", *(f"made_up_error_case_{number:02d}_400" for number in range(CASES - 1))]
     keys = [keys_of(range(start, min(start + RUNS_PER_PART, runs)), cases) for start in range(0, runs, RUNS_PER_PART)]
-    Stage(layout, LOAD).commit(
-        Key("made up", ""), [], {"root": "made-up", "options": {}, "done": True, "format": "lo2"}
-    )
+    summary = {"root": "made-up", "options": {}, "done": True, "format": "lo2", "formats": {}, "is_lo2": True}
+    Stage(layout, LOAD).commit(Key("made up", ""), [], summary)
     for index, table in enumerate(keys):
         rest = {f.name: pa.nulls(table.num_rows, f.type) for f in schema.SEQUENCES if f.name not in schema.KEYS}
         columns = {name: table[name] for name in schema.KEYS} | rest
@@ -116,7 +115,7 @@ def make_model(layout: Layout, key: str, keys: list[pa.Table], rng: np.random.Ge
     scores = rng.normal(size=len(anomaly)) + 2.0 * anomaly
     flagged = (scores > np.quantile(scores, 1 - FLAGGED)).astype(np.int8)
     rank, split = dense_rank(scores), np.where(rng.random(len(anomaly)) < 0.2, "holdout", "train")
-    made = {"pred_ano": flagged, "score": scores, "rank": rank, "split": split.astype(object)}
+    made = {"pred_ano": flagged, "score": scores, "score_held_out": scores, "rank": rank, "split": split.astype(object)}
     whole = pa.table({name: table[name] for name in schema.KEYS} | made)
     files, start = Artefacts(layout.explainability, key), 0
     for index, part in enumerate(keys):

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from lo2dask.errors import InputError
 from lo2dask.features.statements import CONTINUATION, ERROR, OTHER
-from lo2dask.models.registry import spec
+from lo2dask.models.registry import DRIFT, EXCESS, OOV, RARITY, spec
 from lo2dask.models.rows import Rows
 from lo2dask.models.spec import ModelSpec
 from lo2dask.vocabulary.counts import TokenCounts
@@ -123,7 +123,7 @@ class Rarity(_Detector):
     threshold : an outlier scores above it; None is the registry's (250).
     """
 
-    _KEY = "rarity_words"
+    _KEY = RARITY
 
     def __init__(self, threshold: float | None = None) -> None:
         """Keep the parameters."""
@@ -139,7 +139,7 @@ class Oov(_Detector):
     occurrences : whether each occurrence counts, or each distinct token once.
     """
 
-    _KEY = "oov_words"
+    _KEY = OOV
 
     def __init__(self, threshold: float | None = None, occurrences: bool = False) -> None:
         """Keep the parameters."""
@@ -157,7 +157,7 @@ class Drift(_Detector):
     threshold : an outlier scores above it; None is the registry's (1).
     """
 
-    _KEY = "drift_words"
+    _KEY = DRIFT
 
     def __init__(self, threshold: float | None = None) -> None:
         """Keep the parameters."""
@@ -174,7 +174,7 @@ class Excess(_Detector):
     continuations : columns of continuation lines, which make up the length of a log alone.
     """
 
-    _KEY = "excess"
+    _KEY = EXCESS
 
     def __init__(
         self,

@@ -139,6 +139,8 @@ def open_folder(root: str | Path) -> Folder:
     InputError : there is no folder of lo2dask.
     """
     folder = Folder(to_path(root))
+    if not folder.root.exists():
+        raise InputError(f"{root}: no such folder")
     if not Layout(folder.root).internal.is_dir():
         raise InputError(f"{root}: no folder that lo2dask has written")
     return folder

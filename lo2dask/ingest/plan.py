@@ -180,7 +180,7 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
 def begin_load(layout: Layout, options: LoadingOptions, root: Path) -> None:
     """Record that a load is under way, and with which options."""
     summary = {"root": str(root.resolve()), "options": options.affecting("load"), "done": False, "format": ""}
-    summary["formats"] = {}
+    summary |= {"formats": {}, "is_lo2": False}
     Stage(layout, LOAD).commit(Key("", options.fingerprint("load")), [], summary)
 
 

@@ -23,6 +23,8 @@ SEQUENCE_NUMERIC = ("seq_len", "duration_sec")
 FOREST = "if"
 # Key of the detector whose answer are the findings; it reads statements alone.
 EXCESS = "excess"
+# The words of a log, for the merged models whose detectors stand alone (lo2dask.detectors).
+RARITY, OOV, DRIFT = (f"{name}_words" for name in ("rarity", "oov", "drift"))
 
 _LEAVES = {"min_samples_leaf": 10, "min_samples_split": 20, "max_features": 0.3}
 _RARE = VectorizerSpec(min_df=5, max_features=40_000)

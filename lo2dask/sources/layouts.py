@@ -179,6 +179,8 @@ def find_tree(root: Path, options: LoadingOptions) -> Tree:
     ------
     InputError : the root, the layout or the labels cannot be used; the message has the way out.
     """
+    if (root / "_lo2dask" / "load.json").is_file():
+        raise InputError(f"--root {root}: a folder that lo2dask has written; give the folder of the raw logs")
     if options.labels and options.normal != (CORRECT,):
         raise InputError("--labels and --normal exclude each other: give one of them")
     labels = Labels(options.normal, read_labels(options.labels) if options.labels else {})

@@ -14,7 +14,7 @@ _BATCH = {
 LOAD = StageType(
     "load",
     "the load is checked against its batches again",
-    {"root": str, "options": dict, "done": bool, "format": str, "formats": dict},
+    {"root": str, "options": dict, "done": bool, "format": str, "formats": dict, "is_lo2": bool},
     _BATCH,
     "its batch is loaded again",
 )

@@ -23,6 +23,7 @@ from lo2dask.models.split import Split
 from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
 from lo2dask.options.common import WritingOptions
 from lo2dask.schema import TokenKinds
+from lo2dask.sources.layouts import LO2
 from lo2dask.storage import source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
@@ -136,7 +137,8 @@ def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
     return {
         "options": options.affecting("enhance") | train_options(options),
         "setup": {name: plain(getattr(options, name)) for name in _SETUP},
-        "load": loaded(layout)["options"],
+        # New runs have the layout that these have.
+        "load": loaded(layout)["options"] | ({"layout": LO2} if loaded(layout)["is_lo2"] else {}),
         "formats": loaded(layout)["formats"],
         "test_cases": sorted(cases),
         "data_fingerprint": data_fingerprint(layout, options),

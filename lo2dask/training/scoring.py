@@ -22,7 +22,7 @@ from lo2dask.models.rows import Rows
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
-from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.storage import list_paths, open_read, replacing, source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
 from lo2dask.training.units import (
@@ -183,7 +183,7 @@ def _read_fold(path: Path, service: str, columns: Path | None, stamp: tuple[int,
     if columns is None:
         unit = joblib.load(source_of(path))
         return FittedModel(service, unit["model"], Columns.from_plain(unit["columns"]), unit["scoring"])
-    with open(path, "rb") as file:
+    with open_read(path) as file:
         model, scoring = pickle.load(file)
     return FittedModel(service, model, read_columns(columns), scoring)
 

@@ -123,7 +123,10 @@ def judge(job: TrustJob, root: Path) -> Block:
         compared[STARTUP] = job.startup
     values = {name: np.where(is_used, read_calibrating(layout, key), np.nan) for name, key in compared.items()}
     calibrated = np.where(is_used, calibrate_scores(scores, rows.service, job.calibration), np.nan)
-    return judge_scores(Cases.of(rows, job.truth), calibrated, normal, values, job)
+    block = judge_scores(Cases.of(rows, job.truth), calibrated, normal, values, job)
+    if not rows.is_labelled.any():
+        block |= {"reason": "no case is labelled", "verdict": "not measured, as no case is labelled"}
+    return block
 
 
 def judge_scores(
@@ -143,7 +146,7 @@ def judge_scores(
     block |= {"models_compared": job.models, "chance_of_best": None}
     if not units.has_both:
         lacking = "an anomalous" if len(units.y) and not units.y.any() else "a normal"
-        reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case is labelled"
+        reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case has a score"
         return block | {"reason": reason, "verdict": f"not measured, as {reason}"}
     judged = Judged(cases, chosen, scores, largest[chosen], units, Draws(job.seed))
     block |= _figures(judged, job) | _service_figures(judged, job.calibration, learned)

@@ -91,7 +91,7 @@ def test_wrong_usage_is_one_line(command: Callable[..., Any], arguments: list[st
 def test_without_a_command_the_help_is_shown(command: Callable[..., Any]) -> None:
     answer = command()
     assert answer.code == 2
-    assert "Commands:" in answer.err
+    assert "Start here:" in answer.err
 
 
 def test_the_version(command: Callable[..., Any]) -> None:
@@ -192,11 +192,11 @@ READING = {
     "load": ("--root", "{}", "--output-dir", "OUT"), "run": ("--root", "{}", "--output-dir", "OUT"),
     "extract": ("{}", "OUT"), "score": ("--bundle", "BUNDLE", "--root", "{}", "--output-dir", "OUT"),
     "train": ("--root", "{}"), "explain": ("--root", "{}"), "report": ("--root", "{}"), "grid": ("--root", "{}"),
-    "findings": ("{}",), "show": ("{}", "correct"), "audit": ("{}",), "verify": ("{}",),
+    "findings": ("{}",), "show": ("{}", "correct"), "audit": ("{}",), "verify": ("{}",), "serve-mcp": ("{}",),
     "plan": ("--bytes", "1GB", "--from", "{}"), "cluster check": ("{}",),
 }  # fmt: skip
 # Those that read no folder.
-NO_FOLDER = ("synth", "cluster certificates", "models", "masks", "warmup")
+NO_FOLDER = ("synth", "cluster certificates", "models", "masks", "warmup", "formats")
 OF_RAW = ("load", "run", "score")
 IN_SESSION = ("load", "run", "score", "train", "explain", "grid", "verify", "plan", "cluster check")
 

@@ -70,7 +70,7 @@ def test_a_serial_session_keeps_order_and_tells_listeners() -> None:
     session = Session.serial()
     session.listeners.append(lambda *news: seen.append(news))
     assert session.map(double, [3, 1], "w", by=10) == [30, 10]
-    assert seen == [("w", 1, 2, 30), ("w", 2, 2, 10)]
+    assert seen == [("w", 0, 2, None), ("w", 1, 2, 30), ("w", 2, 2, 10)]
     assert session.call(double, 4) == 8
     with pytest.raises(ValueError, match="no 7"):
         session.map(refuse, [7], "w")

@@ -109,7 +109,7 @@ def test_the_command(command: Callable, tmp_path: Path) -> None:
             if word not in answer.out] == []  # fmt: skip
     config = tmp_path / "plan.yaml"
     config.write_text(f"bytes: 1GB\nfrom: {tmp_path / 'nothing'}\n")
-    assert "no finished load" in command("plan", "--config", config).err
+    assert "no such folder" in command("plan", "--config", config).err
     assert command("plan", "--bytes", "many").code == 2
     both = command("plan", "--bytes", "1GB", "--from", tmp_path, "--calibrate")
     assert (both.code, len(both.lines)) == (2, 1)

@@ -183,7 +183,8 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path, marker: dict, sai
 @pytest.mark.parametrize("name", [name for name in DAMAGED if "layout" not in name])
 def test_a_damaged_load_is_not_taken_for_another_layout(tmp_path: Path, name: str) -> None:
     layout = Layout(tmp_path)
-    Stage(layout, LOAD).commit(KEY, [], {"root": "/raw", "options": {}, "done": True, "format": "lo2"})
+    summary = {"root": "/raw", "options": {}, "done": True, "format": "lo2", "formats": {}, "is_lo2": True}
+    Stage(layout, LOAD).commit(KEY, [], summary)
     DAMAGED[name](layout.marker("load"))
     check_layout(layout)
     assert read_load(layout) is None

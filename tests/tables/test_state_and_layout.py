@@ -134,7 +134,7 @@ def test_a_load_and_its_batches_come_back(tmp_path: Path) -> None:
     for batch in (1, 0):
         summary = {"batch": batch, **numbers, "lines": {"kept": 3}, "seconds": 0.5}
         Stage(layout, LOAD).part(batch).commit(Key("i", "o"), [], summary)
-    whole = {"root": "/raw", "options": {"runs": 2}, "done": True, "format": "lo2"}
+    whole = {"root": "/raw", "options": {"runs": 2}, "done": True, "format": "lo2", "formats": {}, "is_lo2": True}
     Stage(layout, LOAD).commit(Key("inputs", "options"), [], whole)
     assert read_load(layout) == whole | {"inputs": "inputs"}
     assert [one["batch"] for one in batch_summaries(layout)] == [0, 1]
