@@ -17,11 +17,12 @@ from lo2dask.models import uncertainty
 from lo2dask.models.runs import calibrate_scores, flag
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.uncertainty import FEW_RUNS, Draws, Units
+from lo2dask.options import TrainOptions
 from lo2dask.tables.layout import Layout
-from lo2dask.training.cases import Cases, Truth
+from lo2dask.training.cases import Cases, Truth, read_truth
 from lo2dask.training.left_out import SEEN
 from lo2dask.training.measures import SequenceKeys
-from lo2dask.training.scoring import has_scores, held_key, read_calibrating, read_scores
+from lo2dask.training.scoring import Target, has_scores, held_key, read_calibrating, read_scores
 from lo2dask.training.units import STARTUP, read_splits
 
 Block = dict[str, Any]
@@ -82,13 +83,14 @@ def measure_trust(layout: Layout, jobs: Sequence[TrustJob], session: Session) ->
 
 def plan_trust(
     specs: Mapping[str, ModelSpec],
-    sides: Mapping[str, str],
+    targets: Sequence[Target],
     calibrations: Mapping[str, Any],
     baselines: tuple[Mapping[str, Mapping[str, str]], Mapping[str, str]],
-    seed: int,
+    options: TrainOptions,
 ) -> list[TrustJob]:
     """List the models to judge, each with the simple baselines and the start-up model (by side) of its split."""
-    simple, startup = baselines
+    (simple, startup), sides = baselines, {target.key: target.side for target in targets}
+    truth = read_truth(options.services_truth)
     return [
         TrustJob(
             key,
@@ -99,7 +101,8 @@ def plan_trust(
             simple[sides[key]],
             startup.get(sides[key]),
             len(calibrations),
-            seed,
+            options.sample_seed,
+            truth,
         )
         for key, spec in specs.items()
         if key in calibrations
@@ -221,7 +224,7 @@ def _service_figures(judged: Judged, calibration: Mapping[str, Any], learned: np
 def compare(judged: Judged, baselines: Mapping[str, np.ndarray]) -> Block:
     """Compare average precision with that of each baseline on the same cases, and with the best in an interval."""
     y, own, found = judged.units.y, judged.case_scores, {}
-    scores = {name: _fill(judged.cases.largest(values)[judged.chosen]) for name, values in baselines.items()}
+    scores = {name: fill(judged.cases.largest(values)[judged.chosen]) for name, values in baselines.items()}
     for name, score in scores.items():
         precision = uncertainty.average_precision(y, score)
         found[name] = {"average_precision": precision, "auc": uncertainty.auc(y, score)}
@@ -272,7 +275,7 @@ def _interval(units: Units, score: np.ndarray, measure: str, draws: Draws) -> Bl
     return asdict(found) if found else {"value": getattr(uncertainty, measure)(units.y, score)}
 
 
-def _fill(score: np.ndarray) -> np.ndarray:
+def fill(score: np.ndarray) -> np.ndarray:
     """Put cases that a baseline has no score for below all others."""
     known = score[~np.isnan(score)]
     return np.where(np.isnan(score), known.min() - 1 if len(known) else 0.0, score)
