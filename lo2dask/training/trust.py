@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
+from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
+from lo2dask.features.bags import LEAST_LINES
 from lo2dask.models import uncertainty
 from lo2dask.models.runs import calibrate_scores, flag
 from lo2dask.models.spec import ModelSpec
@@ -23,6 +26,7 @@ from lo2dask.training.cases import Cases, Truth, read_truth
 from lo2dask.training.left_out import SEEN
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import Target, has_scores, held_key, read_calibrating, read_scores
+from lo2dask.training.simple import EQUAL
 from lo2dask.training.units import STARTUP, read_splits
 
 Block = dict[str, Any]
@@ -126,7 +130,11 @@ def judge(job: TrustJob, root: Path) -> Block:
         compared[STARTUP] = job.startup
     values = {name: np.where(is_used, read_calibrating(layout, key), np.nan) for name, key in compared.items()}
     calibrated = np.where(is_used, calibrate_scores(scores, rows.service, job.calibration), np.nan)
-    return judge_scores(Cases.of(rows, job.truth), calibrated, normal, values, job)
+    block = judge_scores(Cases.of(rows, job.truth), calibrated, normal, values, job)
+    if not rows.is_labelled.any():
+        return block | {"reason": "no case is labelled", "verdict": "not measured, as no case is labelled"}
+    numbers = read_scores(layout, EQUAL)
+    return block | {"equal_logs": count_equal(numbers, rows.service, held, rows.is_labelled & ~held)}
 
 
 def judge_scores(
@@ -146,7 +154,7 @@ def judge_scores(
     block |= {"models_compared": job.models, "chance_of_best": None}
     if not units.has_both:
         lacking = "an anomalous" if len(units.y) and not units.y.any() else "a normal"
-        reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case is labelled"
+        reason = f"no case that the model has not seen is {lacking} one" if len(units.y) else "no case has a score"
         return block | {"reason": reason, "verdict": f"not measured, as {reason}"}
     judged = Judged(cases, chosen, scores, largest[chosen], units, Draws(job.seed))
     block |= _figures(judged, job) | _service_figures(judged, job.calibration, learned)
@@ -218,7 +226,45 @@ def _service_figures(judged: Judged, calibration: Mapping[str, Any], learned: np
         "bystander_auc": area,
         "service_named": {"right": right, "of": len(with_truth), "services": len(cases.services)},
         "false_culprits": {"flagged": flagged, "of": int((~y).sum())},
+        "per_error_type": _per_error_type(judged, calibration, learned),
     }
+
+
+def _per_error_type(judged: Judged, calibration: Mapping[str, Any], learned: np.ndarray) -> Block:
+    """Tell of each error type the middle rank of its cases, how many are flagged and how often its service is named.
+
+    ``lift`` is the share of named services, over 1 / services. None: there is no threshold, or no service is known.
+    """
+    cases, chosen, found = judged.cases, judged.chosen, {}
+    ranks = rankdata(-judged.case_scores, "min")
+    has_limit = calibration["threshold"] is not None
+    flagged = flag(judged.case_scores, calibration, learned[chosen]) if has_limit else None
+    right = cases.top_services(judged.scores)[chosen] == cases.failing[chosen]
+    for name in sorted(set(cases.names[chosen][judged.units.y])):
+        own = judged.units.y & (cases.names[chosen] == name)
+        known = own & (cases.failing[chosen] >= 0)
+        named = float(right[known].mean()) if known.any() else None
+        found[name] = {
+            "cases": int(own.sum()),
+            "rank": float(np.median(ranks[own])),
+            "of": len(chosen),
+            "recall": None if flagged is None else float(flagged[own].mean()),
+            "service_named": named,
+            "lift": None if named is None else named * len(cases.services),
+        }
+    return found
+
+
+def count_equal(numbers: np.ndarray, service: Any, held: np.ndarray, training: np.ndarray) -> Block:
+    """Count the held-out logs with a number, and those of them whose number a training log of their service has.
+
+    ``numbers`` are float64 (rows,), NaN for short logs; ``held`` and ``training`` are bool (rows,).
+    """
+    known = ~np.isnan(numbers)
+    # A complex number is a pair that sorts.
+    pairs = codes(service)[0] + 1j * np.where(known, numbers, 0.0)
+    copied = np.isin(pairs[held & known], pairs[training & known])
+    return {"copied": int(copied.sum()), "held": len(copied), "least_lines": LEAST_LINES}
 
 
 def compare(judged: Judged, baselines: Mapping[str, np.ndarray]) -> Block:
