@@ -73,7 +73,6 @@ def test_models_that_find_the_failing_service_are_better_and_no_other(tmp_path, 
     blocks = _trust(tmp_path, SERVICE, seed)
     # The other models do not count the words of a log, or not by service.
     assert _better(blocks) == {"excess", "drift_words"}
-    assert all(block["verdict"].startswith(("better", "no better")) for block in blocks.values())
     for key in _better(blocks):
         assert blocks[key]["bystander_auc"]["value"] < 0.8
         assert blocks[key]["service_named"]["right"] > blocks[key]["service_named"]["of"] / 3
