@@ -12,7 +12,7 @@ from lo2dask.audit.permute import Floats
 from lo2dask.buffers.arrays import Bools, Ints, U64s
 from lo2dask.buffers.columns import milliseconds, strings
 from lo2dask.errors import InputError
-from lo2dask.features.bags import from_bags
+from lo2dask.features.bags import bag_numbers, from_bags
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.sources.names import run_order
 from lo2dask.tables.layout import Layout
@@ -155,21 +155,6 @@ class _Presence:
         for part in self._parts:
             part.resize(part.shape[0], len(self.tokens))
         return sparse.vstack(self._parts, format="csr")
-
-
-def bag_numbers(bags: pa.ChunkedArray) -> U64s:
-    """Return a number of 64 bits for each bag, which equal bags share: uint64 (rows,)."""
-    counts = from_bags(bags)
-    tokens = (hashlib.blake2b(token.encode(), digest_size=8).digest() for token in counts.tokens.to_pylist())
-    mixed = np.frombuffer(b"".join(tokens), np.uint64)[counts.counts.indices]
-    # Multiplied by odd numbers, and folded in between, so that sums of different bags are not equal by design.
-    mixed = (mixed ^ (counts.counts.data.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))) * _MIX
-    mixed = (mixed ^ (mixed >> np.uint64(31))) * _MIX
-    total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-    return total[counts.counts.indptr[1:]] - total[counts.counts.indptr[:-1]]
-
-
-_MIX = np.uint64(0xBF58476D1CE4E5B9)
 
 
 def _labels(layout: Layout) -> dict[tuple[str, str], bool | None]:

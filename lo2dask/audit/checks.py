@@ -9,9 +9,10 @@ from scipy import stats
 
 from lo2dask.audit.cases import Cases
 from lo2dask.audit.duplicates import Duplicates
-from lo2dask.audit.permute import Floats, areas, holm, least_p, p_value, presence_gaps
+from lo2dask.audit.permute import Floats, areas, least_p, p_value, presence_gaps
 from lo2dask.audit.words import WordTable, WordTables
 from lo2dask.buffers.arrays import Bools
+from lo2dask.models.uncertainty import holm
 
 # Permutations of the labels; the least p is one over one more.
 DRAWS = 2_000

@@ -8,11 +8,10 @@ from scipy import sparse
 from lo2dask.audit.cases import Cases
 from lo2dask.audit.permute import Floats
 from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.features.bags import LEAST_LINES
 from lo2dask.models.split import Groups, hold_out
 from lo2dask.options import HoldoutOptions
 
-# Shorter logs are often equal by chance.
-LEAST_LINES = 20
 # Groups that are worked on at once.
 _CHUNK = 2_000
 

@@ -1,11 +1,10 @@
-"""Permutations of labels among cases, areas under the curve of all of them at once, and Holm's correction.
+"""Permutations of labels among cases, and areas under the curve of all of them at once.
 
 Labels are arrays (draws + 1, cases) of which the first row is the true one: every statistic is computed for all rows,
 and its p is the share of rows, the true one included, that reach the true one's value.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -98,16 +97,6 @@ def presence_gaps(presence: sparse.csr_matrix, labels: Bools) -> tuple[Floats, F
 def p_value(statistic: Floats) -> float:
     """Return the share of the rows, the true one included, whose statistic is at least the true one's."""
     return float((statistic >= statistic[0] - _SAME).mean())
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Correct p-values for their number (Holm): none falls below one that was smaller before."""
-    order = sorted(range(len(p)), key=p.__getitem__)
-    corrected, highest = [0.0] * len(p), 0.0
-    for place, index in enumerate(order):
-        highest = max(highest, min(1.0, p[index] * (len(p) - place)))
-        corrected[index] = highest
-    return corrected
 
 
 def _has_both(run: Ints, normal: Bools) -> Bools:

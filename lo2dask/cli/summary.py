@@ -178,21 +178,32 @@ def explain_text(summary: "ExplainSummary") -> list[str]:
 
 
 def grid_text(summary: "GridSummary") -> list[str]:
-    """Write the grid's rows of all services together; those of each service are in the files."""
-    rows = [
-        {
-            "models": row["models"],
-            "algorithm": row["algorithm"],
-            "representation": row["representation"],
-            "F1": _spread(row, "f1"),
-            "AUC": _spread(row, "auc_roc"),
-            "AP": _spread(row, "average_precision"),
-            "remark": row["reason"] or "",
-        }
-        for row in summary.rows
-        if row["service"] == "all"
-    ]
+    """Write the grid's rows of all services together, and which differ; those of each service are in the files."""
+    from lo2dask.commands.grid import difference_words
+
+    rows, compared, comparisons = [], [], 0
+    for row in summary.rows:
+        if row["service"] != "all":
+            continue
+        named = {name: row[name] for name in ("models", "algorithm", "representation")}
+        if row["seeds"]:
+            figures = {
+                "F1": _spread(row, "f1"),
+                "AUC": _spread(row, "auc_roc"),
+                "AP": _spread(row, "average_precision"),
+            }
+            rows.append(named | figures | {"remark": row["reason"] or ""})
+        if row["difference"]:
+            words = zip(("AP of cases", "chance", "behind", "p", "difference"), difference_words(row), strict=True)
+            compared.append(named | dict(words))
+            comparisons = row["comparisons"]
     lines = ["mean over the seeds, and standard deviation, on the hold-out, all services:", table(rows)] if rows else []
+    if compared:
+        lines += [
+            "average precision of cases (run and test case), how far behind the best (paired bootstrap over runs), "
+            f"p after Holm over {comparisons} comparisons",
+            table(compared),
+        ]
     lines += [f"note: {note}" for note in summary.notes]
     lines.append(f"fitted: {summary.fitted:,}, done before: {summary.kept:,}; {speed(0, summary.seconds)}")
     return [*lines, "files: " + ", ".join(map(str, summary.files))]

@@ -26,7 +26,7 @@ from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.tables.state import StateType, read_state, write_state
 from lo2dask.training.scoring import Target, score_all, write_predictions
 from lo2dask.training.sides import link_tables
-from lo2dask.training.train import train_models
+from lo2dask.training.train import NOTHING, train_models
 from lo2dask.training.units import TRAIN, split_of, working_folder
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def _fit(
         "predict_batch_size": options.predict_batch_size,
         "sample_seed": trained.get("sample_seed", options.sample_seed),
     }
-    train_models(TrainOptions(**base), session, with_findings=False)
+    train_models(TrainOptions(**base), session, beside=NOTHING)
     return {key: _source(side, key) for key in changed}
 
 

@@ -1,5 +1,6 @@
 """Bags: the tokens of each sequence with their counts, sorted by token, as one list column."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,9 +9,13 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask import schema
-from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.arrays import Ints, U64s
 from lo2dask.vocabulary.counts import TokenCounts, in_order, join_counts
 from lo2dask.vocabulary.texts import encode_texts, order_texts
+
+# Shorter logs are often equal by chance.
+LEAST_LINES = 20
+_MIX = np.uint64(0xBF58476D1CE4E5B9)
 
 
 def to_bags(counts: TokenCounts) -> pa.ListArray:
@@ -90,3 +95,15 @@ def _spread(counts: sparse.csr_matrix, rows: Ints, n_rows: int) -> sparse.csr_ma
     lengths[rows] = np.diff(counts.indptr)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     return sparse.csr_matrix((counts.data, counts.indices, indptr), shape=(n_rows, counts.shape[1]))
+
+
+def bag_numbers(bags: pa.ChunkedArray) -> U64s:
+    """Return a number of 64 bits for each bag, which equal bags share: uint64 (rows,)."""
+    counts = from_bags(bags)
+    tokens = (hashlib.blake2b(token.encode(), digest_size=8).digest() for token in counts.tokens.to_pylist())
+    mixed = np.frombuffer(b"".join(tokens), np.uint64)[counts.counts.indices]
+    # Multiplied by odd numbers, and folded in between, so that sums of different bags are not equal by design.
+    mixed = (mixed ^ (counts.counts.data.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))) * _MIX
+    mixed = (mixed ^ (mixed >> np.uint64(31))) * _MIX
+    total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
+    return total[counts.counts.indptr[1:]] - total[counts.counts.indptr[:-1]]

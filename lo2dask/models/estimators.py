@@ -198,7 +198,7 @@ BOOSTING = _behaviour(
 )
 NEIGHBOURS = _behaviour(
     (40, 2048, 2, 150_000_000), None, _JOBS, score_density, train=train_on_distinct_rows, row_cap=10_000,
-    needs_distinct_rows=True, threshold=natural_threshold,
+    needs_distinct_rows=True, threshold=natural_threshold, hangs_on_rows=True,
 )  # fmt: skip
 CLUSTERS = _behaviour((32, 128, 12, 0), _STATE, None, score_clusters, needs_distinct_rows=True, facts=choose_cluster)
 ONE_CLASS_SVM = _behaviour((64, 256, 2, 0), None, None, score_density, row_cap=10_000, threshold=natural_threshold)

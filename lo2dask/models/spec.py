@@ -111,6 +111,7 @@ class Behaviour:
     row_cap : most rows of a fit whose time grows with their square
     needs_distinct_rows : whether a fit needs two different rows
     threshold : ``threshold(model)`` returns the threshold that the fitted model knows
+    hangs_on_rows : whether scores shift with the number of rows learned from, so that folds would not be comparable
     facts : ``facts(model, y, setup)`` returns what scoring needs to know of a fit: plain values
     score_normals : ``score_normals(model, rows)`` scores training normals for calibration; None: as all rows
     has_own_limit : whether a run is flagged where a service is over the model's own threshold, whatever the others
@@ -129,6 +130,7 @@ class Behaviour:
     row_cap: int | None = None
     needs_distinct_rows: bool = False
     threshold: Callable[[Any], float] | None = None
+    hangs_on_rows: bool = False
     facts: Callable[[Any, np.ndarray | None, Setup], dict[str, Any]] | None = None
     score_normals: Callable[[Any, Rows], np.ndarray] | None = None
     has_own_limit: bool = False

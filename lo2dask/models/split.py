@@ -122,12 +122,12 @@ class Split:
         return Split(plain["by"], frozenset(plain["runs"]), frozenset(plain["cases"]), buckets, plain.get("reason", ""))
 
 
-def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
+def hold_out(groups: Groups, options: HoldoutOptions, seed: int, case: str = "") -> Split:
     """Choose what is held out: of n, the newest ``max(min_groups, floor(n * fraction))``, never all.
 
     ``run`` takes whole runs. ``group`` takes runs of each (service, test case) by themselves. ``test-case`` takes
     whole error types, drawn by a hash of seed and name because a type has no age, and the newest runs of ``correct``,
-    without which the hold-out would have no normal sequence.
+    without which the hold-out would have no normal sequence. ``case`` is to be the only error type held out.
 
     Raises
     ------
@@ -140,7 +140,9 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int) -> Split:
         """Hold out the newest of some values."""
         return frozenset(_newest(values, fraction, least, by))
 
-    if options.holdout_by == "run":
+    if case:
+        split = Split("test-case", cases=frozenset([case]), buckets=_of_normal(groups, take))
+    elif options.holdout_by == "run":
         split = Split("run", runs=take(run for run, _, _ in groups.keys))
     elif options.holdout_by == "group":
         split = Split("group", buckets=_of_buckets(groups, take))

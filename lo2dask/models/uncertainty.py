@@ -6,7 +6,7 @@ is drawn with a seed and in plain numpy, so that the same units give the same fi
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -126,6 +126,38 @@ def bootstrap_difference(
 ) -> Interval | None:
     """Return how far the first score is ahead of the second in a measure, on the same draws of runs (paired)."""
     return _interval(units, list(scores), measure, how or Draws())
+
+
+def bootstrap_mean(samples: Sequence[tuple[Units, np.ndarray]], measure: str, how: Draws) -> np.ndarray:
+    """Return the mean of a measure over several hold-outs in each draw of runs: float64 (draws,).
+
+    Units of all hold-outs number the same runs. A hold-out without both classes in a draw is left out of its mean, NaN
+    where all are. Scores on the same units have the same draws (paired).
+    """
+    runs = max(int(units.run.max()) for units, _ in samples) + 1
+    grouped = [_grouped(units.y, score) for units, score in samples]
+    drawn = []
+    for counts in _drawn_runs(runs, max(len(units.y) for units, _ in samples), how):
+        found = np.stack(
+            [
+                _MEASURES[measure](*_weights(group, counts[:, units.run]))
+                for (units, _), group in zip(samples, grouped, strict=True)
+            ]
+        )
+        known = ~np.isnan(found)
+        sums = np.where(known, found, 0.0).sum(axis=0)
+        drawn.append(np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), np.nan))
+    return np.concatenate(drawn)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Correct p-values for their number (Holm): none falls below one that was smaller before."""
+    order = sorted(range(len(p)), key=p.__getitem__)
+    corrected, highest = [0.0] * len(p), 0.0
+    for place, index in enumerate(order):
+        highest = max(highest, min(1.0, p[index] * (len(p) - place)))
+        corrected[index] = highest
+    return corrected
 
 
 def random_areas(units: Units, seed: int = 42) -> np.ndarray:

@@ -253,6 +253,9 @@ class GridOptions(HoldoutOptions, EnhancingOptions):
     )
     seeds: int = opt(3, "seeds; each draws its own hold-out and seeds its models", unit="seeds", minimum=1, main=True)
     sample_seed: int = opt(42, "the first seed; the others count up from it", main=True)
+    leave_error_types_out: bool = opt(
+        False, "hold out each error type in turn, with the normal runs that the first seed draws, instead of --seeds"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ from typing import Any
 from lo2dask.training.trust import BASELINES, short
 
 Block = Mapping[str, Any]
+# Error types that are named in a report.
+SHOWN = 3
 
 
 def trust_line(key: str, block: Block) -> str:
@@ -36,6 +38,8 @@ def trust_rows(block: Block) -> list[tuple[str, str]]:
         ("Recall at 1 false alarm in 100", _recall(block["recall_at_false_alarms"])),
         ("Failing service scores highest", _named(block["service_named"])),
         ("Normal cases flagged", _flagged(block["false_culprits"])),
+        *(("Hardest error types", text) for text in _hardest(block.get("per_error_type", {}))),
+        *(("Equal bags on both sides of the split", text) for text in _equal(block.get("equal_logs"))),
         ("As good an AUC from the best", by_chance),
     ]
 
@@ -83,6 +87,29 @@ def _named(figure: Mapping[str, int]) -> str:
 def _flagged(figure: Mapping[str, Any]) -> str:
     flagged = "not measured" if figure["flagged"] is None else f"{figure['flagged']:,}"
     return f"{flagged} of {figure['of']:,}"
+
+
+def _hardest(types: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Name the error types that rank lowest; all of them are in the measures."""
+    lowest = sorted(types.items(), key=lambda item: (-item[1]["rank"], item[0]))[:SHOWN]
+    texts = []
+    for name, figure in lowest:
+        parts = [f"rank {figure['rank']:g} of {figure['of']:,}"]
+        if figure["recall"] is not None:
+            parts.append(f"flagged {short(figure['recall'])}")
+        if figure["service_named"] is not None:
+            parts.append(f"service named {short(figure['service_named'])} ({figure['lift']:.1f} × chance)")
+        texts.append(f"{name}: {', '.join(parts)}")
+    return ["; ".join(texts)] if texts else []
+
+
+def _equal(figure: Mapping[str, int] | None) -> list[str]:
+    if not figure or not figure["held"]:
+        return []
+    return [
+        f"{figure['copied']:,} of {figure['held']:,} held-out logs of {figure['least_lines']} lines and more equal one "
+        "of the training part"
+    ]
 
 
 def _models(number: int) -> str:

@@ -1,9 +1,10 @@
 """Fits models without some of the normal runs, so that the scores of new runs compare with those of unseen normals.
 
-A model that learns from normals alone leaves out one run at a time, up to :data:`MOST_ALONE` normal runs; beyond, and
-for the others, the runs are dealt to five folds. A fold is fitted on the rows gathered for the model's own fit, with
-its columns: a word that only left-out runs have is then a column without a value, which teaches nothing. Models of
-merged statistics take a row or run out of what they have learned, and need no fit.
+A model that learns from normals alone leaves out one run at a time, up to :data:`MOST_ALONE` normal runs, or
+:data:`MOST_LOCAL` where its scores hang on the number of rows (LOF, whose fit on a fifth less ranks new runs too high);
+beyond, and for the others, the runs are dealt to five folds. A fold is fitted on the rows gathered for the model's own
+fit, with its columns: a word that only left-out runs have is then a column without a value, which teaches nothing.
+Models of merged statistics take a row or run out of what they have learned, and need no fit.
 
 Where no run is held out (``--holdout-by loro`` or ``folds``), all rows are scored so, and models are measured by that.
 There, models of merged statistics are fitted again in full, with vocabularies of their own.
@@ -28,7 +29,7 @@ from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.scoring import Fold, LeftOut, Target
 from lo2dask.training.units import BASELINE, Unit, read_splits, write_splits
 
-MOST_ALONE = 10
+MOST_ALONE, MOST_LOCAL = 10, 50
 # How the training normals were scored.
 ALONE, FOLDED, SEEN = "leave-one-run-out", "in five folds by run", "by a model that has seen them"
 
@@ -58,10 +59,11 @@ def fit_left_out(
         if not members or (target.key.startswith(BASELINE) and not split.is_crossed):
             continue
         spec, jobs = members[0].spec, [refit.jobs[unit.name] for unit in members]
+        most = MOST_LOCAL if spec.behaviour.hangs_on_rows else MOST_ALONE
         if spec.behaviour.score_normals and not split.is_crossed:
             ways[target.key] = ALONE
             continue
-        count, dealt = _plan_folds(rows, split, spec.normal_only and len(members) == 1)
+        count, dealt = _plan_folds(rows, split, most if spec.normal_only and len(members) == 1 else 0)
         again = spec.is_merged or any(job.distributed for job in jobs)
         if len(dealt) < 2 or (again and not split.is_crossed):
             continue
@@ -133,12 +135,12 @@ def _fit_full(
     }
 
 
-def _plan_folds(rows: SequenceKeys, split: Split, alone: bool) -> tuple[int, list[frozenset[str]]]:
-    """Return how many runs there are to leave out, and the folds: one run at a time where ``alone`` allows it."""
+def _plan_folds(rows: SequenceKeys, split: Split, most: int) -> tuple[int, list[frozenset[str]]]:
+    """Return how many runs there are to leave out, and the folds: of one run each up to ``most`` of them."""
     if split.is_crossed:
         runs = sorted(set(strings(rows.run).to_pylist()), key=run_order)
         return len(runs), deal(runs, len(runs) if split.by == LORO else N_FOLDS)
     normal = rows.normals(split)
     runs = sorted(set(strings(rows.run.filter(pa.array(normal))).to_pylist()), key=run_order)
-    folds = len(runs) if alone and len(runs) <= MOST_ALONE else N_FOLDS
+    folds = len(runs) if len(runs) <= most else N_FOLDS
     return len(runs), [frozenset(runs[start::folds]) for start in range(min(folds, len(runs)))]

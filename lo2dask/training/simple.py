@@ -1,4 +1,7 @@
-"""Trains and scores the simple baselines that every model is held against, on each split, part by part."""
+"""Trains and scores the simple baselines that every model is held against, on each split, part by part.
+
+Beside them a number of each log is kept, which logs with equal statements share.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -11,6 +14,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from lo2dask.execute.session import Session
+from lo2dask.features.bags import LEAST_LINES, bag_numbers
 from lo2dask.features.matrix import Columns
 from lo2dask.models.merged_rows import read_merged_rows
 from lo2dask.models.registry import simple_baselines
@@ -24,6 +28,8 @@ from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.scoring import keep_scores
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits, working_folder
 
+# Not scores: numbers that logs with equal statements share, NaN for short logs.
+EQUAL = "equal_logs"
 # A baseline names statements itself: all of them are outside this vocabulary.
 _NONE_KNOWN = Columns({"statements": pa.array([], pa.string())})
 
@@ -69,6 +75,10 @@ def score_part(name: str, root: Path, sides: Sequence[str]) -> int:
     """Score one part with the baselines of each split, training normals also with their run left out."""
     layout = Layout(root)
     part, splits = _read(layout, name), read_splits(layout)
+    # 53 bits are what a float64 holds.
+    numbers = (bag_numbers(part[STATEMENTS_BAG]) >> np.uint64(11)).astype(np.float64)
+    numbers[part["seq_len"].to_numpy() < LEAST_LINES] = np.nan
+    keep_scores(layout, EQUAL, name, (numbers, numbers, numbers))
     for side in sides:
         models = joblib.load(source_of(_folder(layout, side) / "models"))
         normal = TrainingRows(side, normal_only=True).mask(part, splits)

@@ -40,6 +40,7 @@ from lo2dask.training.bundles import (
     train_options,
 )
 from lo2dask.training.cases import read_truth
+from lo2dask.training.differences import keep_cases
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitJob, FitPlan, fit_units
 from lo2dask.training.left_out import SEEN, Refit, describe_calibrations, fit_left_out
@@ -76,6 +77,8 @@ from lo2dask.training.vocabularies import choose_columns, count_parts
 from lo2dask.vocabulary.spill import Spill
 
 logger = logging.getLogger(__name__)
+# What is made beside the models and their measures.
+FINDINGS, CASES, NOTHING = "findings", "cases", ""
 # The forest has a hold-out of its own.
 _MEASURED = {
     LORO: "on each run by a model that has not seen it (if: on its hold-out)",
@@ -119,12 +122,12 @@ def train_models(
     options: TrainOptions,
     session: Session | None = None,
     splits: Mapping[str, Split] | None = None,
-    with_findings: bool = True,
+    beside: str = FINDINGS,
 ) -> TrainSummary:
     """Enhance ``options.root`` if need be, fit the models, score every sequence, measure, write what stands out.
 
-    ``splits`` ("if" for the forest, "sup" for the registry models) hold out what the options would not choose. Without
-    ``with_findings`` nothing is said of windows, findings and trust: grid and explain need none of them.
+    ``splits`` ("if" for the forest, "sup" for the registry models) hold out what the options would not choose.
+    ``beside`` is what is made beside the models: findings and trust, the held-out cases (grid), or nothing (explain).
 
     Raises
     ------
@@ -154,7 +157,7 @@ def train_models(
         current = record is not None
         if record is None:
             stage.invalidate()
-            fresh = _train(options, layout, specs, splits or {}, own, with_findings)
+            fresh = _train(options, layout, specs, splits or {}, own, beside)
             outputs = _outputs(layout, metrics_folder(options), [line.key for line in fresh])
             record = stage.commit(key, outputs, {"models": [asdict(line) for line in fresh]})
         exported = export_forest(options, layout, key.digest, own)
@@ -162,7 +165,7 @@ def train_models(
         notes = describe_options(options)
         notes += export_models(options, layout, [line.key for line in lines if line.key != FOREST])
         notes += sorted({split.reason for split in read_splits(layout).values() if split.reason})
-        if with_findings:
+        if beside == FINDINGS:
             notes += describe_calibrations(_read_calibrations(options, lines))
         notes += [f"{line.key} is the same model as {line.same_as}" for line in lines if line.same_as]
         if options.skip_if and options.dump_metadata:
@@ -190,7 +193,7 @@ def runs_path(layout: Layout, key: str) -> Path:
 
 def _train(
     options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given_splits: Mapping[str, Split],
-    session: Session, with_findings: bool,
+    session: Session, beside: str,
 ) -> list[ModelLine]:  # fmt: skip
     started = time.perf_counter()
     folder = working_folder(layout)
@@ -213,7 +216,7 @@ def _train(
         targets.append(keep_given_forest(options, layout))
     ways: dict[str, str] = {}
     folds: list[LeftOut] = []
-    if with_findings or any(split.is_crossed for split in splits.values()):
+    if beside == FINDINGS or any(split.is_crossed for split in splits.values()):
         plan, by_unit = _fit_plan(options, layout), {job.unit.name: job for job in fits}
         refit = Refit(plan, by_unit, lambda units: _fit(options, layout, units, session)[0])
         ways, folds = fit_left_out(layout, targets, fitted, refit, session)
@@ -224,16 +227,14 @@ def _train(
     measured, calibrations = _measure(options, layout, targets, records, startup, ways)
     if FOREST in measured:
         measured[FOREST] |= limit
-    trust = {}
-    if with_findings:
-        by_key, side_of = {spec.key: spec for spec in specs}, {target.key: target.side for target in targets}
+    trust: dict[str, Any] = {}
+    if beside:
         baselines = (score_simple(layout, sides, session), startup)
-        jobs = plan_trust(by_key, side_of, calibrations, baselines, options.sample_seed)
-        truth = read_truth(options.services_truth)
-        trust = measure_trust(layout, [replace(job, truth=truth) for job in jobs], session)
+        jobs = plan_trust({spec.key: spec for spec in specs}, targets, calibrations, baselines, options)
+        trust = measure_trust(layout, jobs, session) if beside == FINDINGS else keep_cases(layout, jobs, session)
     lines = _write_measures(options, measured, trust)
     keep_calibrations(targets, calibrations, session)
-    if with_findings:
+    if beside == FINDINGS:
         _find(options, layout, targets, calibrations, session)
     write_predictions(layout, targets, session)
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}

@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
+from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
+from lo2dask.features.bags import LEAST_LINES
 from lo2dask.models import uncertainty
 from lo2dask.models.runs import calibrate_scores, flag
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.uncertainty import FEW_RUNS, Draws, Units
+from lo2dask.options import TrainOptions
 from lo2dask.tables.layout import Layout
-from lo2dask.training.cases import Cases, Truth
+from lo2dask.training.cases import Cases, Truth, read_truth
 from lo2dask.training.left_out import SEEN
 from lo2dask.training.measures import SequenceKeys
-from lo2dask.training.scoring import has_scores, held_key, read_calibrating, read_scores
+from lo2dask.training.scoring import Target, has_scores, held_key, read_calibrating, read_scores
+from lo2dask.training.simple import EQUAL
 from lo2dask.training.units import STARTUP, read_splits
 
 Block = dict[str, Any]
@@ -82,13 +87,14 @@ def measure_trust(layout: Layout, jobs: Sequence[TrustJob], session: Session) ->
 
 def plan_trust(
     specs: Mapping[str, ModelSpec],
-    sides: Mapping[str, str],
+    targets: Sequence[Target],
     calibrations: Mapping[str, Any],
     baselines: tuple[Mapping[str, Mapping[str, str]], Mapping[str, str]],
-    seed: int,
+    options: TrainOptions,
 ) -> list[TrustJob]:
     """List the models to judge, each with the simple baselines and the start-up model (by side) of its split."""
-    simple, startup = baselines
+    (simple, startup), sides = baselines, {target.key: target.side for target in targets}
+    truth = read_truth(options.services_truth)
     return [
         TrustJob(
             key,
@@ -99,7 +105,8 @@ def plan_trust(
             simple[sides[key]],
             startup.get(sides[key]),
             len(calibrations),
-            seed,
+            options.sample_seed,
+            truth,
         )
         for key, spec in specs.items()
         if key in calibrations
@@ -125,8 +132,9 @@ def judge(job: TrustJob, root: Path) -> Block:
     calibrated = np.where(is_used, calibrate_scores(scores, rows.service, job.calibration), np.nan)
     block = judge_scores(Cases.of(rows, job.truth), calibrated, normal, values, job)
     if not rows.is_labelled.any():
-        block |= {"reason": "no case is labelled", "verdict": "not measured, as no case is labelled"}
-    return block
+        return block | {"reason": "no case is labelled", "verdict": "not measured, as no case is labelled"}
+    numbers = read_scores(layout, EQUAL)
+    return block | {"equal_logs": count_equal(numbers, rows.service, held, rows.is_labelled & ~held)}
 
 
 def judge_scores(
@@ -218,13 +226,51 @@ def _service_figures(judged: Judged, calibration: Mapping[str, Any], learned: np
         "bystander_auc": area,
         "service_named": {"right": right, "of": len(with_truth), "services": len(cases.services)},
         "false_culprits": {"flagged": flagged, "of": int((~y).sum())},
+        "per_error_type": _per_error_type(judged, calibration, learned),
     }
+
+
+def _per_error_type(judged: Judged, calibration: Mapping[str, Any], learned: np.ndarray) -> Block:
+    """Tell of each error type the middle rank of its cases, how many are flagged and how often its service is named.
+
+    ``lift`` is the share of named services, over 1 / services. None: there is no threshold, or no service is known.
+    """
+    cases, chosen, found = judged.cases, judged.chosen, {}
+    ranks = rankdata(-judged.case_scores, "min")
+    has_limit = calibration["threshold"] is not None
+    flagged = flag(judged.case_scores, calibration, learned[chosen]) if has_limit else None
+    right = cases.top_services(judged.scores)[chosen] == cases.failing[chosen]
+    for name in sorted(set(cases.names[chosen][judged.units.y])):
+        own = judged.units.y & (cases.names[chosen] == name)
+        known = own & (cases.failing[chosen] >= 0)
+        named = float(right[known].mean()) if known.any() else None
+        found[name] = {
+            "cases": int(own.sum()),
+            "rank": float(np.median(ranks[own])),
+            "of": len(chosen),
+            "recall": None if flagged is None else float(flagged[own].mean()),
+            "service_named": named,
+            "lift": None if named is None else named * len(cases.services),
+        }
+    return found
+
+
+def count_equal(numbers: np.ndarray, service: Any, held: np.ndarray, training: np.ndarray) -> Block:
+    """Count the held-out logs with a number, and those of them whose number a training log of their service has.
+
+    ``numbers`` are float64 (rows,), NaN for short logs; ``held`` and ``training`` are bool (rows,).
+    """
+    known = ~np.isnan(numbers)
+    # A complex number is a pair that sorts.
+    pairs = codes(service)[0] + 1j * np.where(known, numbers, 0.0)
+    copied = np.isin(pairs[held & known], pairs[training & known])
+    return {"copied": int(copied.sum()), "held": len(copied), "least_lines": LEAST_LINES}
 
 
 def compare(judged: Judged, baselines: Mapping[str, np.ndarray]) -> Block:
     """Compare average precision with that of each baseline on the same cases, and with the best in an interval."""
     y, own, found = judged.units.y, judged.case_scores, {}
-    scores = {name: _fill(judged.cases.largest(values)[judged.chosen]) for name, values in baselines.items()}
+    scores = {name: fill(judged.cases.largest(values)[judged.chosen]) for name, values in baselines.items()}
     for name, score in scores.items():
         precision = uncertainty.average_precision(y, score)
         found[name] = {"average_precision": precision, "auc": uncertainty.auc(y, score)}
@@ -275,7 +321,7 @@ def _interval(units: Units, score: np.ndarray, measure: str, draws: Draws) -> Bl
     return asdict(found) if found else {"value": getattr(uncertainty, measure)(units.y, score)}
 
 
-def _fill(score: np.ndarray) -> np.ndarray:
+def fill(score: np.ndarray) -> np.ndarray:
     """Put cases that a baseline has no score for below all others."""
     known = score[~np.isnan(score)]
     return np.where(np.isnan(score), known.min() - 1 if len(known) else 0.0, score)

@@ -8,12 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from lo2dask import schema
-from lo2dask.audit.cases import bag_numbers, read_cases
+from lo2dask.audit.cases import read_cases
 from lo2dask.audit.permute import draw_labels
 from lo2dask.audit.words import Bound, find_words
 from lo2dask.commands.load import load
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
+from lo2dask.features.bags import bag_numbers
 from lo2dask.options import LoadOptions, SynthOptions
 from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout

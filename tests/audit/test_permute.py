@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from lo2dask.audit.permute import areas, draw_labels, holm, least_p, p_value, presence_gaps
+from lo2dask.audit.permute import areas, draw_labels, least_p, p_value, presence_gaps
 
 RUN = np.array([0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5])
 NORMAL = np.array([1, 0, 0, 0, 1, 0, 1, 1, 0, 1, 0], dtype=bool)
@@ -73,12 +73,6 @@ def test_the_gap_of_words_is_the_area_of_their_presence(seed: int) -> None:
 def test_p_counts_the_true_labels_too() -> None:
     assert p_value(np.array([3.0, 1.0, 3.0, 4.0])) == 0.75
     assert p_value(np.array([3.0, 1.0, 2.0, 0.0])) == 0.25
-
-
-def test_holm_multiplies_by_those_that_are_left_and_never_falls() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_p_is_uniform_where_labels_mean_nothing() -> None:

@@ -217,6 +217,7 @@ def test_the_summary_of_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     from lo2dask.commands.grid import GridSummary
 
     row = {"models": "one for all services", "algorithm": "lr", "representation": "words", "reason": None}
+    row |= {"seeds": 2, "difference": None}
     row |= {f"{name}_mean": 0.5 for name in ("f1", "auc_roc", "average_precision")}
     row |= {"f1_sd": 0.25, "auc_roc_sd": None, "average_precision_sd": 0.0}
     rows = ({**row, "service": "all"}, {**row, "service": "token"})

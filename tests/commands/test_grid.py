@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from lo2dask.cli.summary import grid_text
 from lo2dask.commands import grid as stage
 from lo2dask.commands.grid import grid, grid_keys, summarise
 from lo2dask.errors import InputError
@@ -11,6 +12,7 @@ from lo2dask.execute.session import Session
 from lo2dask.options import GridOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from lo2dask.training.trust import BASELINES
 from tests.trees import SERVICES, load_tree, make_tree, table_of
 
 
@@ -30,7 +32,9 @@ def test_the_grid_has_a_row_for_every_cell_and_takes_up_what_is_there(root, monk
     services = {"all", *SERVICES}
     assert {row["service"] for row in first.rows} == services
     # Two kinds of models, two algorithms, two representations; and the model on the length alone of each kind.
-    assert len(first.rows) == 2 * (4 * len(services) + 1)
+    baselines = [row for row in first.rows if row["models"] == "simple baseline"]
+    assert {row["algorithm"] for row in baselines} == set(BASELINES)
+    assert len(first.rows) == 2 * (4 * len(services) + 1) + len(baselines)
     assert (first.fitted, first.kept) == (16, 0)
     table = table_of(root / "lo2_grid.parquet")
     assert table.to_pylist() == [dict(row) for row in first.rows]
@@ -45,9 +49,37 @@ def test_the_grid_has_a_row_for_every_cell_and_takes_up_what_is_there(root, monk
     assert not part_paths(Layout(root).models)
 
 
+def test_models_and_baselines_are_compared_with_the_best_on_the_same_cases(root):
+    rows = [row for row in _grid(root).rows if row["case_ap"] is not None]
+    # Two kinds of four models, and the baselines.
+    assert len(rows) == 8 + len(BASELINES)
+    best = [row for row in rows if row["difference"] == "best"]
+    assert [row["p"] for row in best] == [None]
+    assert {row["comparisons"] for row in rows} == {len(rows) - 1}
+    # Four runs tell nothing.
+    assert {row["difference"] for row in rows} == {"best", "too few runs to tell"}
+    for row in rows:
+        assert row["case_ap_low"] <= row["case_ap"] <= row["case_ap_high"]
+        assert row["case_ap"] <= best[0]["case_ap"]
+        assert 0 < row["chance"] < 1
+    flag_all = next(row for row in rows if row["algorithm"] == "baseline_flag_all")
+    assert flag_all["case_ap"] == pytest.approx(flag_all["chance"])
+    assert any(line.endswith(f"p after Holm over {len(rows) - 1} comparisons") for line in grid_text(_grid(root)))
+
+
+def test_every_error_type_is_held_out_in_turn(root, tmp_path):
+    found = _grid(root, algorithms=("dt",), representations=("words",), leave_error_types_out=True)
+    types = {name for name in table_of(Layout(root).enhanced)["test_case"].to_pylist() if name != "correct"}
+    whole = [row for row in found.rows if row["service"] == "all" and row["algorithm"] == "dt"]
+    assert [row["seeds"] for row in whole] == [len(types)] * 2
+    one = load_tree(make_tree(tmp_path / "raw", errors_per_run=0), tmp_path / "out")
+    with pytest.raises(InputError, match="--leave-error-types-out: .* has 0 error types, two are needed"):
+        _grid(one, leave_error_types_out=True)
+
+
 def test_seeds_draw_other_hold_outs(root):
     rows = {(row["models"], row["algorithm"], row["representation"]): row for row in _grid(root).rows
-            if row["service"] == "all"}  # fmt: skip
+            if row["service"] == "all" and row["measured"]}  # fmt: skip
     assert all(row["measured"] == 2 for row in rows.values())
     assert any(row["auc_roc_sd"] for row in rows.values())
 

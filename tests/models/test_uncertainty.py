@@ -19,6 +19,7 @@ from lo2dask.models.uncertainty import (
     bootstrap,
     bootstrap_difference,
     chance_of_best,
+    holm,
     permutation_p,
     random_areas,
 )
@@ -171,3 +172,9 @@ def test_p_values_of_random_scores_are_even():
     assert units.scheme == RUNS
     low = [permutation_p(units, rng.random(12)).p <= 0.1 for _ in range(300)]
     assert np.mean(low) <= 0.14
+
+
+def test_holm_multiplies_by_those_that_are_left_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

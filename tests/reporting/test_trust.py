@@ -22,6 +22,11 @@ BLOCK = {
     "recall_at_false_alarms": {"rate": 0.01, "value": None, "reason": "not measurable with 8 normals"},
     "service_named": {"right": 11, "of": 12, "services": 7},
     "false_culprits": {"flagged": 0, "of": 8},
+    "per_error_type": {
+        "easy": {"cases": 2, "rank": 1.5, "of": 20, "recall": 1.0, "service_named": 1.0, "lift": 7.0},
+        "hard": {"cases": 2, "rank": 9.5, "of": 20, "recall": None, "service_named": None, "lift": None},
+    },
+    "equal_logs": {"copied": 3, "held": 40, "least_lines": 20},
     "models_compared": 2,
     "chance_of_best": 0.0002,
 }
@@ -44,6 +49,10 @@ def test_all_there_is_to_know():
     assert rows["Recall at 1 false alarm in 100"] == "not measurable with 8 normals"
     assert rows["Failing service scores highest"] == "11 of 12 (chance .14)"
     assert rows["Normal cases flagged"] == "0 of 8"
+    assert rows["Hardest error types"] == (
+        "hard: rank 9.5 of 20; easy: rank 1.5 of 20, flagged 1.00, service named 1.00 (7.0 × chance)"
+    )
+    assert rows["Equal bags on both sides of the split"].startswith("3 of 40 held-out logs of 20 lines and more equal")
 
 
 def test_what_is_not_known():

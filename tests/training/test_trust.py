@@ -15,7 +15,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.training.cases import Cases, read_truth
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.train import train_models
-from lo2dask.training.trust import TrustJob, describe_units, judge_in_words, judge_scores, recall_at
+from lo2dask.training.trust import TrustJob, count_equal, describe_units, judge_in_words, judge_scores, recall_at
 from tests.trees import load_tree, make_tree, plant_errors, train_root
 
 
@@ -99,6 +99,12 @@ def test_recall_needs_as_many_normals_as_its_rate():
     assert (few["value"], few["reason"]) == (None, "not measurable with 50 normals")
 
 
+def test_equal_logs_are_of_one_service():
+    service = pa.chunked_array([["a", "a", "b", "a", "b", "a"]])
+    numbers, held = np.array([5.0, 6.0, 5.0, 5.0, 7.0, np.nan]), np.array([0, 0, 0, 1, 1, 1], bool)
+    assert count_equal(numbers, service, held, ~held) == {"copied": 1, "held": 2, "least_lines": 20}
+
+
 def test_units_in_words():
     units = Units.of(np.array([0, 0, 0, 1, 1], bool), np.array([1, 2, 3, 4, 5]))
     assert describe_units(units, 2, 5)["units"] == (
@@ -140,6 +146,12 @@ def test_the_block_of_a_training(root):
     assert block["average_precision"]["value"] > 0.9
     assert block["service_named"] == {"right": 1, "of": 3, "services": 3}
     assert block["prevalence"] == pytest.approx(2 / 3)
+    types = block["per_error_type"]
+    assert sum(one["cases"] for one in types.values()) == 12
+    assert all(1 <= one["rank"] <= one["of"] == 18 for one in types.values())
+    named = [one for one in types.values() if one["service_named"] is not None]
+    assert [one["lift"] for one in named] == [3 * one["service_named"] for one in named]
+    assert 0 <= block["equal_logs"]["copied"] <= block["equal_logs"]["held"]
     assert (block["auc"]["scheme"], block["auc"]["is_exact"]) == ("cases within their runs", True)
     assert (block["auc"]["assignments"], block["auc"]["p"] < 0.02) == (729, True)
     assert set(block["baselines"]) == {
