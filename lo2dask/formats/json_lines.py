@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.padded import text_bytes
@@ -51,8 +52,9 @@ class JsonFormat:
         columns = {field: _texts(value) for field, value in values.items() if value}
         if "level" in columns:
             columns["level"] = normalise_levels(columns["level"])
-        if "message" not in columns:
-            columns["message"] = lines.texts.take(pa.array(rows))
+        whole = lines.texts.take(pa.array(rows))
+        # An object without a message says what it is by all of its keys.
+        columns["message"] = pc.coalesce(columns["message"], whole) if "message" in columns else whole
         return Fields(rows, times, **columns).with_or_without_time()
 
 
@@ -128,7 +130,7 @@ def _text(value: Any) -> str | None:
 def _flatten(one: dict[str, Any]) -> dict[str, Any]:
     """Return an OpenTelemetry export as its first log record; the others' bodies follow in its message."""
     records = [
-        {"scope": scope.get("scope") or {}, **record}
+        {"scope": scope.get("scope") or None, **record}
         for resource in one.get("resourceLogs") or [{"scopeLogs": [one]}]
         for scope in resource.get("scopeLogs") or []
         for record in scope.get("logRecords") or []

@@ -32,6 +32,8 @@ from lo2dask.tables.parts import read_parts
 logger = logging.getLogger(__name__)
 
 SAMPLED_FILES, MOST_KINDS, SAMPLED_BYTES = 20, 200, 64 << 10
+# A single file may be the odd one of its kind.
+LEAST_FILES = 3
 GOOD_SHARE = 0.9
 _WAY_OUT = "load such lines with --format plain, or describe them in a YAML file (--format FILE.yaml)"
 
@@ -203,7 +205,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _sample(layout: Layout, seed: int) -> dict[str, list[SourceFile]]:
-    """Draw up to SAMPLED_FILES of the planned files, but one of each kind at least, of MOST_KINDS kinds."""
+    """Draw up to SAMPLED_FILES of the planned files, but LEAST_FILES of each kind, of MOST_KINDS kinds."""
     names = [name for name in MANIFEST.names if name not in ("selected", "why")]
     drawn: dict[str, list[tuple[int, str, str, SourceFile]]] = {}
     for count, table in enumerate(read_parts(layout.manifest, [*names, "selected"])):
@@ -219,5 +221,5 @@ def _sample(layout: Layout, seed: int) -> dict[str, list[SourceFile]]:
             if not is_full or -key > kept[0][0]:
                 file = SourceFile.of_row(rows.slice(row, 1).to_pylist()[0])
                 (heapq.heapreplace if is_full else heapq.heappush)(kept, (-key, path, f"{count} {row}", file))
-    each = max(SAMPLED_FILES // max(len(drawn), 1), 1)
+    each = max(SAMPLED_FILES // max(len(drawn), 1), LEAST_FILES)
     return {kind: [file for *_, file in sorted(kept, reverse=True)[:each]] for kind, kept in sorted(drawn.items())}

@@ -136,3 +136,16 @@ def test_the_shapes_seen_are_looked_for_first_and_others_all_the_same() -> None:
 
 def test_plain_lines_are_events_without_a_time() -> None:
     assert canonical("a", "", "b", kind=KindFormat(PLAIN)) == ["- a", "", "- b"]
+
+
+def test_json_without_a_message_keeps_its_line_among_others_that_have_one() -> None:
+    begin, bare = '{"time":"2026-01-02T03:04:05Z","level":"error",', '"error":"disk full"}'
+    head = "2026-01-02T03:04:05.000 []   ERROR - "
+    lines = (begin + '"msg":"a"}', begin + bare, begin + '"msg":null}')
+    assert canonical(*lines) == [head + "a", head + begin + bare, head + begin + '"msg":null}']
+
+
+def test_an_empty_scope_is_no_logger() -> None:
+    record = '{"timeUnixNano":"1767323045678000000","severityText":"Info","body":{"stringValue":"hi"}}'
+    line = f'{{"resourceLogs":[{{"scopeLogs":[{{"scope":{{}},"logRecords":[{record}]}}]}}]}}'
+    assert canonical(line) == ["2026-01-02T03:04:05.678 []   INFO - hi"]

@@ -120,6 +120,19 @@ def test_a_file_that_differs_from_its_kind_is_rejected(tmp_path: Path) -> None:
     assert table_of(layout.sequences)["test_case"].to_pylist() == ["correct"]
 
 
+def test_one_odd_file_is_not_taken_for_its_kind(tmp_path: Path) -> None:
+    folders = [tmp_path / "in" / run for run in "abcd"]
+    for number in range(20):  # so many kinds that few files of each are sampled
+        for run, folder in enumerate(folders):
+            folder.mkdir(parents=True, exist_ok=True)
+            line = "no time {n}" if run == number % 4 else JSON
+            text = "".join(line.format(n=n, level="info") + "\n" for n in range(40))
+            (folder / f"kind{chr(97 + number)}.log").write_text(text, encoding="utf-8")
+    load(options(tmp_path / "in", tmp_path / "out"), Session.serial())
+    assert table_of(Layout(tmp_path / "out").rejects).num_rows == 20
+    assert table_of(Layout(tmp_path / "out").sequences).num_rows == 60
+
+
 def test_what_was_found_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lo2dask")
     load(options(write(tmp_path / "in", token=JSON, user=JSON + "\nx" * 1), tmp_path / "out"), Session.serial())
