@@ -66,6 +66,9 @@ def try_format(kind: KindFormat, lines: TextLines) -> Choice:
     return Choice(kind, int((headed & filled).sum()), int(filled.sum()), texts, int((fields.time_ms < 0).sum()))
 
 
+_NAMED_ZONE = r"\d:\d\d(?:[.,]\d+)? (?P<zone>[CEW]ES?T|MES?T|BST|IST|MSK|[ECMP][SD]T|[JK]ST|AE[SD]T)(?:\W|$)"
+
+
 def narrow(kind: KindFormat, lines: TextLines) -> KindFormat:
     """Name the shapes of times that some lines have, so that these are looked for first; of ``timed`` alone."""
     if kind.name != TIMED:
@@ -83,12 +86,16 @@ def narrow(kind: KindFormat, lines: TextLines) -> KindFormat:
 
 
 def with_notes(choice: Choice, lines: TextLines) -> Choice:
-    """Say where years come from that no line has, what has no time, and what JSON printed over lines is read as."""
+    """Say where years come from that no line has, which zones are not read, what has no time, what JSON is text."""
     inner, notes = unwrap(lines, choice.kind.wrappers), []
     if choice.kind.name != LO2.name:
         reader, earlier = choice.kind.reader, replace(inner, latest_ms=inner.latest_ms - _FOUR_YEARS_MS)
         if not np.array_equal(reader.read(inner).time_ms, reader.read(earlier).time_ms):
             notes.append("its times have no year: that of each file's time of change is taken")
+        zones = pc.extract_regex(inner.texts, _NAMED_ZONE).field("zone").drop_null().unique().to_pylist()
+        if zones:
+            # Such names mean other zones elsewhere, and none of them says when its summer begins.
+            notes.append(f"the zone {', '.join(sorted(zones))} of its times is not read: give it as --timezone")
     if choice.untimed:
         notes.append(f"{choice.untimed:,} of {choice.headed:,} events have no time")
     if pc.any(pc.equal(inner.texts, "{")).as_py():

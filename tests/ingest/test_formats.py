@@ -216,3 +216,15 @@ def test_formats_are_tried_on_a_log(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(InputError, match="no such file"):
         try_formats(tmp_path / "gone")
+
+
+def test_a_zone_by_name_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    root = write(
+        tmp_path / "in",
+        token="2026-03-01 09:00:{n:02d}.123 CET [411] LOG:  order {n} paid",
+        user="2026-03-01 09:00:{n:02d} GET /orders/{n} took 3 ms",
+    )
+    load(options(root, tmp_path / "out"), Session.serial())
+    told = [text for record in caplog.records if "the zone" in (text := record.getMessage())]
+    assert told == ["token: the zone CET of its times is not read: give it as --timezone"]
