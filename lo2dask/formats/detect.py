@@ -92,7 +92,8 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
         reader, earlier = choice.kind.reader, replace(inner, latest_ms=inner.latest_ms - _FOUR_YEARS_MS)
         if not np.array_equal(reader.read(inner).time_ms, reader.read(earlier).time_ms):
             notes.append("its times have no year: that of each file's time of change is taken")
-        zones = pc.extract_regex(inner.texts, _NAMED_ZONE).field("zone").drop_null().unique().to_pylist()
+        # Where a line does not match, the field is empty.
+        zones = set(pc.extract_regex(inner.texts, _NAMED_ZONE).field("zone").unique().to_pylist()) - {"", None}
         if zones:
             # Such names mean other zones elsewhere, and none of them says when its summer begins.
             notes.append(f"the zone {', '.join(sorted(zones))} of its times is not read: give it as --timezone")
