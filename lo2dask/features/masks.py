@@ -55,8 +55,8 @@ _DATE = (
     r"|\d{4}-\d{2}-\d{2}(?:T[0-9:.]+Z?)?)"
 )
 
-# What may stand before a number, and the units that may follow it; line numbers of code (Db.java:17) stay.
-_BEFORE = r"(^|[^\w.:$]|_)"
+# What may stand before a number, and the units that may follow it; line numbers of code (Db.java:17, Db#17) stay.
+_BEFORE = r"(^#?|[^\w.:$#]|_|\W#)"
 _UNIT = r"(?: ?(?:[kKMGT]?i?B|[kKMGT]?i?[bB]ytes|[mnuµ]?s|secs?|seconds?|minutes?|hours?|days?|[mh]))?"
 
 IDENTIFIERS = (

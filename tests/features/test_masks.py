@@ -213,3 +213,17 @@ def test_a_mask_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "masks.yaml").write_bytes(b"- {name: m\xfcll, pattern: a, replacement: b}")
     with pytest.raises(InputError, match="masks.yaml: not valid YAML: .*utf-8"):
         load_masks(tmp_path / "masks.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("order #4711 accepted", "order #<NUM> accepted"),
+        ("#12 done", "#<NUM> done"),
+        ("shop.ConfigController#67 - done", "shop.ConfigController#67 - done"),
+        ("at Db.java:17", "at Db.java:17"),
+    ],
+)
+def test_line_numbers_of_code_stay(text: str, masked: str) -> None:
+    masks = tuple(mask for mask in ALL_MASKS if mask.scope != OFF)
+    assert normalise(pa.array([text]), masks).to_pylist() == [masked]
