@@ -7,6 +7,7 @@ from lo2dask.formats.kinds import PLAIN, KindFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.presets import PRESETS
 from lo2dask.formats.user_format import lines_of
+from lo2dask.ingest.formats import try_wrapped
 from lo2dask.parse.translate import translate_lines
 
 
@@ -116,6 +117,23 @@ def test_where_nothing_is_in_the_wrapper_its_time_counts() -> None:
     lines = [f"2026-01-02T03:04:0{n}.678901234Z ready {n}" for n in range(3)]
     choice = detect(lines_of(lines))
     assert (choice.kind.name, choice.kind.wrappers, choice.share) == ("timed", (), 1.0)
+
+
+CRI_PLAIN = [f"2026-01-02T03:04:0{n}.678901234Z stdout F " + text
+             for n, text in enumerate(["hello", "ERROR shop.Pay: no", "", "  at f", "bye"])]  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["", "[pod/shop-7d/app] "])
+def test_the_time_of_cri_is_that_of_plain_text_within(before: str) -> None:
+    lines = [before + line for line in CRI_PLAIN]
+    choice = detect(lines_of(lines))
+    assert (choice.kind.name, choice.kind.wrappers[-1], choice.headed, choice.lines) == ("timed", "cri-time", 3, 3)
+    assert try_wrapped(KindFormat("timed"), lines_of(lines)).kind == choice.kind
+    assert try_wrapped(KindFormat(PLAIN), lines_of(lines)).kind == KindFormat(PLAIN)
+    assert canonical(*lines) == [
+        "2026-01-02T03:04:00.678 []   - hello", "2026-01-02T03:04:01.678 []   ERROR shop.Pay - no", "", "at f",
+        "2026-01-02T03:04:04.678 []   - bye",
+    ]  # fmt: skip
 
 
 def test_a_column_of_a_csv_file_holds_the_line() -> None:
