@@ -40,7 +40,7 @@ class JsonFormat:
         """Return the headers of lines."""
         first = lines.buffer[np.minimum(lines.starts, len(lines.buffer) - 1)]
         rows = np.flatnonzero((first == ord("{")) & (lines.ends > lines.starts))
-        objects, rows = _parse(lines, rows)
+        objects, rows = read_objects(lines, rows)
         if not objects:
             return Fields.none()
         seen = set(chain.from_iterable(objects))
@@ -58,7 +58,7 @@ class JsonFormat:
         return Fields(rows, times, **columns).with_or_without_time()
 
 
-def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
+def read_objects(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
     """Return the objects of lines and their rows; all at once where every line is an object, else one by one."""
     import orjson
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from lo2dask.buffers.padded import padded_text
 from lo2dask.formats.fields import TextLines
+from lo2dask.formats.json_lines import read_objects
 
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6,9}(?:Z|[+-]\d\d:\d\d)"
 PREFIXES = {
@@ -17,10 +18,12 @@ PREFIXES = {
     "kubectl": r"\[pod/[^\]\s]+\](?: |$)",
     "cri": rf"{_TIME} (?:stdout|stderr) [FP](?: |$)",
     "docker": rf"{_TIME}(?: |$)",
+    # Of docker's json-file the whole line is the wrapper.
+    "json-file": r'\{"log":".*"stream":"std(?:out|err)".*"time":"[^"]*"',
 }
 CSV = "csv:"
 # A wrapper whose time stays where the text within it has none: the line becomes that time and the text.
-_WITH_TIME = {"cri": "cri-time"}
+_WITH_TIME = {"cri": "cri-time", "json-file": "json-file-time"}
 # Names of a CSV column that holds the line.
 _COLUMNS = ("log", "line", "message", "msg", "body", "content", "raw", "text")
 _FIELD = r'(?:"(?:[^"]|"")*"|[^,"]*)'
@@ -34,6 +37,8 @@ def unwrap(lines: TextLines, wrappers: Sequence[str]) -> TextLines:
             lines = _csv_column(lines, int(name.removeprefix(CSV)))
         elif name == "cri-time":
             lines = _cri_time(lines)
+        elif name.startswith("json-file"):
+            lines = _json_file(lines, name.endswith("-time"))
         else:
             lines = _without_prefix(lines, name)
     return lines
@@ -58,7 +63,7 @@ def find_wrappers(lines: TextLines) -> tuple[str, ...]:
             share = pc.sum(pc.match_substring_regex(lines.texts, f"^{pattern}")).as_py() or 0
             if 2 * share > len(lines.texts):
                 names.append(name)
-                lines = _without_prefix(lines, name)
+                lines = unwrap(lines, (name,))
                 break
         else:
             break
@@ -81,6 +86,19 @@ def _cri_time(lines: TextLines) -> TextLines:
     found = pc.extract_regex(lines.texts, rf"^(?P<time>{_TIME}) (?:stdout|stderr) [FP](?: (?P<inner>.*))?$")
     inner = pc.coalesce(pc.struct_field(found, "inner"), lines.texts)
     return _rewritten(lines, inner, pc.struct_field(found, "time"))
+
+
+def _json_file(lines: TextLines, with_time: bool) -> TextLines:
+    texts = lines.texts.to_pylist()
+    times: list[str | None] = [None] * len(texts)
+    objects, rows = read_objects(lines, np.flatnonzero(lines.ends > lines.starts))
+    for row, one in zip(rows.tolist(), objects, strict=True):
+        if isinstance(one.get("log"), str):
+            texts[row], times[row] = one["log"].rstrip("\r\n"), str(one.get("time", ""))
+    # A line stays one line, and colours that were escaped until here go as others do.
+    inner = pc.replace_substring_regex(pa.array(texts, pa.string()), r"\x1b\[[0-9;]*[A-Za-z]", "")
+    inner = pc.replace_substring(inner, "\n", "\\n")
+    return _rewritten(lines, inner, pa.array(times, pa.string()) if with_time else None)
 
 
 def _csv_column(lines: TextLines, column: int) -> TextLines:

@@ -1,5 +1,7 @@
 """Presets: each finds headers in lines of its kind, is detected by them, and gives their fields."""
 
+import json
+
 import pytest
 
 from lo2dask.formats.detect import detect, narrow
@@ -121,6 +123,28 @@ def test_where_nothing_is_in_the_wrapper_its_time_counts() -> None:
 
 CRI_PLAIN = [f"2026-01-02T03:04:0{n}.678901234Z stdout F " + text
              for n, text in enumerate(["hello", "ERROR shop.Pay: no", "", "  at f", "bye"])]  # fmt: skip
+
+
+def json_file(*inner: str) -> list[str]:
+    times = (f"2026-01-02T03:04:0{n}.678901234Z" for n in range(len(inner)))
+    return [json.dumps({"log": text + "\n", "stream": "stdout", "time": time}, separators=(",", ":"))
+            for text, time in zip(inner, times, strict=True)]  # fmt: skip
+
+
+def test_a_json_file_of_docker_is_a_wrapper() -> None:
+    inner = [PRESETS["logback"].example, "\x1b[31m" + PRESETS["logback"].example + "\x1b[0m", "", "\tat a.B.c", 'é "x"']
+    lines = [*json_file(*inner), '{"log":"cut off']
+    assert detect(lines_of(lines)).kind == KindFormat("logback", ("json-file",))
+    head = "2026-01-02T03:04:05.678 [main]   INFO shop.Orders - order 17 paid"
+    assert canonical(*lines) == [head, head, "", "at a.B.c", 'é "x"', '{"log":"cut off']
+
+
+def test_the_time_of_a_json_file_is_that_of_plain_text_within() -> None:
+    lines = json_file("hello", "ERROR a\nb", "", "  at f")
+    assert detect(lines_of(lines)).kind == KindFormat("timed", ("json-file-time",))
+    assert canonical(*lines) == [
+        "2026-01-02T03:04:00.678 []   - hello", "2026-01-02T03:04:01.678 []   ERROR - a\\nb", "", "at f",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("before", ["", "[pod/shop-7d/app] "])
