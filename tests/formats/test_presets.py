@@ -55,6 +55,9 @@ def test_each_preset_is_detected_by_its_example(name: str) -> None:
             "- 1767323045 2026.01.02 n1 2026-01-02-03.04.05.678901 n1 RAS FATAL parity",
             "timed", "2026-01-02T03:04:05.678 [n1 RAS]   FATAL - parity",
         ),
+        ("ERROR 2026-01-02 03:04:05.678 a WARN b", "timed", "2026-01-02T03:04:05.678 []   ERROR - a WARN b"),
+        ("[warn] [2026-01-02 03:04:05] a.B: low", "timed", "2026-01-02T03:04:05.000 []   WARN a.B - low"),
+        ("ERROR: 2026-01-02 03:04:05 INFO b", "timed", "2026-01-02T03:04:05.000 []   INFO - b"),
         ("2026/01/02 03:04:05 listening on :80", "timed", "2026-01-02T03:04:05.000 []   - listening on :80"),
         ('level=warning ts=1767323045.5 msg="a b" n=3', "logfmt", '2026-01-02T03:04:05.500 []   WARN - msg="a b" n=3'),
         (
