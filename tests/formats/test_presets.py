@@ -64,6 +64,15 @@ def test_each_preset_is_detected_by_its_example(name: str) -> None:
             '{"@timestamp":"2026-01-02T03:04:05Z","log.level":"ERROR","message":"a\\nb","trace.id":"t1"}',
             "json", "2026-01-02T03:04:05.000 []  t1 ERROR - a\\nb",
         ),
+        (
+            '{"@timestamp":"2026-01-02T03:04:05Z","log":{"level":"error","logger":"a.B"},"message":"no"}',
+            "json", "2026-01-02T03:04:05.000 []   ERROR a.B - no",
+        ),
+        (
+            '{"@t":"2026-01-02T03:04:05Z","@l":"Warning","@mt":"low {n}","@m":"low 3","SourceContext":"a.B"}',
+            "json", "2026-01-02T03:04:05.000 []   WARN a.B - low 3",
+        ),
+        ('{"@t":"2026-01-02T03:04:05Z","@mt":"ok {n}","n":3}', "json", "2026-01-02T03:04:05.000 []   INFO - ok {n}"),
         ('{"time":1767323045678,"level":50,"name":"shop","msg":"no"}', "json",
          "2026-01-02T03:04:05.678 []   ERROR shop - no"),
         (
