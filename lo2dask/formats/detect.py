@@ -12,7 +12,7 @@ from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.presets import PRESETS
 from lo2dask.formats.timed import TimedFormat
 from lo2dask.formats.times import SHAPES
-from lo2dask.formats.wrappers import find_wrappers, unwrap
+from lo2dask.formats.wrappers import find_wrappers, unwrap, with_own_time
 
 LEAST_SHARE = 0.5
 _SHOWN = 200
@@ -50,7 +50,7 @@ def detect(lines: TextLines) -> Choice:
     wrappers = find_wrappers(lines)
     best = _best(lines, wrappers)
     if wrappers and best.share < LEAST_SHARE:
-        best = max(best, _best(lines, wrappers[:-1]), key=lambda choice: choice.headed)
+        best = max(best, _best(lines, with_own_time(wrappers)), key=lambda choice: choice.headed)
     return best
 
 

@@ -19,19 +19,21 @@ from lo2dask.formats.times import ISO, NO_TIME, SHAPE, read_times
 
 KEYS = {
     "time": ("time", "ts", "@timestamp", "timestamp", "timeUnixNano", "observedTimeUnixNano", "Timestamp", "asctime",
-             "datetime", "t"),
-    "level": ("level", "severity", "lvl", "log.level", "levelname", "severityText", "SeverityText", "severity_text"),
-    "logger": ("logger", "name", "log.logger", "logger_name", "loggerName", "component", "scope"),
+             "datetime", "t", "@t"),
+    "level": ("level", "severity", "lvl", "log.level", "levelname", "severityText", "SeverityText", "severity_text",
+              "@l"),
+    "logger": ("logger", "name", "log.logger", "logger_name", "loggerName", "component", "scope",
+               "SourceContext"),
     "thread": ("thread", "thread_name", "threadName", "process.thread.name"),
     "correlation_id": ("correlation_id", "correlationId", "trace_id", "traceId", "TraceId", "trace.id", "request_id",
-                       "requestId"),
-    "message": ("msg", "message", "log", "body", "Body", "event", "text"),
+                       "requestId", "@tr"),
+    "message": ("msg", "message", "log", "body", "Body", "event", "text", "@m", "@mt"),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class JsonFormat:
-    """One JSON object a line, OpenTelemetry's nested records too; one without a time is an event without a time."""
+    """One JSON object a line, nested ones of OpenTelemetry and ECS too; one without a time is an event without one."""
 
     name: str = "json"
     example: str = '{"time":"2026-01-02T03:04:05.678Z","level":"info","logger":"shop.orders","msg":"order 17 paid"}'
@@ -40,12 +42,15 @@ class JsonFormat:
         """Return the headers of lines."""
         first = lines.buffer[np.minimum(lines.starts, len(lines.buffer) - 1)]
         rows = np.flatnonzero((first == ord("{")) & (lines.ends > lines.starts))
-        objects, rows = _parse(lines, rows)
+        objects, rows = read_objects(lines, rows)
         if not objects:
             return Fields.none()
         seen = set(chain.from_iterable(objects))
         if "resourceLogs" in seen or "logRecords" in seen:
             objects = [_flatten(one) for one in objects]
+            seen = set(chain.from_iterable(objects))
+        if "log" in seen or "@t" in seen:
+            objects = [_usual(one) for one in objects]
             seen = set(chain.from_iterable(objects))
         values = {field: _first(objects, [key for key in keys if key in seen]) for field, keys in KEYS.items()}
         times = _times(values.pop("time"), lines.timezone, len(rows))
@@ -58,7 +63,7 @@ class JsonFormat:
         return Fields(rows, times, **columns).with_or_without_time()
 
 
-def _parse(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
+def read_objects(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
     """Return the objects of lines and their rows; all at once where every line is an object, else one by one."""
     import orjson
 
@@ -138,6 +143,17 @@ def _flatten(one: dict[str, Any]) -> dict[str, Any]:
     if not records:
         return one
     return {**records[0], "body": "; ".join(_text(record.get("body")) or "" for record in records)}
+
+
+def _usual(one: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with ECS's nested ``log`` as ``log.level`` and so on, and CLEF's level where it is left out."""
+    if "@t" in one:
+        return {"@l": "Information", **one}
+    nested = one.get("log")
+    if type(nested) is not dict:
+        return one
+    rest = {key: value for key, value in one.items() if key != "log"}
+    return {**{f"log.{key}": value for key, value in nested.items()}, **rest}
 
 
 def _times(values: Sequence[Any], timezone: str, n: int) -> Ints:

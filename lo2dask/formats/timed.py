@@ -1,4 +1,4 @@
-"""Any line with a time near its start: what is before the time is left out, the first level word after it counts.
+"""Any line with a time near its start: what is before it is left out but a level, the first level word after it counts.
 
 What stands between time and level becomes the thread. One regular expression for all would be three times slower: each
 part of a header is looked for by one of its own, where the part before ends.
@@ -58,8 +58,11 @@ def _read_shape(shape: Shape, lines: TextLines) -> Fields:
         slices(lines.buffer, starts, ends), f"^(?P<head>{_BEFORE}?(?P<time>{shape.bare})(?:{_AFTER}+|$))"
     )
     times = read_times(pc.struct_field(found, "time"), shape, lines.timezone, lines.latest_ms[rows])
-    starts = starts + pc.binary_length(pc.struct_field(found, "head")).to_numpy()
+    begins, starts = starts, starts + pc.binary_length(pc.struct_field(found, "head")).to_numpy()
     (level,), starts = _cut(lines, (starts, ends), np.arange(len(rows)), _DIRECT, ("level",))
+    unknown = np.flatnonzero(pc.equal(level, "").to_numpy(zero_copy_only=False) & (at[rows] > 0))
+    (before,), _ = _cut(lines, (lines.starts[rows], begins), unknown, _DIRECT, ("level",))
+    level = pc.binary_join_element_wise(level, before, "")
     unknown = np.flatnonzero(pc.equal(level, "").to_numpy(zero_copy_only=False))
     (later, thread), starts = _cut(lines, (starts, ends), unknown, _LATER, ("level", "thread"))
     level = normalise_levels(pc.binary_join_element_wise(level, later, ""))

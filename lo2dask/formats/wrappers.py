@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from lo2dask.buffers.padded import padded_text
 from lo2dask.formats.fields import TextLines
+from lo2dask.formats.json_lines import read_objects
 
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6,9}(?:Z|[+-]\d\d:\d\d)"
 PREFIXES = {
@@ -17,8 +18,12 @@ PREFIXES = {
     "kubectl": r"\[pod/[^\]\s]+\](?: |$)",
     "cri": rf"{_TIME} (?:stdout|stderr) [FP](?: |$)",
     "docker": rf"{_TIME}(?: |$)",
+    # Of docker's json-file the whole line is the wrapper.
+    "json-file": r'\{"log":".*"stream":"std(?:out|err)".*"time":"[^"]*"',
 }
 CSV = "csv:"
+# A wrapper whose time stays where the text within it has none: the line becomes that time and the text.
+_WITH_TIME = {"cri": "cri-time", "json-file": "json-file-time"}
 # Names of a CSV column that holds the line.
 _COLUMNS = ("log", "line", "message", "msg", "body", "content", "raw", "text")
 _FIELD = r'(?:"(?:[^"]|"")*"|[^,"]*)'
@@ -28,10 +33,20 @@ _MOST_COLUMNS = 100
 def unwrap(lines: TextLines, wrappers: Sequence[str]) -> TextLines:
     """Take wrappers off lines; a line without one stays as it is."""
     for name in wrappers:
-        lines = (
-            _csv_column(lines, int(name.removeprefix(CSV))) if name.startswith(CSV) else _without_prefix(lines, name)
-        )
+        if name.startswith(CSV):
+            lines = _csv_column(lines, int(name.removeprefix(CSV)))
+        elif name == "cri-time":
+            lines = _cri_time(lines)
+        elif name.startswith("json-file"):
+            lines = _json_file(lines, name.endswith("-time"))
+        else:
+            lines = _without_prefix(lines, name)
     return lines
+
+
+def with_own_time(wrappers: Sequence[str]) -> tuple[str, ...]:
+    """Return wrappers of which the innermost leaves its time to the line; one that is a time alone stays on."""
+    return (*wrappers[:-1], *(_WITH_TIME[name] for name in wrappers[-1:] if name in _WITH_TIME))
 
 
 def find_wrappers(lines: TextLines) -> tuple[str, ...]:
@@ -48,7 +63,7 @@ def find_wrappers(lines: TextLines) -> tuple[str, ...]:
             share = pc.sum(pc.match_substring_regex(lines.texts, f"^{pattern}")).as_py() or 0
             if 2 * share > len(lines.texts):
                 names.append(name)
-                lines = _without_prefix(lines, name)
+                lines = unwrap(lines, (name,))
                 break
         else:
             break
@@ -67,14 +82,42 @@ def _without_prefix(lines: TextLines, name: str) -> TextLines:
     )
 
 
+def _cri_time(lines: TextLines) -> TextLines:
+    found = pc.extract_regex(lines.texts, rf"^(?P<time>{_TIME}) (?:stdout|stderr) [FP](?: (?P<inner>.*))?$")
+    inner = pc.coalesce(pc.struct_field(found, "inner"), lines.texts)
+    return _rewritten(lines, inner, pc.struct_field(found, "time"))
+
+
+def _json_file(lines: TextLines, with_time: bool) -> TextLines:
+    texts = lines.texts.to_pylist()
+    times: list[str | None] = [None] * len(texts)
+    objects, rows = read_objects(lines, np.flatnonzero(lines.ends > lines.starts))
+    for row, one in zip(rows.tolist(), objects, strict=True):
+        if isinstance(one.get("log"), str):
+            texts[row], times[row] = one["log"].rstrip("\r\n"), str(one.get("time", ""))
+    # A line stays one line, and colours that were escaped until here go as others do.
+    inner = pc.replace_substring_regex(pa.array(texts, pa.string()), r"\x1b\[[0-9;]*[A-Za-z]", "")
+    inner = pc.replace_substring(inner, "\n", "\\n")
+    return _rewritten(lines, inner, pa.array(times, pa.string()) if with_time else None)
+
+
 def _csv_column(lines: TextLines, column: int) -> TextLines:
     texts = lines.texts
     pattern = rf'^(?:{_FIELD},){{{column}}}(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<bare>[^,"]*))(?:,|$)'
     found = pc.extract_regex(texts, pattern)
     quoted = pc.replace_substring(pc.struct_field(found, "quoted"), '""', '"')
     inner = pc.binary_join_element_wise(quoted, pc.struct_field(found, "bare"), "")
-    inner = pc.if_else(pc.is_valid(found), inner, texts)
+    return _rewritten(lines, pc.if_else(pc.is_valid(found), inner, texts))
+
+
+def _rewritten(lines: TextLines, inner: pa.Array, times: pa.Array | None = None) -> TextLines:
+    """Put texts in place of lines; a time, where there is one, before a text that is not indented or blank."""
     trimmed = pc.utf8_trim_whitespace(inner)
-    indented = pc.not_equal(pc.utf8_ltrim_whitespace(inner), inner).to_numpy(zero_copy_only=False).astype(bool)
+    is_indented = pc.not_equal(pc.utf8_ltrim_whitespace(inner), inner)
+    if times is not None:
+        is_bare = pc.or_(is_indented, pc.equal(trimmed, ""))
+        timed = pc.binary_join_element_wise(times, trimmed, " ")
+        trimmed = pc.if_else(is_bare, trimmed, pc.coalesce(timed, trimmed))
     buffer, offsets = padded_text(trimmed.cast(pa.string()))
+    indented = is_indented.to_numpy(zero_copy_only=False).astype(bool)
     return replace(lines, buffer=buffer, starts=offsets[:-1], ends=offsets[1:], indented=indented)

@@ -17,7 +17,7 @@ from lo2dask.formats.fields import TextLines
 from lo2dask.formats.kinds import KindFormat, Translation
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.user_format import check_timezone, read_user_format
-from lo2dask.formats.wrappers import find_wrappers
+from lo2dask.formats.wrappers import find_wrappers, with_own_time
 from lo2dask.models.sample import hashes
 from lo2dask.options import LoadingOptions
 from lo2dask.parse.chunks import Chunk, Reading, Segment, read_chunks
@@ -169,7 +169,10 @@ def try_wrapped(asked: KindFormat, lines: TextLines) -> Choice:
     """Count the headers of one format in some lines, within their wrappers where more are found there."""
     bare = try_format(asked, lines)
     wrappers = find_wrappers(lines)
-    return max(bare, try_format(replace(asked, wrappers=wrappers), lines), key=lambda choice: choice.headed)
+    wrapped = [try_format(replace(asked, wrappers=way), lines) for way in (wrappers, with_own_time(wrappers)) if way]
+    # Of equal shares, the one within the wrapper counts; without any header (plain), the line is left whole.
+    best = max(wrapped, key=lambda choice: choice.share, default=bare)
+    return best if best.headed and best.share >= bare.share else bare
 
 
 def _check(choices: dict[str, Choice], layout: Layout, asked: KindFormat | None) -> None:

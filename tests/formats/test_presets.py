@@ -1,5 +1,7 @@
 """Presets: each finds headers in lines of its kind, is detected by them, and gives their fields."""
 
+import json
+
 import pytest
 
 from lo2dask.formats.detect import detect, narrow
@@ -7,6 +9,7 @@ from lo2dask.formats.kinds import PLAIN, KindFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.presets import PRESETS
 from lo2dask.formats.user_format import lines_of
+from lo2dask.ingest.formats import try_wrapped
 from lo2dask.parse.translate import translate_lines
 
 
@@ -52,12 +55,24 @@ def test_each_preset_is_detected_by_its_example(name: str) -> None:
             "- 1767323045 2026.01.02 n1 2026-01-02-03.04.05.678901 n1 RAS FATAL parity",
             "timed", "2026-01-02T03:04:05.678 [n1 RAS]   FATAL - parity",
         ),
+        ("ERROR 2026-01-02 03:04:05.678 a WARN b", "timed", "2026-01-02T03:04:05.678 []   ERROR - a WARN b"),
+        ("[warn] [2026-01-02 03:04:05] a.B: low", "timed", "2026-01-02T03:04:05.000 []   WARN a.B - low"),
+        ("ERROR: 2026-01-02 03:04:05 INFO b", "timed", "2026-01-02T03:04:05.000 []   INFO - b"),
         ("2026/01/02 03:04:05 listening on :80", "timed", "2026-01-02T03:04:05.000 []   - listening on :80"),
         ('level=warning ts=1767323045.5 msg="a b" n=3', "logfmt", '2026-01-02T03:04:05.500 []   WARN - msg="a b" n=3'),
         (
             '{"@timestamp":"2026-01-02T03:04:05Z","log.level":"ERROR","message":"a\\nb","trace.id":"t1"}',
             "json", "2026-01-02T03:04:05.000 []  t1 ERROR - a\\nb",
         ),
+        (
+            '{"@timestamp":"2026-01-02T03:04:05Z","log":{"level":"error","logger":"a.B"},"message":"no"}',
+            "json", "2026-01-02T03:04:05.000 []   ERROR a.B - no",
+        ),
+        (
+            '{"@t":"2026-01-02T03:04:05Z","@l":"Warning","@mt":"low {n}","@m":"low 3","SourceContext":"a.B"}',
+            "json", "2026-01-02T03:04:05.000 []   WARN a.B - low 3",
+        ),
+        ('{"@t":"2026-01-02T03:04:05Z","@mt":"ok {n}","n":3}', "json", "2026-01-02T03:04:05.000 []   INFO - ok {n}"),
         ('{"time":1767323045678,"level":50,"name":"shop","msg":"no"}', "json",
          "2026-01-02T03:04:05.678 []   ERROR shop - no"),
         (
@@ -116,6 +131,45 @@ def test_where_nothing_is_in_the_wrapper_its_time_counts() -> None:
     lines = [f"2026-01-02T03:04:0{n}.678901234Z ready {n}" for n in range(3)]
     choice = detect(lines_of(lines))
     assert (choice.kind.name, choice.kind.wrappers, choice.share) == ("timed", (), 1.0)
+
+
+CRI_PLAIN = [f"2026-01-02T03:04:0{n}.678901234Z stdout F " + text
+             for n, text in enumerate(["hello", "ERROR shop.Pay: no", "", "  at f", "bye"])]  # fmt: skip
+
+
+def json_file(*inner: str) -> list[str]:
+    times = (f"2026-01-02T03:04:0{n}.678901234Z" for n in range(len(inner)))
+    return [json.dumps({"log": text + "\n", "stream": "stdout", "time": time}, separators=(",", ":"))
+            for text, time in zip(inner, times, strict=True)]  # fmt: skip
+
+
+def test_a_json_file_of_docker_is_a_wrapper() -> None:
+    inner = [PRESETS["logback"].example, "\x1b[31m" + PRESETS["logback"].example + "\x1b[0m", "", "\tat a.B.c", 'é "x"']
+    lines = [*json_file(*inner), '{"log":"cut off']
+    assert detect(lines_of(lines)).kind == KindFormat("logback", ("json-file",))
+    head = "2026-01-02T03:04:05.678 [main]   INFO shop.Orders - order 17 paid"
+    assert canonical(*lines) == [head, head, "", "at a.B.c", 'é "x"', '{"log":"cut off']
+
+
+def test_the_time_of_a_json_file_is_that_of_plain_text_within() -> None:
+    lines = json_file("hello", "ERROR a\nb", "", "  at f")
+    assert detect(lines_of(lines)).kind == KindFormat("timed", ("json-file-time",))
+    assert canonical(*lines) == [
+        "2026-01-02T03:04:00.678 []   - hello", "2026-01-02T03:04:01.678 []   ERROR - a\\nb", "", "at f",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["", "[pod/shop-7d/app] "])
+def test_the_time_of_cri_is_that_of_plain_text_within(before: str) -> None:
+    lines = [before + line for line in CRI_PLAIN]
+    choice = detect(lines_of(lines))
+    assert (choice.kind.name, choice.kind.wrappers[-1], choice.headed, choice.lines) == ("timed", "cri-time", 3, 3)
+    assert try_wrapped(KindFormat("timed"), lines_of(lines)).kind == choice.kind
+    assert try_wrapped(KindFormat(PLAIN), lines_of(lines)).kind == KindFormat(PLAIN)
+    assert canonical(*lines) == [
+        "2026-01-02T03:04:00.678 []   - hello", "2026-01-02T03:04:01.678 []   ERROR shop.Pay - no", "", "at f",
+        "2026-01-02T03:04:04.678 []   - bye",
+    ]  # fmt: skip
 
 
 def test_a_column_of_a_csv_file_holds_the_line() -> None:

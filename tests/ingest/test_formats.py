@@ -86,6 +86,22 @@ def test_events_have_their_fields_and_line_numbers(mixed: Layout) -> None:
     assert "INFO shop.Pay - order <NUM> paid" in templates
 
 
+def test_text_within_cri_and_json_files_has_their_time(tmp_path: Path) -> None:
+    time = "2026-01-02T03:04:{n:02d}.500000000Z"
+    cri, docker = (
+        time + " stdout F order {n} paid",
+        '{{"log":"order {n} paid\\n","stream":"stdout","time":"' + time + '"}}',
+    )
+    root = write(tmp_path / "in", token=cri, user=docker)
+    load(options(root, tmp_path / "out"), Session.serial())
+    layout = Layout(tmp_path / "out")
+    for service in ("token", "user"):
+        row = rows(layout, service)[5]
+        assert row["m_timestamp"].replace(tzinfo=None) == datetime(2026, 1, 2, 3, 4, 5, 500_000)
+        assert row["m_message"].removeprefix("- ") == "order 5 paid"
+    assert verify(VerifyOptions(output_dir=layout.root)).problems == ()
+
+
 def test_lo2_alone_is_read_as_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load(options(write(tmp_path / "in", user=LO2_LINE), tmp_path / "out"), Session.serial())
     assert read_format(Layout(tmp_path / "out")) == LO2
