@@ -14,7 +14,7 @@ from lo2dask.buffers.columns import strings
 from lo2dask.findings.read import ALARM
 from lo2dask.reporting.data import Case, Floats, Mark, Timeline, Track
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_parts
+from lo2dask.tables.parts import part_paths, read_row_groups
 
 # Windows above it are marked.
 BIN = timedelta(seconds=10)
@@ -89,10 +89,13 @@ def read_timelines(layout: Layout, cases: Collection[Case], named: Mapping[Case,
 def read_cases(
     folder: Path, columns: tuple[str, ...], cases: Collection[Case], condition: pc.Expression | None = None
 ) -> Iterator[Row]:
-    """Read the rows of some cases of a table that has runs and test cases, part by part; none where it is absent."""
+    """Read the rows of some cases of a table that has runs and test cases; none where it is absent.
+
+    Row groups are read one by one: the unusual lines of a tree are one part.
+    """
     runs = pa.array(sorted({run for run, _ in cases}), pa.string())
-    for part in read_parts(folder, columns) if part_paths(folder) else ():
-        kept = part.filter(pc.is_in(strings(part["run"]), runs))
+    for group in (group for path in part_paths(folder) for group in read_row_groups(path, columns)):
+        kept = group.filter(pc.is_in(strings(group["run"]), runs))
         kept = kept if condition is None else kept.filter(condition)
         yield from (row for row in kept.to_pylist() if (row["run"], row["test_case"]) in cases)
 
