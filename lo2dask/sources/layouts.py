@@ -195,8 +195,12 @@ def find_tree(root: Path, options: LoadingOptions) -> Tree:
 
 def _pattern_tree(root: Path, options: LoadingOptions, labels: Labels, layout: TreeLayout) -> Tree:
     """Find the runs of a layout by patterns, and decide whether anything is labelled."""
-    names = [set(names) for names in zip(*layout.places(), strict=True)]
-    if not names:
+    names: tuple[set[str], set[str], set[str]] = (set(), set(), set())
+    # One file after the other: a tree has more files than runs, test cases and services.
+    for place in layout.places():
+        for known, name in zip(names, place, strict=True):
+            known.add(name)
+    if not names[0]:
         raise InputError(f"--root {root}: no file is as --layout {options.layout} says; {_example(layout.walk)}")
     by_run = not any("{test_case}" in pattern.text for pattern in layout.patterns)
     folders = names[0] if by_run else names[1] - {UNLABELLED}

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lo2dask.buffers.columns import strings
+from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
 from lo2dask.models.conformal import ALPHA, least_normals
 from lo2dask.models.split import LORO, N_FOLDS, Split, deal
@@ -138,9 +138,14 @@ def _fit_full(
 def _plan_folds(rows: SequenceKeys, split: Split, most: int) -> tuple[int, list[frozenset[str]]]:
     """Return how many runs there are to leave out, and the folds: of one run each up to ``most`` of them."""
     if split.is_crossed:
-        runs = sorted(set(strings(rows.run).to_pylist()), key=run_order)
+        runs = sorted(_runs_of(rows.run), key=run_order)
         return len(runs), deal(runs, len(runs) if split.by == LORO else N_FOLDS)
     normal = rows.normals(split)
-    runs = sorted(set(strings(rows.run.filter(pa.array(normal))).to_pylist()), key=run_order)
+    runs = sorted(_runs_of(rows.run.filter(pa.array(normal))), key=run_order)
     folds = len(runs) if len(runs) <= most else N_FOLDS
     return len(runs), [frozenset(runs[start::folds]) for start in range(min(folds, len(runs)))]
+
+
+def _runs_of(column: pa.ChunkedArray) -> list[str]:
+    names: list[str] = codes(column)[1]
+    return names
