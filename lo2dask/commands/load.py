@@ -119,7 +119,7 @@ def read_tree(
     job = made(known or Translation({}))
     done = _current_batches(plan, job)
     if known is None and line_format is None and len(done) < len(plan.batches):
-        job = made(choose_formats(layout, options))
+        job = made(choose_formats(layout, options, session))
         done = _current_batches(plan, job)
     records = _load_batches(plan, job, done, options, session)
     _finish(layout, plan, records, options, job.policy)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import milliseconds
 from lo2dask.parse.clock import NO_TIME
+from lo2dask.vocabulary.counts import count_pairs, distinct
 
 _INT = pa.int32()
 # ``window`` counts windows since 1970; ``silence`` is the longest one that ends in the window, in ms, -1 = none.
@@ -118,10 +119,10 @@ class WindowCounts:
         before[1:] = statement[:-1]
         starts = np.flatnonzero(np.diff(file, prepend=-1))
         before[starts] = self.state[file[starts], 0]
-        keys = (file * n_statements + before) * n_statements + statement
-        values, counts = np.unique(keys[before >= 0], return_counts=True)
-        rest, second = np.divmod(values, n_statements)
-        self.pairs.append(np.stack([*np.divmod(rest, n_statements), second, counts]))
+        follows = before >= 0
+        pairs, code = distinct(before[follows] * n_statements + statement[follows])
+        counts = count_pairs(file[follows], code, (self.n_files, len(pairs))).tocoo()
+        self.pairs.append(np.stack([counts.row, *np.divmod(pairs[counts.col], n_statements), counts.data]))
 
 
 def _sum_equal(sorted_rows: Ints) -> Ints:

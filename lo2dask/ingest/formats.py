@@ -12,6 +12,7 @@ import numpy as np
 
 from lo2dask.buffers.padded import padded
 from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
 from lo2dask.formats.detect import LEAST_SHARE, Choice, detect, narrow, try_format, with_notes
 from lo2dask.formats.fields import TextLines
 from lo2dask.formats.kinds import KindFormat, Translation
@@ -38,8 +39,10 @@ GOOD_SHARE = 0.9
 _WAY_OUT = "load such lines with --format plain, or describe them in a YAML file (--format FILE.yaml)"
 
 
-def choose_formats(layout: Layout, options: LoadingOptions) -> Translation:
+def choose_formats(layout: Layout, options: LoadingOptions, session: Session) -> Translation:
     """Choose the format of each kind of the planned files, and say which.
+
+    A worker reads the sample: it needs the compiled code in any case, and this process does not.
 
     Raises
     ------
@@ -49,21 +52,38 @@ def choose_formats(layout: Layout, options: LoadingOptions) -> Translation:
     asked = read_asked(options.format)
     if asked and asked.is_lo2:
         return Translation({})
+    translation, told = session.call(find_formats, layout, options, asked, label="formats")
+    for level, text in told:
+        logger.log(level, "%s", text)
+    return translation
+
+
+def find_formats(
+    layout: Layout, options: LoadingOptions, asked: KindFormat | None
+) -> tuple[Translation, list[tuple[int, str]]]:
+    """Find the format of each kind of the planned files in a sample, or check the one that is ``asked`` for.
+
+    Returns
+    -------
+    the formats, and what is to be told about them: (level of logging, text).
+
+    Raises
+    ------
+    InputError : as for :func:`choose_formats`.
+    """
     samples = {kind: lines for kind, files in _sample(layout, options.sample_seed).items()
                if len((lines := read_sample(files, options.timezone)).starts)}  # fmt: skip
     choices = {kind: _choose(asked, lines) for kind, lines in samples.items()}
     if not choices:
-        return Translation({}, asked or KindFormat(LO2.name), options.timezone)
-    _check(choices, layout, asked)
+        return Translation({}, asked or KindFormat(LO2.name), options.timezone), []
+    told = _check(choices, asked)
     kinds = {kind: narrow(choice.kind, samples[kind]) for kind, choice in choices.items()}
     common = asked or Counter(kinds.values()).most_common(1)[0][0]
     translation = Translation(kinds, common, options.timezone)
-    if translation.is_needed:
-        logger.info("%s", describe(choices))
-        for kind, choice in sorted(choices.items()):
-            for note in choice.notes:
-                logger.info("%s: %s", kind, note)
-    return translation if translation.is_needed else Translation({})
+    if not translation.is_needed:
+        return Translation({}), told
+    notes = [f"{kind}: {note}" for kind, choice in sorted(choices.items()) for note in choice.notes]
+    return translation, [*told, *((logging.INFO, text) for text in (describe(choices), *notes))]
 
 
 def check_zone(name: str) -> None:
@@ -175,8 +195,9 @@ def try_wrapped(asked: KindFormat, lines: TextLines) -> Choice:
     return best if best.headed and best.share >= bare.share else bare
 
 
-def _check(choices: dict[str, Choice], layout: Layout, asked: KindFormat | None) -> None:
-    """Refuse a tree of which too few lines were understood, and name kinds of which many were not."""
+def _check(choices: dict[str, Choice], asked: KindFormat | None) -> list[tuple[int, str]]:
+    """Refuse a tree of which too few lines were understood; return warnings of kinds of which many were not."""
+    warnings = []
     for kind, choice in sorted(choices.items()):
         if not choice.lines:
             continue
@@ -189,9 +210,11 @@ def _check(choices: dict[str, Choice], layout: Layout, asked: KindFormat | None)
                 f"{kind}: only {share} of the lines have a header {wanted}; {_notes(choice)}{_WAY_OUT}{_shown(choice)}"
             )
         if choice.share < GOOD_SHARE and not choice.kind.is_lo2:
-            logger.warning("%s: %s of the lines have no header of the format %s, such as: %s", kind,
-                           _percent(choice.lines - choice.headed, choice.lines), choice.kind.label,
-                           " | ".join(choice.others))  # fmt: skip
+            rest = _percent(choice.lines - choice.headed, choice.lines)
+            shown = " | ".join(choice.others)
+            text = f"{kind}: {rest} of the lines have no header of the format {choice.kind.label}, such as: {shown}"
+            warnings.append((logging.WARNING, text))
+    return warnings
 
 
 def _notes(choice: Choice) -> str:
