@@ -13,7 +13,7 @@ Each of e, g and r is put on the scale of the normals, each judged without its o
 Many unseen statements with a line each are no burst: services that log how they are set up do so once, at any time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.statements import CONTINUATION, ERROR
-from lo2dask.findings.normals import Normals, PairCounts, Statistics
+from lo2dask.findings.normals import Normals
 from lo2dask.findings.part import PartWindows
 from lo2dask.findings.read import ALARM
 from lo2dask.models.largest import rows_of
@@ -66,9 +66,9 @@ class Judged:
     is_alarm: Bools
 
 
-def learn_scales(part: PartWindows, normal: Bools, statistics: Statistics) -> pa.Table:
+def learn_scales(part: PartWindows, normal: Bools, normals: Normals) -> pa.Table:
     """Count the figures of a part's training normals, each judged without its run (columns of :data:`COUNTS`)."""
-    chosen, normals = part.of_sequences(normal), Normals(statistics, part.ids)
+    chosen = part.of_sequences(normal)
     own = Baselines.of(chosen, normal, normals)
     group = own.group[chosen.windows["sequence"]]
     figures = measure(chosen, own)
@@ -80,10 +80,14 @@ def learn_scales(part: PartWindows, normal: Bools, statistics: Statistics) -> pa
             ("errors", figures.errors, heard), ("gap", figures.gap, known), ("run", figures.run, heard),
         )
     ]  # fmt: skip
-    for index, sequences in own.sequences():
-        pairs = normals.pairs(own.services[index])
-        counted = (_surprises(chosen, sequence, pairs) for sequence in sequences.tolist())
-        tables += [_count(own.services, (np.full(len(v), index), v, n), "surprise") for v, n in counted]
+    pairs = chosen.pairs
+    of_pair = own.group[pairs["sequence"]]
+    for service in dict.fromkeys(own.services):
+        places = [place for place, name in enumerate(own.services) if name == service]
+        rows = np.flatnonzero(np.isin(of_pair, places))
+        before, statement, count = (pairs[name][rows] for name in ("before", "statement", "count"))
+        value = normals.pairs(service).surprise(before, statement, (pairs["sequence"][rows], count))
+        tables.append(_count(own.services, (of_pair[rows], value, count), "surprise"))
     return add_counts(tables)
 
 
@@ -157,10 +161,6 @@ class Baselines:
             silence[row] = own.silence.without(left)[0]
         return cls(group, [service for service, _ in places], count, longest, silence)
 
-    def sequences(self) -> Iterator[tuple[int, Ints]]:
-        """Yield the sequences of each group."""
-        yield from ((index, np.flatnonzero(self.group == index)) for index in range(len(self.services)))
-
     def scaled(self, values: np.ndarray, group: Ints, scales: Mapping[str, Any], figure: str) -> np.ndarray:
         """Put the figures of windows on the scale of the normals of their groups."""
         if not self.services:
@@ -222,13 +222,6 @@ def _strongest(size: int, window: Ints, value: np.ndarray, statement: Ints) -> t
         rest = np.where(value == largest[window], statement, np.iinfo(np.int64).max)
         at[there] = np.minimum.reduceat(rest, starts)
     return largest, at
-
-
-def _surprises(part: PartWindows, sequence: int, pairs: PairCounts) -> tuple[np.ndarray, Ints]:
-    """Return how surprising each pair of lines of a normal log is without the log itself, and how often it has it."""
-    rows = part.pairs_of(sequence)
-    before, statement, count = (part.pairs[name][rows] for name in ("before", "statement", "count"))
-    return pairs.surprise(before, statement, count), count
 
 
 def _count(services: Sequence[str], rows: tuple[Ints, np.ndarray, Ints], figure: str) -> pa.Table:

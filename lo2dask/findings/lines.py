@@ -8,7 +8,6 @@ surprise at it after the line before (others). See judge.py for the scales.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,15 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Bytes, Ints
-from lo2dask.buffers.columns import strings
 from lo2dask.buffers.padded import padded
 from lo2dask.buffers.slices import encode_slices, slices
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
 from lo2dask.findings.judge import LEAST_UNSEEN, UNSEEN, to_scale
-from lo2dask.findings.normals import Normals, ServiceNormals, Statistics
+from lo2dask.findings.normals import Normals, ServiceNormals, ServiceStatistics
 from lo2dask.findings.read import ALARM
 from lo2dask.formats.kinds import Translation
+from lo2dask.ingest.mining import whole_mapping
 from lo2dask.parse.line_ranges import read_line_bytes
 from lo2dask.parse.lines import find_lines as split_lines
 from lo2dask.parse.text import without_colours
@@ -33,7 +32,6 @@ from lo2dask.parse.translate import translate_text
 from lo2dask.sources.names import DAY_MS
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import read_part
 
 # Lines that are read before a window.
 _BEFORE = 10
@@ -64,23 +62,18 @@ class LineReader:
     layout: Layout
     masks: tuple[Mask, ...]
     translation: Translation
-    statistics: Statistics
+    normals: Mapping[str, ServiceStatistics]
     scales: Mapping[str, Any]
 
-    @cached_property
+    @property
     def messages(self) -> pa.Array:
         """The distinct messages of the tables."""
-        return self._mapping[0]
+        return whole_mapping(self.layout)["message"]
 
-    @cached_property
+    @property
     def known(self) -> pa.Array:
         """The statement id of each of them."""
-        return self._mapping[1]
-
-    @cached_property
-    def _mapping(self) -> list[pa.Array]:
-        table = read_part(self.layout.template_mapping, ["message", "statement_id"])
-        return [strings(table[name]) for name in table.column_names]
+        return whole_mapping(self.layout)["statement_id"]
 
 
 def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, limit: int) -> tuple[pa.Table, int]:
@@ -103,7 +96,7 @@ def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, li
         if reader.translation.is_needed:
             translated += [(first, translate_text(data, file, reader.translation)) for first, data in read]
     lines = ReadLines.of(translated or pieces, reader, pieces)
-    normals, start, chosen = Normals(reader.statistics, lines.names), 0, []
+    normals, start, chosen = Normals(reader.normals, lines.names), 0, []
     for _, wanted, count in there:
         chosen.append(_choose(wanted, lines.slice(start, count), start, (reader, normals, limit)))
         start += count
@@ -127,12 +120,14 @@ def _choose(wanted: Wanted, read: "ReadLines", start: int, context: tuple[LineRe
     previous, scores = _previous(numbers, read.statement), np.zeros(len(numbers))
     begins = np.full(len(numbers), wanted.begin)
     own = normals.of(wanted.service)
-    for first, last, begin in sorted(wanted.windows):
-        within = np.arange(*np.searchsorted(numbers, [first, last + 1]))
-        begins[within] = begin
-        rows = within[read.statement[within] >= 0]
-        if own is not None and len(rows):
-            scores[rows] = _score(read.statement[rows], previous[rows], read.kinds, own, (reader, wanted))
+    window = np.full(len(numbers), -1)
+    for place, (first, last, begin) in enumerate(sorted(wanted.windows)):
+        within = slice(*np.searchsorted(numbers, [first, last + 1]))
+        begins[within], window[within] = begin, place
+    rows = np.flatnonzero((window >= 0) & (read.statement >= 0))
+    if own is not None and len(rows):
+        said = (window[rows], read.statement[rows], previous[rows])
+        scores[rows] = _score(said, read.kinds, own, (reader, wanted))
     is_evidence = np.isin(numbers, wanted.evidence)
     keep = is_evidence.copy()
     best = np.argsort(-scores, kind="stable")[:limit]
@@ -276,14 +271,15 @@ def _previous(numbers: Ints, statement: Ints) -> Ints:
 
 
 def _score(
-    own: Ints, before: Ints, kinds: np.ndarray, normals: ServiceNormals, context: tuple[LineReader, Wanted]
+    said: tuple[Ints, Ints, Ints], kinds: np.ndarray, normals: ServiceNormals, context: tuple[LineReader, Wanted]
 ) -> np.ndarray:
-    """Score the lines of one window by their statements and those of the lines before them: float64 (lines,)."""
-    reader, wanted = context
+    """Score the lines of a log by window, their statements and those of the lines before them: float64 (lines,)."""
+    (window, own, before), (reader, wanted) = said, context
+    key = window * len(kinds) + own
     scales, left_out = reader.scales.get(wanted.service, {}), wanted.left_out or None
     kind, longest = kinds[own], normals.run.without(left_out)[own]
-    repeated = to_scale(np.log2((_run_lengths(own) + 1) / (longest + 1)), scales, "run")
-    counts, most = np.bincount(own)[own], normals.count.without(left_out)[own]
+    repeated = to_scale(np.log2((_run_lengths(key) + 1) / (longest + 1)), scales, "run")
+    counts, most = np.bincount(key)[key], normals.count.without(left_out)[own]
     errors = to_scale((counts - most) / np.sqrt(most + 1), scales, "errors")
     pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), own)
     surprise = np.where(before >= 0, 0.5 * to_scale(pairs, scales, "surprise"), 0.0)

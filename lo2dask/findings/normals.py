@@ -6,7 +6,7 @@ follows another one. From these each normal log is judged as if its run were not
 distribution of those figures tells what is unusual.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
-from lo2dask.buffers.columns import among, strings
+from lo2dask.buffers.columns import strings
 from lo2dask.features.statements import ERROR
 from lo2dask.findings.part import PartWindows
 from lo2dask.models.largest import Largest, keep_largest, rows_of
@@ -123,10 +123,11 @@ class PairCounts:
         known = pc.count_distinct(table["statement"]).as_py()
         return cls(keys[order], count[here][order], before, statement, int(count.sum()), known)
 
-    def surprise(self, before: Ints, statement: Ints, own: Ints | None = None) -> np.ndarray:
+    def surprise(self, before: Ints, statement: Ints, own: tuple[Ints, Ints] | None = None) -> np.ndarray:
         """Return -log2 P(statement | before) of pairs: float64 (pairs,).
 
-        ``own`` are the counts of all pairs of one log, without which it is judged.
+        ``own`` are the log of each pair (numbered from 0) and its count there, where the pairs are all those of some
+        logs: each log is judged without itself.
         P(s|p) = (n(p, s) + 5 P(s)) / (n(p) + 5), P(s) = (n(s) + 1/2) / (N + (K + 1) / 2) for K known statements.
         """
         size = len(self.statement)
@@ -134,27 +135,54 @@ class PairCounts:
         at = np.minimum(np.searchsorted(self.keys, wanted), max(len(self.keys) - 1, 0))
         found = self.keys[at] == wanted if len(self.keys) else np.zeros(len(wanted), dtype=bool)
         n_pair = np.where(found, self.counts[at], 0) if len(self.keys) else np.zeros(len(wanted))
-        n_before, n_statement, total = self.before[before], self.statement[statement], self.total
+        n_before, n_statement = self.before[before], self.statement[statement]
+        total: np.ndarray | int = self.total
         if own is not None:
-            n_pair, total = n_pair - own, total - int(own.sum())
-            n_before = n_before - np.bincount(before, own, size)[before]
-            n_statement = n_statement - np.bincount(statement, own, size)[statement]
+            log, count = own
+            n_pair, total = n_pair - count, total - _sum_of_key(log, count)
+            n_before = n_before - _sum_of_key(log * size + before, count)
+            n_statement = n_statement - _sum_of_key(log * size + statement, count)
         share = (n_statement + 0.5) / (total + (self.known + 1) / 2)
         return -np.log2((n_pair + 5 * share) / (n_before + 5))
 
 
+def _sum_of_key(key: Ints, count: Ints) -> np.ndarray:
+    """Return for each row the sum of the counts of all rows with its key."""
+    _, place = np.unique(key, return_inverse=True)
+    return np.bincount(place, count)[place]
+
+
+@dataclass(frozen=True)
+class ServiceStatistics:
+    """The statistics of one service: how many runs have a log of it; its ``largest`` by what they are of; its pairs."""
+
+    runs: int
+    largest: dict[str, pa.Table]
+    pairs: pa.Table
+
+
+def by_service(statistics: Statistics) -> dict[str, ServiceStatistics]:
+    """Cut statistics by service."""
+    found = {}
+    for name in pc.unique(statistics["logs"]["service"]).to_pylist():
+        logs, largest, pairs = (rows_of(statistics[table], service=name) for table in ("logs", "largest", "pairs"))
+        whats = {what: rows_of(largest, what=what) for what in ("count", "run", "silence")}
+        found[name] = ServiceStatistics(logs.num_rows, whats, pairs)
+    return found
+
+
 @dataclass(frozen=True)
 class Normals:
-    """The normals of all services, over the statements of one part."""
+    """The normals of all services, over the statements of one part; ``statistics`` are those of :func:`by_service`."""
 
-    statistics: Statistics
+    statistics: Mapping[str, ServiceStatistics]
     ids: pa.Array
 
     def of(self, service: str) -> ServiceNormals | None:
         """Return the normals of one service; None where there is no training log of it."""
         if service not in self._services:
-            runs = int(np.sum(among(self.statistics["logs"]["service"], [service])))
-            self._services[service] = self._service(service, runs) if runs else None
+            own = self.statistics.get(service)
+            self._services[service] = self._service(own) if own else None
         return self._services[service]
 
     def pairs(self, service: str) -> PairCounts:
@@ -167,19 +195,10 @@ class Normals:
     def _services(self) -> dict[str, ServiceNormals | None]:
         return {}
 
-    def _service(self, name: str, runs: int) -> ServiceNormals:
-        own = rows_of(self.statistics["largest"], service=name)
-        count, run, silence = (rows_of(own, what=what) for what in ("count", "run", "silence"))
-        longest = Largest.of(silence, silence["statement"], pa.array([""]))
-        pairs = self.statistics["pairs"]
-        return ServiceNormals(
-            runs,
-            Largest.of(count, count["statement"], self.ids),
-            Largest.of(run, run["statement"], self.ids),
-            longest,
-            pairs.filter(pa.array(among(pairs["service"], [name]))),
-            self.ids,
-        )
+    def _service(self, own: ServiceStatistics) -> ServiceNormals:
+        tokens = {"count": self.ids, "run": self.ids, "silence": pa.array([""])}
+        largest = {what: Largest.of(own.largest[what], own.largest[what]["statement"], tokens[what]) for what in tokens}
+        return ServiceNormals(own.runs, **largest, followed=own.pairs, ids=self.ids)
 
 
 class _Names:

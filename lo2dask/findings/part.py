@@ -34,9 +34,9 @@ class PartWindows:
     pairs: dict[str, Ints]
 
     @classmethod
-    def read(cls, layout: Layout, name: str) -> "PartWindows":
-        """Read a part's windows."""
-        keys = read_keys(layout, name)
+    def read(cls, layout: Layout, name: str, keys: pa.Table | None = None) -> "PartWindows":
+        """Read a part's windows, and the ``keys`` of its sequences if they were not read before."""
+        keys = read_keys(layout, name) if keys is None else keys
         counted = read_part(layout.window_counts / name)
         ids, statement = _read_statements(layout, name)
         windows, cells, pairs = (_flatten(counted[column]) for column in ("windows", "cells", "pairs"))
@@ -57,10 +57,6 @@ class PartWindows:
         """Return a key of all sequences."""
         values: list[str] = strings(self.keys[column]).to_pylist()
         return values
-
-    def pairs_of(self, sequence: int) -> slice:
-        """Return the places of the pairs of a sequence."""
-        return slice(*np.searchsorted(self.pairs["sequence"], [sequence, sequence + 1]))
 
     def of_sequences(self, mask: Bools) -> "PartWindows":
         """Keep the windows, cells and pairs of some sequences, a bool mask (sequences,); all keep their places."""

@@ -23,7 +23,7 @@ from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import list_paths, open_read, status, write_bytes
+from lo2dask.storage import Stamp, list_paths, open_read, stamp_of, write_bytes
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part, write_part
 
@@ -80,18 +80,20 @@ class WindowJob:
 
 def collect_part(name: str, job: WindowJob) -> None:
     """Keep the statistics of the training normals of one part, if it has any."""
-    training = job.training(read_keys(job.layout, name))
+    keys = read_keys(job.layout, name)
+    training = job.training(keys)
     if training.any():
-        statistics = normals.collect(PartWindows.read(job.layout, name), training)
+        statistics = normals.collect(PartWindows.read(job.layout, name, keys), training)
         _dump(job.folder / "statistics" / f"{name}.pickle", statistics)
 
 
 def scale_part(name: str, job: WindowJob) -> None:
     """Keep the counted figures of the training normals of one part, if it has any."""
-    training = job.training(read_keys(job.layout, name))
+    keys = read_keys(job.layout, name)
+    training = job.training(keys)
     if training.any():
-        part, state = PartWindows.read(job.layout, name), read_state(job.state)
-        counts = judge.learn_scales(part, training, state["statistics"])
+        part = PartWindows.read(job.layout, name, keys)
+        counts = judge.learn_scales(part, training, normals.Normals(read_learned(job.state).normals, part.ids))
         _dump(job.folder / "counts" / f"{name}.pickle", {"counts": counts})
 
 
@@ -113,24 +115,37 @@ def keep_state(job: WindowJob, state: Mapping[str, Any]) -> None:
     _dump(job.state, dict(state))
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What was learned from the training normals: of each service, and its ``scales``."""
+
+    normals: dict[str, normals.ServiceStatistics]
+    scales: dict[str, Any]
+
+
 def read_state(path: Path) -> dict[str, Any]:
-    """Read what was learned; a worker keeps the last one."""
-    stamp = status(path)
-    return _cached_state(path, (stamp.st_ino, stamp.st_size, stamp.st_mtime_ns))
+    """Read what was learned, as a bundle keeps it."""
+    state: dict[str, Any] = _load(path)
+    return state
+
+
+def read_learned(path: Path) -> Learned:
+    """Read what was learned, by service; a worker keeps the last one."""
+    return _cached_learned(path, stamp_of(path))
 
 
 @lru_cache(maxsize=1)
-def _cached_state(path: Path, stamp: tuple[int, int, int]) -> dict[str, Any]:
-    state: dict[str, Any] = _load(path)
-    return state
+def _cached_learned(path: Path, stamp: Stamp) -> Learned:
+    state = read_state(path)
+    return Learned(normals.by_service(state["statistics"]), state["scales"])
 
 
 def judge_part(name: str, job: WindowJob) -> int:
     """Write the unusual windows of one part, its timeline, and a row per sequence; return the alarms."""
     layout, part = job.layout, PartWindows.read(job.layout, name)
-    state = read_state(job.state)
+    learned = read_learned(job.state)
     training = job.training(part.keys)
-    judged = judge.judge(part, normals.Normals(state["statistics"], part.ids), state["scales"], training)
+    judged = judge.judge(part, normals.Normals(learned.normals, part.ids), learned.scales, training)
     statements = read_statements(layout)
     write_part(job.tables.windows / name, _windows(part, judged, job.window_ms, statements), schema.WINDOWS)
     write_part(job.tables.timeline / name, _timeline(part, judged, job.window_ms), schema.TIMELINE)
@@ -143,8 +158,8 @@ def read_unusual_lines(
 ) -> int:
     """Read the wanted lines of one part's logs again; return how many of the logs are gone."""
     name, batch, wanted = record
-    state = read_state(job.state)
-    reader = LineReader(job.layout, masks, read_translation(job.layout), state["statistics"], state["scales"])
+    learned = read_learned(job.state)
+    reader = LineReader(job.layout, masks, read_translation(job.layout), learned.normals, learned.scales)
     files = [file for file in batch_files(batch) if not file.problem and _seq_id(file) in wanted]
     found, missing = find_lines([(moved_file(file, job.moved), wanted[_seq_id(file)]) for file in files], reader, limit)
     write_part(job.folder / "lines" / name, found, FOUND)
@@ -253,8 +268,14 @@ def _time(milliseconds: Ints) -> pa.Array:
 
 
 def read_statements(layout: Layout) -> dict[str, tuple[str, str]]:
-    """Return text and template of each statement id; of a template the first text, the same for all parts."""
-    table = read_part(layout.statements / "part-000000.parquet", ["statement_id", "text", "e_event_drain_id"])
+    """Return text and template of each statement id; of a template the first text. A worker keeps the last ones."""
+    path = layout.statements / "part-000000.parquet"
+    return _cached_statements(path, stamp_of(path))
+
+
+@lru_cache(maxsize=1)
+def _cached_statements(path: Path, stamp: Stamp) -> dict[str, tuple[str, str]]:
+    table = read_part(path, ["statement_id", "text", "e_event_drain_id"])
     rows = zip(*(reversed(strings(table[name]).to_pylist()) for name in table.column_names), strict=True)
     return {one: (text, template) for one, text, template in rows}
 

@@ -6,17 +6,20 @@ texts; its template is what Drain makes of all messages together.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
+from lo2dask.buffers.columns import strings
 from lo2dask.features.statements import Statements, are_too_many, letters_of
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
 from lo2dask.features.textpass import LINES
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.ingest.text import read_format
+from lo2dask.storage import Stamp, stamp_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 
@@ -75,10 +78,20 @@ def match(layout: Layout, templates: Templates, statements: Statements) -> None:
 
 def read_mapping(layout: Layout, messages: pa.Array, columns: Sequence[str]) -> list[pa.Array]:
     """Return the template ids or the statement ids (``columns`` of :data:`MAPPING`) of some messages."""
-    mapping = read_part(layout.template_mapping, ["message", *columns])
-    known, *ids = (mapping[name].cast(pa.string()).combine_chunks() for name in ("message", *columns))
-    at = pc.index_in(messages, known)
-    return [of.take(at) for of in ids]
+    mapping = whole_mapping(layout)
+    at = pc.index_in(messages, mapping["message"])
+    return [mapping[name].take(at) for name in columns]
+
+
+def whole_mapping(layout: Layout) -> dict[str, pa.Array]:
+    """Return the columns of :data:`MAPPING`; a worker keeps the last ones, as it asks for each part."""
+    return _cached_mapping(layout.template_mapping, stamp_of(layout.template_mapping))
+
+
+@lru_cache(maxsize=1)
+def _cached_mapping(path: Path, stamp: Stamp) -> dict[str, pa.Array]:
+    table = read_part(path)
+    return {name: strings(table[name]) for name in MAPPING.names}
 
 
 def _write_mapping(layout: Layout, messages: pa.Table, templates: Mapping[str, str], statements: Statements) -> None:

@@ -5,6 +5,7 @@ from lo2dask.storage.buckets import check_buckets
 from lo2dask.storage.damage import name_damage
 from lo2dask.storage.files import (
     Entry,
+    Stamp,
     copy_file,
     entries,
     flush_all,
@@ -21,6 +22,7 @@ from lo2dask.storage.files import (
     replacing,
     same_content,
     source_of,
+    stamp_of,
     status,
     walk,
     write_bytes,

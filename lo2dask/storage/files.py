@@ -230,6 +230,16 @@ def list_paths(folder: Path, suffix: str) -> list[Path]:
     return [folder / name for name in sorted(names) if name.endswith(suffix) and not name.startswith(".")]
 
 
+# What changes when a file is written again: its inode, size and time of change.
+Stamp = tuple[int, int, int]
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of a file."""
+    found = status(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def status(path: Path) -> os.stat_result:
     """Return a file's size and time of change.
 
