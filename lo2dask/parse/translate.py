@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.padded import padded, text_bytes
 from lo2dask.formats.fields import TextLines, write_canonical, write_untimed
-from lo2dask.formats.kinds import PLAIN, KindFormat, Translation
+from lo2dask.formats.kinds import PLAIN, UNREAD, KindFormat, Translation
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 from lo2dask.parse.lines import Lines, find_lines
 from lo2dask.parse.text import without_colours
@@ -18,6 +18,7 @@ from lo2dask.sources.names import DAY_MS, HOUR_MS, run_clock
 from lo2dask.sources.tree import SourceFile
 
 _NO_HEADER = "no line has a header of the format {}, which the other files of its kind have"
+_UNREAD = "too few lines of its service are of a known format: describe them in a YAML file (--format FILE.yaml)"
 
 
 @dataclass
@@ -59,7 +60,8 @@ class Translator:
         if not segment.first or kind.name == PLAIN or headed.any():
             return False
         self._left_out.add(segment.index)
-        self.reading.reject(segment.file, "no header", _NO_HEADER.format(kind.label))
+        detail = _UNREAD if kind.name == UNREAD else _NO_HEADER.format(kind.label)
+        self.reading.reject(segment.file, "no header", detail)
         return True
 
 

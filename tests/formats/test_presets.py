@@ -73,6 +73,15 @@ def test_each_preset_is_detected_by_its_example(name: str) -> None:
             "json", "2026-01-02T03:04:05.000 []   WARN a.B - low 3",
         ),
         ('{"@t":"2026-01-02T03:04:05Z","@mt":"ok {n}","n":3}', "json", "2026-01-02T03:04:05.000 []   INFO - ok {n}"),
+        (
+            '{"t":{"$date":"2026-01-02T04:04:05.678+01:00"},"s":"D2","c":"NETWORK","id":22943,"ctx":"conn7",'
+            '"msg":"closed","attr":{"n":3}}',
+            "json", "2026-01-02T03:04:05.678 [conn7]   DEBUG NETWORK - closed",
+        ),
+        ("02.01.2026 03:04:05,678 INFO a.B: x", "timed", "2026-01-02T03:04:05.678 []   INFO a.B - x"),
+        ("2026-01-02 03:04:05.678 PM [m] WARN a.B - x", "logback", "2026-01-02T15:04:05.678 [m]   WARN a.B - x"),
+        ("1/2/2026 12:04:05 AM ERROR x", "timed", "2026-01-02T00:04:05.000 []   ERROR - x"),
+        ("Jan 02, 2026 3:04:05 PM a.B go", "timed", "2026-01-02T15:04:05.000 []   - a.B go"),
         ('{"time":1767323045678,"level":50,"name":"shop","msg":"no"}', "json",
          "2026-01-02T03:04:05.678 []   ERROR shop - no"),
         (

@@ -209,6 +209,24 @@ def test_lines_that_are_not_understood_are_refused(tmp_path: Path, name: str, re
         load(options(root, tmp_path / "out", format=name), Session.serial())
 
 
+def test_a_service_that_no_format_fits_is_left_out_of_others_that_are_fine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write(tmp_path / "in", token="line {n} of nothing", user=JSON)
+    load(options(root, tmp_path / "out"), Session.serial())
+    layout = Layout(tmp_path / "out")
+    told = [text for record in caplog.records if "left out: token: only 0 %" in (text := record.getMessage())]
+    assert len(told) == 1
+    assert all(part in told[0] for part in ("oauth2-token-1.log; ", "--exclude '*token*'", ": line 0 of nothing | "))
+    found = [(Path(row["path"]).name, row["reason"]) for row in table_of(layout.rejects).to_pylist()]
+    assert found == [("light-oauth2-oauth2-token-1.log", "no header")] * 2
+    assert set(table_of(layout.sequences)["service"].to_pylist()) == {"user"}
+    assert verify(VerifyOptions(output_dir=layout.root)).problems == ()
+    write(tmp_path / "in", code="line {n} of nothing")
+    with pytest.raises(InputError, match="code: only 0 %"):
+        load(options(root, tmp_path / "more"), Session.serial())
+
+
 def test_plain_takes_each_line_as_an_event(tmp_path: Path) -> None:
     root = write(tmp_path / "in", token="line {n} of nothing")
     load(options(root, tmp_path / "out", format="plain"), Session.serial())
