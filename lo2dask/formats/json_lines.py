@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.padded import text_bytes
 from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import Fields, TextLines
@@ -66,6 +66,12 @@ class JsonFormat:
         # An object without a message says what it is by all of its keys.
         columns["message"] = pc.coalesce(columns["message"], whole) if "message" in columns else whole
         return Fields(rows, times, **columns).with_or_without_time()
+
+
+def have_several(texts: pa.StringArray) -> Bools:
+    """Return which lines hold several OpenTelemetry records, within wrappers too: each line is one event all the same."""
+    bodies = pc.if_else(pc.match_substring(texts, "logRecords"), pc.count_substring_regex(texts, r'body\\*"+\s*:'), 0)
+    return pc.greater(bodies, 1).to_numpy(zero_copy_only=False)
 
 
 def read_objects(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.padded import padded, text_bytes
 from lo2dask.formats.fields import TextLines, write_canonical, write_untimed
+from lo2dask.formats.json_lines import JsonFormat, have_several
 from lo2dask.formats.kinds import PLAIN, UNREAD, KindFormat, Translation
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 from lo2dask.parse.lines import Lines, find_lines
@@ -18,6 +19,7 @@ from lo2dask.sources.names import DAY_MS, HOUR_MS, run_clock
 from lo2dask.sources.tree import SourceFile
 
 _NO_HEADER = "no line has a header of the format {}, which the other files of its kind have"
+_SEVERAL = ("several records", "lines of several OpenTelemetry records, each kept as one event: {}")
 _UNREAD = "too few lines of its service are of a known format: describe them in a YAML file (--format FILE.yaml)"
 
 
@@ -48,6 +50,8 @@ class Translator:
                 part = slice(low - start, high - start)
                 if self._is_strange(segment, kind, headed[part]):
                     continue
+                if kind.name == JsonFormat.name and (several := int(have_several(some.texts[part]).sum())):
+                    self.reading.reject(segment.file, *_SEVERAL, several)
                 text, offsets = text_bytes(written[part])
                 segments.append((segment, int(offsets[-1] - offsets[0])))
                 texts.append(text[offsets[0] : offsets[-1]].data)

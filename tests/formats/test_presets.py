@@ -160,6 +160,14 @@ def test_a_json_file_of_docker_is_a_wrapper() -> None:
     assert canonical(*lines) == [head, head, "", "at a.B.c", 'é "x"', '{"log":"cut off']
 
 
+def test_lines_of_a_json_file_are_the_same_all_at_once_and_one_by_one() -> None:
+    inner = [PRESETS["logback"].example + end for end in (' "é"', "\\n\t<b>", "", "\nmore")]
+    lines = [line.replace('"stream"', '"attrs":{"a":[1]},"stream"') for line in json_file(*inner)]
+    kind = KindFormat("logback", ("json-file",))
+    assert canonical(*lines, kind=kind) == canonical(*lines, '{"log":"cut off', kind=kind)[:-1]
+    assert canonical(*lines, kind=kind)[1].endswith("order 17 paid\\n\t<b>")
+
+
 def test_the_time_of_a_json_file_is_that_of_plain_text_within() -> None:
     lines = json_file("hello", "ERROR a\nb", "", "  at f")
     assert detect(lines_of(lines)).kind == KindFormat("timed", ("json-file-time",))

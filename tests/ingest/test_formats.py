@@ -173,6 +173,22 @@ def test_json_without_a_time_is_an_event_without_one(tmp_path: Path, caplog: pyt
     assert verify(VerifyOptions(output_dir=tmp_path / "out")).problems == ()
 
 
+def test_lines_of_several_records_are_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    record = '{{"timeUnixNano":"1767323045678000000","body":{{"stringValue":"order {n} paid"}}}}'
+    line = '{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[' + "%s" + "]}}]}}]}}"
+    root = write(tmp_path / "in", token=line % f"{record},{record}" + "\n" + line % record, user=JSON)
+    load(options(root, tmp_path / "out"), Session.serial())
+    layout = Layout(tmp_path / "out")
+    told = [text for record in caplog.records if "several OpenTelemetry" in (text := record.getMessage())]
+    assert [text.partition(":")[2].split(" lines")[0] for text in told] == [" 80 of 160"]
+    found = [(row["reason"], row["detail"].rpartition(" ")[2]) for row in table_of(layout.rejects).to_pylist()]
+    assert found == [("several records", "40")] * 2
+    assert [row["m_message"].removeprefix("- ") for row in rows(layout, "token")[:2]] == [
+        "order 0 paid; order 0 paid", "order 0 paid",
+    ]  # fmt: skip
+
+
 def test_a_year_from_the_time_of_change_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lo2dask")
     root = write(tmp_path / "in", token="Jan  2 03:04:{n:02d} host shop[411]: order {n} paid", user=JSON)
