@@ -138,7 +138,9 @@ def _text(value: Any) -> str | None:
     import orjson
 
     if type(value) is dict:
-        inner = next((value[key] for key in ("stringValue", "name", "message", "$date") if type(value.get(key)) is str), None)
+        inner = next(
+            (value[key] for key in ("stringValue", "name", "message", "$date") if type(value.get(key)) is str), None
+        )
         return inner if inner is not None else orjson.dumps(value).decode()
     return str(value) if type(value) in (int, float, bool) else orjson.dumps(value).decode()
 

@@ -100,7 +100,12 @@ class Labels:
 
     def problem(self, test_case: str) -> str:
         """Return why the logs of a test case are left out for its name, with the way out; "" for all others."""
-        if self.is_from_file or not self.is_labelled or self.matches(test_case) or not _LIKE_CORRECT.fullmatch(test_case):
+        if (
+            self.is_from_file
+            or not self.is_labelled
+            or self.matches(test_case)
+            or not _LIKE_CORRECT.fullmatch(test_case)
+        ):
             return ""
         return (
             f"label: {test_case!r} only looks like correct: name it correct or correct_1, or after its error, "
