@@ -32,6 +32,8 @@ KEYS = {
 
 
 _SHAPES = ("epoch", "clf", "day-month", "month-day", "day-dots", "half-days", "slashed")
+# Keys of the text in objects that stand for one value.
+_INNER = ("stringValue", "name", "message", "$date")
 # MongoDB's fields, whose time is an object.
 _MONGO = {"level": "s", "logger": "c", "thread": "ctx"}
 
@@ -69,7 +71,7 @@ class JsonFormat:
 
 
 def have_several(texts: pa.StringArray) -> Bools:
-    """Return which lines hold several OpenTelemetry records, within wrappers too: each line is one event all the same."""
+    """Return which lines hold several OpenTelemetry records, within wrappers too; each is one event all the same."""
     bodies = pc.if_else(pc.match_substring(texts, "logRecords"), pc.count_substring_regex(texts, r'body\\*"+\s*:'), 0)
     return pc.greater(bodies, 1).to_numpy(zero_copy_only=False)
 
@@ -138,9 +140,7 @@ def _text(value: Any) -> str | None:
     import orjson
 
     if type(value) is dict:
-        inner = next(
-            (value[key] for key in ("stringValue", "name", "message", "$date") if type(value.get(key)) is str), None
-        )
+        inner = next((value[key] for key in _INNER if type(value.get(key)) is str), None)
         return inner if inner is not None else orjson.dumps(value).decode()
     return str(value) if type(value) in (int, float, bool) else orjson.dumps(value).decode()
 

@@ -30,8 +30,8 @@ class Shape:
     """One way to write a time.
 
     ``pattern`` (RE2) has the groups y, mo or mon, d, h, mi, s, f (digits after the second), p (AM or PM), z (zone), or
-    e (a number since 1970) whose ``unit`` is s, ms, us, ns or "" (by its digits). ``is_ms``: f counts milliseconds, not digits.
-    A year of ``year`` is that of dates without one, 0 = from the file's time of change.
+    e (a number since 1970) whose ``unit`` is s, ms, us, ns or "" (by its digits). ``is_ms``: f counts milliseconds, not
+    digits. A year of ``year`` is that of dates without one, 0 = from the file's time of change.
     """
 
     name: str
@@ -70,9 +70,11 @@ SHAPES = (
     Shape("day-month", rf"(?P<d>\d{{1,2}})[ -]{_MONTH}[ -](?P<y>\d{{4}})[ ,:]+{_CLOCK}(?:[.,](?P<f>\d+))?{_ZONE}",
           "02 Jan 2026 03:04:05,678"),
     Shape("month-day", rf"{_MONTH} +(?P<d>\d{{1,2}}),? +(?P<y>\d{{4}})[ ,]+{_HOURS}{_HALF}?", "Jan 2, 2026 3:04:05 AM"),
-    Shape("day-dots", rf"(?P<d>\d{{1,2}})\.(?P<mo>\d{{1,2}})\.(?P<y>\d{{4}})[T ,]+{_HOURS}{_ZONE}", "02.01.2026 03:04:05"),
+    Shape("day-dots", rf"(?P<d>\d{{1,2}})\.(?P<mo>\d{{1,2}})\.(?P<y>\d{{4}})[T ,]+{_HOURS}{_ZONE}",
+          "02.01.2026 03:04:05"),
     # With 12 hours the month comes first; without, nobody can tell it from the day.
-    Shape("half-days", rf"(?P<mo>\d{{1,2}})/(?P<d>\d{{1,2}})/(?P<y>\d{{4}})[ ,]+{_HOURS}{_HALF}", "1/2/2026, 3:04:05 AM"),
+    Shape("half-days", rf"(?P<mo>\d{{1,2}})/(?P<d>\d{{1,2}})/(?P<y>\d{{4}})[ ,]+{_HOURS}{_HALF}",
+          "1/2/2026, 3:04:05 AM"),
     Shape("iso-seconds", rf"{_DATE}[T ]{_CLOCK}{_HALF}?{_ZONE}", "2026-01-02T03:04:05Z"),
     Shape("slashed-seconds", rf"(?P<y>\d{{4}}|\d\d)/(?P<mo>\d\d)/(?P<d>\d\d) {_CLOCK}", "26/01/02 03:04:05"),
     Shape("digits", r"(?P<y>\d\d)(?P<mo>\d\d)(?P<d>\d\d) (?P<h>\d\d)(?P<mi>\d\d)(?P<s>\d\d)", "260102 030405"),
@@ -88,7 +90,8 @@ _UNIT_DIVISORS = {"s": 1000.0, "ms": 1, "us": 1_000, "ns": 1_000_000}
 _DIRECTIVES = {
     "Y": r"(?P<y>\d{4})", "y": r"(?P<y>\d\d)", "m": r"(?P<mo>\d{1,2})", "d": r"(?P<d>\d{1,2})", "b": _MONTH,
     "H": r"(?P<h>\d{1,2})", "M": r"(?P<mi>\d{1,2})", "S": r"(?P<s>\d{1,2})", "f": r"(?P<f>\d+)",
-    "I": r"(?P<h>\d{1,2})", "p": r"(?P<p>[AaPp][Mm])", "z": r"(?P<z>Z|[+-]\d\d:?\d\d)", "a": _WEEKDAY, "e": r" ?(?P<d>\d{1,2})", "%": "%",
+    "I": r"(?P<h>\d{1,2})", "p": r"(?P<p>[AaPp][Mm])",
+    "z": r"(?P<z>Z|[+-]\d\d:?\d\d)", "a": _WEEKDAY, "e": r" ?(?P<d>\d{1,2})", "%": "%",
     "F": _DATE, "T": _CLOCK,
 }  # fmt: skip
 

@@ -30,7 +30,7 @@ _LIKE_NORMAL = re.compile(
 
 @dataclass(frozen=True)
 class TimedLabel:
-    """A label of part of a run: of the logs of ``key``, "" = any, from ``start`` to ``end`` (ms since 1970, both in)."""
+    """A label of part of a run: of the logs of ``key``, "" = any, from ``start`` to ``end`` (ms since 1970)."""
 
     key: Key
     start: float
@@ -100,12 +100,8 @@ class Labels:
 
     def problem(self, test_case: str) -> str:
         """Return why the logs of a test case are left out for its name, with the way out; "" for all others."""
-        if (
-            self.is_from_file
-            or not self.is_labelled
-            or self.matches(test_case)
-            or not _LIKE_CORRECT.fullmatch(test_case)
-        ):
+        is_decided = self.is_from_file or not self.is_labelled or self.matches(test_case)
+        if is_decided or not _LIKE_CORRECT.fullmatch(test_case):
             return ""
         return (
             f"label: {test_case!r} only looks like correct: name it correct or correct_1, or after its error, "
@@ -153,7 +149,7 @@ def read_labels(path: Path, timezone: str = "UTC") -> Labels:
 
 
 def _timed(key: Key, moments: tuple[str, str], normal: bool, place: tuple[str, str]) -> TimedLabel:
-    """Read a row with times, of which one may be missing; ``place`` is its line, in words, and the zone of its times."""
+    """Read a row with times, of which one may be missing; ``place`` is its line, in words, and the zone of times."""
     where, timezone = place
     try:
         zone = UTC if timezone == "UTC" else ZoneInfo(timezone)
