@@ -206,7 +206,7 @@ def _finish(
     inputs = [record["inputs"] for record in records] + _timed(plan)
     key = Key(fingerprint(inputs), options.fingerprint("load"))
     summary = {"root": str(options.root.resolve()), "options": options.affecting("load"), "done": True}
-    translation = policy.translation if policy.translation and policy.translation.is_needed else None
+    translation = policy.translation if policy.translation and policy.translation.has_effect else None
     summary |= {"format": policy.line_format.name, "formats": translation.to_plain() if translation else {}}
     summary["is_lo2"] = plan.is_lo2
     Stage(layout, LOAD).commit(key, [*part_paths(layout.manifest), *others], summary)

@@ -79,7 +79,12 @@ class Translation:
     @property
     def is_needed(self) -> bool:
         """Return whether any kind has another format than LO2's."""
-        return not all(kind.is_lo2 for kind in (*self.kinds.values(), self.default))
+        return not all(kind.is_lo2 or kind.name == UNREAD for kind in (*self.kinds.values(), self.default))
+
+    @property
+    def has_effect(self) -> bool:
+        """Return whether files are translated or left out."""
+        return self.is_needed or any(kind.name == UNREAD for kind in self.kinds.values())
 
     @property
     def line_format(self) -> LineFormat:

@@ -36,17 +36,22 @@ class Translator:
 
     def translate(self, chunk: Chunk, lines: Lines) -> Chunk:
         """Return the chunk with canonical lines, without the segments of files that have no header at its start."""
-        borders = np.searchsorted(lines.raw_ends, np.cumsum([0, *(segment.size for segment in chunk.segments)]))
+        ends = np.cumsum([0, *(segment.size for segment in chunk.segments)])
+        borders = np.searchsorted(lines.raw_ends, ends)
         segments, texts = [], []
         for kind, group in groupby(
-            zip(chunk.segments, pairwise(borders.tolist()), strict=True),
+            zip(chunk.segments, pairwise(borders.tolist()), pairwise(ends.tolist()), strict=True),
             key=lambda pair: self.translation.of(pair[0].file.service),
         ):
             pairs = list(group)
+            if kind.is_lo2 and not self.translation.is_needed:
+                segments += [(segment, segment.size) for segment, _, _ in pairs]
+                texts += [chunk.buffer[low:high].data for _, _, (low, high) in pairs]
+                continue
             start, end = pairs[0][1][0], pairs[-1][1][1]
             some = text_lines(chunk, lines, [pair[0] for pair in pairs], (start, end), self.translation.timezone)
             written, headed = translate_lines(some, kind)
-            for segment, (low, high) in pairs:
+            for segment, (low, high), _ in pairs:
                 part = slice(low - start, high - start)
                 if self._is_strange(segment, kind, headed[part]):
                     continue

@@ -243,6 +243,18 @@ def test_a_service_that_no_format_fits_is_left_out_of_others_that_are_fine(
         load(options(root, tmp_path / "more"), Session.serial())
 
 
+def test_lo2_beside_a_service_that_no_format_fits_is_read_as_ever(tmp_path: Path) -> None:
+    load(options(write(tmp_path / "alone", user=LO2_LINE), tmp_path / "one"), Session.serial())
+    root = write(tmp_path / "alone", token="line {n} of nothing", code="no {n}", key=LO2_LINE, client=LO2_LINE)
+    load(options(root, tmp_path / "other"), Session.serial())
+    one, other = (Layout(tmp_path / name) for name in ("one", "other"))
+    assert read_format(other) == LO2
+    assert rows(one, "user") == rows(other, "user")
+    assert set(table_of(other.sequences)["service"].to_pylist()) == {"user", "key", "client"}
+    assert {row["reason"] for row in table_of(other.rejects).to_pylist()} == {"no header"}
+    assert verify(VerifyOptions(output_dir=other.root)).problems == ()
+
+
 def test_plain_takes_each_line_as_an_event(tmp_path: Path) -> None:
     root = write(tmp_path / "in", token="line {n} of nothing")
     load(options(root, tmp_path / "out", format="plain"), Session.serial())
