@@ -38,6 +38,8 @@ def as_function(name: str, module: str, attribute: str) -> Callable[..., Any]:
         """Take the command's docstring below."""
         if client is not None and not takes_session:
             raise TypeError(f"{name}() needs no cluster: leave client out")
+        if client is not None and not hasattr(client, "asynchronous"):
+            raise TypeError(f"{name}() takes a Dask client as client=..., not {type(client).__name__}")
         chosen = _options(name, kind, options, keywords)
         with _naming_keywords(kind):
             if given or not takes_session:

@@ -47,8 +47,17 @@ class Table:
         return sum(pq.read_metadata(source_of(path)).num_rows for path in self.paths)
 
     def to_arrow(self, columns: Sequence[str] | None = None, filter: Any = None) -> pa.Table:
-        """Read the table, or some columns and the rows that a pyarrow.compute expression keeps, into memory."""
-        return self.scan("arrow").to_table(columns=None if columns is None else list(columns), filter=filter)
+        """Read the table, or some columns and the rows that a pyarrow.compute expression keeps, into memory.
+
+        Raises
+        ------
+        InputError : there is no such column; lists those there are.
+        """
+        names = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        unknown = [name for name in names or () if name not in self.column_names]
+        if unknown:
+            raise InputError(f"columns: {self.name} has no {unknown[0]!r}; there are {', '.join(self.column_names)}")
+        return self.scan("arrow").to_table(columns=names, filter=filter)
 
     def to_pandas(self, columns: Sequence[str] | None = None, filter: Any = None) -> "pd.DataFrame":
         """Read the table into a pandas dataframe (see :meth:`to_arrow`)."""

@@ -88,7 +88,7 @@ def load(options: LoadOptions, session: Session | None = None, line_format: Line
         if records and not any(record["skipped"] for record in records):
             seconds = time.perf_counter() - started
             note(layout, "load", seconds=seconds, workers=own.workers(), bytes=plan.bytes, files=plan.files)
-        metrics = load_metrics(layout, options, own) if options.load_metrics else None
+        metrics = load_metrics(layout, options, own, plan.labels) if options.load_metrics else None
         if enhancing:
             enhance_tables(layout, key_of(read_format(layout)), own)
         summary = _summary(layout, plan, records, time.perf_counter() - started, enhancing)
@@ -114,7 +114,7 @@ def read_tree(
         logger.info("resuming in %s", layout.root)
     if known is not None:
         check_formats(layout, options, known)
-    made = partial(_load_job, layout, options, key_of, line_format, plan.is_lo2)
+    made = partial(_load_job, layout, options, key_of, line_format, plan)
     # What is loaded as LO2's lines, and has not changed, needs no second look.
     job = made(known or Translation({}))
     done = _current_batches(plan, job)
@@ -137,18 +137,23 @@ def _load_job(
     options: LoadOptions,
     key_of: Callable[[LineFormat], EnhanceKey] | None,
     line_format: LineFormat | None,
-    is_lo2: bool,
+    plan: LoadPlan,
     translation: Translation,
 ) -> LoadJob:
     """Return what all batches of a load have in common; ``line_format``, where given, is that of all lines."""
     line_format = line_format or translation.line_format
     key = key_of(line_format) if key_of else None
     text = TextJob(key.masks, key.kinds, options.save_events, key.text, line_format, key.window_ms) if key else None
+    inputs = [options.fingerprint("load"), line_format.name, translation.to_plain(), *_timed(plan)]
     return LoadJob(
-        layout.root, LinePolicy.from_options(options, line_format, translation, is_lo2), options.save_events,
-        fingerprint([options.fingerprint("load"), line_format.name, translation.to_plain()]), text,
-        options.init_lines_to_skip,
+        layout.root, LinePolicy.from_options(options, line_format, translation, plan.is_lo2), options.save_events,
+        fingerprint(inputs), text, options.init_lines_to_skip, plan.labels,
     )  # fmt: skip
+
+
+def _timed(plan: LoadPlan) -> list[str]:
+    """Write the labels that batches take by the times of events, which no file's state shows."""
+    return [repr(plan.labels.timed)] if plan.labels.timed else []
 
 
 def _current_batches(plan: LoadPlan, job: LoadJob) -> dict[int, dict[str, Any]]:
@@ -198,9 +203,10 @@ def _finish(
     # What no batch has written: the manifest, the rejects of the scan and parts without a row.
     tables = (layout.rejects, layout.sequences, layout.text / "bags", layout.text / "lines")
     others = [path for path in unnamed_parts(tables, layout.root, named) if not path.name.startswith(METRICS_PREFIX)]
-    key = Key(fingerprint([record["inputs"] for record in records]), options.fingerprint("load"))
+    inputs = [record["inputs"] for record in records] + _timed(plan)
+    key = Key(fingerprint(inputs), options.fingerprint("load"))
     summary = {"root": str(options.root.resolve()), "options": options.affecting("load"), "done": True}
-    translation = policy.translation if policy.translation and policy.translation.is_needed else None
+    translation = policy.translation if policy.translation and policy.translation.has_effect else None
     summary |= {"format": policy.line_format.name, "formats": translation.to_plain() if translation else {}}
     summary["is_lo2"] = plan.is_lo2
     Stage(layout, LOAD).commit(key, [*part_paths(layout.manifest), *others], summary)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from lo2dask.formats.fields import TextLines
+from lo2dask.formats.json_lines import JsonFormat, have_several
 from lo2dask.formats.kinds import PLAIN, TIMED, KindFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.presets import PRESETS
@@ -99,6 +100,11 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
             notes.append(f"the zone {', '.join(sorted(zones))} of its times is not read: give it as --timezone")
     if choice.untimed:
         notes.append(f"{choice.untimed:,} of {choice.headed:,} events have no time")
+    if choice.kind.name == JsonFormat.name and (several := int(have_several(inner.texts).sum())):
+        notes.append(
+            f"{several:,} of {choice.lines:,} lines hold several OpenTelemetry records: a line is one event, with the "
+            "first one's time and all bodies; export one record a line"
+        )
     if pc.any(pc.equal(inner.texts, "{")).as_py():
         notes.append("JSON printed over several lines is read as text; write each object in one line")
     return replace(choice, notes=tuple(notes))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.padded import text_bytes
 from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import Fields, TextLines
@@ -31,6 +31,13 @@ KEYS = {
 }  # fmt: skip
 
 
+_SHAPES = ("epoch", "clf", "day-month", "month-day", "day-dots", "half-days", "slashed")
+# Keys of the text in objects that stand for one value.
+_INNER = ("stringValue", "name", "message", "$date")
+# MongoDB's fields, whose time is an object.
+_MONGO = {"level": "s", "logger": "c", "thread": "ctx"}
+
+
 @dataclass(frozen=True)
 class JsonFormat:
     """One JSON object a line, nested ones of OpenTelemetry and ECS too; one without a time is an event without one."""
@@ -49,7 +56,7 @@ class JsonFormat:
         if "resourceLogs" in seen or "logRecords" in seen:
             objects = [_flatten(one) for one in objects]
             seen = set(chain.from_iterable(objects))
-        if "log" in seen or "@t" in seen:
+        if not seen.isdisjoint(("log", "@t", "ctx")):
             objects = [_usual(one) for one in objects]
             seen = set(chain.from_iterable(objects))
         values = {field: _first(objects, [key for key in keys if key in seen]) for field, keys in KEYS.items()}
@@ -61,6 +68,12 @@ class JsonFormat:
         # An object without a message says what it is by all of its keys.
         columns["message"] = pc.coalesce(columns["message"], whole) if "message" in columns else whole
         return Fields(rows, times, **columns).with_or_without_time()
+
+
+def have_several(texts: pa.StringArray) -> Bools:
+    """Return which lines hold several OpenTelemetry records, within wrappers too; each is one event all the same."""
+    bodies = pc.if_else(pc.match_substring(texts, "logRecords"), pc.count_substring_regex(texts, r'body\\*"+\s*:'), 0)
+    return pc.greater(bodies, 1).to_numpy(zero_copy_only=False)
 
 
 def read_objects(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:
@@ -127,7 +140,7 @@ def _text(value: Any) -> str | None:
     import orjson
 
     if type(value) is dict:
-        inner = next((value[key] for key in ("stringValue", "name", "message") if type(value.get(key)) is str), None)
+        inner = next((value[key] for key in _INNER if type(value.get(key)) is str), None)
         return inner if inner is not None else orjson.dumps(value).decode()
     return str(value) if type(value) in (int, float, bool) else orjson.dumps(value).decode()
 
@@ -146,9 +159,11 @@ def _flatten(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _usual(one: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with ECS's nested ``log`` as ``log.level`` and so on, and CLEF's level where it is left out."""
+    """Return an object with ECS's nested ``log`` as ``log.level`` and so on, CLEF's level, MongoDB's short names."""
     if "@t" in one:
         return {"@l": "Information", **one}
+    if type(one.get("t")) is dict:
+        return {**{name: one.get(key) for name, key in _MONGO.items()}, **one}
     nested = one.get("log")
     if type(nested) is not dict:
         return one
@@ -162,7 +177,7 @@ def _times(values: Sequence[Any], timezone: str, n: int) -> Ints:
         return np.full(n, NO_TIME)
     texts = _texts(values).fill_null("")
     times = np.full(len(texts), NO_TIME)
-    for shape in (ISO, SHAPE["epoch"], SHAPE["clf"], SHAPE["day-month"]):
+    for shape in (ISO, *(SHAPE[name] for name in _SHAPES)):
         missing = np.flatnonzero(times == NO_TIME)
         if len(missing):
             times[missing] = read_times(texts.take(pa.array(missing)), shape, timezone)

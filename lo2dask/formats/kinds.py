@@ -14,6 +14,8 @@ from lo2dask.formats.times import SHAPE
 from lo2dask.formats.user_format import make_user_format
 
 PLAIN, TIMED = "plain", "timed"
+# Of files of which too few lines are understood, which are left out.
+UNREAD = "unread"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class KindFormat:
         """
         if self.own:
             return make_user_format(self.own)
+        if self.name == UNREAD:
+            return PRESETS[PLAIN]
         name, _, shapes = self.name.partition(":")
         if name == TIMED and shapes and set(shapes.split("+")) <= set(SHAPE):
             return timed(tuple(shapes.split("+")))
@@ -75,7 +79,12 @@ class Translation:
     @property
     def is_needed(self) -> bool:
         """Return whether any kind has another format than LO2's."""
-        return not all(kind.is_lo2 for kind in (*self.kinds.values(), self.default))
+        return not all(kind.is_lo2 or kind.name == UNREAD for kind in (*self.kinds.values(), self.default))
+
+    @property
+    def has_effect(self) -> bool:
+        """Return whether files are translated or left out."""
+        return self.is_needed or any(kind.name == UNREAD for kind in self.kinds.values())
 
     @property
     def line_format(self) -> LineFormat:

@@ -11,6 +11,8 @@ _OTHERS = {
     "WARNING": "WARN", "ERR": "ERROR", "CRIT": "CRITICAL", "INFORMATION": "INFO", "EMERGENCY": "EMERG",
     "VERBOSE": "TRACE", "FINEST": "TRACE", "FINER": "TRACE", "FINE": "DEBUG", "CONFIG": "DEBUG", "DPANIC": "PANIC",
     "T": "TRACE", "V": "TRACE", "D": "DEBUG", "I": "INFO", "W": "WARN", "E": "ERROR", "F": "FATAL",
+    # MongoDB
+    **{f"D{n}": "DEBUG" for n in range(1, 6)},
     # bunyan and pino
     "10": "TRACE", "20": "DEBUG", "30": "INFO", "40": "WARN", "50": "ERROR", "60": "FATAL",
     # syslog

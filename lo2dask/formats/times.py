@@ -17,6 +17,9 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 _MOST_YEARS = 9
 _CLOCK = r"(?P<h>\d\d):(?P<mi>\d\d):(?P<s>\d\d)"
 _DATE = r"(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)"
+# Times of 12 hours.
+_HALF = r"(?: ?(?P<p>[AP]M\b))"
+_HOURS = r"(?P<h>\d{1,2}):(?P<mi>\d\d):(?P<s>\d\d)(?:[.,](?P<f>\d+))?"
 _ZONE = r"(?P<z> ?(?:Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b))?"
 _MONTH = r"(?P<mon>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
@@ -26,9 +29,9 @@ _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 class Shape:
     """One way to write a time.
 
-    ``pattern`` (RE2) has the groups y, mo or mon, d, h, mi, s, f (digits after the second), z (zone), or e (a number
-    since 1970) whose ``unit`` is s, ms, us, ns or "" (by its digits). ``is_ms``: f counts milliseconds, not digits.
-    A year of ``year`` is that of dates without one, 0 = from the file's time of change.
+    ``pattern`` (RE2) has the groups y, mo or mon, d, h, mi, s, f (digits after the second), p (AM or PM), z (zone), or
+    e (a number since 1970) whose ``unit`` is s, ms, us, ns or "" (by its digits). ``is_ms``: f counts milliseconds, not
+    digits. A year of ``year`` is that of dates without one, 0 = from the file's time of change.
     """
 
     name: str
@@ -51,7 +54,7 @@ class Shape:
 
 # In this order: of several times in a line, the most precise one with a whole date counts.
 SHAPES = (
-    Shape("iso", rf"{_DATE}[T ]{_CLOCK}[.,](?P<f>\d+){_ZONE}", "2026-01-02 03:04:05,678"),
+    Shape("iso", rf"{_DATE}[T ]{_CLOCK}[.,](?P<f>\d+){_HALF}?{_ZONE}", "2026-01-02 03:04:05,678"),
     Shape("dotted", rf"{_DATE}-(?P<h>\d\d)\.(?P<mi>\d\d)\.(?P<s>\d\d)\.(?P<f>\d+)", "2026-01-02-03.04.05.678901"),
     Shape("slashed", rf"(?P<y>\d{{4}}|\d\d)/(?P<mo>\d\d)/(?P<d>\d\d) {_CLOCK}[.,](?P<f>\d+)", "26/01/02 03:04:05.678"),
     Shape(
@@ -66,9 +69,13 @@ SHAPES = (
           "02/Jan/2026:03:04:05 +0000"),
     Shape("day-month", rf"(?P<d>\d{{1,2}})[ -]{_MONTH}[ -](?P<y>\d{{4}})[ ,:]+{_CLOCK}(?:[.,](?P<f>\d+))?{_ZONE}",
           "02 Jan 2026 03:04:05,678"),
-    Shape("month-day", rf"{_MONTH} +(?P<d>\d{{1,2}}),? +(?P<y>\d{{4}})[ ,]+{_CLOCK}(?:[.,](?P<f>\d+))?",
-          "Jan 2, 2026 03:04:05"),
-    Shape("iso-seconds", rf"{_DATE}[T ]{_CLOCK}{_ZONE}", "2026-01-02T03:04:05Z"),
+    Shape("month-day", rf"{_MONTH} +(?P<d>\d{{1,2}}),? +(?P<y>\d{{4}})[ ,]+{_HOURS}{_HALF}?", "Jan 2, 2026 3:04:05 AM"),
+    Shape("day-dots", rf"(?P<d>\d{{1,2}})\.(?P<mo>\d{{1,2}})\.(?P<y>\d{{4}})[T ,]+{_HOURS}{_ZONE}",
+          "02.01.2026 03:04:05"),
+    # With 12 hours the month comes first; without, nobody can tell it from the day.
+    Shape("half-days", rf"(?P<mo>\d{{1,2}})/(?P<d>\d{{1,2}})/(?P<y>\d{{4}})[ ,]+{_HOURS}{_HALF}",
+          "1/2/2026, 3:04:05 AM"),
+    Shape("iso-seconds", rf"{_DATE}[T ]{_CLOCK}{_HALF}?{_ZONE}", "2026-01-02T03:04:05Z"),
     Shape("slashed-seconds", rf"(?P<y>\d{{4}}|\d\d)/(?P<mo>\d\d)/(?P<d>\d\d) {_CLOCK}", "26/01/02 03:04:05"),
     Shape("digits", r"(?P<y>\d\d)(?P<mo>\d\d)(?P<d>\d\d) (?P<h>\d\d)(?P<mi>\d\d)(?P<s>\d\d)", "260102 030405"),
     Shape("epoch", r"(?P<e>1\d{9}(?:\.\d{1,9})?|1\d{12}|1\d{15}|1\d{18})", "1767323045.678"),
@@ -77,12 +84,13 @@ SHAPES = (
     Shape("dots", rf"(?P<mo>\d\d)\.(?P<d>\d\d) {_CLOCK}", "01.02 03:04:05"),
 )  # fmt: skip
 SHAPE = {shape.name: shape for shape in SHAPES}
-ISO = Shape("iso-any", rf"{_DATE}[T ]{_CLOCK}(?:[.,](?P<f>\d+))?{_ZONE}", "2026-01-02 03:04:05,678")
+ISO = Shape("iso-any", rf"{_DATE}[T ]{_CLOCK}(?:[.,](?P<f>\d+))?{_HALF}?{_ZONE}", "2026-01-02 03:04:05,678")
 KLOG = Shape("klog", rf"(?P<mo>\d\d)(?P<d>\d\d) {_CLOCK}\.(?P<f>\d+)", "0102 03:04:05.678901")
 _UNIT_DIVISORS = {"s": 1000.0, "ms": 1, "us": 1_000, "ns": 1_000_000}
 _DIRECTIVES = {
     "Y": r"(?P<y>\d{4})", "y": r"(?P<y>\d\d)", "m": r"(?P<mo>\d{1,2})", "d": r"(?P<d>\d{1,2})", "b": _MONTH,
     "H": r"(?P<h>\d{1,2})", "M": r"(?P<mi>\d{1,2})", "S": r"(?P<s>\d{1,2})", "f": r"(?P<f>\d+)",
+    "I": r"(?P<h>\d{1,2})", "p": r"(?P<p>[AaPp][Mm])",
     "z": r"(?P<z>Z|[+-]\d\d:?\d\d)", "a": _WEEKDAY, "e": r" ?(?P<d>\d{1,2})", "%": "%",
     "F": _DATE, "T": _CLOCK,
 }  # fmt: skip
@@ -134,6 +142,8 @@ def read_times(texts: pa.Array, shape: Shape, timezone: str, latest_ms: Ints | N
         return _epochs(group["e"], shape.unit)[codes]
     valid = pc.is_valid(found).to_numpy(zero_copy_only=False)
     parts = {name: _numbers(group[name]) for name in ("y", "mo", "d", "h", "mi", "s") if name in group}
+    if "p" in group:
+        parts["h"] = _of_24(parts["h"], group["p"])
     none = np.zeros(len(valid), dtype=np.int64)
     parts = {"mo": none, "mi": none, "s": none} | parts
     month = _months(group["mon"]) if "mon" in group else parts["mo"]
@@ -153,6 +163,14 @@ def read_times(texts: pa.Array, shape: Shape, timezone: str, latest_ms: Ints | N
 def _numbers(texts: pa.Array) -> Ints:
     filled = pc.if_else(pc.equal(pc.binary_length(texts), 0), "0", texts)
     return pc.fill_null(filled.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+
+
+def _of_24(hours: Ints, halves: pa.Array) -> Ints:
+    """Return hours of 24, where AM or PM is behind those of 12; others stay."""
+    half = pc.fill_null(pc.utf8_upper(halves), "").dictionary_encode()
+    after = np.array([{"AM": 0, "PM": 12}.get(text, -1) for text in half.dictionary.to_pylist()] or [-1])
+    after = after[half.indices.to_numpy()]
+    return np.where((after < 0) | (hours > 12), hours, hours % 12 + after)
 
 
 def _months(texts: pa.Array) -> Ints:

@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.json as pj
 
-from lo2dask.buffers.padded import padded_text
+from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.padded import padded_text, text_bytes
+from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import TextLines
 from lo2dask.formats.json_lines import read_objects
 
@@ -22,6 +25,9 @@ PREFIXES = {
     "json-file": r'\{"log":".*"stream":"std(?:out|err)".*"time":"[^"]*"',
 }
 CSV = "csv:"
+_JSON_FILE = pj.ParseOptions(
+    explicit_schema=pa.schema([("log", pa.string()), ("time", pa.string())]), unexpected_field_behavior="ignore"
+)
 # A wrapper whose time stays where the text within it has none: the line becomes that time and the text.
 _WITH_TIME = {"cri": "cri-time", "json-file": "json-file-time"}
 # Names of a CSV column that holds the line.
@@ -89,16 +95,39 @@ def _cri_time(lines: TextLines) -> TextLines:
 
 
 def _json_file(lines: TextLines, with_time: bool) -> TextLines:
-    texts = lines.texts.to_pylist()
-    times: list[str | None] = [None] * len(texts)
-    objects, rows = read_objects(lines, np.flatnonzero(lines.ends > lines.starts))
-    for row, one in zip(rows.tolist(), objects, strict=True):
-        if isinstance(one.get("log"), str):
-            texts[row], times[row] = one["log"].rstrip("\r\n"), str(one.get("time", ""))
+    rows = np.flatnonzero(lines.ends > lines.starts)
+    log, time, rows = _json_columns(lines, rows)
+    log = pc.utf8_rtrim(log, "\r\n")
     # A line stays one line, and colours that were escaped until here go as others do.
-    inner = pc.replace_substring_regex(pa.array(texts, pa.string()), r"\x1b\[[0-9;]*[A-Za-z]", "")
-    inner = pc.replace_substring(inner, "\n", "\\n")
-    return _rewritten(lines, inner, pa.array(times, pa.string()) if with_time else None)
+    log = pc.replace_substring_regex(log, r"\x1b\[[0-9;]*[A-Za-z]", "")
+    log = pc.coalesce(pc.replace_substring(log, "\n", "\\n"), lines.texts.take(pa.array(rows)))
+    if len(rows) == len(lines.starts):
+        return _rewritten(lines, log, time if with_time else None)
+    is_one = np.zeros(len(lines.starts), dtype=bool)
+    is_one[rows] = True
+    times = pc.replace_with_mask(pa.nulls(len(is_one), pa.string()), pa.array(is_one), time)
+    inner = pc.replace_with_mask(lines.texts, pa.array(is_one), log)
+    return _rewritten(lines, inner, times if with_time else None)
+
+
+def _json_columns(lines: TextLines, rows: Ints) -> tuple[pa.Array, pa.Array, Ints]:
+    """Return log and time of rows that are objects, null where they are no text; and the rows that are."""
+    starts, ends = lines.starts[rows], lines.ends[rows]
+    if len(rows) and (lines.buffer[starts] == ord("{")).all() and (lines.buffer[ends - 1] == ord("}")).all():
+        text, offsets = text_bytes(slices(lines.buffer, starts, ends + 1))
+        text = text[offsets[0] : offsets[-1]].copy()
+        text[offsets[1:] - offsets[0] - 1] = ord("\n")
+        try:
+            table = pj.read_json(pa.py_buffer(text), pj.ReadOptions(False, len(text)), _JSON_FILE)
+        except pa.ArrowInvalid:
+            pass  # one by one, then
+        else:
+            if table.num_rows == len(rows):
+                return *(table[name].combine_chunks() for name in ("log", "time")), rows
+    objects, rows = read_objects(lines, rows)
+    values = ([one.get(name) for one in objects] for name in ("log", "time"))
+    log, time = (pa.array([one if isinstance(one, str) else None for one in some], pa.string()) for some in values)
+    return log, time, rows
 
 
 def _csv_column(lines: TextLines, column: int) -> TextLines:

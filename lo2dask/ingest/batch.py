@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from lo2dask.parse.chunks import BLOCK_BYTES, Reading, Reject, read_chunks
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.sources.labels import Labels
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import flushing_together
@@ -56,7 +57,8 @@ class TextJob:
 class LoadJob:
     """What is the same for every batch of a load; ``text`` is None where enhancement is left to train.
 
-    The words of the first ``startup`` raw lines of each log are kept apart, for the leakage line; 0 = none.
+    The words of the first ``startup`` raw lines of each log are kept apart, for the leakage line; 0 = none. ``labels``
+    say what is normal where that depends on the times of a log's events.
     """
 
     root: Path
@@ -65,6 +67,7 @@ class LoadJob:
     options: str
     text: TextJob | None
     startup: int = 0
+    labels: Labels = field(default_factory=Labels)
 
     @property
     def layout(self) -> Layout:
@@ -82,7 +85,7 @@ def load_batch(batch: Batch, job: LoadJob) -> dict[str, Any]:
     loading, reading_text = (Stage(job.layout, of).part(batch.index) for of in (LOAD, TEXT))
     loading.invalidate()
     reading_text.invalidate()
-    summary, written, of_text = _load(batch, files, job)
+    summary, written, of_text = _load(batch, label_by_time(files, job), job)
     # Records are flushed with the others, before they count as done.
     loading.commit(key, written, summary, durable=False)
     if job.text:
@@ -127,6 +130,25 @@ def update_outputs(layout: Layout, name: str, path: Path) -> None:
     batch = Stage(layout, LOAD).part(part_index(name))
     if not batch.update([path], durable=False):
         raise IntegrityError(f"{batch.path}: missing or damaged; load again")
+
+
+def label_by_time(files: list[SourceFile], job: LoadJob) -> list[SourceFile]:
+    """Label the logs that labels of parts of their runs are for, by their first and last event: these are read twice.
+
+    The text of a log is written while it is read, with its label, which its last event may change.
+    """
+    keys = [(file.run, file.test_case, file.service) for file in files]
+    rows = [row for row, key in enumerate(keys) if any(part.is_of(key) for part in job.labels.timed)]
+    if not rows:
+        return files
+    some, found = [files[row] for row in rows], BaseFigures(len(rows))
+    for block in read_blocks(EventParser(FileKeys.of(some), replace(job.policy, balance=False), Reading()), some):
+        found.add(block)
+    labelled = files.copy()
+    for row, start, end in zip(rows, found.starts.tolist(), found.ends.tolist(), strict=True):
+        if end != NO_TIME:
+            labelled[row] = replace(files[row], normal=job.labels.normal_between(keys[row], start, end))
+    return labelled
 
 
 def read_blocks(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Table]:

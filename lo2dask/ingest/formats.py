@@ -15,7 +15,7 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.formats.detect import LEAST_SHARE, Choice, detect, narrow, try_format, with_notes
 from lo2dask.formats.fields import TextLines
-from lo2dask.formats.kinds import KindFormat, Translation
+from lo2dask.formats.kinds import UNREAD, KindFormat, Translation
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.user_format import check_timezone, read_user_format
 from lo2dask.formats.wrappers import find_wrappers, with_own_time
@@ -46,7 +46,7 @@ def choose_formats(layout: Layout, options: LoadingOptions, session: Session) ->
 
     Raises
     ------
-    InputError : no format, or not the one asked for, finds headers in half of the lines of a kind.
+    InputError : no format, or not the one asked for, finds headers in half of the lines of most kinds.
     """
     check_zone(options.timezone)
     asked = read_asked(options.format)
@@ -71,17 +71,19 @@ def find_formats(
     ------
     InputError : as for :func:`choose_formats`.
     """
-    samples = {kind: lines for kind, files in _sample(layout, options.sample_seed).items()
-               if len((lines := read_sample(files, options.timezone)).starts)}  # fmt: skip
+    files = _sample(layout, options.sample_seed)
+    samples = {kind: lines for kind, some in files.items()
+               if len((lines := read_sample(some, options.timezone)).starts)}  # fmt: skip
     choices = {kind: _choose(asked, lines) for kind, lines in samples.items()}
     if not choices:
         return Translation({}, asked or KindFormat(LO2.name), options.timezone), []
-    told = _check(choices, asked)
+    unread, told = _check(choices, files, asked)
+    choices = {kind: choice for kind, choice in choices.items() if kind not in unread}
     kinds = {kind: narrow(choice.kind, samples[kind]) for kind, choice in choices.items()}
     common = asked or Counter(kinds.values()).most_common(1)[0][0]
-    translation = Translation(kinds, common, options.timezone)
+    translation = Translation(kinds | dict.fromkeys(unread, KindFormat(UNREAD)), common, options.timezone)
     if not translation.is_needed:
-        return Translation({}), told
+        return translation if unread else Translation({}), told
     notes = [f"{kind}: {note}" for kind, choice in sorted(choices.items()) for note in choice.notes]
     return translation, [*told, *((logging.INFO, text) for text in (describe(choices), *notes))]
 
@@ -107,6 +109,8 @@ def check_formats(layout: Layout, options: LoadingOptions, translation: Translat
     InputError : those of a kind have another one.
     """
     for kind, files in _sample(layout, options.sample_seed).items():
+        if translation.of(kind).name == UNREAD:
+            continue
         lines = read_sample(files, translation.timezone)
         choice = try_format(translation.of(kind), lines)
         if (
@@ -195,26 +199,38 @@ def try_wrapped(asked: KindFormat, lines: TextLines) -> Choice:
     return best if best.headed and best.share >= bare.share else bare
 
 
-def _check(choices: dict[str, Choice], asked: KindFormat | None) -> list[tuple[int, str]]:
-    """Refuse a tree of which too few lines were understood; return warnings of kinds of which many were not."""
-    warnings = []
-    for kind, choice in sorted(choices.items()):
-        if not choice.lines:
-            continue
-        share = _percent(choice.headed, choice.lines)
-        if choice.share < LEAST_SHARE:
-            wanted = (
-                f"of the format {choice.kind.label}" if asked else f"of a known format ({choice.kind.label} has most)"
-            )
-            raise InputError(
-                f"{kind}: only {share} of the lines have a header {wanted}; {_notes(choice)}{_WAY_OUT}{_shown(choice)}"
-            )
-        if choice.share < GOOD_SHARE and not choice.kind.is_lo2:
+def _check(
+    choices: dict[str, Choice], files: dict[str, list[SourceFile]], asked: KindFormat | None
+) -> tuple[list[str], list[tuple[int, str]]]:
+    """Return the kinds of which too few lines were understood, which are left out; and warnings.
+
+    Raises
+    ------
+    InputError : most kinds are left out.
+    """
+    filled = {kind: choice for kind, choice in sorted(choices.items()) if choice.lines}
+    unread = [kind for kind, choice in filled.items() if choice.share < LEAST_SHARE]
+    reasons = [_unread(kind, choices[kind], files[kind][0].path, asked) for kind in unread]
+    if 2 * len(unread) > len(filled):
+        raise InputError(reasons[0])
+    warnings = [f"left out: {reason}" for reason in reasons]
+    for kind, choice in filled.items():
+        if kind not in unread and choice.share < GOOD_SHARE and not choice.kind.is_lo2:
             rest = _percent(choice.lines - choice.headed, choice.lines)
             shown = " | ".join(choice.others)
-            text = f"{kind}: {rest} of the lines have no header of the format {choice.kind.label}, such as: {shown}"
-            warnings.append((logging.WARNING, text))
-    return warnings
+            warnings.append(
+                f"{kind}: {rest} of the lines have no header of the format {choice.kind.label}, such as: {shown}"
+            )
+    return unread, [(logging.WARNING, text) for text in warnings]
+
+
+def _unread(kind: str, choice: Choice, path: str, asked: KindFormat | None) -> str:
+    """Write why files are left out, and the ways out."""
+    wanted = f"of the format {choice.kind.label}" if asked else f"of a known format ({choice.kind.label} has most)"
+    return (
+        f"{kind}: only {_percent(choice.headed, choice.lines)} of the lines have a header {wanted}, such as in {path}; "
+        f"{_notes(choice)}{_WAY_OUT}, or leave them out with --exclude '*{kind}*'{_shown(choice)}"
+    )
 
 
 def _notes(choice: Choice) -> str:

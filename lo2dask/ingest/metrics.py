@@ -24,6 +24,7 @@ from lo2dask.parse.chunks import Reading
 from lo2dask.parse.metrics import MetricSamples
 from lo2dask.parse.traces import parse_spans
 from lo2dask.parse.wide_table import parse_wide_table
+from lo2dask.sources.labels import Labels
 from lo2dask.sources.manifest import READ_AS_METRIC, Batch, Pick, batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import open_at
@@ -67,6 +68,7 @@ class MetricsJob:
     root: Path
     names: frozenset[str]
     options: str
+    labels: Labels
 
     @property
     def pick(self) -> Pick:
@@ -74,7 +76,7 @@ class MetricsJob:
         return partial(picked_files, names=self.names)
 
 
-def load_metrics(layout: Layout, options: LoadOptions, session: Session) -> MetricsSummary:
+def load_metrics(layout: Layout, options: LoadOptions, session: Session, labels: Labels) -> MetricsSummary:
     """Read the metric and trace files of the manifest, which a load with ``--load-metrics`` has written.
 
     Raises
@@ -82,7 +84,9 @@ def load_metrics(layout: Layout, options: LoadOptions, session: Session) -> Metr
     IntegrityError : a table has not the rows that the batches wrote.
     """
     started = time.perf_counter()
-    job = MetricsJob(layout.root, frozenset(options.metric_names), options.fingerprint("metrics"))
+    own = [labels.patterns, sorted(labels.rows.items())]
+    key = options.fingerprint("metrics") if labels == Labels() else fingerprint([options.fingerprint("metrics"), own])
+    job = MetricsJob(layout.root, frozenset(options.metric_names), key, labels)
     target = parse_bytes(options.partition_size, "--partition-size")
     batches = list(cut_batches(part_paths(layout.manifest), target, job.pick))
     done = [read_current(batch, job) for batch in batches]
@@ -132,10 +136,10 @@ def metrics_batch(batch: Batch, job: MetricsJob) -> dict[str, Any]:
     (layout.traces / name).unlink(missing_ok=True)
     with ExitStack() as stack:
         metrics = stack.enter_context(open_part(layout.metrics / name, schema.METRICS))
-        for table in _sample_groups(files, job.names, reading):
+        for table in _sample_groups(files, job, reading):
             metrics.write(table)
     written = [layout.metrics / name]
-    spans = _span_tables(files, reading)
+    spans = _span_tables(files, reading, job.labels)
     if spans:
         with open_part(layout.traces / name, schema.TRACES) as traces:
             traces.write(pa.concat_tables(spans))
@@ -170,7 +174,7 @@ def _finish(stage: Stage, job: MetricsJob) -> None:
     stage.commit(key, unnamed_parts((layout.metrics, layout.traces), layout.root, records), {})
 
 
-def _sample_groups(files: Iterable[SourceFile], names: frozenset[str], reading: Reading) -> Iterator[pa.Table]:
+def _sample_groups(files: Iterable[SourceFile], job: MetricsJob, reading: Reading) -> Iterator[pa.Table]:
     """Read the metric files in order, some GROUP_BYTES at once."""
     group: list[tuple[SourceFile, bytes]] = []
     size = 0
@@ -178,21 +182,23 @@ def _sample_groups(files: Iterable[SourceFile], names: frozenset[str], reading: 
         if file.kind == "trace" or (data := _read(file, reading)) is None:
             continue
         if file.kind == "metric table":
-            yield from _parse_groups(group, reading)
+            yield from _parse_groups(group, reading, job.labels)
             group, size = [], 0
-            yield from _wide_table(file, data, names, reading)
+            yield from _wide_table(file, data, job, reading)
             continue
         group.append((file, data))
         size += len(data)
         if size >= GROUP_BYTES:
-            yield from _parse_groups(group, reading)
+            yield from _parse_groups(group, reading, job.labels)
             group, size = [], 0
-    yield from _parse_groups(group, reading)
+    yield from _parse_groups(group, reading, job.labels)
 
 
-def _parse_groups(group: list[tuple[SourceFile, bytes]], reading: Reading, plain: bool = False) -> Iterator[pa.Table]:
+def _parse_groups(
+    group: list[tuple[SourceFile, bytes]], reading: Reading, labels: Labels, plain: bool = False
+) -> Iterator[pa.Table]:
     """Parse files together; where one of them has a number that is none, each by itself, by the general parser."""
-    samples = MetricSamples()
+    samples = MetricSamples(labels)
     problems: list[tuple[SourceFile, str]] = []
     for file, data in group:
         try:
@@ -203,27 +209,27 @@ def _parse_groups(group: list[tuple[SourceFile, bytes]], reading: Reading, plain
         yield samples.table()
     except MetricError:
         for one in group:
-            yield from _parse_groups([one], reading, plain=True)
+            yield from _parse_groups([one], reading, labels, plain=True)
         return
     _reject_parts(problems, "invalid metric", reading)
 
 
-def _wide_table(file: SourceFile, data: bytes, names: frozenset[str], reading: Reading) -> Iterator[pa.Table]:
+def _wide_table(file: SourceFile, data: bytes, job: MetricsJob, reading: Reading) -> Iterator[pa.Table]:
     try:
-        samples, problems = parse_wide_table(data, file.run, names)
+        samples, problems = parse_wide_table(data, file.run, job.names, job.labels)
         _reject_parts([(file, problem) for problem in problems], "invalid metric", reading)
         yield samples
     except MetricError as error:
         reading.reject(file, "invalid metric", str(error))
 
 
-def _span_tables(files: Iterable[SourceFile], reading: Reading) -> list[pa.Table]:
+def _span_tables(files: Iterable[SourceFile], reading: Reading, labels: Labels) -> list[pa.Table]:
     tables = []
     for file in files:
         if file.kind != "trace" or (data := _read(file, reading)) is None:
             continue
         try:
-            spans, problems = parse_spans(data, file.run, file.test_case or None, file.name)
+            spans, problems = parse_spans(data, file.run, file.test_case or None, file.name, labels)
             _reject_parts([(file, problem) for problem in problems], "invalid trace", reading)
             tables.append(spans)
         except MetricError as error:

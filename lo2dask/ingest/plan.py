@@ -18,6 +18,7 @@ from lo2dask.execute.session import Session
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadingOptions
 from lo2dask.sources.folders import has_shape_of_run
+from lo2dask.sources.labels import Labels
 from lo2dask.sources.layouts import LO2, OUTSIDE, Tree, choose_runs, find_tree, scan_files
 from lo2dask.sources.manifest import READ_AS_METRIC, REJECTED, Batch, cut_batches, manifest_table
 from lo2dask.sources.names import WANTED_NAME, split_problem
@@ -44,7 +45,7 @@ RUNS_SCANNED_HERE = 64
 class LoadPlan:
     """What a load will read; ``others`` names what lies next to the runs, ``cases`` the test cases read.
 
-    ``is_lo2``: the tree has LO2's layout.
+    ``is_lo2``: the tree has LO2's layout; ``labels`` say what is normal.
     """
 
     runs: tuple[RunSource, ...]
@@ -53,6 +54,7 @@ class LoadPlan:
     cases: tuple[str, ...]
     ignored: dict[str, int]
     is_lo2: bool
+    labels: Labels
 
     @property
     def files(self) -> int:
@@ -106,7 +108,9 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     if others:
         ignored["next to the runs"] = len(others)
     chosen = {case for summary in summaries for case in summary["chosen"]}
-    return LoadPlan(tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored, tree.layout == LO2)
+    return LoadPlan(
+        tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored, tree.layout == LO2, tree.labels
+    )
 
 
 def _scan_groups(runs: list[RunSource]) -> list[list[RunSource]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask import schema
+from lo2dask.buffers.columns import strings
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask, load_masks, masks_fingerprint
@@ -220,7 +221,10 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     layout, name = Layout(root), part_name(batch.index)
     files = [moved_file(file, source.moved) for file in batch_files(batch)]
     sequences = read_part(layout.sequences / name)
-    keys = FileKeys.of(files)
+    # Labels of parts of runs are in the tables alone.
+    labels = dict(zip(strings(sequences["seq_id"]).to_pylist(), sequences["normal"].to_pylist(), strict=True))
+    ids = [schema.seq_id(file.run, file.test_case, file.name) for file in files]
+    keys = FileKeys.of([replace(file, normal=labels.get(one)) for file, one in zip(files, ids, strict=True)])
     text = job.start(len(files))
     lengths = np.zeros(len(files), dtype=np.int64)
     parser = EventParser(keys, source.policy, Reading(), with_messages=True)

@@ -5,8 +5,10 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from types import UnionType
+from typing import Any, Self, TypeVar, get_args
 
 from lo2dask.errors import InputError
 from lo2dask.options.paths import is_local, to_path
@@ -126,7 +128,20 @@ def _path(field: dataclasses.Field[Any], value: Any) -> Path:
     return path
 
 
+def _kind_problem(field: dataclasses.Field[Any], value: Any) -> str:
+    """Say what a value should be that is no number, or not true or false; "" where it is, or is another option's."""
+    kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+    if value is None or not {int, float, bool} & set(kinds):
+        return ""
+    if bool in kinds:
+        return "" if isinstance(value, bool) else "neither True nor False"
+    is_number = isinstance(value, Real if float in kinds else Integral) and not isinstance(value, bool)
+    return "" if is_number else "no number" if float in kinds else "no whole number"
+
+
 def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    if problem := _kind_problem(field, value):
+        raise InputError(f"{flag_name(field.name)}: {value!r} is {problem}")
     choices = field.metadata.get("choices", ())
     for item in value if isinstance(value, tuple) else (value,):
         if choices and item not in choices:

@@ -147,7 +147,7 @@ class LoadingOptions(OutputOptions, CommonOptions):
     )
     labels: Path | None = opt(
         None,
-        "CSV of labels in place of names: run[, test_case][, service], label (normal or anything else)",
+        "CSV of labels in place of names: run[, test_case][, service][, start, end], label (normal or anything else)",
         local=True,
         affects="load",
         main=("load", "run"),

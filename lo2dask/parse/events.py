@@ -91,7 +91,7 @@ class EventParser:
         """Begin with no line of any file: ``read`` and ``dropped`` count the lines of each."""
         self.read, self.dropped = np.zeros((2, len(self.keys.files)), dtype=np.int64)
         translation = self.policy.translation
-        needed = translation if translation and translation.is_needed else None
+        needed = translation if translation and translation.has_effect else None
         self.translator = Translator(needed, self.reading) if needed else None
 
     def parse(self, chunk: Chunk) -> pa.Table:

@@ -19,6 +19,7 @@ from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.padded import as_u64, padded
 from lo2dask.buffers.slices import slices
 from lo2dask.parse.cells import Floats, MetricError, from_seconds, time_problem, without_plus
+from lo2dask.sources.labels import Labels
 
 _VALUES = b'"values"'
 _OWN_COLUMNS = ("__name__", "job", "instance")
@@ -35,6 +36,7 @@ Series = tuple[Own, Floats, tuple[Ints, pa.StringArray] | None]
 class MetricSamples:
     """Gathers the series of many files; the few numbers that take a general parser are cast together at the end."""
 
+    labels: Labels = field(default_factory=Labels)
     series: list[tuple[Any, ...]] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     numbers: list[Floats] = field(default_factory=list)
@@ -86,17 +88,18 @@ class MetricSamples:
         if problem := time_problem(cells[0::2]):
             raise MetricError(problem)
         rows = np.repeat(np.arange(len(self.series), dtype=np.int32), self.counts)
-        return sample_table(self.series, rows, from_seconds(cells[0::2]), pa.array(cells[1::2].copy()))
+        return sample_table(self.series, rows, from_seconds(cells[0::2]), pa.array(cells[1::2].copy()), self.labels)
 
 
 def sample_table(
-    series: Sequence[tuple[Any, ...]], rows: npt.NDArray[np.int32], times: pa.Array, values: pa.Array
+    series: Sequence[tuple[Any, ...]], rows: npt.NDArray[np.int32], times: pa.Array, values: pa.Array, labels: Labels
 ) -> pa.Table:
     """Build samples (schema.METRICS) from series (run, test case, name, job, instance, labels) and each row's own."""
-    run, case, name, job, instance, labels = zip(*series, strict=True) if series else [()] * 6
-    normal = pa.array([None if value is None else schema.is_normal(value) for value in case], pa.bool_())
+    run, case, name, job, instance, others = zip(*series, strict=True) if series else [()] * 6
+    known = [None if own is None else labels.normal(of, own) for of, own in zip(run, case, strict=True)]
+    normal = pa.array(known, pa.bool_())
     index = pa.array(rows)
-    text = {"run": run, "test_case": case, "metric_name": name, "job": job, "instance": instance, "labels": labels}
+    text = {"run": run, "test_case": case, "metric_name": name, "job": job, "instance": instance, "labels": others}
     columns = {key: _encoded(value, index) for key, value in text.items()}
     columns |= {"normal": normal.take(index), "anomaly": pc.invert(normal).take(index)}
     columns |= {"timestamp": times, "value": values}

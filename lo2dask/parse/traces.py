@@ -9,6 +9,7 @@ import pyarrow as pa
 from lo2dask import schema
 from lo2dask.domain import SERVICES
 from lo2dask.parse.cells import MetricError, parse_times, read_text_table
+from lo2dask.sources.labels import Labels
 
 COLUMNS = {
     "Trace ID": "trace_id",
@@ -22,7 +23,9 @@ _FILE = re.compile(r"traces?_(?P<traced>.+)\.csv")
 _SERVICE = re.compile(r"(?:light-)?(?:oauth2-){1,2}(?P<service>" + "|".join(SERVICES) + r")(?:-service)?")
 
 
-def parse_spans(data: bytes, run: str, test_case: str | None, name: str) -> tuple[pa.Table, list[str]]:
+def parse_spans(
+    data: bytes, run: str, test_case: str | None, name: str, labels: Labels | None = None
+) -> tuple[pa.Table, list[str]]:
     """Read one trace table (columns: schema.TRACES); return it, and what is wrong with the rows left out.
 
     ``name`` is its file's, which names the service.
@@ -43,8 +46,9 @@ def parse_spans(data: bytes, run: str, test_case: str | None, name: str) -> tupl
         problems += itertools.compress(why, kept[~is_time])
         kept &= is_time
     columns = {column: values.filter(pa.array(kept)) for column, values in columns.items()}
-    normal = None if test_case is None else schema.is_normal(test_case)
-    same: dict[str, str | bool | None] = {"run": run, "test_case": test_case, "service": traced_service(name)}
+    service = traced_service(name)
+    normal = None if test_case is None else (labels or Labels()).normal(run, test_case, service)
+    same: dict[str, str | bool | None] = {"run": run, "test_case": test_case, "service": service}
     same |= {"normal": normal, "anomaly": None if normal is None else not normal}
     arrays = [
         columns[f.name] if f.name in columns else pa.repeat(pa.scalar(same[f.name], f.type), int(kept.sum()))

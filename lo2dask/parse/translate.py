@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.padded import padded, text_bytes
 from lo2dask.formats.fields import TextLines, write_canonical, write_untimed
-from lo2dask.formats.kinds import PLAIN, KindFormat, Translation
+from lo2dask.formats.json_lines import JsonFormat, have_several
+from lo2dask.formats.kinds import PLAIN, UNREAD, KindFormat, Translation
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 from lo2dask.parse.lines import Lines, find_lines
 from lo2dask.parse.text import without_colours
@@ -18,6 +19,8 @@ from lo2dask.sources.names import DAY_MS, HOUR_MS, run_clock
 from lo2dask.sources.tree import SourceFile
 
 _NO_HEADER = "no line has a header of the format {}, which the other files of its kind have"
+_SEVERAL = ("several records", "lines of several OpenTelemetry records, each kept as one event: {}")
+_UNREAD = "too few lines of its service are of a known format: describe them in a YAML file (--format FILE.yaml)"
 
 
 @dataclass
@@ -33,20 +36,27 @@ class Translator:
 
     def translate(self, chunk: Chunk, lines: Lines) -> Chunk:
         """Return the chunk with canonical lines, without the segments of files that have no header at its start."""
-        borders = np.searchsorted(lines.raw_ends, np.cumsum([0, *(segment.size for segment in chunk.segments)]))
+        ends = np.cumsum([0, *(segment.size for segment in chunk.segments)])
+        borders = np.searchsorted(lines.raw_ends, ends)
         segments, texts = [], []
         for kind, group in groupby(
-            zip(chunk.segments, pairwise(borders.tolist()), strict=True),
+            zip(chunk.segments, pairwise(borders.tolist()), pairwise(ends.tolist()), strict=True),
             key=lambda pair: self.translation.of(pair[0].file.service),
         ):
             pairs = list(group)
+            if kind.is_lo2 and not self.translation.is_needed:
+                segments += [(segment, segment.size) for segment, _, _ in pairs]
+                texts += [chunk.buffer[low:high].data for _, _, (low, high) in pairs]
+                continue
             start, end = pairs[0][1][0], pairs[-1][1][1]
             some = text_lines(chunk, lines, [pair[0] for pair in pairs], (start, end), self.translation.timezone)
             written, headed = translate_lines(some, kind)
-            for segment, (low, high) in pairs:
+            for segment, (low, high), _ in pairs:
                 part = slice(low - start, high - start)
                 if self._is_strange(segment, kind, headed[part]):
                     continue
+                if kind.name == JsonFormat.name and (several := int(have_several(some.texts[part]).sum())):
+                    self.reading.reject(segment.file, *_SEVERAL, several)
                 text, offsets = text_bytes(written[part])
                 segments.append((segment, int(offsets[-1] - offsets[0])))
                 texts.append(text[offsets[0] : offsets[-1]].data)
@@ -59,7 +69,8 @@ class Translator:
         if not segment.first or kind.name == PLAIN or headed.any():
             return False
         self._left_out.add(segment.index)
-        self.reading.reject(segment.file, "no header", _NO_HEADER.format(kind.label))
+        detail = _UNREAD if kind.name == UNREAD else _NO_HEADER.format(kind.label)
+        self.reading.reject(segment.file, "no header", detail)
         return True
 
 

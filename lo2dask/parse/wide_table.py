@@ -11,12 +11,15 @@ from lo2dask import schema
 from lo2dask.buffers.columns import strings
 from lo2dask.parse.cells import MetricError, or_null, read_numbers, read_text_table, read_times
 from lo2dask.parse.metrics import sample_table
+from lo2dask.sources.labels import Labels
 
 _TIME_COLUMNS = ("timestamp", "time", "date", "datetime")
 _CASE_COLUMN = "test_name"
 
 
-def parse_wide_table(data: bytes, run: str, names: Iterable[str] = ()) -> tuple[pa.Table, list[str]]:
+def parse_wide_table(
+    data: bytes, run: str, names: Iterable[str] = (), labels: Labels | None = None
+) -> tuple[pa.Table, list[str]]:
     """Read one run's wide table: a row per moment, a ``test_name`` column, a column per series; empty cells are none.
 
     ``names`` are the metrics to keep, none = all: a column belongs to a metric whose name it begins with, up to a
@@ -47,10 +50,8 @@ def parse_wide_table(data: bytes, run: str, names: Iterable[str] = ()) -> tuple[
     moments = np.tile(np.arange(table.num_rows), len(kept))
     filled = pc.is_valid(cells)
     there = filled.to_numpy(zero_copy_only=False)
-    samples = sample_table(
-        series, rows[there].astype(np.int32), times.take(pa.array(moments[there])), cells.filter(filled)
-    )
-    return samples, problems
+    times, cells = times.take(pa.array(moments[there])), cells.filter(filled)
+    return sample_table(series, rows[there].astype(np.int32), times, cells, labels or Labels()), problems
 
 
 def _belongs(column: str, names: tuple[str, ...]) -> bool:

@@ -4,15 +4,20 @@ import csv
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
 from fnmatch import fnmatchcase
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from lo2dask.domain import CORRECT
 from lo2dask.errors import InputError
 from lo2dask.schema import is_normal
 from lo2dask.sources.patterns import UNLABELLED
 
-COLUMNS = ("run", "test_case", "service", "label")
+Key = tuple[str, str, str]
+_MOMENTS = ("start", "end")
+COLUMNS = ("run", "test_case", "service", *_MOMENTS, "label")
+_FORM = "run[, test_case][, service][, start, end], label"
 NORMAL = "normal"
 # A test case that somebody may have meant as `correct`, which decides the label.
 _LIKE_CORRECT = re.compile(
@@ -24,16 +29,31 @@ _LIKE_NORMAL = re.compile(
 
 
 @dataclass(frozen=True)
+class TimedLabel:
+    """A label of part of a run: of the logs of ``key``, "" = any, from ``start`` to ``end`` (ms since 1970)."""
+
+    key: Key
+    start: float
+    end: float
+    normal: bool
+
+    def is_of(self, key: Key) -> bool:
+        """Return whether it is for a log of this run, test case and service."""
+        return all(own in ("", other) for own, other in zip(self.key, key, strict=True))
+
+
+@dataclass(frozen=True)
 class Labels:
     """Which logs are normal.
 
     ``patterns`` are those of ``--normal``; ``rows`` are those of ``--labels``, (run, test case, service) to normal or
-    not, "" = any. With ``by_run`` the layout has no test cases, and the run's name is looked at. If nothing
-    ``is_labelled``, the label of every log is None.
+    not, "" = any; ``timed`` are those that have a start or an end. With ``by_run`` the layout has no test cases, and
+    the run's name is looked at. If nothing ``is_labelled``, the label of every log is None.
     """
 
     patterns: tuple[str, ...] = (CORRECT,)
-    rows: Mapping[tuple[str, str, str], bool] = field(default_factory=dict)
+    rows: Mapping[Key, bool] = field(default_factory=dict)
+    timed: tuple[TimedLabel, ...] = ()
     by_run: bool = False
     is_labelled: bool = True
 
@@ -41,12 +61,38 @@ class Labels:
         """Return whether a log is normal; None if nobody has said it."""
         if not self.is_labelled:
             return None
-        if self.rows:
+        if self.is_from_file:
             keys = ((run, test_case, service), (run, "", service), (run, test_case, ""), (run, "", ""))
             return next((self.rows[key] for key in keys if key in self.rows), None)
         if self.by_run:
             return self.matches(run)
         return None if test_case == UNLABELLED else self.matches(test_case)
+
+    def normal_between(self, key: Key, start: int, end: int) -> bool | None:
+        """Return whether a log is normal whose events lie between two times (ms since 1970).
+
+        It is not if a part labelled so lies in this time. Else its label without a time counts; without one it is
+        normal if the times around it, or all other parts, are.
+        """
+        parts = [part for part in self.timed if part.is_of(key)]
+        met = [part for part in parts if part.start <= end and start <= part.end]
+        if not all(part.normal for part in met):
+            return False
+        whole = self.normal(*key)
+        if whole is not None or not parts:
+            return whole
+        is_within = any(part.start <= start and end <= part.end for part in met)
+        return True if is_within or not any(part.normal for part in parts) else None
+
+    @property
+    def is_from_file(self) -> bool:
+        """Whether ``--labels`` says what is normal."""
+        return bool(self.rows or self.timed)
+
+    @property
+    def runs(self) -> set[str]:
+        """The runs that ``--labels`` names."""
+        return {run for run, _, _ in (*self.rows, *(part.key for part in self.timed))}
 
     def matches(self, name: str) -> bool:
         """Return whether the name of a folder is one of ``--normal``; ``correct`` takes ``correct_1`` too."""
@@ -54,7 +100,8 @@ class Labels:
 
     def problem(self, test_case: str) -> str:
         """Return why the logs of a test case are left out for its name, with the way out; "" for all others."""
-        if self.rows or not self.is_labelled or self.matches(test_case) or not _LIKE_CORRECT.fullmatch(test_case):
+        is_decided = self.is_from_file or not self.is_labelled or self.matches(test_case)
+        if is_decided or not _LIKE_CORRECT.fullmatch(test_case):
             return ""
         return (
             f"label: {test_case!r} only looks like correct: name it correct or correct_1, or after its error, "
@@ -63,47 +110,68 @@ class Labels:
 
     def resembling(self, names: Collection[str]) -> list[str]:
         """List the names of folders that look like normal ones and are not taken as such."""
-        if self.rows:
+        if self.is_from_file:
             return []
         likely = (_LIKE_CORRECT, _LIKE_NORMAL)
         return sorted(name for name in names if not self.matches(name) and any(p.fullmatch(name) for p in likely))
 
 
-def read_labels(path: Path) -> dict[tuple[str, str, str], bool]:
-    """Read a table of labels: run[, test_case][, service], label; ``normal`` or the name of anything else.
+def read_labels(path: Path, timezone: str = "UTC") -> Labels:
+    """Read a table of labels: run[, test_case][, service][, start, end], label; ``normal`` or anything else.
+
+    Times are ISO 8601; ``timezone`` is the zone of those without one.
 
     Raises
     ------
     InputError : the file or its columns cannot be used, or two rows contradict each other; names the line.
     """
-    rows: dict[tuple[str, str, str], bool] = {}
+    rows: dict[Key, bool] = {}
+    timed: list[TimedLabel] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             _check_columns(path, list(reader.fieldnames or ()))
             for row in reader:
-                run, case, service, label = ((row.get(name) or "").strip() for name in COLUMNS)
+                where = f"--labels {path}: line {reader.line_num}"
+                run, case, service, start, end, label = ((row.get(name) or "").strip() for name in COLUMNS)
                 if not run or not label or None in row:
-                    raise InputError(f"--labels {path}: line {reader.line_num} needs a run and a label")
-                key = (run, case, service)
-                if rows.setdefault(key, label.lower() == NORMAL) != (label.lower() == NORMAL):
-                    raise InputError(f"--labels {path}: line {reader.line_num} contradicts an earlier one: {run}")
+                    raise InputError(f"{where} needs a run and a label")
+                key, normal = (run, case, service), label.lower() == NORMAL
+                if start or end:
+                    timed.append(_timed(key, (start, end), normal, (where, timezone)))
+                elif rows.setdefault(key, normal) != normal:
+                    raise InputError(f"{where} contradicts an earlier one: {run}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--labels {path}: cannot be read as CSV: {error}") from None
-    if not rows:
+    if not rows and not timed:
         raise InputError(f"--labels {path}: it has no row; write run,label and a line for each run")
-    return rows
+    return Labels(rows=rows, timed=tuple(timed))
+
+
+def _timed(key: Key, moments: tuple[str, str], normal: bool, place: tuple[str, str]) -> TimedLabel:
+    """Read a row with times, of which one may be missing; ``place`` is its line, in words, and the zone of times."""
+    where, timezone = place
+    try:
+        zone = UTC if timezone == "UTC" else ZoneInfo(timezone)
+        start, end = (_milliseconds(text, zone) for text in moments)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{where}: {error}; write 2026-03-07T09:00:00Z, a zone is --timezone where none is") from None
+    part = TimedLabel(key, -float("inf") if start is None else start, float("inf") if end is None else end, normal)
+    if part.start > part.end:
+        raise InputError(f"{where}: its start is after its end")
+    return part
+
+
+def _milliseconds(text: str, zone: tzinfo) -> float | None:
+    if not text:
+        return None
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp() * 1000
 
 
 def _check_columns(path: Path, found: list[str]) -> None:
-    moments = [name for name in ("start", "end") if name in found]
-    if moments:
-        raise InputError(
-            f"--labels {path}: labels of times (column {moments[0]!r}) are not read; label whole runs, test cases or "
-            "services"
-        )
     unknown = [name for name in found if name not in COLUMNS]
     missing = [name for name in ("run", "label") if name not in found]
     if unknown or missing:
         what = f"unknown column {unknown[0]!r}" if unknown else f"no column {missing[0]!r}"
-        raise InputError(f"--labels {path}: {what}; the columns are run[, test_case][, service], label")
+        raise InputError(f"--labels {path}: {what}; the columns are {_FORM}")

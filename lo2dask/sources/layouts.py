@@ -99,11 +99,15 @@ class TreeWalk:
 
 @dataclass(frozen=True)
 class TreeLayout:
-    """A layout by patterns, of which the first that matches counts; ``prefix`` is common to the names of all files."""
+    """A layout by patterns, of which the first that matches counts; ``prefix`` is common to the names of all files.
+
+    ``loose`` is the run of files in the root itself.
+    """
 
     walk: TreeWalk
     patterns: tuple[PathPattern, ...]
     prefix: str = ""
+    loose: str = ALL
 
     def place(self, path: str) -> tuple[str, str, str] | None:
         """Return run, test case and service of a path below the root; None if it is outside the layout."""
@@ -112,7 +116,7 @@ class TreeLayout:
         for pattern in self.patterns:
             found = pattern.match(path)
             if found is not None:
-                run = found.get("run") or (path.split("/")[0] if "/" in path else ALL)
+                run = found.get("run") or (path.split("/")[0] if "/" in path else self.loose)
                 # A whole file's name is made shorter as if no pattern named it.
                 named = None if pattern.text.rpartition("/")[2] == "{service}" else found.get("service")
                 return run, found.get("test_case") or UNLABELLED, named or service_name(path, self.prefix)
@@ -135,9 +139,9 @@ class TreeLayout:
                 if (self.place(path) or (run,))[0] == run:
                     yield path, entry
             return
-        if run == ALL:
+        if run == self.loose:
             yield from self.walk.files(deep=False)
-        if to_path(os.path.join(self.walk.root, run)).is_dir():
+        elif to_path(os.path.join(self.walk.root, run)).is_dir():
             yield from self.walk.files(run)
 
     def _file(self, path: str, entry: Entry, run: str) -> SourceFile:
@@ -183,7 +187,7 @@ def find_tree(root: Path, options: LoadingOptions) -> Tree:
         raise InputError(f"--root {root}: a folder that lo2dask has written; give the folder of the raw logs")
     if options.labels and options.normal != (CORRECT,):
         raise InputError("--labels and --normal exclude each other: give one of them")
-    labels = Labels(options.normal, read_labels(options.labels) if options.labels else {})
+    labels = read_labels(options.labels, options.timezone) if options.labels else Labels(options.normal)
     pattern = None if options.layout in (AUTO, LO2) else PathPattern(options.layout)
     found = None if options.layout == LO2 or not root.is_dir() else _find_layout(root, options, labels, pattern)
     if found is None:
@@ -204,11 +208,13 @@ def _pattern_tree(root: Path, options: LoadingOptions, labels: Labels, layout: T
         raise InputError(f"--root {root}: no file is as --layout {options.layout} says; {_example(layout.walk)}")
     by_run = not any("{test_case}" in pattern.text for pattern in layout.patterns)
     folders = names[0] if by_run else names[1] - {UNLABELLED}
-    is_labelled = bool(labels.rows) or any(map(labels.matches, folders))
+    is_labelled = labels.is_from_file or any(map(labels.matches, folders))
     labels = replace(labels, by_run=by_run, is_labelled=is_labelled)
     resembling = labels.resembling(folders)[:_MOST_SHOWN]
     warnings = [f"{name!r} is not taken as normal; if it is, add it to --normal" for name in resembling]
     warnings += _unknown_runs(options, labels, names[0])
+    if layout.loose != ALL and layout.loose in names[0]:
+        warnings.append(f"the files in {root} itself are the run {layout.loose!r}: a folder there is called {ALL!r}")
     runs = [PatternRun(name, str(root), layout=layout) for name in sorted(names[0], key=lambda name: name + "__")]
     return Tree(tuple(runs), (), labels, tuple(sorted(names[2])), _described(layout, labels, names[2]), tuple(warnings))
 
@@ -239,7 +245,10 @@ def _find_layout(root: Path, options: LoadingOptions, labels: Labels, pattern: P
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(data.items()))
         raise InputError(f"--root {root}: no text file in it, which a log is; there are {counts}, such as {example}")
     patterns = (pattern,) if pattern else (*([_BY_CASE] if has_case else []), _BY_RUN, _IN_ROOT)
-    return TreeLayout(walk, patterns, common_prefix(least, greatest))
+    loose = ALL
+    while to_path(os.path.join(walk.root, loose)).is_dir():
+        loose += "_"
+    return TreeLayout(walk, patterns, common_prefix(least, greatest), loose)
 
 
 def _example(walk: TreeWalk) -> str:
@@ -251,7 +260,7 @@ def _described(layout: TreeLayout, labels: Labels, services: set[str]) -> str:
     """Write what was chosen: the pattern, the services, and what the labels are from."""
     shown = sorted(services)
     more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
-    source = "labels from --labels" if labels.rows else f"normal is {' or '.join(labels.patterns)}"
+    source = "labels from --labels" if labels.is_from_file else f"normal is {' or '.join(labels.patterns)}"
     if not labels.is_labelled:
         source = (
             f"nothing is labelled: no folder is like --normal {' '.join(labels.patterns)}, and there is no --labels"
@@ -260,7 +269,7 @@ def _described(layout: TreeLayout, labels: Labels, services: set[str]) -> str:
 
 
 def _unknown_runs(options: LoadingOptions, labels: Labels, runs: set[str]) -> tuple[str, ...]:
-    unknown = sorted({run for run, _, _ in labels.rows} - runs)
+    unknown = sorted(labels.runs - runs)
     shown = ", ".join(unknown[:_MOST_SHOWN])
     return (f"--labels {options.labels}: {len(unknown)} of its runs not in the tree: {shown}",) if unknown else ()
 

@@ -85,6 +85,10 @@ def test_errors_name_keywords(tmp_path: Path) -> None:
         lo2dask.load(root="/none", output_dir=tmp_path)
     with pytest.raises(lo2dask.InputError, match=r"^workers: -1 is out of range"):
         lo2dask.plan(bytes="1GB", workers=-1)
+    with pytest.raises(lo2dask.InputError, match=r"^workers: 'x' is no whole number$"):
+        lo2dask.load(root="/none", output_dir=tmp_path, workers="x")
+    with pytest.raises(lo2dask.InputError, match=r"^enhance: 'no' is neither True nor False$"):
+        lo2dask.load(root="/none", output_dir=tmp_path, enhance="no")
 
 
 def test_errors_name_what_switches_an_option_off(tiny_tree: Path, tmp_path: Path) -> None:
@@ -106,6 +110,8 @@ def test_keywords_are_checked() -> None:
         lo2dask.load("tree")
     with pytest.raises(TypeError, match="needs no cluster"):
         lo2dask.show(root="x", client=object())
+    with pytest.raises(TypeError, match=r"load\(\) takes a Dask client as client=\.\.\., not int"):
+        lo2dask.load(root="x", output_dir="y", client=3)
 
 
 @pytest.mark.parametrize("name", lo2dask._FUNCTIONS)

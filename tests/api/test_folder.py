@@ -9,6 +9,7 @@ import pytest
 import lo2dask
 from lo2dask.api.folder import Folder
 from lo2dask.api.tables import LIBRARIES
+from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 
 
@@ -31,6 +32,8 @@ def test_a_table_is_read_whole_or_in_part(folder: Folder) -> None:
     token = table.to_arrow(["run", "seq_len"], pc.field("service") == "token")
     assert token.column_names == ["run", "seq_len"]
     assert 0 < token.num_rows < whole.num_rows
+    with pytest.raises(InputError, match=r"^columns: lo2_sequences\w* has no 'nope'; there are seq_id, run, "):
+        table.to_pandas(["run", "nope"])
     assert table.to_pandas()["seq_len"].sum() == pc.sum(whole["seq_len"]).as_py()
 
 

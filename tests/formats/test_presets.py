@@ -73,6 +73,15 @@ def test_each_preset_is_detected_by_its_example(name: str) -> None:
             "json", "2026-01-02T03:04:05.000 []   WARN a.B - low 3",
         ),
         ('{"@t":"2026-01-02T03:04:05Z","@mt":"ok {n}","n":3}', "json", "2026-01-02T03:04:05.000 []   INFO - ok {n}"),
+        (
+            '{"t":{"$date":"2026-01-02T04:04:05.678+01:00"},"s":"D2","c":"NETWORK","id":22943,"ctx":"conn7",'
+            '"msg":"closed","attr":{"n":3}}',
+            "json", "2026-01-02T03:04:05.678 [conn7]   DEBUG NETWORK - closed",
+        ),
+        ("02.01.2026 03:04:05,678 INFO a.B: x", "timed", "2026-01-02T03:04:05.678 []   INFO a.B - x"),
+        ("2026-01-02 03:04:05.678 PM [m] WARN a.B - x", "logback", "2026-01-02T15:04:05.678 [m]   WARN a.B - x"),
+        ("1/2/2026 12:04:05 AM ERROR x", "timed", "2026-01-02T00:04:05.000 []   ERROR - x"),
+        ("Jan 02, 2026 3:04:05 PM a.B go", "timed", "2026-01-02T15:04:05.000 []   - a.B go"),
         ('{"time":1767323045678,"level":50,"name":"shop","msg":"no"}', "json",
          "2026-01-02T03:04:05.678 []   ERROR shop - no"),
         (
@@ -149,6 +158,14 @@ def test_a_json_file_of_docker_is_a_wrapper() -> None:
     assert detect(lines_of(lines)).kind == KindFormat("logback", ("json-file",))
     head = "2026-01-02T03:04:05.678 [main]   INFO shop.Orders - order 17 paid"
     assert canonical(*lines) == [head, head, "", "at a.B.c", 'é "x"', '{"log":"cut off']
+
+
+def test_lines_of_a_json_file_are_the_same_all_at_once_and_one_by_one() -> None:
+    inner = [PRESETS["logback"].example + end for end in (' "é"', "\\n\t<b>", "", "\nmore")]
+    lines = [line.replace('"stream"', '"attrs":{"a":[1]},"stream"') for line in json_file(*inner)]
+    kind = KindFormat("logback", ("json-file",))
+    assert canonical(*lines, kind=kind) == canonical(*lines, '{"log":"cut off', kind=kind)[:-1]
+    assert canonical(*lines, kind=kind)[1].endswith("order 17 paid\\n\t<b>")
 
 
 def test_the_time_of_a_json_file_is_that_of_plain_text_within() -> None:

@@ -39,6 +39,11 @@ def test_each_shape_reads_its_example(shape: Shape) -> None:
         ("Feb 29 03:04:05", "month-name", datetime(2024, 2, 29, 3, 4, 5)),
         ("Jun  1 23:00:00", "month-name", datetime(2026, 6, 1, 23)),
         ("Dec 31 23:59:59", "month-name", datetime(2025, 12, 31, 23, 59, 59)),
+        ("2026-01-02 12:04:05 PM", "iso-seconds", datetime(2026, 1, 2, 12, 4, 5)),
+        ("2026-01-02 12:04:05.1 AM Z", "iso", datetime(2026, 1, 2, 0, 4, 5, 100000)),
+        ("2026-01-02 13:04:05 AM", "iso-seconds", datetime(2026, 1, 2, 13, 4, 5)),
+        ("12/31/2026 11:04:05PM", "half-days", datetime(2026, 12, 31, 23, 4, 5)),
+        ("31.12.2026 23:04:05.25", "day-dots", datetime(2026, 12, 31, 23, 4, 5, 250000)),
         ("1767323045", "epoch", datetime(2026, 1, 2, 3, 4, 5)),
         ("1767323045.5", "epoch", datetime(2026, 1, 2, 3, 4, 5, 500000)),
         ("1767323045678", "epoch", datetime(2026, 1, 2, 3, 4, 5, 678000)),
@@ -60,6 +65,7 @@ def test_times_without_a_zone_are_of_the_one_given() -> None:
 def test_own_shapes() -> None:
     assert read("2.1.2026 03h04", shape_of("%d.%m.%Y %Hh%M")) == datetime(2026, 1, 2, 3, 4)
     assert read("2.1.2026 03h04m05", shape_of("%d.%m.%Y %Hh%Mm%S")) == datetime(2026, 1, 2, 3, 4, 5)
+    assert read("2.1.2026 3 pm", shape_of("%d.%m.%Y %I %p")) == datetime(2026, 1, 2, 15)
     assert read("1767323045678", shape_of("epoch_ms")) == datetime(2026, 1, 2, 3, 4, 5, 678000)
     assert read("02 Jan 03:04:05", shape_of("%d %b %H:%M:%S", 2020)) == datetime(2020, 1, 2, 3, 4, 5)
     for text in ("%Q", "%d %d %H", "%Y"):

@@ -173,6 +173,22 @@ def test_json_without_a_time_is_an_event_without_one(tmp_path: Path, caplog: pyt
     assert verify(VerifyOptions(output_dir=tmp_path / "out")).problems == ()
 
 
+def test_lines_of_several_records_are_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    record = '{{"timeUnixNano":"1767323045678000000","body":{{"stringValue":"order {n} paid"}}}}'
+    line = '{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[' + "%s" + "]}}]}}]}}"
+    root = write(tmp_path / "in", token=line % f"{record},{record}" + "\n" + line % record, user=JSON)
+    load(options(root, tmp_path / "out"), Session.serial())
+    layout = Layout(tmp_path / "out")
+    told = [text for record in caplog.records if "several OpenTelemetry" in (text := record.getMessage())]
+    assert [text.partition(":")[2].split(" lines")[0] for text in told] == [" 80 of 160"]
+    found = [(row["reason"], row["detail"].rpartition(" ")[2]) for row in table_of(layout.rejects).to_pylist()]
+    assert found == [("several records", "40")] * 2
+    assert [row["m_message"].removeprefix("- ") for row in rows(layout, "token")[:2]] == [
+        "order 0 paid; order 0 paid", "order 0 paid",
+    ]  # fmt: skip
+
+
 def test_a_year_from_the_time_of_change_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lo2dask")
     root = write(tmp_path / "in", token="Jan  2 03:04:{n:02d} host shop[411]: order {n} paid", user=JSON)
@@ -207,6 +223,36 @@ def test_lines_that_are_not_understood_are_refused(tmp_path: Path, name: str, re
     root = write(tmp_path / "in", token="line {n} of nothing")
     with pytest.raises(InputError, match=rf"token: only 0 % .*{reason}.*--format plain.*: line 0 of nothing \| line 1"):
         load(options(root, tmp_path / "out", format=name), Session.serial())
+
+
+def test_a_service_that_no_format_fits_is_left_out_of_others_that_are_fine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write(tmp_path / "in", token="line {n} of nothing", user=JSON)
+    load(options(root, tmp_path / "out"), Session.serial())
+    layout = Layout(tmp_path / "out")
+    told = [text for record in caplog.records if "left out: token: only 0 %" in (text := record.getMessage())]
+    assert len(told) == 1
+    assert all(part in told[0] for part in ("oauth2-token-1.log; ", "--exclude '*token*'", ": line 0 of nothing | "))
+    found = [(Path(row["path"]).name, row["reason"]) for row in table_of(layout.rejects).to_pylist()]
+    assert found == [("light-oauth2-oauth2-token-1.log", "no header")] * 2
+    assert set(table_of(layout.sequences)["service"].to_pylist()) == {"user"}
+    assert verify(VerifyOptions(output_dir=layout.root)).problems == ()
+    write(tmp_path / "in", code="line {n} of nothing")
+    with pytest.raises(InputError, match="code: only 0 %"):
+        load(options(root, tmp_path / "more"), Session.serial())
+
+
+def test_lo2_beside_a_service_that_no_format_fits_is_read_as_ever(tmp_path: Path) -> None:
+    load(options(write(tmp_path / "alone", user=LO2_LINE), tmp_path / "one"), Session.serial())
+    root = write(tmp_path / "alone", token="line {n} of nothing", code="no {n}", key=LO2_LINE, client=LO2_LINE)
+    load(options(root, tmp_path / "other"), Session.serial())
+    one, other = (Layout(tmp_path / name) for name in ("one", "other"))
+    assert read_format(other) == LO2
+    assert rows(one, "user") == rows(other, "user")
+    assert set(table_of(other.sequences)["service"].to_pylist()) == {"user", "key", "client"}
+    assert {row["reason"] for row in table_of(other.rejects).to_pylist()} == {"no header"}
+    assert verify(VerifyOptions(output_dir=other.root)).problems == ()
 
 
 def test_plain_takes_each_line_as_an_event(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from lo2dask.commands.load import LoadSummary, load
 from lo2dask.commands.show import _files
+from lo2dask.commands.train import train
+from lo2dask.commands.verify import verify
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
-from lo2dask.options import LoadOptions
+from lo2dask.options import LoadOptions, TrainOptions, VerifyOptions
 from lo2dask.parse.line_ranges import read_line_ranges
 from lo2dask.tables.layout import Layout
 from tests.trees import table_of
@@ -97,6 +99,48 @@ def test_runs_are_labelled_by_name_or_file(tmp_path: Path, change: dict, caplog)
         "monday": True, "tuesday": False,
     }  # fmt: skip
     assert ("1 of its runs not in the tree: x" in caplog.text) is ("labels" in change)
+
+
+def test_logs_are_labelled_by_the_time_of_a_fault(tmp_path: Path) -> None:
+    for run, day in (("mon", 2), ("tue", 3)):
+        for service, hour in (("cart", 9), ("user", 10)):
+            rows = (f"2026-03-0{day} {hour:02}:00:{n:02},000 INFO [w] a.B - order {n}\n" for n in range(30))
+            write(tmp_path / "raw" / run / f"{service}.log", "".join(rows).encode())
+    table = "run,start,end,label\nmon,2026-03-02T09:00:20Z,2026-03-02T09:30Z,timeout\ntue,2026-03-01,2026-03-02,disk\n"
+    labels = write(tmp_path / "labels.csv", table.encode())
+    load_all(tmp_path / "raw", tmp_path / "out", labels=labels)
+    expected = {("mon", "cart"): False, ("mon", "user"): True, ("tue", "cart"): True, ("tue", "user"): True}
+    found = sequences(tmp_path / "out")
+    assert {(run, service): normal for (run, _, service), (_, normal) in found.items()} == expected
+    events = table_of(tmp_path / "out" / "lo2_events.parquet").to_pylist()
+    assert {((row["run"], row["service"]), row["normal"]) for row in events} == set(expected.items())
+    assert verify(VerifyOptions(output_dir=tmp_path / "out")).problems == ()
+    assert load_all(tmp_path / "raw", tmp_path / "out", labels=labels).skipped == 1
+    labels.write_text(table.replace("09:00:20Z", "09:00:30Z"))
+    assert load_all(tmp_path / "raw", tmp_path / "out", labels=labels).skipped == 0
+    assert {normal for _, normal in sequences(tmp_path / "out").values()} == {True}
+
+
+def test_enhancement_of_raw_logs_has_the_labels_by_time(tmp_path: Path) -> None:
+    rows = "".join(f"2026-03-02 09:00:{n:02},000 INFO [w] a.B - order {n}\n" for n in range(30))
+    write(tmp_path / "raw" / "mon" / "cart.log", rows.encode())
+    labels = write(tmp_path / "labels.csv", b"run,end,label\nmon,2026-03-02T09:30Z,normal\n")
+    load_all(tmp_path / "raw", tmp_path / "once", labels=labels)
+    load_all(tmp_path / "raw", tmp_path / "twice", labels=labels, enhance=False, save_events=False)
+    train(TrainOptions(root=tmp_path / "twice", phase="enhancers"), Session.serial())
+    for table in ("enhanced", "window_counts"):
+        one, other = (table_of(getattr(Layout(tmp_path / name), table)) for name in ("once", "twice"))
+        assert one.num_rows
+        assert one.equals(other)
+
+
+def test_a_folder_called_all_is_not_the_run_of_loose_files(tmp_path: Path, caplog) -> None:
+    write(tmp_path / "raw" / "all" / "cart.log", lines("cart", 0, 5))
+    write(tmp_path / "raw" / "cart.log", lines("cart", 0, 7))
+    load_all(tmp_path / "raw", tmp_path / "out")
+    found = sequences(tmp_path / "out")
+    assert {run: size for (run, _, _), (size, _) in found.items()} == {"all": 5, "all_": 7}
+    assert "itself are the run 'all_': a folder there is called 'all'" in caplog.text
 
 
 def test_two_levels_of_folders_are_runs_and_test_cases(tmp_path: Path, caplog) -> None:

@@ -105,6 +105,21 @@ def test_wide_tables_of_the_published_sample(tmp_path: Path, below: str) -> None
     assert samples["normal"].to_pylist() == pc.equal(samples["test_case"], "correct").to_pylist()
 
 
+@pytest.mark.parametrize("layout", ["v2", "sample"])
+def test_metrics_have_the_labels_of_the_load(tmp_path: Path, layout: str) -> None:
+    root = make_tree(tmp_path / "raw", scale=0.01, runs=2, errors_per_run=1, layout=layout, with_metrics=True)
+    read(root, tmp_path / "out")
+    runs = sorted(set(tables(tmp_path / "out")[0]["run"].to_pylist()))
+    labels = tmp_path / "labels.csv"
+    for label in ("normal", "slow"):
+        labels.write_text(f"run,test_case,label\n{runs[0]},,{label}\n{runs[1]},correct,fault\n")
+        read(root, tmp_path / "labelled", labels=labels)
+        for table in tables(tmp_path / "labelled"):
+            for row in table.group_by(["run", "test_case", "normal", "anomaly"]).aggregate([]).to_pylist():
+                known = label == "normal" if row["run"] == runs[0] else False if row["test_case"] == "correct" else None
+                assert (row["normal"], row["anomaly"]) == (known, None if known is None else not known)
+
+
 def test_other_metrics_are_not_even_opened(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     real = metrics._read
