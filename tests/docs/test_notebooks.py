@@ -1,5 +1,9 @@
-"""The notebooks of the documentation run from their first cell to their last, and are stored without outputs."""
+"""The notebooks of the documentation run from their first cell to their last, and are stored without outputs.
 
+The executed copies go to the folder that LO2DASK_NOTEBOOKS names, for the site.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
@@ -17,3 +21,6 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "store it without outputs"
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    if folder := os.environ.get("LO2DASK_NOTEBOOKS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, Path(folder, path.name))
