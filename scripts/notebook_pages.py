@@ -31,6 +31,9 @@ def newest(path: Path) -> nbformat.NotebookNode:
     if copy.is_file():
         executed = nbformat.read(copy, as_version=4)
         if [cell.source for cell in executed.cells] == [cell.source for cell in stored.cells]:
+            for cell in executed.cells:
+                # Bars of progress.
+                cell["outputs"] = [output for output in cell.get("outputs", ()) if output.get("name") != "stderr"]
             return executed
     logging.getLogger("mkdocs.hooks").info(f"{path.name} is shown without outputs: scripts/docs --notebooks runs it")
     return stored

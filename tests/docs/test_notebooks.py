@@ -20,7 +20,8 @@ pytestmark = pytest.mark.docs
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "store it without outputs"
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=600, resources=resources, coalesce_streams=True).execute()
     if folder := os.environ.get("LO2DASK_NOTEBOOKS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, Path(folder, path.name))
