@@ -19,6 +19,8 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages, and the pictures that are among the outputs."""
     for path in sorted(Path(config.docs_dir, "notebooks").glob("*.ipynb")):
         text, resources = MarkdownExporter().from_notebook_node(newest(path), {"unique_key": path.stem})
+        # The theme lays out tables without a class alone: wide ones then scroll.
+        text = text.replace('<table border="1" class="dataframe">', "<table>")
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=text))
         for name, data in resources["outputs"].items():
             files.append(File.generated(config, f"notebooks/{name}", content=data))

@@ -14,6 +14,8 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 
 _FINDINGS_SHOWN = 10
+# Characters of a statement that a notebook shows.
+_LONGEST = 120
 
 
 class Folder:
@@ -155,6 +157,7 @@ def _table(name: str, folder: Path) -> Table:
 
 def _row(found: Finding) -> str:
     when = f"{found.start:%Y-%m-%d %H:%M:%S}" if found.start else ""
-    what = f"{found.count or ''} × {found.statement or ''}"
+    statement = found.statement or ""
+    what = f"{found.count or ''} × {statement[:_LONGEST]}{'…' if len(statement) > _LONGEST else ''}"
     cells = (found.run, found.test_case, found.service, when, what, f"{found.score:.1f}")
     return "<tr><td>" + "</td><td>".join(html.escape(str(cell)) for cell in cells) + "</td></tr>"
