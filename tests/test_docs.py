@@ -143,7 +143,7 @@ def test_flags_mentioned_in_the_text_exist(name: str) -> None:
     known = {flag for command in all_commands().values() for param in command.params for flag in param.opts}
     known |= {flag for command in all_commands().values() for param in command.params for flag in param.secondary_opts}
     known |= {"--help", "--help-all", "--version"}
-    foreign = {"--check", "--dist", "--report-", "--if-", "--sup-holdout-", "--list-models"}
+    foreign = {"--check", "--dist", "--report-", "--if-", "--sup-holdout-", "--list-models", "--no-deps", "--notebooks"}
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", own_words(name)))
     assert mentioned <= known | foreign, sorted(mentioned - known - foreign)
 
@@ -161,10 +161,19 @@ def test_no_absolute_path_of_a_machine() -> None:
 
 
 def test_the_conda_environment_fits_the_package() -> None:
+    """It has each dependency with the same bound, by the name that it has in conda-forge, as pip adds none."""
     environment = yaml.safe_load(text("environment.yml"))
-    names = [re.split(r"[<>=]", entry)[0].strip() for entry in environment["dependencies"] if isinstance(entry, str)]
+    *entries, by_pip = environment["dependencies"]
+    renamed = {"dask[dataframe]": "dask-core", "matplotlib": "matplotlib-base", "xgboost": "py-xgboost"}
+    needed = {
+        renamed.get(name, name) + bound
+        for name, bound in re.findall(r'^    "([^">]+)(>=[^";]+)', text("pyproject.toml"), re.MULTILINE)
+        if name != "xgboost-cpu"
+    }
     assert environment["channels"] == ["conda-forge", "nodefaults"]
-    assert {"python", "pip", "py-xgboost", "llvm-openmp", "dask-core", "distributed", "shap"} <= set(names)
+    assert len(needed) > 20
+    assert {*entries, *by_pip["pip"]} - needed == {"python=3.11", "pip", "llvm-openmp"}
+    assert needed <= {*entries, *by_pip["pip"]}
 
 
 def test_the_readme_is_short() -> None:

@@ -1,18 +1,21 @@
 """An output folder: its tables, its findings, and the figures of the command that wrote it."""
 
 import html
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lo2dask.api.tables import Table
 from lo2dask.errors import InputError
-from lo2dask.findings.read import Finding, has_findings, read_findings
+from lo2dask.findings.read import Finding, count_findings, has_findings, read_findings
 from lo2dask.options.paths import to_path
 from lo2dask.storage import entries
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 
 _FINDINGS_SHOWN = 10
+# Characters of a statement that a notebook shows.
+_LONGEST = 120
 
 
 class Folder:
@@ -110,22 +113,21 @@ class Folder:
 
     def __repr__(self) -> str:
         """Name the folder and how much stands out."""
-        found = self._found()
-        told = f", {len(found)} findings" if has_findings(Layout(self.root)) else ""
+        layout = Layout(self.root)
+        told = f", {count_findings(layout)} findings" if has_findings(layout) else ""
         return f"<{type(self).__name__} {self.root}{told}>"
 
     def _repr_html_(self) -> str:
         """Show the first findings in a notebook."""
-        found = self._found()
+        layout = Layout(self.root)
+        total = count_findings(layout)
+        # The notices come last.
+        found = [*islice(read_findings(layout), min(total, _FINDINGS_SHOWN))] if total else []
         head = "<tr><th>" + "</th><th>".join(("run", "case", "service", "when", "what", "score")) + "</th></tr>"
-        rows = "".join(map(_row, found[:_FINDINGS_SHOWN]))
-        more = f"<p>{len(found) - _FINDINGS_SHOWN} more</p>" if len(found) > _FINDINGS_SHOWN else ""
+        rows = "".join(map(_row, found))
+        more = f"<p>{total - len(found)} more</p>" if total > len(found) else ""
         told = f"<table>{head}{rows}</table>{more}" if found else "<p>no findings</p>"
         return f"<p><b>{html.escape(str(self.root))}</b></p>{told}"
-
-    def _found(self) -> list[Finding]:
-        layout = Layout(self.root)
-        return [row for row in read_findings(layout) if not row.is_notice] if has_findings(layout) else []
 
     def _table(self, name: str) -> Table:
         return _table(f"lo2_{name}", self.root / f"lo2_{name}.parquet")
@@ -155,6 +157,7 @@ def _table(name: str, folder: Path) -> Table:
 
 def _row(found: Finding) -> str:
     when = f"{found.start:%Y-%m-%d %H:%M:%S}" if found.start else ""
-    what = f"{found.count or ''} × {found.statement or ''}"
+    statement = found.statement or ""
+    what = f"{found.count or ''} × {statement[:_LONGEST]}{'…' if len(statement) > _LONGEST else ''}"
     cells = (found.run, found.test_case, found.service, when, what, f"{found.score:.1f}")
     return "<tr><td>" + "</td><td>".join(html.escape(str(cell)) for cell in cells) + "</td></tr>"

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,14 @@ def showing(session: Session) -> Iterator[Session]:
     if "ipykernel" not in sys.modules:
         yield session
         return
-    from tqdm.auto import tqdm
+    from tqdm import TqdmWarning
 
-    with tqdm(bar_format="{desc}: {n_fmt}/{total_fmt} |{bar}| {elapsed}") as bar:
+    with warnings.catch_warnings():
+        # Without ipywidgets the bar is of text, which is no fault.
+        warnings.simplefilter("ignore", TqdmWarning)
+        from tqdm.auto import tqdm
+    # The bar goes when the work is over, as on the command line.
+    with tqdm(bar_format="{desc}: {n_fmt}/{total_fmt} |{bar}| {elapsed}", leave=False) as bar:
         listener = _mover(bar)
         session.listeners.append(listener)
         try:

@@ -10,7 +10,6 @@ from lo2dask.cli.findings import clock, log_name, time_span, what_text
 from lo2dask.cli.terminal import case_name, columns, cut, padded, telling, telling_line
 from lo2dask.cli.text import count
 from lo2dask.commands.show import CaseSummary, Excerpt, ServiceView, Tick, Window
-from lo2dask.findings.compare import Comparison
 from lo2dask.findings.read import ALARM, Finding
 
 _BARS = "▁▂▃▅▇"
@@ -35,7 +34,7 @@ def show_text(summary: CaseSummary, width: int) -> list[str]:
     lines += _services(summary.services, width)
     for excerpt in summary.excerpts:
         lines += ["", *_excerpt(excerpt, _statement(summary), width)]
-    lines += ["", *_nearest(summary.comparison, width)]
+    lines += ["", *_nearest(summary, width)]
     if summary.missing:
         names = ", ".join(path.name for path in summary.missing)
         lines += ["", f"not there: {names}; made by: lo2dask train --root {visible(str(summary.root))}"]
@@ -120,12 +119,13 @@ def _line(text: str, statement: str, width: int) -> str:
     return f"{time} {telling_line(rest, statement, width - columns(time) - 1)}"
 
 
-def _nearest(found: Comparison | None, width: int) -> list[str]:
-    """Write the nearest normal case and what differs."""
+def _nearest(summary: CaseSummary, width: int) -> list[str]:
+    """Write the nearest normal case, or the nearest that does not stand out, and what differs."""
+    found = summary.comparison
     if found is None:
         return ["no normal case to compare with"]
     end = f"  (distance {found.distance:.2f})"
-    begin = "nearest normal: "
+    begin = f"nearest {'normal' if summary.compares_normal else 'that does not stand out'}: "
     room = width - len(begin + end)
     lines = [begin + case_name(visible(found.run), visible(found.test_case), room) + end]
     if not found.differences:

@@ -1,6 +1,5 @@
 """The closing summaries of the commands: what was read and made, how well it does, and where it lies."""
 
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lo2dask.cli.findings import findings_text
 from lo2dask.cli.terminal import terminal_width
-from lo2dask.cli.text import count, megabytes, table
+from lo2dask.cli.text import count, megabytes, table, wrapped
 from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, read_parts
@@ -54,8 +53,7 @@ def load_text(summary: "LoadSummary", head: int) -> list[str]:
             f"of {count(summary.metrics.files, 'file')}; {speed(summary.metrics.bytes, summary.metrics.seconds)}"
         )
     tables = "tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet")))
-    lines += textwrap.wrap(tables, terminal_width(), break_long_words=False, break_on_hyphens=False)
-    return lines + _first_sequences(summary.output, head)
+    return wrapped([*lines, tables]) + _first_sequences(summary.output, head)
 
 
 def _reject_lines(summary: "LoadSummary") -> list[str]:
@@ -130,9 +128,9 @@ def _models(summary: "TrainSummary") -> list[str]:
         f"models, measured {summary.measured}" + (" (all done before):" if summary.current else ":"),
         table(rows),
     ]
-    lines += [f"{line.key}: {line.warning}" for line in shown if line.warning]
-    lines += [f"note: {note}" for note in summary.notes]
-    lines.append(f"measures: {summary.metrics}")
+    texts = [f"{line.key}: {line.warning}" for line in shown if line.warning]
+    texts += [f"note: {note}" for note in summary.notes]
+    lines += wrapped([*texts, f"measures: {summary.metrics}"])
     return [*lines, f"bundle: {summary.saved}"] if summary.saved else lines
 
 
@@ -154,8 +152,7 @@ def _trust(summary: "TrainSummary", keys: Sequence[str]) -> list[str]:
     from lo2dask.training.units import measures_path
 
     every = [(key, read_json(measures_path(summary.metrics, key)) or {}) for key in keys if summary.metrics]
-    lines = [trust_line(key, measured["trust"]) for key, measured in every if measured.get("trust")]
-    return [row for line in lines for row in textwrap.wrap(line, terminal_width(), subsequent_indent="  ")]
+    return wrapped(trust_line(key, measured["trust"]) for key, measured in every if measured.get("trust"))
 
 
 def explain_text(summary: "ExplainSummary") -> list[str]:
@@ -204,7 +201,7 @@ def grid_text(summary: "GridSummary") -> list[str]:
             f"p after Holm over {comparisons} comparisons",
             table(compared),
         ]
-    lines += [f"note: {note}" for note in summary.notes]
+    lines += wrapped(f"note: {note}" for note in summary.notes)
     lines.append(f"fitted: {summary.fitted:,}, done before: {summary.kept:,}; {speed(0, summary.seconds)}")
     return [*lines, "files: " + ", ".join(map(str, summary.files))]
 
@@ -212,7 +209,9 @@ def grid_text(summary: "GridSummary") -> list[str]:
 def report_text(summary: "ReportSummary") -> list[str]:
     """Write where the report lies and how much is missing."""
     lines = [f"report: {summary.html} ({megabytes(summary.html_bytes)}), {summary.markdown}"]
-    return [*lines, f"not there: {count(len(summary.missing), 'artefact')}, listed in it"] if summary.missing else lines
+    if summary.missing:
+        lines.append(f"not there: {count(len(summary.missing), 'artefact')}, listed in it")
+    return wrapped(lines)
 
 
 def run_text(summary: "RunSummary", head: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Text for a terminal of so many columns: measured as it is drawn, cut at its end or in its middle."""
 
+import os
 import re
 import shutil
 import sys
@@ -20,6 +21,15 @@ _HEAD = re.compile(r"(?:ERROR|FATAL|SEVERE|CRITICAL|WARN(?:ING)?|INFO|DEBUG|TRAC
 def terminal_width() -> int:
     """Return the columns of the terminal, of COLUMNS, or of what is no terminal."""
     return max(LEAST_WIDTH, shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns)
+
+
+def error_width() -> int:
+    """Return the columns of the terminal that standard error goes to, wherever standard output goes."""
+    try:
+        fallback = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return terminal_width()
+    return max(LEAST_WIDTH, shutil.get_terminal_size(fallback).columns)
 
 
 def encodable(text: str) -> str:

@@ -4,13 +4,13 @@ import dataclasses
 import json
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from lo2dask.buffers.visible import visible
-from lo2dask.cli.terminal import cut, cut_middle, encodable, padded, terminal_width
+from lo2dask.cli.terminal import cut, cut_middle, encodable, error_width, padded, terminal_width
 from lo2dask.options import plain
 
 _GAP = "  "
@@ -22,10 +22,21 @@ def say(text: str, *, err: bool = False) -> None:
     """Print lines; characters that would act on the terminal show as escapes. Messages are wrapped to a terminal."""
     shown = "\n".join(visible(line) for line in text.split("\n"))
     if err and sys.stderr.isatty():
-        lines = (textwrap.wrap(line, terminal_width(), break_long_words=False, break_on_hyphens=False) or [""]
-                 for line in shown.split("\n"))  # fmt: skip
-        shown = "\n".join(part for wrapped in lines for part in wrapped)
+        shown = "\n".join(part for line in shown.split("\n") for part in _wrap(line, error_width()))
     click.echo(shown if err else encodable(shown), err=err)
+
+
+def wrapped(lines: Iterable[str]) -> list[str]:
+    """Wrap lines of a summary between words at the width of a terminal; elsewhere they stay as they are."""
+    if not sys.stdout.isatty():
+        return list(lines)
+    return [part for line in lines for part in _wrap(line, terminal_width(), "  ")]
+
+
+def _wrap(line: str, width: int, indent: str = "") -> list[str]:
+    """Wrap a line so that paths and options stay whole."""
+    found = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return found or [""]
 
 
 def say_json(event: str, values: Mapping[str, Any], *, err: bool = False) -> None:

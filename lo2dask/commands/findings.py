@@ -1,9 +1,11 @@
 """What stands out, read back from lo2_findings.parquet."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lo2dask.findings.read import (
+    Case,
     Finding,
     count_learned,
     list_services,
@@ -55,17 +57,19 @@ def findings(options: FindingsOptions) -> FindingsSummary:
     """
     layout = Layout(options.root)
     check_exists(layout)
-    rows = list(read_findings(layout))
     cases = read_cases(layout)
-    known = {run for run, _ in cases} | {row.run for row in rows}
-    runs = set(matching(options.run, known, "run")) if options.run else known
-    services = list_services(layout) | {row.service for row in rows}
-    if options.service and services:
-        matching(options.service, services, "service")
+    runs, standing = _look_over(layout, options, cases)
     precision, prevalence = measure_cases(layout)
-    numbered = enumerate(rows, 1)  # the notices come last
-    chosen = [(n, row) for n, row in numbered if row.run in runs and options.service in ("", row.service)]
-    found = [(n, row) for n, row in chosen if not row.is_notice]
+    total, found, notices = 0, [], []
+    for number, row in enumerate(read_findings(layout), 1):  # the notices come last
+        if row.run not in runs or options.service not in ("", row.service):
+            continue
+        if row.is_notice:
+            notices.append(row)
+            continue
+        total += 1
+        if total <= options.limit or not options.limit:
+            found.append((number, row))
     return FindingsSummary(
         root=options.root,
         cases=len(cases),
@@ -73,12 +77,30 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         normals=sum(label is True for label in cases.values()),
         labelled=sum(label is not None for label in cases.values()),
         learned=count_learned(layout, sum(label is True for label in cases.values())),
-        standing=len({row.case for row in rows if not row.is_notice}),
-        total=len(found),
-        findings=tuple(row for _, row in found[: options.limit or None]),
-        numbers=tuple(number for number, _ in found[: options.limit or None]),
-        notices=tuple(row for _, row in chosen if row.is_notice),
+        standing=standing,
+        total=total,
+        findings=tuple(row for _, row in found),
+        numbers=tuple(number for number, _ in found),
+        notices=tuple(notices),
         average_precision=precision,
         prevalence=prevalence,
         is_sought=was_sought(layout),
     )
+
+
+def _look_over(layout: Layout, options: FindingsOptions, cases: Iterable[Case]) -> tuple[set[str], int]:
+    """Return the chosen runs, and how many cases stand out; the service is checked.
+
+    Raises
+    ------
+    InputError : no command has made the table of findings, or there is no such run or service.
+    """
+    known, services, standing = {run for run, _ in cases}, list_services(layout), set()
+    for row in read_findings(layout):
+        known.add(row.run)
+        services.add(row.service)
+        if not row.is_notice:
+            standing.add(row.case)
+    if options.service and services:
+        matching(options.service, services, "service")
+    return set(matching(options.run, known, "run")) if options.run else known, len(standing)

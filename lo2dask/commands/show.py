@@ -9,7 +9,16 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.findings.compare import Comparison, compare_cases
-from lo2dask.findings.read import Case, Finding, has_findings, matching, read_cases, read_findings
+from lo2dask.findings.read import (
+    Case,
+    Finding,
+    flagged_cases,
+    has_findings,
+    matching,
+    read_cases,
+    read_findings,
+    reference_cases,
+)
 from lo2dask.options import ShowOptions
 from lo2dask.options.paths import to_path
 from lo2dask.parse.line_ranges import read_line_ranges
@@ -75,7 +84,11 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class CaseSummary:
-    """All that is shown of a case; ``missing`` are the tables that are not there."""
+    """All that is shown of a case; ``missing`` are the tables that are not there.
+
+    ``compares_normal`` is whether it is compared with cases that are labelled normal, not with those of which it is
+    only known that they do not stand out.
+    """
 
     root: Path
     run: str
@@ -86,6 +99,7 @@ class CaseSummary:
     excerpts: tuple[Excerpt, ...]
     comparison: Comparison | None
     missing: tuple[Path, ...]
+    compares_normal: bool = True
 
 
 def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> CaseSummary:
@@ -106,12 +120,11 @@ def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> 
     cases = read_cases(layout)
     if not cases:
         raise InputError(f"{options.root}: no case in it; first: lo2dask run --output-dir {options.root}")
-    rows = list(read_findings(layout)) if has_findings(layout) else []
-    case = find_case(options.case, cases, [row.case for row in rows if not row.is_notice])
+    case = find_case(options.case, cases, flagged_cases(layout))
     services = _services(layout, case)
     names = matching(options.service, services, "service of the case") if options.service else sorted(services)
-    findings = [row for row in rows if row.case == case]
-    standing = {row.case for row in rows}
+    findings = [row for row in read_findings(layout) if row.case == case] if has_findings(layout) else []
+    normals, is_labelled = reference_cases(layout, cases) if compares else ([], True)
     files = _files(layout, case, guarded) if options.around else {}
     return CaseSummary(
         options.root,
@@ -120,12 +133,13 @@ def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> 
         tuple(findings),
         tuple(_views(layout, case, {name: services[name] for name in names})),
         tuple(_excerpts(_best_lines(layout, case, names, findings), files, options.around)),
-        _compare(layout, case, cases, names if options.service else (), standing) if compares else None,
+        compare_cases(layout, [case], normals, names if options.service else ()).get(case),
         tuple(table for table in (layout.windows, layout.timeline, layout.lines) if not part_paths(table)),
+        is_labelled,
     )
 
 
-def find_case(given: str, cases: Iterable[Case], found_ones: Sequence[Case] = ()) -> Case:
+def find_case(given: str, cases: Iterable[Case], found_ones: Iterable[Case] = ()) -> Case:
     """Find the one case that RUN/CASE means: both by name, or by how they begin or end; RUN or CASE alone may do.
 
     A number means the case of a finding (``found_ones`` are theirs, in order), a ``seq_id`` the case of the sequence.
@@ -135,8 +149,8 @@ def find_case(given: str, cases: Iterable[Case], found_ones: Sequence[Case] = ()
     InputError : there is none, or there are several; the message names some.
     """
     known = sorted(cases)
-    if given.isdecimal() and 1 <= int(given) <= len(found_ones) and not any(given in case for case in known):
-        return found_ones[int(given) - 1]
+    if numbered := case_of_number(given, known, found_ones):
+        return numbered
     if of_sequence := [case for case in known if given.startswith("__".join((*case, "")))]:
         return max(of_sequence, key=lambda case: len("".join(case)))
     run, slash, test_case = (part.strip() for part in given.strip("/ ").partition("/"))
@@ -154,14 +168,11 @@ def find_case(given: str, cases: Iterable[Case], found_ones: Sequence[Case] = ()
     return found[0]
 
 
-def _compare(
-    layout: Layout, case: Case, cases: dict[Case, bool | None], services: Sequence[str], standing: set[Case]
-) -> Comparison | None:
-    """Compare a case with the nearest normal one; of some services alone, if any are named, it is said what differs."""
-    normals = [other for other, normal in cases.items() if normal]
-    if not normals:  # nothing is labelled: those that do not stand out
-        normals = [other for other, normal in cases.items() if normal is None and other not in standing]
-    return compare_cases(layout, [case], normals, services).get(case)
+def case_of_number(given: str, cases: Iterable[Case], found_ones: Iterable[Case]) -> Case | None:
+    """Return the case of the finding with a number, from 1; None where there is none, or a case has that name."""
+    if not given.isdecimal() or any(given in case for case in cases):
+        return None
+    return next((case for number, case in enumerate(found_ones, 1) if str(number) == given), None)
 
 
 def _rows(folder: Path, columns: Sequence[str], case: Case) -> list[dict[str, Any]]:

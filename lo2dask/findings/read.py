@@ -1,7 +1,7 @@
 """Findings and cases as the commands show them, read back from their tables."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -21,6 +21,8 @@ SILENT = "silent"
 ALARM = 1.25
 _CASE_COLUMNS = ["run", "test_case", "normal"]
 _NEAR = 3
+# Findings that are turned into Python objects at once.
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,32 @@ def read_findings(layout: Layout) -> Iterator[Finding]:
             f"{layout.root}: no lo2_findings.parquet in it; it is made with the model excess: "
             f"lo2dask train --root {layout.root}"
         )
-    for part in read_parts(layout.findings, FINDINGS.names):
-        yield from map(_finding, part.to_pylist())
+    return map(_finding, _rows(layout, FINDINGS.names))
+
+
+def flagged_cases(layout: Layout) -> Iterator[Case]:
+    """Name the case of each finding, in order: the number of a finding counts them from 1."""
+    rows = _rows(layout, ["run", "test_case", "kind"])
+    return ((row["run"], row["test_case"]) for row in rows if row["kind"] != SILENT)
 
 
 def count_findings(layout: Layout) -> int:
     """Count the findings of a folder, notices left out; 0 without a table of findings."""
-    return sum(not row.is_notice for row in read_findings(layout)) if has_findings(layout) else 0
+    return sum(1 for _ in flagged_cases(layout))
+
+
+def reference_cases(layout: Layout, cases: Mapping[Case, bool | None]) -> tuple[list[Case], bool]:
+    """List what a case is compared with: the normal cases, or, where none is labelled so, those that do not stand out.
+
+    Returns
+    -------
+    The cases, and whether they are labelled normal.
+    """
+    normals = [case for case, normal in cases.items() if normal]
+    if normals:
+        return normals, True
+    standing = {(row["run"], row["test_case"]) for row in _rows(layout, ["run", "test_case"])}
+    return [case for case, normal in cases.items() if normal is None and case not in standing], False
 
 
 def count_learned(layout: Layout, normals: int) -> int:
@@ -158,6 +179,13 @@ def matching(given: str, names: Iterable[str], what: str) -> list[str]:
         near = difflib.get_close_matches(given, known, _NEAR, 0.4) or known[:_NEAR]
         raise InputError(f"{given}: no such {what}; the nearest: {', '.join(near) or 'there is none'}")
     return found
+
+
+def _rows(layout: Layout, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Read findings and notices in order; no more than some are Python objects at once."""
+    for part in read_parts(layout.findings, columns):
+        for batch in part.to_batches(max_chunksize=_AT_ONCE):
+            yield from batch.to_pylist()
 
 
 def _finding(row: dict[str, Any]) -> Finding:

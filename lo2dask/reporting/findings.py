@@ -17,11 +17,15 @@ from lo2dask.reporting.nearest import read_nearest
 from lo2dask.reporting.opinions import read_opinions
 from lo2dask.reporting.timeline import clock, read_cases, read_timelines, shorten
 from lo2dask.reporting.verdicts import short
+from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
+from lo2dask.training.units import measures_path
 
 MOST = 200
 MOST_NOTICES = 50
+# Models that are named in one verdict.
+MOST_MODELS = 6
 # Of each item; lines of LO2 have up to about 700 characters.
 MOST_LINES = 5
 LONGEST = 1_000
@@ -58,7 +62,7 @@ def read_findings(layout: Layout, scores: RunScores | None, models: Sequence[str
         total=total,
         notices=silent,
         notices_total=silent_total,
-        trust=_trust(layout),
+        trust=" ".join(filter(None, (_trust(layout), *_verdicts(layout, [EXCESS, *models])))),
         missing=tuple(_missing(layout)),
     )
 
@@ -172,6 +176,18 @@ def _trust(layout: Layout) -> str:
     if precision is None or prevalence is None:
         return f"Trust: {units}; not measured, as the labels have one class alone."
     return f"Trust: {units}; average precision {short(precision)} (chance {short(prevalence)})."
+
+
+def _verdicts(layout: Layout, models: Sequence[str]) -> Iterator[str]:
+    """Write each verdict in words with the models that it holds for; figures and reasons stand beside the models."""
+    models_of: dict[str, list[str]] = defaultdict(list)
+    for model in models:
+        trust = (read_json(measures_path(layout.measures, model)) or {}).get("trust")
+        if trust:
+            models_of[trust["verdict"]].append(model)
+    for verdict, named in models_of.items():
+        more = f" and {len(named) - MOST_MODELS:,} more" if len(named) > MOST_MODELS else ""
+        yield f"{', '.join(named[:MOST_MODELS])}{more}: {verdict}."
 
 
 def _missing(layout: Layout) -> Iterator[str]:

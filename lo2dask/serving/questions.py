@@ -15,10 +15,19 @@ import pyarrow.compute as pc
 from lo2dask.api.folder import open_folder
 from lo2dask.api.glossary import BY_NAME, TableNote
 from lo2dask.api.tables import Table
-from lo2dask.commands.show import CaseSummary, find_case, show
+from lo2dask.commands.show import CaseSummary, case_of_number, find_case, show
 from lo2dask.errors import InputError
 from lo2dask.findings.compare import compare_cases
-from lo2dask.findings.read import SILENT, Case, list_services, matching, read_cases, was_sought
+from lo2dask.findings.read import (
+    SILENT,
+    Case,
+    flagged_cases,
+    list_services,
+    matching,
+    read_cases,
+    reference_cases,
+    was_sought,
+)
 from lo2dask.options import ServeMcpOptions, ShowOptions
 from lo2dask.schema import DRAIN_ID, MAIN, TEMPLATES
 from lo2dask.serving.bounds import Answer, Bounds, Found
@@ -69,8 +78,8 @@ class Questions:
     def show(self, case: str, service: str = "", around: int = 3, limit: int = 20) -> Answer:
         """Show one case: its findings, services in time, most unusual windows, and unusual lines with those around.
 
-        ``case`` is RUN/CASE; how the names begin or end is enough where it fits one case alone. ``around`` counts the
-        lines before and after each unusual one (``chosen``), at most 50.
+        ``case`` is RUN/CASE; how the names begin or end is enough where it fits one case alone; or the number of a
+        finding, from 1. ``around`` counts the lines before and after each unusual one (``chosen``), at most 50.
         """
         limit = self._bounds.limit(limit)
         around = max(0, min(around, 50)) if self._options.raw_lines else 0
@@ -88,9 +97,9 @@ class Questions:
         """Find log lines, with file, line number, time and template: the first ones in the order of runs and logs.
 
         ``text`` is a part of the line from its level on, upper and lower case told apart, no pattern. ``template`` is a
-        template id (see find_templates). ``case`` is RUN or RUN/CASE. ``time`` is START/END in UTC, END not included,
-        as 2024-06-28T16:41:07/2024-06-28T16:42:00; either may be left out. ``source`` says whether all lines were
-        searched or the most unusual ones alone, ``more`` whether there are more than ``limit``.
+        template id (see find_templates). ``case`` is RUN, RUN/CASE or the number of a finding. ``time`` is START/END in
+        UTC, END not included, as 2024-06-28T16:41:07/2024-06-28T16:42:00; either may be left out. ``source`` says
+        whether all lines were searched or the most unusual ones alone, ``more`` whether there are more than ``limit``.
         """
         limit = self._bounds.limit(limit)
         runs, cases = self._place(case)
@@ -110,18 +119,22 @@ class Questions:
     def compare(self, case: str, service: str = "", limit: int = 20) -> Answer:
         """Compare a case with the nearest normal one of another run: templates that are new, missing, more or less.
 
-        ``here`` and ``there`` count the lines of a template in the case and in the normal one; logs differ in length,
-        so "more" and "less" are told by shares. The distance is 0 for the same shares, 1 for nothing in common.
+        ``case`` is as for show. Where no case is labelled normal, it is compared with those that do not stand out;
+        ``compared_with`` says which. ``here`` and ``there`` count the lines of a template in the case and in the
+        nearest one; logs differ in length, so "more" and "less" are told by shares. The distance is 0 for the same
+        shares, 1 for nothing in common.
         """
         cases = self._cases()
-        chosen = find_case(case, cases)
+        chosen = find_case(case, cases, flagged_cases(self._layout))
         services = [self._service(service)] if service else []
-        normals = [other for other, normal in cases.items() if normal]
+        normals, is_labelled = reference_cases(self._layout, cases)
         found = compare_cases(self._layout, [chosen], normals, services).get(chosen)
-        facts: Answer = {"run": chosen[0], "test_case": chosen[1], "nearest_normal": None}
+        compared = "normal cases" if is_labelled else "cases that do not stand out, as none is labelled normal"
+        facts: Answer = {"run": chosen[0], "test_case": chosen[1], "compared_with": compared, "nearest": None}
         if found is None:
+            facts["compared_with"] = f"none of the {compared}"
             return self._bounds.answer(facts, differences=Found([], 0))
-        facts["nearest_normal"] = {"run": found.run, "test_case": found.test_case, "distance": found.distance}
+        facts["nearest"] = {"run": found.run, "test_case": found.test_case, "distance": found.distance}
         rows = [vars(row) for row in found.differences]
         kept = rows[: self._bounds.limit(limit)]
         return self._bounds.answer(facts, differences=Found(kept, len(rows) + found.left_out))
@@ -207,10 +220,12 @@ class Questions:
         return matching(given, known, "service")[0]
 
     def _place(self, case: str) -> tuple[list[str], list[str]]:
-        """Return the runs and test cases that RUN or RUN/CASE means; none for all."""
+        """Return the runs and test cases that RUN, RUN/CASE or the number of a finding means; none for all."""
         if not case:
             return [], []
         cases = self._cases()
+        if numbered := case_of_number(case, cases, flagged_cases(self._layout)):
+            return [numbered[0]], [numbered[1]]
         if "/" not in case.strip("/"):
             return matching(case.strip("/"), (run for run, _ in cases), "run"), []
         run, test_case = find_case(case, cases)

@@ -11,7 +11,7 @@ import pytest
 
 from lo2dask.cli.findings import findings_text
 from lo2dask.cli.terminal import columns, cut, cut_middle, telling, telling_line
-from lo2dask.cli.text import say, table
+from lo2dask.cli.text import say, table, wrapped
 from lo2dask.tables.layout import Layout
 from tests.findings.made import BAD, LOG, RUNS, STATEMENT, TEXT, clock, finding, notice, write_findings
 
@@ -195,6 +195,11 @@ def test_messages_are_wrapped_to_a_terminal_and_sentences_in_a_table_cut_at_thei
     lines = capfd.readouterr().err.splitlines()
     assert " ".join(lines) == said
     assert max(map(len, lines[:-1])) <= 40
+    assert wrapped([said, ""]) == [said, ""], "in a pipe a line stays whole"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    rows = wrapped([said])
+    assert " ".join(row.removeprefix("  ") for row in rows) == said
+    assert max(map(len, rows[:-1])) <= 40
     shown = table([{"model": "lr_words", "remark": "not measured, as the hold-out has no normal case"}])
     assert "not measured, as the" in shown.splitlines()[1]
     assert shown.endswith("…")

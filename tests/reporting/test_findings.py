@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -5,12 +6,14 @@ import pytest
 
 from lo2dask.reporting import heatmap
 from lo2dask.reporting.data import Change, Finding, Nearest
-from lo2dask.reporting.findings import MOST_LINES, explain_row, name_anchors, name_error, read_findings
+from lo2dask.reporting.findings import MOST_LINES, MOST_MODELS, explain_row, name_anchors, name_error, read_findings
 from lo2dask.reporting.heatmap import draw_map, read_run_scores, short_names, threshold_of
 from lo2dask.reporting.templates import lift, read_differences
 from lo2dask.reporting.timeline import MOST_BINS, read_timelines
 from lo2dask.schema import ENHANCED, LINES, TEMPLATES, TIMELINE
+from lo2dask.storage import write_text
 from lo2dask.tables.layout import Layout
+from lo2dask.training.units import measures_path
 from reporting.made_tables import SECOND, START, finding, lines, timeline, write_findings, write_rows
 
 FLAGGED = [("run_2", "bad_1"), ("run_2", "bad_2"), ("run_3", "bad_1")]
@@ -159,6 +162,18 @@ def test_one_label_alone_has_no_differences(tmp_path):
     assert "--phase enhancers" in read_differences(layout)
     write_rows(layout.enhanced, [{"anomaly": False, "e_templates": []}], ENHANCED)
     assert read_differences(layout) == "Nothing to compare: no sequence is anomalous."
+
+
+def test_the_verdicts_of_the_models_stand_at_the_head(layout):
+    models = [f"lr_{number}" for number in range(MOST_MODELS + 2)]
+    assert read_findings(layout, None, models).trust.endswith("(chance .60).")
+    for model in ("excess", *models):
+        verdict = "better than every simple baseline by .31 [.12, .46]" if model == "excess" else "too few runs to tell"
+        write_text(measures_path(layout.measures, model), json.dumps({"trust": {"verdict": verdict}}))
+    assert read_findings(layout, None, models).trust.endswith(
+        "(chance .60). excess: better than every simple baseline by .31 [.12, .46]. "
+        "lr_0, lr_1, lr_2, lr_3, lr_4, lr_5 and 2 more: too few runs to tell."
+    )
 
 
 def test_nothing_that_stands_out_is_said(layout):

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from lo2dask.commands.show import is_below
-from lo2dask.options import ServeMcpOptions
+from lo2dask.cli.show import show_text
+from lo2dask.commands.show import is_below, show
+from lo2dask.options import ServeMcpOptions, ShowOptions
 from lo2dask.serving.server import DATA, TOOLS
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, make_tree, plant_errors, train_root
@@ -137,7 +139,7 @@ def test_twelve_questions(served: Served) -> None:
 
     new = [row for row in compared["differences"] if row["e_event_drain_id"] == planted]
     assert [(row["kind"], row["here"], row["there"]) for row in new] == [("new", 6, 0)]
-    assert compared["nearest_normal"]["test_case"] == "correct"
+    assert compared["nearest"]["test_case"] == "correct"
     assert [row["n_events"] for row in templates["templates"]] == [6 * len(served.failing)]
     assert (history["lines"], history["cases_with_it"]) == (6 * len(served.failing), len(served.failing))
     assert [(row["normal_lines"], row["other_lines"]) for row in history["runs"]] == [(0, 12)] * 4
@@ -146,6 +148,41 @@ def test_twelve_questions(served: Served) -> None:
     assert all(meant.values())
     assert [row["model"] for row in models["models"]] == ["event_lr_words", "excess"]
     assert all(row["verdict"] and row["trust"] for row in models["models"])
+
+
+def test_a_case_may_be_the_number_of_a_finding(served: Served) -> None:
+    from lo2dask.serving.questions import Questions
+
+    questions = Questions(ServeMcpOptions(root=served.root))
+    for number, finding in enumerate(questions.findings()["findings"][:3], 1):
+        case = {name: finding[name] for name in ("run", "test_case")}
+        compared = questions.compare(str(number))
+        assert case.items() <= compared.items()
+        assert (compared["compared_with"], bool(compared["nearest"])) == ("normal cases", True)
+        assert case.items() <= questions.show(str(number)).items()
+        lines = questions.search_lines(text="Planted", case=str(number))["lines"]
+        assert len(lines) == 6
+        assert all(case.items() <= line.items() for line in lines)
+
+
+def test_without_labels_a_case_is_compared_with_those_that_do_not_stand_out(served: Served, tmp_path: Path) -> None:
+    from lo2dask.serving.questions import Questions
+
+    root = tmp_path / "out"
+    shutil.copytree(served.root, root)
+    (scores,) = (root / "excess_runs.parquet").glob("*.parquet")
+    table = pq.read_table(scores)
+    place = table.schema.get_field_index("normal")
+    pq.write_table(table.set_column(place, "normal", pa.nulls(len(table), pa.bool_())), scores)
+    compared = Questions(ServeMcpOptions(root=root)).compare(served.case)
+    assert compared["compared_with"] == "cases that do not stand out, as none is labelled normal"
+    assert compared["nearest"]["test_case"] == "correct"
+    shown = show_text(show(ShowOptions(root=root, case=served.case)), 200)
+    assert any(line.startswith("nearest that does not stand out: ") for line in shown)
+    pq.write_table(table.set_column(place, "normal", pa.array([False] * len(table))), scores)
+    compared = Questions(ServeMcpOptions(root=root)).compare(served.case)
+    assert (compared["nearest"], compared["differences"]) == (None, [])
+    assert compared["compared_with"].startswith("none of the cases that do not stand out")
 
 
 def test_tools_are_read_only_and_say_that_texts_are_data(served: Served) -> None:
