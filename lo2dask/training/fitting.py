@@ -15,19 +15,19 @@ import joblib
 import numpy as np
 from scipy import sparse
 
-from lo2dask.buffers.columns import among, is_true
+from lo2dask.buffers.columns import among, is_true, strings
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import canonical, to_matrix, to_sklearn
 from lo2dask.models.fit import Fitted, fit_model, from_state
 from lo2dask.models.guard import cap, plan_fit
 from lo2dask.models.merged_rows import read_merged_rows
-from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, strata
+from lo2dask.models.sample import Chosen, candidates, choose, merge_candidates, quotas, strata
 from lo2dask.models.spec import Merging, Setup
 from lo2dask.models.split import stopping_runs
 from lo2dask.options import fingerprint
 from lo2dask.storage import list_paths, replacing, source_of
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part, write_part
+from lo2dask.tables.parts import part_paths, read_part, read_parts, write_part
 from lo2dask.training.boosting import fit_on_all_workers
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, Unit, read_columns, read_splits, working_folder
 from lo2dask.training.vocabularies import ChosenColumns, RowCounts
@@ -57,6 +57,19 @@ class RowSelection:
     def name(self) -> str:
         """Name the gathered rows by a hash."""
         return fingerprint([asdict(self.rows), self.columns.name, self.binary, self.sample and self.sample.name])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A stratified sample to draw of ``total`` training rows: ``quota`` rows of each stratum."""
+
+    rows: TrainingRows
+    quota: dict[str, int]
+    total: int
+
+    def folder(self, layout: Layout) -> Path:
+        """Return the folder of the parts' candidates."""
+        return working_folder(layout) / "candidates" / fingerprint([asdict(self.rows), self.quota])
 
 
 @dataclass(frozen=True)
@@ -124,7 +137,7 @@ def select_rows(name: str, root: Path, selections: Sequence[RowSelection]) -> in
         part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
         keep = selection.rows.mask(part, splits)
         if selection.sample:
-            keep &= among(part["seq_id"], read_part(selection.sample)["seq_id"].cast("string").to_pylist())
+            keep &= Chosen(strings(read_part(selection.sample)["seq_id"])).mask(part["seq_id"])
         chosen = part.filter(keep)
         gathered = {
             "matrix": to_matrix(chosen, columns, selection.binary),
@@ -215,31 +228,37 @@ def _draw_samples(
     plan: FitPlan, wanted: Sequence[tuple[TrainingRows, int]], counts: dict[str, RowCounts], session: Session
 ) -> dict[tuple[TrainingRows, int], tuple[Path, dict[str, Any]]]:
     """Draw stratified samples by a hash of seq_id, so that they are the same for any partitioning."""
-    layout = Layout(plan.root)
-    shares = [(rows, quotas(counts[rows.name].strata, n)) for rows, n in wanted]
-    names = [path.name for path in part_paths(layout.enhanced)]
-    parts = session.map(sample_part, names, "sample", root=plan.root, shares=shares, seed=plan.seed) if shares else []
-    drawn = {}
-    for index, (rows, quota) in enumerate(shares):
-        sample = choose(merge_candidates([part[index] for part in parts], quota))
-        described = sample.describe(counts[rows.name].total, plan.seed)
-        path = layout.models / "samples" / f"{described['sha256'][:16]}.parquet"
-        write_part(path, sample.to_table(), sample.to_table().schema)
-        drawn[wanted[index]] = (path, described)
-    return drawn
+    if not wanted:
+        return {}
+    samples = [Sample(rows, quotas(counts[rows.name].strata, n), counts[rows.name].total) for rows, n in wanted]
+    names = [path.name for path in part_paths(Layout(plan.root).enhanced)]
+    session.map(sample_part, names, "sample", root=plan.root, samples=samples, seed=plan.seed)
+    drawn = session.map(draw_sample, samples, "sample", root=plan.root, seed=plan.seed)
+    return dict(zip(wanted, drawn, strict=True))
 
 
-def sample_part(name: str, root: Path, shares: Sequence[tuple[TrainingRows, dict[str, int]]], seed: int) -> list[Any]:
-    """Return one part's candidates for each sample."""
+def sample_part(name: str, root: Path, samples: Sequence[Sample], seed: int) -> int:
+    """Keep one part's candidates for each sample: no process holds those of all parts."""
     layout = Layout(root)
     splits = read_splits(layout)
     part = read_part(layout.enhanced / name, KEY_COLUMNS)
-    drawn = []
-    for rows, quota in shares:
-        chosen = part.filter(rows.mask(part, splits))
-        ids = chosen["seq_id"].cast("string").to_pylist()
-        drawn.append(candidates(ids, strata(chosen["service"], chosen["test_case"]), quota, seed))
-    return drawn
+    for sample in samples:
+        chosen = part.filter(sample.rows.mask(part, splits))
+        names = strata(chosen["service"], chosen["test_case"])
+        found = candidates(strings(chosen["seq_id"]).to_pylist(), names, sample.quota, seed)
+        write_part(sample.folder(layout) / name, found, found.schema)
+    return part.num_rows
+
+
+def draw_sample(sample: Sample, root: Path, seed: int) -> tuple[Path, dict[str, Any]]:
+    """Join the candidates of all parts, one by one; return the file of the sample's seq_ids, and what it is."""
+    layout = Layout(root)
+    parts = read_parts(sample.folder(layout))
+    chosen = choose(functools.reduce(lambda left, right: merge_candidates([left, right], sample.quota), parts))
+    described = chosen.describe(sample.total, seed)
+    path = layout.models / "samples" / f"{described['sha256'][:16]}.parquet"
+    write_part(path, chosen.to_table(), chosen.to_table().schema)
+    return path, described
 
 
 def _fit_merged(plan: FitPlan, jobs: Sequence[FitJob], names: Sequence[str], session: Session) -> list[dict[str, Any]]:
