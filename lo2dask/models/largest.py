@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Codes
-from lo2dask.buffers.columns import among
+from lo2dask.buffers.columns import among, codes, strings
 
 
 def keep_largest(tables: Iterable[pa.Table], key: Sequence[str]) -> pa.Table:
@@ -44,22 +45,15 @@ class Largest:
     @classmethod
     def of(cls, table: pa.Table, names: pa.Array, tokens: pa.Array) -> "Largest":
         """Take the values of ``tokens`` from rows of :func:`keep_largest`, each named by ``names``, in their order."""
-        place = np.full(len(tokens), -1, dtype=np.int64)
         first, second, run = np.zeros(len(tokens)), np.zeros(len(tokens)), np.full(len(tokens), -1, dtype=np.int32)
-        runs = tuple(sorted(set(table["run"].to_pylist())))
-        code_of = {name: code for code, name in enumerate(runs)}
-        column = {name: index for index, name in enumerate(tokens.to_pylist())}
-        for name, own, value in zip(
-            names.to_pylist(), table["run"].to_pylist(), table["value"].to_pylist(), strict=True
-        ):
-            index = column.get(name)
-            if index is None:
-                continue
-            if place[index] < 0:
-                place[index], first[index], run[index] = 0, value, code_of[own]
-            else:
-                second[index] = value
-        return cls(first, second, run, runs)
+        code, runs = codes(table["run"])
+        at = pc.fill_null(pc.index_in(strings(names), tokens), -1).to_numpy(zero_copy_only=False)
+        known = np.flatnonzero(at >= 0)
+        # The second row of a name follows its first.
+        is_second = np.diff(at[known], prepend=-1) == 0
+        (top, rest), value = (known[~is_second], known[is_second]), table["value"].to_numpy()
+        first[at[top]], run[at[top]], second[at[rest]] = value[top], code[top], value[rest]
+        return cls(first, second, run, tuple(runs))
 
     def without(self, run: str | None) -> np.ndarray:
         """Return the largest values, those of one run left out (None: of all runs): float64 (tokens,)."""

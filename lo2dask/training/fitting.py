@@ -7,7 +7,7 @@ import functools
 import pickle
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ def _fit_gathered(job: FitJob, plan: FitPlan) -> Fitted:
         kept = np.flatnonzero(~among(runs, sorted(job.left_out)))
         matrix, y, runs = canonical(matrix[kept]), y[kept], [runs[row] for row in kept.tolist()]
     spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
-    setup = Setup(seed=plan.seed, changes=job.changes, occurrences=plan.occurrences)
+    setup = Setup(plan.seed, job.changes, plan.occurrences, measured=not job.left_out)
     if spec.is_distributed:
         matrix, y, setup = _hold_stopping(matrix, y, runs, setup)
     return fit_model(spec, matrix, y, setup)
@@ -193,7 +193,7 @@ def _hold_stopping(matrix: Any, y: np.ndarray, runs: list[str], setup: Setup) ->
     sides = (y[late], y[~late])
     if not all(side.any() and not side.all() for side in sides):
         return matrix, y, setup
-    held = Setup(setup.seed, setup.changes, setup.occurrences, canonical(matrix[np.flatnonzero(late)]), y[late])
+    held = replace(setup, stopping_matrix=canonical(matrix[np.flatnonzero(late)]), stopping_y=y[late])
     return canonical(matrix[np.flatnonzero(~late)]), y[~late], held
 
 
