@@ -259,8 +259,8 @@ def count_followers(lines: Ints, size: int, state: Ints, pairs: Ints) -> int:
     """Count which statement follows which one in the logs of a block, in one pass over its lines.
 
     ``lines`` and ``state`` are those of :func:`count_windows`, before it has brought ``state`` up to date; ``size`` is
-    the number of statements. ``pairs`` (2 x a power of two, twice as many as lines or more) is zeroed; its first columns take the
-    pairs in no order, as 1 + (file * size + before) * size + statement, and their counts.
+    the number of statements. ``pairs`` (2 x a power of two, twice as many as lines or more) is zeroed; its first
+    columns take the pairs in no order, as 1 + (file * size + before) * size + statement, and their counts.
 
     Returns
     -------

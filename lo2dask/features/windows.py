@@ -1,8 +1,8 @@
 """What a log's lines say about time: the statements of each of its windows, and its silences.
 
-The text pass counts them, so that no line has to be read again to tell which second of which service is unusual, or which
-statements follow each other. A statement is given by the number of a line of the batch (features.textpass.LINES) that
-has it. Lines without a time are in no window, and no neighbours.
+The text pass counts them, so that no line has to be read again to tell which second of which service is unusual, or
+which statements follow each other. A statement is given by the number of a line of the batch (features.textpass.LINES)
+that has it. Lines without a time are in no window, and nothing's neighbours.
 """
 
 from dataclasses import dataclass, field

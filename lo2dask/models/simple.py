@@ -134,9 +134,7 @@ def score_pairs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
     return _sum_unseen(state, rows, left_out, (cells, tokens)) / np.where(total > 0, total, np.nan)
 
 
-def _sum_unseen(
-    state: State, rows: Rows, left_out: bool, counted: "tuple[sparse.csr_matrix, pa.Array]"
-) -> np.ndarray:
+def _sum_unseen(state: State, rows: Rows, left_out: bool, counted: "tuple[sparse.csr_matrix, pa.Array]") -> np.ndarray:
     """Add up the cells of the tokens that no normal log of a row's service has."""
     (cells, tokens), scores = counted, np.full(len(rows), np.nan)
     largest: dict[str, Largest] = {}

@@ -4,14 +4,12 @@ A fit without some runs takes the rows and columns that were gathered for the un
 """
 
 import functools
-import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from scipy import sparse
 
@@ -25,7 +23,7 @@ from lo2dask.models.sample import Chosen, candidates, choose, merge_candidates, 
 from lo2dask.models.spec import Merging, Setup
 from lo2dask.models.split import stopping_runs
 from lo2dask.options import fingerprint
-from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.storage import list_paths, read_scratch, write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, read_parts, write_part
 from lo2dask.training.boosting import fit_on_all_workers
@@ -125,7 +123,7 @@ def fit_units(
 
 def unit_path(layout: Layout, unit_name: str) -> Path:
     """Return the file of a fitted unit between the maps."""
-    return working_folder(layout) / "units" / f"{unit_name}.joblib"
+    return working_folder(layout) / "units" / f"{unit_name}.pickle"
 
 
 def select_rows(name: str, root: Path, selections: Sequence[RowSelection]) -> int:
@@ -144,8 +142,7 @@ def select_rows(name: str, root: Path, selections: Sequence[RowSelection]) -> in
             "anomaly": is_true(chosen["anomaly"]),
             "run": chosen["run"].cast("string").to_pylist(),
         }
-        with replacing(_gathered(layout, selection.name) / f"{name}.joblib") as temporary:
-            joblib.dump(gathered, temporary)
+        write_scratch(_gathered(layout, selection.name) / f"{name}.pickle", gathered)
     return len(selections)
 
 
@@ -157,15 +154,13 @@ def fit_unit(job: FitJob, plan: FitPlan) -> dict[str, Any]:
 def fit_fold(job: FitJob, plan: FitPlan) -> bool:
     """Fit one unit on its gathered rows but those of the runs ``left_out``; return whether it could be fitted."""
     fitted = _fit_gathered(job, plan)
-    with replacing(unit_path(Layout(plan.root), job.fold_name)) as temporary:
-        # joblib takes ten times as long for the trees of a forest.
-        temporary.write_bytes(pickle.dumps((fitted.model, fitted.scoring), protocol=5))
+    write_scratch(unit_path(Layout(plan.root), job.fold_name), (fitted.model, fitted.scoring))
     return fitted.record.fitted
 
 
 def _fit_gathered(job: FitJob, plan: FitPlan) -> Fitted:
-    paths = list_paths(_gathered(Layout(plan.root), job.gathered), ".joblib")
-    parts = [joblib.load(source_of(path)) for path in paths]
+    paths = list_paths(_gathered(Layout(plan.root), job.gathered), ".pickle")
+    parts = [read_scratch(path) for path in paths]
     matrix = canonical(sparse.vstack([part["matrix"] for part in parts], format="csr"))
     y, runs = np.concatenate([part["anomaly"] for part in parts]), [run for part in parts for run in part["run"]]
     if job.left_out:
@@ -182,7 +177,7 @@ def _fit_spread(plan: FitPlan, job: FitJob, names: Sequence[str], session: Sessi
     """Fit on all workers at once, on rows that are too many for one fit's budget."""
     layout = Layout(plan.root)
     spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
-    files = [_gathered(layout, job.gathered) / f"{name}.joblib" for name in names]
+    files = [_gathered(layout, job.gathered) / f"{name}.pickle" for name in names]
     fitted = fit_on_all_workers(spec, files, working_folder(layout) / "shares" / job.unit.name, plan.seed, session)
     return _keep(layout, job, fitted)
 
@@ -281,20 +276,18 @@ def statistics_part(name: str, root: Path, jobs: Sequence[FitJob], number: int) 
         part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
         chosen = part.filter(job.unit.rows.mask(part, splits))
         rows = read_merged_rows(chosen, columns)
-        state = joblib.load(source_of(_state(layout, job))) if number else None
-        with replacing(_statistics(layout, job, number) / f"{name}.joblib") as temporary:
-            joblib.dump(job.merging.partial(rows, state), temporary)
+        state = read_scratch(_state(layout, job)) if number else None
+        write_scratch(_statistics(layout, job, number) / f"{name}.pickle", job.merging.partial(rows, state))
     return len(jobs)
 
 
 def merge_statistics(job: FitJob, root: Path, number: int) -> str:
     """Merge all parts' statistics of one unit, one by one, and keep the state."""
     layout = Layout(root)
-    parts = (joblib.load(source_of(path)) for path in list_paths(_statistics(layout, job, number), ".joblib"))
-    before = joblib.load(source_of(_state(layout, job))) if number else None
+    parts = (read_scratch(path) for path in list_paths(_statistics(layout, job, number), ".pickle"))
+    before = read_scratch(_state(layout, job)) if number else None
     state = job.merging.finish(functools.reduce(job.merging.merge, parts), before)
-    with replacing(_state(layout, job)) as temporary:
-        joblib.dump(state, temporary)
+    write_scratch(_state(layout, job), state)
     return job.unit.name
 
 
@@ -303,7 +296,7 @@ def keep_merged(job: FitJob, plan: FitPlan, seconds: float) -> dict[str, Any]:
     layout = Layout(plan.root)
     setup = Setup(seed=plan.seed, occurrences=plan.occurrences)
     width = read_columns(job.columns).width
-    state = joblib.load(source_of(_state(layout, job)))
+    state = read_scratch(_state(layout, job))
     return _keep(layout, job, from_state(job.unit.spec, state, seconds, width, setup))
 
 
@@ -318,8 +311,7 @@ def _keep(layout: Layout, job: FitJob, fitted: Fitted) -> dict[str, Any]:
         "scoring": fitted.scoring,
         "record": record,
     }
-    with replacing(unit_path(layout, job.unit.name)) as temporary:
-        joblib.dump(unit, temporary)
+    write_scratch(unit_path(layout, job.unit.name), unit)
     return record
 
 
@@ -332,4 +324,4 @@ def _statistics(layout: Layout, job: FitJob, number: int) -> Path:
 
 
 def _state(layout: Layout, job: FitJob) -> Path:
-    return working_folder(layout) / "states" / f"{job.unit.name}.joblib"
+    return working_folder(layout) / "states" / f"{job.unit.name}.pickle"

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,7 +25,7 @@ from lo2dask.models.rows import Rows
 from lo2dask.models.simple import TRANSFORMS
 from lo2dask.models.spec import Merging, ModelSpec
 from lo2dask.schema import STATEMENTS_BAG
-from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.storage import list_paths, read_scratch, write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.scoring import keep_scores
@@ -56,15 +55,14 @@ def collect_part(name: str, root: Path, sides: Sequence[str]) -> int:
     for side in sides:
         normal = TrainingRows(side, normal_only=True).mask(part, splits)
         collected = [_merging(spec).partial(read[spec.key].take(normal), None) for spec in simple_baselines()]
-        with replacing(_folder(layout, side) / f"{name}.joblib") as temporary:
-            joblib.dump(collected, temporary)
+        write_scratch(_folder(layout, side) / f"{name}.pickle", collected)
     return part.num_rows
 
 
 def merge_parts(side: str, root: Path) -> int:
     """Merge the statistics of all parts of one split, and keep the models."""
     folder = _folder(Layout(root), side)
-    parts = (joblib.load(source_of(path)) for path in list_paths(folder, ".joblib"))
+    parts = (read_scratch(path) for path in list_paths(folder, ".pickle"))
     mergings = [_merging(spec) for spec in simple_baselines()]
 
     def merge(left: list[Any], right: list[Any]) -> list[Any]:
@@ -72,8 +70,7 @@ def merge_parts(side: str, root: Path) -> int:
         return [own.merge(*pair) for own, pair in zip(mergings, zip(left, right, strict=True), strict=True)]
 
     merged = functools.reduce(merge, parts)
-    with replacing(folder / "models") as temporary:
-        joblib.dump([own.finish(found, None) for own, found in zip(mergings, merged, strict=True)], temporary)
+    write_scratch(folder / "models", [own.finish(found, None) for own, found in zip(mergings, merged, strict=True)])
     return len(merged)
 
 
@@ -87,7 +84,7 @@ def score_part(name: str, root: Path, sides: Sequence[str]) -> int:
     keep_scores(layout, EQUAL, name, (numbers, numbers, numbers))
     read = _rows(layout, name, part)
     for side in sides:
-        models = joblib.load(source_of(_folder(layout, side) / "models"))
+        models = read_scratch(_folder(layout, side) / "models")
         normal = TrainingRows(side, normal_only=True).mask(part, splits)
         for spec, model in zip(simple_baselines(), models, strict=True):
             rows, left_out_scores = read[spec.key], spec.behaviour.score_normals

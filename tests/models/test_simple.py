@@ -128,7 +128,9 @@ def pairs(logs):
 
 def test_pairs_that_no_normal_log_has_are_a_share_of_all():
     state = learn("baseline_2gram", pairs(PAIRS))
-    new = pairs([(*log[:2], text) for log, text in zip(PAIRS, ("s1 s2 s9 s2", "s2 s2 s2", "", "s1", "s1"), strict=True)])
+    new = pairs(
+        [(*log[:2], text) for log, text in zip(PAIRS, ("s1 s2 s9 s2", "s2 s2 s2", "", "s1", "s1"), strict=True)]
+    )
     # Start and end count: "s1 s2 s9 s2" has five pairs, of which s2-s9, s9-s2 and s2-end are new.
     np.testing.assert_allclose(score("baseline_2gram", state, new), [3 / 5, 2 / 4, np.nan, 0, np.nan])
     # A log without times is no normal log to compare with.
