@@ -11,7 +11,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.columns import codes, strings
 
 # Columns stratum, hash and seq_id, sorted.
-Candidates = pa.Table
+Candidates: TypeAlias = pa.Table
 
 
 def hashes(seq_ids: Iterable[str], seed: int) -> np.ndarray:

@@ -155,7 +155,8 @@ def test_the_block_of_a_training(root):
     assert (block["auc"]["scheme"], block["auc"]["is_exact"]) == ("cases within their runs", True)
     assert (block["auc"]["assignments"], block["auc"]["p"] < 0.02) == (729, True)
     assert set(block["baselines"]) == {
-        *("baseline_length", "baseline_duration", "baseline_unseen", "baseline_ecvc", "baseline_flag_all")
+        *("baseline_length", "baseline_duration", "baseline_unseen", "baseline_2gram", "baseline_ecvc"),
+        "baseline_flag_all",
     }
     assert block["baselines"]["baseline_flag_all"]["average_precision"] == block["prevalence"]
     # A made-up error log is longer than a correct one.
