@@ -57,7 +57,7 @@ def sample_startup(name: str, root: Path, sides: Sequence[str], rate: float, see
         rows = TrainingRows(side, normal_only=False).mask(part, splits) & drawn
         write_scratch(
             _folder(layout, side) / f"{name}.pickle",
-            part.filter(pa.array(rows)).select(["seq_id", "anomaly", "e_words"])
+            part.filter(pa.array(rows)).select(["seq_id", "anomaly", "e_words"]),
         )
     return part.num_rows
 
