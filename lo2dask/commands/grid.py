@@ -195,7 +195,7 @@ def _groups(options: GridOptions, layout: Layout) -> list[Group]:
     if not options.leave_error_types_out:
         return [Group(seed, per_service) for seed in seeds for per_service in GROUPINGS]
     groups = read_groups(layout)
-    cases = sorted({key[1] for key in groups.keys if key not in groups.normal | groups.unlabelled})
+    cases = sorted(groups.names("test_case", groups.anomalous))
     if len(cases) < 2:
         raise InputError(f"--leave-error-types-out: {layout.root} has {len(cases)} error types, two are needed")
     return [Group(options.sample_seed, per_service, case) for case in cases for per_service in GROUPINGS]

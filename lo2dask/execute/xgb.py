@@ -15,7 +15,7 @@ import numpy as np
 
 from lo2dask.errors import ClusterError
 from lo2dask.execute.session import Session
-from lo2dask.storage import source_of
+from lo2dask.storage import read_scratch
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Boosting:
 
 @dataclass(frozen=True)
 class ShareFile:
-    """A file of rows: a joblib dict of ``matrix`` (csr_matrix) and ``anomaly`` (bool)."""
+    """A file of rows: a pickled dict of ``matrix`` (csr_matrix) and ``anomaly`` (bool)."""
 
     path: Path
     rows: int
@@ -116,7 +116,5 @@ def _matrix(dxgb: Any, client: Any, files: Sequence[ShareFile], width: int) -> A
 
 
 def _load(path: Path) -> tuple[Any, np.ndarray]:
-    import joblib
-
-    part = joblib.load(source_of(path))
+    part = read_scratch(path)
     return part["matrix"], part["anomaly"].astype(np.float32)

@@ -69,7 +69,9 @@ def draw_evidence(subjects: Sequence[Subject], limit: int, session: Session) -> 
     parts = session.map(find_candidates, groups, "flagged", subjects=list(subjects), wanted=wanted)
     drawn = merge_candidates(parts, wanted)
     logger.info("evidence lines for %d of %d flagged sequences (--evidence-limit)", found + limit, total)
-    return EvidenceDraw(seed, {name: RowCut(*rows[-1]) for name, rows in drawn.items() if rows})
+    # The last row of each stratum is its cut.
+    cuts = zip(*(drawn[name].to_pylist() for name in ("stratum", "hash", "seq_id")), strict=True)
+    return EvidenceDraw(seed, {name: RowCut(key, seq_id) for name, key, seq_id in cuts})
 
 
 def count_flagged(group: Group, subjects: Sequence[Subject]) -> Counter[str]:

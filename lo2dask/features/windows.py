@@ -1,29 +1,30 @@
 """What a log's lines say about time: the statements of each of its windows, and its silences.
 
-The text pass counts them, so that no line has to be read again to tell which second of which service is unusual. A
-statement is given by the number of a line of the batch (features.textpass.LINES) that has it. Lines without a time are
-in no window.
+The text pass counts them, so that no line has to be read again to tell which second of which service is unusual, or
+which statements follow each other. A statement is given by the number of a line of the batch (features.textpass.LINES)
+that has it. Lines without a time are in no window, and nothing's neighbours.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import milliseconds
 from lo2dask.parse.clock import NO_TIME
-from lo2dask.vocabulary.counts import count_pairs, distinct
 
 _INT = pa.int32()
 # ``window`` counts windows since 1970; ``silence`` is the longest one that ends in the window, in ms, -1 = none.
 WINDOWS = pa.list_(pa.struct([("window", pa.int64()), ("first_line", _INT), ("last_line", _INT), ("silence", _INT)]))
 # ``window`` is the place among the log's windows, ``line`` the distance of the first line from the window's first one.
 CELLS = pa.list_(pa.struct([("window", _INT), ("statement", _INT), ("count", _INT), ("run", _INT), ("line", _INT)]))
-# Of normal logs alone: how often a statement followed another one.
+# How often a statement followed another one.
 PAIRS = pa.list_(pa.struct([("before", _INT), ("statement", _INT), ("count", _INT)]))
-WINDOW_COUNTS = pa.schema([("seq_id", pa.string()), ("windows", WINDOWS), ("cells", CELLS), ("pairs", PAIRS)])
+# ``first`` and ``last`` are the statements that a log begins and ends with, null where no line has a time.
+WINDOW_COUNTS = pa.schema(
+    [("seq_id", pa.string()), ("windows", WINDOWS), ("cells", CELLS), ("pairs", PAIRS), ("first", _INT), ("last", _INT)]
+)
 
 
 @dataclass
@@ -45,21 +46,20 @@ class WindowCounts:
     def __post_init__(self) -> None:
         """Begin before the first line of every file."""
         self.state = np.full((self.n_files, 3), -1, dtype=np.int64)
+        self.first = np.full(self.n_files, -1, dtype=np.int64)
         self._counted = 0
 
     def add(self, events: pa.Table, file: Ints, statement: Ints, n_statements: int) -> None:
-        """Take a block of event rows (columns m_timestamp, line_no, normal), each with its file and statement."""
+        """Take a block of event rows (columns m_timestamp, line_no), each with its file and statement."""
         from lo2dask.features.kernels import count_windows
 
         lines = np.empty((4, len(file)), dtype=np.int64)
         lines[0], lines[1], lines[3] = file, statement, events["line_no"].to_numpy()
         np.concatenate([milliseconds(chunk, NO_TIME) for chunk in events["m_timestamp"].chunks], out=lines[2])
-        normal = pc.fill_null(events["normal"], False).to_numpy()
         timed = lines[2] != NO_TIME
         if not timed.all():
-            lines, normal = lines[:, timed].copy(), normal[timed]
-        if normal.any():
-            self._add_pairs(lines[0, normal], lines[1, normal], n_statements)
+            lines = lines[:, timed].copy()
+        self._add_pairs(lines, n_statements)
         groups, cells = np.empty((2, lines.shape[1], 5), dtype=np.int64)
         slots = np.zeros((n_statements, 2), dtype=np.int64)
         found = count_windows(lines, self.milliseconds, self.state, slots, groups, cells)
@@ -86,10 +86,12 @@ class WindowCounts:
         order = np.lexsort(pairs[2::-1])
         file, before, statement, count = _sum_equal(pairs[:, order])
         followed = {"before": before, "statement": statement, "count": count}
+        ends = {"first": self.first[rows], "last": self.state[rows, 0]}
         return {
             "windows": _lists(rows, groups[:, 0], own, WINDOWS),
             "cells": _lists(rows, groups[group, 0], counted, CELLS),
             "pairs": _lists(rows, file, followed, PAIRS),
+            **{name: pa.array(of, _INT, mask=of < 0) for name, of in ends.items()},
         }
 
     def _joined(self) -> tuple[Ints, Ints]:
@@ -113,16 +115,17 @@ class WindowCounts:
         merged[:, 3] = np.maximum.reduceat(cells[:, 3], first)
         return joined, merged[np.lexsort((merged[:, 4], merged[:, 0]))]
 
-    def _add_pairs(self, file: Ints, statement: Ints, n_statements: int) -> None:
-        """Count the pairs of neighbouring statements of a block's normal lines."""
-        before = np.empty_like(statement)
-        before[1:] = statement[:-1]
-        starts = np.flatnonzero(np.diff(file, prepend=-1))
-        before[starts] = self.state[file[starts], 0]
-        follows = before >= 0
-        pairs, code = distinct(before[follows] * n_statements + statement[follows])
-        counts = count_pairs(file[follows], code, (self.n_files, len(pairs))).tocoo()
-        self.pairs.append(np.stack([counts.row, *np.divmod(pairs[counts.col], n_statements), counts.data]))
+    def _add_pairs(self, lines: Ints, n_statements: int) -> None:
+        """Count the pairs of neighbouring statements of a block, before its lines are in ``state``."""
+        from lo2dask.features.kernels import count_followers
+
+        starts = np.flatnonzero(np.diff(lines[0], prepend=-1))
+        begins = starts[self.state[lines[0, starts], 0] < 0]
+        self.first[lines[0, begins]] = lines[1, begins]
+        pairs = np.zeros((2, 2 << lines.shape[1].bit_length()), dtype=np.int64)
+        keys, counts = pairs[:, : count_followers(lines, n_statements, self.state, pairs)]
+        rest, second = np.divmod(keys - 1, n_statements)
+        self.pairs.append(np.stack([*np.divmod(rest, n_statements), second, counts]))
 
 
 def _sum_equal(sorted_rows: Ints) -> Ints:

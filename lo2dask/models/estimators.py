@@ -5,7 +5,9 @@ where the training rows are all of one class, the smaller one; at a tie, the sec
 """
 
 import contextlib
+import functools
 import importlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,10 +24,17 @@ Trained = tuple[Any, tuple[str, ...]]
 def one_thread() -> Iterator[None]:
     """Keep scikit-learn and its numeric libraries to one thread and to bounded working memory."""
     import sklearn
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1), sklearn.config_context(working_memory=WORKING_MEMORY_MB):
+    with _thread_pools(len(sys.modules)).limit(limits=1), sklearn.config_context(working_memory=WORKING_MEMORY_MB):
         yield
+
+
+@functools.lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    """Find the libraries with threads that are loaded: with so many ``modules``, as each comes with one of them."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def build(spec: ModelSpec, seed: int = 42) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lo2dask.buffers.columns import among, strings
+from lo2dask.models.uncertainty import auc, average_precision
 
 Measures = dict[str, Any]
 PSI_BINS = 10
@@ -67,8 +68,6 @@ def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:
 
     Without an anomaly, or without a normal row, all but accuracy and the counts is None (recall needs anomalies only).
     """
-    from sklearn import metrics
-
     y, label = np.asarray(y, dtype=bool), np.asarray(label).astype(bool)
     sides = {"tn": ~y & ~label, "fp": ~y & label, "fn": y & ~label, "tp": y & label}
     counts = {name: int(rows.sum()) for name, rows in sides.items()}
@@ -80,8 +79,8 @@ def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:
         "precision": _ratio(hits, hits + counts["fp"]) if both else None,
         "recall": _ratio(hits, support["anomaly"]) if support["anomaly"] else None,
         "f1": _ratio(2 * hits, 2 * hits + counts["fp"] + counts["fn"]) if both else None,
-        "auc_roc": metrics.roc_auc_score(y, score) if both else None,
-        "average_precision": metrics.average_precision_score(y, score) if both else None,
+        "auc_roc": auc(y, score) if both else None,
+        "average_precision": average_precision(y, score) if both else None,
         "confusion": counts,
         "support": support,
         "reason": None if both else _reason(len(y), support["anomaly"]),

@@ -8,6 +8,7 @@
 import logging
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,7 +83,8 @@ def fit_model(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup = DEFAUL
     reason = find_obstacle(spec, matrix, y)
     if reason:
         return not_fitted(spec, reason, matrix.shape, setup.changes)
-    with Gauge() as gauge, warnings.catch_warnings(record=True) as caught:
+    gauge = Gauge()
+    with gauge if setup.measured else nullcontext(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model, notes = spec.behaviour.train(spec, matrix, y, setup)
     logger.info("%s: fitted on %d rows x %d features in %.2f s", spec.key, *matrix.shape, gauge.seconds)
@@ -120,6 +122,7 @@ def close_fit(
     spec: ModelSpec, model: Any, figures: Mapping[str, Any], y: np.ndarray | None = None, setup: Setup = DEFAULT
 ) -> Fitted:
     """Record a fitted model; ``figures`` are the FitRecord's fields except key, fitted, reason and model_bytes."""
-    record = FitRecord(key=spec.key, fitted=True, reason=None, model_bytes=pickled_bytes(model), **figures)
+    size = pickled_bytes(model) if setup.measured else 0
+    record = FitRecord(key=spec.key, fitted=True, reason=None, model_bytes=size, **figures)
     facts = spec.behaviour.facts(model, y, setup) if spec.behaviour.facts else {}
     return Fitted(model, {"algorithm": spec.algorithm, "threshold": spec.threshold, **facts}, record)

@@ -47,13 +47,12 @@ class Largest:
         """Take the values of ``tokens`` from rows of :func:`keep_largest`, each named by ``names``, in their order."""
         first, second, run = np.zeros(len(tokens)), np.zeros(len(tokens)), np.full(len(tokens), -1, dtype=np.int32)
         code, runs = codes(table["run"])
-        place = pc.fill_null(pc.index_in(strings(names), tokens), -1).to_numpy()
-        # The largest of each name stands before its second.
-        is_first = np.diff(place, prepend=-1) != 0
-        largest, others = np.flatnonzero(is_first & (place >= 0)), np.flatnonzero(~is_first & (place >= 0))
-        values = table["value"].to_numpy()
-        first[place[largest]], run[place[largest]] = values[largest], code[largest]
-        second[place[others]] = values[others]
+        at = pc.fill_null(pc.index_in(strings(names), tokens), -1).to_numpy(zero_copy_only=False)
+        known = np.flatnonzero(at >= 0)
+        # The second row of a name follows its first.
+        is_second = np.diff(at[known], prepend=-1) == 0
+        (top, rest), value = (known[~is_second], known[is_second]), table["value"].to_numpy()
+        first[at[top]], run[at[top]], second[at[rest]] = value[top], code[top], value[rest]
         return cls(first, second, run, tuple(runs))
 
     def without(self, run: str | None) -> np.ndarray:

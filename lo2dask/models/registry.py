@@ -283,6 +283,7 @@ def simple_baselines() -> tuple[ModelSpec, ...]:
         numeric("baseline_length", "seq_len"),
         numeric("baseline_duration", "duration_sec"),
         statements("baseline_unseen", simple.UNSEEN, "score_unseen"),
+        replace(statements("baseline_2gram", simple.PAIRS, "score_pairs"), representation="pairs"),
         statements("baseline_ecvc", simple.ECVC, "score_vectors"),
         statements("baseline_flag_all", simple.FLAG_ALL, "score_all_alike"),
     )

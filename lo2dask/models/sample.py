@@ -11,15 +11,16 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.buffers.columns import among, strings
+from lo2dask.buffers.columns import codes, strings
 
-Candidates = dict[str, list[tuple[int, str]]]
+# Columns stratum, hash and seq_id, sorted.
+Candidates: TypeAlias = pa.Table
 
 
 def hashes(seq_ids: Iterable[str], seed: int) -> np.ndarray:
@@ -55,42 +56,40 @@ def quotas(total: Mapping[str, int], n: int) -> dict[str, int]:
 
 
 def candidates(seq_ids: Sequence[str], strata: Sequence[str], quotas: Mapping[str, int], seed: int) -> Candidates:
-    """Return one part's smallest hashes of each stratum, at most its quota: {stratum: [(hash, seq_id)]}, sorted."""
-    drawn: Candidates = {}
-    for stratum, value, seq_id in zip(strata, hashes(seq_ids, seed).tolist(), seq_ids, strict=True):
-        drawn.setdefault(stratum, []).append((value, seq_id))
-    return merge_candidates([drawn], quotas)
+    """Return one part's smallest hashes of each stratum, at most its quota."""
+    columns = {"stratum": strings(strata), "hash": hashes(seq_ids, seed), "seq_id": strings(seq_ids)}
+    return merge_candidates([pa.table(columns)], quotas)
 
 
 def merge_candidates(parts: Iterable[Candidates], quotas: Mapping[str, int]) -> Candidates:
     """Join the candidates of several parts and keep each stratum's quota of smallest hashes, ties by seq_id."""
-    joined: Candidates = {}
-    for part in parts:
-        for name, rows in part.items():
-            joined[name] = sorted([*joined.get(name, []), *rows])[: quotas.get(name, 0)]
-    return dict(sorted(joined.items()))
+    joined = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("stratum", "hash", "seq_id")])
+    stratum, names = codes(joined["stratum"])
+    rank = np.arange(len(stratum)) - np.searchsorted(stratum, stratum)
+    limit = np.array([quotas.get(name, 0) for name in names], dtype=np.int64)
+    return joined.filter(pa.array(rank < limit[stratum]))
 
 
 @dataclass(frozen=True)
 class Chosen:
     """The seq_ids of a sample, sorted."""
 
-    seq_ids: tuple[str, ...]
+    seq_ids: pa.Array
 
     def mask(self, seq_ids: Any) -> np.ndarray:
         """Return which rows of a part are in the sample: bool (rows,)."""
-        return among(seq_ids, self.seq_ids)
+        return pc.is_in(strings(seq_ids), self.seq_ids).to_numpy(zero_copy_only=False)
 
     def describe(self, total: int, seed: int) -> dict[str, Any]:
         """Record the sample: its rows, of how many, the seed, and the SHA-256 of its sorted seq_ids."""
-        digest = hashlib.sha256("\n".join(self.seq_ids).encode()).hexdigest()
+        digest = hashlib.sha256("\n".join(self.seq_ids.to_pylist()).encode()).hexdigest()
         return {"rows": len(self.seq_ids), "of": total, "seed": seed, "sha256": digest}
 
     def to_table(self) -> pa.Table:
         """Return the sample as a table with the column seq_id."""
-        return pa.table({"seq_id": pa.array(self.seq_ids, pa.string())})
+        return pa.table({"seq_id": self.seq_ids})
 
 
 def choose(candidates: Candidates) -> Chosen:
     """Close the draw: the merged candidates are the sample."""
-    return Chosen(tuple(sorted(seq_id for rows in candidates.values() for _, seq_id in rows)))
+    return Chosen(strings(candidates["seq_id"]).sort())

@@ -11,7 +11,8 @@ least over the normal logs (at most 500 of a service)::
 
     score = sum |a - b| / sum max(a, b)
 
-The 2-gram baseline of theirs is left out: which statements follow each other is kept of normal logs alone.
+``2gram`` is the share of a log's pairs of neighbouring statements, a start and an end among them, that no normal log
+has; a log whose lines have no times has no pairs, and no score.
 """
 
 import hashlib
@@ -90,7 +91,7 @@ def score_logs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
 
 
 def collect_seen(rows: Rows, __: State | None) -> Statistics:
-    """Collect which statements the normal logs of each service have, and of which runs (two suffice)."""
+    """Collect which statements (or pairs) the normal logs of each service have, and of which runs (two suffice)."""
     cells, tokens = _cells(rows)
     coo = cells.tocoo()
     names = {
@@ -100,8 +101,9 @@ def collect_seen(rows: Rows, __: State | None) -> Statistics:
     }
     seen = keep_largest([pa.table({**names, "value": np.ones(coo.nnz)})], _KEY)
     runs: dict[str, set[str]] = defaultdict(set)
-    for (service, run), _ in _by_log(rows):
-        runs[service].add(run)
+    for (service, run), chosen in _by_log(rows):
+        if cells[chosen].nnz:
+            runs[service].add(run)
     return {"rows": len(rows), "seen": seen, "runs": dict(runs)}
 
 
@@ -122,7 +124,19 @@ def score_unseen(state: State, rows: Rows, left_out: bool) -> np.ndarray:
     """Count the distinct statements of rows that no normal log of their service has, continuation lines left out."""
     cells, tokens = _cells(rows)
     counts = kinds_of(tokens) != CONTINUATION
-    scores = np.full(len(rows), np.nan)
+    return _sum_unseen(state, rows, left_out, (cells[:, counts].astype(bool), tokens.filter(pa.array(counts))))
+
+
+def score_pairs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
+    """Return the share of the pairs of rows that no normal log of their service has; NaN where there is no pair."""
+    cells, tokens = _cells(rows)
+    total = np.asarray(cells.sum(axis=1), dtype=np.float64).ravel()
+    return _sum_unseen(state, rows, left_out, (cells, tokens)) / np.where(total > 0, total, np.nan)
+
+
+def _sum_unseen(state: State, rows: Rows, left_out: bool, counted: "tuple[sparse.csr_matrix, pa.Array]") -> np.ndarray:
+    """Add up the cells of the tokens that no normal log of a row's service has."""
+    (cells, tokens), scores = counted, np.full(len(rows), np.nan)
     largest: dict[str, Largest] = {}
     for (service, run), chosen in _by_log(rows, left_out):
         runs = state["runs"].get(service, set())
@@ -131,8 +145,8 @@ def score_unseen(state: State, rows: Rows, left_out: bool) -> np.ndarray:
         if service not in largest:
             own = rows_of(state["seen"], service=service)
             largest[service] = Largest.of(own, own["statement"], tokens)
-        is_new = counts & (largest[service].without(run) == 0)
-        scores[chosen] = cells[chosen].astype(bool) @ is_new.astype(np.int64)
+        is_new = largest[service].without(run) == 0
+        scores[chosen] = cells[chosen] @ is_new.astype(np.int64)
     return scores
 
 
@@ -277,6 +291,7 @@ def _behaviour(merging: Merging, by: Score) -> Behaviour:
 
 LENGTH = _behaviour(Merging(sum_logs, merge_logs, finish_logs), score_logs)
 UNSEEN = _behaviour(Merging(collect_seen, merge_seen, keep), score_unseen)
+PAIRS = _behaviour(Merging(collect_seen, merge_seen, keep), score_pairs)
 ECVC = _behaviour(Merging(collect_vectors, merge_vectors, keep), score_vectors)
 FLAG_ALL = _behaviour(Merging(count_rows, merge_rows, keep), score_all_alike)
 # What the baselines read of a numeric column.

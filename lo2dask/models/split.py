@@ -9,11 +9,12 @@ name. A fraction of 0 holds nothing out.
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.columns import among, is_true, strings
@@ -29,39 +30,69 @@ CROSSED = {LORO: "leaving out one run at a time", FOLDS: "leaving out a fifth of
 # With more runs, fitting every model once without each takes too long.
 MOST_ALONE, N_FOLDS = 20, 5
 Order = Callable[[str], Any]
+_NAME = pa.dictionary(pa.int32(), pa.string())
+_GROUPS = pa.schema(
+    [*((name, _NAME) for name in ("run", "test_case", "service")), ("normal", pa.bool_()), ("unlabelled", pa.bool_())]
+)
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The distinct (run, test case, service) of a table, sorted; those labelled normal, those not labelled at all."""
+    """The distinct (run, test case, service) of a table, dictionary-encoded: a few bytes a group.
 
-    keys: tuple[tuple[str, str, str], ...]
-    normal: frozenset[tuple[str, str, str]] = frozenset()
-    unlabelled: frozenset[tuple[str, str, str]] = frozenset()
+    ``table`` has the columns run, test_case, service, normal and unlabelled (bool): what a row of it is labelled as.
+    """
+
+    table: pa.Table
 
     @staticmethod
     def of(run: Any, test_case: Any, service: Any, normal: Any = None) -> "Groups":
         """Collect the groups of one part's rows; ``normal`` is their label (bool, or None where there is none)."""
-        rows = list(zip(*(strings(column).to_pylist() for column in (run, test_case, service)), strict=True))
-        labels = [None] * len(rows) if normal is None else list(normal.to_pylist())
-        known: dict[bool | None, set[tuple[str, str, str]]] = {True: set(), False: set(), None: set()}
-        for key, label in zip(rows, labels, strict=True):
-            known[label].add(key)
-        return Groups(tuple(sorted(set(rows))), frozenset(known[True]), frozenset(known[None]))
+        names = [strings(column).dictionary_encode() for column in (run, test_case, service)]
+        label = pa.nulls(len(names[0]), pa.bool_()) if normal is None else normal
+        return Groups.merge([Groups(pa.table([*names, pc.fill_null(label, False), pc.is_null(label)], schema=_GROUPS))])
 
     @staticmethod
     def merge(parts: Iterable["Groups"]) -> "Groups":
         """Join the groups of several parts."""
-        found = list(parts)
-        keys, normal, unlabelled = (
-            {key for part in found for key in getattr(part, name)} for name in ("keys", "normal", "unlabelled")
-        )
-        return Groups(tuple(sorted(keys)), frozenset(normal), frozenset(unlabelled))
+        joined = pa.concat_tables([_GROUPS.empty_table(), *(part.table for part in parts)]).unify_dictionaries()
+        labels = [("normal", "any"), ("unlabelled", "any")]
+        return Groups(joined.group_by(_GROUPS.names[:3]).aggregate(labels).rename_columns(_GROUPS.names))
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Which groups have a row that is labelled normal: bool (groups,)."""
+        return self.table["normal"].to_numpy()
+
+    @property
+    def unlabelled(self) -> np.ndarray:
+        """Which groups have a row without a label: bool (groups,)."""
+        return self.table["unlabelled"].to_numpy()
+
+    @property
+    def anomalous(self) -> np.ndarray:
+        """Which groups have anomalies alone: bool (groups,)."""
+        return ~(self.normal | self.unlabelled)
 
     @property
     def classes(self) -> int:
         """How many of the two classes, normal and anomalous, there are."""
-        return bool(self.normal) + bool(len(self.keys) - len(self.normal | self.unlabelled))
+        return int(self.normal.any()) + int(self.anomalous.any())
+
+    def names(self, column: str, where: np.ndarray | None = None) -> set[str]:
+        """Return the distinct values of a column, of all groups or those of a bool mask (groups,)."""
+        values = self.table[column] if where is None else self.table[column].filter(pa.array(where))
+        return set(values.unique().to_pylist())
+
+    def rows(self, where: np.ndarray | None = None) -> Iterator[tuple[str, str, str]]:
+        """Yield the (run, test case, service) of all groups or those of a bool mask (groups,)."""
+        chosen = self.table if where is None else self.table.filter(pa.array(where))
+        for some in chosen.to_batches():
+            yield from zip(*(some[name].to_pylist() for name in _GROUPS.names[:3]), strict=True)
+
+    def held_by(self, split: "Split") -> np.ndarray:
+        """Return which groups a split holds out: bool (groups,)."""
+        return split.mask(*(self.table[name] for name in _GROUPS.names[:3]))
 
 
 @dataclass(frozen=True)
@@ -143,11 +174,11 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int, case: str = "")
     if case:
         split = Split("test-case", cases=frozenset([case]), buckets=_of_normal(groups, take))
     elif options.holdout_by == "run":
-        split = Split("run", runs=take(run for run, _, _ in groups.keys))
+        split = Split("run", runs=take(groups.names("run")))
     elif options.holdout_by == "group":
         split = Split("group", buckets=_of_buckets(groups, take))
     else:
-        cases = take((key[1] for key in groups.keys if key not in groups.normal), _order_by_hash(seed))
+        cases = take(groups.names("test_case", ~groups.normal), _order_by_hash(seed))
         split = Split("test-case", cases=cases, buckets=_of_normal(groups, take))
     check_runs(split, groups)
     return split
@@ -158,7 +189,7 @@ def hold_out_both_classes(groups: Groups, options: HoldoutOptions, seed: int) ->
 
     ``reason`` says so. With nothing to hold out, a single run or one class alone, it is left as it is.
     """
-    runs = {run for run, _, _ in groups.keys}
+    runs = groups.names("run")
     if options.holdout_by in CROSSED:
         return Split(options.holdout_by)
     split = hold_out(groups, options, seed)
@@ -187,7 +218,7 @@ def hold_out_newest_normal(groups: Groups, fraction: float) -> Split:
 
     A fraction above 0 takes one run at the least, and never all.
     """
-    runs = (run for run, _, _ in groups.normal)
+    runs = groups.names("run", groups.normal)
     return Split("run", runs=frozenset(_newest(runs, fraction, 1, run_order)))
 
 
@@ -203,24 +234,19 @@ def check_runs(split: Split, groups: Groups) -> None:
     ------
     IntegrityError : names the first run that is.
     """
-    if split.by != "run" or not groups.keys:
+    if split.by != "run":
         return
-    runs, cases, services = (np.array(column, dtype=object) for column in zip(*groups.keys, strict=True))
-    held = split.mask(runs, cases, services)
-    both = sorted(set(runs[held]) & set(runs[~held]))
+    held = groups.held_by(split)
+    both = sorted(groups.names("run", held) & groups.names("run", ~held))
     if both:
         raise IntegrityError(f"run {both[0]} is in the training part and in the hold-out")
 
 
 def _lacking(split: Split, groups: Groups) -> str:
     """Say which class a side of a split lacks; "" for none."""
-    held = split.mask(*(np.array(column, dtype=object) for column in zip(*groups.keys, strict=True))).tolist()
+    held = groups.held_by(split)
     for side, name in ((True, "the hold-out"), (False, "the training part")):
-        classes = {
-            key in groups.normal
-            for key, is_held in zip(groups.keys, held, strict=True)
-            if is_held == side and key not in groups.unlabelled
-        }
+        classes = set(groups.normal[(held == side) & ~groups.unlabelled].tolist())
         if len(classes) < 2:
             missing = "nothing" if not classes else "no error" if True in classes else "no normal run"
             return f"{name} has {missing}"
@@ -240,11 +266,11 @@ def _order_by_hash(seed: int) -> Order:
 
 def _of_buckets(groups: Groups, take: Callable[[Iterable[str]], frozenset[str]]) -> frozenset[tuple[str, str, str]]:
     runs = defaultdict(set)
-    for run, case, service in groups.keys:
+    for run, case, service in groups.rows():
         runs[case, service].add(run)
     return frozenset((run, *bucket) for bucket, members in runs.items() for run in take(members))
 
 
 def _of_normal(groups: Groups, take: Callable[[Iterable[str]], frozenset[str]]) -> frozenset[tuple[str, str, str]]:
-    newest = take(run for run, _, _ in groups.normal)
-    return frozenset(key for key in groups.normal if key[0] in newest)
+    newest = take(groups.names("run", groups.normal))
+    return frozenset(key for key in groups.rows(groups.normal) if key[0] in newest)

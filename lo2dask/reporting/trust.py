@@ -34,7 +34,7 @@ def trust_rows(block: Block) -> list[tuple[str, str]]:
         ("AUC", _area(block["auc"])),
         ("AUC of the innocent services", _bystanders(block)),
         ("Gain in average precision", _gain(block["gain"])),
-        ("Simple baselines", _baselines(block["baselines"])),
+        ("Simple baselines", _baselines(block)),
         ("Recall at 1 false alarm in 100", _recall(block["recall_at_false_alarms"])),
         ("Failing service scores highest", _named(block["service_named"])),
         ("Normal cases flagged", _flagged(block["false_culprits"])),
@@ -67,10 +67,10 @@ def _gain(figure: Mapping[str, Any] | None) -> str:
     return f"{interval(figure)} over {figure['over_words']}" if figure else "not measured"
 
 
-def _baselines(figures: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{BASELINES[name]} {short(figures[name]['average_precision'])}" for name in BASELINES if name in figures
-    )
+def _baselines(block: Block) -> str:
+    figures = {name: short(one["average_precision"]) for name, one in block["baselines"].items()}
+    figures |= {name: f"not fitted: {reason}" for name, reason in block.get("unfitted", {}).items()}
+    return ", ".join(f"{BASELINES[name]} {figures[name]}" for name in BASELINES if name in figures)
 
 
 def _recall(figure: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from lo2dask.storage.files import (
     open_read,
     read_into,
     read_json,
+    read_scratch,
     remove_leftovers,
     remove_tree,
     replacing,
@@ -27,6 +28,7 @@ from lo2dask.storage.files import (
     walk,
     write_bytes,
     write_json,
+    write_scratch,
     write_text,
 )
 from lo2dask.storage.lock import LOCK, check_not_in_use, locked, locked_outputs

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pyarrow as pa
 
 from lo2dask import schema
@@ -19,7 +18,7 @@ from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import registry, sample
 from lo2dask.models.fit import fit_model
 from lo2dask.models.spec import Setup
-from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.storage import list_paths, read_scratch, write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import count_rows, part_paths, read_part
 from lo2dask.training.scoring import FittedModel, keep_scores, score_part_rows
@@ -56,8 +55,10 @@ def sample_startup(name: str, root: Path, sides: Sequence[str], rate: float, see
     drawn = sample.keep(ids, rate, seed)
     for side in sides:
         rows = TrainingRows(side, normal_only=False).mask(part, splits) & drawn
-        with replacing(_folder(layout, side) / f"{name}.joblib") as temporary:
-            joblib.dump(part.filter(pa.array(rows)).select(["seq_id", "anomaly", "e_words"]), temporary)
+        write_scratch(
+            _folder(layout, side) / f"{name}.pickle",
+            part.filter(pa.array(rows)).select(["seq_id", "anomaly", "e_words"]),
+        )
     return part.num_rows
 
 
@@ -65,14 +66,13 @@ def fit_startup(side: str, root: Path, seed: int) -> bool:
     """Fit the model of one side on the sample; return whether that was possible."""
     layout = Layout(root)
     folder = _folder(layout, side)
-    tables = [joblib.load(source_of(path)) for path in list_paths(folder, ".joblib")]
+    tables = [read_scratch(path) for path in list_paths(folder, ".pickle")]
     rows = pa.concat_tables(table.cast(_SAMPLED) for table in tables).sort_by("seq_id")
     spec = registry.startup_baseline()
     vocabulary = choose(count_tokens(read_counts(rows["e_words"])), to_limits(spec.vectorizer), rows.num_rows)
     columns = Columns({"words": vocabulary["token"].combine_chunks()})
     fitted = fit_model(spec, to_matrix(rows, columns), is_true(rows["anomaly"]), Setup(seed=seed))
-    with replacing(folder / "model") as temporary:
-        joblib.dump((fitted.model, columns.to_plain(), fitted.scoring), temporary)
+    write_scratch(folder / "model", (fitted.model, columns.to_plain(), fitted.scoring))
     return fitted.model is not None
 
 
@@ -81,7 +81,7 @@ def score_startup_part(name: str, root: Path, keys: dict[str, str]) -> int:
     layout = Layout(root)
     part = _read(layout, name)
     for side, key in keys.items():
-        model, columns, scoring = joblib.load(source_of(_folder(layout, side) / "model"))
+        model, columns, scoring = read_scratch(_folder(layout, side) / "model")
         models = [FittedModel("", model, Columns.from_plain(columns), scoring)]
         scores, labels = score_part_rows(part, registry.startup_baseline(), models, part.num_rows + 1)
         keep_scores(layout, key, name, (scores, labels, scores))

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
 import numpy as np
 from scipy import sparse
 
@@ -18,7 +17,7 @@ from lo2dask.models.estimators import best_rounds
 from lo2dask.models.fit import Fitted, close_fit, not_fitted
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import stopping_runs
-from lo2dask.storage import replacing, source_of
+from lo2dask.storage import read_scratch, write_scratch
 
 # Files that the rows are shared out to, whatever the number of workers; few, because every partition costs the fit.
 SHARES = 64
@@ -34,7 +33,7 @@ class TrainStopSplit:
 
 
 def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, seed: int, session: Session) -> Fitted:
-    """Fit XGBoost over the rows of gathered files (joblib dicts of matrix, anomaly, run) on all workers."""
+    """Fit XGBoost over the rows of gathered files (pickled dicts of matrix, anomaly, run) on all workers."""
     started = time.perf_counter()
     groups = [list(files[first::SHARES]) for first in range(min(SHARES, len(files)))]
     runs = {run for listed in session.map(runs_of, groups, "runs") for run in listed}
@@ -42,7 +41,7 @@ def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, see
     splits = session.map(split_rows, records, "shares", late=stopping_runs(runs))
     totals = np.array([[one.training.rows, one.stopping.rows] for one in splits]).sum(axis=0)
     anomalies = np.array([one.anomalies for one in splits]).sum(axis=0)
-    width = joblib.load(source_of(files[0]))["matrix"].shape[1]
+    width = read_scratch(files[0])["matrix"].shape[1]
     if anomalies.sum() in (0, totals.sum()):
         return not_fitted(spec, "the training part has one class only; both are needed", (int(totals.sum()), width))
     watched = bool(((anomalies > 0) & (anomalies < totals)).all())
@@ -65,21 +64,20 @@ def fit_on_all_workers(spec: ModelSpec, files: Sequence[Path], folder: Path, see
 
 def runs_of(files: Sequence[Path]) -> list[str]:
     """List the runs that some gathered files hold."""
-    return sorted({run for file in files for run in joblib.load(source_of(file))["run"]})
+    return sorted({run for file in files for run in read_scratch(file)["run"]})
 
 
 def split_rows(record: tuple[Path, Sequence[Path]], late: frozenset[str]) -> TrainStopSplit:
     """Join some gathered files and split their rows into training rows and those of the runs ``late``."""
     path, files = record
-    parts = [joblib.load(source_of(file)) for file in files]
+    parts = [read_scratch(file) for file in files]
     matrix = sparse.vstack([part["matrix"] for part in parts], format="csr")
     y = np.concatenate([part["anomaly"] for part in parts])
     held = among([run for part in parts for run in part["run"]], late)
     sides = []
     for name, rows in (("training", np.flatnonzero(~held)), ("stopping", np.flatnonzero(held))):
-        target = path / f"{name}.joblib"
-        with replacing(target) as temporary:
-            joblib.dump({"matrix": canonical(matrix[rows]), "anomaly": y[rows]}, temporary)
+        target = path / f"{name}.pickle"
+        write_scratch(target, {"matrix": canonical(matrix[rows]), "anomaly": y[rows]})
         sides.append((ShareFile(target, len(rows)), int(y[rows].sum())))
     return TrainStopSplit(sides[0][0], sides[1][0], (sides[0][1], sides[1][1]))
 

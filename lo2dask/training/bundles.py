@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +23,7 @@ from lo2dask.options import CommonOptions, TrainOptions, fingerprint, plain
 from lo2dask.options.common import WritingOptions
 from lo2dask.schema import TokenKinds
 from lo2dask.sources.layouts import LO2
-from lo2dask.storage import source_of
+from lo2dask.storage import read_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
 from lo2dask.training.fitting import unit_path
@@ -69,7 +68,7 @@ def keep_bundles(
     for key in dict.fromkeys(unit.spec.key for unit in units):
         of_key = [unit for unit in units if unit.spec.key == key]
         first, side = of_key[0], of_key[0].side
-        fitted = [joblib.load(source_of(unit_path(layout, unit.name))) for unit in of_key]
+        fitted = [read_scratch(unit_path(layout, unit.name)) for unit in of_key]
         # What was fitted, not what was asked for: the guard lowers what is over its caps.
         params = first.spec.params if options.disable_memory_guard else cap(first.spec)[0].params
         spec = replace(first.spec, params=params)

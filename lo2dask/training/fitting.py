@@ -4,30 +4,28 @@ A fit without some runs takes the rows and columns that were gathered for the un
 """
 
 import functools
-import pickle
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from scipy import sparse
 
-from lo2dask.buffers.columns import among, is_true
+from lo2dask.buffers.columns import among, is_true, strings
 from lo2dask.execute.session import Session
 from lo2dask.features.matrix import canonical, to_matrix, to_sklearn
 from lo2dask.models.fit import Fitted, fit_model, from_state
 from lo2dask.models.guard import cap, plan_fit
 from lo2dask.models.merged_rows import read_merged_rows
-from lo2dask.models.sample import candidates, choose, merge_candidates, quotas, strata
+from lo2dask.models.sample import Chosen, candidates, choose, merge_candidates, quotas, strata
 from lo2dask.models.spec import Merging, Setup
 from lo2dask.models.split import stopping_runs
 from lo2dask.options import fingerprint
-from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.storage import list_paths, read_scratch, write_scratch
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part, write_part
+from lo2dask.tables.parts import part_paths, read_part, read_parts, write_part
 from lo2dask.training.boosting import fit_on_all_workers
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, Unit, read_columns, read_splits, working_folder
 from lo2dask.training.vocabularies import ChosenColumns, RowCounts
@@ -57,6 +55,19 @@ class RowSelection:
     def name(self) -> str:
         """Name the gathered rows by a hash."""
         return fingerprint([asdict(self.rows), self.columns.name, self.binary, self.sample and self.sample.name])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A stratified sample to draw of ``total`` training rows: ``quota`` rows of each stratum."""
+
+    rows: TrainingRows
+    quota: dict[str, int]
+    total: int
+
+    def folder(self, layout: Layout) -> Path:
+        """Return the folder of the parts' candidates."""
+        return working_folder(layout) / "candidates" / fingerprint([asdict(self.rows), self.quota])
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ def fit_units(
 
 def unit_path(layout: Layout, unit_name: str) -> Path:
     """Return the file of a fitted unit between the maps."""
-    return working_folder(layout) / "units" / f"{unit_name}.joblib"
+    return working_folder(layout) / "units" / f"{unit_name}.pickle"
 
 
 def select_rows(name: str, root: Path, selections: Sequence[RowSelection]) -> int:
@@ -124,15 +135,14 @@ def select_rows(name: str, root: Path, selections: Sequence[RowSelection]) -> in
         part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
         keep = selection.rows.mask(part, splits)
         if selection.sample:
-            keep &= among(part["seq_id"], read_part(selection.sample)["seq_id"].cast("string").to_pylist())
+            keep &= Chosen(strings(read_part(selection.sample)["seq_id"])).mask(part["seq_id"])
         chosen = part.filter(keep)
         gathered = {
             "matrix": to_matrix(chosen, columns, selection.binary),
             "anomaly": is_true(chosen["anomaly"]),
             "run": chosen["run"].cast("string").to_pylist(),
         }
-        with replacing(_gathered(layout, selection.name) / f"{name}.joblib") as temporary:
-            joblib.dump(gathered, temporary)
+        write_scratch(_gathered(layout, selection.name) / f"{name}.pickle", gathered)
     return len(selections)
 
 
@@ -144,22 +154,20 @@ def fit_unit(job: FitJob, plan: FitPlan) -> dict[str, Any]:
 def fit_fold(job: FitJob, plan: FitPlan) -> bool:
     """Fit one unit on its gathered rows but those of the runs ``left_out``; return whether it could be fitted."""
     fitted = _fit_gathered(job, plan)
-    with replacing(unit_path(Layout(plan.root), job.fold_name)) as temporary:
-        # joblib takes ten times as long for the trees of a forest.
-        temporary.write_bytes(pickle.dumps((fitted.model, fitted.scoring), protocol=5))
+    write_scratch(unit_path(Layout(plan.root), job.fold_name), (fitted.model, fitted.scoring))
     return fitted.record.fitted
 
 
 def _fit_gathered(job: FitJob, plan: FitPlan) -> Fitted:
-    paths = list_paths(_gathered(Layout(plan.root), job.gathered), ".joblib")
-    parts = [joblib.load(source_of(path)) for path in paths]
+    paths = list_paths(_gathered(Layout(plan.root), job.gathered), ".pickle")
+    parts = [read_scratch(path) for path in paths]
     matrix = canonical(sparse.vstack([part["matrix"] for part in parts], format="csr"))
     y, runs = np.concatenate([part["anomaly"] for part in parts]), [run for part in parts for run in part["run"]]
     if job.left_out:
         kept = np.flatnonzero(~among(runs, sorted(job.left_out)))
         matrix, y, runs = canonical(matrix[kept]), y[kept], [runs[row] for row in kept.tolist()]
     spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
-    setup = Setup(seed=plan.seed, changes=job.changes, occurrences=plan.occurrences)
+    setup = Setup(plan.seed, job.changes, plan.occurrences, measured=not job.left_out)
     if spec.is_distributed:
         matrix, y, setup = _hold_stopping(matrix, y, runs, setup)
     return fit_model(spec, matrix, y, setup)
@@ -169,7 +177,7 @@ def _fit_spread(plan: FitPlan, job: FitJob, names: Sequence[str], session: Sessi
     """Fit on all workers at once, on rows that are too many for one fit's budget."""
     layout = Layout(plan.root)
     spec = cap(job.unit.spec)[0] if plan.guarded else job.unit.spec
-    files = [_gathered(layout, job.gathered) / f"{name}.joblib" for name in names]
+    files = [_gathered(layout, job.gathered) / f"{name}.pickle" for name in names]
     fitted = fit_on_all_workers(spec, files, working_folder(layout) / "shares" / job.unit.name, plan.seed, session)
     return _keep(layout, job, fitted)
 
@@ -180,7 +188,7 @@ def _hold_stopping(matrix: Any, y: np.ndarray, runs: list[str], setup: Setup) ->
     sides = (y[late], y[~late])
     if not all(side.any() and not side.all() for side in sides):
         return matrix, y, setup
-    held = Setup(setup.seed, setup.changes, setup.occurrences, canonical(matrix[np.flatnonzero(late)]), y[late])
+    held = replace(setup, stopping_matrix=canonical(matrix[np.flatnonzero(late)]), stopping_y=y[late])
     return canonical(matrix[np.flatnonzero(~late)]), y[~late], held
 
 
@@ -215,31 +223,37 @@ def _draw_samples(
     plan: FitPlan, wanted: Sequence[tuple[TrainingRows, int]], counts: dict[str, RowCounts], session: Session
 ) -> dict[tuple[TrainingRows, int], tuple[Path, dict[str, Any]]]:
     """Draw stratified samples by a hash of seq_id, so that they are the same for any partitioning."""
-    layout = Layout(plan.root)
-    shares = [(rows, quotas(counts[rows.name].strata, n)) for rows, n in wanted]
-    names = [path.name for path in part_paths(layout.enhanced)]
-    parts = session.map(sample_part, names, "sample", root=plan.root, shares=shares, seed=plan.seed) if shares else []
-    drawn = {}
-    for index, (rows, quota) in enumerate(shares):
-        sample = choose(merge_candidates([part[index] for part in parts], quota))
-        described = sample.describe(counts[rows.name].total, plan.seed)
-        path = layout.models / "samples" / f"{described['sha256'][:16]}.parquet"
-        write_part(path, sample.to_table(), sample.to_table().schema)
-        drawn[wanted[index]] = (path, described)
-    return drawn
+    if not wanted:
+        return {}
+    samples = [Sample(rows, quotas(counts[rows.name].strata, n), counts[rows.name].total) for rows, n in wanted]
+    names = [path.name for path in part_paths(Layout(plan.root).enhanced)]
+    session.map(sample_part, names, "sample", root=plan.root, samples=samples, seed=plan.seed)
+    drawn = session.map(draw_sample, samples, "sample", root=plan.root, seed=plan.seed)
+    return dict(zip(wanted, drawn, strict=True))
 
 
-def sample_part(name: str, root: Path, shares: Sequence[tuple[TrainingRows, dict[str, int]]], seed: int) -> list[Any]:
-    """Return one part's candidates for each sample."""
+def sample_part(name: str, root: Path, samples: Sequence[Sample], seed: int) -> int:
+    """Keep one part's candidates for each sample: no process holds those of all parts."""
     layout = Layout(root)
     splits = read_splits(layout)
     part = read_part(layout.enhanced / name, KEY_COLUMNS)
-    drawn = []
-    for rows, quota in shares:
-        chosen = part.filter(rows.mask(part, splits))
-        ids = chosen["seq_id"].cast("string").to_pylist()
-        drawn.append(candidates(ids, strata(chosen["service"], chosen["test_case"]), quota, seed))
-    return drawn
+    for sample in samples:
+        chosen = part.filter(sample.rows.mask(part, splits))
+        names = strata(chosen["service"], chosen["test_case"])
+        found = candidates(strings(chosen["seq_id"]).to_pylist(), names, sample.quota, seed)
+        write_part(sample.folder(layout) / name, found, found.schema)
+    return part.num_rows
+
+
+def draw_sample(sample: Sample, root: Path, seed: int) -> tuple[Path, dict[str, Any]]:
+    """Join the candidates of all parts, one by one; return the file of the sample's seq_ids, and what it is."""
+    layout = Layout(root)
+    parts = read_parts(sample.folder(layout))
+    chosen = choose(functools.reduce(lambda left, right: merge_candidates([left, right], sample.quota), parts))
+    described = chosen.describe(sample.total, seed)
+    path = layout.models / "samples" / f"{described['sha256'][:16]}.parquet"
+    write_part(path, chosen.to_table(), chosen.to_table().schema)
+    return path, described
 
 
 def _fit_merged(plan: FitPlan, jobs: Sequence[FitJob], names: Sequence[str], session: Session) -> list[dict[str, Any]]:
@@ -262,20 +276,18 @@ def statistics_part(name: str, root: Path, jobs: Sequence[FitJob], number: int) 
         part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
         chosen = part.filter(job.unit.rows.mask(part, splits))
         rows = read_merged_rows(chosen, columns)
-        state = joblib.load(source_of(_state(layout, job))) if number else None
-        with replacing(_statistics(layout, job, number) / f"{name}.joblib") as temporary:
-            joblib.dump(job.merging.partial(rows, state), temporary)
+        state = read_scratch(_state(layout, job)) if number else None
+        write_scratch(_statistics(layout, job, number) / f"{name}.pickle", job.merging.partial(rows, state))
     return len(jobs)
 
 
 def merge_statistics(job: FitJob, root: Path, number: int) -> str:
     """Merge all parts' statistics of one unit, one by one, and keep the state."""
     layout = Layout(root)
-    parts = (joblib.load(source_of(path)) for path in list_paths(_statistics(layout, job, number), ".joblib"))
-    before = joblib.load(source_of(_state(layout, job))) if number else None
+    parts = (read_scratch(path) for path in list_paths(_statistics(layout, job, number), ".pickle"))
+    before = read_scratch(_state(layout, job)) if number else None
     state = job.merging.finish(functools.reduce(job.merging.merge, parts), before)
-    with replacing(_state(layout, job)) as temporary:
-        joblib.dump(state, temporary)
+    write_scratch(_state(layout, job), state)
     return job.unit.name
 
 
@@ -284,7 +296,7 @@ def keep_merged(job: FitJob, plan: FitPlan, seconds: float) -> dict[str, Any]:
     layout = Layout(plan.root)
     setup = Setup(seed=plan.seed, occurrences=plan.occurrences)
     width = read_columns(job.columns).width
-    state = joblib.load(source_of(_state(layout, job)))
+    state = read_scratch(_state(layout, job))
     return _keep(layout, job, from_state(job.unit.spec, state, seconds, width, setup))
 
 
@@ -299,8 +311,7 @@ def _keep(layout: Layout, job: FitJob, fitted: Fitted) -> dict[str, Any]:
         "scoring": fitted.scoring,
         "record": record,
     }
-    with replacing(unit_path(layout, job.unit.name)) as temporary:
-        joblib.dump(unit, temporary)
+    write_scratch(unit_path(layout, job.unit.name), unit)
     return record
 
 
@@ -313,4 +324,4 @@ def _statistics(layout: Layout, job: FitJob, number: int) -> Path:
 
 
 def _state(layout: Layout, job: FitJob) -> Path:
-    return working_folder(layout) / "states" / f"{job.unit.name}.joblib"
+    return working_folder(layout) / "states" / f"{job.unit.name}.pickle"

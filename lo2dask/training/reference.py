@@ -22,24 +22,24 @@ def choose_reference(given: Sequence[str], groups: Groups) -> Split | None:
     """
     if not given and not is_unlabelled(groups):
         return None
-    runs = {run for run, _, _ in groups.keys}
+    runs = groups.names("run")
     chosen = runs if not given else {run for one in given for run in _runs_of(one, runs)}
     return Split(REFERENCE, runs=frozenset(runs - chosen))
 
 
 def is_unlabelled(groups: Groups) -> bool:
     """Return whether no run is labelled normal, as some have no label."""
-    return not groups.normal and bool(groups.unlabelled)
+    return not groups.normal.any() and bool(groups.unlabelled.any())
 
 
 def may_hold_faults(split: Split, groups: Groups) -> bool:
     """Return whether runs without a label are learned from as if they were normal."""
-    return split.by == REFERENCE and any(run not in split.runs for run, _, _ in groups.unlabelled)
+    return split.by == REFERENCE and bool(groups.names("run", groups.unlabelled) - split.runs)
 
 
 def describe(split: Split, groups: Groups, left_out: Sequence[str]) -> str:
     """Say in one line what is compared with what; ``left_out`` are models that need labels."""
-    runs = {run for run, _, _ in groups.keys}
+    runs = groups.names("run")
     learned = len(runs - split.runs)
     whole = "all" if learned == len(runs) else f"{learned} of"
     text = f"compared with {whole} {len(runs)} runs, each judged without itself"

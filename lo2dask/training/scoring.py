@@ -1,13 +1,11 @@
 """Scores every row with every model, part by part, and writes the predictions with their ranks."""
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pyarrow as pa
 
@@ -22,7 +20,7 @@ from lo2dask.models.rows import Rows
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
-from lo2dask.storage import list_paths, open_read, replacing, source_of
+from lo2dask.storage import list_paths, read_scratch, replacing, source_of, write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
 from lo2dask.training.units import (
@@ -181,16 +179,15 @@ def _score_folds(
 @lru_cache(maxsize=512)
 def _read_fold(path: Path, service: str, columns: Path | None, stamp: tuple[int, int, int]) -> FittedModel:
     if columns is None:
-        unit = joblib.load(source_of(path))
+        unit = read_scratch(path)
         return FittedModel(service, unit["model"], Columns.from_plain(unit["columns"]), unit["scoring"])
-    with open_read(path) as file:
-        model, scoring = pickle.load(file)
+    model, scoring = read_scratch(path)
     return FittedModel(service, model, read_columns(columns), scoring)
 
 
 def keep_scores(layout: Layout, key: str, name: str, columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     """Keep a model's scores, labels and calibrating scores of one part below the working folder."""
-    with replacing(_scores(layout, key) / f"{name}.npy") as temporary, open(temporary, "wb") as file:
+    with replacing(_scores(layout, key) / f"{name}.npy", durable=False) as temporary, open(temporary, "wb") as file:
         np.save(file, np.stack([column.astype(np.float64) for column in columns]))
 
 
@@ -244,8 +241,7 @@ def write_predictions(layout: Layout, targets: Sequence[Target], session: Sessio
     """Write each model's predictions, with the dense rank over all rows, highest score first."""
     for target in targets:
         values = np.unique(read_scores(layout, target.key))
-        with replacing(_scores(layout, target.key) / "distinct.npy") as temporary, open(temporary, "wb") as file:
-            np.save(file, values[~np.isnan(values)])
+        write_scratch(_distinct(layout, target.key), values[~np.isnan(values)])
     names = [path.name for path in part_paths(layout.enhanced)]
     session.map(predict_part, names, "predict", root=layout.root, targets=list(targets))
     for target in targets:
@@ -259,7 +255,7 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
     splits = read_splits(layout)
     for target in targets:
         scores, labels, held_out = read_part_scores(layout, target.key, name)
-        distinct = np.load(source_of(_scores(layout, target.key) / "distinct.npy"))
+        distinct = read_scratch(_distinct(layout, target.key))
         held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
         # Where no model was fitted there is no score, and so neither label nor rank.
         missing = np.isnan(scores)
@@ -277,3 +273,7 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
 
 def _scores(layout: Layout, key: str) -> Path:
     return working_folder(layout) / "scores" / key
+
+
+def _distinct(layout: Layout, key: str) -> Path:
+    return _scores(layout, key) / "distinct.pickle"

@@ -5,28 +5,32 @@ Beside them a number of each log is kept, which logs with equal statements share
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import sparse
 
+from lo2dask.buffers.columns import strings
 from lo2dask.execute.session import Session
 from lo2dask.features.bags import LEAST_LINES, bag_numbers
 from lo2dask.features.matrix import Columns
+from lo2dask.ingest.mining import read_mapping
 from lo2dask.models.merged_rows import read_merged_rows
 from lo2dask.models.registry import simple_baselines
 from lo2dask.models.rows import Rows
 from lo2dask.models.simple import TRANSFORMS
 from lo2dask.models.spec import Merging, ModelSpec
 from lo2dask.schema import STATEMENTS_BAG
-from lo2dask.storage import list_paths, replacing, source_of
+from lo2dask.storage import list_paths, read_scratch, write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.scoring import keep_scores
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits, working_folder
+from lo2dask.vocabulary.counts import TokenCounts
 
 # Not scores: numbers that logs with equal statements share, NaN for short logs.
 EQUAL = "equal_logs"
@@ -47,18 +51,18 @@ def collect_part(name: str, root: Path, sides: Sequence[str]) -> int:
     """Keep the statistics of one part's training normals, for each split."""
     layout = Layout(root)
     part, splits = _read(layout, name), read_splits(layout)
+    read = _rows(layout, name, part)
     for side in sides:
-        normals = part.filter(pa.array(TrainingRows(side, normal_only=True).mask(part, splits)))
-        collected = [_merging(spec).partial(_rows(spec, normals), None) for spec in simple_baselines()]
-        with replacing(_folder(layout, side) / f"{name}.joblib") as temporary:
-            joblib.dump(collected, temporary)
+        normal = TrainingRows(side, normal_only=True).mask(part, splits)
+        collected = [_merging(spec).partial(read[spec.key].take(normal), None) for spec in simple_baselines()]
+        write_scratch(_folder(layout, side) / f"{name}.pickle", collected)
     return part.num_rows
 
 
 def merge_parts(side: str, root: Path) -> int:
     """Merge the statistics of all parts of one split, and keep the models."""
     folder = _folder(Layout(root), side)
-    parts = (joblib.load(source_of(path)) for path in list_paths(folder, ".joblib"))
+    parts = (read_scratch(path) for path in list_paths(folder, ".pickle"))
     mergings = [_merging(spec) for spec in simple_baselines()]
 
     def merge(left: list[Any], right: list[Any]) -> list[Any]:
@@ -66,8 +70,7 @@ def merge_parts(side: str, root: Path) -> int:
         return [own.merge(*pair) for own, pair in zip(mergings, zip(left, right, strict=True), strict=True)]
 
     merged = functools.reduce(merge, parts)
-    with replacing(folder / "models") as temporary:
-        joblib.dump([own.finish(found, None) for own, found in zip(mergings, merged, strict=True)], temporary)
+    write_scratch(folder / "models", [own.finish(found, None) for own, found in zip(mergings, merged, strict=True)])
     return len(merged)
 
 
@@ -79,15 +82,16 @@ def score_part(name: str, root: Path, sides: Sequence[str]) -> int:
     numbers = (bag_numbers(part[STATEMENTS_BAG]) >> np.uint64(11)).astype(np.float64)
     numbers[part["seq_len"].to_numpy() < LEAST_LINES] = np.nan
     keep_scores(layout, EQUAL, name, (numbers, numbers, numbers))
+    read = _rows(layout, name, part)
     for side in sides:
-        models = joblib.load(source_of(_folder(layout, side) / "models"))
+        models = read_scratch(_folder(layout, side) / "models")
         normal = TrainingRows(side, normal_only=True).mask(part, splits)
         for spec, model in zip(simple_baselines(), models, strict=True):
-            rows, left_out_scores = _rows(spec, part), spec.behaviour.score_normals
+            rows, left_out_scores = read[spec.key], spec.behaviour.score_normals
             assert left_out_scores
             scores = spec.behaviour.score(model, {}, rows)
             left_out = scores.copy()
-            left_out[normal] = left_out_scores(model, _rows(spec, part.filter(pa.array(normal))))
+            left_out[normal] = left_out_scores(model, rows.take(normal))
             keep_scores(layout, _key(spec, side), name, (scores, np.zeros(len(rows)), left_out))
     return part.num_rows
 
@@ -96,13 +100,45 @@ def _read(layout: Layout, name: str) -> pa.Table:
     return read_part(layout.enhanced / name, [*KEY_COLUMNS, *TRANSFORMS, STATEMENTS_BAG])
 
 
-def _rows(spec: ModelSpec, part: pa.Table) -> Rows:
-    """Take what a baseline reads: logarithms as a matrix of one column, or all statements."""
-    if not spec.numeric:
-        return read_merged_rows(part, _NONE_KNOWN)
-    (name,) = spec.numeric
-    values = TRANSFORMS[name](part[name].to_numpy().astype(np.float64))
-    return Rows(sparse.csr_matrix(values[:, None]), service=part["service"], run=part["run"])
+def _rows(layout: Layout, name: str, part: pa.Table) -> dict[str, Rows]:
+    """Take what each baseline reads: logarithms as a matrix of one column, all statements, or all pairs of them."""
+    statements = read_merged_rows(part, _NONE_KNOWN)
+    kinds = {"statements": statements, "pairs": replace(statements, outside=read_pairs(layout, name, part.num_rows))}
+    for column, transform in TRANSFORMS.items():
+        values = transform(part[column].to_numpy().astype(np.float64))
+        kinds[column] = replace(statements, matrix=sparse.csr_matrix(values[:, None]))
+    return {spec.key: kinds["".join(spec.numeric) or spec.representation] for spec in simple_baselines()}
+
+
+def read_pairs(layout: Layout, name: str, rows: int) -> TokenCounts:
+    """Count the pairs of neighbouring statements of a part's logs, a start and an end among them.
+
+    A pair is named by both statements, or one, with a space between. Logs whose lines have no times have none, and none
+    has any where load counted no windows.
+    """
+    if layout.window_counts / name not in part_paths(layout.window_counts):
+        return TokenCounts(sparse.csr_matrix((rows, 0), dtype=np.int32), pa.array([], pa.string()))
+    counted = read_part(layout.window_counts / name, ["pairs", "first", "last"])
+    lines = read_part(layout.text / "lines" / name, ["message"])["message"]
+    ids = read_mapping(layout, strings(lines), ["statement_id"])[0].dictionary_encode()
+    lists = counted["pairs"].combine_chunks()
+    row = np.repeat(np.arange(rows), np.diff(lists.offsets.to_numpy()))
+    begins = np.flatnonzero(counted["first"].is_valid().to_numpy())
+    ends = [counted[column].drop_null().to_numpy() for column in ("first", "last")]
+    # Place 0 is no statement: before the first one, and after the last.
+    statement = np.append(ids.indices.to_numpy().astype(np.int64) + 1, 0)
+    own = [lists.flatten().field(column).to_numpy() for column in ("before", "statement", "count")]
+    row = np.concatenate([row, begins, begins])
+    nothing = np.full(len(begins), -1)
+    before, after = np.concatenate([own[0], nothing, ends[1]]), np.concatenate([own[1], ends[0], nothing])
+    width = len(ids.dictionary) + 1
+    pairs, column = np.unique(statement[before] * width + statement[after], return_inverse=True)
+    names = pa.concat_arrays([pa.array([""]), ids.dictionary.cast(pa.string())])
+    both = [names.take(pa.array(place)) for place in np.divmod(pairs, width)]
+    cells = np.concatenate([own[2], np.ones(2 * len(begins), dtype=np.int32)])
+    return TokenCounts(
+        sparse.csr_matrix((cells, (row, column)), (rows, len(pairs))), pc.binary_join_element_wise(*both, " ")
+    )
 
 
 def _merging(spec: ModelSpec) -> Merging:

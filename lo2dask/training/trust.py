@@ -40,10 +40,14 @@ BASELINES = {
     "baseline_length": "the length of the logs",
     "baseline_duration": "the duration of the logs",
     "baseline_unseen": "unseen statements",
+    "baseline_2gram": "pairs of neighbouring statements",
     "baseline_ecvc": "the counts of statements",
     STARTUP: "the start-up lines",
     "baseline_flag_all": "flagging everything",
 }
+# Why a baseline has no score.
+_UNFITTED = "no normal log to learn from"
+_NO_PAIRS = "no pairs of lines with times are kept of a normal log (--no-windows keeps none)"
 
 
 @dataclass(frozen=True)
@@ -270,14 +274,17 @@ def count_equal(numbers: np.ndarray, service: Any, held: np.ndarray, training: n
 def compare(judged: Judged, baselines: Mapping[str, np.ndarray]) -> Block:
     """Compare average precision with that of each baseline on the same cases, and with the best in an interval."""
     y, own, found = judged.units.y, judged.case_scores, {}
-    scores = {name: fill(judged.cases.largest(values)[judged.chosen]) for name, values in baselines.items()}
+    largest = {name: judged.cases.largest(values)[judged.chosen] for name, values in baselines.items()}
+    scores = {name: fill(values) for name, values in largest.items() if not np.isnan(values).all()}
     for name, score in scores.items():
         precision = uncertainty.average_precision(y, score)
         found[name] = {"average_precision": precision, "auc": uncertainty.auc(y, score)}
+    unfitted = {name: _NO_PAIRS if name == "baseline_2gram" else _UNFITTED for name in largest if name not in scores}
     # The first of equal ones, in the order of BASELINES.
     best = max((name for name in BASELINES if name in found), key=lambda name: found[name]["average_precision"])
     gain = uncertainty.bootstrap_difference(judged.units, (own, scores[best]), "average_precision", judged.draws)
-    return {"baselines": found, "gain": {"over": best, "over_words": BASELINES[best], **asdict(gain)} if gain else None}
+    words = {"over": best, "over_words": BASELINES[best]}
+    return {"baselines": found, "unfitted": unfitted, "gain": {**words, **asdict(gain)} if gain else None}
 
 
 def judge_in_words(block: Mapping[str, Any]) -> str:

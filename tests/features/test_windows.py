@@ -13,26 +13,25 @@ from lo2dask.features.windows import WindowCounts
 Line = tuple[int, int | None, int]  # file, time in ms, statement
 
 
-def events_of(lines: list[Line], start: int, normal: set[int]) -> pa.Table:
+def events_of(lines: list[Line], start: int) -> pa.Table:
     times = [None if time is None else datetime.fromtimestamp(time / 1000, UTC) for _, time, _ in lines]
     numbers = np.arange(start + 1, start + len(lines) + 1)
-    columns = [pa.array(times, schema.TIME), pa.array(numbers), pa.array([file in normal for file, _, _ in lines])]
-    return pa.table(columns, names=["m_timestamp", "line_no", "normal"])
+    return pa.table([pa.array(times, schema.TIME), pa.array(numbers)], names=["m_timestamp", "line_no"])
 
 
-def counted(lines: list[Line], cuts: list[int], files: int, normal: set[int]) -> dict[str, list]:
+def counted(lines: list[Line], cuts: list[int], files: int) -> dict[str, list]:
     counts = WindowCounts(files, 1000)
     for start, stop in zip([0, *cuts], [*cuts, len(lines)], strict=True):
         some = lines[start:stop]
         file, statement = (np.array([line[at] for line in some], dtype=np.int64) for at in (0, 2))
         if some:
-            counts.add(events_of(some, start, normal), file, statement, 10)
+            counts.add(events_of(some, start), file, statement, 10)
     return {name: column.to_pylist() for name, column in counts.columns(np.arange(files)).items()}
 
 
-def plain(lines: list[Line], files: int, normal: set[int]) -> dict[str, list]:
+def plain(lines: list[Line], files: int) -> dict[str, list]:
     """Count as the words say, log by log."""
-    result: dict[str, list] = {"windows": [], "cells": [], "pairs": []}
+    result: dict[str, list] = {"windows": [], "cells": [], "pairs": [], "first": [], "last": []}
     for file in range(files):
         own = [(number, *line[1:]) for number, line in enumerate(lines, 1) if line[0] == file and line[1] is not None]
         windows: dict[int, dict] = {}
@@ -56,9 +55,9 @@ def plain(lines: list[Line], files: int, normal: set[int]) -> dict[str, list]:
             {"window": at, "statement": s, "count": c, "run": r, "line": first - v["first"]}
             for at, (_, v) in enumerate(ordered) for s, (c, r, first) in v["cells"].items()
         ])  # fmt: skip
-        result["pairs"].append([
-            {"before": b, "statement": s, "count": c} for (b, s), c in sorted(pairs.items()) if file in normal
-        ])  # fmt: skip
+        result["pairs"].append([{"before": b, "statement": s, "count": c} for (b, s), c in sorted(pairs.items())])
+        result["first"].append(own[0][2] if own else None)
+        result["last"].append(own[-1][2] if own else None)
     return result
 
 
@@ -73,7 +72,7 @@ def test_they_are_what_a_plain_count_makes_of_them(seed: int) -> None:
             time += int(generator.choice([0, 5, 300, 2500, -1200]))
             lines.append((file, None if generator.random() < 0.1 else time, int(generator.integers(3))))
     cuts = sorted(generator.integers(0, len(lines) + 1, size=3).tolist())
-    assert counted(lines, cuts, 4, {0, 2}) == plain(lines, 4, {0, 2})
+    assert counted(lines, cuts, 4) == plain(lines, 4)
 
 
 def test_ids_of_statements() -> None:

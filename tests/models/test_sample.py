@@ -52,8 +52,8 @@ def test_the_chosen_rows_are_found_in_each_part():
     chosen, _ = _draw(40, 42, 1)
     column = pa.chunked_array([pa.array(IDS[:100]).dictionary_encode(), pa.array(IDS[100:]).dictionary_encode()])
     mask = chosen.mask(column)
-    assert [IDS[i] for i in np.flatnonzero(mask)] == list(chosen.seq_ids)
-    assert chosen.to_table()["seq_id"].to_pylist() == list(chosen.seq_ids)
+    assert [IDS[i] for i in np.flatnonzero(mask)] == chosen.seq_ids.to_pylist()
+    assert chosen.to_table()["seq_id"].to_pylist() == chosen.seq_ids.to_pylist()
 
 
 def test_rates_are_kept_about_and_a_row_never_depends_on_its_neighbours():

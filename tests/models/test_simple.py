@@ -1,5 +1,6 @@
 """Simple baselines beside their formulas, for any number of parts, and with runs left out."""
 
+import itertools
 import math
 import os
 import pickle
@@ -23,6 +24,13 @@ NORMALS = [
     ("run_2", "token", {"e1": 1, "s1": 50, "s2": 40, "c1": 9}),
     ("run_3", "token", {"s1": 70, "s2": 20, "s3": 10}),
     ("run_1", "user", {"s1": 10}),
+]
+PAIRS = [
+    ("run_1", "token", "s1 s2 s2 s1"),
+    ("run_2", "token", "s1 s2 s3"),
+    ("run_3", "token", ""),
+    ("run_1", "user", "s1"),
+    ("run_4", "mute", ""),
 ]
 NEW = [
     ("run_9", "token", {"e1": 20, "s1": 80}),
@@ -112,6 +120,24 @@ def test_unseen_statements_are_counted_once_and_traces_never():
     np.testing.assert_array_equal(score("baseline_unseen", state, NORMALS, left_out=True), [0, 0, 1, np.nan])
 
 
+def pairs(logs):
+    """Count the pairs of neighbours, of nothing and the first one, of the last one and nothing."""
+    said = [(run, service, ["", *text.split(), ""] if text else []) for run, service, text in logs]
+    return [(*of, Counter(map(" ".join, itertools.pairwise(ids)))) for *of, ids in said]
+
+
+def test_pairs_that_no_normal_log_has_are_a_share_of_all():
+    state = learn("baseline_2gram", pairs(PAIRS))
+    new = pairs(
+        [(*log[:2], text) for log, text in zip(PAIRS, ("s1 s2 s9 s2", "s2 s2 s2", "", "s1", "s1"), strict=True)]
+    )
+    # Start and end count: "s1 s2 s9 s2" has five pairs, of which s2-s9, s9-s2 and s2-end are new.
+    np.testing.assert_allclose(score("baseline_2gram", state, new), [3 / 5, 2 / 4, np.nan, 0, np.nan])
+    # A log without times is no normal log to compare with.
+    left = score("baseline_2gram", state, pairs(PAIRS), left_out=True)
+    np.testing.assert_allclose(left, [3 / 5, 2 / 4, np.nan, np.nan, np.nan])
+
+
 def test_flagging_everything_tells_nothing_apart():
     assert set(score("baseline_flag_all", learn("baseline_flag_all", NORMALS), NEW).tolist()) == {1.0}
 
@@ -141,9 +167,8 @@ def _hadoop():
     logs = []
     for name in ("hadoop_train", "hadoop_test_normal", "hadoop_test_abnormal"):
         lines = (folder / name).read_text().splitlines()
-        pairs = [line.split(",") for line in lines]
-        logs.append([(run, "hadoop", Counter(f"s{one}" for one in ids.split())) for run, ids in pairs])
-    return logs
+        logs.append([(name, "hadoop", ids) for name, ids in (line.split(",") for line in lines)])
+    return logs, [[(*of, Counter(f"s{one}" for one in ids.split())) for *of, ids in some] for some in logs]
 
 
 def _f1(normal, abnormal):
@@ -151,7 +176,7 @@ def _f1(normal, abnormal):
 
 
 def test_the_figures_of_landauer_and_others():
-    train, normal, abnormal = _hadoop()
+    texts, (train, normal, abnormal) = _hadoop()
     state = learn("baseline_unseen", train, range(len(train)), ())
     flags = [score("baseline_unseen", state, logs) > 0 for logs in (normal, abnormal)]
     assert round(_f1(*flags), 3) == 0.321
@@ -162,3 +187,10 @@ def test_the_figures_of_landauer_and_others():
     # Their threshold is the best on the test set: at 0 it flags everything, which is what their Hadoop figure is.
     best = max(range(100), key=lambda limit: _f1(*(found >= limit / 100 for found in scores)))
     assert (best, round(_f1(*(found >= 0 for found in scores)), 3)) == (0, 0.915)
+    known = {pair for *_, counts in pairs(texts[0]) for pair in counts}
+    state = learn("baseline_2gram", pairs(texts[0]), range(len(train)), ())
+    scores = [score("baseline_2gram", state, pairs(some)) for some in texts[1:]]
+    for some, found in zip(texts[1:], scores, strict=True):
+        plain = [sum(n for pair, n in own.items() if pair not in known) / own.total() for *_, own in pairs(some)]
+        np.testing.assert_allclose(found, plain)
+    assert round(_f1(*(found > 0 for found in scores)), 3) == 0.457

@@ -164,9 +164,9 @@ EARLIER = {"root": "/raw", "options": {"runs": 0}, "done": True, "inputs": "0123
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
-        (EARLIER, "an earlier version (layout 1, now 4)"),
-        ({"layout": 0}, "an earlier version (layout 0, now 4)"),
-        ({"layout": 5}, "a later version (layout 5, now 4)"),
+        (EARLIER, "an earlier version (layout 1, now 5)"),
+        ({"layout": 0}, "an earlier version (layout 0, now 5)"),
+        ({"layout": 6}, "a later version (layout 6, now 5)"),
     ],
 )
 def test_a_folder_of_another_layout_is_refused(tmp_path: Path, marker: dict, said: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +12,15 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.models.uncertainty import Units
 from lo2dask.options import TrainOptions
+from lo2dask.reporting.trust import trust_rows
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.cases import Cases, read_truth
 from lo2dask.training.measures import SequenceKeys
+from lo2dask.training.simple import read_pairs
 from lo2dask.training.train import train_models
 from lo2dask.training.trust import TrustJob, count_equal, describe_units, judge_in_words, judge_scores, recall_at
-from tests.trees import load_tree, make_tree, plant_errors, train_root
+from tests.trees import load_tree, make_tree, plant_errors, table_of, train_root
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +159,8 @@ def test_the_block_of_a_training(root):
     assert (block["auc"]["scheme"], block["auc"]["is_exact"]) == ("cases within their runs", True)
     assert (block["auc"]["assignments"], block["auc"]["p"] < 0.02) == (729, True)
     assert set(block["baselines"]) == {
-        *("baseline_length", "baseline_duration", "baseline_unseen", "baseline_ecvc", "baseline_flag_all")
+        *("baseline_length", "baseline_duration", "baseline_unseen", "baseline_2gram", "baseline_ecvc"),
+        "baseline_flag_all",
     }
     assert block["baselines"]["baseline_flag_all"]["average_precision"] == block["prevalence"]
     # A made-up error log is longer than a correct one.
@@ -166,6 +171,35 @@ def test_the_block_of_a_training(root):
     assert held["cases"] < block["cases"]
     assert "baseline_startup" in held["baselines"]
     assert "baseline_startup" not in block["baselines"]
+
+
+def test_pairs_are_those_of_neighbouring_lines(root):
+    layout, lines = Layout(root), Counter()
+    ids = dict(zip(*(table_of(layout.statements)[name].to_pylist() for name in ("text", "statement_id")), strict=True))
+    for name in (path.name for path in part_paths(layout.enhanced)):
+        of_part = read_part(layout.enhanced / name, ["seq_id", "e_statements"]).to_pylist()
+        found = read_pairs(layout, name, len(of_part))
+        pairs = [one.split(" ") for one in found.tokens.to_pylist()]
+        assert {one for pair in pairs for one in pair} <= {"", *ids.values()}
+        for row, counts in zip(of_part, found.counts.toarray(), strict=True):
+            first, second = Counter(), Counter()
+            for (before, after), count in zip(pairs, counts.tolist(), strict=True):
+                first[before] += count
+                second[after] += count
+            said = Counter({bag["token"]: bag["count"] for bag in row["e_statements"]})
+            # Each line stands once before another one or the end, and once after another one or the start.
+            assert +first == +second == said + Counter([""])
+            lines += said
+    assert lines.total() > 1_000
+
+
+def test_without_windows_the_baseline_on_pairs_says_why_it_is_not_fitted(raw, tmp_path):
+    root = load_tree(raw, tmp_path / "out", windows=False)
+    train_root(root, models=("drift_words",), skip_if=True, windows=False)
+    block = _trust(root, "drift_words")
+    assert "baseline_2gram" not in block["baselines"]
+    assert "--no-windows" in block["unfitted"]["baseline_2gram"]
+    assert "pairs of neighbouring statements not fitted: no pairs" in dict(trust_rows(block))["Simple baselines"]
 
 
 def test_partitions_and_workers_do_not_matter(root, raw, tmp_path):

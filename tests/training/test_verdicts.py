@@ -22,12 +22,13 @@ def _log(rng: np.random.Generator, kind: str, is_error: bool, service: str) -> s
     """Make up a log: start-up lines, then steps in shares of its own, and up to two errors that mean nothing."""
     n = int(rng.integers(80, 120)) * (3 if is_error and kind == LENGTH else 1)
     steps = rng.choice(STATEMENTS, n, p=rng.dirichlet(np.full(len(STATEMENTS), 3.0))).tolist()
-    for at in rng.choice(n, int(rng.integers(0, 3)), replace=False).tolist():
+    fails = is_error and kind == SERVICE and service == FAILING
+    # Twelve errors in the place of up to two: neither length, statements nor pairs of neighbours are new.
+    places = 3 * rng.choice(n // 3, 12, replace=False) + 1
+    for at in places.tolist():
+        steps[at - 1], steps[at + 1] = STATEMENTS[:2]
+    for at in places[: 12 if fails else int(rng.integers(0, 3))].tolist():
         steps[at] = ERROR
-    if is_error and kind == SERVICE and service == FAILING:
-        # In the place of other lines: neither length nor statements are new.
-        at = int(rng.integers(0, n - 12))
-        steps[at : at + 12] = [ERROR] * 12
     times = np.sort(rng.integers(5_000, SECONDS * 1_000, n))
     times[-1] = SECONDS * 1_000 - 1
     word = "cold" if is_error and kind == STARTUP else "warm"
