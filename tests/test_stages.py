@@ -216,7 +216,7 @@ def test_the_text_pass_of_train_does_the_damaged_batch_again(at: Folders, whole:
 @pytest.mark.parametrize("command", [run_load, run_train, run_explain, run_grid])
 def test_a_folder_of_another_layout_is_left_alone(command: Callable, at: Folders) -> None:
     marker = Layout(at.out).marker("load")
-    marker.write_text(marker.read_text().replace('"layout": 4', '"layout": 1'))
+    marker.write_text(marker.read_text().replace(f'"layout": {LAYOUT_VERSION}', '"layout": 1'))
     before = {path: path.stat().st_mtime_ns for path in at.out.rglob("*")}
     with pytest.raises(InputError, match=r"earlier version \(layout 1, now 5\).*--no-resume"):
         command(at, Session.serial())

@@ -10,7 +10,6 @@ _SPACES, _NEWLINES = (np.uint64(0x0101010101010101 * byte) for byte in (0x20, 0x
 _SPACE, _DASH, _AT = (np.uint8(ord(c)) for c in " -@")
 # Beginnings of texts are distinguished by so many bits of a hash of their 9th to 24th bytes: most are one logger's.
 _MULTIPLIER, _BEGINNINGS, _HASH_SHIFT = np.uint64(0x9E3779B97F4A7C15), 1 << 10, np.uint64(54)
-_PAIR_SHIFT = np.uint64(32)
 # What each byte is, as bits: a character of a word, a hexadecimal digit, one of lower case.
 _WORD, _HEX, _LOW_HEX = 1, 2, 4
 _CLASSES = np.zeros(256, dtype=np.int64)
@@ -252,35 +251,3 @@ def count_windows(lines: Ints, size: int, state: Ints, slots: Ints, groups: Ints
     if own >= 0:
         state[own, 0], state[own, 1], state[own, 2] = last, run, before
     return n_groups, n_cells
-
-
-@compiled
-def count_followers(lines: Ints, size: int, state: Ints, pairs: Ints) -> int:
-    """Count which statement follows which one in the logs of a block, in one pass over its lines.
-
-    ``lines`` and ``state`` are those of :func:`count_windows`, before it has brought ``state`` up to date; ``size`` is
-    the number of statements. ``pairs`` (2 x a power of two, twice as many as lines or more) is zeroed; its first
-    columns take the pairs in no order, as 1 + (file * size + before) * size + statement, and their counts.
-
-    Returns
-    -------
-    how many columns are filled.
-    """
-    slots, own, before, filled = pairs.shape[1], -1, -1, 0
-    for number in range(lines.shape[1]):
-        file, said = lines[0, number], lines[1, number]
-        if file != own:
-            own, before = file, state[file, 0]
-        if before >= 0:
-            key = (file * size + before) * size + said + 1
-            slot = np.int64(np.uint64(key) * _MULTIPLIER >> _PAIR_SHIFT) & (slots - 1)
-            while pairs[0, slot] != key and pairs[0, slot] != 0:
-                slot = (slot + 1) & (slots - 1)
-            pairs[0, slot] = key
-            pairs[1, slot] += 1
-        before = said
-    for slot in range(slots):
-        if pairs[0, slot] != 0:
-            pairs[0, filled], pairs[1, filled] = pairs[0, slot], pairs[1, slot]
-            filled += 1
-    return filled

@@ -13,6 +13,7 @@ import pyarrow as pa
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import milliseconds
 from lo2dask.parse.clock import NO_TIME
+from lo2dask.vocabulary.counts import count_pairs, distinct
 
 _INT = pa.int32()
 # ``window`` counts windows since 1970; ``silence`` is the longest one that ends in the window, in ms, -1 = none.
@@ -117,15 +118,16 @@ class WindowCounts:
 
     def _add_pairs(self, lines: Ints, n_statements: int) -> None:
         """Count the pairs of neighbouring statements of a block, before its lines are in ``state``."""
-        from lo2dask.features.kernels import count_followers
-
-        starts = np.flatnonzero(np.diff(lines[0], prepend=-1))
-        begins = starts[self.state[lines[0, starts], 0] < 0]
-        self.first[lines[0, begins]] = lines[1, begins]
-        pairs = np.zeros((2, 2 << lines.shape[1].bit_length()), dtype=np.int64)
-        keys, counts = pairs[:, : count_followers(lines, n_statements, self.state, pairs)]
-        rest, second = np.divmod(keys - 1, n_statements)
-        self.pairs.append(np.stack([*np.divmod(rest, n_statements), second, counts]))
+        file, statement = lines[:2]
+        starts = np.flatnonzero(np.diff(file, prepend=-1))
+        before = np.empty_like(statement)
+        before[1:], before[starts] = statement[:-1], self.state[file[starts], 0]
+        begins = starts[before[starts] < 0]
+        self.first[file[begins]] = statement[begins]
+        follows = before >= 0
+        pairs, code = distinct(before[follows] * n_statements + statement[follows])
+        counts = count_pairs(file[follows], code, (self.n_files, len(pairs))).tocoo()
+        self.pairs.append(np.stack([counts.row, *np.divmod(pairs[counts.col], n_statements), counts.data]))
 
 
 def _sum_equal(sorted_rows: Ints) -> Ints:
