@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,10 +53,21 @@ def choose_formats(layout: Layout, options: LoadingOptions, session: Session) ->
     asked = read_asked(options.format)
     if asked and asked.is_lo2:
         return Translation({})
-    translation, told = session.call(find_formats, layout, options, asked, label="formats")
+    found = session.call(_try_formats, layout, options, asked, label="formats")
+    if isinstance(found, InputError):
+        raise found
+    translation, told = found
     for level, text in told:
         logger.log(level, "%s", text)
     return translation
+
+
+def _try_formats(layout: Layout, options: LoadingOptions, asked: KindFormat | None) -> Any:
+    """Return what :func:`find_formats` does or raises: of what a task raises, Dask logs a traceback."""
+    try:
+        return find_formats(layout, options, asked)
+    except InputError as error:
+        return error
 
 
 def find_formats(

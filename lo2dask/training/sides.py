@@ -18,7 +18,8 @@ def link_tables(layout: Layout, folder: Path) -> Layout:
     linked += [layout.marker(stage) for stage in ("load", "text", "enhance")]
     linked += [part.path for part in Stage(layout, ENHANCE).parts()]
     tables = (layout.enhanced, layout.sequences, layout.templates, layout.statements, layout.vocabulary, layout.startup)
-    for table in tables:
+    # The 2-gram baseline reads the pairs of each log's statements.
+    for table in (*tables, layout.window_counts, layout.text / "lines"):
         linked += part_paths(table)
     names = [path.relative_to(layout.root).as_posix() for path in linked if path.is_file()]
     for path in linked:
