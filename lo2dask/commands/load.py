@@ -109,6 +109,8 @@ def read_tree(
     """
     layout = Layout(options.output_dir)
     resumed = open_output(layout, options, options.root)
+    if not resumed:  # else there may be nothing to do
+        session.prepare(load_batch.__module__)
     plan = make_plan(options.root, options, layout, session)
     if resumed and layout.record("load", 0).parent.is_dir():
         logger.info("resuming in %s", layout.root)

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 import logging
 import sys
 import time
@@ -44,6 +45,8 @@ class Session:
         self._client: Any = None
         self._given = client
         self._most = 0
+        # Kept, as Dask forgets what nobody holds.
+        self._preparing: list[Any] = []
 
     @classmethod
     def serial(cls, options: CommonOptions | None = None) -> "Session":
@@ -63,6 +66,7 @@ class Session:
     def __exit__(self, *error: object) -> None:
         """End the cluster, if one was started."""
         began = time.perf_counter()
+        self._preparing = []
         self._stack.close()
         if self._client is not None:
             self.seconds["ending workers"] = time.perf_counter() - began
@@ -88,6 +92,12 @@ class Session:
             elif self.options.cluster != "local" or self.options.debug:
                 logger.info("cluster: %s", self._client.scheduler.address)
         return self._client
+
+    def prepare(self, module: str) -> None:
+        """Let every worker import a module, for which nobody waits; starts the cluster."""
+        if not self._serial:
+            workers = self.client.nthreads()
+            self._preparing = [self.client.submit(_import, module, workers=[worker], pure=False) for worker in workers]
 
     @property
     def is_serial(self) -> bool:
@@ -265,6 +275,10 @@ def _tell_of_compilation() -> None:
         logger.warning("compiled code cannot be kept: every start compiles it again; set NUMBA_CACHE_DIR to a folder")
     elif not are_compiled(folder):
         logger.info("compiling once per installation (about 10 s); `lo2dask warmup` does it ahead")
+
+
+def _import(module: str) -> None:
+    importlib.import_module(module)
 
 
 def _numbered(record: tuple[int, Any], function: Callable[..., Any], shared: dict[str, Any]) -> tuple[int, Any]:
