@@ -109,8 +109,6 @@ def read_tree(
     """
     layout = Layout(options.output_dir)
     resumed = open_output(layout, options, options.root)
-    if not resumed:  # else there may be nothing to do
-        session.prepare(load_batch.__module__)
     plan = make_plan(options.root, options, layout, session)
     if resumed and layout.record("load", 0).parent.is_dir():
         logger.info("resuming in %s", layout.root)
@@ -120,6 +118,8 @@ def read_tree(
     # What is loaded as LO2's lines, and has not changed, needs no second look.
     job = made(known or Translation({}))
     done = _current_batches(plan, job)
+    if len(done) < len(plan.batches):
+        session.prepare(load_batch.__module__)
     if known is None and line_format is None and len(done) < len(plan.batches):
         job = made(choose_formats(layout, options, session))
         done = _current_batches(plan, job)
