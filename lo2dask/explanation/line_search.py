@@ -143,7 +143,7 @@ def _log_path(file: SourceFile) -> str:
 
 
 def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
-    blocks = read_blocks(EventParser(FileKeys.of([file]), policy, Reading(), with_messages=True), [file])
+    blocks = read_blocks(EventParser(FileKeys.of([file]), policy, Reading(), with_text=True), [file])
     tables = [block.select(_COLUMNS) for block in blocks]
     return _with_lines(tables, policy.line_format) if tables else pa.table({})
 

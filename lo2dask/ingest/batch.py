@@ -182,7 +182,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str
                 written.append(job.layout.events / name)
                 writer = stack.enter_context(open_part(written[-1], schema.EVENTS))
             parser = EventParser(
-                keys, job.policy, reading, with_messages=text is not None or job.save_events, start_lines=job.startup
+                keys, job.policy, reading, with_text=text is not None or job.save_events, start_lines=job.startup
             )
             for block in read_blocks(parser, files):
                 startup.add(parser.take_start_rows())

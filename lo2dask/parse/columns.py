@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Bytes, Codes, Ints
 from lo2dask.buffers.slices import encode_slices
+from lo2dask.formats.header import Header
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.lines import KeptLines
@@ -21,7 +22,8 @@ from lo2dask.sources.tree import SourceFile
 FILE = pa.field("file", pa.int32())
 EVENTS = schema.in_memory(schema.EVENTS).append(FILE)
 # What text is counted of: the file and the fields of an event row that its normalised line is made of.
-TEXT = pa.schema([EVENTS.field(name) for name in ("file", "thread", "correlation_id", "m_message", "is_continuation")])
+_TEXTS, _SOURCE = ("thread", "correlation_id", "m_message"), ("level", "logger", "method")
+TEXT = pa.schema([EVENTS.field(name) for name in ("file", *_TEXTS, "is_continuation")])
 
 
 @dataclass(frozen=True)
@@ -68,25 +70,28 @@ class FileKeys:
 
 
 def event_columns(
-    buffer: Bytes, lines: KeptLines, keys: FileKeys, line_format: LineFormat, with_messages: bool
+    buffer: Bytes, lines: KeptLines, keys: FileKeys, line_format: LineFormat, with_text: bool
 ) -> pa.Table:
-    """Build event rows (:data:`EVENTS`); m_message stays null unless asked for."""
-    header = lines.header
-    headed = _headed(lines)
-    columns = keys.columns(lines.file) | _text_columns(buffer, lines, headed, with_messages)
+    """Build event rows (:data:`EVENTS`); the columns of text stay null unless asked for."""
+    columns = keys.columns(lines.file)
+    if with_text:
+        columns |= _text_columns(buffer, lines.ends, lines.header)
+        columns |= split_source(_spread(encode_slices(buffer, *lines.header.source), lines.header), line_format)
+    else:
+        columns |= {name: pa.nulls(len(lines.starts), EVENTS.field(name).type) for name in (*_TEXTS, *_SOURCE)}
     columns |= {
         "line_no": pa.array(lines.number + 1),
         # NO_TIME is numpy's NaT, which is null.
         "m_timestamp": pa.array(lines.stamps.view("datetime64[ms]")).cast(pa.timestamp("us")).cast(schema.TIME),
     }
-    columns |= split_source(_spread(encode_slices(buffer, *header.source), header.rows, headed), line_format)
-    columns |= _lengths(buffer, lines)
+    columns |= {"is_continuation": pa.array(lines.header.continues)} | _lengths(buffer, lines)
     return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS)
 
 
-def text_columns(buffer: Bytes, lines: KeptLines, keys: FileKeys) -> pa.Table:
-    """Build the columns of event rows that their text is counted of (:data:`TEXT`)."""
-    columns = keys.columns(lines.file) | _text_columns(buffer, lines, _headed(lines), with_messages=True)
+def text_columns(buffer: Bytes, ends: Ints, file: Ints, header: Header, keys: FileKeys) -> pa.Table:
+    """Build the columns of event rows that their text is counted of (:data:`TEXT`), of lines that end at ``ends``."""
+    columns = keys.columns(file) | _text_columns(buffer, ends, header)
+    columns["is_continuation"] = pa.array(header.continues)
     return pa.table([columns[name] for name in TEXT.names], schema=TEXT)
 
 
@@ -94,7 +99,7 @@ def split_source(source: pa.DictionaryArray, line_format: LineFormat) -> dict[st
     """Split ``LEVEL logger method`` into its three columns; only the few distinct values are split."""
     parts = [line_format.split_source(value) for value in source.dictionary.to_pylist()]
     columns = {}
-    for index, name in enumerate(("level", "logger", "method")):
+    for index, name in enumerate(_SOURCE):
         values, codes = _encode([part[index] for part in parts])
         mapped = pa.array(codes).take(source.indices)
         columns[name] = pa.DictionaryArray.from_arrays(mapped, values)
@@ -132,26 +137,10 @@ def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
 
 
-def _headed(lines: KeptLines) -> Bools:
-    """Return which lines have a whole header: bool (lines,)."""
-    headed = np.zeros(len(lines.starts), dtype=bool)
-    headed[lines.header.rows] = True
-    return headed
-
-
-def _text_columns(buffer: Bytes, lines: KeptLines, headed: Bools, with_messages: bool) -> dict[str, pa.Array]:
-    """Build thread and correlation id, null on a line without a whole header; m_message; is_continuation."""
-    header = lines.header
-    if with_messages:
-        messages = encode_slices(buffer, header.statement, lines.ends)
-    else:
-        messages = pa.nulls(len(headed), EVENTS.field("m_message").type)
-    return {
-        "thread": _spread(encode_slices(buffer, *header.thread), header.rows, headed),
-        "correlation_id": _spread(encode_slices(buffer, *header.correlation), header.rows, headed),
-        "m_message": messages,
-        "is_continuation": pa.array(header.continues),
-    }
+def _text_columns(buffer: Bytes, ends: Ints, header: Header) -> dict[str, pa.Array]:
+    """Build thread and correlation id, null on a line without a whole header, and m_message."""
+    fields = (_spread(encode_slices(buffer, *bounds), header) for bounds in (header.thread, header.correlation))
+    return dict(zip(_TEXTS, (*fields, encode_slices(buffer, header.statement, ends)), strict=True))
 
 
 def _encode(values: Sequence[str]) -> tuple[pa.Array, Codes]:
@@ -159,13 +148,14 @@ def _encode(values: Sequence[str]) -> tuple[pa.Array, Codes]:
     return encoded.dictionary, encoded.indices.to_numpy()
 
 
-def _spread(values: pa.DictionaryArray, rows: Ints, filled: Bools) -> pa.DictionaryArray:
-    """Put the values at their rows among all rows, of which ``filled`` is the mask; the others are null."""
-    codes = np.zeros(len(filled), dtype=np.int32)
-    codes[rows] = values.indices.to_numpy()
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes, mask=None if len(rows) == len(filled) else ~filled), values.dictionary
-    )
+def _spread(values: pa.DictionaryArray, header: Header) -> pa.DictionaryArray:
+    """Put the values of lines with a whole header among all lines; the others are null."""
+    size = len(header.time_ms)
+    if len(header.rows) == size:
+        return values
+    codes, headed = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=bool)
+    codes[header.rows], headed[header.rows] = values.indices.to_numpy(), True
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=~headed), values.dictionary)
 
 
 def _lengths(buffer: Bytes, lines: KeptLines) -> dict[str, pa.Array]:

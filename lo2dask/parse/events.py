@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.arrays import Bools, Bytes, Ints
+from lo2dask.buffers.padded import padded_text
+from lo2dask.buffers.slices import slices
 from lo2dask.formats.header import Header
 from lo2dask.formats.kinds import Translation
 from lo2dask.formats.line_format import LineFormat
@@ -73,15 +75,15 @@ class EventParser:
     """Parses the chunks of one batch in order; only a file larger than a chunk leaves state between two of them.
 
     The text of the first ``start_lines`` raw lines of each log is kept apart, whatever the policy does with them.
-    m_message is null unless ``with_messages``.
+    The columns of text are null unless ``with_text``.
     """
 
     keys: FileKeys
     policy: LinePolicy
     reading: Reading
-    with_messages: bool = False
+    with_text: bool = False
     start_lines: int = 0
-    start_rows: list[pa.Table] = field(default_factory=list)
+    starts: list[tuple[Ints, pa.Array]] = field(default_factory=list)
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
     read: Ints = field(init=False)
@@ -105,11 +107,11 @@ class EventParser:
         keep = self._keep(buffer, header, layout)
         self._remember(chunk.segments[-1].index, stamps, layout)
         if self.start_lines:
-            self._keep_start_rows(buffer, header, layout)
+            self._keep_starts(buffer, layout)
         if self.policy.continuation == "fill":
             stamps = layout.filled
         kept = _take(layout, header, stamps, keep)
-        table = event_columns(buffer, kept, self.keys, self.policy.line_format, self.with_messages)
+        table = event_columns(buffer, kept, self.keys, self.policy.line_format, self.with_text)
         return self._merge(table) if self.policy.continuation == "merge" else table
 
     def _read_lines(self, chunk: Chunk, reading: Reading) -> tuple[Chunk, Lines]:
@@ -127,8 +129,13 @@ class EventParser:
 
     def take_start_rows(self) -> list[pa.Table]:
         """Return and forget the first lines kept since the last call (columns.text_columns)."""
-        rows, self.start_rows = self.start_rows, []
-        return rows
+        if not self.starts:
+            return []
+        file = np.concatenate([numbers for numbers, _ in self.starts])
+        buffer, borders = padded_text(pa.concat_arrays([texts for _, texts in self.starts]))
+        self.starts = []
+        header = self.policy.line_format.find_headers(buffer, borders[:-1], borders[1:])
+        return [text_columns(buffer, borders[1:], file, header, self.keys)]
 
     def finish(self) -> list[pa.Table]:
         """Return the event that was held back because the next chunk might have gone on with it."""
@@ -201,10 +208,11 @@ class EventParser:
         self.reading.counts.add(counts)
         return left
 
-    def _keep_start_rows(self, buffer: Bytes, header: Header, layout: "_Layout") -> None:
-        chosen = (layout.number < self.start_lines) & (layout.starts < layout.ends) & ~layout.bad
-        if chosen.any():
-            self.start_rows.append(text_columns(buffer, _take(layout, header, layout.filled, chosen), self.keys))
+    def _keep_starts(self, buffer: Bytes, layout: "_Layout") -> None:
+        """Copy a chunk's few first lines: what is made of them is made of all chunks' at once."""
+        chosen = np.flatnonzero((layout.number < self.start_lines) & (layout.starts < layout.ends) & ~layout.bad)
+        if len(chosen):
+            self.starts.append((layout.file[chosen], slices(buffer, layout.starts[chosen], layout.ends[chosen])))
 
     def _numbers(self, layout: "_Layout") -> Ints:
         """Number each line within its file, from 0."""

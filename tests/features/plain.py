@@ -119,7 +119,7 @@ def read_events(contents: Sequence[str], policy: str = "fill", line_format: Line
                 SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token", normal=True)
             )
         line_policy = LinePolicy(0, policy, False, line_format)
-        parser = EventParser(FileKeys.of(files), line_policy, Reading(), with_messages=True)
+        parser = EventParser(FileKeys.of(files), line_policy, Reading(), with_text=True)
         return list(read_blocks(parser, files))
 
 

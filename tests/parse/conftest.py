@@ -27,7 +27,7 @@ def source(path: Path, run: str = V1, case: str = "correct") -> SourceFile:
 def parse_files(files: list[SourceFile], policy: LinePolicy) -> Parsed:
     """Parse files as one batch; return the event rows of each file, with the raw ``line``, and the reading."""
     reading, keys = Reading(), FileKeys.of(files)
-    blocks = list(read_blocks(EventParser(keys, policy, reading, with_messages=True), files))
+    blocks = list(read_blocks(EventParser(keys, policy, reading, with_text=True), files))
     if not blocks:
         return [], reading
     table = pa.concat_tables(blocks).unify_dictionaries().combine_chunks()

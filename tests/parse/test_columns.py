@@ -74,14 +74,18 @@ def test_event_columns_say_what_the_lines_say(pairs: list[tuple[int, str]]) -> N
 @given(rows)
 def test_text_columns_are_those_of_the_events(pairs: list[tuple[int, str]]) -> None:
     buffer, lines = kept_lines(pairs)
-    text, events = text_columns(buffer, lines, keys()), event_columns(buffer, lines, keys(), LO2, True)
+    text = text_columns(buffer, lines.ends, lines.file, lines.header, keys())
+    events = event_columns(buffer, lines, keys(), LO2, True)
     assert text.schema.equals(TEXT)
     for name in TEXT.names:
         assert text[name].to_pylist() == events[name].to_pylist()
     statements = [text.partition("  x ")[2] or text.partition("]   ")[2] or text for _, text in pairs]
     assert text["m_message"].to_pylist() == statements
     without = event_columns(buffer, lines, keys(), LO2, False)
-    assert without["m_message"].null_count == len(pairs)
+    assert without.schema.equals(EVENTS)
+    for name in EVENTS.names:
+        is_text = name in {"thread", "correlation_id", "m_message", "level", "logger", "method"}
+        assert without[name].to_pylist() == ([None] * len(pairs) if is_text else events[name].to_pylist())
 
 
 @settings(max_examples=80)

@@ -75,7 +75,7 @@ def events_of(contents: list[str], policy: str) -> list[pa.Table]:
             files.append(
                 SourceFile(str(path), "", 0, size, 0, "run_1", "correct", path.name, "log", "token", normal=True)
             )
-        parser = EventParser(FileKeys.of(files), LinePolicy(0, policy, False), Reading(), with_messages=True)
+        parser = EventParser(FileKeys.of(files), LinePolicy(0, policy, False), Reading(), with_text=True)
         return list(read_blocks(parser, files))
 
 
