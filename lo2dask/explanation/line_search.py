@@ -59,7 +59,7 @@ class PartLines:
 
 @dataclass(frozen=True)
 class SequenceLines:
-    """The lines of one sequence: events in order (line_no, m_timestamp, line), their log, their patterns.
+    """The lines of one sequence: events in order (columns _COLUMNS), their line format, log and patterns.
 
     ``patterns`` are of the text that the main bags are of; ``raw_patterns`` of the raw lines, if asked for.
     """
@@ -67,13 +67,15 @@ class SequenceLines:
     seq_id: str
     path: str
     events: pa.Table
+    line_format: LineFormat
     patterns: Patterns
     raw_patterns: Patterns | None = None
 
     def rows(self, indexes: list[int]) -> list[dict[str, Any]]:
         """Return some lines: line_no, m_timestamp, and the whole line as m_message."""
-        shown = self.events.select(["line_no", "m_timestamp", "line"]).take(pa.array(indexes, pa.int64()))
-        return shown.rename_columns(["line_no", "m_timestamp", "m_message"]).to_pylist()
+        chosen = self.events.take(pa.array(indexes, pa.int64()))
+        shown = chosen.select(["line_no", "m_timestamp"])
+        return shown.append_column("m_message", raw_line(chosen, self.line_format)).to_pylist()
 
 
 def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
@@ -102,7 +104,7 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
     templates = Templates.load(Layout(source.root).template_state)
     known: dict[str, str] = {}
     if source.policy is None:
-        sequences = _from_events(Layout(source.root).events / record.name, sorted(files), source.line_format)
+        sequences = _from_events(Layout(source.root).events / record.name, sorted(files))
     else:
         sequences = ((name, _from_raw(file, source.policy)) for name, file in sorted(files.items()))
     for some in _bundle(sequences):
@@ -113,7 +115,8 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
             start, end = end, end + events.num_rows
             text = _Text(events, block, block.line[start:end], line_templates)
             raw = text.patterns(raw=True) if source.has_raw_bags else None
-            yield SequenceLines(name, _log_path(files[name]), events, text.patterns(source.raw_tokens), raw)
+            patterns = text.patterns(source.raw_tokens)
+            yield SequenceLines(name, _log_path(files[name]), events, source.line_format, patterns, raw)
 
 
 def _bundle(sequences: Iterable[tuple[str, pa.Table]]) -> Iterator[list[tuple[str, pa.Table]]]:
@@ -145,20 +148,19 @@ def _log_path(file: SourceFile) -> str:
 def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:
     blocks = read_blocks(EventParser(FileKeys.of([file]), policy, Reading(), with_text=True), [file])
     tables = [block.select(_COLUMNS) for block in blocks]
-    return _with_lines(tables, policy.line_format) if tables else pa.table({})
+    return _joined(tables) if tables else pa.table({})
 
 
-def _with_lines(tables: list[pa.Table], line_format: LineFormat) -> pa.Table:
-    """Join the event rows of a sequence, with a further column ``line``: the raw lines."""
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    """Join the event rows of a sequence."""
     events = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
     # In the order of their first lines, whatever order the dictionary had.
     messages = events["m_message"].cast(pa.string()).dictionary_encode()
     events = events.set_column(events.schema.get_field_index("m_message"), "m_message", messages)
-    events = events.append_column(FILE, pa.array(np.zeros(len(events), dtype=np.int32)))
-    return events.append_column("line", raw_line(events, line_format))
+    return events.append_column(FILE, pa.array(np.zeros(len(events), dtype=np.int32)))
 
 
-def _from_events(path: Path, ids: list[str], line_format: LineFormat) -> Iterator[tuple[str, pa.Table]]:
+def _from_events(path: Path, ids: list[str]) -> Iterator[tuple[str, pa.Table]]:
     """Read events of chosen sequences; a sequence's events are consecutive, perhaps over several row groups."""
     pieces: dict[str, list[pa.Table]] = {}
     for group in read_row_groups(path, _COLUMNS):
@@ -166,7 +168,7 @@ def _from_events(path: Path, ids: list[str], line_format: LineFormat) -> Iterato
         for name in pc.unique(chosen["seq_id"].cast(pa.string())).to_pylist():
             pieces.setdefault(name, []).append(chosen.filter(pc.equal(chosen["seq_id"].cast(pa.string()), name)))
     for name, tables in sorted(pieces.items()):
-        yield name, _with_lines(tables, line_format)
+        yield name, _joined(tables)
 
 
 def _templates(block: TextBlock, templates: Templates, known: dict[str, str]) -> list[str]:
@@ -189,7 +191,7 @@ class _Text:
     def patterns(self, raw: bool) -> Patterns:
         """Return the distinct lines of the sequence, normalised or raw."""
         if raw:
-            encoded = self.events["line"].combine_chunks().dictionary_encode()
+            encoded = self._raw_lines(self.events).dictionary_encode()
             codes, texts = encoded.indices.to_numpy(), encoded.dictionary
             _, first, counts = np.unique(codes, return_index=True, return_counts=True)
         else:
@@ -198,12 +200,15 @@ class _Text:
             order = np.argsort(first)
             first, counts, texts = first[order], counts[order], self.block.lines.take(pa.array(lines[order]))
         templates = [self.templates[code] for code in self.line[first].tolist()]
-        return Patterns(texts, templates, counts, first, self._errors()[first])
+        return Patterns(texts, templates, counts, first, self._errors(self.events.take(pa.array(first))))
 
-    def _errors(self) -> np.ndarray:
-        level = self.events["level"].cast(pa.string()).combine_chunks()
+    def _raw_lines(self, events: pa.Table) -> pa.Array:
+        return raw_line(events, self.block.line_format).combine_chunks()
+
+    def _errors(self, events: pa.Table) -> np.ndarray:
+        level = events["level"].cast(pa.string()).combine_chunks()
         is_error = pc.or_(
             pc.is_in(level, pa.array(self.block.line_format.error_levels, pa.string())),
-            pc.match_substring_regex(self.events["line"], r"\bERR\d{5}\b|[a-z]Exception\b").combine_chunks(),
+            pc.match_substring_regex(self._raw_lines(events), r"\bERR\d{5}\b|[a-z]Exception\b"),
         )
         return is_error.to_numpy(zero_copy_only=False).astype(bool)
