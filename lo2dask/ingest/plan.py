@@ -75,7 +75,8 @@ def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Sess
     InputError : the root or the selection cannot be used; the message lists what there is.
     """
     target = parse_bytes(options.partition_size, "--partition-size")
-    tree = find_tree(root, options)
+    # The logs' paths hold in every working directory.
+    tree = find_tree(root.resolve() if is_local(root) and root.exists() else root, options)
     logger.info("layout: %s", tree.layout)
     for warning in tree.warnings:
         logger.warning("%s", warning)

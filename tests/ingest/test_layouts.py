@@ -18,7 +18,8 @@ from lo2dask.execute.session import Session
 from lo2dask.options import LoadOptions, TrainOptions, VerifyOptions
 from lo2dask.parse.line_ranges import read_line_ranges
 from lo2dask.tables.layout import Layout
-from tests.trees import table_of
+from lo2dask.tables.parts import read_parts
+from tests.trees import load_tree, make_tree, table_of
 
 
 def lines(service: str, first: int, last: int) -> bytes:
@@ -287,3 +288,16 @@ def test_labels_and_patterns_of_normal_exclude_each_other(tmp_path: Path) -> Non
     labels = write(tmp_path / "labels.csv", b"run,label\nmonday,normal\n")
     with pytest.raises(InputError, match="--labels and --normal exclude each other"):
         load_all(make_shop(tmp_path / "raw"), tmp_path / "out", labels=labels, normal=("ok",))
+
+
+def test_logs_are_found_again_from_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tree(tmp_path / "raw")
+    monkeypatch.chdir(tmp_path)
+    out = load_tree(Path("raw"), Path("out")).absolute()
+    paths = [path for part in read_parts(Layout(out).manifest, ["path"]) for path in part["path"].to_pylist()]
+    assert paths
+    assert all(path.startswith(f"{tmp_path}/raw/") for path in paths)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = load(LoadOptions(root=Path("..") / "raw", output_dir=out), Session.serial())
+    assert again.skipped == again.batches
