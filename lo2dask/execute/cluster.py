@@ -22,7 +22,7 @@ from lo2dask.execute.clusterfile import (
     SlurmFile,
     SshFile,
     dashboard_options,
-    read_cluster_file,
+    read_cluster,
 )
 from lo2dask.execute.machine import cores, free_memory
 from lo2dask.execute.preflight import Needs, preflight
@@ -86,16 +86,12 @@ def start_client(name: str, options: ClusterOptions, memory: int = 0) -> Iterato
     ------
     InputError : as for :func:`open_client`, apart from the pre-flight.
     """
-    if name.startswith(("tcp://", "tls://")):
+    file = read_cluster(name)
+    if file is None:
         with applied_settings(dashboard=True), _connect(name, options) as client:
             yield client
         return
-    if name == "local":
-        file: Any = LocalFile(path=Path("local")).merged(options)
-    elif name.endswith((".yaml", ".yml")):
-        file = read_cluster_file(Path(name).expanduser()).merged(options)
-    else:
-        raise InputError(f"--cluster {name}: give local, tcp://host:port, tls://host:port or a file, FILE.yaml")
+    file = file.merged(options)
     with (
         applied_settings(dashboard=bool(getattr(file, "dashboard", ""))),
         _tls_folder(file, options) as folder,

@@ -175,6 +175,22 @@ KINDS: dict[str, type[ClusterFile]] = {
 }  # fmt: skip
 
 
+def read_cluster(name: str) -> Any:
+    """Describe the cluster that ``--cluster`` names; None for the address of one that runs.
+
+    Raises
+    ------
+    InputError : there is none of that name, or its file cannot be used.
+    """
+    if name.startswith(("tcp://", "tls://")):
+        return None
+    if name == "local":
+        return LocalFile(path=Path("local"))
+    if name.endswith((".yaml", ".yml")):
+        return read_cluster_file(Path(name).expanduser())
+    raise InputError(f"--cluster {name}: give local, tcp://host:port, tls://host:port or a file, FILE.yaml")
+
+
 def read_cluster_file(path: Path) -> Any:
     """Read and check a cluster file.
 

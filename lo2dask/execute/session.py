@@ -13,6 +13,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from lo2dask.buffers.compiled import are_compiled, kernel_folder
+from lo2dask.execute.clusterfile import read_cluster
 from lo2dask.execute.frames import FrameStep, run_frames, run_here
 from lo2dask.options import CommonOptions, flag_name
 from lo2dask.storage import check_apart, check_buckets, locked_outputs, warn_of_partition_names
@@ -60,7 +61,9 @@ class Session:
         return session
 
     def __enter__(self) -> Self:
-        """Enter the block in which work may be run."""
+        """Enter the block in which work may be run; a cluster file that cannot be used is told before any work."""
+        if not self._serial and self._given is None:
+            read_cluster(self.options.cluster)
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -191,7 +191,7 @@ def _first_chunk(file: SourceFile, size: int) -> list[Chunk]:
         (text,) = remove_colours(chunk).texts()
         if some.size < file.size or len(text) > size:
             text = text[:size]
-            text = text[: text.removesuffix(b"\n").rfind(b"\n") + 1] or text
+            text = text[: text.removesuffix(b"\n").rfind(b"\n") + 1] or text.removesuffix(b"\n") + b"\n"
         text = text.decode(errors="replace").encode()
         found.append(Chunk([Segment(0, file, len(text), True, True)], padded(text)))
     return found

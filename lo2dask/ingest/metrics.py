@@ -3,6 +3,7 @@
 import itertools
 import time
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -240,11 +241,11 @@ def _span_tables(files: Iterable[SourceFile], reading: Reading, labels: Labels) 
 def _reject_parts(problems: list[tuple[SourceFile, str]], reason: str, reading: Reading) -> None:
     """Record the series or rows of files that were left out; beyond some of one file, only their number."""
     for file, group in itertools.groupby(problems, key=lambda pair: pair[0]):
-        details = [detail for _, detail in group]
-        for detail in details[:MOST_DETAILS]:
-            reading.reject(file, reason, detail)
-        if len(details) > MOST_DETAILS:
-            reading.reject(file, reason, f"{len(details) - MOST_DETAILS} more like these")
+        details = Counter(detail for _, detail in group).most_common()
+        for detail, count in details[:MOST_DETAILS]:
+            reading.reject(file, reason, detail if count == 1 else f"{detail}, {count} times")
+        if more := sum(count for _, count in details[MOST_DETAILS:]):
+            reading.reject(file, reason, f"{more} more like these")
 
 
 def _read(file: SourceFile, reading: Reading) -> bytes | None:

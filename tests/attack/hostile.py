@@ -212,8 +212,9 @@ METRIC = b'{"status":"success","data":{"resultType":"matrix","result":[%s]}}'
 SERIES = b'{"metric":{"__name__":"up"},"values":[[%s,"%s"]]}'
 METRICS = {
     "a cell too few and too many": Hostile(beside("traces_a.csv", HEAD + b"a,b\n1,2,3,4,5,6,7,8\n"), 3, 2),
-    "a time that is none": Hostile(beside("traces_a.csv", HEAD + b"a,b,c,yesterday,today,{}\n"), 3, 2),
-    "a quote that stays open": Hostile(beside("traces_a.csv", HEAD + b'a,b,"c,1,2,{}\n' * 9), 3, 9),
+    "a time that is none": Hostile(beside("traces_a.csv", HEAD + b"a,b,c,yesterday,today,{}\n"), 3),
+    # The quotes of eight rows close in the next one: four rows without a time, told together, and one that stays open.
+    "a quote that stays open": Hostile(beside("traces_a.csv", HEAD + b'a,b,"c,1,2,{}\n' * 9), 3, 2),
     "NULs and no UTF-8": Hostile(beside("traces_a.csv", HEAD + b"a\0,\xff\xfe,c,1,2,{}\n"), 3),
     "no header": Hostile(beside("traces_a.csv", noise(5000)), 3),
     "an empty csv": Hostile(beside("traces_a.csv", b""), 3),

@@ -86,8 +86,8 @@ ALONE: dict[str, Callable[[Path, random.Random], object]] = {
 
 
 def may_be_missing(path: Path) -> bool:
-    """Return whether a file only saves time: the cells of a grid do as well."""
-    return path.name in SPARE or (path.parent.name == "grid" and is_state(path))
+    """Return whether a file only saves time."""
+    return path.name in SPARE
 
 
 def has_other(path: Path, root: Path) -> bool:

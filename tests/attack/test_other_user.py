@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
-from tests.attack.program import Folders, finish, start
+from tests.attack.program import Folders, start
 from tests.attack.tally import TALLY
 
 pytestmark = [
@@ -83,8 +83,9 @@ def test_another_user_is_refused_by_a_command_that_runs(finished: Folders, tmp_p
         assert process.poll() is None, "the command had ended before it was attacked"
     finally:
         process.send_signal(signal.SIGINT)
-        answer = finish(process)
-    assert answer.code == 130
+        # Of --debug, which tells the address, a traceback may come: distributed says that its connections end.
+        process.communicate(timeout=300)
+    assert process.returncode == 130
     assert len(keys) >= 2
     TALLY.add("another user")
     refused = ["no key"] * len(keys) + ["refused"]
