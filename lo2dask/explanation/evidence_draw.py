@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.buffers.columns import among, strings
+from lo2dask.buffers.columns import among, codes, strings
 from lo2dask.execute.session import Session
 from lo2dask.explanation.draw import RowCut
 from lo2dask.explanation.merged_parts import Group, Subject, group_parts
@@ -67,11 +67,13 @@ def draw_evidence(subjects: Sequence[Subject], limit: int, session: Session) -> 
         return EvidenceDraw(seed)
     wanted = quotas(counts, limit)
     parts = session.map(find_candidates, groups, "flagged", subjects=list(subjects), wanted=wanted)
-    drawn = merge_candidates(parts, wanted)
+    # One after the other as they come: no more than the draw and one part is held.
+    drawn = functools.reduce(lambda left, right: merge_candidates([left, right], wanted), parts)
     logger.info("evidence lines for %d of %d flagged sequences (--evidence-limit)", found + limit, total)
     # The last row of each stratum is its cut.
-    cuts = zip(*(drawn[name].to_pylist() for name in ("stratum", "hash", "seq_id")), strict=True)
-    return EvidenceDraw(seed, {name: RowCut(key, seq_id) for name, key, seq_id in cuts})
+    last = np.flatnonzero(np.diff(codes(drawn["stratum"])[0], append=-1))
+    cuts = drawn.take(pa.array(last)).select(["stratum", "hash", "seq_id"]).to_pylist()
+    return EvidenceDraw(seed, {row["stratum"]: RowCut(row["hash"], row["seq_id"]) for row in cuts})
 
 
 def count_flagged(group: Group, subjects: Sequence[Subject]) -> Counter[str]:
