@@ -29,7 +29,7 @@ from lo2dask.reporting.templates import read_differences
 from lo2dask.storage import locked_outputs, write_text
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import batch_summaries, read_load
-from lo2dask.tables.parts import count_rows, read_parts
+from lo2dask.tables.parts import count_rows, part_paths, read_parts
 from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.units import TRAIN
 
@@ -76,7 +76,7 @@ def write_report(root: Path) -> ReportSummary:
     """
     layout = Layout(root)
     marker = read_load(layout)
-    if not marker:
+    if not marker or not (marker["done"] or part_paths(layout.sequences)):
         raise InputError(f"--root {root}: nothing was loaded into it; first: lo2dask load --output-dir {root}")
     data = collect(layout, marker)
     markdown, html = root / "report.md", root / "report.html"
@@ -115,6 +115,11 @@ def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
         parameters=_parameters(marker["options"] | content.get("options", {})),
         versions=(("python", platform.python_version()), *((n, v or "none") for n, v in bundle.versions().items())),
         remarks=(
+            *(
+                ()
+                if marker["done"]
+                else ("The load did not finish: repeat it; these figures are of a part of the logs.",)
+            ),
             *_remarks(marker["options"], bool(keys) and Stage(layout, TRAIN).read() is None),
             *(f"{key} is the same model as {one}." for key, one in same.items()),
         ),

@@ -21,7 +21,7 @@ from lo2dask.sources.folders import has_shape_of_run
 from lo2dask.sources.labels import Labels
 from lo2dask.sources.layouts import LO2, OUTSIDE, Tree, choose_runs, find_tree, scan_files
 from lo2dask.sources.manifest import READ_AS_METRIC, REJECTED, Batch, cut_batches, manifest_table
-from lo2dask.sources.names import WANTED_NAME, split_problem
+from lo2dask.sources.names import WANTED_NAME, is_run_name, split_problem
 from lo2dask.sources.patterns import is_like
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource
@@ -263,7 +263,10 @@ def _warn_left_out(summaries: list[dict[str, Any]], examples: dict[str, dict[str
 
 
 def _warn_other_runs(root: Path, others: Sequence[str]) -> None:
-    """Name the folders next to the runs that look like one."""
+    """Name what looks like a run next to the runs and is not read: folders, and archives of runs that are folders."""
+    packed = [name for name in others if is_run_name(name.partition(".")[0])]
+    if packed:
+        logger.warning("%d archives are left out, such as %s: the folder of that run is read", len(packed), packed[0])
     for folder in (root, root / "logs") if is_local(root) else ():
         for entry in entries(folder) if others and folder.is_dir() else ():
             if entry.name in others and has_shape_of_run(entry):

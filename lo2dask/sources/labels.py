@@ -172,6 +172,8 @@ def _milliseconds(text: str, zone: tzinfo) -> float | None:
 def _check_columns(path: Path, found: list[str]) -> None:
     unknown = [name for name in found if name not in COLUMNS]
     missing = [name for name in ("run", "label") if name not in found]
-    if unknown or missing:
-        what = f"unknown column {unknown[0]!r}" if unknown else f"no column {missing[0]!r}"
+    twice = [name for name in found if found.count(name) > 1]
+    if unknown or missing or twice:
+        what = f"unknown column {unknown[0]!r}" if unknown else f"no column {missing[0]!r}" if missing else ""
+        what = what or f"the column {twice[0]!r} twice"
         raise InputError(f"--labels {path}: {what}; the columns are {_FORM}")

@@ -192,7 +192,7 @@ def find_tree(root: Path, options: LoadingOptions) -> Tree:
     found = None if options.layout == LO2 or not root.is_dir() else _find_layout(root, options, labels, pattern)
     if found is None:
         runs, others = find_runs(root, options.follow_links)
-        warnings = _unknown_runs(options, labels, {run.name for run in runs})
+        warnings = _label_warnings(options, labels, {run.name for run in runs})
         return Tree(tuple(runs), tuple(others), labels, SERVICES, LO2, warnings)
     return _pattern_tree(root, options, labels, found)
 
@@ -212,7 +212,7 @@ def _pattern_tree(root: Path, options: LoadingOptions, labels: Labels, layout: T
     labels = replace(labels, by_run=by_run, is_labelled=is_labelled)
     resembling = labels.resembling(folders)[:_MOST_SHOWN]
     warnings = [f"{name!r} is not taken as normal; if it is, add it to --normal" for name in resembling]
-    warnings += _unknown_runs(options, labels, names[0])
+    warnings += _label_warnings(options, labels, names[0])
     if layout.loose != ALL and layout.loose in names[0]:
         warnings.append(f"the files in {root} itself are the run {layout.loose!r}: a folder there is called {ALL!r}")
     runs = [PatternRun(name, str(root), layout=layout) for name in sorted(names[0], key=lambda name: name + "__")]
@@ -268,10 +268,13 @@ def _described(layout: TreeLayout, labels: Labels, services: set[str]) -> str:
     return f"{layout.patterns[0].text}; services: {', '.join(shown[:_MOST_SHOWN])}{more}; {source}"
 
 
-def _unknown_runs(options: LoadingOptions, labels: Labels, runs: set[str]) -> tuple[str, ...]:
+def _label_warnings(options: LoadingOptions, labels: Labels, runs: set[str]) -> tuple[str, ...]:
     unknown = sorted(labels.runs - runs)
     shown = ", ".join(unknown[:_MOST_SHOWN])
-    return (f"--labels {options.labels}: {len(unknown)} of its runs not in the tree: {shown}",) if unknown else ()
+    told = [f"--labels {options.labels}: {len(unknown)} of its runs not in the tree: {shown}"] if unknown else []
+    if labels.rows and not labels.timed and not any(labels.rows.values()):
+        told.append(f"--labels {options.labels}: no label is normal; any other word is taken as an anomaly")
+    return tuple(told)
 
 
 def choose_runs(tree: Tree, options: LoadingOptions) -> list[RunSource]:

@@ -179,3 +179,11 @@ def test_formats_are_tried_with_an_own_format_and_zone(command: Callable[..., An
     every = command("formats", "--try", tmp_path / "a.log").out
     assert "no line: lo2, logback" in every
     assert every.endswith("  not: 02.01.2026 03:04:05 | hi\n  not: second\n")
+
+
+def test_a_cluster_file_is_read_before_the_tree(command: Callable[..., Any], tiny_tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("kind: lokal\n")
+    for name in (tmp_path / "c.yaml", "lokal"):
+        answer = command("load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--cluster", name)
+        assert (answer.code, len(answer.lines)) == (2, 1), answer
+        assert not list(tmp_path.rglob("manifest"))

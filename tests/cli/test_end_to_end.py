@@ -180,3 +180,30 @@ def test_evidence_names_the_errors_of_the_real_slice(sample_root: Path, tmp_path
     lines = {row["test_case"]: str(row["lines"][:3]) for row in flagged}
     assert "ERR11000" in lines["get_token_page_400_no_page"]
     assert "ERR12011" in lines["register_user_400_no_password"]
+
+
+def test_names_and_lines_with_umlauts_where_the_locale_is_c(
+    tmp_path: Path, program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYTHONUTF8", "PYTHONIOENCODING", "LANG", "LC_CTYPE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("COLUMNS", "200")
+    for case in ("correct", "größe_404"):
+        log = tmp_path / f"Läufe/run_0001/{case}/light-oauth2-oauth2-token-1.log"
+        log.parent.mkdir(parents=True)
+        text = "".join(f"21:25:0{n}.000 [main]   DEBUG a.b.C d - Schlüssel {n} € passt\n" for n in range(3))
+        log.write_text(text, encoding="utf-8")
+    load = ("load", "--root", "Läufe", "--output-dir", "Aus-Ü", "--save-events", "--workers", 1)
+    said = ""
+    for line in (load, ("report", "--root", "Aus-Ü")):
+        done = program(*line, cwd=tmp_path, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+        said += done.stdout + done.stderr
+    assert "run_0001__größe_404__" in said
+    assert "Aus-Ü/report.html" in said
+    assert not any(odd in said for odd in ("Traceback", "?", "\\udc", "\ufffd"))
+    events = pq.read_table(tmp_path / "Aus-Ü" / "lo2_events.parquet").to_pylist()
+    assert {row["test_case"] for row in events} == {"correct", "größe_404"}
+    assert sum("Schlüssel" in row["m_message"] and "€" in row["m_message"] for row in events) == 6
+    assert "größe_404" in (tmp_path / "Aus-Ü" / "report.html").read_text(encoding="utf-8")

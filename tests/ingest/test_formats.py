@@ -17,9 +17,11 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.formats.canonical import CANONICAL
 from lo2dask.formats.lo2 import LO2
+from lo2dask.ingest.formats import SAMPLED_BYTES, read_sample
 from lo2dask.ingest.text import read_format, read_translation
 from lo2dask.options import LoadOptions, TrainOptions, VerifyOptions
 from lo2dask.parse import chunks
+from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
 from tests.trees import table_of
@@ -29,6 +31,7 @@ JSON = (
     '"msg":"order {n} paid"}}'
 )
 LO2_LINE = "03:04:{n:02d}.500 [main]  c-1 INFO a.B run - order {n} seen"
+CASE, NAME = "correct", "light-oauth2-oauth2-token-1.log"
 PYTHON = "2026-01-02 03:04:{n:02d},500 - shop.stock - ERROR - item {n} gone\nTraceback (most recent call last):\n  no"
 
 
@@ -147,6 +150,17 @@ def test_one_odd_file_is_not_taken_for_its_kind(tmp_path: Path) -> None:
     load(options(tmp_path / "in", tmp_path / "out"), Session.serial())
     assert table_of(Layout(tmp_path / "out").rejects).num_rows == 20
     assert table_of(Layout(tmp_path / "out").sequences).num_rows == 60
+
+
+@pytest.mark.parametrize("content", [b"\0" * 100_000, b"x" * 100_000, (LO2_LINE.format(n=1) + "x" * 100_000).encode()])
+def test_a_sample_without_a_line_break_is_one_line(tmp_path: Path, content: bytes) -> None:
+    """What lies behind the sample in memory is no part of it."""
+    log = write(tmp_path / "in", token=LO2_LINE, user=LO2_LINE) / f"LO2_run_1767323000/{CASE}/{NAME}"
+    log.write_bytes(content)
+    file = SourceFile(str(log), "", 0, len(content), 0, "r", CASE, NAME, "log", "token")
+    lines = read_sample([file], "UTC")
+    assert [len(text) for text in lines.texts.to_pylist()] in ([], [SAMPLED_BYTES])
+    load(options(tmp_path / "in", tmp_path / "out"), Session.serial())
 
 
 def test_what_was_found_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

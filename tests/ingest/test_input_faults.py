@@ -288,6 +288,15 @@ def test_companion_files_and_what_lies_next_to_the_runs_are_counted(tmp_path: Pa
     assert (summary.sequences, summary.rejects) == (2, 0)
 
 
+def test_an_archive_next_to_the_folder_of_its_run_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It may hold test cases that were never unpacked."""
+    make_run(tmp_path / "raw")
+    with tarfile.open(tmp_path / "raw" / f"{RUN}.tar", "w") as archive:
+        add(archive, f"{RUN}/get_token_404/{name_of('token')}", lines(3))
+    load_all(tmp_path / "raw", tmp_path / "out")
+    assert f"1 archives are left out, such as {RUN}.tar: the folder of that run is read" in caplog.text
+
+
 def test_a_member_that_leaves_its_run_is_a_reject(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     make_run(raw)

@@ -100,6 +100,13 @@ def test_runs_are_labelled_by_name_or_file(tmp_path: Path, change: dict, caplog)
         "monday": True, "tuesday": False,
     }  # fmt: skip
     assert ("1 of its runs not in the tree: x" in caplog.text) is ("labels" in change)
+    assert "no label is normal" not in caplog.text
+
+
+def test_labels_of_which_none_is_normal_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    labels = write(tmp_path / "labels.csv", b"run,label\nmonday,0\ntuesday,1\n")
+    load_all(make_shop(tmp_path / "raw"), tmp_path / "out", labels=labels)
+    assert "no label is normal; any other word is taken as an anomaly" in caplog.text
 
 
 def test_logs_are_labelled_by_the_time_of_a_fault(tmp_path: Path) -> None:

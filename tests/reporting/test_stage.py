@@ -2,10 +2,14 @@ import re
 
 import pytest
 
+from lo2dask.commands.load import load
 from lo2dask.commands.report import report
 from lo2dask.errors import InputError
+from lo2dask.execute.session import Session
 from lo2dask.explanation.story import describe_sequence
-from lo2dask.options import ReportOptions
+from lo2dask.ingest.plan import begin_load
+from lo2dask.options import LoadOptions, ReportOptions
+from lo2dask.tables.layout import Layout
 
 
 def test_report_of_a_folder(hostile_root):
@@ -56,6 +60,18 @@ def test_a_line_beyond_all_measure_is_cut_and_says_so(hostile_root, monkeypatch)
 def test_a_folder_without_a_load_is_refused(tmp_path):
     with pytest.raises(InputError, match="lo2dask load"):
         report(ReportOptions(root=tmp_path))
+    with pytest.raises(InputError, match="no such folder"):
+        load(LoadOptions(root=tmp_path / "typo", output_dir=tmp_path / "out"), Session.serial())
+    with pytest.raises(InputError, match="nothing was loaded"):
+        report(ReportOptions(root=tmp_path / "out"))
+
+
+def test_a_load_that_did_not_finish_is_told(tmp_path, tiny_tree):
+    options = LoadOptions(root=tiny_tree, output_dir=tmp_path, enhance=False)
+    load(options, Session.serial())
+    assert "did not finish" not in report(ReportOptions(root=tmp_path)).markdown.read_text()
+    begin_load(Layout(tmp_path), options, tiny_tree)
+    assert "The load did not finish" in report(ReportOptions(root=tmp_path)).markdown.read_text()
 
 
 def test_story_of_a_flagged_sequence_and_of_an_unknown_one(hostile_root):

@@ -81,6 +81,8 @@ r3,,2026-03-07T09:00Z,2026-03-07T10:00Z,normal
         ("run,label\nr1,normal,more\n", "line 2 needs a run and a label"),
         ("run,label\nr1,normal\nr1,fault\n", "line 3 contradicts an earlier one: r1"),
         ("run,label\n", "it has no row"),
+        ("run,label,run\nr1,normal,r2\n", "the column 'run' twice"),
+        ("\ufeffrun;label\nr1;normal\n", "unknown column 'run;label'"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, text: str, said: str) -> None:

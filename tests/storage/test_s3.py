@@ -178,3 +178,40 @@ def test_a_held_folder_in_the_store_is_refused_and_renewed(store: Any, monkeypat
             pool.submit(lock.check_not_in_use, folder).result()
     store.invalidate_cache()
     assert not store.exists("lo2/held/.lo2dask.lock")
+
+
+HOLD = """
+import sys, time
+from lo2dask.options.paths import to_path
+from lo2dask.storage import lock
+lock.LEASE_SECONDS, lock.BEAT_SECONDS, lock.POLL_SECONDS = 3.0, 0.3, 0.1
+with lock.locked(to_path("s3://lo2/raced"), sys.argv[1], wait=True):
+    print("in", time.time(), flush=True)
+    time.sleep(float(sys.argv[2]))
+    print("out", time.time(), flush=True)
+"""
+
+
+def hold(name: str, seconds: float) -> subprocess.Popen[str]:
+    """Wait for a folder in the store, and hold it for some seconds, in a process of its own."""
+    command = [sys.executable, "-c", HOLD, name, str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_of_two_that_wait_for_a_killed_owner_one_comes_after_the_other(store: Any) -> None:
+    owner = hold("owner", 300)
+    assert owner.stdout is not None
+    assert owner.stdout.readline().startswith("in ")
+    waiting = [hold(name, 1.5) for name in ("first", "second")]
+    time.sleep(3.5)  # they watch the lease, which its owner renews
+    assert [one.poll() for one in waiting] == [None, None]
+    owner.kill()
+    killed = time.time()
+    owner.communicate()
+    said = [one.communicate(timeout=60) for one in waiting]
+    assert [one.returncode for one in waiting] == [0, 0], said
+    (begin, end), (next_begin, _) = sorted([float(word) for word in out.split()[1::2]] for out, _ in said)
+    assert killed < begin < end <= next_begin
+    assert all("is in use: owner is at work there" in err for _, err in said)
+    store.invalidate_cache()
+    assert not store.exists("lo2/raced/.lo2dask.lock")
