@@ -34,6 +34,7 @@ from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
 from lo2dask.sizing.needs import load_needs
 from lo2dask.sizing.timings import note
+from lo2dask.sources.layouts import Tree
 from lo2dask.sources.manifest import REJECTED
 from lo2dask.sources.names import split_problem
 from lo2dask.storage import check_disk
@@ -101,15 +102,16 @@ def read_tree(
     session: Session,
     line_format: LineFormat | None = None,
     known: Translation | None = None,
+    tree: Tree | None = None,
 ) -> tuple[LoadPlan, list[dict[str, Any]]]:
     """Read a raw tree into tables, and with ``key_of`` its text too; return the plan and the batches' records.
 
     ``key_of`` says what the text of a line format depends on; ``known`` are the formats of its kinds of files, where a
-    bundle remembers them.
+    bundle remembers them; ``tree`` is what lies below the root, where the caller has looked.
     """
     layout = Layout(options.output_dir)
     resumed = open_output(layout, options, options.root)
-    plan = make_plan(options.root, options, layout, session)
+    plan = make_plan(options.root, options, layout, session, tree)
     if resumed and layout.record("load", 0).parent.is_dir():
         logger.info("resuming in %s", layout.root)
     if known is not None:

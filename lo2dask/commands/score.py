@@ -87,13 +87,14 @@ def score(options: ScoreOptions, session: Session | None = None) -> ScoreSummary
     predictions, runs = output / f"{options.bundle.stem}_predictions.parquet", output / f"{key}_runs.parquet"
     with using(session, options) as own:
         loading = _load_options(options, content, work.root)
-        names = frozenset(run.name for run in find_tree(options.root, loading).runs)
+        tree = find_tree(options.root, loading)
+        names = frozenset(run.name for run in tree.runs)
         fitting = _fitting_session(options, own, len(names))
         text = _text_key(content)
         templates = Templates.from_plain(content["templates"])
         known = Translation.from_plain(content.get("formats", {}))
         try:
-            read_tree(loading, lambda _: text, fitting, templates.line_format, known)
+            read_tree(loading, lambda _: text, fitting, templates.line_format, known, tree)
         except InputError:
             _remove_unbegun(work)
             raise

@@ -67,16 +67,17 @@ class LoadPlan:
         return sum(batch.bytes for batch in self.batches)
 
 
-def make_plan(root: Path, options: LoadingOptions, layout: Layout, session: Session) -> LoadPlan:
-    """Scan the tree into the manifest and cut the batches.
+def make_plan(
+    root: Path, options: LoadingOptions, layout: Layout, session: Session, tree: Tree | None = None
+) -> LoadPlan:
+    """Scan the tree, which is looked for unless given, into the manifest and cut the batches.
 
     Raises
     ------
     InputError : the root or the selection cannot be used; the message lists what there is.
     """
     target = parse_bytes(options.partition_size, "--partition-size")
-    # The logs' paths hold in every working directory.
-    tree = find_tree(root.resolve() if is_local(root) and root.exists() else root, options)
+    tree = tree or find_tree(root, options)
     logger.info("layout: %s", tree.layout)
     for warning in tree.warnings:
         logger.warning("%s", warning)

@@ -183,6 +183,8 @@ def find_tree(root: Path, options: LoadingOptions) -> Tree:
     ------
     InputError : the root, the layout or the labels cannot be used; the message has the way out.
     """
+    # The logs' paths hold in every working directory.
+    root = root.resolve() if is_local(root) and root.exists() else root
     if (root / "_lo2dask" / "load.json").is_file():
         raise InputError(f"--root {root}: a folder that lo2dask has written; give the folder of the raw logs")
     if options.labels and options.normal != (CORRECT,):
