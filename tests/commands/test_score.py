@@ -140,6 +140,7 @@ def test_a_bundle_that_cannot_be_used_is_named_with_the_mend(trained, raw, tmp_p
 def test_one_run_is_scored_without_a_cluster(trained, tmp_path, monkeypatch):
     new = make_tree(tmp_path / "new", runs=1, errors_per_run=0)
     monkeypatch.setattr("lo2dask.execute.cluster.open_client", lambda *_: pytest.fail("a cluster was started"))
+    monkeypatch.setattr("lo2dask.ingest.plan.find_tree", lambda *_: pytest.fail("the tree was looked at twice"))
     options = ScoreOptions(bundle=trained[1] / "lo2_if.joblib", root=new, output_dir=tmp_path / "out")
     summary = score(options)
     assert summary.sequences == len(SERVICES)

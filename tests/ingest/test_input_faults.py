@@ -14,6 +14,7 @@ from lo2dask.commands.load import LoadSummary, load
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.features.figures import BaseFigures
+from lo2dask.ingest.metrics import MOST_DETAILS
 from lo2dask.ingest.plan import clear_output
 from lo2dask.options import ExtractOptions, LoadOptions
 from lo2dask.parse import chunks
@@ -359,6 +360,16 @@ def test_a_trace_table_whose_header_is_no_text_costs_only_itself(tmp_path: Path)
     load_all(tmp_path / "raw", tmp_path / "out", load_metrics=True)
     assert len(lengths(tmp_path / "out")) == 2
     assert ["invalid CSV" in row["detail"] for row in rejects(tmp_path / "out")] == [True]
+
+
+def test_bad_rows_that_look_alike_are_counted(tmp_path: Path) -> None:
+    rows = b"Trace ID,Span ID,Operation Name,Start Time,End Time,Tags\n" + b"a,b,c,yesterday,today,{}\n" * 4
+    rows += b"".join(b"a,b,c,day %d,today,{}\n" % n for n in range(MOST_DETAILS + 2))
+    write(make_run(tmp_path / "raw") / "correct" / "metrics" / "traces_a.csv", rows)
+    load_all(tmp_path / "raw", tmp_path / "out", load_metrics=True)
+    details = [row["detail"] for row in rejects(tmp_path / "out")]
+    assert details[0] == "no time: 'yesterday', 4 times"
+    assert (len(details), details[-1]) == (MOST_DETAILS + 1, "3 more like these")
 
 
 def test_compose_v1_names_are_logs_and_no_log_at_all_is_explained(tmp_path: Path) -> None:
