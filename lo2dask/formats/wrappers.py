@@ -89,16 +89,14 @@ def _without_prefix(lines: TextLines, name: str) -> TextLines:
 
 
 def _cri_time(lines: TextLines) -> TextLines:
-    found = pc.extract_regex(lines.texts, rf"^(?P<time>{_TIME}) (?P<tag>std(?:out|err) [FP])(?: (?P<inner>.*))?$")
-    inner = pc.coalesce(pc.struct_field(found, "inner"), lines.texts)
+    pattern = rf"^(?P<time>{_TIME}) (?P<stream>stdout|stderr) (?P<end>[FP])(?: (?P<inner>.*))?$"
+    time, stream, end, inner = pc.extract_regex(lines.texts, pattern).flatten()
     # What follows a part (P) of a line goes on with it, and is no event.
-    tag = pc.fill_null(pc.struct_field(found, "tag"), "").dictionary_encode()
-    of_part = {f"std{name} {end}": f"std{name} P" for name in ("out", "err") for end in "FP"}
-    names = tag.dictionary.to_pylist()
-    part = pa.array([of_part.get(name) for name in names], pa.string()).take(tag.indices)
-    before = pa.concat_arrays([pa.nulls(1, pa.string()), tag.dictionary.take(tag.indices)[:-1]])
-    continues = pc.fill_null(pc.equal(before, part), False)
-    return _rewritten(lines, inner, pc.if_else(continues, None, pc.struct_field(found, "time")))
+    is_part = pc.fill_null(pc.equal(end, "P"), False).to_numpy(zero_copy_only=False)
+    is_out = pc.fill_null(pc.equal(stream, "stdout"), False).to_numpy(zero_copy_only=False)
+    continues = np.zeros(len(time), dtype=bool)
+    continues[1:] = is_part[:-1] & (is_out[1:] == is_out[:-1])
+    return _rewritten(lines, pc.coalesce(inner, lines.texts), pc.if_else(pa.array(continues), None, time))
 
 
 def _json_file(lines: TextLines, with_time: bool) -> TextLines:

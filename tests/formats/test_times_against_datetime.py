@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 
 from lo2dask.formats.times import ISO, KLOG, NO_TIME, SHAPE, SHAPES, Shape, read_times, shape_of
 
@@ -63,7 +63,8 @@ def test_every_shape_has_a_writer() -> None:
     assert set(WRITERS) == {*SHAPE, KLOG.name}
 
 
-@pytest.mark.parametrize("shape", (*SHAPES, KLOG), ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [*SHAPES, KLOG], ids=lambda shape: shape.name)
+@settings(max_examples=12)
 @given(some=st.lists(moments, min_size=1, max_size=5))
 def test_what_a_shape_writes_is_read(shape: Shape, some: list[datetime]) -> None:
     for moment in some:
@@ -89,10 +90,13 @@ def test_zones_of_the_text_count(moment: datetime, minutes: int, blank: str, has
 
 @pytest.mark.parametrize("zone", ["Z", " Z", "UTC", " GMT", "+0000", "-00:00", "+00"])
 def test_names_of_utc(zone: str) -> None:
-    assert read([f"2026-07-02 03:04:05.5{zone}"], ISO, "Asia/Tokyo") == [milliseconds(datetime(2026, 7, 2, 3, 4, 5)) + 500]
+    assert read([f"2026-07-02 03:04:05.5{zone}"], ISO, "Asia/Tokyo") == [
+        milliseconds(datetime(2026, 7, 2, 3, 4, 5)) + 500
+    ]
 
 
 @pytest.mark.parametrize("zone", ["Europe/Helsinki", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"])
+@settings(max_examples=12)
 @given(moment=moments)
 def test_times_without_a_zone_are_local(zone: str, moment: datetime) -> None:
     local = moment.replace(tzinfo=ZoneInfo(zone))
@@ -107,6 +111,7 @@ def test_an_hour_that_a_clock_leaves_out_is_where_it_goes_on() -> None:
 
 
 @pytest.mark.parametrize("shape", YEARLESS, ids=lambda shape: shape.name)
+@settings(max_examples=12)
 @given(moment=moments, later=st.integers(0, 300))
 def test_a_date_without_a_year_is_the_last_one_before_the_file_changed(
     shape: Shape, moment: datetime, later: int
@@ -137,6 +142,7 @@ def test_fractions_are_rounded_down_however_long(moment: datetime, digits: str) 
 
 
 @pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+@settings(max_examples=12)
 @given(ms=st.integers(1_000_000_000_000, 1_999_999_999_999))
 def test_numbers_since_1970_in_every_unit(unit: str, per_second: int, ms: int) -> None:
     number = ms * per_second // 1000
@@ -147,6 +153,7 @@ def test_numbers_since_1970_in_every_unit(unit: str, per_second: int, ms: int) -
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@settings(max_examples=12)
 @given(text=st.text(st.sampled_from("0123456789."), max_size=40))
 @example(text="9" * 19)
 @example(text="9" * 40)
@@ -177,16 +184,25 @@ def test_a_leap_second_is_the_next_one() -> None:
     assert read(["2016-12-31 23:59:60.5Z"], ISO) == [milliseconds(datetime(2017, 1, 1)) + 500]
 
 
-@pytest.mark.parametrize("shape", (*SHAPES, KLOG, ISO), ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [*SHAPES, KLOG, ISO], ids=lambda shape: shape.name)
+@settings(max_examples=12)
 @given(texts=st.lists(st.text(st.sampled_from("0123456789:-./, TZAPMJanFeb+"), max_size=30), max_size=4))
 def test_nothing_makes_it_fail(shape: Shape, texts: list[str]) -> None:
     assert len(read(texts, shape, "Europe/Helsinki", latest=milliseconds(datetime(2026, 6, 1)))) == len(texts)
 
 
-OWN = ["%d.%m.%Y %H:%M:%S", "%Y%m%d%H%M%S", "%b %d %Y %I:%M:%S %p", "[%y-%m-%d] %H|%M|%S", "%a %d %b %Y %H:%M:%S", "%F %T"]
+OWN = [
+    "%d.%m.%Y %H:%M:%S",
+    "%Y%m%d%H%M%S",
+    "%b %d %Y %I:%M:%S %p",
+    "[%y-%m-%d] %H|%M|%S",
+    "%a %d %b %Y %H:%M:%S",
+    "%F %T",
+]
 
 
 @pytest.mark.parametrize("form", OWN)
+@settings(max_examples=12)
 @given(moment=moments)
 def test_own_shapes_read_what_strftime_writes(form: str, moment: datetime) -> None:
     moment = moment.replace(microsecond=0)
