@@ -3,14 +3,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from lo2dask.options import SynthOptions
+from lo2dask.execute.session import Session
+from lo2dask.options import CommonOptions, SynthOptions
 
 # The first example pays for imports, and a machine may be busy: examples have no deadline.
 settings.register_profile("lo2dask", deadline=None, max_examples=40)
@@ -36,6 +37,13 @@ def sample_root() -> Path:
     if not path.is_dir():
         pytest.skip(f"the real LO2 slice is not at {path}; name its folder with LO2DASK_SAMPLE")
     return path
+
+
+@pytest.fixture(scope="session")
+def two_workers() -> Iterator[Session]:
+    """A cluster of two workers that tests share; those that end or load a worker with anything make their own."""
+    with Session(CommonOptions(workers=2, memory_limit="1GB")) as session:
+        yield session
 
 
 @dataclass(frozen=True)

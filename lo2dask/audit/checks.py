@@ -247,7 +247,7 @@ _ADVICE = {
     "duplicates": "remove the copies, or train with --holdout-by test-case",
     "word": "mask it (--mask-file) and load again",
 }
-_LONGER = "longer logs have more words: mend the length first, then look again"
+_LONGER = "longer logs have more words: fix the length first, then look again"
 _NOT_THERE = {
     "length": "no service has a log in half of the cases",
     "duration": "no service has a log in half of the cases",

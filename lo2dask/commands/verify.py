@@ -103,7 +103,7 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
             problems += _check_inner(layout, folder, named, options, own)
         problems += unnamed_files(layout, named, inner)
         bundles = unnamed_bundles(layout, named)
-        problems += [*own.map(check_bundle, bundles, "bundles", root=layout.root), *stray_hashes(layout, named)]
+        problems += [*own.map(check_bundle, bundles, "bundles", root=layout.root), *stray_hashes(layout)]
         checks, found = None, []
         batches: list[Batch] = []
         if loaded:

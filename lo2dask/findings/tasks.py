@@ -1,6 +1,5 @@
 """What workers do for the findings: learn the normals of a part, judge its windows, read its unusual lines."""
 
-import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, reduce
@@ -23,7 +22,7 @@ from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import Stamp, list_paths, open_read, stamp_of, write_bytes
+from lo2dask.storage import Stamp, list_paths, read_scratch, stamp_of, write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part, write_part
 
@@ -84,7 +83,7 @@ def collect_part(name: str, job: WindowJob) -> None:
     training = job.training(keys)
     if training.any():
         statistics = normals.collect(PartWindows.read(job.layout, name, keys), training)
-        _dump(job.folder / "statistics" / f"{name}.pickle", statistics)
+        _keep(job.folder / "statistics" / f"{name}.pickle", statistics)
 
 
 def scale_part(name: str, job: WindowJob) -> None:
@@ -94,25 +93,25 @@ def scale_part(name: str, job: WindowJob) -> None:
     if training.any():
         part = PartWindows.read(job.layout, name, keys)
         counts = judge.learn_scales(part, training, normals.Normals(read_learned(job.state).normals, part.ids))
-        _dump(job.folder / "counts" / f"{name}.pickle", {"counts": counts})
+        _keep(job.folder / "counts" / f"{name}.pickle", {"counts": counts})
 
 
 def merge_statistics(job: WindowJob) -> None:
     """Join the statistics of all parts, one after the other."""
-    statistics = reduce(normals.merge, _load_all(job.folder / "statistics"), normals.nothing())
-    _dump(job.state, {"statistics": statistics, "scales": {}})
+    statistics = reduce(normals.merge, _read_all(job.folder / "statistics"), normals.nothing())
+    _keep(job.state, {"statistics": statistics, "scales": {}})
 
 
 def merge_counts(job: WindowJob) -> None:
     """Turn the counted figures of all parts into scales."""
-    counts = (one["counts"] for one in _load_all(job.folder / "counts"))
+    counts = (one["counts"] for one in _read_all(job.folder / "counts"))
     total = reduce(lambda left, right: judge.add_counts([left, right]), counts, judge.COUNTS.empty_table())
-    _dump(job.state, {**_load(job.state), "scales": judge.to_scales(total)})
+    _keep(job.state, {**read_scratch(job.state), "scales": judge.to_scales(total)})
 
 
 def keep_state(job: WindowJob, state: Mapping[str, Any]) -> None:
     """Take over what was learned elsewhere."""
-    _dump(job.state, dict(state))
+    _keep(job.state, dict(state))
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class Learned:
 
 def read_state(path: Path) -> dict[str, Any]:
     """Read what was learned, as a bundle keeps it."""
-    state: dict[str, Any] = _load(path)
+    state: dict[str, Any] = read_scratch(path)
     return state
 
 
@@ -280,16 +279,11 @@ def _cached_statements(path: Path, stamp: Stamp) -> dict[str, tuple[str, str]]:
     return {one: (text, template) for one, text, template in rows}
 
 
-def _dump(path: Path, content: dict[str, Any]) -> None:
-    # The scratch folder is this command's own. joblib would pickle tables in Python, which takes ten times as long.
+def _read_all(folder: Path) -> Iterator[Any]:
+    return map(read_scratch, list_paths(folder, ".pickle"))
+
+
+def _keep(path: Path, content: dict[str, Any]) -> None:
+    # Chunks that were taken together would each keep what they were cut from.
     whole = {name: one.combine_chunks() if isinstance(one, pa.Table) else one for name, one in content.items()}
-    write_bytes(path, pickle.dumps(whole, protocol=5), durable=False)
-
-
-def _load(path: Path) -> Any:
-    with open_read(path) as file:
-        return pickle.load(file)
-
-
-def _load_all(folder: Path) -> Iterator[Any]:
-    return map(_load, list_paths(folder, ".pickle"))
+    write_scratch(path, whole)

@@ -105,9 +105,9 @@ def join_fields(pieces: Sequence[Fields]) -> Fields:
 
 
 def write_canonical(texts: pa.StringArray, fields: Fields) -> pa.StringArray:
-    """Write canonical lines (formats.canonical) of lines with a header; the others stay as they are."""
+    """Write canonical lines (formats.canonical) of lines with a header; the others stay as they are but for "- "."""
     if not len(fields.rows):
-        return texts
+        return _continued(texts)
     columns = [_spaced(column) for column in (fields.level, fields.logger, fields.method if fields.logger else None)]
     stamps = pa.array(fields.time_ms, mask=fields.time_ms < 0).dictionary_encode()
     times = write_times(stamps.dictionary.cast(pa.timestamp("ms"))).take(stamps.indices).fill_null(NO_TIME_TEXT)
@@ -120,7 +120,17 @@ def write_canonical(texts: pa.StringArray, fields: Fields) -> pa.StringArray:
         return lines
     mask = np.zeros(len(texts), dtype=bool)
     mask[fields.rows] = True
-    return pc.replace_with_mask(texts, pa.array(mask), lines)
+    return pc.replace_with_mask(_continued(texts), pa.array(mask), lines)
+
+
+def _continued(texts: pa.StringArray) -> pa.StringArray:
+    """Return lines without a header: a second blank tells items of a list from events without a time."""
+    is_item = pc.starts_with(texts, UNTIMED_MARK)
+    if not pc.any(is_item).as_py():
+        return texts
+    return pc.if_else(
+        is_item, pc.binary_join_element_wise(" ".join(UNTIMED_MARK), pc.utf8_slice_codeunits(texts, 2), ""), texts
+    )
 
 
 def write_untimed(texts: pa.StringArray) -> pa.StringArray:

@@ -1,5 +1,7 @@
 """JSON, one object a line: each field from the first of its names that the object has."""
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -31,6 +33,8 @@ KEYS = {
 }  # fmt: skip
 
 
+# An escape as it may stand, or half of a character of two, where a text was cut.
+_HALVES = re.compile(r"(\\[^u]|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F][\da-fA-F]{2}")
 _SHAPES = ("epoch", "clf", "day-month", "month-day", "day-dots", "half-days", "slashed")
 # Keys of the text in objects that stand for one value.
 _INNER = ("stringValue", "name", "message", "$date")
@@ -90,16 +94,25 @@ def read_objects(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], In
         pass  # one by one, then
     data = lines.buffer.data
     texts = [data[a:b] for a, b in zip(lines.starts[rows].tolist(), lines.ends[rows].tolist(), strict=True)]
-    kept, objects = [], []
-    for row, text in zip(rows.tolist(), texts, strict=True):
+    found = [
+        (row, one) for row, text in zip(rows.tolist(), texts, strict=True) if (one := _read_object(text)) is not None
+    ]
+    return [one for _, one in found], np.array([row for row, _ in found], dtype=np.int64)
+
+
+def _read_object(text: memoryview) -> dict[str, Any] | None:
+    """Read one object, None if it is none; with NaN, halves of characters or bare tabs as other tools write them."""
+    import orjson
+
+    try:
+        one = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        whole = _HALVES.sub(lambda match: match[1] or r"\ufffd", str(text, "utf-8", "replace"))
         try:
-            one = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            continue
-        if type(one) is dict:
-            kept.append(row)
-            objects.append(one)
-    return objects, np.array(kept, dtype=np.int64)
+            one = json.loads(whole, strict=False, parse_constant=lambda _: None, parse_int=float)
+        except (ValueError, RecursionError):
+            return None
+    return one if type(one) is dict else None
 
 
 def _as_list(lines: TextLines, rows: Ints) -> bytes:
@@ -142,20 +155,26 @@ def _text(value: Any) -> str | None:
     if type(value) is dict:
         inner = next((value[key] for key in _INNER if type(value.get(key)) is str), None)
         return inner if inner is not None else orjson.dumps(value).decode()
-    return str(value) if type(value) in (int, float, bool) else orjson.dumps(value).decode()
+    # A number of milliseconds may have become 1.767323045678e12.
+    is_whole = type(value) is float and value.is_integer()
+    return str(int(value)) if is_whole else orjson.dumps(value).decode()
 
 
 def _flatten(one: dict[str, Any]) -> dict[str, Any]:
     """Return an OpenTelemetry export as its first log record; the others' bodies follow in its message."""
     records = [
         {"scope": scope.get("scope") or None, **record}
-        for resource in one.get("resourceLogs") or [{"scopeLogs": [one]}]
-        for scope in resource.get("scopeLogs") or []
-        for record in scope.get("logRecords") or []
+        for resource in _objects(one.get("resourceLogs")) or [{"scopeLogs": [one]}]
+        for scope in _objects(resource.get("scopeLogs"))
+        for record in _objects(scope.get("logRecords"))
     ]
     if not records:
         return one
     return {**records[0], "body": "; ".join(_text(record.get("body")) or "" for record in records)}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if type(one) is dict] if type(value) is list else []
 
 
 def _usual(one: dict[str, Any]) -> dict[str, Any]:

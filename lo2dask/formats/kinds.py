@@ -84,7 +84,7 @@ class Translation:
     @property
     def has_effect(self) -> bool:
         """Return whether files are translated or left out."""
-        return self.is_needed or any(kind.name == UNREAD for kind in self.kinds.values())
+        return self.is_needed or any(kind.name == UNREAD for kind in (*self.kinds.values(), self.default))
 
     @property
     def line_format(self) -> LineFormat:

@@ -11,6 +11,8 @@ _OTHERS = {
     "WARNING": "WARN", "ERR": "ERROR", "CRIT": "CRITICAL", "INFORMATION": "INFO", "EMERGENCY": "EMERG",
     "VERBOSE": "TRACE", "FINEST": "TRACE", "FINER": "TRACE", "FINE": "DEBUG", "CONFIG": "DEBUG", "DPANIC": "PANIC",
     "T": "TRACE", "V": "TRACE", "D": "DEBUG", "I": "INFO", "W": "WARN", "E": "ERROR", "F": "FATAL",
+    # Apache
+    **{f"TRACE{n}": "TRACE" for n in range(1, 9)},
     # MongoDB
     **{f"D{n}": "DEBUG" for n in range(1, 6)},
     # bunyan and pino

@@ -6,7 +6,7 @@ from lo2dask.buffers.arrays import Ints, U64s
 from lo2dask.buffers.kernels import byte_at, compiled, equal_bytes, first_byte
 
 _SPACE, _OPENING, _CLOSING, _DASH, _A, _Z = (np.uint8(ord(c)) for c in " []-AZ")
-_ZERO, _ONE, _THREE, _EIGHT = (np.uint64(n) for n in (0, 1, 3, 8))
+_ZERO, _ONE, _TWO, _THREE, _EIGHT = (np.uint64(n) for n in (0, 1, 2, 3, 8))
 _HIGHS, _SPACES = (np.uint64(0x0101010101010101 * byte) for byte in (0x80, 0x20))
 # A time of day as two overlapping u64, "HH:MM:SS" and "M:SS.mmm", and the least and the most that each of their bytes
 # may be.
@@ -179,7 +179,8 @@ def find_canonical(u64: U64s, starts: Ints, ends: Ints, time_ms: Ints, fields: I
         bracket = clock + _TIME_SIZE + _ONE
         time_ms[line] = -1
         if start < end and byte_at(u64, start) == _DASH and byte_at(u64, start + _ONE) == _SPACE:
-            time_ms[line] = -2
+            # Items of lists in a text, which are no events, have two spaces.
+            time_ms[line] = -1 if byte_at(u64, start + _TWO) == _SPACE else -2
             continue
         if bracket >= end or byte_at(u64, bracket - _ONE) != _SPACE or byte_at(u64, bracket) != _OPENING:
             continue

@@ -36,8 +36,8 @@ class Lo2Format:
         whole[header.rows] = True
         texts = lines.texts.take(pa.array(rows))
         found = pc.extract_regex(
-            texts, r"^.{12} \[(?P<thread>.*?)\]  (?P<correlation_id>\S*) (?P<level>[A-Z]{4,5}) +(?P<logger>\S+) "
-            r"(?P<method>\S+) -(?: |$)(?P<message>.*)$",
+            texts, r"^.{12} \[(?P<thread>.*?)\]  (?P<correlation_id>[^ ]*) (?P<level>[A-Z]{4,5}) +(?P<logger>[^ ]+) "
+            r"(?P<method>[^ ]+) -(?: |$)(?P<message>.*)$",
         )  # fmt: skip
         is_whole = pa.array(whole[rows])
         columns = {}
@@ -71,26 +71,32 @@ class LogfmtFormat:
     def read(self, lines: TextLines) -> Fields:
         """Return the headers of lines."""
         texts = lines.texts
-        time = _logfmt_value(texts, "time|ts|timestamp|t|@timestamp")
+        has_quoted = pc.any(pc.match_substring_regex(texts, rf'"[^"]*{_PAIR}')).as_py()
+        # A pair within another's quoted value is text.
+        bare = pc.replace_substring_regex(texts, f"({_PAIR})|{_QUOTED}", r"\1") if has_quoted else texts
+        time = _logfmt_value(bare, _TIME_KEYS)
         rows = np.flatnonzero(pc.is_valid(time).to_numpy(zero_copy_only=False))
         if not len(rows):
             return Fields.none()
         chosen = pa.array(rows)
-        texts, time = texts.take(chosen), time.take(chosen)
+        texts, bare, time = texts.take(chosen), bare.take(chosen), time.take(chosen)
         times = np.full(len(rows), NO_TIME)
         for shape in (ISO, SHAPE["slashed"], SHAPE["epoch"]):
             missing = np.flatnonzero(times == NO_TIME)
             if len(missing):
                 times[missing] = read_times(time.take(pa.array(missing)), shape, lines.timezone)
-        level, logger = (_logfmt_value(texts, keys) for keys in ("level|lvl|severity", "logger|component"))
-        keys = "time|ts|timestamp|t|@timestamp|level|lvl|severity|logger|component"
-        message = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, rf"(?:^|\s)(?:{keys})={_VALUE}", ""))
+        level, logger = (_logfmt_value(bare, keys) for keys in (_LEVEL_KEYS, _LOGGER_KEYS))
+        others = pc.replace_substring_regex(texts, f"({_QUOTED if has_quoted else '^$'})|{_PAIR}", r"\1")
+        message = pc.utf8_trim_whitespace(others)
         columns = {"level": pc.fill_null(level, ""), "logger": pc.fill_null(logger, "")}
         columns["level"] = normalise_levels(columns["level"])
         return Fields(rows, times, message, **columns).with_time()
 
 
-_VALUE = r'(?:"(?:[^"\\]|\\.)*"|[^\s"]\S*)'
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_VALUE = rf'(?:{_QUOTED}|[^\s"]\S*)'
+_TIME_KEYS, _LEVEL_KEYS, _LOGGER_KEYS = "time|ts|timestamp|t|@timestamp", "level|lvl|severity", "logger|component"
+_PAIR = rf"(?:^|\s)(?:{_TIME_KEYS}|{_LEVEL_KEYS}|{_LOGGER_KEYS})={_VALUE}"
 
 
 def _logfmt_value(texts: pa.Array, keys: str) -> pa.Array:

@@ -77,6 +77,9 @@ class TextFormat:
         texts = {name: column[name] for name in GROUPS if name in column}
         if "pri" in column:
             texts["level"] = _severities(column["pri"])
+        if "method" in texts and "logger" in texts:
+            is_unnamed = pc.is_in(texts["logger"], pa.array(["", "-"]))
+            texts["method"] = pc.if_else(is_unnamed, "", texts["method"])
         if "level" in texts:
             texts["level"] = normalise_levels(texts["level"], self.levels)
         return Fields(rows, times, message, **texts).with_time()

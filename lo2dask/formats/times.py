@@ -20,7 +20,8 @@ _DATE = r"(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)"
 # Times of 12 hours.
 _HALF = r"(?: ?(?P<p>[AP]M\b))"
 _HOURS = r"(?P<h>\d{1,2}):(?P<mi>\d\d):(?P<s>\d\d)(?:[.,](?P<f>\d+))?"
-_ZONE = r"(?P<z> ?(?:Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b))?"
+# PostgreSQL leaves the minutes out.
+_ZONE = r"(?P<z> ?(?:Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b)|[+-]\d\d\b)?"
 _MONTH = r"(?P<mon>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 
@@ -78,7 +79,7 @@ SHAPES = (
     Shape("iso-seconds", rf"{_DATE}[T ]{_CLOCK}{_HALF}?{_ZONE}", "2026-01-02T03:04:05Z"),
     Shape("slashed-seconds", rf"(?P<y>\d{{4}}|\d\d)/(?P<mo>\d\d)/(?P<d>\d\d) {_CLOCK}", "26/01/02 03:04:05"),
     Shape("digits", r"(?P<y>\d\d)(?P<mo>\d\d)(?P<d>\d\d) (?P<h>\d\d)(?P<mi>\d\d)(?P<s>\d\d)", "260102 030405"),
-    Shape("epoch", r"(?P<e>1\d{9}(?:\.\d{1,9})?|1\d{12}|1\d{15}|1\d{18})", "1767323045.678"),
+    Shape("epoch", r"(?P<e>1\d{9}(?:\d{3}|\d{6}|\d{9})?(?:\.\d{1,9})?)", "1767323045.678"),
     Shape("no-year", rf"(?P<mo>\d\d)-(?P<d>\d\d) {_CLOCK}\.(?P<f>\d+)", "01-02 03:04:05.678"),
     Shape("month-name", rf"{_MONTH} +(?P<d>\d{{1,2}}) {_CLOCK}(?:\.(?P<f>\d+))?", "Jan  2 03:04:05"),
     Shape("dots", rf"(?P<mo>\d\d)\.(?P<d>\d\d) {_CLOCK}", "01.02 03:04:05"),
@@ -185,15 +186,16 @@ def _fractions(texts: pa.Array, is_ms: bool) -> Ints:
 
 def _epochs(texts: pa.Array, unit: str) -> Ints:
     """Read numbers since 1970 as ms; the unit "" is told by the digits before the point."""
-    whole = pc.extract_regex(texts, r"^(?P<whole>\d+)(?:\.(?P<f>\d+))?$")
-    number = _numbers(pc.utf8_slice_codeunits(pc.struct_field(whole, "whole"), 0, 19))
+    whole = pc.extract_regex(texts, r"^0*(?P<whole>1?\d{1,18})(?:\.(?P<f>\d+))?$")
+    number = _numbers(pc.struct_field(whole, "whole"))
     ms = _fractions(pc.struct_field(whole, "f"), is_ms=False)
     scale = number if not unit else np.full(len(number), {"s": 1, "ms": 10**12, "us": 10**15, "ns": 10**18}[unit])
     seconds, millis, micros = (scale < 10**power for power in (11, 14, 17))
     result = np.select(
         [seconds, millis, micros], [number * 1000 + ms, number, number // 1000], default=number // 1_000_000
     )
-    return np.where(pc.is_valid(whole).to_numpy(zero_copy_only=False), result, NO_TIME)
+    is_time = pc.is_valid(whole).to_numpy(zero_copy_only=False) & ~(seconds & (number >= 10**14))
+    return np.where(is_time, result, NO_TIME)
 
 
 def _offsets(zones: pa.Array) -> Ints:
@@ -210,7 +212,7 @@ def _offset(zone: str | None) -> int:
     digits = text[1:].replace(":", "")
     if not digits.isdigit():
         return 0
-    minutes = int(digits[:2]) * 60 + int(digits[2:])
+    minutes = int(digits[:2]) * 60 + int(digits[2:] or 0)
     return (-minutes if text[0] == "-" else minutes) * 60_000
 
 

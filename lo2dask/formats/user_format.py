@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.padded import padded_text
 from lo2dask.errors import InputError
 from lo2dask.formats.fields import TextLines
+from lo2dask.formats.levels import KNOWN, LEVELS
 from lo2dask.formats.text_format import GROUPS, Pattern, TextFormat
 from lo2dask.formats.times import shape_of
 from lo2dask.options.yaml_file import read_yaml
@@ -68,15 +69,18 @@ def make_user_format(plain: Mapping[str, Any]) -> TextFormat:
     continuation = plain.get("continuation", _CONTINUATIONS[0])
     if continuation not in _CONTINUATIONS:
         raise ValueError(f"continuation: {continuation!r} is none of {', '.join(_CONTINUATIONS)}")
-    times = plain["time"] if isinstance(plain["time"], list) else [plain["time"]]
-    shapes = tuple(shape_of(str(time), int(plain.get("year") or 0)) for time in times)
-    levels = {str(name): str(level) for name, level in (plain.get("levels") or {}).items()}
+    year, times = plain.get("year") or 0, plain["time"] if isinstance(plain["time"], list) else [plain["time"]]
+    if type(year) is not int or not 0 <= year < 10_000:
+        raise ValueError(f"year: {year!r} is no year")
+    try:
+        shapes = tuple(shape_of(str(time), year) for time in times)
+    except ValueError as error:
+        raise ValueError(f"time: {error}") from error
     zone = str(plain.get("timezone") or "")
     if zone:
         check_timezone(zone)
-    own = TextFormat(
-        str(plain["name"]), (Pattern(pattern, shapes),), str(plain["example"]), levels, zone, continuation == "indent"
-    )
+    levels, indents = _levels(plain.get("levels") or {}), continuation == "indent"
+    own = TextFormat(str(plain["name"]), (Pattern(pattern, shapes),), str(plain["example"]), levels, zone, indents)
     try:
         found = own.read(lines_of([own.example]))
     except pa.ArrowException as error:
@@ -86,6 +90,16 @@ def make_user_format(plain: Mapping[str, Any]) -> TextFormat:
         reason = f"time is none of {', '.join(map(str, times))}" if matched else "text does not match the pattern"
         raise ValueError(f"example: its {reason}")
     return own
+
+
+def _levels(plain: Any) -> dict[str, str]:
+    if not isinstance(plain, dict):
+        raise ValueError("levels: write each as `failure: ERROR`")
+    levels = {str(name): str(level) for name, level in plain.items()}
+    unknown = [level for level in levels.values() if level.upper() not in KNOWN]
+    if unknown:
+        raise ValueError(f"levels: {unknown[0]!r} is none of {', '.join(LEVELS)}")
+    return levels
 
 
 def check_timezone(name: str) -> None:

@@ -89,9 +89,14 @@ def _without_prefix(lines: TextLines, name: str) -> TextLines:
 
 
 def _cri_time(lines: TextLines) -> TextLines:
-    found = pc.extract_regex(lines.texts, rf"^(?P<time>{_TIME}) (?:stdout|stderr) [FP](?: (?P<inner>.*))?$")
-    inner = pc.coalesce(pc.struct_field(found, "inner"), lines.texts)
-    return _rewritten(lines, inner, pc.struct_field(found, "time"))
+    pattern = rf"^(?P<time>{_TIME}) (?P<stream>stdout|stderr) (?P<end>[FP])(?: (?P<inner>.*))?$"
+    time, stream, end, inner = pc.extract_regex(lines.texts, pattern).flatten()
+    # What follows a part (P) of a line goes on with it, and is no event.
+    is_part = pc.fill_null(pc.equal(end, "P"), False).to_numpy(zero_copy_only=False)
+    is_out = pc.fill_null(pc.equal(stream, "stdout"), False).to_numpy(zero_copy_only=False)
+    continues = np.zeros(len(time), dtype=bool)
+    continues[1:] = is_part[:-1] & (is_out[1:] == is_out[:-1])
+    return _rewritten(lines, pc.coalesce(inner, lines.texts), pc.if_else(pa.array(continues), None, time))
 
 
 def _json_file(lines: TextLines, with_time: bool) -> TextLines:

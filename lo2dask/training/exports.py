@@ -123,7 +123,7 @@ def export_models(options: TrainOptions, layout: Layout, keys: Sequence[str]) ->
     return notes
 
 
-def export_enhanced(options: TrainOptions, layout: Layout, session: Session) -> None:
+def export_enhanced(options: TrainOptions, layout: Layout) -> None:
     """Copy the enhanced table to --enhancers-output-dir; what is there with the same content stays.
 
     Raises

@@ -148,7 +148,7 @@ def train_models(
         own = held.enter_context(using(session, options))
         enhanced = enhance(options, own)
         if options.save_enhancers:
-            export_enhanced(options, layout, own)
+            export_enhanced(options, layout)
         if options.phase == "enhancers":
             return TrainSummary(options.root, enhanced, seconds=time.perf_counter() - started)
         key = _train_key(options, layout, splits or {})

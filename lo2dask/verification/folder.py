@@ -97,7 +97,7 @@ def unnamed_bundles(layout: Layout, named: Named) -> list[Path]:
     return [path for path in walk(folder) if path.suffix == ".joblib" and path not in known]
 
 
-def stray_hashes(layout: Layout, named: Named) -> Iterator[Problem]:
+def stray_hashes(layout: Layout) -> Iterator[Problem]:
     """Name hashes in ``models`` whose bundle is missing."""
     bundles = {hash_path(path): path for path in walk(layout.root / "models") if path.suffix == ".joblib"}
     for path in walk(layout.root / "models"):

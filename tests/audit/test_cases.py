@@ -25,9 +25,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Five runs of one correct and three error cases, in several parts."""
     folder = tmp_path_factory.mktemp("audit")
     write_tree(SynthOptions(out=folder / "raw", scale=0.01, runs=5, errors_per_run=3, jobs=1))
-    options = LoadOptions(root=folder / "raw", output_dir=folder / "out", workers=1, partition_size="400KB")
-    with Session(options) as session:
-        load(options, session)
+    load(LoadOptions(root=folder / "raw", output_dir=folder / "out", partition_size="400KB"), Session.serial())
     return Layout(folder / "out")
 
 

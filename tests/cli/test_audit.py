@@ -19,9 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree as LO2 v1, whose correct cases come first and last longer."""
     home = tmp_path_factory.mktemp("audit")
     write_tree(SynthOptions(out=home / "raw", scale=0.01, runs=8, errors_per_run=3, jobs=1))
-    options = LoadOptions(root=home / "raw", output_dir=home / "out", workers=1)
-    with Session(options) as session:
-        load(options, session)
+    load(LoadOptions(root=home / "raw", output_dir=home / "out"), Session.serial())
     return home / "out"
 
 

@@ -10,7 +10,7 @@ from lo2dask.findings.read import read_findings
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, make_tree, plant_errors, train_root
 
-LINE = ("--models", "excess", "--skip-if", "--fail-on-findings", "--workers", "1")
+LINE = ("--models", "excess", "--skip-if", "--fail-on-findings", "--workers", "0")
 SERVICES = {"scale": 0.03, "services": ("token", "user")}
 
 
@@ -61,7 +61,7 @@ def test_where_nothing_looks_for_findings_their_absence_is_no_success(
         assert "excess" in answer.err
         assert not out.exists()
     train_root(load_tree(raw, out), models=("event_oov_words",), skip_if=True, save_sup_models=folder / "oov")
-    line = ("score", "--bundle", folder / "oov" / "event_oov_words.joblib", "--root", raw, "--workers", "1")
+    line = ("score", "--bundle", folder / "oov" / "event_oov_words.joblib", "--root", raw, "--workers", "0")
     answer = command(*line, "--output-dir", folder / "oov_scores", "--fail-on-findings")
     assert answer.code == 2
     assert answer.lines[-1].startswith("lo2dask: --fail-on-findings: only the model excess looks for findings")

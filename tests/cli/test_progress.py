@@ -162,7 +162,7 @@ def test_the_summary_of_a_load_names_the_rejects(command: Callable[..., Any], tm
     line = "21:25:00.000 [main]  DEBUG a.B c - d\n"
     for service, data in (("token", line.encode()), ("key", b""), ("user", line.encode("utf-16")), ("code", b"")):
         (case / f"light-oauth2-oauth2-{service}-1.log").write_bytes(data)
-    answer = command("load", "--root", tmp_path / "raw", "--output-dir", tmp_path / "out", "--workers", "1")
+    answer = command("load", "--root", tmp_path / "raw", "--output-dir", tmp_path / "out", "--workers", "0")
     assert answer.code == 0
     told = answer.out[answer.out.index("rejects: 3, listed in ") :].splitlines()[1:3]
     assert told[0].startswith(f"  empty: 2, such as {case / 'light-oauth2-oauth2-code-1.log'}: ")
@@ -174,7 +174,7 @@ def test_the_summary_of_a_load(
     command: Callable[..., Any], tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    line = ["load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--workers", "1", "--head", "2"]
+    line = ["load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--workers", "0", "--head", "2"]
     answer = command(*line, "--service-types", "code", "token", "--enhancer-run-batch", "3")
     assert answer.code == 0
     assert "2 runs" in answer.out
@@ -196,7 +196,7 @@ def test_the_summary_of_a_load(
 
 def test_strict_with_rejects(command: Callable[..., Any], tmp_path: Path) -> None:
     assert command("synth", tmp_path / "t", "--runs", "1", "--scale", "0.01", "--faults", "--quiet").code == 0
-    line = ["load", "--root", tmp_path / "t", "--output-dir", tmp_path / "out", "--workers", "1"]
+    line = ["load", "--root", tmp_path / "t", "--output-dir", tmp_path / "out", "--workers", "0"]
     strict = command(*line, "--strict")
     assert strict.code == 3
     assert "--strict: " in strict.lines[-1]

@@ -10,12 +10,8 @@ from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.presets import PRESETS
 from lo2dask.formats.user_format import lines_of
 from lo2dask.ingest.formats import try_wrapped
-from lo2dask.parse.translate import translate_lines
 
-
-def canonical(*lines: str, kind: KindFormat | None = None) -> list[str]:
-    some = lines_of(list(lines))
-    return [text.removesuffix("\n") for text in translate_lines(some, kind or detect(some).kind)[0].to_pylist()]
+from .canonical import canonical
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != PLAIN])

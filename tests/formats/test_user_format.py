@@ -7,7 +7,7 @@ import yaml
 
 from lo2dask.errors import InputError
 from lo2dask.formats.kinds import KindFormat, Translation
-from lo2dask.formats.user_format import KEYS, lines_of, read_user_format
+from lo2dask.formats.user_format import KEYS, lines_of, make_user_format, read_user_format
 from lo2dask.parse.translate import translate_lines
 
 OWN = {
@@ -55,8 +55,55 @@ def test_a_file_makes_a_format_that_travels_as_plain_types(tmp_path: Path) -> No
         ({"timezone": "Mars"}, "'Mars' is not known"),
         ({"colour": 1}, "colour is no key"),
         ({"name": ""}, "name is missing"),
+        ({"pattern": 5}, "pattern has no group"),
+        ({"pattern": "(?P<time>.*)(?P<time>.*)"}, "pattern: "),
+        ({"pattern": "(?P<time>.*?) (.*)"}, "pattern: .*unnamed"),
+        ({"pattern": r"(?P<time>\S+)(?=x)"}, "pattern: .*perl operator"),
+        ({"time": []}, "time is missing"),
+        ({"time": [""]}, "time: '' needs a day"),
+        ({"time": {"a": 1}}, "time: .* needs a day"),
+        ({"time": ["%d %H", "%d %d %H"]}, "time: .* twice"),
+        ({"time": "epoch_h"}, "time: 'epoch_h' needs"),
+        ({"year": "abc"}, "year: 'abc' is no year"),
+        ({"year": [2026]}, "year: "),
+        ({"year": -1}, "year: -1"),
+        ({"levels": ["a"]}, "levels: write each as"),
+        ({"levels": "ERROR"}, "levels: write each as"),
+        ({"levels": {"broken": "BOOM"}}, "levels: 'BOOM' is none of TRACE"),
+        ({"timezone": ["UTC"]}, "timezone: .* is not known"),
+        ({"timezone": "Europe"}, "timezone: 'Europe' is not known"),
+        ({"continuation": ["indent"]}, "continuation: "),
+        ({"example": ["a"]}, "example: "),
+        ({"example": "32.01.2026 03:04:05 <> info/A # b"}, "example: its time is none of %d"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(tmp_path: Path, changes: dict, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         read_user_format(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("content", ["- a", "text", "5", "", "name: [", "a: 1\na: 2", "\x00"])
+def test_a_file_that_is_no_format_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"--format .*own\.yaml: "):
+        read_user_format(path)
+    with pytest.raises(InputError, match="none.yaml"):
+        read_user_format(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(("continuation", "rows"), [("indent", [0]), ("no-header", [0, 1])])
+def test_indented_headers_are_events_unless_the_format_says_no(continuation: str, rows: list[int]) -> None:
+    own = make_user_format({**OWN, "continuation": continuation})
+    assert own.read(lines_of([OWN["example"], "  " + OWN["example"], "x"])).rows.tolist() == rows
+
+
+def test_the_first_shape_that_fits_counts_and_a_year_may_be_given() -> None:
+    own = make_user_format({
+        "name": "a", "pattern": r"(?P<time>\w+ \d+ \S+|\d+) ", "time": ["%b %d %H:%M:%S", "epoch_s"], "year": 2020,
+        "example": "Feb 29 01:00:00 x",
+    })  # fmt: skip
+    found = own.read(lines_of(["Feb 29 01:00:00 x", "1582938000 y", "Feb 30 01:00:00 z", "x"]))
+    assert found.time_ms.tolist() == [1582938000000] * 2
+    assert found.rows.tolist() == [0, 1]
+    assert found.message.to_pylist() == ["x", "y"]

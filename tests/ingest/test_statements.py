@@ -11,7 +11,7 @@ import pytest
 from lo2dask import schema
 from lo2dask.commands.load import load
 from lo2dask.execute.session import Session
-from lo2dask.options import CommonOptions, LoadOptions
+from lo2dask.options import LoadOptions
 from lo2dask.parse.raw_lines import raw_line
 from lo2dask.tables.layout import Layout
 from tests.features.plain import plain_mask
@@ -147,11 +147,10 @@ def test_statements_are_finer_than_templates(loaded: Layout) -> None:
 
 @pytest.mark.parametrize(("workers", "size"), [(0, "100KB"), (2, "150KB")])
 def test_partitions_and_workers_change_nothing(
-    raw: Path, loaded: Layout, tmp_path: Path, workers: int, size: str
+    raw: Path, loaded: Layout, tmp_path: Path, workers: int, size: str, two_workers: Session
 ) -> None:
-    options = CommonOptions(workers=workers or None, memory_limit="1GB")
-    with Session(options) if workers else Session.serial() as session:
-        other = load_events(raw, tmp_path, session, partition_size=size)
+    session = two_workers if workers else Session.serial()
+    other = load_events(raw, tmp_path, session, partition_size=size)
     assert len(list(other.sequences.glob("*.parquet"))) > 2
     assert statements(other).equals(statements(loaded))
     assert bags(other) == bags(loaded)

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from lo2dask.commands.train import train
 from lo2dask.execute.session import Session
 from lo2dask.models import bundle, guard, registry
-from lo2dask.options import CommonOptions, TrainOptions
+from lo2dask.options import TrainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 from tests.trees import load_tree, make_tree, table_of
@@ -21,7 +21,7 @@ KEYS = ("if", *registry.names(), "drift_words")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Layout]:
+def trained(tmp_path_factory: pytest.TempPathFactory, two_workers: Session) -> tuple[Layout, Layout]:
     """All entries, trained in one process and on a cluster of two, where XGBoost is told that its rows are too many."""
     folder = tmp_path_factory.mktemp("workers")
     raw = make_tree(folder / "tree", scale=0.02, runs=4)
@@ -34,9 +34,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Layout]:
 
     wanted = {"models": KEYS[1:], "if_n_estimators": 30}
     train(TrainOptions(root=one, **wanted), Session.serial())
-    with pytest.MonkeyPatch.context() as patch, Session(CommonOptions(workers=2, memory_limit="1GB")) as session:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(guard, "bound_rows", tight)
-        train(TrainOptions(root=two, **wanted), session)
+        train(TrainOptions(root=two, **wanted), two_workers)
     return Layout(one), Layout(two)
 
 

@@ -202,14 +202,12 @@ def test_without_windows_the_baseline_on_pairs_says_why_it_is_not_fitted(raw, tm
     assert "pairs of neighbouring statements not fitted: no pairs" in dict(trust_rows(block))["Simple baselines"]
 
 
-def test_partitions_and_workers_do_not_matter(root, raw, tmp_path):
+def test_partitions_and_workers_do_not_matter(root, raw, tmp_path, two_workers):
     other = load_tree(raw, tmp_path / "out", partition_size="600KB")
     copy = shutil.copytree(root, tmp_path / "copy")
     train_root(root, models=("excess", "drift_words"), skip_if=True)
     train_root(other, models=("excess", "drift_words"), skip_if=True)
-    options = TrainOptions(root=copy, models=("excess", "drift_words"), skip_if=True, workers=2)
-    with Session(options) as session:
-        train_models(options, session)
+    train_models(TrainOptions(root=copy, models=("excess", "drift_words"), skip_if=True), two_workers)
     for key in ("excess", "drift_words"):
         assert _trust(root, key) == _trust(other, key) == _trust(copy, key)
     assert len(list(Layout(other).enhanced.iterdir())) > 1

@@ -1,0 +1,82 @@
+"""Batches of several formats become canonical lines, one for each line: numbers stay, and strange files are told."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from lo2dask.buffers.padded import padded
+from lo2dask.formats.kinds import PLAIN, UNREAD, KindFormat, Translation
+from lo2dask.formats.presets import PRESETS
+from lo2dask.parse.chunks import Chunk, Reading, Segment
+from lo2dask.parse.lines import find_lines
+from lo2dask.parse.translate import Translator, translate_text
+from lo2dask.sources.tree import SourceFile
+
+LINES = {name: PRESETS[name].example for name in ("logback", "json", "klog", "lo2")}
+KINDS = {name: KindFormat(name) for name in LINES} | {"raw": KindFormat(PLAIN), "odd": KindFormat(UNREAD)}
+MIXED = Translation(KINDS)
+
+
+def file_of(service: str, changed: int = 1_767_400_000_000) -> SourceFile:
+    name = f"{service}.log"
+    return SourceFile(name, "", 0, 1, changed * 1_000_000, "run_1", "correct", name, "log", service, normal=True)
+
+
+def translate(many: list[tuple[str, str]], first: bool = True) -> tuple[dict[int, str], Reading]:
+    """Translate the texts of some services as one chunk; return each kept file's text by its number."""
+    segments = [
+        Segment(index, file_of(service), len(text.encode()), first, True) for index, (service, text) in enumerate(many)
+    ]
+    chunk, reading = Chunk(segments, padded(*(text.encode() for _, text in many))), Reading()
+    found = Translator(MIXED, reading).translate(chunk, find_lines(chunk.buffer))
+    texts = zip(found.segments, found.texts(), strict=True)
+    return {segment.index: text.decode() for segment, text in texts}, reading
+
+
+bodies = st.lists(st.sampled_from(["", "  at f", "- item", "é", "x" * 90, *LINES.values()]), max_size=4)
+
+
+@given(st.lists(st.tuples(st.sampled_from([*LINES, "raw"]), bodies), min_size=1, max_size=6))
+def test_every_file_keeps_its_lines_whatever_stands_next_to_it(many: list[tuple[str, list[str]]]) -> None:
+    texts = [(service, "".join(f"{line}\n" for line in [LINES.get(service, "first"), *body])) for service, body in many]
+    found, reading = translate(texts)
+    assert list(found) == list(range(len(many)))
+    assert not reading.rejects
+    for index, (service, text) in enumerate(texts):
+        assert found[index].count("\n") == text.count("\n")
+        # Alone it reads as among others, and as one who looks at the file later reads it.
+        assert translate([(service, text)])[0] == {0: found[index]}
+        assert translate_text(text.encode(), file_of(service), MIXED).decode() == found[index]
+
+
+def test_a_file_without_any_header_is_left_out_and_told() -> None:
+    good, bad = LINES["logback"] + "\n", "no header\nat all\n"
+    found, reading = translate([("logback", bad), ("logback", good), ("raw", bad), ("odd", bad), ("klog", "\n")])
+    assert list(found) == [1, 2]
+    assert [(reject.path, reject.reason) for reject in reading.rejects] == [
+        ("logback.log", "no header"), ("odd.log", "no header"), ("klog.log", "no header"),
+    ]  # fmt: skip
+    assert "no line has a header of the format logback" in reading.rejects[0].detail
+    assert "too few lines" in reading.rejects[1].detail
+    # What follows in later chunks may be one long stack trace.
+    assert list(translate([("logback", bad)], first=False)[0]) == [0]
+
+
+def test_a_file_that_is_left_out_stays_out_in_later_chunks() -> None:
+    translator, out = Translator(MIXED, Reading()), []
+    for first, text in ((True, "no\n"), (False, LINES["klog"] + "\n")):
+        chunk = Chunk([Segment(7, file_of("klog"), len(text), first, False)], padded(text.encode()))
+        out += translator.translate(chunk, find_lines(chunk.buffer)).segments
+    assert out == []
+    assert len(translator.reading.rejects) == 1
+
+
+@pytest.mark.parametrize("data", [b"a", b"a\n", b"\x1b[31ma\x1b[0m\n", b"\xff\n", b"", b"\r\n"])
+def test_text_as_it_lies_on_disk(data: bytes) -> None:
+    text = translate_text(data, file_of("raw"), MIXED).decode()
+    assert text == {b"\xff\n": "- \ufffd\n", b"": "\n", b"\r\n": "\n"}.get(data, "- a\n")
+
+
+def test_times_of_day_take_the_date_of_the_file() -> None:
+    text = translate_text((LINES["lo2"] + "\n").encode(), file_of("lo2"), MIXED).decode()
+    assert text.startswith("2026-01-02T")
