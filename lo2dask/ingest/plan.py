@@ -38,7 +38,7 @@ _OTHER_KINDS = ["other log", "other file", "image", "binary file", OUTSIDE]
 # Runs that one task scans; a run of LO2 has some 370 logs.
 RUNS_PER_SCAN = 16
 # Trees up to this many runs are scanned by the client, which saves the start of a cluster when nothing is to do.
-RUNS_SCANNED_HERE = 64
+RUNS_SCANNED_HERE = 256
 
 
 @dataclass(frozen=True)
