@@ -17,6 +17,8 @@ from lo2dask.formats.wrappers import find_wrappers, unwrap, with_own_time
 
 LEAST_SHARE = 0.5
 _SHOWN = 200
+# Any line with a time is `timed`: it is worth a little less than a format that tells loggers and threads too.
+_GENERIC = 0.99
 _FOUR_YEARS_MS = 4 * 366 * 86_400_000
 
 
@@ -41,7 +43,7 @@ class Choice:
 
 
 def detect(lines: TextLines) -> Choice:
-    """Choose the format of some lines: the one with the most headers, the earlier preset of several.
+    """Choose the format of some lines: the one with the most headers, the earlier preset of several; ``timed`` last.
 
     Where too few are found within wrappers, a wrapper's own time counts.
     """
@@ -112,4 +114,4 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
 
 def _best(lines: TextLines, wrappers: tuple[str, ...]) -> Choice:
     choices = [try_format(KindFormat(name, wrappers), lines) for name in PRESETS if name != PLAIN]
-    return max(choices, key=lambda choice: choice.headed)
+    return max(choices, key=lambda choice: choice.headed * (_GENERIC if choice.kind.name == TIMED else 1))

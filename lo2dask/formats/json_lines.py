@@ -76,8 +76,12 @@ class JsonFormat:
 
 def have_several(texts: pa.StringArray) -> Bools:
     """Return which lines hold several OpenTelemetry records, within wrappers too; each is one event all the same."""
-    bodies = pc.if_else(pc.match_substring(texts, "logRecords"), pc.count_substring_regex(texts, r'body\\*"+\s*:'), 0)
-    return pc.greater(bodies, 1).to_numpy(zero_copy_only=False)
+    several = pc.match_substring(texts, "logRecords").to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(several)
+    if len(rows):
+        bodies = pc.count_substring_regex(texts.take(pa.array(rows)), r'body\\*"+\s*:')
+        several[rows] = bodies.to_numpy() > 1
+    return several
 
 
 def read_objects(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], Ints]:

@@ -115,3 +115,10 @@ def test_no_translation_is_lo2_for_all() -> None:
 def test_formats_that_are_unknown_are_named_with_those_there_are(name: str) -> None:
     with pytest.raises(InputError, match=re.escape(f"called {name!r}; there are: auto, lo2, logback")):
         assert KindFormat(name).reader.name
+
+
+def test_a_few_lines_more_do_not_make_a_format_with_loggers_generic() -> None:
+    lines = [f"2026-01-02 03:04:05,{n:03} [main] INFO  shop.Orders - order {n} paid" for n in range(200)]
+    other = "Jun 28, 2024 4:29:46 PM shop.Cache"
+    assert detect(lines_of([*lines, other])).kind.name == "logback"
+    assert detect(lines_of([*lines[:20], *[other] * 5])).kind.name == "timed"
