@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from lo2dask.cli.terminal import cut, cut_middle, encodable, error_width, padded
 from lo2dask.options import plain
 
 _GAP = "  "
+_QUANTITY = re.compile(r"(\d) (ms|s|min|h|[kMG]?B(?:/s)?)\b")
 # A column of a table gives way down to so many characters.
 _NARROWEST = 16
 
@@ -34,9 +36,10 @@ def wrapped(lines: Iterable[str]) -> list[str]:
 
 
 def _wrap(line: str, width: int, indent: str = "") -> list[str]:
-    """Wrap a line so that paths and options stay whole."""
-    found = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return found or [""]
+    """Wrap a line so that paths and options stay whole, and numbers with their units."""
+    kept = _QUANTITY.sub("\\1\u00a0\\2", line)
+    found = textwrap.wrap(kept, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [part.replace("\u00a0", " ") for part in found] or [""]
 
 
 def say_json(event: str, values: Mapping[str, Any], *, err: bool = False) -> None:

@@ -126,10 +126,22 @@ def read_tree(
         job = made(choose_formats(layout, options, session))
         done = _current_batches(plan, job)
     records = _load_batches(plan, job, done, options, session)
+    _warn_of_labels(plan, records, options)
     _finish(layout, plan, records, options, job.policy)
     if job.text:
         mark_text(layout, job.text.key)
     return plan, records
+
+
+def _warn_of_labels(plan: LoadPlan, records: list[dict[str, Any]], options: LoadOptions) -> None:
+    """Name a label with times that met no log: a wrong year or zone would leave what it marks normal."""
+    met = {place for record in records for place in record["labels_met"]}
+    lost = [part for place, part in enumerate(plan.labels.timed) if place not in met]
+    if lost:
+        logger.warning(
+            "--labels %s: %d of %d times meet no event of their logs, the first in line %d: look at their dates and "
+            "zones", options.labels, len(lost), len(plan.labels.timed), lost[0].line,
+        )  # fmt: skip
 
 
 def _key_of(options: LoadOptions, line_format: LineFormat) -> EnhanceKey:

@@ -84,7 +84,8 @@ def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> Li
     line_format = read_format(layout)
     policy = None
     if not options.save_events:
-        policy = LinePolicy.from_options(options, line_format, read_translation(layout))
+        is_lo2 = loaded(layout)["is_lo2"]
+        policy = LinePolicy.from_options(options, line_format, read_translation(layout), is_lo2)
     return LineSource(layout.root, policy, masks, raw_tokens, line_format=line_format)
 
 

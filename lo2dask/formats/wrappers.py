@@ -96,7 +96,8 @@ def _cri_time(lines: TextLines) -> TextLines:
     is_out = pc.fill_null(pc.equal(stream, "stdout"), False).to_numpy(zero_copy_only=False)
     continues = np.zeros(len(time), dtype=bool)
     continues[1:] = is_part[:-1] & (is_out[1:] == is_out[:-1])
-    return _rewritten(lines, pc.coalesce(inner, lines.texts), pc.if_else(pa.array(continues), None, time))
+    whole = _rewritten(lines, pc.coalesce(inner, lines.texts), pc.if_else(pa.array(continues), None, time))
+    return replace(whole, indented=whole.indented | continues)
 
 
 def _json_file(lines: TextLines, with_time: bool) -> TextLines:

@@ -24,7 +24,7 @@ from lo2dask.parse.chunks import BLOCK_BYTES, Reading, Reject, read_chunks
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
-from lo2dask.sources.labels import Labels
+from lo2dask.sources.labels import Labels, TimedLabel
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import flushing_together
@@ -85,7 +85,9 @@ def load_batch(batch: Batch, job: LoadJob) -> dict[str, Any]:
     loading, reading_text = (Stage(job.layout, of).part(batch.index) for of in (LOAD, TEXT))
     loading.invalidate()
     reading_text.invalidate()
-    summary, written, of_text = _load(batch, label_by_time(files, job), job)
+    labelled, met = label_by_time(files, job)
+    summary, written, of_text = _load(batch, labelled, job)
+    summary["labels_met"] = met
     # Records are flushed with the others, before they count as done.
     loading.commit(key, written, summary, durable=False)
     if job.text:
@@ -132,15 +134,20 @@ def update_outputs(layout: Layout, name: str, path: Path) -> None:
         raise IntegrityError(f"{batch.path}: missing or damaged; load again")
 
 
-def label_by_time(files: list[SourceFile], job: LoadJob) -> list[SourceFile]:
+def label_by_time(files: list[SourceFile], job: LoadJob) -> tuple[list[SourceFile], list[int]]:
     """Label the logs that labels of parts of their runs are for, by their first and last event: these are read twice.
 
     The text of a log is written while it is read, with its label, which its last event may change.
+
+    Returns
+    -------
+    the logs, and the places of the labels that met one.
     """
     keys = [(file.run, file.test_case, file.service) for file in files]
-    rows = [row for row, key in enumerate(keys) if any(part.is_of(key) for part in job.labels.timed)]
+    rows = [row for row, key in enumerate(keys) if job.labels.timed_of(key)]
     if not rows:
-        return files
+        return files, []
+    met: set[TimedLabel] = set()
     some, found = [files[row] for row in rows], BaseFigures(len(rows))
     for block in read_blocks(EventParser(FileKeys.of(some), replace(job.policy, balance=False), Reading()), some):
         found.add(block)
@@ -148,7 +155,8 @@ def label_by_time(files: list[SourceFile], job: LoadJob) -> list[SourceFile]:
     for row, start, end in zip(rows, found.starts.tolist(), found.ends.tolist(), strict=True):
         if end != NO_TIME:
             labelled[row] = replace(files[row], normal=job.labels.normal_between(keys[row], start, end))
-    return labelled
+            met.update(job.labels.met_between(keys[row], start, end))
+    return labelled, [place for place, part in enumerate(job.labels.timed) if part in met]
 
 
 def read_blocks(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Table]:

@@ -183,7 +183,7 @@ def run_text_pass(layout: Layout, key: EnhanceKey, raw_root: Path | None, sessio
         session.map(text_from_events, waiting, "text", root=layout.root, job=job)
     else:
         batches = list(cut_batches(part_paths(layout.manifest), parse_bytes(options.partition_size)))
-        policy = LinePolicy.from_options(options, line_format, read_translation(layout))
+        policy = LinePolicy.from_options(options, line_format, read_translation(layout), marker["is_lo2"])
         source = RawSource(policy, moved_root(layout, raw_root))
         waiting = [batch for batch in batches if not _is_current(layout, batch.index, job)]
         session.map(text_from_raw, waiting, "text", root=layout.root, job=job, source=source)

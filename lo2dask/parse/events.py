@@ -50,9 +50,9 @@ class LinePolicy:
     def from_options(
         cls,
         options: LoadingOptions,
-        line_format: LineFormat = LO2,
-        translation: Translation | None = None,
-        is_lo2: bool = True,
+        line_format: LineFormat,
+        translation: Translation,
+        is_lo2: bool,
     ) -> "LinePolicy":
         """Take the policy from load's options; without --trim-init-lines, those of LO2's layout are trimmed alone."""
         is_trimmed = is_lo2 if options.trim_init_lines is None else options.trim_init_lines

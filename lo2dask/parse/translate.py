@@ -39,9 +39,9 @@ class Translator:
         ends = np.cumsum([0, *(segment.size for segment in chunk.segments)])
         borders = np.searchsorted(lines.raw_ends, ends)
         segments, texts = [], []
-        for kind, group in groupby(
+        for (kind, _), group in groupby(
             zip(chunk.segments, pairwise(borders.tolist()), pairwise(ends.tolist()), strict=True),
-            key=lambda pair: self.translation.of(pair[0].file.service),
+            key=lambda pair: self._group(pair[0]),
         ):
             pairs = list(group)
             if kind.is_lo2 and not self.translation.is_needed:
@@ -62,6 +62,11 @@ class Translator:
                 texts.append(text[offsets[0] : offsets[-1]].data)
         sized = [Segment(**{**vars(segment), "size": size}) for segment, size in segments]
         return Chunk(sized, padded(*texts))
+
+    def _group(self, segment: Segment) -> tuple[KindFormat, int]:
+        """Return what segments that are translated together share; a log's parts of lines end with it."""
+        kind = self.translation.of(segment.file.service)
+        return kind, segment.index if "cri-time" in kind.wrappers else -1
 
     def _is_strange(self, segment: Segment, kind: KindFormat, headed: Bools) -> bool:
         if segment.index in self._left_out:

@@ -6,16 +6,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from lo2dask.domain import CORRECT
 from lo2dask.errors import InputError
 from lo2dask.schema import is_normal
+from lo2dask.sources.names import DAY_MS
 from lo2dask.sources.patterns import UNLABELLED
 
 Key = tuple[str, str, str]
 _MOMENTS = ("start", "end")
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 COLUMNS = ("run", "test_case", "service", *_MOMENTS, "label")
 _FORM = "run[, test_case][, service][, start, end], label"
 NORMAL = "normal"
@@ -30,12 +33,16 @@ _LIKE_NORMAL = re.compile(
 
 @dataclass(frozen=True)
 class TimedLabel:
-    """A label of part of a run: of the logs of ``key``, "" = any, from ``start`` to ``end`` (ms since 1970)."""
+    """A label of part of a run: of the logs of ``key``, "" = any, from ``start`` to ``end`` (ms since 1970).
+
+    ``line`` is its place in the file.
+    """
 
     key: Key
     start: float
     end: float
     normal: bool
+    line: int
 
     def is_of(self, key: Key) -> bool:
         """Return whether it is for a log of this run, test case and service."""
@@ -74,8 +81,7 @@ class Labels:
         It is not if a part labelled so lies in this time. Else its label without a time counts; without one it is
         normal if the times around it, or all other parts, are.
         """
-        parts = [part for part in self.timed if part.is_of(key)]
-        met = [part for part in parts if part.start <= end and start <= part.end]
+        parts, met = self.timed_of(key), self.met_between(key, start, end)
         if not all(part.normal for part in met):
             return False
         whole = self.normal(*key)
@@ -83,6 +89,21 @@ class Labels:
             return whole
         is_within = any(part.start <= start and end <= part.end for part in met)
         return True if is_within or not any(part.normal for part in parts) else None
+
+    def timed_of(self, key: Key) -> list[TimedLabel]:
+        """Return the labels of parts that are for a log of this run, test case and service."""
+        return [part for part in self._timed_by_run.get(key[0], ()) if part.is_of(key)]
+
+    def met_between(self, key: Key, start: int, end: int) -> list[TimedLabel]:
+        """Return those of them that lie, in part at least, between two times (ms since 1970)."""
+        return [part for part in self.timed_of(key) if part.start <= end and start <= part.end]
+
+    @cached_property
+    def _timed_by_run(self) -> dict[str, list[TimedLabel]]:
+        by_run: dict[str, list[TimedLabel]] = {}
+        for part in self.timed:
+            by_run.setdefault(part.key[0], []).append(part)
+        return by_run
 
     @property
     def is_from_file(self) -> bool:
@@ -128,6 +149,10 @@ def read_labels(path: Path, timezone: str = "UTC") -> Labels:
     rows: dict[Key, bool] = {}
     timed: list[TimedLabel] = []
     try:
+        zone = UTC if timezone == "UTC" else ZoneInfo(timezone)
+    except (ValueError, OSError, KeyError):
+        raise InputError(f"--timezone {timezone}: there is no such zone; write it as Europe/Helsinki") from None
+    try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             _check_columns(path, list(reader.fieldnames or ()))
@@ -138,7 +163,7 @@ def read_labels(path: Path, timezone: str = "UTC") -> Labels:
                     raise InputError(f"{where} needs a run and a label")
                 key, normal = (run, case, service), label.lower() == NORMAL
                 if start or end:
-                    timed.append(_timed(key, (start, end), normal, (where, timezone)))
+                    timed.append(_timed(key, (start, end), zone, (where, normal, reader.line_num)))
                 elif rows.setdefault(key, normal) != normal:
                     raise InputError(f"{where} contradicts an earlier one: {run}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -148,15 +173,21 @@ def read_labels(path: Path, timezone: str = "UTC") -> Labels:
     return Labels(rows=rows, timed=tuple(timed))
 
 
-def _timed(key: Key, moments: tuple[str, str], normal: bool, place: tuple[str, str]) -> TimedLabel:
-    """Read a row with times, of which one may be missing; ``place`` is its line, in words, and the zone of times."""
-    where, timezone = place
+def _timed(key: Key, moments: tuple[str, str], zone: tzinfo, row: tuple[str, bool, int]) -> TimedLabel:
+    """Read a row with times, of which one may be missing; ``row`` is its place in words, its label and its line.
+
+    A date alone is the begin of its day, or as an end the end of it.
+    """
+    where, normal, line = row
     try:
-        zone = UTC if timezone == "UTC" else ZoneInfo(timezone)
         start, end = (_milliseconds(text, zone) for text in moments)
-    except (ValueError, OSError) as error:
+        if end is not None and _DATE.fullmatch(moments[1]):
+            end += DAY_MS - 1
+    except ValueError as error:
         raise InputError(f"{where}: {error}; write 2026-03-07T09:00:00Z, a zone is --timezone where none is") from None
-    part = TimedLabel(key, -float("inf") if start is None else start, float("inf") if end is None else end, normal)
+    part = TimedLabel(
+        key, -float("inf") if start is None else start, float("inf") if end is None else end, normal, line
+    )
     if part.start > part.end:
         raise InputError(f"{where}: its start is after its end")
     return part

@@ -9,6 +9,7 @@ from lo2dask.tables.state import check_layout
 _BATCH = {
     **dict.fromkeys(("batch", "files", "bytes", "events", "sequences", "rejects"), int),
     "lines": {str: int},
+    "labels_met": [int],
     "seconds": float,
 }
 LOAD = StageType(

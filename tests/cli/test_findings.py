@@ -197,6 +197,9 @@ def test_messages_are_wrapped_to_a_terminal_and_sentences_in_a_table_cut_at_thei
     assert max(map(len, lines[:-1])) <= 40
     assert wrapped([said, ""]) == [said, ""], "in a pipe a line stays whole"
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with monkeypatch.context() as narrow:
+        narrow.setattr("lo2dask.cli.text.terminal_width", lambda: 10)
+        assert wrapped(["12 MB in 4.2 s"]) == ["12 MB in", "  4.2 s"], "a number stays with its unit"
     rows = wrapped([said])
     assert " ".join(row.removeprefix("  ") for row in rows) == said
     assert max(map(len, rows[:-1])) <= 40

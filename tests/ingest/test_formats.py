@@ -105,6 +105,23 @@ def test_text_within_cri_and_json_files_has_their_time(tmp_path: Path) -> None:
     assert verify(VerifyOptions(output_dir=layout.root)).problems == ()
 
 
+def test_parts_of_lines_of_cri_end_with_their_log(tmp_path: Path) -> None:
+    texts = (("P", "order {n} is"), ("F", "paid"))
+    for run in ("mon", "tue"):
+        rows = [
+            f"2026-01-02T03:04:{n:02}.500000000Z stdout {tag} {text.format(n=n)}"
+            for n in range(20)
+            for tag, text in texts
+        ]
+        (tmp_path / "in" / run).mkdir(parents=True)
+        (tmp_path / "in" / run / "cart.log").write_text("\n".join(rows[:-1]) + "\n")
+    summary = load(options(tmp_path / "in", tmp_path / "out"), Session.serial())
+    assert (summary.sequences, summary.lines["kept"]) == (2, 78)
+    events = pa.concat_tables(read_parts(Layout(tmp_path / "out").events)).to_pylist()
+    # The last line of the first log is a part, which the next log does not go on with.
+    assert [row["is_continuation"] for row in events] == [bool(n % 2) for n in range(39)] * 2
+
+
 def test_lo2_alone_is_read_as_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load(options(write(tmp_path / "in", user=LO2_LINE), tmp_path / "out"), Session.serial())
     assert read_format(Layout(tmp_path / "out")) == LO2

@@ -103,13 +103,19 @@ def test_runs_are_labelled_by_name_or_file(tmp_path: Path, change: dict, caplog)
     assert "no label is normal" not in caplog.text
 
 
+def test_a_zone_of_labels_that_is_none(tmp_path: Path) -> None:
+    labels = write(tmp_path / "labels.csv", b"run,label\nmonday,normal\n")
+    with pytest.raises(InputError, match="--timezone Nope/Zone"):
+        load_all(make_shop(tmp_path / "raw"), tmp_path / "out", labels=labels, timezone="Nope/Zone")
+
+
 def test_labels_of_which_none_is_normal_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = write(tmp_path / "labels.csv", b"run,label\nmonday,0\ntuesday,1\n")
     load_all(make_shop(tmp_path / "raw"), tmp_path / "out", labels=labels)
     assert "no label is normal; any other word is taken as an anomaly" in caplog.text
 
 
-def test_logs_are_labelled_by_the_time_of_a_fault(tmp_path: Path) -> None:
+def test_logs_are_labelled_by_the_time_of_a_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for run, day in (("mon", 2), ("tue", 3)):
         for service, hour in (("cart", 9), ("user", 10)):
             rows = (f"2026-03-0{day} {hour:02}:00:{n:02},000 INFO [w] a.B - order {n}\n" for n in range(30))
@@ -124,17 +130,25 @@ def test_logs_are_labelled_by_the_time_of_a_fault(tmp_path: Path) -> None:
     assert {((row["run"], row["service"]), row["normal"]) for row in events} == set(expected.items())
     assert verify(VerifyOptions(output_dir=tmp_path / "out")).problems == ()
     assert load_all(tmp_path / "raw", tmp_path / "out", labels=labels).skipped == 1
+    assert "1 of 2 times meet no event of their logs, the first in line 3" in caplog.text
     labels.write_text(table.replace("09:00:20Z", "09:00:30Z"))
     assert load_all(tmp_path / "raw", tmp_path / "out", labels=labels).skipped == 0
     assert {normal for _, normal in sequences(tmp_path / "out").values()} == {True}
+    caplog.clear()
+    labels.write_text("run,start,end,label\nmon,2026-03-02,2026-03-02,timeout\ntue,2026-03-03,,disk\n")
+    load_all(tmp_path / "raw", tmp_path / "out", labels=labels)
+    assert {normal for _, normal in sequences(tmp_path / "out").values()} == {False}
+    assert "meet no event" not in caplog.text
 
 
 def test_enhancement_of_raw_logs_has_the_labels_by_time(tmp_path: Path) -> None:
-    rows = "".join(f"2026-03-02 09:00:{n:02},000 INFO [w] a.B - order {n}\n" for n in range(30))
+    # More lines than are trimmed of LO2's logs, and of no others.
+    rows = "".join(f"2026-03-02 09:{n // 60:02}:{n % 60:02},000 INFO [w] a.B - order {n}\n" for n in range(150))
     write(tmp_path / "raw" / "mon" / "cart.log", rows.encode())
     labels = write(tmp_path / "labels.csv", b"run,end,label\nmon,2026-03-02T09:30Z,normal\n")
-    load_all(tmp_path / "raw", tmp_path / "once", labels=labels)
-    load_all(tmp_path / "raw", tmp_path / "twice", labels=labels, enhance=False, save_events=False)
+    load_all(tmp_path / "raw", tmp_path / "once", labels=labels, trim_init_lines=None)
+    changes = {"enhance": False, "save_events": False, "trim_init_lines": None}
+    load_all(tmp_path / "raw", tmp_path / "twice", labels=labels, **changes)
     train(TrainOptions(root=tmp_path / "twice", phase="enhancers"), Session.serial())
     for table in ("enhanced", "window_counts"):
         one, other = (table_of(getattr(Layout(tmp_path / name), table)) for name in ("once", "twice"))
