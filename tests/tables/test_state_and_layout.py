@@ -132,7 +132,7 @@ def test_a_load_and_its_batches_come_back(tmp_path: Path) -> None:
     assert batch_summaries(layout) == []
     numbers = dict.fromkeys(("files", "bytes", "events", "sequences", "rejects"), 3)
     for batch in (1, 0):
-        summary = {"batch": batch, **numbers, "lines": {"kept": 3}, "seconds": 0.5}
+        summary = {"batch": batch, **numbers, "lines": {"kept": 3}, "labels_met": [], "seconds": 0.5}
         Stage(layout, LOAD).part(batch).commit(Key("i", "o"), [], summary)
     whole = {"root": "/raw", "options": {"runs": 2}, "done": True, "format": "lo2", "formats": {}, "is_lo2": True}
     Stage(layout, LOAD).commit(Key("inputs", "options"), [], whole)
