@@ -122,9 +122,9 @@ def read_tree(
     done = _current_batches(plan, job)
     if len(done) < len(plan.batches):
         session.prepare(load_batch.__module__)
-    if known is None and line_format is None and len(done) < len(plan.batches):
-        job = made(choose_formats(layout, options, session))
-        done = _current_batches(plan, job)
+        if known is None and line_format is None:
+            job = made(choose_formats(layout, options, session))
+            done = _current_batches(plan, job)
     records = _load_batches(plan, job, done, options, session)
     _warn_of_labels(plan, records, options)
     _finish(layout, plan, records, options, job.policy)

@@ -116,7 +116,7 @@ def read_pairs(layout: Layout, name: str, rows: int) -> TokenCounts:
     A pair is named by both statements, or one, with a space between. Logs whose lines have no times have none, and none
     has any where load counted no windows.
     """
-    if layout.window_counts / name not in part_paths(layout.window_counts):
+    if not (layout.window_counts / name).is_file():
         return TokenCounts(sparse.csr_matrix((rows, 0), dtype=np.int32), pa.array([], pa.string()))
     counted = read_part(layout.window_counts / name, ["pairs", "first", "last"])
     lines = read_part(layout.text / "lines" / name, ["message"])["message"]
