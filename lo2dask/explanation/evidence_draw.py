@@ -22,7 +22,7 @@ from lo2dask.explanation.merged_parts import Group, Subject, group_parts
 from lo2dask.explanation.summary import Flags
 from lo2dask.findings.read import SILENT
 from lo2dask.models.sample import Candidates, candidates, hashes, merge_candidates, quotas, strata
-from lo2dask.storage import status
+from lo2dask.storage import cached_files
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_rows
 
@@ -107,13 +107,12 @@ def _strata(flagged: pa.Table, subject: Subject) -> list[str]:
 
 
 def _mask_findings(table: pa.Table, layout: Layout) -> Flags:
-    paths = tuple(part_paths(layout.findings))
-    known = _read_findings(paths, tuple(status(path).st_mtime_ns for path in paths))
+    known = _read_findings(tuple(part_paths(layout.findings)))
     return among(_join_keys(table), known)
 
 
-@functools.lru_cache(maxsize=2)
-def _read_findings(paths: tuple[Path, ...], changed: tuple[int, ...]) -> frozenset[str]:
+@cached_files(maxsize=2)
+def _read_findings(paths: tuple[Path, ...]) -> frozenset[str]:
     if not paths:
         return frozenset()
     table = read_rows(paths, [*_NAMES[1:], "kind"])

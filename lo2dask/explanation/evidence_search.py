@@ -1,6 +1,5 @@
 """The last maps of an explanation: evidence lines of each flagged sequence, and how its nearest normal differs."""
 
-import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +22,7 @@ from lo2dask.explanation.merged_parts import Group, Subject, group_consecutive, 
 from lo2dask.features.bags import read_counts
 from lo2dask.features.masks import Mask
 from lo2dask.models import bundle
-from lo2dask.storage import read_json, status, write_json
+from lo2dask.storage import cached_files, read_json, write_json
 from lo2dask.tables.parts import read_part, read_rows, write_part
 
 logger = logging.getLogger(__name__)
@@ -101,7 +100,7 @@ def count_normals(group: Group, targets: Sequence[EvidenceTarget]) -> list[Count
 def gather_bags(names: Sequence[str], nearest: Subject) -> dict[str, str]:
     """Keep the words and templates of the nearest normals in some parts; return the part of each, by seq_id."""
     path = nearest_ids(nearest)
-    wanted = _read_ids(path, status(path).st_mtime_ns)
+    wanted = _read_ids(path)
     return {seq_id: name for name in names for seq_id in _gather_part(name, wanted, nearest)}
 
 
@@ -198,7 +197,7 @@ def _read_rows(target: EvidenceTarget, name: str, draw: EvidenceDraw) -> list[Ro
 
 
 def _evidence(row: Row, lines: SequenceLines, target: EvidenceTarget) -> Row:
-    known = _read_normals(target.normals, status(target.normals).st_mtime_ns)
+    known = _read_normals(target.normals)
     normals = known.get(row["service"], NO_NORMALS)
     patterns = lines.raw_patterns if target.reads_raw and lines.raw_patterns else lines.patterns
     picks = pick_lines(patterns, select_carried(row["features"], target.representations), normals)
@@ -223,7 +222,7 @@ def _add_nearest(rows: list[Row], part: str, target: EvidenceTarget) -> None:
     own = enhanced.filter(pc.is_in(strings(enhanced["seq_id"]), pa.array(list(pairs), pa.string())))
     wanted = sorted({normal for normal, _ in pairs.values()})
     # Of all parts, the few that hold these normals are opened.
-    part_of = _read_bag_parts(_bag_parts(subject), status(_bag_parts(subject)).st_mtime_ns)
+    part_of = _read_bag_parts(_bag_parts(subject))
     paths = [_bags(subject) / name for name in sorted({part_of[normal] for normal in wanted if normal in part_of})]
     normals = read_rows(paths, filters=[("seq_id", "in", wanted)]) if paths else own.slice(0, 0)
     for name, column in (("words", "e_words"), ("templates", "e_templates")):
@@ -250,16 +249,16 @@ def _bag_parts(nearest: Subject) -> Path:
     return nearest_ids(nearest).with_name("nearest_parts.json")
 
 
-@functools.lru_cache(maxsize=2)
-def _read_bag_parts(path: Path, changed: int) -> Mapping[str, str]:
+@cached_files(maxsize=2)
+def _read_bag_parts(path: Path) -> Mapping[str, str]:
     return dict(read_json(path) or {})
 
 
-@functools.lru_cache(maxsize=2)
-def _read_ids(path: Path, changed: int) -> pa.Array:
+@cached_files(maxsize=2)
+def _read_ids(path: Path) -> pa.Array:
     return pa.array(read_json(path), pa.string())
 
 
-@functools.lru_cache(maxsize=64)
-def _read_normals(path: Path, changed: int) -> Mapping[str, Normals]:
+@cached_files(maxsize=64)
+def _read_normals(path: Path) -> Mapping[str, Normals]:
     return {service: Normals(**normals) for service, normals in read_json(path).items()}

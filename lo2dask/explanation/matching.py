@@ -4,7 +4,6 @@ Rows travel in files: neither flagged rows nor normals pass through the client.
 """
 
 import csv
-import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from lo2dask.explanation.draw import RowCut, mask_drawn
 from lo2dask.explanation.merged_parts import Group, Subject, read_parts_of
 from lo2dask.explanation.neighbours import LABELLED, UNFLAGGED, NormalRows, draw, may_be_drawn, nearest, unit_rows
 from lo2dask.models.sample import strata
-from lo2dask.storage import replacing, status
+from lo2dask.storage import cached_files, replacing
 from lo2dask.tables.parts import read_rows, write_part
 
 HEADER = ("anomalous_id", "normal_id", "similarity", "normal_type")
@@ -83,7 +82,7 @@ def draw_normals(files: Sequence[Path], subject: Subject, plan: NormalsDraw) -> 
 def match_parts(group: Group, subject: Subject, cut: RowCut | None) -> int:
     """Write the nearest normal of each flagged row of some parts (``cut`` is by rank); return the number of rows."""
     path, total = subject.scratch("normals.npz"), 0
-    normals, transposed = _read_normals(path, status(path).st_mtime_ns)
+    normals, transposed = _read_normals(path)
     for part in read_parts_of(group, subject):
         wanted = part.flagged
         wanted[wanted] = mask_drawn(cut, part.ranks[wanted].astype(np.uint64), part.ids[wanted])
@@ -116,7 +115,7 @@ def nearest_part(subject: Subject, name: str) -> Path:
     return subject.scratch("nearest") / subject.part_name(name)
 
 
-@functools.lru_cache(maxsize=1)
-def _read_normals(path: Path, changed: int) -> tuple[NormalRows, object]:
+@cached_files(maxsize=1)
+def _read_normals(path: Path) -> tuple[NormalRows, object]:
     normals = NormalRows.load(path)
     return normals, unit_rows(normals.rows).T.tocsr()

@@ -19,7 +19,7 @@ from lo2dask.explanation.shap_values import Explainer, make_explainer
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
 from lo2dask.models.sample import hashes
-from lo2dask.storage import remove_tree, source_of, status
+from lo2dask.storage import cached_files, remove_tree, source_of, status
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.units import of_service
@@ -168,31 +168,30 @@ def group_consecutive(names: Sequence[str], sizes: Sequence[int], groups: int, l
 
 def explainer_of(subject: Subject, mean: Path | None) -> Explainer:
     """Return the explainer of a model, against the mean background row in a file; it is made once a process."""
-    stamps = tuple(status(path).st_mtime_ns for path in (subject.bundle, mean) if path)
-    return _explainer(subject, mean, stamps)
+    return _explainer(subject.bundle, subject.service, subject.explainer or "", mean)
 
 
 def columns_of(subject: Subject) -> Columns:
     """Return the columns of a model's matrix."""
-    return _columns(subject, status(subject.bundle).st_mtime_ns)
+    return _columns(subject.bundle, subject.service)
 
 
-@functools.lru_cache(maxsize=1)
-def _explainer(subject: Subject, mean: Path | None, changed: tuple[int, ...]) -> Explainer:
+@cached_files(maxsize=1)
+def _explainer(path: Path, service: str, kind: str, mean: Path | None) -> Explainer:
     row = None if mean is None else np.load(source_of(mean))
-    return make_explainer(subject.explainer or "", _of_service(subject, "model"), row)
+    return make_explainer(kind, _of_service(path, service, "model"), row)
 
 
-@functools.lru_cache(maxsize=4)
-def _columns(subject: Subject, changed: int) -> Columns:
-    return Columns.from_plain(_of_service(subject, "columns"))
+@cached_files(maxsize=4)
+def _columns(path: Path, service: str) -> Columns:
+    return Columns.from_plain(_of_service(path, service, "columns"))
 
 
-def _of_service(subject: Subject, name: str) -> Any:
-    content = _content(subject.bundle, status(subject.bundle).st_mtime_ns)
-    return content[name][subject.service] if content["per_service"] else content[name]
+def _of_service(path: Path, service: str, name: str) -> Any:
+    content = _content(path)
+    return content[name][service] if content["per_service"] else content[name]
 
 
-@functools.lru_cache(maxsize=1)
-def _content(path: Path, changed: int) -> dict[str, Any]:
+@cached_files(maxsize=1)
+def _content(path: Path) -> dict[str, Any]:
     return bundle.load(path)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import Stamp, list_paths, read_scratch, stamp_of, write_scratch
+from lo2dask.storage import cached_files, list_paths, read_scratch, write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_part, write_part
 
@@ -128,13 +128,9 @@ def read_state(path: Path) -> dict[str, Any]:
     return state
 
 
+@cached_files(maxsize=1)
 def read_learned(path: Path) -> Learned:
     """Read what was learned, by service; a worker keeps the last one."""
-    return _cached_learned(path, stamp_of(path))
-
-
-@lru_cache(maxsize=1)
-def _cached_learned(path: Path, stamp: Stamp) -> Learned:
     state = read_state(path)
     return Learned(normals.by_service(state["statistics"]), state["scales"])
 
@@ -268,12 +264,11 @@ def _time(milliseconds: Ints) -> pa.Array:
 
 def read_statements(layout: Layout) -> dict[str, tuple[str, str]]:
     """Return text and template of each statement id; of a template the first text. A worker keeps the last ones."""
-    path = layout.statements / "part-000000.parquet"
-    return _cached_statements(path, stamp_of(path))
+    return _read_statements(layout.statements / "part-000000.parquet")
 
 
-@lru_cache(maxsize=1)
-def _cached_statements(path: Path, stamp: Stamp) -> dict[str, tuple[str, str]]:
+@cached_files(maxsize=1)
+def _read_statements(path: Path) -> dict[str, tuple[str, str]]:
     table = read_part(path, ["statement_id", "text", "e_event_drain_id"])
     rows = zip(*(reversed(strings(table[name]).to_pylist()) for name in table.column_names), strict=True)
     return {one: (text, template) for one, text, template in rows}

@@ -6,7 +6,6 @@ texts; its template is what Drain makes of all messages together.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from lo2dask.features.templates import Templates, check_masks, mine_templates, r
 from lo2dask.features.textpass import LINES
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.ingest.text import read_format
-from lo2dask.storage import Stamp, stamp_of
+from lo2dask.storage import cached_files
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 
@@ -85,11 +84,11 @@ def read_mapping(layout: Layout, messages: pa.Array, columns: Sequence[str]) -> 
 
 def whole_mapping(layout: Layout) -> dict[str, pa.Array]:
     """Return the columns of :data:`MAPPING`; a worker keeps the last ones, as it asks for each part."""
-    return _cached_mapping(layout.template_mapping, stamp_of(layout.template_mapping))
+    return _read_mapping(layout.template_mapping)
 
 
-@lru_cache(maxsize=1)
-def _cached_mapping(path: Path, stamp: Stamp) -> dict[str, pa.Array]:
+@cached_files(maxsize=1)
+def _read_mapping(path: Path) -> dict[str, pa.Array]:
     table = read_part(path)
     return {name: strings(table[name]) for name in MAPPING.names}
 

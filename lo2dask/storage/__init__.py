@@ -2,6 +2,7 @@
 
 from lo2dask.options.paths import is_local, to_path
 from lo2dask.storage.buckets import check_buckets
+from lo2dask.storage.cache import cached_files
 from lo2dask.storage.damage import name_damage
 from lo2dask.storage.files import (
     Entry,

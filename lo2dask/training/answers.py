@@ -21,7 +21,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.measures import SequenceKeys, run_rows
 from lo2dask.training.scoring import Target, read_bundle, read_calibrating, read_part_scores
-from lo2dask.training.units import KEY_COLUMNS, TrainingRows, file_stamp, read_splits
+from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits
 
 Row = dict[str, Any]
 
@@ -59,7 +59,7 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
 def weigh_part(name: str, root: Path, target: Target) -> list[Row]:
     """Say what carries the score of each sequence of a part that is over the limit."""
     layout = Layout(root)
-    _, (model,) = read_bundle(target.path, file_stamp(target.path))
+    _, (model,) = read_bundle(target.path)
     scores = read_part_scores(layout, target.key, name)[2]
     if not (scores > model.scoring["threshold"]).any():
         return []

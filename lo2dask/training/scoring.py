@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ from lo2dask.models.rows import Rows
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
-from lo2dask.storage import list_paths, read_scratch, replacing, source_of, write_scratch
+from lo2dask.storage import cached_files, list_paths, read_scratch, replacing, source_of, write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
 from lo2dask.training.units import (
     KEY_COLUMNS,
     TrainingRows,
-    file_stamp,
     of_service,
     read_columns,
     read_splits,
@@ -63,7 +61,7 @@ class Fold:
 
     def read(self) -> list[FittedModel]:
         """Read the models; a worker keeps them."""
-        return [_read_fold(path, service, columns, file_stamp(path)) for path, service, columns in self.units]
+        return [_read_fold(path, service, columns) for path, service, columns in self.units]
 
 
 @dataclass(frozen=True)
@@ -90,9 +88,9 @@ def by_service(content: Mapping[str, Any], name: str) -> dict[str, Any]:
     return dict(content[name]) if content["per_service"] else {"": content[name]}
 
 
-@lru_cache(maxsize=32)
-def read_bundle(path: Path, stamp: tuple[int, int, int]) -> tuple[ModelSpec, tuple[FittedModel, ...]]:
-    """Read a bundle once per worker; ``stamp`` is its ``file_stamp``."""
+@cached_files(maxsize=32)
+def read_bundle(path: Path) -> tuple[ModelSpec, tuple[FittedModel, ...]]:
+    """Read a bundle once per worker."""
     content = bundle.load(path)
     return from_plain(content["spec"]), tuple(list_fitted(content))
 
@@ -139,7 +137,7 @@ def held_key(key: str) -> str:
 def score_part(name: str, root: Path, targets: Sequence[Target], left_out: Mapping[str, LeftOut]) -> int:
     """Score one part with all models and their folds."""
     layout = Layout(root)
-    loaded = [read_bundle(target.path, file_stamp(target.path)) for target in targets]
+    loaded = [read_bundle(target.path) for target in targets]
     folded = {key: [(fold.runs, fold.read()) for fold in out.folds] for key, out in left_out.items()}
     every = [model for _, models in loaded for model in models]
     every += [model for folds in folded.values() for _, models in folds for model in models]
@@ -176,8 +174,8 @@ def _score_folds(
     return scores, labels
 
 
-@lru_cache(maxsize=512)
-def _read_fold(path: Path, service: str, columns: Path | None, stamp: tuple[int, int, int]) -> FittedModel:
+@cached_files(maxsize=512)
+def _read_fold(path: Path, service: str, columns: Path | None) -> FittedModel:
     if columns is None:
         unit = read_scratch(path)
         return FittedModel(service, unit["model"], Columns.from_plain(unit["columns"]), unit["scoring"])

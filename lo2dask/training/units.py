@@ -6,7 +6,6 @@ rows, or read the same columns, share one vocabulary and one matrix.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from lo2dask.models.registry import FOREST
 from lo2dask.models.spec import ModelSpec, VectorizerSpec
 from lo2dask.models.split import Split
 from lo2dask.options import fingerprint
-from lo2dask.storage import source_of, status
+from lo2dask.storage import cached_files, source_of
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.records import StageType
 from lo2dask.tables.state import StateType, read_state, write_state
@@ -158,22 +157,12 @@ def write_splits(layout: Layout, splits: Mapping[str, Split]) -> None:
     write_state(layout.split, SPLIT, {"sides": {side: split.to_json() for side, split in splits.items()}})
 
 
+@cached_files(maxsize=8)
 def read_columns(path: Path) -> Columns:
     """Read the columns of a matrix; a worker keeps the last few.
 
     A later training writes other columns under the same name, and a worker may live through several.
     """
-    return _cached_columns(path, file_stamp(path))
-
-
-def file_stamp(path: Path) -> tuple[int, int, int]:
-    """Identify one version of a file: its inode, size and time of change in ns."""
-    stat = status(path)
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-@lru_cache(maxsize=8)
-def _cached_columns(path: Path, stamp: tuple[int, int, int]) -> Columns:
     import joblib
 
     return Columns.from_plain(joblib.load(source_of(path)))
