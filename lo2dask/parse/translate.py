@@ -18,7 +18,7 @@ from lo2dask.parse.text import without_colours
 from lo2dask.sources.names import DAY_MS, HOUR_MS, run_clock
 from lo2dask.sources.tree import SourceFile
 
-_NO_HEADER = "no line has a header of the format {}, which the other files of its kind have"
+_NO_HEADER = "no line has a header of the format {}, which the other files of its kind have; one looks like {!r}"
 _SEVERAL = ("several records", "lines of several OpenTelemetry records, each kept as one event: {}")
 _UNREAD = "too few lines of its service are of a known format: describe them in a YAML file (--format FILE.yaml)"
 
@@ -74,7 +74,7 @@ class Translator:
         if not segment.first or kind.name == PLAIN or headed.any():
             return False
         self._left_out.add(segment.index)
-        detail = _UNREAD if kind.name == UNREAD else _NO_HEADER.format(kind.label)
+        detail = _UNREAD if kind.name == UNREAD else _NO_HEADER.format(kind.label, kind.reader.example)
         self.reading.reject(segment.file, "no header", detail)
         return True
 

@@ -175,7 +175,7 @@ def test_the_summary_of_a_load(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     line = ["load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--workers", "0", "--head", "2"]
-    answer = command(*line, "--service-types", "code", "token", "--enhancer-run-batch", "3")
+    answer = command(*line, "--service-types", "code", "token", "--enhancer-run-batch", "3", "--no-save-base-sequences")
     assert answer.code == 0
     assert "2 runs" in answer.out
     assert "2 services: 8 sequences" in answer.out
@@ -185,6 +185,7 @@ def test_the_summary_of_a_load(
     assert answer.out.splitlines()[-1] == f"next: lo2dask train --root {tmp_path / 'out'}"
     assert "rejects: none" in answer.out
     assert "--enhancer-run-batch is accepted but without effect" in answer.err
+    assert "--no-save-base-sequences is without effect: lo2_sequences.parquet is always written" in answer.err
     quiet = command(*line, "--service-types", "code", "token", "--quiet")
     assert quiet == type(quiet)(0, "", "")
     as_json = command(*line, "--service-types", "code", "token", "--log-format", "json")

@@ -146,7 +146,7 @@ def test_the_model_that_neighbours_are_sought_for_comes_first(options, keys, tmp
 @pytest.mark.parametrize(
     ("options", "kept", "said"),
     [
-        ({"nn_source": "nonsense"}, KEPT, "'nonsense' is not known"),
+        ({"nn_source": "nonsense"}, KEPT, "^--nn-source: 'nonsense' is not known"),
         ({}, [], "lo2dask train"),
         ({"skip_if": True}, ["if"], "--sup-models"),
     ],

@@ -17,6 +17,7 @@ from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.formats.canonical import CANONICAL
 from lo2dask.formats.lo2 import LO2
+from lo2dask.formats.presets import PRESETS
 from lo2dask.ingest.formats import SAMPLED_BYTES, read_sample
 from lo2dask.ingest.text import read_format, read_translation
 from lo2dask.options import LoadOptions, TrainOptions, VerifyOptions
@@ -152,7 +153,9 @@ def test_a_file_that_differs_from_its_kind_is_rejected(tmp_path: Path) -> None:
     strange.write_text("a\nb\n", encoding="utf-8")
     load(options(root, tmp_path / "out"), Session.serial())
     layout = Layout(tmp_path / "out")
-    assert {row["reason"] for row in table_of(layout.rejects).to_pylist()} == {"no header"}
+    (row,) = table_of(layout.rejects).to_pylist()
+    assert row["reason"] == "no header"
+    assert f"one looks like {PRESETS['json'].example!r}" in row["detail"]
     assert table_of(layout.sequences)["test_case"].to_pylist() == ["correct"]
 
 

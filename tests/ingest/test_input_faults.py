@@ -102,6 +102,14 @@ def test_ids_are_distinct_across_scan_tasks(tmp_path: Path, monkeypatch: pytest.
     assert [row["reason"] for row in rejects(tmp_path / "out")] == ["same id"] * 2
 
 
+def test_a_load_that_would_write_an_id_twice_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lo2dask.sources.manifest._distinct", lambda file, _: file)
+    for run, case in (("a", "b__c"), ("a__b", "c")):
+        write(tmp_path / "raw" / run / case / name_of("token"), lines(2))
+    with pytest.raises(IntegrityError, match="rows are not one for each log"):
+        load_all(tmp_path / "raw", tmp_path / "out")
+
+
 def test_the_last_member_of_a_tar_counts_as_with_tar_xf(tmp_path: Path) -> None:
     """Also under another spelling of the same path."""
     raw = tmp_path / "raw"
