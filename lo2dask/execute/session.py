@@ -16,7 +16,7 @@ from lo2dask.buffers.compiled import are_compiled, kernel_folder
 from lo2dask.execute.clusterfile import read_cluster
 from lo2dask.execute.frames import FrameStep, run_frames, run_here
 from lo2dask.options import CommonOptions, flag_name
-from lo2dask.storage import check_apart, check_buckets, locked_outputs, warn_of_partition_names
+from lo2dask.storage import check_apart, check_buckets, check_name, locked_outputs
 
 logger = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ def using(session: Session | None, options: CommonOptions) -> Iterator[Session]:
         for name, output in options.outputs().items():
             check_apart(output, raw, flag_name(name))
     for name, output in options.outputs().items():
-        warn_of_partition_names(output, flag_name(name))
+        check_name(output, flag_name(name))
     with contextlib.ExitStack() as stack:
         if not getattr(options, "dry_run", False):
             stack.enter_context(locked_outputs(options))

@@ -34,4 +34,4 @@ from lo2dask.storage.files import (
 )
 from lo2dask.storage.lock import LOCK, check_not_in_use, locked, locked_outputs
 from lo2dask.storage.room import NO_ROOM, naming_file
-from lo2dask.storage.targets import check_apart, check_disk, warn_of_partition_names
+from lo2dask.storage.targets import check_apart, check_disk, check_name

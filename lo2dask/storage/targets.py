@@ -28,8 +28,18 @@ def check_apart(output: Path, root: Path, option: str) -> None:
     raise InputError(f"{option} {output} {relation} {root}: choose a folder apart from it")
 
 
-def warn_of_partition_names(output: Path, option: str) -> None:
-    """Warn of a folder NAME=VALUE in an output path, which other readers take for a column of every table."""
+def check_name(output: Path, option: str) -> None:
+    """Check an output path; warn of a folder NAME=VALUE in it, which other readers take for a column of every table.
+
+    Raises
+    ------
+    InputError : it is not UTF-8, which Parquet's readers need, or Python reads names in another encoding here.
+    """
+    try:
+        str(output).encode()
+    except UnicodeEncodeError:
+        shown = str(output).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise InputError(f"{option} {shown}: not UTF-8 here: choose another, or set PYTHONUTF8=1") from None
     named = next((part for part in output.parts if "=" in part.strip("=")), "")
     if named:
         logger.warning(

@@ -82,7 +82,9 @@ def test_runs_of_any_name_are_known_by_their_shape(tmp_path: Path) -> None:
     assert [run.name for run in find_runs(tmp_path)[0]] == ["monday"]
 
 
-@pytest.mark.parametrize("kind", ["missing", "file", "empty", "no run", "a run", "zip next to", "tar itself"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "file", "empty", "no run", "a run", "zip next to", "tar itself", "not UTF-8"]
+)
 def test_roots_that_cannot_be_used(tmp_path: Path, kind: str) -> None:
     root = tmp_path / "root"
     mend = {"missing": "no such folder; looked for", "file": "a file, not a folder", "empty": "is empty; looked for"}
@@ -91,8 +93,11 @@ def test_roots_that_cannot_be_used(tmp_path: Path, kind: str) -> None:
         "a run": f"give the folder that holds it: --root {tmp_path}",
     }
     mend |= {"zip next to": "unpacked first: lo2dask extract", "tar itself": "unpack it first: lo2dask extract"}
+    mend |= {"not UTF-8": r"/l\\xf6schen: not UTF-8 here: rename it, or set PYTHONUTF8=1"}
     if kind == "file":
         root.write_text("")
+    elif kind == "not UTF-8":
+        root = tmp_path / "l\udcf6schen"
     elif kind == "tar itself":
         root = tmp_path / "x.tar.gz"
         root.write_text("")

@@ -1,5 +1,7 @@
 """Folders to write that would harm what is read, or have no room."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,17 @@ def test_neighbours_with_like_names_are_fine(raw: Path) -> None:
     for name in ("raw2", "ra", "out/raw"):
         with using(None, LoadOptions(root=raw, output_dir=raw.parent / name)):
             pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are no bytes there")
+def test_a_folder_whose_name_is_not_utf8_is_refused(raw: Path) -> None:
+    """As is every name beyond ASCII where Python reads names in ASCII."""
+    output = raw.parent / os.fsdecode(b"l\xf6schen")
+    options = LoadOptions(root=raw, output_dir=output)
+    with pytest.raises(InputError, match=r"^--output-dir .*/l\\xf6schen: not UTF-8 here"):
+        with using(Session.serial(options), options):
+            pass
+    assert not output.exists()
 
 
 def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch) -> None:
