@@ -154,6 +154,7 @@ def make_table(
         write_part(folder / part_name(0), kind.empty_table(), kind)
     Templates((), (), {}).save(layout.template_state)
     load = {"root": str(root), "options": {"partition_size": "128MB"}, "done": True, "format": "lo2"}
+    load |= {"formats": {}, "is_lo2": True}
     Stage(layout, LOAD).commit(Key("made up", ""), [], load)
     key = EnhanceKey.of(TrainOptions(root=root), load_masks(None))
     write_json(layout.marker("enhance"), {"key": key.all, "load": load_fingerprint(layout)})

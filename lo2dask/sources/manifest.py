@@ -71,9 +71,11 @@ def cut_batches(parts: Iterable[Path], target_bytes: int, pick: Pick = selected_
     index, files, total = 0, 0, 0
     spans: list[Span] = []
     for part in parts:
-        table = _read(part, ["size", "selected", "why", "kind", "name"])
+        table = _read(part, ["size", "selected", "why", "kind", "name", "problem"])
         rows = pc.indices_nonzero(pick(table)).to_pylist()
-        sizes = table["size"].take(rows).to_pylist() if rows else []
+        # What a reject says of its size counts for nothing: it may be any number.
+        read = pc.if_else(pc.equal(table["problem"], ""), table["size"], 0)
+        sizes = read.take(rows).to_pylist() if rows else []
         start = 0
         for row, size in zip(rows, sizes, strict=True):
             if files and (total + size > target_bytes or files >= MOST_FILES_PER_BATCH):

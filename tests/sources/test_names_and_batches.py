@@ -1,5 +1,6 @@
 """Names tell run, service and kind; batches lose no file and are cut by bytes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -81,6 +82,16 @@ def test_batches_hold_every_file_once_in_order(
         files = batch_files(batch)
         assert (batch.files, batch.bytes) == (len(files), sum(file.size for file in files))
         assert batch.bytes <= target or batch.files == 1 or sum(file.size for file in files[:-1]) <= target
+
+
+def test_the_size_of_a_reject_counts_for_nothing(tmp_path: Path) -> None:
+    """A member of a tar may say that it is 1 TB: its bytes are not read, and need no room."""
+    rejected = replace(source(2, 10**15), problem="damaged tar: a sparse member")
+    files = [source(1, 10), rejected, source(3, 10)]
+    selection = Selection.from_options(LoadOptions(root=Path("tree")))
+    write_part(tmp_path / "part-000000.parquet", manifest_table(files, selection), MANIFEST)
+    (batch,) = cut_batches([tmp_path / "part-000000.parquet"], 100)
+    assert (batch.files, batch.bytes) == (3, 20)
 
 
 def test_a_manifest_says_why_a_file_is_left_out() -> None:
