@@ -85,7 +85,7 @@ def write_scores(layout: Layout, key: str, tables: list[pa.Table], scores: np.nd
         rows = slice(start, start + table.num_rows)
         start += table.num_rows
         made: dict[str, Any] = {"pred_ano": flagged[rows], "score": scores[rows], "rank": rank[rows]}
-        made["split"] = ["train"] * table.num_rows
+        made |= {"score_held_out": scores[rows], "split": ["train"] * table.num_rows}
         columns = {name: table[name] for name in schema.KEYS} | made
         write_part(layout.predictions / key / path.name, pa.table(columns), schema.PREDICTIONS)
 

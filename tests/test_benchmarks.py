@@ -11,9 +11,10 @@ import pytest
 from lo2dask.domain import ERROR_CASES
 from lo2dask.execute.session import Session
 from lo2dask.models.registry import spec
-from lo2dask.options import LoadOptions
+from lo2dask.options import ExplainOptions, LoadOptions
 from lo2dask.schema import MAIN
 from lo2dask.synthesis.cases import error_case
+from lo2dask.tables.layout import Layout
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -166,3 +167,16 @@ def test_the_report_benchmark_writes_a_page_with_what_it_made_up(
     monkeypatch.setattr("sys.argv", ["report.py", "--folder", str(tmp_path)])
     assert report.main() == 0
     assert ", 0 flagged" not in capsys.readouterr().out
+
+
+def test_neighbours_are_found_in_the_rows_that_the_benchmarks_make_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    neighbours = importlib.import_module("neighbours")
+    neighbours.make_table(tmp_path, 120, 200, bags=("e_words",), words=9, part_rows=60)
+    neighbours.make_models(Layout(tmp_path), 200)
+    key = neighbours.SOURCE
+    options = ExplainOptions(root=tmp_path, skip_if=True, sup_models=(key,), nn_source=key)
+    model = neighbours.explain(options, Session.serial()).models[0]
+    assert model.neighbours == model.flagged > 0
