@@ -24,6 +24,7 @@ from typing import Any
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.options import Options, WritingOptions
 from lo2dask.options.paths import is_local
+from lo2dask.storage.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -262,7 +263,9 @@ def _replace(path: Path, content: dict[str, Any], seen: str) -> bool:
     if not _has_conditions(path):
         if _version(path) != seen:
             return False
-        path.write_text(json.dumps(content), encoding="utf-8")
+        # Whole at every moment: others read in it who is at work.
+        with replacing(path, durable=False) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
         return True
     store: Any = path
     try:
