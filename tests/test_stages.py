@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,8 @@ CASES = {
 # The cells of a grid are all in the record.
 WITHOUT_OUTPUTS = [("a grid's cells", damage) for damage in OUTDATED if damage.startswith("an output")]
 BATCHES = [name for name, case in CASES.items() if case.type in (LOAD, TEXT, METRICS) and case.part]
+# The record that is damaged in every way by default; of all others the first way is tried.
+OFTEN = "a batch of the text pass"
 # The maps that are looked at: one or more of each stage.
 LOOKED_AT = {"load", "metrics", "text", "enhance", "score", "if predictions", "lr_words: survey"}
 
@@ -152,8 +155,16 @@ def check(case: Case, at: Folders, whole: Folders) -> None:
     assert run(case, at) == {}
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("damage", ["truncated", "a list", "no fields", "other fields"])
+def _pairs(damages: list[str]) -> list[Any]:
+    """List every record with every damage; most of them are thorough."""
+    return [
+        pytest.param(name, damage, marks=[] if name == OFTEN or damage == damages[0] else pytest.mark.thorough)
+        for name, damage in product(CASES, damages)
+        if (name, damage) not in WITHOUT_OUTPUTS
+    ]
+
+
+@pytest.mark.parametrize(("name", "damage"), _pairs(["truncated", "a list", "no fields", "other fields"]))
 def test_a_damaged_record(name: str, damage: str, at: Folders, whole: Folders, caplog) -> None:
     case = CASES[name]
     path = case.stage(at).path
@@ -164,7 +175,7 @@ def test_a_damaged_record(name: str, damage: str, at: Folders, whole: Folders, c
     ]
 
 
-@pytest.mark.parametrize(("name", "damage"), [pair for pair in product(CASES, OUTDATED) if pair not in WITHOUT_OUTPUTS])
+@pytest.mark.parametrize(("name", "damage"), _pairs(list(OUTDATED)))
 def test_an_outdated_record(name: str, damage: str, at: Folders, whole: Folders) -> None:
     case = CASES[name]
     stage = case.stage(at)

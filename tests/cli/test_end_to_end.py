@@ -180,6 +180,7 @@ def test_the_real_slice(sample_root: Path, tmp_path: Path, command: Callable[...
     assert "ERR12011" in lines["register_user_400_no_password"]
 
 
+@pytest.mark.thorough
 def test_names_and_lines_with_umlauts_where_the_locale_is_c(
     tmp_path: Path, program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

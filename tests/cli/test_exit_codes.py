@@ -128,7 +128,7 @@ def test_a_reader_that_leaves_early_is_no_noise() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("seconds", [1.5, 3.0])
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(3.0, marks=pytest.mark.thorough)])
 def test_ctrl_c_in_the_middle(tiny_tree: Path, tmp_path: Path, seconds: float) -> None:
     """A terminal interrupts every process of the command; the same line goes on and ends well."""
     line = [sys.executable, "-c", "from lo2dask.cli.main import main; main()", "load", "--root", str(tiny_tree)]

@@ -34,6 +34,7 @@ def test_a_failing_service_ends_run_and_score_with_4(folder: Path, command: Call
     assert command(*score).code == 0
 
 
+@pytest.mark.thorough
 def test_a_silent_service_is_a_notice_and_no_failure(folder: Path, command: Callable[..., Any]) -> None:
     raw = make_tree(folder / "quiet", runs=4, **SERVICES)
     correct = sorted(raw.glob("*/correct/*-oauth2-oauth2-*-1.log"))

@@ -141,6 +141,7 @@ def test_modes_chunks_and_counts(seven: Path) -> None:
     assert [chosen(seven, split=9, chunk=chunk) for chunk in range(1, 10)].count("") == 2
 
 
+@pytest.mark.thorough
 def test_verify_finds_every_damage_and_extract_heals_what_is_missing(seven: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(seven, out, count=2)

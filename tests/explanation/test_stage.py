@@ -118,6 +118,7 @@ def test_a_cluster_gives_the_same_files(explained, tmp_path):
         assert by_id(path) == by_id(twin) if path.is_dir() else path.read_bytes() == twin.read_bytes(), path.name
 
 
+@pytest.mark.thorough
 def test_files_do_not_depend_on_the_parts(explained, tmp_path, monkeypatch):
     layout, _ = explained
     # A task for every part, where the other folder's tiny parts make one.

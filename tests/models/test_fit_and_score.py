@@ -98,6 +98,7 @@ def test_the_forest_flags_its_contamination_of_the_training_normals(contaminatio
     assert score.label(scores, fitted.scoring).mean() == pytest.approx(contamination, abs=0.02)
 
 
+@pytest.mark.thorough
 def test_a_forests_trees_share_their_columns_on_disk_and_in_memory(tmp_path):
     spec = registry.forest_spec(ForestOptions())
     wide = csr_matrix(make(spec).matrix, shape=(240, 60_000))

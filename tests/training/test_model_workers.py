@@ -16,6 +16,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 from tests.trees import load_tree, make_tree, table_of
 
+pytestmark = pytest.mark.thorough
 XGB = "event_xgb_words"
 KEYS = ("if", *registry.names(), "drift_words")
 

@@ -113,7 +113,9 @@ def test_an_interrupted_export_goes_on(root, tmp_path, monkeypatch):
     assert Stage(Layout(root), exports.IF_PREDICTIONS).read().summary["targets"] == [str(target)]
 
 
-@pytest.mark.parametrize("name", ["if.csv", "IF.CSV", "if.csv.gz"])
+@pytest.mark.parametrize(
+    "name", ["if.csv", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("IF.CSV", "if.csv.gz"))]
+)
 def test_a_name_that_ends_with_csv_is_a_csv_file(root, tmp_path, name):
     target = tmp_path / name
     train_forest(root, save_if=target)

@@ -87,6 +87,7 @@ def test_ranks_are_dense_and_follow_the_scores(one):
     assert (np.argsort(-scores, kind="stable") == np.argsort(ranks, kind="stable")).all()
 
 
+@pytest.mark.thorough
 def test_any_partitioning_gives_the_same_results(one, raw, tmp_path):
     root, summary = one
     other = load_tree(raw, tmp_path / "out", partition_size="600KB")

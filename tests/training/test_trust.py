@@ -202,6 +202,7 @@ def test_without_windows_the_baseline_on_pairs_says_why_it_is_not_fitted(raw, tm
     assert "pairs of neighbouring statements not fitted: no pairs" in dict(trust_rows(block))["Simple baselines"]
 
 
+@pytest.mark.thorough
 def test_partitions_and_workers_do_not_matter(root, raw, tmp_path, two_workers):
     other = load_tree(raw, tmp_path / "out", partition_size="600KB")
     copy = shutil.copytree(root, tmp_path / "copy")
