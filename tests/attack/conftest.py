@@ -16,6 +16,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("attacks")
         for line in TALLY.lines():
             terminalreporter.write_line(line)
+        # An attack that fails before its faults are counted is in no count above.
+        failed = [report.nodeid for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, ())]
+        terminalreporter.write_line(f"tests that failed: {len(failed)} {' '.join(failed)}".rstrip())
 
 
 @pytest.fixture(scope="session")
