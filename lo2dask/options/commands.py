@@ -22,6 +22,10 @@ from lo2dask.options.common import (
 REQUIRED = dataclasses.MISSING
 DEFAULT_ALGORITHMS = ("lr", "dt", "xgb", "if", "oov", "drift")
 DEFAULT_MODELS = ("excess", "event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", "sequence_shap_lr_words")
+SYNTH_FORMATS = (
+    "lo2", "logback", "log4j", "spring", "python", "syslog", "klog", "access", "apache-error", "json", "logfmt",
+    "timed", "plain",
+)  # fmt: skip
 RUN_MODELS = ("excess", "event_lr_words", "event_xgb_words")
 
 
@@ -48,9 +52,7 @@ class SynthOptions(WritingOptions, ProgramOptions):
     layout: str = opt(
         "v1", "which of the published layouts to write", choices=("v1", "v2", "guide", "sample"), main=True
     )
-    format: str = opt(
-        "lo2", "the line format of the services' logs", choices=("lo2", "logback", "timed", "json", "access")
-    )
+    format: str = opt("lo2", "the line format of the services' logs", choices=SYNTH_FORMATS)
     with_metrics: bool = opt(False, "write metric and trace files too", main=True)
     tar: bool = opt(False, "write each run as one uncompressed tar", main=True)
     faults: bool = opt(False, "add one of each kind of bad input", main=True)

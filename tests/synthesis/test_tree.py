@@ -10,7 +10,9 @@ import pytest
 from lo2dask.commands.formats import try_formats
 from lo2dask.domain import SERVICES
 from lo2dask.errors import InputError
+from lo2dask.formats.presets import PRESETS
 from lo2dask.options import SynthOptions
+from lo2dask.options.commands import SYNTH_FORMATS
 from lo2dask.synthesis import SynthSummary, tree, write_tree
 
 from .conftest import contents
@@ -185,7 +187,11 @@ def test_faults(options: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not run.exists()
 
 
-@pytest.mark.parametrize("form", ["logback", "timed", "json", "access"])
+def test_every_preset_can_be_made() -> None:
+    assert set(SYNTH_FORMATS) == set(PRESETS)
+
+
+@pytest.mark.parametrize("form", sorted(set(SYNTH_FORMATS) - {"lo2", "plain"}))
 def test_other_line_forms_are_read_as_such(options: Make, tmp_path: Path, form: str) -> None:
     write_tree(options(out=tmp_path / form, format=form))
     log = max((tmp_path / form).rglob("*token*.log"), key=lambda path: path.stat().st_size)
