@@ -1,6 +1,6 @@
 """Levels as canonical lines have them: upper case, few names for one thing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,11 +21,19 @@ _OTHERS = {
     "7": "DEBUG", "6": "INFO", "5": "NOTICE", "4": "WARN", "3": "ERROR", "2": "CRITICAL", "1": "ALERT", "0": "EMERG",
 }  # fmt: skip
 KNOWN = {name: name for name in LEVELS} | _OTHERS
-# Level words as they stand in lines; the longer ones first.
-_WORDS = sorted((name for name in KNOWN if len(name) > 2 and name not in ("FAILURE", "CONFIG")), key=len, reverse=True)
-# All in upper case, all in lower case, or with a capital: nothing else, or words of messages would be levels.
-WORD = "|".join([*_WORDS, *(word.lower() for word in _WORDS), *(word.capitalize() for word in _WORDS)])
-UPPER_WORD = "|".join([*_WORDS, "FAILURE"])
+_WORDS = [name for name in KNOWN if len(name) > 2 and name not in ("FAILURE", "CONFIG")]
+
+
+def _any_of(words: Iterable[str]) -> str:
+    # A longer word before its own begin, and those that begin alike side by side, which RE2 then joins: one of the
+    # programs for a header would else be too large for its fast way.
+    return "|".join(sorted(words, reverse=True))
+
+
+# Level words as they stand in lines: all in upper case, all in lower case, or with a capital; nothing else, or words of
+# messages would be levels.
+WORD = _any_of(form for word in _WORDS for form in (word, word.lower(), word.capitalize()))
+UPPER_WORD = _any_of((*_WORDS, "FAILURE"))
 
 
 def normalise_levels(levels: pa.Array, own: Mapping[str, str] | None = None) -> pa.Array:
