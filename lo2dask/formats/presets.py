@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import Fields, TextLines
 from lo2dask.formats.json_lines import JsonFormat
 from lo2dask.formats.levels import WORD, normalise_levels
@@ -70,33 +71,46 @@ class LogfmtFormat:
 
     def read(self, lines: TextLines) -> Fields:
         """Return the headers of lines."""
-        texts = lines.texts
-        has_quoted = pc.any(pc.match_substring_regex(texts, rf'"[^"]*{_PAIR}')).as_py()
-        # A pair within another's quoted value is text.
-        bare = pc.replace_substring_regex(texts, f"({_PAIR})|{_QUOTED}", r"\1") if has_quoted else texts
-        time = _logfmt_value(bare, _TIME_KEYS)
+        pairs, rest = _logfmt_parts(lines)
+        time = _logfmt_value(pairs, _TIME_KEYS)
         rows = np.flatnonzero(pc.is_valid(time).to_numpy(zero_copy_only=False))
         if not len(rows):
             return Fields.none()
-        chosen = pa.array(rows)
-        texts, bare, time = texts.take(chosen), bare.take(chosen), time.take(chosen)
+        pairs, rest, time = (column.take(pa.array(rows)) for column in (pairs, rest, time))
         times = np.full(len(rows), NO_TIME)
         for shape in (ISO, SHAPE["slashed"], SHAPE["epoch"]):
             missing = np.flatnonzero(times == NO_TIME)
             if len(missing):
                 times[missing] = read_times(time.take(pa.array(missing)), shape, lines.timezone)
-        level, logger = (_logfmt_value(bare, keys) for keys in (_LEVEL_KEYS, _LOGGER_KEYS))
-        others = pc.replace_substring_regex(texts, f"({_QUOTED if has_quoted else '^$'})|{_PAIR}", r"\1")
-        message = pc.utf8_trim_whitespace(others)
+        level, logger = (_logfmt_value(pairs, keys) for keys in (_LEVEL_KEYS, _LOGGER_KEYS))
         columns = {"level": pc.fill_null(level, ""), "logger": pc.fill_null(logger, "")}
         columns["level"] = normalise_levels(columns["level"])
-        return Fields(rows, times, message, **columns).with_time()
+        return Fields(rows, times, pc.utf8_trim_whitespace(rest), **columns).with_time()
 
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _VALUE = rf'(?:{_QUOTED}|[^\s"]\S*)'
 _TIME_KEYS, _LEVEL_KEYS, _LOGGER_KEYS = "time|ts|timestamp|t|@timestamp", "level|lvl|severity", "logger|component"
-_PAIR = rf"(?:^|\s)(?:{_TIME_KEYS}|{_LEVEL_KEYS}|{_LOGGER_KEYS})={_VALUE}"
+_KEYS = f"(?:{_TIME_KEYS}|{_LEVEL_KEYS}|{_LOGGER_KEYS})"
+_PAIR = rf"{_KEYS}={_VALUE}"
+# A pair within another's quoted value, which is text.
+_WITHIN = rf'^(?:[^"]|{_QUOTED})*?"(?:[^"\\]|\\.)*\s{_PAIR}'
+
+
+def _logfmt_parts(lines: TextLines) -> tuple[pa.Array, pa.Array]:
+    """Return texts that hold the pairs of time, level and logger of each line, and the lines without them."""
+    # They mostly stand at the begin, which is far shorter than the line.
+    pairs = pc.extract_regex(lines.texts, rf"^(?P<head>(?:{_PAIR})?(?:\s{_PAIR})*)").field("head")
+    rest = slices(lines.buffer, lines.starts + pc.binary_length(pairs).to_numpy(), lines.ends)
+    if not pc.any(pc.match_substring_regex(rest, rf"\s{_PAIR}")).as_py():
+        return pairs, rest
+    pairs, within = lines.texts, pc.match_substring_regex(rest, _WITHIN)
+    others = pc.replace_substring_regex(rest, rf"\s{_PAIR}", "")
+    if pc.any(within).as_py():
+        bare = pc.replace_substring_regex(pairs.filter(within), rf"((?:^|\s){_PAIR})|{_QUOTED}", r"\1")
+        quoted = pc.replace_substring_regex(rest.filter(within), rf"({_QUOTED})|\s{_PAIR}", r"\1")
+        pairs, others = (pc.replace_with_mask(*one) for one in ((pairs, within, bare), (others, within, quoted)))
+    return pairs, others
 
 
 def _logfmt_value(texts: pa.Array, keys: str) -> pa.Array:
