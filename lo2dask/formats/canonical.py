@@ -2,7 +2,8 @@
 
 ``YYYY-MM-DDTHH:MM:SS.mmm [thread]  correlation-id LEVEL logger method - message``, in UTC. Thread and correlation id
 may be empty; level, logger and method may be missing, the dash before the message never is. An event without a time has
-NO_TIME_TEXT in its place, or UNTIMED_MARK before it where nothing is known of it.
+NO_TIME_TEXT in its place, or UNTIMED_MARK before it where nothing is known of it; a line that goes on with an event and
+begins as that mark has a blank before it, which is not the line's.
 """
 
 import numpy as np

@@ -105,7 +105,7 @@ def join_fields(pieces: Sequence[Fields]) -> Fields:
 
 
 def write_canonical(texts: pa.StringArray, fields: Fields) -> pa.StringArray:
-    """Write canonical lines (formats.canonical) of lines with a header; the others stay as they are but for "- "."""
+    """Write canonical lines (formats.canonical) of lines with a header; the others stay as they are."""
     if not len(fields.rows):
         return _continued(texts)
     columns = [_spaced(column) for column in (fields.level, fields.logger, fields.method if fields.logger else None)]
@@ -124,13 +124,11 @@ def write_canonical(texts: pa.StringArray, fields: Fields) -> pa.StringArray:
 
 
 def _continued(texts: pa.StringArray) -> pa.StringArray:
-    """Return lines without a header: a second blank tells items of a list from events without a time."""
+    """Return lines without a header: a blank before them tells items of a list from events without a time."""
     is_item = pc.starts_with(texts, UNTIMED_MARK)
     if not pc.any(is_item).as_py():
         return texts
-    return pc.if_else(
-        is_item, pc.binary_join_element_wise(" ".join(UNTIMED_MARK), pc.utf8_slice_codeunits(texts, 2), ""), texts
-    )
+    return pc.if_else(is_item, pc.binary_join_element_wise(" ", texts, ""), texts)
 
 
 def write_untimed(texts: pa.StringArray) -> pa.StringArray:

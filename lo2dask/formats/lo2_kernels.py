@@ -179,8 +179,8 @@ def find_canonical(u64: U64s, starts: Ints, ends: Ints, time_ms: Ints, fields: I
         bracket = clock + _TIME_SIZE + _ONE
         time_ms[line] = -1
         if start < end and byte_at(u64, start) == _DASH and byte_at(u64, start + _ONE) == _SPACE:
-            # Items of lists in a text, which are no events, have two spaces.
-            time_ms[line] = -1 if byte_at(u64, start + _TWO) == _SPACE else -2
+            # A blank is before items of lists in a text, which are no events.
+            time_ms[line] = -1 if start and byte_at(u64, start - _ONE) == _SPACE else -2
             continue
         if bracket >= end or byte_at(u64, bracket - _ONE) != _SPACE or byte_at(u64, bracket) != _OPENING:
             continue

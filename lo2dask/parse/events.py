@@ -1,6 +1,6 @@
 """One chunk of whole lines to event rows: which lines are kept, their times, their columns."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +83,7 @@ class EventParser:
     reading: Reading
     with_text: bool = False
     start_lines: int = 0
-    starts: list[tuple[Ints, pa.Array]] = field(default_factory=list)
+    starts: list[tuple[Ints, Ints, pa.Array]] = field(default_factory=list)
     state: FileState = field(default_factory=FileState)
     unfinished: pa.Table | None = None
     read: Ints = field(init=False)
@@ -107,7 +107,7 @@ class EventParser:
         keep = self._keep(buffer, header, layout)
         self._remember(chunk.segments[-1].index, stamps, layout)
         if self.start_lines:
-            self._keep_starts(buffer, layout)
+            self._keep_starts(buffer, layout, header)
         if self.policy.continuation == "fill":
             stamps = layout.filled
         kept = _take(layout, header, stamps, keep)
@@ -131,11 +131,12 @@ class EventParser:
         """Return and forget the first lines kept since the last call (columns.text_columns)."""
         if not self.starts:
             return []
-        file = np.concatenate([numbers for numbers, _ in self.starts])
-        buffer, borders = padded_text(pa.concat_arrays([texts for _, texts in self.starts]))
+        file, time_ms = (np.concatenate(columns) for columns in list(zip(*self.starts, strict=True))[:2])
+        buffer, borders = padded_text(pa.concat_arrays([texts for *_, texts in self.starts]))
         self.starts = []
         header = self.policy.line_format.find_headers(buffer, borders[:-1], borders[1:])
-        return [text_columns(buffer, borders[1:], file, header, self.keys)]
+        # What tells that a line is no event may stand before it.
+        return [text_columns(buffer, borders[1:], file, replace(header, time_ms=time_ms), self.keys)]
 
     def finish(self) -> list[pa.Table]:
         """Return the event that was held back because the next chunk might have gone on with it."""
@@ -208,11 +209,12 @@ class EventParser:
         self.reading.counts.add(counts)
         return left
 
-    def _keep_starts(self, buffer: Bytes, layout: "_Layout") -> None:
+    def _keep_starts(self, buffer: Bytes, layout: "_Layout", header: Header) -> None:
         """Copy a chunk's few first lines: what is made of them is made of all chunks' at once."""
         chosen = np.flatnonzero((layout.number < self.start_lines) & (layout.starts < layout.ends) & ~layout.bad)
         if len(chosen):
-            self.starts.append((layout.file[chosen], slices(buffer, layout.starts[chosen], layout.ends[chosen])))
+            texts = slices(buffer, layout.starts[chosen], layout.ends[chosen])
+            self.starts.append((layout.file[chosen], header.time_ms[chosen], texts))
 
     def _numbers(self, layout: "_Layout") -> Ints:
         """Number each line within its file, from 0."""

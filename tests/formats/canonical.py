@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from lo2dask.buffers.padded import padded_text
+from lo2dask.buffers.padded import padded
 from lo2dask.formats.canonical import CANONICAL
 from lo2dask.formats.detect import detect
 from lo2dask.formats.header import Header
@@ -37,17 +36,18 @@ def canonical(*lines: str, kind: KindFormat | None = None) -> list[str]:
 
 
 def find(texts: list[str], line_format: LineFormat = CANONICAL) -> tuple[bytes, Header, np.ndarray]:
-    """Find the headers of stripped texts."""
-    buffer, offsets = padded_text(pa.array(texts, pa.string()))
-    header = line_format.find_headers(buffer, offsets[:-1], offsets[1:])
-    return buffer.tobytes(), header, offsets[1:]
+    """Find the headers of lines without the blanks around them; return the bytes, the headers, where lines end."""
+    buffer = padded("".join(f"{text}\n" for text in texts).encode())
+    begins = np.cumsum([0, *(len(text.encode()) + 1 for text in texts)], dtype=np.int64)[:-1]
+    starts = begins + np.array([len(text) - len(text.lstrip(" ")) for text in texts], dtype=np.int64)
+    ends = starts + np.array([len(text.strip(" ").encode()) for text in texts], dtype=np.int64)
+    return buffer.tobytes(), line_format.find_headers(buffer, starts, ends), ends
 
 
 def events(texts: list[str]) -> list[Event]:
     """Read canonical lines back."""
-    stripped = [text.strip(" ") for text in texts]
-    data, header, ends = find(stripped)
-    found = [Event(time, message=text) for time, text in zip(header.time_ms.tolist(), stripped, strict=True)]
+    data, header, ends = find(texts)
+    found = [Event(time, message=text.strip(" ")) for time, text in zip(header.time_ms.tolist(), texts, strict=True)]
     for at, row in enumerate(header.rows.tolist()):
         thread, correlation, source = (
             data[low[at] : high[at]].decode() for low, high in (header.thread, header.correlation, header.source)

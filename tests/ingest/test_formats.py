@@ -147,6 +147,14 @@ def test_blocks_of_a_large_file_make_the_same_rows(tmp_path: Path, monkeypatch: 
     assert one.to_pylist() == other.to_pylist()
 
 
+def test_items_of_a_list_stay_as_they_are_and_go_on_with_their_event(tmp_path: Path) -> None:
+    head = "2026-01-02 03:04:{n:02d},500 [m] INFO a.B - "
+    lines = f"{head}x\n{head}these:\n- one\n-  - 2"
+    load(options(write(tmp_path / "in", user=lines), tmp_path / "out"), Session.serial())
+    found = [(row["m_message"], row["is_continuation"]) for row in rows(Layout(tmp_path / "out"), "user")[1:4]]
+    assert found == [("INFO a.B - these:", False), ("- one", True), ("-  - 2", True)]
+
+
 def test_a_file_that_differs_from_its_kind_is_rejected(tmp_path: Path) -> None:
     root = write(tmp_path / "in", token=JSON)
     strange = root / "LO2_run_1767323000" / "get_user_404_no_user" / "light-oauth2-oauth2-token-1.log"
