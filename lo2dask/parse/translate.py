@@ -1,6 +1,6 @@
 """Chunks of any format become chunks of canonical lines, one for each line, so that line numbers stay."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -31,8 +31,9 @@ class Translator:
     reading: Reading
 
     def __post_init__(self) -> None:
-        """Begin with no file left out."""
+        """Begin with no file left out, and no line before."""
         self._left_out: set[int] = set()
+        self._before = b""
 
     def translate(self, chunk: Chunk, lines: Lines) -> Chunk:
         """Return the chunk with canonical lines, without the segments of files that have no header at its start."""
@@ -50,7 +51,8 @@ class Translator:
                 continue
             start, end = pairs[0][1][0], pairs[-1][1][1]
             some = text_lines(chunk, lines, [pair[0] for pair in pairs], (start, end), self.translation.timezone)
-            written, headed = translate_lines(some, kind)
+            written, headed = translate_lines(self._with_before(some, pairs[0][0], kind), kind)
+            written, headed = written[start - end :], headed[start - end :]
             for segment, (low, high), _ in pairs:
                 part = slice(low - start, high - start)
                 if self._is_strange(segment, kind, headed[part]):
@@ -67,6 +69,19 @@ class Translator:
         """Return what segments that are translated together share; a log's parts of lines end with it."""
         kind = self.translation.of(segment.file.service)
         return kind, segment.index if "cri-time" in kind.wrappers else -1
+
+    def _with_before(self, lines: TextLines, segment: Segment, kind: KindFormat) -> TextLines:
+        """Put the line before a block of a log to the block's lines, where a part of a line may go on with it."""
+        if "cri-time" not in kind.wrappers or not len(lines.starts):
+            return lines
+        before, self._before = self._before, lines.buffer[lines.starts[-1] : lines.ends[-1]].tobytes()
+        if segment.first or segment.lost:
+            return lines
+        size, rows = len(before), np.maximum(np.arange(-1, len(lines.starts)), 0)
+        starts, ends = (np.append(first, one + size) for first, one in ((0, lines.starts), (size, lines.ends)))
+        indented = np.append(False, lines.indented)
+        buffer = padded(before, lines.buffer.data)
+        return replace(lines.take(rows), buffer=buffer, starts=starts, ends=ends, indented=indented)
 
     def _is_strange(self, segment: Segment, kind: KindFormat, headed: Bools) -> bool:
         if segment.index in self._left_out:

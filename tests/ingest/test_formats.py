@@ -123,6 +123,19 @@ def test_parts_of_lines_of_cri_end_with_their_log(tmp_path: Path) -> None:
     assert [row["is_continuation"] for row in events] == [bool(n % 2) for n in range(39)] * 2
 
 
+@pytest.mark.parametrize("size", [700, 777, 778, 900])
+def test_parts_of_lines_of_cri_are_joined_over_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    time = "2026-01-02T03:04:{n:02d}.500000000Z stdout"
+    lines = f"{time} P INFO order {{n}} is\n{time} P not\n{time} F paid\n{time} F INFO next"
+    root = write(tmp_path / "in", user=lines)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", size)
+    load(options(root, tmp_path / "out", continuation_lines="merge"), Session.serial())
+    texts = [row["m_message"] for row in rows(Layout(tmp_path / "out"), "user")]
+    assert texts == [text for n in range(40) for text in (f"INFO - order {n} is\nnot\npaid", "INFO - next")]
+
+
 def test_lo2_alone_is_read_as_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load(options(write(tmp_path / "in", user=LO2_LINE), tmp_path / "out"), Session.serial())
     assert read_format(Layout(tmp_path / "out")) == LO2
