@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -85,7 +86,7 @@ def load_metrics(layout: Layout, options: LoadOptions, session: Session, labels:
     IntegrityError : a table has not the rows that the batches wrote.
     """
     started = time.perf_counter()
-    own = [labels.patterns, sorted(labels.rows.items())]
+    own = [labels.patterns, sorted(labels.rows.items()), *([repr(labels.timed)] if labels.timed else [])]
     key = options.fingerprint("metrics") if labels == Labels() else fingerprint([options.fingerprint("metrics"), own])
     job = MetricsJob(layout.root, frozenset(options.metric_names), key, labels)
     target = parse_bytes(options.partition_size, "--partition-size")
@@ -138,12 +139,12 @@ def metrics_batch(batch: Batch, job: MetricsJob) -> dict[str, Any]:
     with ExitStack() as stack:
         metrics = stack.enter_context(open_part(layout.metrics / name, schema.METRICS))
         for table in _sample_groups(files, job, reading):
-            metrics.write(table)
+            metrics.write(_label_by_time(table, job.labels, "timestamp", "timestamp"))
     written = [layout.metrics / name]
     spans = _span_tables(files, reading, job.labels)
     if spans:
         with open_part(layout.traces / name, schema.TRACES) as traces:
-            traces.write(pa.concat_tables(spans))
+            traces.write(_label_by_time(pa.concat_tables(spans), job.labels, "start", "end"))
         written.append(layout.traces / name)
     written += write_rejects(layout, METRICS_PREFIX + name, reading.rejects)
     summary = {
@@ -236,6 +237,27 @@ def _span_tables(files: Iterable[SourceFile], reading: Reading, labels: Labels) 
         except MetricError as error:
             reading.reject(file, "invalid trace", str(error))
     return [table for table in tables if table.num_rows]
+
+
+def _label_by_time(table: pa.Table, labels: Labels, start: str, end: str) -> pa.Table:
+    """Label rows anew by labels of parts of their runs, each by its own time, from one column to the other."""
+    if not labels.timed:
+        return table
+    names = [name for name in ("run", "test_case", "service") if name in table.column_names]
+    times = np.stack([table[name].cast(pa.timestamp("ms"), safe=False).cast(pa.int64()) for name in (start, end)])
+    normal = table["normal"].to_numpy().astype(object)
+    for group in table.append_column("row", pa.array(np.arange(len(table)))).group_by(names).aggregate(
+        [("row", "list")]
+    ).to_pylist():  # fmt: skip
+        rows, key = group["row_list"], (group["run"], group["test_case"] or "", group.get("service") or "")
+        if labels.timed_of(key):
+            moments, places = np.unique(times[:, rows], axis=1, return_inverse=True)
+            known = np.array([labels.normal_between(key, *pair) for pair in moments.T.tolist()], dtype=object)
+            normal[rows] = known[places]
+    column = pa.array(normal, pa.bool_())
+    for name, values in (("normal", column), ("anomaly", pc.invert(column))):
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table
 
 
 def _reject_parts(problems: list[tuple[SourceFile, str]], reason: str, reading: Reading) -> None:

@@ -120,6 +120,24 @@ def test_metrics_have_the_labels_of_the_load(tmp_path: Path, layout: str) -> Non
                 assert (row["normal"], row["anomaly"]) == (known, None if known is None else not known)
 
 
+def test_labels_of_parts_of_runs_are_those_of_the_samples_within(tmp_path: Path) -> None:
+    root = make_tree(tmp_path / "raw", scale=0.01, runs=2, errors_per_run=1, layout="v2", with_metrics=True)
+    read(root, tmp_path / "out")
+    samples, spans = tables(tmp_path / "out")
+    run, at = samples["run"][0].as_py(), samples["timestamp"][0].as_py()
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"run,start,end,label\n{run},{at.isoformat()},{at.isoformat()},slow\n")
+    read(root, tmp_path / "labelled", labels=labels)
+    found, found_spans = tables(tmp_path / "labelled")
+    for row in found.to_pylist():
+        known = None if row["run"] != run else row["timestamp"] != at
+        assert (row["normal"], row["anomaly"]) == (known, None if known is None else not known)
+    for row in found_spans.to_pylist():
+        assert row["normal"] == (None if row["run"] != run else not row["start"] <= at <= row["end"])
+    assert False in found["normal"].to_pylist()
+    assert len(found_spans) == len(spans)
+
+
 def test_other_metrics_are_not_even_opened(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     real = metrics._read
