@@ -102,7 +102,7 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
             notes.append(f"the zone {', '.join(sorted(zones))} of its times is not read: give it as --timezone")
     if choice.untimed:
         notes.append(f"{choice.untimed:,} of {choice.headed:,} events have no time")
-    if choice.kind.name == JsonFormat.name and (several := int(have_several(inner.texts).sum())):
+    if choice.kind.name == JsonFormat.name and (several := int(have_several(inner).sum())):
         notes.append(
             f"{several:,} of {choice.lines:,} lines hold several OpenTelemetry records: a line is one event, with the "
             "first one's time and all bodies; export one record a line"

@@ -74,13 +74,12 @@ class JsonFormat:
         return Fields(rows, times, **columns).with_or_without_time()
 
 
-def have_several(texts: pa.StringArray) -> Bools:
-    """Return which lines hold several OpenTelemetry records, within wrappers too; each is one event all the same."""
-    several = pc.match_substring(texts, "logRecords").to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(several)
-    if len(rows):
-        bodies = pc.count_substring_regex(texts.take(pa.array(rows)), r'body\\*"+\s*:')
-        several[rows] = bodies.to_numpy() > 1
+def have_several(lines: TextLines) -> Bools:
+    """Return which lines (without wrappers) hold several OpenTelemetry records; each is one event all the same."""
+    several = pc.match_substring(lines.texts, '"logRecords"').to_numpy(zero_copy_only=False)
+    objects, rows = read_objects(lines, np.flatnonzero(several))
+    several = np.zeros(len(several), dtype=bool)
+    several[rows] = [len(_records(one)) > 1 for one in objects]
     return several
 
 
@@ -164,14 +163,19 @@ def _text(value: Any) -> str | None:
     return str(int(value)) if is_whole else orjson.dumps(value).decode()
 
 
-def _flatten(one: dict[str, Any]) -> dict[str, Any]:
-    """Return an OpenTelemetry export as its first log record; the others' bodies follow in its message."""
-    records = [
+def _records(one: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the log records of an OpenTelemetry export, each with its scope."""
+    return [
         {"scope": scope.get("scope") or None, **record}
         for resource in _objects(one.get("resourceLogs")) or [{"scopeLogs": [one]}]
         for scope in _objects(resource.get("scopeLogs"))
         for record in _objects(scope.get("logRecords"))
     ]
+
+
+def _flatten(one: dict[str, Any]) -> dict[str, Any]:
+    """Return an OpenTelemetry export as its first log record; the others' bodies follow in its message."""
+    records = _records(one)
     if not records:
         return one
     return {**records[0], "body": "; ".join(_text(record.get("body")) or "" for record in records)}

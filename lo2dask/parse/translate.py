@@ -12,6 +12,7 @@ from lo2dask.buffers.padded import padded, text_bytes
 from lo2dask.formats.fields import TextLines, write_canonical, write_untimed
 from lo2dask.formats.json_lines import JsonFormat, have_several
 from lo2dask.formats.kinds import PLAIN, UNREAD, KindFormat, Translation
+from lo2dask.formats.wrappers import unwrap
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 from lo2dask.parse.lines import Lines, find_lines
 from lo2dask.parse.text import without_colours
@@ -53,12 +54,15 @@ class Translator:
             some = text_lines(chunk, lines, [pair[0] for pair in pairs], (start, end), self.translation.timezone)
             written, headed = translate_lines(self._with_before(some, pairs[0][0], kind), kind)
             written, headed = written[start - end :], headed[start - end :]
+            several = np.zeros(end - start, dtype=bool)
+            if kind.name == JsonFormat.name and pc.any(pc.match_substring(some.texts, "logRecords")).as_py():
+                several = have_several(unwrap(some, kind.wrappers))
             for segment, (low, high), _ in pairs:
                 part = slice(low - start, high - start)
                 if self._is_strange(segment, kind, headed[part]):
                     continue
-                if kind.name == JsonFormat.name and (several := int(have_several(some.texts[part]).sum())):
-                    self.reading.reject(segment.file, *_SEVERAL, several)
+                if several[part].any():
+                    self.reading.reject(segment.file, *_SEVERAL, int(several[part].sum()))
                 text, offsets = text_bytes(written[part])
                 segments.append((segment, int(offsets[-1] - offsets[0])))
                 texts.append(text[offsets[0] : offsets[-1]].data)
@@ -107,8 +111,6 @@ def text_lines(chunk: Chunk, lines: Lines, segments: list[Segment], rows: tuple[
 
 def translate_lines(lines: TextLines, kind: KindFormat) -> tuple[pa.StringArray, Bools]:
     """Return canonical lines, each with its newline, and which of them have a header."""
-    from lo2dask.formats.wrappers import unwrap
-
     lines = unwrap(lines, kind.wrappers)
     fields = kind.reader.read(lines)
     headed = np.zeros(len(lines.starts), dtype=bool)
