@@ -92,13 +92,11 @@ class EventParser:
     def __post_init__(self) -> None:
         """Begin with no line of any file: ``read`` and ``dropped`` count the lines of each."""
         self.read, self.dropped = np.zeros((2, len(self.keys.files)), dtype=np.int64)
-        translation = self.policy.translation
-        needed = translation if translation and translation.has_effect else None
-        self.translator = Translator(needed, self.reading) if needed else None
+        self.translator = self._translator(self.reading)
 
     def parse(self, chunk: Chunk) -> pa.Table:
         """Parse one chunk into event rows (columns.EVENTS)."""
-        chunk, lines = self._read_lines(chunk, self.reading)
+        chunk, lines = self._read_lines(chunk, self.reading, self.translator)
         if not chunk.segments:
             return EVENTS.empty_table()
         buffer, layout = chunk.buffer, _lay_out(lines, chunk)
@@ -114,7 +112,11 @@ class EventParser:
         table = event_columns(buffer, kept, self.keys, self.policy.line_format, self.with_text)
         return self._merge(table) if self.policy.continuation == "merge" else table
 
-    def _read_lines(self, chunk: Chunk, reading: Reading) -> tuple[Chunk, Lines]:
+    def _translator(self, reading: Reading) -> Translator | None:
+        translation = self.policy.translation
+        return Translator(translation, reading) if translation and translation.has_effect else None
+
+    def _read_lines(self, chunk: Chunk, reading: Reading, translator: Translator | None) -> tuple[Chunk, Lines]:
         """Return a chunk as text of the policy's line format, and its lines."""
         chunk = remove_colours(chunk)
         lines = find_lines(chunk.buffer)
@@ -122,8 +124,8 @@ class EventParser:
             repaired = repair_utf8(chunk, reading)
             if repaired is not chunk:
                 chunk, lines = repaired, find_lines(repaired.buffer)
-        if self.translator:
-            chunk = self.translator.translate(chunk, lines)
+        if translator:
+            chunk = translator.translate(chunk, lines)
             lines = find_lines(chunk.buffer)
         return chunk, lines
 
@@ -172,8 +174,9 @@ class EventParser:
     def _first_time(self, index: int) -> int:
         """Look ahead for a large file's first time, when a whole block at its start has none."""
         reading = Reading()
+        translator = self._translator(reading)
         for raw in read_chunks([self.keys.files[index]], reading):
-            chunk, lines = self._read_lines(raw, reading)
+            chunk, lines = self._read_lines(raw, reading, translator)
             header = self.policy.line_format.find_headers(chunk.buffer, lines.starts, lines.ends)
             if (header.time_ms >= 0).any():
                 first = header.time_ms[header.time_ms >= 0][:1]

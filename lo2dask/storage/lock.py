@@ -24,7 +24,6 @@ from typing import Any
 from lo2dask.errors import InputError, IntegrityError
 from lo2dask.options import Options, WritingOptions
 from lo2dask.options.paths import is_local
-from lo2dask.storage.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -263,9 +262,13 @@ def _replace(path: Path, content: dict[str, Any], seen: str) -> bool:
     if not _has_conditions(path):
         if _version(path) != seen:
             return False
+        if not is_local(path):
+            path.write_text(json.dumps(content), encoding="utf-8")
+            return True
         # Whole at every moment: others read in it who is at work.
-        with replacing(path, durable=False) as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary = path.with_name(f"{path.name}.{content['token']}")
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(temporary, path)
         return True
     store: Any = path
     try:
