@@ -41,6 +41,8 @@ def as_function(name: str, module: str, attribute: str) -> Callable[..., Any]:
         if client is not None and not hasattr(client, "asynchronous"):
             raise TypeError(f"{name}() takes a Dask client as client=..., not {type(client).__name__}")
         chosen = _options(name, kind, options, keywords)
+        if takes_session:  # the workers of a client may have been started elsewhere
+            chosen = chosen.replace(**chosen.absolute_paths())
         with _naming_keywords(kind):
             if given or not takes_session:
                 return _result(command(chosen, *given), chosen)

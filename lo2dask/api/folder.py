@@ -8,7 +8,7 @@ from typing import Any
 from lo2dask.api.tables import Table
 from lo2dask.errors import InputError
 from lo2dask.findings.read import Finding, count_findings, has_findings, read_findings
-from lo2dask.options.paths import to_path
+from lo2dask.options.paths import is_local, to_path
 from lo2dask.storage import entries
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
@@ -26,8 +26,8 @@ class Folder:
     """
 
     def __init__(self, root: Path, summary: Any = None) -> None:
-        """Keep where the tables are."""
-        self.root, self.summary = root, summary
+        """Keep where the tables are, for workers and a later working directory too."""
+        self.root, self.summary = root.absolute() if is_local(root) else root, summary
 
     def __getattr__(self, name: str) -> Any:
         """Return a figure of the command."""

@@ -105,7 +105,11 @@ def load(options: LoadOptions) -> None:
     if options.dry_run:
         _run(options, dry_run, plan_text)
         return
-    summary = _run(options, load_tree, lambda done: [*load_text(done, options.head), _next("train", done.output)])
+    summary = _run(
+        options,
+        load_tree,
+        lambda done: [*load_text(done, options.head), *([_next("train", done.output)] if done.sequences else [])],
+    )
     _check_strict(options, summary.rejects, summary.output)
 
 

@@ -35,10 +35,11 @@ _LINE_NAMES = {"lines_in": "all"}
 
 def load_text(summary: "LoadSummary", head: int) -> list[str]:
     """Write the summary of a load, with the first ``head`` sequences."""
+    made = f"{count(summary.sequences, 'sequence')} of {count(summary.events, 'event')}"
     lines = [
         f"{count(summary.runs, 'run')}, {count(summary.test_cases, 'test case')}, "
-        f"{count(summary.services, 'service')}: {count(summary.sequences, 'sequence')} of "
-        f"{count(summary.events, 'event')}; {speed(summary.bytes, summary.seconds)}",
+        f"{count(summary.services, 'service')}: {made if summary.sequences else 'no sequence, as no line was kept'}; "
+        f"{speed(summary.bytes, summary.seconds)}",
     ]
     if summary.skipped:
         lines.append(f"done before and left as they are: {summary.skipped:,} of {count(summary.batches, 'part')}")

@@ -34,7 +34,7 @@ from lo2dask.options import LoadOptions, fingerprint
 from lo2dask.parse.events import LinePolicy
 from lo2dask.sizing.needs import load_needs
 from lo2dask.sizing.timings import note
-from lo2dask.sources.layouts import Tree
+from lo2dask.sources.layouts import Tree, find_tree
 from lo2dask.sources.manifest import REJECTED
 from lo2dask.sources.names import split_problem
 from lo2dask.storage import check_disk
@@ -109,9 +109,12 @@ def read_tree(
     ``key_of`` says what the text of a line format depends on; ``known`` are the formats of its kinds of files, where a
     bundle remembers them; ``tree`` is what lies below the root, where the caller has looked.
     """
-    layout = Layout(options.output_dir)
+    layout, tree = Layout(options.output_dir), tree or find_tree(options.root, options)
     resumed = open_output(layout, options, options.root)
     plan = make_plan(options.root, options, layout, session, tree)
+    if known is None and plan.batches and plan.labels.is_labelled and not plan.has_error:
+        source = f"--labels {options.labels}" if options.labels else f"--normal {' '.join(options.normal)}"
+        logger.warning("%s: no error case is left, so nothing can be judged", source)
     if resumed and layout.record("load", 0).parent.is_dir():
         logger.info("resuming in %s", layout.root)
     if known is not None:

@@ -27,7 +27,7 @@ from lo2dask.formats.kinds import Translation
 from lo2dask.ingest.mining import whole_mapping
 from lo2dask.parse.line_ranges import read_line_bytes
 from lo2dask.parse.lines import find_lines as split_lines
-from lo2dask.parse.text import without_colours
+from lo2dask.parse.text import without_marks
 from lo2dask.parse.translate import translate_text
 from lo2dask.sources.names import DAY_MS
 from lo2dask.sources.tree import SourceFile
@@ -249,7 +249,7 @@ class ReadLines:
 
 def _as_buffer(pieces: Sequence[tuple[int, bytes]]) -> tuple[Bytes, list[int]]:
     """Return pieces as text in one padded buffer, and how many lines each has."""
-    whole = [without_colours(data if data.endswith(b"\n") else data + b"\n") for _, data in pieces]
+    whole = [without_marks(data if data.endswith(b"\n") else data + b"\n") for _, data in pieces]
     text = b"".join(whole)
     if not text.isascii():
         text = text.decode(errors="replace").encode()

@@ -209,7 +209,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str
             bags = startup.bags().take(pa.array(base.rows()))
             written.append(job.layout.startup / name)
             write_part(written[-1], pa.table([sequences["seq_id"], bags], names=STARTUP.names), STARTUP)
-        _reject_unusable(files, base, reading, job.policy.line_format)
+        _reject_unusable(base, parser)
         written += write_rejects(job.layout, name, reading.rejects)
     _check_written(job, name, parser)
     summary = {
@@ -266,13 +266,15 @@ def _check_written(job: LoadJob, name: str, parser: EventParser) -> None:
         raise IntegrityError(f"{path}: {ids[row]} has {lines[row]} lines, {kept[files[row]]} of its log were kept")
 
 
-def _reject_unusable(files: list[SourceFile], base: BaseFigures, reading: Reading, line_format: LineFormat) -> None:
+def _reject_unusable(base: BaseFigures, parser: EventParser) -> None:
     """Record each log of which no line was kept, which makes no sequence, and each of which no line has a time."""
+    reading, is_blank = parser.reading, (parser.read == parser.blank).tolist()
     known = {file for file, _, _ in reading.reasons}
-    expected = f"a line with a time looks like {line_format.example!r}"
-    for file, length, end in zip(files, base.lengths.tolist(), base.ends.tolist(), strict=True):
+    expected = f"a line with a time looks like {parser.policy.line_format.example!r}"
+    ends = zip(parser.keys.files, base.lengths.tolist(), base.ends.tolist(), is_blank, strict=True)
+    for file, length, end, blank in ends:
         if length == 0 and file not in known:
-            reading.reject(file, "no event", f"no line was kept; {expected}")
+            reading.reject(file, "no event", "it holds blank lines alone" if blank else f"no line was kept; {expected}")
         elif length and end == NO_TIME:
             reading.reject(file, "no time", f"none of its {length} lines has a time, they are kept without; {expected}")
 

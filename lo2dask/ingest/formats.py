@@ -24,7 +24,7 @@ from lo2dask.models.sample import hashes
 from lo2dask.options import LoadingOptions
 from lo2dask.parse.chunks import Chunk, Reading, Segment, read_chunks
 from lo2dask.parse.lines import find_lines
-from lo2dask.parse.text import remove_colours
+from lo2dask.parse.text import remove_marks
 from lo2dask.parse.translate import text_lines
 from lo2dask.schema import MANIFEST
 from lo2dask.sources.tree import SourceFile
@@ -188,7 +188,7 @@ def _first_chunk(file: SourceFile, size: int) -> list[Chunk]:
     found = []
     # Of a compressed log nobody knows the size: its first chunk is enough.
     for chunk in islice(read_chunks([some], Reading()), 1):
-        (text,) = remove_colours(chunk).texts()
+        (text,) = remove_marks(chunk).texts()
         if some.size < file.size or len(text) > size:
             text = text[:size]
             text = text[: text.removesuffix(b"\n").rfind(b"\n") + 1] or text.removesuffix(b"\n") + b"\n"

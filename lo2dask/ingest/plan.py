@@ -45,7 +45,8 @@ RUNS_SCANNED_HERE = 256
 class LoadPlan:
     """What a load will read; ``others`` names what lies next to the runs, ``cases`` the test cases read.
 
-    ``is_lo2``: the tree has LO2's layout; ``labels`` say what is normal.
+    ``is_lo2``: the tree has LO2's layout; ``labels`` say what is normal; ``has_error``: not of every log (where events'
+    times decide, this is not known before they are read).
     """
 
     runs: tuple[RunSource, ...]
@@ -55,6 +56,7 @@ class LoadPlan:
     ignored: dict[str, int]
     is_lo2: bool
     labels: Labels
+    has_error: bool
 
     @property
     def files(self) -> int:
@@ -110,8 +112,9 @@ def make_plan(
     if others:
         ignored["next to the runs"] = len(others)
     chosen = {case for summary in summaries for case in summary["chosen"]}
+    has_error = bool(tree.labels.timed) or any(summary["has_error"] for summary in summaries)
     return LoadPlan(
-        tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored, tree.layout == LO2, tree.labels
+        tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored, tree.layout == LO2, tree.labels, has_error
     )
 
 
@@ -146,6 +149,7 @@ def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_m
         "rejected": Counter(split_problem(row["problem"])[0] for row in rejected),
         "cases": [case for case in logs["test_case"].unique().to_pylist() if case],
         "errors": logs.filter(pc.invert(pc.fill_null(logs["normal"], False)))["test_case"].unique().to_pylist(),
+        "has_error": pc.any(pc.invert(logs.filter(logs["selected"])["normal"]), min_count=0).as_py(),
         "chosen": logs.filter(logs["selected"])["test_case"].unique().to_pylist(),
         "ignored": {row["values"]: row["counts"] for row in left_out},
     }

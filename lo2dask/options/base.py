@@ -58,6 +58,11 @@ class Options:
         values = (getattr(self, field.name) for field in dataclasses.fields(self) if field.type in _PATHS)
         return [value for value in values if value is not None]
 
+    def absolute_paths(self) -> dict[str, Path]:
+        """Return the paths on this machine as they hold in every working directory, by option."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: path.absolute() for name, path in values.items() if isinstance(path, Path) and is_local(path)}
+
     def outputs(self) -> dict[str, Path]:
         """Return the folders that the command writes, by option."""
         names = [field.name for field in dataclasses.fields(self) if field.metadata.get("writes")]
@@ -125,7 +130,8 @@ def _path(field: dataclasses.Field[Any], value: Any) -> Path:
         raise InputError(f"{flag_name(field.name)} {error}") from None
     if field.metadata.get("local") and not is_local(path):
         raise InputError(f"{flag_name(field.name)} {path}: must be on this machine; copy it here first")
-    return path
+    # What is recorded of a table is compared from any working directory.
+    return path.absolute() if field.metadata.get("affects") and is_local(path) else path
 
 
 def _kind_problem(field: dataclasses.Field[Any], value: Any) -> str:

@@ -104,10 +104,8 @@ class CommonOptions(ClusterOptions):
         super().__post_init__()
         if self.cluster == "local":
             return
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Path) and ":/" not in str(value):
-                object.__setattr__(self, field.name, value.absolute())
+        for name, value in self.absolute_paths().items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ A chunk always ends with a whole line. What cannot be read becomes a reject, and
 
 import contextlib
 import os
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import FileIO, RawIOBase
@@ -198,9 +197,6 @@ class _Room:
             return
         if size < file.size:
             _reject_truncated(file, file.size - size, reading)
-        if bytes(room[: len(BOM_UTF8)]) == BOM_UTF8:
-            room[: size - len(BOM_UTF8)] = bytes(room[len(BOM_UTF8) : size])
-            size -= len(BOM_UTF8)
         if size:
             start, self._size = self._size, self._size + size
             if self._buffer[self._size - 1] != _NEWLINE:
@@ -226,8 +222,7 @@ def _read_blocks(index: int, file: SourceFile, reading: Reading) -> Iterator[Chu
             if problem:
                 reading.reject(file, *problem)
                 return
-            if is_start:
-                block, is_start = block.removeprefix(BOM_UTF8), False
+            is_start = False
             if skipping:
                 block, skipping = _skip_line(block)
             cut = len(block) if left == 0 else block.rfind(b"\n") + 1

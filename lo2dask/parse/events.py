@@ -24,7 +24,7 @@ from lo2dask.parse.columns import (
     text_columns,
 )
 from lo2dask.parse.lines import KeptLines, Lines, find_lines
-from lo2dask.parse.text import remove_colours, repair_utf8
+from lo2dask.parse.text import remove_marks, repair_utf8
 from lo2dask.parse.translate import Translator
 
 # The LO2 paper cuts `correct` logs (60 s) to the length of error cases: 1/7.05 of their lines (arXiv 2504.12067).
@@ -88,10 +88,11 @@ class EventParser:
     unfinished: pa.Table | None = None
     read: Ints = field(init=False)
     dropped: Ints = field(init=False)
+    blank: Ints = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with no line of any file: ``read`` and ``dropped`` count the lines of each."""
-        self.read, self.dropped = np.zeros((2, len(self.keys.files)), dtype=np.int64)
+        """Begin with no line of any file: ``read``, ``dropped`` and ``blank`` count the lines of each."""
+        self.read, self.dropped, self.blank = np.zeros((3, len(self.keys.files)), dtype=np.int64)
         self.translator = self._translator(self.reading)
 
     def parse(self, chunk: Chunk) -> pa.Table:
@@ -118,7 +119,7 @@ class EventParser:
 
     def _read_lines(self, chunk: Chunk, reading: Reading, translator: Translator | None) -> tuple[Chunk, Lines]:
         """Return a chunk as text of the policy's line format, and its lines."""
-        chunk = remove_colours(chunk)
+        chunk = remove_marks(chunk)
         lines = find_lines(chunk.buffer)
         if not lines.is_ascii:
             repaired = repair_utf8(chunk, reading)
@@ -203,12 +204,13 @@ class EventParser:
         if self.policy.balance:
             cut = skipped + ((totals - skipped) / CORRECT_CUT).astype(np.int64)
             counts.balanced = drop(self.keys.is_normal[layout.file] & (number >= cut))
-        counts.blank = drop(layout.starts == layout.ends)
+        counts.blank = drop(blank := layout.starts == layout.ends)
         if self.policy.continuation == "drop":
             counts.continuation = drop(header.continues)
         counts.kept = int(left.sum())
         self.read += np.bincount(layout.file, minlength=len(self.read))
         self.dropped += np.bincount(layout.file[~left], minlength=len(self.read))
+        self.blank += np.bincount(layout.file[blank], minlength=len(self.read))
         self.reading.counts.add(counts)
         return left
 

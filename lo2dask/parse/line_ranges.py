@@ -1,6 +1,6 @@
 """Some raw lines of a log by their numbers, without parsing what lies between them."""
 
-from codecs import BOM_UTF8, getincrementaldecoder
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from io import RawIOBase
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from lo2dask.buffers.arrays import Ints
 from lo2dask.parse.chunks import LONGEST_LINE
-from lo2dask.parse.text import without_colours
+from lo2dask.parse.text import without_marks
 from lo2dask.sources.tree import SourceFile
 
 # What stands after a line of which only the first LONGEST_LINE bytes are given.
@@ -36,7 +36,7 @@ def read_line_ranges(file: SourceFile, ranges: Sequence[tuple[int, int]]) -> Ite
     """
     for first, data in read_line_bytes(file, ranges):
         for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), first):
-            yield number, _text(line, number)
+            yield number, _text(line)
 
 
 def read_line_bytes(file: SourceFile, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
@@ -104,11 +104,9 @@ def _joined(carry: bytes, block: bytes, start: int, end: int) -> bytes:
     return carry + block[start : min(end, start + LONGEST_LINE + 1 - len(carry))]
 
 
-def _text(line: bytes, number: int) -> str:
-    if number == 1:
-        line = line.removeprefix(BOM_UTF8)
+def _text(line: bytes) -> str:
     if len(line) <= LONGEST_LINE:
-        return without_colours(line).removesuffix(b"\r").decode(errors="replace")
+        return without_marks(line).removesuffix(b"\r").decode(errors="replace")
     # The cut may be within a character, of which nothing is shown.
     decoder = getincrementaldecoder("utf-8")(errors="replace")
-    return decoder.decode(without_colours(line[:LONGEST_LINE])) + CUT_MARK
+    return decoder.decode(without_marks(line[:LONGEST_LINE])) + CUT_MARK

@@ -1,14 +1,17 @@
-"""What is not plain text in logs: invalid UTF-8 is replaced and counted, colours of terminals are removed."""
+"""What is not plain text in logs: invalid UTF-8 is replaced and counted, colours and byte order marks are removed."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import replace
 
 from lo2dask.buffers.padded import padded
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 
-_ESCAPE = 0x1B
+_ESCAPE, _ASCII = 0x1B, 0x80
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
+# Where files were joined, a mark stands before a line within the new one.
+_MARKS = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -19,17 +22,18 @@ def repair_utf8(chunk: Chunk, reading: Reading) -> Chunk:
     return _with_texts(chunk, texts, repaired)
 
 
-def remove_colours(chunk: Chunk) -> Chunk:
-    """Remove the control sequences of terminals (ANSI X3.64: colours, links), which hide times and levels."""
-    if not (chunk.buffer == _ESCAPE).any():
+def remove_marks(chunk: Chunk) -> Chunk:
+    """Remove what hides times and levels: control sequences of terminals (ANSI X3.64: colours, links), and lines' BOM."""
+    if chunk.buffer.max() < _ASCII and not (chunk.buffer == _ESCAPE).any():
         return chunk
     texts = chunk.texts()
-    return _with_texts(chunk, texts, list(map(without_colours, texts)))
+    return _with_texts(chunk, texts, list(map(without_marks, texts)))
 
 
-def without_colours(text: bytes) -> bytes:
-    """Return text without the control sequences of terminals."""
-    return _SEQUENCE.sub(b"", text) if _ESCAPE in text else text
+def without_marks(text: bytes) -> bytes:
+    """Return text without the control sequences of terminals and without a byte order mark before a line."""
+    text = _SEQUENCE.sub(b"", text) if _ESCAPE in text else text
+    return _MARKS.sub(b"", text) if BOM_UTF8 in text else text
 
 
 def _with_texts(chunk: Chunk, old: Sequence[bytes], new: Sequence[bytes]) -> Chunk:

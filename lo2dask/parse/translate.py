@@ -15,7 +15,7 @@ from lo2dask.formats.kinds import PLAIN, UNREAD, KindFormat, Translation
 from lo2dask.formats.wrappers import unwrap
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 from lo2dask.parse.lines import Lines, find_lines
-from lo2dask.parse.text import without_colours
+from lo2dask.parse.text import without_marks
 from lo2dask.sources.names import DAY_MS, HOUR_MS, run_clock
 from lo2dask.sources.tree import SourceFile
 
@@ -121,7 +121,7 @@ def translate_lines(lines: TextLines, kind: KindFormat) -> tuple[pa.StringArray,
 
 def translate_text(data: bytes, file: SourceFile, translation: Translation) -> bytes:
     """Return whole lines of a file, as they lie on disk, as canonical lines."""
-    data = without_colours(data if data.endswith(b"\n") else data + b"\n")
+    data = without_marks(data if data.endswith(b"\n") else data + b"\n")
     data = data if data.isascii() else data.decode(errors="replace").encode()
     segment = Segment(0, file, len(data), first=False, whole=False)
     chunk = Chunk([segment], padded(data))

@@ -22,11 +22,14 @@ def data_kind(name: str) -> str:
 
 
 def text_problem(start: bytes) -> tuple[str, str] | None:
-    """Return why a file that begins so is no text in UTF-8, as reason and detail; None if it may be."""
+    """Return why a file that begins so is no text in UTF-8 of lines, as reason and detail; None if it may be."""
     odd, even = start[1::2].count(0), start[::2].count(0)
     # ASCII in UTF-16 has a zero as every other byte, with a mark before it or not.
     if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or max(odd, even) > 0.4 * len(start) > 4 * min(odd, even) + 1:
         return "UTF-16", "text in UTF-16 or UTF-32: convert it (iconv -f UTF-16 -t UTF-8) and load again"
+    # Lines are cut at LF: the whole file would be one.
+    if b"\n" not in start and b"\r" in start.rstrip(b"\r"):
+        return "line ends", "lines end with CR alone, as on old Macs: convert it (tr '\\r' '\\n') and load again"
     if len(start.translate(None, _TEXT)) > BINARY_SHARE * len(start):
         return BINARY, "no text: control bytes in its first 8 KiB"
     return None

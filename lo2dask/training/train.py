@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lo2dask import schema
+from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import spill_folder
 from lo2dask.findings.make import NO_ANSWERS, judge_windows, write_findings
@@ -265,9 +266,17 @@ def _find(
 
 
 def read_groups(layout: Layout) -> Groups:
-    """Read the groups of the enhanced table, with their labels."""
+    """Read the groups of the enhanced table, with their labels.
+
+    Raises
+    ------
+    InputError : it has no row.
+    """
     columns = ["run", "test_case", "service", "normal"]
-    return Groups.merge(Groups.of(*(part[name] for name in columns)) for part in read_parts(layout.enhanced, columns))
+    groups = Groups.merge(Groups.of(*(part[name] for name in columns)) for part in read_parts(layout.enhanced, columns))
+    if not groups.table.num_rows:
+        raise InputError(f"--root {layout.root}: no sequence in it; its lo2_rejects.parquet says why")
+    return groups
 
 
 def make_splits(groups: Groups, options: TrainOptions, specs: Sequence[registry.ModelSpec]) -> dict[str, Split]:

@@ -53,6 +53,27 @@ def test_a_client_can_be_given(
     assert trained.models() == ["baseline_seq_len_sup", "excess"]
 
 
+def test_relative_paths_hold_for_workers_that_were_started_elsewhere(
+    tiny_tree: Path, tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's workers run where pytest was started."""
+    tree = Path(os.path.relpath(tiny_tree, tmp_path))
+    labels = tmp_path / "labels.csv"
+    runs = sorted(path.name for path in tiny_tree.iterdir() if (path / "correct").is_dir())
+    labels.write_text("\n".join(["run,test_case,label", *(f"{r},,error\n{r},correct,normal" for r in runs)]))
+    monkeypatch.chdir(tmp_path)
+    out = Path("out")
+    assert load(tree, out, labels="labels.csv", client=client).root == tmp_path / "out"
+    trained = lo2dask.train(root=out, models="excess", raw_root=tree, metrics_dir="m", save_model="b.joblib", client=client)
+    lo2dask.explain(root=out, client=client, nn_top_k=1)
+    lo2dask.score(root=tree, bundle="b.joblib", output_dir="scores", client=client)
+    lo2dask.report(root=out)
+    made = {"labels.csv", "out", "m", "b.joblib", "b.joblib.sha256", "model.yml", "scores"}
+    assert {path.name for path in tmp_path.iterdir()} == made
+    read = lo2dask.open_folder(out).sequences().scan("dask")
+    assert client.compute(read.shape[0]).result() == len(trained.sequences()) == 8
+
+
 def test_calls_share_the_cluster_of_a_block(tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lo2dask.api.calls.find_client", lambda: None)
     with lo2dask.cluster(workers=1) as shared:

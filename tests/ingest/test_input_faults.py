@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lo2dask.cli.main import run
 from lo2dask.commands.extract import extract
 from lo2dask.commands.load import LoadSummary, load
 from lo2dask.errors import InputError, IntegrityError
@@ -18,9 +19,10 @@ from lo2dask.ingest.metrics import MOST_DETAILS
 from lo2dask.ingest.plan import clear_output
 from lo2dask.options import ExtractOptions, LoadOptions
 from lo2dask.parse import chunks
+from lo2dask.parse.raw_lines import raw_line
 from lo2dask.sources import tree
 from lo2dask.tables.layout import Layout
-from tests.trees import table_of
+from tests.trees import table_of, train_root
 
 RUN = "LO2_run_1740000000"
 ERROR = "get_token_404"
@@ -254,6 +256,62 @@ def test_a_byte_order_mark_and_colours_are_no_text(tmp_path: Path, monkeypatch, 
     assert not [event for event in events if event["is_continuation"]]
     assert {event["m_message"].split(" - ")[1] for event in events} == {f"text {n}" for n in range(4)}
     assert rejects(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("chunk", [100, 1 << 20])
+@pytest.mark.parametrize("line_format", ["lo2", "auto"])
+def test_a_byte_order_mark_within_a_joined_log_is_no_text(tmp_path: Path, monkeypatch, chunk: int, line_format) -> None:
+    monkeypatch.setattr("lo2dask.parse.chunks.CHUNK_BYTES", chunk)
+    bom, run = b"\xef\xbb\xbf", make_run(tmp_path / "raw")
+    write(run / ERROR / name_of("token"), bom + lines(3) + bom + bom + lines(2, "löschen"))
+    load_all(tmp_path / "raw", tmp_path / "out", save_events=True, format=line_format)
+    events = table_of(tmp_path / "out" / "lo2_events.parquet").to_pylist()
+    assert not [event for event in events if event["is_continuation"] or "\ufeff" in raw_line(event)]
+    assert [event["line_no"] for event in events if event["test_case"] == ERROR] == [1, 2, 3, 4, 5]
+    assert rejects(tmp_path / "out") == []
+
+
+def test_lines_that_end_with_cr_alone_are_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "raw")
+    write(run / "correct" / name_of("user"), lines(50).replace(b"\n", b"\r"))
+    write(run / ERROR / name_of("user"), lines(50).replace(b"\n", b"\r\n"))
+    write(run / ERROR / name_of("key"), lines(1)[:-1] + b"\r")
+    load_all(tmp_path / "raw", tmp_path / "out")
+    assert sorted(length for length, _ in lengths(tmp_path / "out").values()) == [1, 3, 4, 50]
+    (row,) = rejects(tmp_path / "out")
+    assert (row["reason"], Path(row["path"]).name) == ("line ends", name_of("user"))
+    assert "lines end with CR alone" in row["detail"]
+
+
+def test_a_log_of_blank_lines_alone_is_named_and_nothing_is_trained_on_it(tmp_path: Path, capsys) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    for case, text in (("correct", b"\n \n\t\n"), (ERROR, b"\n" * 300)):
+        write(raw / RUN / case / name_of("token"), text)
+    assert run(["load", "--root", str(raw), "--output-dir", str(out), "--workers", "1"]) == 0
+    assert {row["detail"] for row in rejects(out)} == {"it holds blank lines alone"}
+    shown = capsys.readouterr().out
+    assert "1 run, 2 test cases, 1 service: no sequence, as no line was kept; " in shown
+    assert "next: " not in shown
+    with pytest.raises(InputError, match="no sequence in it; its lo2_rejects.parquet says why"):
+        train_root(out)
+
+
+@pytest.mark.parametrize("changes", [{"normal": ("*",)}, {"test_cases": ("correct",)}, {}])
+def test_that_no_error_case_is_left_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, changes: dict) -> None:
+    make_run(tmp_path / "raw")
+    with caplog.at_level("WARNING", logger="lo2dask"):
+        load_all(tmp_path / "raw", tmp_path / "out", **changes)
+    told = f"--normal {changes.get('normal', ['correct'])[0]}: no error case is left, so nothing can be judged"
+    assert (told in caplog.text) == bool(changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"resume": False}])
+def test_a_root_that_is_not_there_is_told_first_and_costs_nothing(tmp_path: Path, changes: dict) -> None:
+    make_run(tmp_path / "raw")
+    load_all(tmp_path / "raw", tmp_path / "out")
+    with pytest.raises(InputError, match=f"--root {tmp_path / 'nowhere'}: no such folder"):
+        load_all(tmp_path / "nowhere", tmp_path / "out", **changes)
+    assert len(lengths(tmp_path / "out")) == 2
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

@@ -64,8 +64,9 @@ def test_the_lines_of_the_ranges_and_no_others(
 
 @pytest.mark.parametrize("tar", [False, True])
 def test_numbers_and_texts_are_those_of_the_events(tmp_path: Path, tar: bool) -> None:
-    """CRLF, no final newline, blank and continuation lines, invalid UTF-8, colours, a byte order mark; file and tar."""
+    """CRLF, no final newline, blank and continuation lines, invalid UTF-8, colours, byte order marks; file and tar."""
     logs = {"token": log("\r\n"), "code": log("\n"), "key": b"\xef\xbb\xbf" + log("\n", last="\n")}
+    logs["key"] = logs["key"].replace(b"\n", b"\n\xef\xbb\xbf", 20)
     case = tmp_path / "raw" / RUN / "correct"
     case.mkdir(parents=True)
     for service, data in logs.items():
@@ -87,6 +88,7 @@ def test_numbers_and_texts_are_those_of_the_events(tmp_path: Path, tar: bool) ->
         read = dict(read_line_ranges(file, EVERYTHING))
         assert list(read) == list(range(1, 41))
         assert set(own) == set(range(1, 41)) - {6, 10}
+        assert "\ufeff" not in "".join(read.values())
         assert all(read[number].strip().endswith(message) for number, message in own.items())
         assert read[8].startswith("  \tat ")
         some = [(12, 14), (38, 99), (3, 3)]
