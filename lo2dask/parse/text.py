@@ -12,11 +12,15 @@ _ESCAPE, _ASCII = 0x1B, 0x80
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 # Where files were joined, a mark stands before a line within the new one.
 _MARKS = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
+_JOINED = ("byte order mark", "within lines, which are kept: {}; were files joined without an end of line?")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def repair_utf8(chunk: Chunk, reading: Reading) -> Chunk:
-    """Replace bytes that are no UTF-8 by U+FFFD, segment by segment, and record each file with their number."""
+    """Replace bytes that are no UTF-8 by U+FFFD, segment by segment, and record each file with their number.
+
+    Each file with a byte order mark within a line is recorded too.
+    """
     texts = chunk.texts()
     repaired = [_repaired(text, segment, reading) for text, segment in zip(texts, chunk.segments, strict=True)]
     return _with_texts(chunk, texts, repaired)
@@ -47,6 +51,8 @@ def _with_texts(chunk: Chunk, old: Sequence[bytes], new: Sequence[bytes]) -> Chu
 def _repaired(data: bytes, segment: Segment, reading: Reading) -> bytes:
     if data.isascii():
         return data
+    if marks := data.count(BOM_UTF8):
+        reading.reject(segment.file, *_JOINED, marks)
     try:
         data.decode()
     except UnicodeDecodeError:

@@ -8,6 +8,20 @@ from lo2dask.storage import Entry
 from lo2dask.storage import entries as scan
 
 
+def is_folder(entry: Entry) -> bool:
+    """Return whether an entry is, or leads to, a folder; a link in a circle does not."""
+    with contextlib.suppress(OSError):
+        return entry.is_dir()
+    return False
+
+
+def is_file(entry: Entry) -> bool:
+    """Return whether an entry is, or leads to, a file; a link in a circle does not."""
+    with contextlib.suppress(OSError):
+        return entry.is_file()
+    return False
+
+
 def link_problem(entry: Entry, inside: str) -> str:
     """Return why a link is not followed; "" if it may be, or if it is none."""
     if not inside or not entry.is_symlink():
@@ -20,7 +34,7 @@ def link_problem(entry: Entry, inside: str) -> str:
 
 def has_service_log(run: str) -> bool:
     """Return whether a folder has the shape of a run, whatever its name: a service log in a folder in it."""
-    folders = (case for case in sorted(scan(run), key=lambda entry: entry.name) if case.is_dir())
+    folders = (case for case in sorted(scan(run), key=lambda entry: entry.name) if is_folder(case))
     return any(log_service(entry.name) or left_out_log(entry.name)[0] for case in folders for entry in scan(case.path))
 
 

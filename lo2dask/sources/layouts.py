@@ -15,7 +15,7 @@ from lo2dask.domain import CORRECT, SERVICES
 from lo2dask.errors import InputError
 from lo2dask.options import LoadingOptions
 from lo2dask.sources.content import BINARY, START_BYTES, data_kind, text_problem
-from lo2dask.sources.folders import link_problem
+from lo2dask.sources.folders import is_folder, link_problem
 from lo2dask.sources.labels import Labels, read_labels
 from lo2dask.sources.names import is_lo2_path
 from lo2dask.sources.patterns import (
@@ -38,8 +38,6 @@ OUTSIDE = "log outside the layout"
 _BY_CASE = PathPattern("{run}/{test_case}/**/{service}")
 _BY_RUN = PathPattern("{run}/**/{service}")
 _IN_ROOT = PathPattern("{service}")
-# Links to folders may lead in a circle.
-_DEEPEST = 40
 # Names that a message lists.
 _MOST_SHOWN = 10
 
@@ -83,11 +81,11 @@ class TreeWalk:
         where = os.path.join(self.root, folder) if folder else self.root
         for entry in sorted(entries(where), key=lambda entry: entry.name):
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if not entry.is_dir():
+            if not is_folder(entry):
                 is_skipped = self.skipped and os.path.abspath(entry.path) == self.skipped
                 if not is_skipped and takes_path(path, self.include, self.exclude):
                     yield path, entry
-            elif entry.is_symlink() and (self.inside or path.count("/") > _DEEPEST):
+            elif entry.is_symlink() and (self.inside or self._leads_up(path)):
                 if link_problem(entry, self.inside):
                     yield path, entry
             elif deep and (pattern is None or pattern.leads_to(path, run)):
@@ -95,6 +93,13 @@ class TreeWalk:
                     yield from self.files(path, pattern, run)
                 except OSError:
                     yield path, entry
+
+    def _leads_up(self, path: str) -> bool:
+        """Return whether a link leads to a folder that it lies in: the way through it has no end."""
+        parts = path.split("/")
+        target = os.path.join(os.path.realpath(os.path.join(self.root, path)), "")
+        above = (os.path.realpath(os.path.join(self.root, *parts[:depth])) for depth in range(len(parts)))
+        return any(os.path.join(folder, "").startswith(target) for folder in above)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,14 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.sources.archives import NO_LIMIT, next_member, open_tar, require_end
-from lo2dask.sources.folders import deep_logs_problem, has_service_log, has_shape_of_run, link_problem
+from lo2dask.sources.folders import (
+    deep_logs_problem,
+    has_service_log,
+    has_shape_of_run,
+    is_file,
+    is_folder,
+    link_problem,
+)
 from lo2dask.sources.names import (
     file_kind,
     is_run_name,
@@ -188,11 +195,14 @@ def _check_root(root: Path) -> None:
 
 def _as_run(entry: Entry, inside: str) -> RunSource | None:
     stem = next((entry.name.removesuffix(end) for end in _ARCHIVES if entry.name.endswith(end)), "")
-    if is_run_name(stem) and entry.is_file():
+    is_link, problem = entry.is_symlink(), link_problem(entry, inside)
+    if is_run_name(stem) and (is_link or is_file(entry)):
         packed = "" if entry.name.endswith(".tar") else "compressed: unpack it first: lo2dask extract"
-        return RunSource(stem, entry.path, is_tar=True, problem=packed or link_problem(entry, inside))
-    if is_run_name(entry.name) and entry.is_dir():
-        return RunSource(entry.name, entry.path, inside=inside, problem=link_problem(entry, inside))
+        problem = packed or problem or ("" if is_file(entry) else "link: it leads to no file")
+        return RunSource(stem, entry.path, is_tar=True, problem=problem)
+    if is_run_name(entry.name) and (is_link or is_folder(entry)):
+        problem = problem or ("" if is_folder(entry) else "link: it leads to no folder")
+        return RunSource(entry.name, entry.path, inside=inside, problem=problem)
     return None
 
 
@@ -221,8 +231,8 @@ def _scan_folder(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     for entry in _entries(run, "", run.path):
         if isinstance(entry, SourceFile):
             yield entry
-        elif not entry.is_dir() or link_problem(entry, run.inside):
-            yield _file(run, entry.name if entry.is_dir() else "", entry)
+        elif not is_folder(entry) or link_problem(entry, run.inside):
+            yield _file(run, entry.name if is_folder(entry) else "", entry)
         elif entry.name == "metrics":
             yield from _scan_metrics(run, "", entry, with_metrics)
         else:
@@ -233,7 +243,7 @@ def _scan_case(run: RunSource, case: Entry, with_metrics: bool) -> Iterator[Sour
     for entry in _entries(run, case.name, case.path):
         if isinstance(entry, SourceFile):
             yield entry
-        elif entry.name == "metrics" and entry.is_dir() and not link_problem(entry, run.inside):
+        elif entry.name == "metrics" and is_folder(entry) and not link_problem(entry, run.inside):
             yield from _scan_metrics(run, case.name, entry, with_metrics)
         else:
             yield _file(run, case.name, entry)
@@ -274,6 +284,7 @@ def _file(run: RunSource, case: str, entry: Entry) -> SourceFile:
             problem, size = "not a regular file", 0
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
+        kind = kind if case else "folder"  # beside the test cases it may be meant as one
     service = log_service(entry.name) or left_out_log(entry.name)[1]
     problem = problem or name_problem(case, entry.name)
     return SourceFile(entry.path, "", 0, size, mtime, run.name, case, entry.name, kind, service, problem)

@@ -70,7 +70,7 @@ def test_relative_paths_hold_for_workers_that_were_started_elsewhere(
     lo2dask.report(root=out)
     made = {"labels.csv", "out", "m", "b.joblib", "b.joblib.sha256", "model.yml", "scores"}
     assert {path.name for path in tmp_path.iterdir()} == made
-    read = lo2dask.open_folder(out).sequences().scan("dask")
+    read = lo2dask.open(out).sequences().scan("dask")
     assert client.compute(read.shape[0]).result() == len(trained.sequences()) == 8
 
 

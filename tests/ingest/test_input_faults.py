@@ -222,6 +222,39 @@ def test_links_are_followed_within_the_tree_and_out_of_it_on_demand(tmp_path: Pa
     assert rejects(tmp_path / "all") == []
 
 
+def test_links_in_a_circle_and_to_nowhere_cost_only_themselves(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    run = make_run(raw)
+    odd = [run / "x_404", raw / "LO2_run_1740000001", raw / "LO2_run_1740000002.tar", raw / "other"]
+    for path in odd:
+        path.symlink_to(path)
+    odd += [raw / "LO2_run_1740000003", raw / "LO2_run_1740000004.tar"]
+    for path in odd[4:]:
+        path.symlink_to("nowhere")
+    (run / "y_404").symlink_to(run)
+    load_all(raw, tmp_path / "out")
+    assert len(lengths(tmp_path / "out")) == 2
+    found = {Path(row["path"]).name: row["detail"] for row in rejects(tmp_path / "out")}
+    assert found.keys() == {path.name for path in odd if path.name != "other"} | {"correct", ERROR}
+    assert found["LO2_run_1740000001"] == found["LO2_run_1740000003"] == "it leads to no folder"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("follow", [False, True])
+def test_links_in_a_circle_end_in_other_layouts(tmp_path: Path, follow: bool) -> None:
+    raw = tmp_path / "raw"
+    for case in ("correct", "err"):
+        write(raw / "r1" / case / "a.log", lines(3))
+        (raw / "r1" / case / "up").symlink_to(raw)
+    (raw / "r1" / "correct" / "other").symlink_to(raw / "r1" / "err")
+    (raw / "r1" / "err" / "other").symlink_to(raw / "r1" / "correct")
+    (raw / "r1" / "self").symlink_to("self")
+    (raw / "r2").symlink_to(raw)
+    load_all(raw, tmp_path / "out", follow_links=follow)
+    names = ["r1__correct__a.log", "r1__err__a.log", *["r1__correct__other/a.log", "r1__err__other/a.log"] * follow]
+    assert len(lengths(tmp_path / "out")) == len(names)
+
+
 @pytest.mark.parametrize("content", [lines(40_000), b""])
 def test_a_log_that_grows_while_it_is_read_is_told(tmp_path: Path, monkeypatch, content: bytes) -> None:
     monkeypatch.setattr("lo2dask.parse.chunks.CHUNK_BYTES", 1_000_000)
@@ -271,6 +304,16 @@ def test_a_byte_order_mark_within_a_joined_log_is_no_text(tmp_path: Path, monkey
     assert rejects(tmp_path / "out") == []
 
 
+def test_a_byte_order_mark_within_a_line_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "raw")
+    write(run / ERROR / name_of("token"), lines(3).rstrip() + b"\xef\xbb\xbf" + lines(2))
+    load_all(tmp_path / "raw", tmp_path / "out")
+    (row,) = rejects(tmp_path / "out")
+    assert row["reason"] == "byte order mark"
+    assert row["detail"] == "within lines, which are kept: 1; were files joined without an end of line?"
+    assert sorted(length for length, _ in lengths(tmp_path / "out").values()) == [3, 4]
+
+
 def test_lines_that_end_with_cr_alone_are_named(tmp_path: Path) -> None:
     run = make_run(tmp_path / "raw")
     write(run / "correct" / name_of("user"), lines(50).replace(b"\n", b"\r"))
@@ -288,7 +331,7 @@ def test_a_log_of_blank_lines_alone_is_named_and_nothing_is_trained_on_it(tmp_pa
     for case, text in (("correct", b"\n \n\t\n"), (ERROR, b"\n" * 300)):
         write(raw / RUN / case / name_of("token"), text)
     assert run(["load", "--root", str(raw), "--output-dir", str(out), "--workers", "1"]) == 0
-    assert {row["detail"] for row in rejects(out)} == {"it holds blank lines alone"}
+    assert {row["detail"] for row in rejects(out)} == {"it holds nothing but blank lines"}
     shown = capsys.readouterr().out
     assert "1 run, 2 test cases, 1 service: no sequence, as no line was kept; " in shown
     assert "next: " not in shown
