@@ -274,7 +274,9 @@ def _reject_unusable(base: BaseFigures, parser: EventParser) -> None:
     ends = zip(parser.keys.files, base.lengths.tolist(), base.ends.tolist(), is_blank, strict=True)
     for file, length, end, blank in ends:
         if length == 0 and file not in known:
-            reading.reject(file, "no event", "it holds nothing but blank lines" if blank else f"no line was kept; {expected}")
+            reading.reject(
+                file, "no event", "it holds nothing but blank lines" if blank else f"no line was kept; {expected}"
+            )
         elif length and end == NO_TIME:
             reading.reject(file, "no time", f"none of its {length} lines has a time, they are kept without; {expected}")
 

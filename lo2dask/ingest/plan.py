@@ -34,6 +34,7 @@ from lo2dask.tables.state import short_name
 
 logger = logging.getLogger(__name__)
 
+_PLACE = ("run", "test_case", "service")
 _OTHER_KINDS = ["other log", "other file", "image", "binary file", OUTSIDE]
 # Runs that one task scans; a run of LO2 has some 370 logs.
 RUNS_PER_SCAN = 16
@@ -108,6 +109,9 @@ def make_plan(
     if not batches and not has_metrics:
         raise InputError(_no_log(tree, root, cases, examples))
     _warn_left_out(summaries, examples)
+    if unmet := [key for summary in summaries for key in summary["unmet"]]:
+        names = "/".join(filter(None, unmet[0]))
+        logger.warning("--labels %s: %d labels are for no log, such as that of %s", options.labels, len(unmet), names)
     _warn_other_runs(root, others)
     if others:
         ignored["next to the runs"] = len(others)
@@ -151,6 +155,7 @@ def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_m
         "errors": logs.filter(pc.invert(pc.fill_null(logs["normal"], False)))["test_case"].unique().to_pylist(),
         "has_error": pc.any(pc.invert(logs.filter(logs["selected"])["normal"]), min_count=0).as_py(),
         "chosen": logs.filter(logs["selected"])["test_case"].unique().to_pylist(),
+        "unmet": selection.labels.unmet(zip(*(logs[one].to_pylist() for one in _PLACE), strict=True)),
         "ignored": {row["values"]: row["counts"] for row in left_out},
     }
 

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from fnmatch import fnmatchcase
@@ -69,11 +69,16 @@ class Labels:
         if not self.is_labelled:
             return None
         if self.is_from_file:
-            keys = ((run, test_case, service), (run, "", service), (run, test_case, ""), (run, "", ""))
-            return next((self.rows[key] for key in keys if key in self.rows), None)
+            return next((self.rows[key] for key in _keys_of(run, test_case, service) if key in self.rows), None)
         if self.by_run:
             return self.matches(run)
         return None if test_case == UNLABELLED else self.matches(test_case)
+
+    def unmet(self, logs: Iterable[Key]) -> list[Key]:
+        """Return the labels, without a time, of the runs of some logs that are for none of these logs."""
+        met = {key for log in logs for key in _keys_of(*log)}
+        runs = {run for run, _, _ in met}
+        return [key for key in self.rows if key[0] in runs and key not in met]
 
     def normal_between(self, key: Key, start: int, end: int) -> bool | None:
         """Return whether a log is normal whose events lie between two times (ms since 1970).
@@ -135,6 +140,11 @@ class Labels:
             return []
         likely = (_LIKE_CORRECT, _LIKE_NORMAL)
         return sorted(name for name in names if not self.matches(name) and any(p.fullmatch(name) for p in likely))
+
+
+def _keys_of(run: str, test_case: str, service: str) -> tuple[Key, ...]:
+    """Return what a label of a log may be written for, the narrowest first."""
+    return ((run, test_case, service), (run, "", service), (run, test_case, ""), (run, "", ""))
 
 
 def read_labels(path: Path, timezone: str = "UTC") -> Labels:

@@ -64,7 +64,9 @@ def test_relative_paths_hold_for_workers_that_were_started_elsewhere(
     monkeypatch.chdir(tmp_path)
     out = Path("out")
     assert load(tree, out, labels="labels.csv", client=client).root == tmp_path / "out"
-    trained = lo2dask.train(root=out, models="excess", raw_root=tree, metrics_dir="m", save_model="b.joblib", client=client)
+    trained = lo2dask.train(
+        root=out, models="excess", raw_root=tree, metrics_dir="m", save_model="b.joblib", client=client
+    )
     lo2dask.explain(root=out, client=client, nn_top_k=1)
     lo2dask.score(root=tree, bundle="b.joblib", output_dir="scores", client=client)
     lo2dask.report(root=out)

@@ -348,6 +348,17 @@ def test_that_no_error_case_is_left_is_told(tmp_path: Path, caplog: pytest.LogCa
     assert (told in caplog.text) == bool(changes)
 
 
+def test_a_label_for_no_log_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_run(tmp_path / "raw")
+    rows = ("corect,,normal", "correct,tokn,normal", f"{ERROR},token,error", "correct,,normal", ",token,error")
+    labels = write(
+        tmp_path / "labels.csv", "\n".join(["run,test_case,service,label", *(f"{RUN},{r}" for r in rows)]).encode()
+    )
+    with caplog.at_level("WARNING", logger="lo2dask"):
+        load_all(tmp_path / "raw", tmp_path / "out", labels=labels)
+    assert f"--labels {labels}: 2 labels are for no log, such as that of {RUN}/corect" in caplog.text
+
+
 @pytest.mark.parametrize("changes", [{}, {"resume": False}])
 def test_a_root_that_is_not_there_is_told_first_and_costs_nothing(tmp_path: Path, changes: dict) -> None:
     make_run(tmp_path / "raw")
