@@ -61,8 +61,11 @@ def _convert(param: click.Parameter, value: Any, where: str) -> Any:
         if not isinstance(value, bool):
             raise InputError(f"{where}: must be true or false, not {value!r}")
         return value
-    if value is None or isinstance(value, bool | dict) or (isinstance(value, list) and not _takes_list(param)):
-        raise InputError(f"{where}: {reprlib.repr(value)} cannot be its value")
+    items = value if isinstance(value, list) and _takes_list(param) else [value]
+    for item in items:
+        # Unquoted, YAML takes yes, 2024-01-01 and the like for other than text.
+        if isinstance(item, bool) or not isinstance(item, str | int | float):
+            raise InputError(f"{where}: {reprlib.repr(item)} cannot be its value; quote it if it is a text")
     try:
         if isinstance(value, list):
             return tuple(str(item) for item in value)

@@ -117,10 +117,14 @@ def read_part(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
 
     Raises
     ------
-    IntegrityError : the part is damaged; the checksums of its pages are verified.
+    IntegrityError : the part is damaged, or has no such column; the checksums of its pages are verified.
     """
+    wanted = None if columns is None else list(columns)
     with name_damage(path):
-        return _open(path).read(columns=None if columns is None else list(columns))
+        table = _open(path).read(columns=wanted)
+        if missing := set(wanted or ()).difference(table.column_names):  # Arrow leaves them out
+            raise ValueError(f"no column {min(missing)}")
+    return table
 
 
 def read_parts(folder: Path, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:

@@ -191,6 +191,14 @@ def outcome(read: Callable[[], pa.Table]) -> tuple[str, dict | None]:
         return str(error), None
 
 
+def test_a_part_of_another_table_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "lo2_sequences.parquet" / "part-000000.parquet"
+    path.parent.mkdir()
+    pq.write_table(pa.table({"x": [1]}), path)
+    with pytest.raises(IntegrityError, match=r"part-000000.parquet is damaged \(no column run\): .*lo2dask load again"):
+        read_part(path, ["x", "run"])
+
+
 def test_a_missing_part_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_part(tmp_path / "part-000000.parquet")
