@@ -1,6 +1,5 @@
 """Options that every command takes, and the groups that several commands share."""
 
-import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path

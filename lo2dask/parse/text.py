@@ -27,7 +27,7 @@ def repair_utf8(chunk: Chunk, reading: Reading) -> Chunk:
 
 
 def remove_marks(chunk: Chunk) -> Chunk:
-    """Remove what hides times and levels: control sequences of terminals (ANSI X3.64: colours, links), and lines' BOM."""
+    """Remove what hides times and levels: a line's BOM, and control sequences of terminals (ANSI X3.64: colours)."""
     if chunk.buffer.max() < _ASCII and not (chunk.buffer == _ESCAPE).any():
         return chunk
     texts = chunk.texts()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lo2dask.cli.main import run
+from lo2dask.cli import main as cli
 from lo2dask.commands.extract import extract
 from lo2dask.commands.load import LoadSummary, load
 from lo2dask.errors import InputError, IntegrityError
@@ -330,7 +330,7 @@ def test_a_log_of_blank_lines_alone_is_named_and_nothing_is_trained_on_it(tmp_pa
     raw, out = tmp_path / "raw", tmp_path / "out"
     for case, text in (("correct", b"\n \n\t\n"), (ERROR, b"\n" * 300)):
         write(raw / RUN / case / name_of("token"), text)
-    assert run(["load", "--root", str(raw), "--output-dir", str(out), "--workers", "1"]) == 0
+    assert cli.run(["load", "--root", str(raw), "--output-dir", str(out), "--workers", "1"]) == 0
     assert {row["detail"] for row in rejects(out)} == {"it holds nothing but blank lines"}
     shown = capsys.readouterr().out
     assert "1 run, 2 test cases, 1 service: no sequence, as no line was kept; " in shown
