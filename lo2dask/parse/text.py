@@ -8,7 +8,7 @@ from dataclasses import replace
 from lo2dask.buffers.padded import padded
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 
-_ESCAPE, _ASCII = 0x1B, 0x80
+_ESCAPE = 0x1B
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 # Where files were joined, a mark stands before a line within the new one.
 _MARKS = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
@@ -28,7 +28,7 @@ def repair_utf8(chunk: Chunk, reading: Reading) -> Chunk:
 
 def remove_marks(chunk: Chunk) -> Chunk:
     """Remove what hides times and levels: a line's BOM, and control sequences of terminals (ANSI X3.64: colours)."""
-    if chunk.buffer.max() < _ASCII and not (chunk.buffer == _ESCAPE).any():
+    if not any((chunk.buffer == first).any() for first in (_ESCAPE, BOM_UTF8[0])):
         return chunk
     texts = chunk.texts()
     return _with_texts(chunk, texts, list(map(without_marks, texts)))
