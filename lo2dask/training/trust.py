@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
@@ -239,6 +238,9 @@ def _per_error_type(judged: Judged, calibration: Mapping[str, Any], learned: np.
 
     ``lift`` is the share of named services, over 1 / services. None: there is no threshold, or no service is known.
     """
+    # It takes 40 MB, which those who read the figures alone do not need.
+    from scipy.stats import rankdata
+
     cases, chosen, found = judged.cases, judged.chosen, {}
     ranks = rankdata(-judged.case_scores, "min")
     has_limit = calibration["threshold"] is not None

@@ -7,13 +7,11 @@ import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Ints, U64s
 from lo2dask.buffers.padded import as_u64, padded_text
-from lo2dask.buffers.slices import encode_slices
 
 
 def encode_texts(texts: pa.Array) -> pa.DictionaryArray:
     """Encode a string column without nulls as a dictionary one, its values in the order in which they first occur."""
-    text, offsets = padded_text(texts.cast(pa.string()))
-    return encode_slices(text, offsets[:-1], offsets[1:])
+    return texts.cast(pa.string()).dictionary_encode()
 
 
 def order_texts(texts: pa.Array) -> pa.DictionaryArray:
