@@ -43,7 +43,7 @@ class SynthOptions(WritingOptions, ProgramOptions):
     test_cases: tuple[str, ...] = opt((), "error cases to write instead of drawn ones", main=True)
     services: tuple[str, ...] = opt((), "services to write; none given = all seven", choices=SERVICES, main=True)
     scale: float = opt(
-        0.05,
+        0.2,
         "bytes per file as a share of the published size (token log of 60 s: 3.5 MB)",
         unit="of the published size",
         minimum=1e-4,

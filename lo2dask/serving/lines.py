@@ -1,6 +1,7 @@
 """Search in the lines of a folder, row group by row group: small columns first, texts where they may fit."""
 
 import contextlib
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -170,7 +171,7 @@ def _contains(texts: pa.Array, part: str) -> pa.Array:
     """Return which texts have a part; all bytes at once are searched first, which mostly tells that none has."""
     texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     data = texts.buffers()[2]
-    if data is None or part.encode(errors="replace") not in data.to_pybytes():
+    if data is None or not re.search(re.escape(part.encode(errors="replace")), memoryview(data)):
         return pa.repeat(False, len(texts))
     return pc.match_substring(texts, part)
 
