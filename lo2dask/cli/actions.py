@@ -216,7 +216,7 @@ def run(options: RunOptions) -> None:
     from lo2dask.commands.run import run as run_all
 
     _note_ignored_options(options)
-    summary = _run(options, run_all, lambda done: run_text(done, options.head))
+    summary = _run(options, run_all, lambda done: run_text(done, options.head, options.debug))
     _check_strict(options, summary.load.rejects, summary.load.output)
     _check_findings(options, summary.load.output)
 

@@ -33,8 +33,8 @@ FINDINGS = 10
 _LINE_NAMES = {"lines_in": "all"}
 
 
-def load_text(summary: "LoadSummary", head: int) -> list[str]:
-    """Write the summary of a load, with the first ``head`` sequences."""
+def load_text(summary: "LoadSummary", head: int, lists_tables: bool = True) -> list[str]:
+    """Write the summary of a load, with the paths of its tables and the first ``head`` sequences."""
     made = f"{count(summary.sequences, 'sequence')} of {count(summary.events, 'event')}"
     lines = [
         f"{count(summary.runs, 'run')}, {count(summary.test_cases, 'test case')}, "
@@ -53,8 +53,9 @@ def load_text(summary: "LoadSummary", head: int) -> list[str]:
             f"metrics: {count(summary.metrics.samples, 'sample')} and {count(summary.metrics.spans, 'span')} "
             f"of {count(summary.metrics.files, 'file')}; {speed(summary.metrics.bytes, summary.metrics.seconds)}"
         )
-    tables = "tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet")))
-    return wrapped([*lines, tables]) + _first_sequences(summary.output, head)
+    if lists_tables:
+        lines.append("tables: " + ", ".join(str(path) for path in sorted(summary.output.glob("lo2_*.parquet"))))
+    return wrapped(lines) + _first_sequences(summary.output, head)
 
 
 def _reject_lines(summary: "LoadSummary") -> list[str]:
@@ -105,10 +106,11 @@ def plan_text(planned: "DryRun") -> list[str]:
 
 def train_text(summary: "TrainSummary") -> list[str]:
     """Write the summary of a training: one line per model with its figures, then what stands out."""
-    return [*_models(summary), *_trained_answers(summary)]
+    return [*_models(summary), *_files(summary), *_trained_answers(summary)]
 
 
 def _models(summary: "TrainSummary") -> list[str]:
+    """Write a table of the models; a warning only where no verdict on trust says the same."""
     if not summary.models:
         return [f"enhanced: {Layout(summary.root).enhanced}"]
     shown = [line for line in summary.models if not line.same_as]
@@ -129,16 +131,21 @@ def _models(summary: "TrainSummary") -> list[str]:
         f"models, measured {summary.measured}" + (" (all done before):" if summary.current else ":"),
         table(rows),
     ]
-    texts = [f"{line.key}: {line.warning}" for line in shown if line.warning]
-    texts += [f"note: {note}" for note in summary.notes]
-    lines += wrapped([*texts, f"measures: {summary.metrics}"])
-    return [*lines, f"bundle: {summary.saved}"] if summary.saved else lines
+    trusted = _trust_blocks(summary)
+    texts = [f"{line.key}: {line.warning}" for line in shown if line.warning and line.key not in trusted]
+    return lines + wrapped([*texts, *(f"note: {note}" for note in summary.notes)])
+
+
+def _files(summary: "TrainSummary") -> list[str]:
+    lines = wrapped([f"measures: {summary.metrics}"]) if summary.models else []
+    return [*lines, f"bundle: {summary.saved}"] if summary.models and summary.saved else lines
 
 
 def _trained_answers(summary: "TrainSummary") -> list[str]:
     """Write what stands out, and how far each model can be trusted."""
-    keys = [line.key for line in summary.models if line.fitted and not line.same_as]
-    return _answers(summary.root, _trust(summary, keys)) if summary.models else []
+    from lo2dask.reporting.trust import trust_lines
+
+    return _answers(summary.root, wrapped(trust_lines(_trust_blocks(summary)))) if summary.models else []
 
 
 def _answers(root: Path, trust: Sequence[str] = ()) -> list[str]:
@@ -147,13 +154,13 @@ def _answers(root: Path, trust: Sequence[str] = ()) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _trust(summary: "TrainSummary", keys: Sequence[str]) -> list[str]:
-    """Write how far each model can be trusted, a line for each, or more where the terminal is narrow."""
-    from lo2dask.reporting.trust import trust_line
+def _trust_blocks(summary: "TrainSummary") -> dict[str, Any]:
+    """Read how far each model can be trusted, of those of which it was measured."""
     from lo2dask.training.units import measures_path
 
-    every = [(key, read_json(measures_path(summary.metrics, key)) or {}) for key in keys if summary.metrics]
-    return wrapped(trust_line(key, measured["trust"]) for key, measured in every if measured.get("trust"))
+    keys = [line.key for line in summary.models if line.fitted and not line.same_as and summary.metrics]
+    measured = {key: (read_json(measures_path(summary.metrics, key)) or {}).get("trust") for key in keys}
+    return {key: block for key, block in measured.items() if block}
 
 
 def explain_text(summary: "ExplainSummary") -> list[str]:
@@ -215,12 +222,15 @@ def report_text(summary: "ReportSummary") -> list[str]:
     return wrapped(lines)
 
 
-def run_text(summary: "RunSummary", head: int) -> list[str]:
-    """Write the summaries of the stages of a run."""
-    explained = explain_text(summary.explain) if summary.explain else []
-    lines = [*load_text(summary.load, head), "", *_models(summary.train), "", *explained, ""]
-    lines += [*report_text(summary.report), f"all in {summary.seconds:,.1f} s"]
-    return [*lines, *_trained_answers(summary.train)]
+def run_text(summary: "RunSummary", head: int, is_whole: bool = False) -> list[str]:
+    """Write what was read, what stands out, the models and where the files are; with ``is_whole`` all of each stage."""
+    report = summary.report
+    ends = [f"report: {report.html}; tables and models: {summary.load.output}; all in {summary.seconds:,.1f} s"]
+    if is_whole:
+        explained = ["", *explain_text(summary.explain)] if summary.explain else []
+        ends = [*_files(summary.train), *explained, "", *report_text(report), *ends]
+    answers = _trained_answers(summary.train)
+    return [*load_text(summary.load, head, is_whole), *answers, "", *_models(summary.train), *wrapped(ends)]
 
 
 def score_text(summary: "ScoreSummary") -> list[str]:

@@ -356,6 +356,7 @@ class RunOptions(LoadingOptions, EnhancingOptions, ModellingOptions, ExplainingO
 
     root: Path = opt(REQUIRED, "raw tree: a folder of runs")
     models: tuple[str, ...] = opt(RUN_MODELS, "registry models, separated by comma; see `lo2dask models`", main=True)
+    head: int = opt(0, "rows of the sequence table shown before the findings", unit="rows", minimum=0)
     fail_on_findings: bool = opt(
         False, "exit with 4 if anything stands out, for use in CI; notices do not count", main=True
     )

@@ -22,7 +22,7 @@ class ProgramOptions(Options):
     )
     quiet: bool = opt(False, "print errors only")
     log_format: str = opt("text", "form of progress and log lines", choices=("text", "json"))
-    debug: bool = opt(False, "show the traceback of an error, and how long starting took")
+    debug: bool = opt(False, "show the traceback of an error, how long starting took, and all that a run has to tell")
 
 
 @dataclass(frozen=True, kw_only=True)

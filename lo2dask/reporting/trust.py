@@ -10,15 +10,17 @@ Block = Mapping[str, Any]
 SHOWN = 3
 
 
-def trust_line(key: str, block: Block) -> str:
-    """Write a model's verdict with its average precision and bystander AUC, for a terminal."""
-    text = f"trust {key}: {block['verdict']}"
-    if block["reason"]:
-        return text
-    figures = [f"AP {short(block['average_precision']['value'])} (chance {short(block['prevalence'])})"]
-    if block["bystander_auc"]:
-        figures.append(f"bystander AUC {short(block['bystander_auc']['value'])}")
-    return f"{text}; {', '.join(figures)}"
+def trust_lines(blocks: Mapping[str, Block]) -> list[str]:
+    """Write for a terminal each verdict once, with its models: average precision, chance, bystander AUC."""
+    named: dict[str, list[str]] = {}
+    for key, block in blocks.items():
+        figures = []
+        if not block["reason"]:
+            figures += [f"AP {short(block['average_precision']['value'])}", f"chance {short(block['prevalence'])}"]
+            if block["bystander_auc"]:
+                figures.append(f"bystander AUC {short(block['bystander_auc']['value'])}")
+        named.setdefault(block["verdict"], []).append(f"{key} ({', '.join(figures)})" if figures else key)
+    return [f"trust: {verdict}: {', '.join(models)}" for verdict, models in named.items()]
 
 
 def trust_rows(block: Block) -> list[tuple[str, str]]:

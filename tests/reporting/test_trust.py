@@ -1,6 +1,6 @@
 """How far a model can be trusted, in words."""
 
-from lo2dask.reporting.trust import trust_line, trust_rows
+from lo2dask.reporting.trust import trust_lines, trust_rows
 
 BLOCK = {
     "units": "20 cases of 20 runs: 8 normal, 12 errors of 3 types; 15 normal runs to learn from",
@@ -32,10 +32,13 @@ BLOCK = {
 }
 
 
-def test_one_line():
-    assert trust_line("excess", BLOCK) == (
-        "trust excess: better than every simple baseline by .31 [.12, .46]; AP .97 (chance .60), bystander AUC .52"
-    )
+def test_each_verdict_stands_once():
+    other = BLOCK | {"bystander_auc": None}
+    better = "better than every simple baseline by .31 [.12, .46]"
+    assert trust_lines({"excess": BLOCK, "if": BLOCK | {"verdict": "not better"}, "oov_words": other}) == [
+        f"trust: {better}: excess (AP .97, chance .60, bystander AUC .52), oov_words (AP .97, chance .60)",
+        "trust: not better: if (AP .97, chance .60, bystander AUC .52)",
+    ]
 
 
 def test_all_there_is_to_know():
@@ -59,5 +62,5 @@ def test_what_is_not_known():
     rows = dict(trust_rows(BLOCK | {"bystander_auc": None, "service_named": {"right": 0, "of": 0, "services": 3}}))
     assert rows["AUC of the innocent services"] == "not measured: the failing service is not known"
     reason = {"reason": "no case has a score", "verdict": "not measured, as no case has a score"}
-    assert trust_line("if", BLOCK | reason) == "trust if: not measured, as no case has a score"
+    assert trust_lines({"if": BLOCK | reason}) == ["trust: not measured, as no case has a score: if"]
     assert [title for title, _ in trust_rows(BLOCK | reason)] == ["Verdict", "Measured on"]
