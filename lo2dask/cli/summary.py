@@ -128,7 +128,7 @@ def _models(summary: "TrainSummary") -> list[str]:
         for line in shown
     ]
     lines = [
-        f"models, measured {summary.measured}" + (" (all done before):" if summary.current else ":"),
+        *wrapped([f"models, measured {summary.measured}" + (" (all done before):" if summary.current else ":")]),
         table(rows),
     ]
     trusted = _trust_blocks(summary)

@@ -38,7 +38,12 @@ def result(tree: Path, program: Callable[..., Any]) -> Path:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert "Warning" not in done.stderr
-    assert "explained:" in done.stdout
+    parts = [done.stdout.index(text) for text in (" out (excess", "\ntrust: ", "\n\nmodels, measured", "\nreport: ")]
+    assert parts == sorted(parts)
+    verdicts = [line.split(":")[1] for line in done.stdout.splitlines() if line.startswith("trust: ")]
+    assert len(verdicts) == len(set(verdicts)) > 1
+    assert not any(text in done.stdout for text in ("tables: ", "no better than a model on", "explained:"))
+    assert done.stdout.splitlines()[-1].startswith(f"report: {out}/report.html; tables and models: {out}; all in ")
     return out
 
 
@@ -117,8 +122,9 @@ def test_tars_are_unpacked_and_metrics_loaded(tmp_path: Path, command: Callable[
 
 def test_a_second_run_goes_on_and_changes_nothing(result: Path, tree: Path, command: Callable[..., Any]) -> None:
     tables = {path: path.read_bytes() for path in result.rglob("*.parquet") if path.is_file()}
-    answer = command("run", "--root", tree, "--output-dir", result, "--save-events", "--workers", 0)
+    answer = command("run", "--root", tree, "--output-dir", result, "--save-events", "--workers", 0, "--debug")
     assert answer.code == 0, answer.err
+    assert all(text in answer.out for text in ("tables: ", "measures: ", "bundle: ", "explained:", "files: "))
     assert {path: path.read_bytes() for path in result.rglob("*.parquet") if path.is_file()} == tables
 
 

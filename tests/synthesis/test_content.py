@@ -33,6 +33,15 @@ def codes(log: bytes) -> set[str]:
     return {code.decode() for code in re.findall(rb'"code":"(ERR\d+)"', log)}
 
 
+@pytest.mark.parametrize(
+    "case", ["register_client_404_no_user", "get_user_404_no_user", "register_user_400_no_password"]
+)
+def test_the_demo_has_errors_enough_to_stand_out(case: str, tmp_path: Path) -> None:
+    """An error over the threshold of `excess`, which is 3, is the one that a finding names."""
+    log = make_log(case, error_case(case).service, SynthOptions(out=tmp_path).scale)
+    assert log.count(f'"code":"{error_case(case).code}"'.encode()) > 3
+
+
 def test_cases_are_those_of_the_data_set(real_slice: Path) -> None:
     rows = list(csv.DictReader((real_slice / "errors.csv").open()))
     assert ERROR_CASES == tuple(sorted(row["test_case"] for row in rows))
