@@ -158,7 +158,9 @@ def _trust_blocks(summary: "TrainSummary") -> dict[str, Any]:
     """Read how far each model can be trusted, of those of which it was measured."""
     from lo2dask.training.units import measures_path
 
-    keys = [line.key for line in summary.models if line.fitted and not line.same_as and summary.metrics]
+    if not summary.metrics:
+        return {}
+    keys = [line.key for line in summary.models if line.fitted and not line.same_as]
     measured = {key: (read_json(measures_path(summary.metrics, key)) or {}).get("trust") for key in keys}
     return {key: block for key, block in measured.items() if block}
 
