@@ -195,6 +195,8 @@ def read_metadata(path: Path) -> pq.FileMetaData:
 def read_rows(where: Path | Sequence[Path], columns: Sequence[str] | None = None, filters: object = None) -> pa.Table:
     """Read a table, a part or some parts, filtered as ``pyarrow.parquet.read_table`` does."""
     options = {"columns": columns, "filters": filters, "partitioning": None, "page_checksum_verification": True}
+    # A row group at a time: Arrow's threads would hold a whole part, of which a filter leaves little.
+    options["use_threads"] = False
     tables = []
     for part in (part for path in (where if isinstance(where, Sequence) else [where]) for part in part_paths(path)):
         with name_damage(part):
