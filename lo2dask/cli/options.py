@@ -21,6 +21,8 @@ Field = dataclasses.Field[Any]
 # A command of so few options shows them all.
 FEW = 10
 _ALL = "lo2dask.help_all"
+# Longer lists do not fit beside an option in 80 columns; its help says where the names are.
+_LONGEST_CHOICES = 60
 
 
 class FilePath(click.ParamType):
@@ -284,7 +286,7 @@ def _parameter(kind: type[Options], field: Field) -> click.Parameter:
         type=None if plain is bool else _click_type(plain, choices),
         multiple=plain is tuple,
         help=f"{field.metadata['help']}  [{default_text(field)}]",
-        metavar="A,B,..." if plain is tuple else None,
+        metavar="A,B,..." if plain is tuple else "NAME" if len("|".join(choices)) > _LONGEST_CHOICES else None,
         default=None,
     )
 

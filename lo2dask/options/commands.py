@@ -52,7 +52,9 @@ class SynthOptions(WritingOptions, ProgramOptions):
     layout: str = opt(
         "v1", "which of the published layouts to write", choices=("v1", "v2", "guide", "sample"), main=True
     )
-    format: str = opt("lo2", "the line format of the services' logs", choices=SYNTH_FORMATS)
+    format: str = opt(
+        "lo2", "the line format of the services' logs, one of those that `lo2dask formats` lists", choices=SYNTH_FORMATS
+    )
     with_metrics: bool = opt(False, "write metric and trace files too", main=True)
     tar: bool = opt(False, "write each run as one uncompressed tar", main=True)
     faults: bool = opt(False, "add one of each kind of bad input", main=True)
