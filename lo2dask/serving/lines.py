@@ -1,10 +1,10 @@
-"""Search in the lines of a folder, row group by row group: small columns first, texts where they may fit."""
+"""Search in the lines of a folder, row group by row group: small columns first, texts where they may fit.
 
-import contextlib
+One row group of texts takes about 100 MB while it is read, so no two are read at once.
+"""
+
 import re
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,8 +26,8 @@ from lo2dask.tables.parts import part_paths, read_rows
 
 _KEYS = ("run", "test_case", "service")
 _EVENTS = tuple(dict.fromkeys((*_KEYS, "seq_id", "line_no", "level", DRAIN_ID.name, *COLUMNS)))
-# Row groups that are held at once; a row group is read in one piece, else its dictionary comes in several.
-_AT_ONCE, _WHOLE = 2, 1 << 30
+# A row group is read in one piece, else its dictionary comes in several.
+_WHOLE = 1 << 30
 _SPARING = ds.ParquetFragmentScanOptions(pre_buffer=False)
 Row = dict[str, Any]
 # What is asked of each column: a mask of an array.
@@ -122,14 +122,15 @@ def _search(
     """Return some columns of the first rows that pass all tests, in the table's order."""
     found: list[pa.Table] = []
     missing = most
-    with contextlib.closing(_ahead(_row_groups(folder, within), lambda group: _chosen(group, tests))) as groups:
-        for group, every in groups:
-            chosen = every[:missing]
-            if len(chosen):
-                found.append(_plain(_read(group, columns).take(chosen)))
-                missing -= len(chosen)
-            if not missing:
-                break
+    for group in _row_groups(folder, within):
+        chosen = _chosen(group, tests)[:missing]
+        if len(chosen):
+            # One column after the other: together they are a hundred times what is shown.
+            rows = {name: _read(group, [name]).column(0).take(chosen) for name in columns}
+            found.append(_plain(pa.table(rows)))
+            missing -= len(chosen)
+        if not missing:
+            break
     return pa.concat_tables(found) if found else pa.table({name: pa.array([], pa.string()) for name in columns})
 
 
@@ -174,22 +175,6 @@ def _contains(texts: pa.Array, part: str) -> pa.Array:
     if data is None or not re.search(re.escape(part.encode(errors="replace")), memoryview(data)):
         return pa.repeat(False, len(texts))
     return pc.match_substring(texts, part)
-
-
-def _ahead(
-    groups: Iterator[ds.ParquetFileFragment], function: Callable[[ds.ParquetFileFragment], pa.Array]
-) -> Generator[tuple[ds.ParquetFileFragment, pa.Array], None, None]:
-    """Work on a few row groups at once, and give them in their order."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        waiting: deque[tuple[ds.ParquetFileFragment, Future[pa.Array]]] = deque()
-        for group in groups:
-            waiting.append((group, pool.submit(function, group)))
-            if len(waiting) > _AT_ONCE:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
 
 
 def _plain(table: pa.Table) -> pa.Table:
