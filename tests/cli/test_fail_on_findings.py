@@ -10,7 +10,7 @@ from lo2dask.findings.read import read_findings
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, make_tree, plant_errors, train_root
 
-LINE = ("--models", "excess", "--skip-if", "--fail-on-findings", "--workers", "0")
+LINE = ("--models", "excess", "--skip-if", "--workers", "0", "--fail-on-findings")
 SERVICES = {"scale": 0.03, "services": ("token", "user")}
 
 
@@ -28,8 +28,9 @@ def test_a_failing_service_ends_run_and_score_with_4(folder: Path, command: Call
     assert answer.lines[-1].endswith(f"listed by `lo2dask findings {out}`")
     found = {row.case: row.service for row in read_findings(Layout(out)) if not row.is_notice}
     assert [found.get(case) for case in cases] == ["token"] * len(cases)
-    assert command("run", "--root", raw, "--output-dir", out, "--save-sup-models", bundles, *LINE[:3]).code == 0
+    assert command("run", "--root", raw, "--output-dir", out, "--save-sup-models", bundles, *LINE[:-1]).code == 0
     score = ("score", "--bundle", bundles / "excess.joblib", "--root", raw, "--output-dir", folder / "scores")
+    score += LINE[-3:-1]
     assert command(*score, "--fail-on-findings").code == 4
     assert command(*score).code == 0
 
@@ -57,7 +58,7 @@ def test_where_nothing_looks_for_findings_their_absence_is_no_success(
 ) -> None:
     raw, out = make_tree(folder / "other", runs=2, **SERVICES), folder / "unsought"
     for more in (["--models", "event_lr_words"], ["--phase", "if"]):
-        answer = command("run", "--root", raw, "--output-dir", out, *more, "--fail-on-findings")
+        answer = command("run", "--root", raw, "--output-dir", out, *more, *LINE[-3:])
         assert (answer.code, len(answer.lines)) == (2, 1)
         assert "excess" in answer.err
         assert not out.exists()

@@ -67,6 +67,7 @@ def test_models_and_baselines_are_compared_with_the_best_on_the_same_cases(root)
     assert any(line.endswith(f"p after Holm over {len(rows) - 1} comparisons") for line in grid_text(_grid(root)))
 
 
+@pytest.mark.thorough
 def test_every_error_type_is_held_out_in_turn(root, tmp_path):
     found = _grid(root, algorithms=("dt",), representations=("words",), leave_error_types_out=True)
     types = {name for name in table_of(Layout(root).enhanced)["test_case"].to_pylist() if name != "correct"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ print(json.dumps(types))
 texts = st.lists(st.text(st.sampled_from("abc \n"), max_size=40), min_size=1, max_size=20)
 
 
+@pytest.mark.thorough
 def test_each_kernel_is_compiled_for_one_type(tmp_path: Path) -> None:
     """A process of its own, as code from the disk does not tell what it calls."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}

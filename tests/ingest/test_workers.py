@@ -82,6 +82,7 @@ def test_a_cluster_keeps_order_survives_a_lost_worker_and_raises(tmp_path: Path)
             session.map(refuse, [7], "w")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("runs", "scale", "workers", "sizes"),
     [

@@ -35,6 +35,7 @@ def plain(table: pa.Table) -> list[dict]:
     return table.select(["seq_id"]).to_pylist() + [{"columns": table.column_names}]
 
 
+@pytest.mark.thorough
 def test_a_reader_sees_committed_states_alone(tiny_tree: Path, tmp_path: Path) -> None:
     output, over = tmp_path / "out", threading.Event()
     seen: list[tuple[str, list[dict]]] = []

@@ -82,6 +82,7 @@ def test_a_link_to_an_own_table_is_no_target(root, tmp_path):
         train_forest(root, save_if=tmp_path / "link", overwrite_if=True)
 
 
+@pytest.mark.thorough
 def test_predictions_of_this_folder_are_written_again_and_those_of_another_only_when_told(root, loaded, tmp_path):
     target = tmp_path / "if.parquet"
     train_forest(root, save_if=target)

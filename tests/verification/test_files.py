@@ -18,7 +18,6 @@ from lo2dask.tables.state import state_bytes
 from tests.trees import load_tree, make_tree, train_root
 
 FOLDERS = ("out", "scored")
-FLIPS = 20
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +71,12 @@ def test_a_whole_folder_is_ok(copy: Path) -> None:
     assert problems(copy) == []
 
 
+@pytest.mark.parametrize("flips", [2, pytest.param(20, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("copy", FOLDERS, indirect=True)
-def test_a_flipped_bit_is_found_in_every_file(copy: Path) -> None:
+def test_a_flipped_bit_is_found_in_every_file(copy: Path, flips: int) -> None:
     rng = np.random.default_rng(5)
     damaged = [path for path in files(copy) if path.stat().st_size and not is_state(path)]
-    for _ in range(FLIPS):
+    for _ in range(flips):
         offsets = [int(rng.integers(path.stat().st_size)) for path in damaged]
         for path, offset in zip(damaged, offsets, strict=True):
             flip(path, offset)
