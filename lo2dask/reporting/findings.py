@@ -3,8 +3,9 @@
 import heapq
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import pyarrow.compute as pc
@@ -256,19 +257,21 @@ def _absent(row: Row) -> str:
 def _best_lines(layout: Layout, rows: Sequence[Row]) -> dict[Case, list[Line]]:
     """Return the best line of each of the best statements of a case, without those that its evidence shows."""
     shown = {(row["run"], row["test_case"]): row["statement"] for row in rows}
-    best: dict[Case, dict[str, tuple[int, Row]]] = defaultdict(dict)
-    for row in read_cases(layout.lines, _LINE_COLUMNS, shown):
-        case, statement = (row["run"], row["test_case"]), row["statement"] or row["text"] or ""
-        if statement == shown[case]:
-            continue
-        alike, kept = best[case].get(statement, (0, row))
-        best[case][statement] = (alike + 1, min(kept, row, key=_line_order))
-    found: dict[Case, list[Line]] = defaultdict(list)
-    for case, own in best.items():
-        for alike, row in sorted(own.values(), key=lambda pair: _line_order(pair[1]))[:MOST_LINES]:
-            more = f", {alike:,} alike" if alike > 1 else ""
-            found[case].append(_line(row, f"score {row['score']:.3g}{more}"))
-    return found
+    # The table has the lines of a case together, so that those of one case alone are held.
+    cases = groupby(read_cases(layout.lines, _LINE_COLUMNS, shown), lambda row: (row["run"], row["test_case"]))
+    return defaultdict(list, {case: _best_of_case(lines, shown[case]) for case, lines in cases})
+
+
+def _best_of_case(lines: Iterable[Row], shown: str | None) -> list[Line]:
+    best: dict[str, tuple[int, Row]] = {}
+    for row in lines:
+        statement = row["statement"] or row["text"] or ""
+        if statement != shown:
+            alike, kept = best.get(statement, (0, row))
+            best[statement] = (alike + 1, min(kept, row, key=_line_order))
+    chosen = sorted(best.values(), key=lambda pair: _line_order(pair[1]))[:MOST_LINES]
+    more = (f", {alike:,} alike" if alike > 1 else "" for alike, _ in chosen)
+    return [_line(row, f"score {row['score']:.3g}{text}") for (_, row), text in zip(chosen, more, strict=True)]
 
 
 def _line_order(row: Row) -> tuple[float, str, int]:

@@ -17,6 +17,8 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_row_groups
 
 # Windows above it are marked.
+# Rows that are Python objects at once.
+_AT_ONCE = 1_000
 BIN = timedelta(seconds=10)
 # Of each case: bins, tracks, and marks on a track; the strongest ones.
 MOST_BINS = 60
@@ -97,7 +99,8 @@ def read_cases(
     for group in (group for path in part_paths(folder) for group in read_row_groups(path, columns)):
         kept = group.filter(pc.is_in(strings(group["run"]), runs))
         kept = kept if condition is None else kept.filter(condition)
-        yield from (row for row in kept.to_pylist() if (row["run"], row["test_case"]) in cases)
+        for batch in kept.to_batches(_AT_ONCE):
+            yield from (row for row in batch.to_pylist() if (row["run"], row["test_case"]) in cases)
 
 
 def _draw(case: _Case, named: str) -> Timeline:

@@ -139,7 +139,7 @@ def read_row_groups(path: Path, columns: Iterable[str], dictionary: pa.Array | N
     wanted = list(columns)
     for group in range(file.num_row_groups):
         with name_damage(path):
-            table = file.read_row_group(group, columns=wanted).unify_dictionaries()
+            table = file.read_row_group(group, columns=wanted, use_threads=False).unify_dictionaries()
         if dictionary is not None:
             own = table["seq_id"].combine_chunks()
             codes = pc.index_in(own.dictionary, dictionary).take(own.indices)
