@@ -24,10 +24,14 @@ def is_file(entry: Entry) -> bool:
 
 def link_problem(entry: Entry, inside: str) -> str:
     """Return why a link is not followed; "" if it may be, or if it is none."""
-    if not inside or not entry.is_symlink():
+    if not entry.is_symlink():
         return ""
     target = os.path.realpath(entry.path)
-    if target == inside or target.startswith(inside.rstrip(os.sep) + os.sep):
+    folder, name = os.path.split(target)
+    if folder == os.path.realpath(os.path.dirname(entry.path)) and os.path.isdir(target):
+        # Read twice, its logs would be of two test cases, perhaps once normal and once not.
+        return f"link: it leads to {name} beside it, which is read by itself: copy it if it is meant twice"
+    if not inside or target == inside or target.startswith(inside.rstrip(os.sep) + os.sep):
         return ""
     return f"link: it leads out of {inside}, to {target}: copy it there, or add --follow-links"
 

@@ -222,6 +222,20 @@ def test_links_are_followed_within_the_tree_and_out_of_it_on_demand(tmp_path: Pa
     assert rejects(tmp_path / "all") == []
 
 
+@pytest.mark.parametrize(
+    "names", [(f"LO2_run_1740000000/{ERROR}", "correct"), ("LO2_run_1740000001", "LO2_run_1740000000")]
+)
+def test_a_link_to_a_folder_beside_it_is_not_read_twice(tmp_path: Path, names: tuple[str, str]) -> None:
+    raw = tmp_path / "raw"
+    write(raw / "LO2_run_1740000000" / "correct" / name_of("token"), lines(4))
+    (raw / names[0]).symlink_to(names[1])
+    load_all(raw, tmp_path / "out", follow_links=True)
+    assert len(lengths(tmp_path / "out")) == 1
+    (row,) = rejects(tmp_path / "out")
+    assert (row["reason"], Path(row["path"])) == ("link", raw / names[0])
+    assert f"it leads to {names[1]} beside it" in row["detail"]
+
+
 def test_links_in_a_circle_and_to_nowhere_cost_only_themselves(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     run = make_run(raw)
