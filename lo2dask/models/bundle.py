@@ -7,6 +7,7 @@ unpickling runs code, so hash and layout are checked first. The hash protects ag
 whoever can change the bundle can change the hash.
 """
 
+import contextlib
 import hashlib
 import io
 import logging
@@ -151,12 +152,16 @@ def check_owner(root: Path, trust: bool) -> None:
     if trust or not is_local(root) or not hasattr(os, "getuid"):
         return
     internal = Layout(root).internal
-    for path in (root, internal, *internal.rglob("*.joblib")):
-        if path.exists() and path.stat().st_uid != os.getuid():
-            raise InputError(
-                f"{path} belongs to another user (uid {path.stat().st_uid}): reading its models would run that user's "
-                "code; copy the folder if you trust its owner, or give --trust"
-            )
+    # Another command may just remove what is listed; what is gone is read by nobody.
+    below = (Path(folder, name) for folder, _, names in os.walk(internal) for name in names if name.endswith(".joblib"))
+    for path in (root, internal, *below):
+        with contextlib.suppress(FileNotFoundError):
+            owner = path.stat().st_uid
+            if owner != os.getuid():
+                raise InputError(
+                    f"{path} belongs to another user (uid {owner}): reading its models would run that user's code; "
+                    "copy the folder if you trust its owner, or give --trust"
+                )
 
 
 def is_bundle(path: Path) -> bool:

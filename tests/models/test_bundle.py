@@ -1,7 +1,10 @@
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import joblib
 import pytest
@@ -12,6 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from lo2dask.errors import InputError
 from lo2dask.models import bundle, registry
 from lo2dask.options import ForestOptions
+from lo2dask.tables.layout import Layout
 
 from .conftest import fit_entry, make
 
@@ -196,3 +200,25 @@ def test_options_that_shape_no_model_make_no_other_content(tmp_path):
     path = tmp_path / "m.joblib"
     bundle.save(path, _content(options={"report_psi": False}))
     assert not bundle.save(path, _content(options={"report_psi": True}))
+
+
+def test_the_owner_is_asked_while_another_command_removes_models(tmp_path: Path) -> None:
+    """A folder or a model may be gone between its listing and the question."""
+    internal = Layout(tmp_path).internal
+    over = threading.Event()
+
+    def write_and_remove() -> None:
+        while not over.is_set():
+            for name in "abc":
+                (internal / name / "deep").mkdir(parents=True)
+                (internal / name / "deep" / "model.joblib").write_bytes(b"x")
+            shutil.rmtree(internal)
+
+    thread = threading.Thread(target=write_and_remove)
+    thread.start()
+    try:
+        for _ in range(400):
+            bundle.check_owner(tmp_path, trust=False)
+    finally:
+        over.set()
+        thread.join()
