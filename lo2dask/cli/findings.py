@@ -19,6 +19,11 @@ from lo2dask.tables.layout import Layout
 
 _NOTICES = 3
 _NOT_SOUGHT = "findings: none were looked for, as --models has no excess"
+_NO_TIME = "time not known: no time was read in these logs, or the tables were made with --no-windows"
+_NOT_JUDGED = (
+    "nothing was judged (excess): no service has a log in a run that it could be compared with; --layout names which "
+    "folder or part of a name is the run, and which the service"
+)
 _GAP = "   "
 # What counts are readable in; a narrower rest of a line is a line of its own.
 _LEAST_WHAT = 33
@@ -41,9 +46,9 @@ def summary_text(summary: FindingsSummary, width: int, trust: Sequence[str] = ()
     if not summary.is_sought:
         return [cut(_NOT_SOUGHT, width), *trust]
     unit = "run" if summary.cases == summary.runs else "case"
-    lines = [cut(_head(summary, unit), width), *_rows(summary.findings, summary.numbers, width)]
+    lines = [*_head(summary, unit, width), *_rows(summary.findings, summary.numbers, width)]
     if any(row.start is None for row in summary.findings):
-        lines += textwrap.wrap("time not known: the tables were made with --no-windows; train again without it", width)
+        lines += textwrap.wrap(_NO_TIME, width)
     left = summary.total - len(summary.findings)
     if left:
         lines.append(cut(f"and {count(left, 'finding')} more: --limit 0 shows all", width))
@@ -107,8 +112,9 @@ def clock(time: datetime) -> str:
 
 
 def log_name(path: str) -> str:
-    """Return a log's own name, of a file's path or ``path:member``."""
-    return visible(path.replace("\\", "/").rpartition("/")[2])
+    """Return a log's own name, of a path or ``path:member``; with its folder where it is a number: ``cart/0.log``."""
+    folder, _, name = path.replace("\\", "/").rpartition("/")
+    return visible(f"{folder.rpartition('/')[2]}/{name}" if folder and name.partition(".")[0].isdigit() else name)
 
 
 def what_text(row: Finding, width: int) -> str:
@@ -122,13 +128,27 @@ def what_text(row: Finding, width: int) -> str:
     return f"{times}{telling(visible(row.statement or ''), max(width - columns(times + normal) - 1, 8))} {normal}"
 
 
-def _head(summary: FindingsSummary, unit: str) -> str:
+def _head(summary: FindingsSummary, unit: str, width: int) -> list[str]:
+    if not summary.cases:
+        return textwrap.wrap(_NOT_JUDGED, width)
     kind = f"normal {unit}" if summary.labelled else unit
     compared = f", {count(summary.learned, kind)} to compare with" if summary.learned else ""
     if not summary.standing:
-        return f"no {unit} stands out (excess{compared})"
+        return [cut(f"no {unit} stands out (excess{compared})", width), *textwrap.wrap(_hidden(summary), width)]
     of = f"{summary.standing:,} of {count(max(summary.cases, summary.standing), unit)}"
-    return f"{of} {'stands' if summary.standing == 1 else 'stand'} out (excess{compared})"
+    return [cut(f"{of} {'stands' if summary.standing == 1 else 'stand'} out (excess{compared})", width)]
+
+
+def _hidden(summary: FindingsSummary) -> str:
+    """Write which cases to look at where faults of runs without labels may have raised the limit for each other."""
+    if summary.labelled or not summary.ranked:
+        return ""
+    single = summary.cases == summary.runs
+    names = ", ".join(visible(run) if single else visible(f"{run} / {case}") for run, case in summary.ranked)
+    return (
+        f"note: nothing is labelled, so faults in several runs can hide each other; the most unusual: {names} (all in "
+        "excess_runs.parquet); give --reference or --labels, or --excess-threshold 1"
+    )
 
 
 def _rows(rows: Sequence[Finding], numbers: Sequence[int], width: int) -> list[str]:

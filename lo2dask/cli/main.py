@@ -82,6 +82,18 @@ def run(arguments: Sequence[str]) -> int:
             say(traceback.format_exc(), err=True)
         say(f"lo2dask: {_message(error)}{_limit_hint(error)}{_resume_hint(error, arguments)}", err=True)
         return _exit_code(error)
+    except Exception as error:
+        # Ctrl-C within a library's `with lock:` ends in an error of the lock.
+        if _follows_interrupt(error):
+            return _interrupted(error, arguments)
+        raise
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Return whether an error was raised while a KeyboardInterrupt was handled."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _usage(error: click.UsageError) -> str:

@@ -8,6 +8,7 @@ from lo2dask.findings.read import (
     Case,
     Finding,
     count_learned,
+    first_ranked,
     list_services,
     matching,
     measure_cases,
@@ -29,7 +30,8 @@ class FindingsSummary:
     ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first;
     ``numbers`` count them from 1 among all findings, as show takes them.
     ``average_precision`` is that of the cases' excess, beside the share of anomalous ones, which chance reaches; None
-    where the labels have one class. Without ``is_sought`` no model has looked for findings.
+    where the labels have one class. ``ranked`` are the cases with the largest scores, where none stands out, of those
+    that were compared with each other. Without ``is_sought`` no model has looked for findings.
     """
 
     root: Path
@@ -46,6 +48,7 @@ class FindingsSummary:
     average_precision: float | None = None
     prevalence: float | None = None
     is_sought: bool = True
+    ranked: tuple[Case, ...] = ()
 
 
 def findings(options: FindingsOptions) -> FindingsSummary:
@@ -70,13 +73,14 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         total += 1
         if total <= options.limit or not options.limit:
             found.append((number, row))
+    learned = count_learned(layout, sum(label is True for label in cases.values()))
     return FindingsSummary(
         root=options.root,
         cases=len(cases),
         runs=len({run for run, _ in cases}),
         normals=sum(label is True for label in cases.values()),
         labelled=sum(label is not None for label in cases.values()),
-        learned=count_learned(layout, sum(label is True for label in cases.values())),
+        learned=learned,
         standing=standing,
         total=total,
         findings=tuple(row for _, row in found),
@@ -85,6 +89,7 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         average_precision=precision,
         prevalence=prevalence,
         is_sought=was_sought(layout),
+        ranked=() if standing or not learned else first_ranked(layout),
     )
 
 

@@ -20,6 +20,7 @@ SILENT = "silent"
 # A window above this is an alarm; 1 is the oddest window of normal logs.
 ALARM = 1.25
 _CASE_COLUMNS = ["run", "test_case", "normal"]
+_RANKED = ["run", "test_case", "rank"]
 _NEAR = 3
 # Findings that are turned into Python objects at once.
 _AT_ONCE = 1_000
@@ -144,6 +145,13 @@ def read_cases(layout: Layout) -> dict[Case, bool | None]:
         for row in part.group_by(_CASE_COLUMNS).aggregate([]).to_pylist():
             cases[row["run"], row["test_case"]] = row["normal"]
     return dict(sorted(cases.items()))
+
+
+def first_ranked(layout: Layout) -> tuple[Case, ...]:
+    """Name the five cases of the largest scores, the largest first; fewer where fewer have one."""
+    rows = [row for part in read_parts(layout.root / "excess_runs.parquet", _RANKED) for row in part.to_pylist()]
+    rows.sort(key=lambda row: (row["rank"], row["run"], row["test_case"]))
+    return tuple((row["run"], row["test_case"]) for row in rows[:5])
 
 
 def measure_cases(layout: Layout) -> tuple[float | None, float | None]:

@@ -21,15 +21,15 @@ from lo2dask.formats.times import ISO, NO_TIME, SHAPE, read_times
 
 KEYS = {
     "time": ("time", "ts", "@timestamp", "timestamp", "timeUnixNano", "observedTimeUnixNano", "Timestamp", "asctime",
-             "datetime", "t", "@t"),
+             "datetime", "t", "@t", "__REALTIME_TIMESTAMP"),
     "level": ("level", "severity", "lvl", "log.level", "levelname", "severityText", "SeverityText", "severity_text",
-              "@l"),
+              "@l", "PRIORITY"),
     "logger": ("logger", "name", "log.logger", "logger_name", "loggerName", "component", "scope",
-               "SourceContext"),
+               "SourceContext", "SYSLOG_IDENTIFIER"),
     "thread": ("thread", "thread_name", "threadName", "process.thread.name"),
     "correlation_id": ("correlation_id", "correlationId", "trace_id", "traceId", "TraceId", "trace.id", "request_id",
                        "requestId", "@tr"),
-    "message": ("msg", "message", "log", "body", "Body", "event", "text", "@m", "@mt"),
+    "message": ("msg", "message", "log", "body", "Body", "event", "text", "@m", "@mt", "MESSAGE"),
 }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from lo2dask.parse.lines import find_lines
 from lo2dask.parse.text import remove_marks
 from lo2dask.parse.translate import text_lines
 from lo2dask.schema import MANIFEST
+from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
@@ -94,10 +95,21 @@ def find_formats(
     kinds = {kind: narrow(choice.kind, samples[kind]) for kind, choice in choices.items()}
     common = asked or Counter(kinds.values()).most_common(1)[0][0]
     translation = Translation(kinds | dict.fromkeys(unread, KindFormat(UNREAD)), common, options.timezone)
+    undated = _undated(choices, files)
     if not translation.is_needed:
-        return translation if unread else Translation({}), told
-    notes = [f"{kind}: {note}" for kind, choice in sorted(choices.items()) for note in choice.notes]
+        more = [(logging.INFO, text) for text in (describe(choices), *undated)] if undated else []
+        return translation if unread else Translation({}), [*told, *more]
+    notes = [f"{kind}: {note}" for kind, choice in sorted(choices.items()) for note in choice.notes] + undated
     return translation, [*told, *((logging.INFO, text) for text in (describe(choices), *notes))]
+
+
+def _undated(choices: dict[str, Choice], files: dict[str, list[SourceFile]]) -> list[str]:
+    """Tell which kinds have times of day alone, in runs whose names tell no day."""
+    kinds = [
+        kind for kind, choice in sorted(choices.items())
+        if choice.kind.name == LO2.name and any(run_clock(file.run).begin_ms is None for file in files[kind])
+    ]  # fmt: skip
+    return [f"{', '.join(kinds)}: times have no date, nor have names of runs: days count from 1970-01-01"] * bool(kinds)
 
 
 def check_zone(name: str) -> None:

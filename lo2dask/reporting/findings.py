@@ -155,6 +155,8 @@ def _headline(layout: Layout, cases: Cases, scores: RunScores | None) -> str:
     unit = "run" if cases.runs == cases.total else "case"
     kind = f"normal {unit}" if scores and scores.is_labelled else unit
     compared = f"{EXCESS}, {_count(scores.learned, kind)} to compare with" if scores else EXCESS
+    if not cases.total:
+        return f"Nothing was judged ({EXCESS}): no service has a log in a run that it could be compared with"
     if not standing:
         return f"None of {_count(cases.total, unit)} stands out ({compared})"
     verb = "stands" if len(standing) == 1 else "stand"

@@ -62,6 +62,14 @@ def test_interrupted_names_the_line_that_goes_on(failing: Callable[..., Any]) ->
     assert answer.lines[-1] == ("lo2dask: interrupted; resume with: lo2dask load --root r --output-dir 'my files'")
 
 
+def test_an_error_that_an_interrupt_led_to_is_an_interrupt(failing: Callable[..., Any]) -> None:
+    error = RuntimeError("cannot release un-acquired lock")
+    error.__context__ = KeyboardInterrupt()
+    assert failing(error).code == 130
+    with pytest.raises(RuntimeError):
+        failing(RuntimeError("it broke"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -4,14 +4,17 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lo2dask.cli.findings import findings_text
+from lo2dask.cli.findings import findings_text, log_name, summary_text
 from lo2dask.cli.terminal import columns, cut, cut_middle, telling, telling_line
 from lo2dask.cli.text import say, table, wrapped
+from lo2dask.commands.findings import findings
+from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 from tests.findings.made import BAD, LOG, RUNS, STATEMENT, TEXT, clock, finding, notice, write_findings
 
@@ -74,6 +77,34 @@ def test_a_run_is_a_run_where_it_has_one_case(tmp_path: Path) -> None:
     layout = write_findings(tmp_path, [finding(test_case="correct")], ())
     assert findings_text(layout, 10, 80)[0] == "1 of 3 runs stands out (excess, 3 normal runs to compare with)"
     assert findings_text(layout, 10, 80)[-3] == "2 runs look normal"
+
+
+def test_faults_of_runs_without_labels_may_hide_each_other(tmp_path: Path) -> None:
+    layout = write_findings(tmp_path, [], ())
+    summary = findings(FindingsOptions(root=layout.root))
+    unlabelled = replace(summary, normals=0, labelled=0, ranked=((RUNS[1], "correct"), (RUNS[0], "correct")))
+    first, *note = summary_text(unlabelled, 500)
+    assert first == "no run stands out (excess, 3 runs to compare with)"
+    assert f"the most unusual: {RUNS[1]}, {RUNS[0]} (all in excess_runs.parquet)" in note[0]
+    assert not any("hide" in line for line in summary_text(replace(unlabelled, labelled=3), 500))
+    assert "nothing is labelled" not in " ".join(summary_text(replace(unlabelled, ranked=()), 500)[:-1])
+
+
+def test_runs_that_have_no_service_in_common_are_not_called_well(tmp_path: Path) -> None:
+    layout = write_findings(tmp_path, [], ())
+    summary = replace(findings(FindingsOptions(root=layout.root)), cases=0, runs=0, normals=0, labelled=0)
+    lines = summary_text(summary, 60)
+    assert lines[0].startswith("nothing was judged (excess): no service has a log")
+    assert not any("stands out" in line for line in lines)
+    assert all(len(line) <= 60 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/a/cart/0.log", "cart/0.log"), ("a/cart.log", "cart.log"), ("0.log", "0.log"), ("x.tar:d/12", "x.tar:d/12")],
+)
+def test_a_log_that_is_named_by_a_number_has_its_folder(path: str, name: str) -> None:
+    assert log_name(path) == name
 
 
 def test_nothing_was_looked_for(tmp_path: Path, command: Callable[..., Any]) -> None:
@@ -154,7 +185,7 @@ def test_a_terminal_without_unicode(root: Path, program: Callable[..., Any]) -> 
         ({"kind": "lack", "count": 0, "rate": 0.0, "normal_rate": 40.0}, "0 a minute × ERR11000 (normal: 40 a minute)"),
         ({"end": clock(7)}, "refresh-token  16:41:07  33"),
         ({"end": clock(90_000)}, "2024-06-28 16:41:07–2024-06-29 17:41:00"),
-        ({"start": None}, "time not known: the tables were made with --no-windows"),
+        ({"start": None}, "time not known: no time was read in these logs, or"),
     ],
 )
 def test_what_is_said_of_a_finding(tmp_path: Path, changes: dict, said: str) -> None:

@@ -127,7 +127,8 @@ def test_the_fields_of_a_line_come_back(name: str, form: str, has: str, moment: 
 @given(moments, threads.filter(str.isdecimal) | st.integers(1, 99999).map(str), st.sampled_from("IWEF"), messages)
 def test_the_fields_of_klog(moment: datetime, thread: str, letter: str, message: str) -> None:
     # The last one that is at most a day after 2100 began.
-    moment = moment.replace(year={(2, 29): 2096, (1, 1): 2100}.get((moment.month, moment.day), 2099))
+    is_late = moment.replace(year=2000) < datetime(2000, 1, 2, microsecond=1000, tzinfo=moment.tzinfo)
+    moment = moment.replace(year=2100 if is_late else 2096 if (moment.month, moment.day) == (2, 29) else 2099)
     line = f"{letter}{moment:%m%d %H:%M:%S.%f} {thread:>7} server.go:42] {message}"
     assert read(line, kind=KindFormat("klog")) == [
         Event((moment - EPOCH) // MS, thread, "", KNOWN[letter], "server.go:42", "", message)

@@ -94,6 +94,11 @@ def test_the_first_name_that_has_a_value_counts(field: str) -> None:
         assert getattr(event, field) == (MS if field == "time" else value), name
 
 
+def test_an_export_of_the_journal_has_time_level_and_unit() -> None:
+    line = {"__REALTIME_TIMESTAMP": f"{MS}000", "PRIORITY": "3", "SYSLOG_IDENTIFIER": "cart", "MESSAGE": "disk full"}
+    assert read(json.dumps(line), kind=JSON) == [Event(MS, level="ERROR", logger="cart", message="disk full")]
+
+
 def record(body: object, **more: object) -> dict:
     return {"timeUnixNano": f"{MS}000000", "severityText": "WARN", "body": body, "traceId": "5b", **more}
 

@@ -255,6 +255,17 @@ def test_a_year_from_the_time_of_change_is_told(tmp_path: Path, caplog: pytest.L
     assert told == ["token: its times have no year: that of each file's time of change is taken"]
 
 
+def test_times_without_a_day_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    for run in ("monday", "tuesday"):
+        path = tmp_path / "logs" / run / "cart.log"
+        path.parent.mkdir(parents=True)
+        path.write_text("23:59:59.000 [main]  x INFO shop.Cart go - bought\n" * 5)
+    load(options(tmp_path / "logs", tmp_path / "out"), Session.serial())
+    assert "cart: lo2, 100 % of lines have a header" in caplog.messages
+    assert "cart: times have no date, nor have names of runs: days count from 1970-01-01" in caplog.messages
+
+
 def test_clocks_that_run_backwards_stay_as_they_are(tmp_path: Path) -> None:
     root = write(tmp_path / "in", token=JSON)
     for path in root.rglob("*.log"):
