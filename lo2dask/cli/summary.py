@@ -58,7 +58,7 @@ def load_text(summary: "LoadSummary", head: int, lists_tables: bool = True) -> l
     return wrapped(lines) + _first_sequences(summary.output, head)
 
 
-def _reject_lines(summary: "LoadSummary") -> list[str]:
+def _reject_lines(summary: "LoadSummary | ScoreSummary") -> list[str]:
     """Write for each reason how many inputs were rejected, with one of them and its detail."""
     if not summary.rejects:
         return ["rejects: none"]
@@ -243,7 +243,7 @@ def score_text(summary: "ScoreSummary") -> list[str]:
     ]
     if summary.unscored:
         lines.append(f"without a score, because the bundle has no model of their service: {summary.unscored:,}")
-    lines.append(f"rejects: {summary.rejects:,}" if summary.rejects else "rejects: none")
+    lines += _reject_lines(summary)
     files = [f"sequences: {summary.predictions}", f"runs and test cases: {summary.run_scores}"]
     return [*lines, *files, *_answers(summary.output)]
 
