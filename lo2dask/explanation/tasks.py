@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import sparse
 
 from lo2dask import schema
+from lo2dask.buffers.columns import is_true, strings
 from lo2dask.buffers.visible import token_label
 from lo2dask.explanation.draw import Lowest, RowCut, mask_drawn
 from lo2dask.explanation.evidence_draw import EvidenceDraw
@@ -160,12 +162,12 @@ def template_texts(layout: Layout) -> dict[str, str]:
 
 
 def measure_predictions(folder: Path) -> dict[str, Any]:
-    """Measure a model from its predictions, where train wrote its measures to another folder."""
+    """Measure a model from its predictions, as train does, where train wrote its measures to another folder."""
     columns = ["anomaly", "score", "pred_ano", "service", "test_case", "split"]
     table = pa.concat_tables([read_part(path, columns) for path in part_paths(folder)])
-    y, score = (table[name].to_numpy() for name in columns[:2])
-    label = table["pred_ano"].fill_null(0).to_numpy()
-    return evaluate(Scored(y, score, label, table["service"], table["test_case"], table["split"]))
+    y, score, label = is_true(table["anomaly"]), table["score"].to_numpy(), table["pred_ano"].fill_null(0).to_numpy()
+    side = pc.if_else(pc.is_valid(table["anomaly"]), strings(table["split"]), "unused")
+    return evaluate(Scored(y, score, label, table["service"], table["test_case"], side))
 
 
 def _survey_part(name: str, subject: Subject, limits: RowLimits) -> Survey:

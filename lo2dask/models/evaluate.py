@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from lo2dask.buffers.columns import among, strings
+from lo2dask.buffers.columns import among, codes, strings
 from lo2dask.models.uncertainty import auc, average_precision
 
 Measures = dict[str, Any]
@@ -40,9 +41,8 @@ class Scored:
 
     def take(self, keep: np.ndarray) -> "Scored":
         """Return the rows of a bool mask."""
-        names = (self.service, self.test_case, self.split)
-        text = (np.asarray(strings(column), dtype=object)[keep] for column in names)
-        return Scored(self.y[keep], self.score[keep], self.label[keep], *text)
+        names = (strings(column).filter(pa.array(keep)) for column in (self.service, self.test_case, self.split))
+        return Scored(self.y[keep], self.score[keep], self.label[keep], *names)
 
 
 def evaluate(scored: Scored) -> dict[str, Measures]:
@@ -53,14 +53,11 @@ def evaluate(scored: Scored) -> dict[str, Measures]:
 def measure_groups(scored: Scored) -> Measures:
     """Measure rows as a whole, per service, and each error type against all normal rows."""
     y = np.asarray(scored.y, dtype=bool)
-    services = np.asarray(strings(scored.service), dtype=object)
-    cases = np.asarray(strings(scored.test_case), dtype=object)
-    parts = {
-        "per_service": {name: services == name for name in sorted(set(services))},
-        "per_error_type": {name: ~y | (cases == name) for name in sorted(set(cases[y]))},
+    (service, services), (case, cases) = codes(scored.service), codes(scored.test_case)
+    return measures(y, scored.score, scored.label) | {
+        "per_service": {name: _measure(scored, service == at) for at, name in enumerate(services)},
+        "per_error_type": {cases[at]: _measure(scored, ~y | (case == at)) for at in np.unique(case[y]).tolist()},
     }
-    broken = {part: {name: _measure(scored, keep) for name, keep in masks.items()} for part, masks in parts.items()}
-    return _measure(scored, np.ones(len(y), dtype=bool)) | broken
 
 
 def measures(y: np.ndarray, score: np.ndarray, label: np.ndarray) -> Measures:

@@ -12,6 +12,8 @@ A state is a plain dict of numpy arrays, numbers and names, and is the model its
 sums are of whole numbers (shares in fixed point), so a state is the same, bit by bit, for any partitioning.
 """
 
+import operator
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -46,19 +48,23 @@ def sum_shares(rows: Rows, state: State | None) -> Statistics:
     return _shares_sum(rows) if state is None else _spread(rows, state)
 
 
-def merge(left: Statistics, right: Statistics) -> Statistics:
-    """Join the statistics of two parts; associative and commutative."""
-    merged = {}
-    for name in sorted({*left, *right}):
-        if name not in left or name not in right:
-            merged[name] = left.get(name, right.get(name))
-        elif isinstance(left[name], dict):
-            merged[name] = merge(left[name], right[name])
-        elif name == "run":
-            merged[name] = _join_runs(left[name], right[name])
-        else:
-            merged[name] = max(left[name], right[name]) if name.startswith("max") else left[name] + right[name]
-    return merged
+def merge_tokens(left: Statistics, right: Statistics) -> Statistics:
+    """Join the token counts of two parts; associative and commutative."""
+    sums = {name: left[name] + right[name] for name in ("rows", "counts")}
+    return sums | {"run": _join_runs(left["run"], right["run"])}
+
+
+def merge_shares(left: Statistics, right: Statistics) -> Statistics:
+    """Join what two parts have of each service: sums, or the largest distances; associative and commutative."""
+    return {
+        name: _join(max if name == "max" else operator.add, of, right[name]) for name, of in sorted(left.items())
+    }
+
+
+def _join(join: Callable[[Any, Any], Any], left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the values that both have; those of one alone stay."""
+    names = sorted({*left, *right})
+    return {n: join(left[n], right[n]) if n in left and n in right else left.get(n, right.get(n)) for n in names}
 
 
 def finish_rarity(statistics: Statistics, _: State | None) -> State:
@@ -85,7 +91,7 @@ def finish_drift(statistics: Statistics, state: State | None) -> State:
         means = {name: sums[name] / (_FIXED * max(count[name], 1)) for name in sorted(sums)}
         pooled = sum(sums.values()) / (_FIXED * max(sum(count.values()), 1))
         return {"count": count, "means": means, "pooled": pooled, "rows": sum(count.values())}
-    largest = {name.removeprefix("max "): value for name, value in statistics["max"].items() if value > 0}
+    largest = {name: value for name, value in statistics["max"].items() if value > 0}
     return state | {"scale": dict(sorted(largest.items())), "widest": max(largest.values(), default=1.0)}
 
 
@@ -180,7 +186,7 @@ def _spread(rows: Rows, state: State) -> Statistics:
     code, names = codes(rows.service)
     distances = _service_distances(state, rows, left_out=True)
     largest = {name: float(distances[code == index].max()) for index, name in enumerate(names)}
-    return {"max": {f"max {name}": value for name, value in largest.items() if state["count"].get(name, 0) > 1}}
+    return {"max": {name: value for name, value in largest.items() if state["count"].get(name, 0) > 1}}
 
 
 def _drift(state: State, rows: Rows, left_out: bool = False) -> np.ndarray:
@@ -225,19 +231,19 @@ _MERGED: dict[str, Any] = {"cost": _COST, "seed_parameter": None, "threads_param
 RARITY = Behaviour(
     **_MERGED,
     score=score_rarity,
-    merging=Merging(count_tokens, merge, finish_rarity),
+    merging=Merging(count_tokens, merge_tokens, finish_rarity),
     score_normals=score_rarity_left_out,
 )
 OOV = Behaviour(
     **_MERGED,
     score=score_oov,
-    merging=Merging(count_tokens, merge, finish_oov),
+    merging=Merging(count_tokens, merge_tokens, finish_oov),
     facts=note_occurrences,
     score_normals=score_oov_left_out,
 )
 DRIFT = Behaviour(
     **_MERGED,
     score=score_drift,
-    merging=Merging(sum_shares, merge, finish_drift, passes=2),
+    merging=Merging(sum_shares, merge_shares, finish_drift, passes=2),
     score_normals=score_drift_left_out,
 )

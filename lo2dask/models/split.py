@@ -178,7 +178,7 @@ def hold_out(groups: Groups, options: HoldoutOptions, seed: int, case: str = "")
     elif options.holdout_by == "group":
         split = Split("group", buckets=_of_buckets(groups, take))
     else:
-        cases = take(groups.names("test_case", ~groups.normal), _order_by_hash(seed))
+        cases = take(groups.names("test_case", groups.anomalous), _order_by_hash(seed))
         split = Split("test-case", cases=cases, buckets=_of_normal(groups, take))
     check_runs(split, groups)
     return split

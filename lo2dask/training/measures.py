@@ -71,9 +71,7 @@ class SequenceKeys:
     def sides(self, split: Split, scores: np.ndarray) -> np.ndarray:
         """Name the side of each row: train, holdout, or unused where it has no score or no label."""
         held = split.mask(self.run, self.test_case, self.service)
-        return np.where(np.isnan(scores) | ~self.is_labelled, "unused", np.where(held, "holdout", "train")).astype(
-            object
-        )
+        return np.where(np.isnan(scores) | ~self.is_labelled, "unused", np.where(held, "holdout", "train"))
 
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -86,7 +84,7 @@ def measure(rows: SequenceKeys, split: Split, scored: Labelled, held: Labelled |
     """
     found = evaluate(Scored(rows.anomaly, *scored, rows.service, rows.test_case, rows.sides(split, scored[0])))
     if held:
-        side = np.where(np.isnan(held[0]) | ~rows.is_labelled, "unused", "holdout").astype(object)
+        side = np.where(np.isnan(held[0]) | ~rows.is_labelled, "unused", "holdout")
         of_held = Scored(rows.anomaly, *held, rows.service, rows.test_case, side)
         found["holdout"] = evaluate(of_held)["holdout"] | {"by": split.by}
     return found

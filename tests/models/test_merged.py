@@ -132,22 +132,26 @@ def test_no_normal_row_at_all_is_told_by_the_state():
         assert fit_merged(registry.spec(f"{algorithm}_words"), empty, 1)["rows"] == 0
 
 
-NAMES = st.sampled_from(["token", "user", "code"])
+NAMES = st.sampled_from(["token", "max", "run"])
 SUMS = st.integers(0, 2**50).map(int)
-STATISTICS = st.fixed_dictionaries(
-    {"rows": SUMS, "sums": st.dictionaries(NAMES, SUMS), "max": st.dictionaries(NAMES.map("max {}".format), SUMS)}
-)
+STATISTICS = st.fixed_dictionaries({name: st.dictionaries(NAMES, SUMS) for name in ("sums", "max")})
 
 
 @given(STATISTICS, STATISTICS, STATISTICS)
 def test_merging_is_associative_and_commutative_adds_sums_and_keeps_the_largest(a, b, c):
-    left = merged.merge(merged.merge(a, b), c)
-    assert left == merged.merge(a, merged.merge(b, c)) == merged.merge(c, merged.merge(b, a))
-    assert left["rows"] == a["rows"] + b["rows"] + c["rows"]
+    merge = merged.merge_shares
+    left = merge(merge(a, b), c)
+    assert left == merge(a, merge(b, c)) == merge(c, merge(b, a))
     for name, value in left["sums"].items():
         assert value == sum(part["sums"].get(name, 0) for part in (a, b, c))
     for name, value in left["max"].items():
         assert value == max(part["max"][name] for part in (a, b, c) if name in part["max"])
+
+
+@pytest.mark.parametrize("service", ["maxscale", "run"])
+def test_drift_of_a_service_is_the_same_in_one_part_and_in_two_whatever_its_name(service):
+    rows = _rows([[1, 2, 0, 0], [3, 0, 1, 0], [0, 2, 2, 1]], service=service)
+    assert pickle.dumps(fit_merged(DRIFT, rows, 2)) == pickle.dumps(fit_merged(DRIFT, rows, 1))
 
 
 @settings(deadline=None, max_examples=30)
