@@ -91,7 +91,7 @@ def score_logs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
 
 
 def collect_seen(rows: Rows, __: State | None) -> Statistics:
-    """Collect which statements (or pairs) the normal logs of each service have, and of which runs (two suffice)."""
+    """Collect which statements (or pairs) the normal logs of each service have, and two runs of each and of all."""
     cells, tokens = _cells(rows)
     coo = cells.tocoo()
     names = {
@@ -104,15 +104,20 @@ def collect_seen(rows: Rows, __: State | None) -> Statistics:
     for (service, run), chosen in _by_log(rows):
         if cells[chosen].nnz:
             runs[service].add(run)
-    return {"rows": len(rows), "seen": seen, "runs": dict(runs)}
+    return {"rows": len(rows), "seen": seen, "runs": {service: _first_two(of) for service, of in runs.items()}}
 
 
 def merge_seen(left: Statistics, right: Statistics) -> Statistics:
     """Join what two parts have; associative and commutative."""
     names = {*left["runs"], *right["runs"]}
-    runs = {name: left["runs"].get(name, set()) | right["runs"].get(name, set()) for name in names}
+    runs = {name: _first_two(left["runs"].get(name, set()) | right["runs"].get(name, set())) for name in names}
     seen = keep_largest([left["seen"], right["seen"]], _KEY)
     return {"rows": left["rows"] + right["rows"], "seen": seen, "runs": runs}
+
+
+def _first_two(runs: set[str]) -> set[str]:
+    """Keep two runs: whether there is another than one is all that is asked of them."""
+    return set(sorted(runs)[:2])
 
 
 def keep(statistics: Statistics, _: State | None) -> State:

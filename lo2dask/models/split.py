@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -116,13 +117,17 @@ class Split:
         """Whether every run is left out in turn."""
         return self.by in CROSSED
 
+    @cached_property
+    def _bucket_keys(self) -> pa.Array:
+        return pa.array(sorted(map(_UNIT.join, self.buckets)), pa.string())
+
     def mask(self, run: Any, test_case: Any, service: Any) -> np.ndarray:
         """Return which rows are held out: bool (rows,)."""
         runs, cases, services = (strings(column) for column in (run, test_case, service))
         held = among(runs, self.runs) | among(cases, self.cases)
         if self.buckets:
             keys = pc.binary_join_element_wise(runs, cases, services, _UNIT)
-            held |= among(keys, {_UNIT.join(bucket) for bucket in self.buckets})
+            held |= pc.is_in(keys, self._bucket_keys).to_numpy(zero_copy_only=False)
         return held
 
     def training(self, keys: Any, normal_only: bool = True) -> np.ndarray:

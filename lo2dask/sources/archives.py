@@ -94,7 +94,7 @@ def find_archives(source: Path) -> tuple[list[ArchivedRun], list[tuple[str, str]
 def list_cases(run: ArchivedRun) -> list[str]:
     """List the test cases of a run that have a service log, by name; reads the archive's headers."""
     with _members(run) as members:
-        paths = [path for member, _ in members if (path := _relative_parts(run.name, member.name))]
+        paths = [path for member, _ in members if (path := relative_parts(run.name, member.name))]
     return sorted({path[0] for path in paths if len(path) == 2 and log_service(path[1])})
 
 
@@ -108,7 +108,7 @@ def measure(run: ArchivedRun, cases: frozenset[str] | None, limit: int) -> int:
     size = 0
     with _members(run) as members:
         for member, _ in members:
-            parts = _relative_parts(run.name, member.name)
+            parts = relative_parts(run.name, member.name)
             if member.isreg() and parts and _wanted(parts, cases):
                 size += member.size
                 _check_limit(run, size, limit)
@@ -136,7 +136,7 @@ def unpack(run: ArchivedRun, folder: Path, cases: frozenset[str] | None = None, 
     refused: list[tuple[str, str]] = []
     with _members(run) as members:
         for member, archive in members:
-            parts = _relative_parts(run.name, member.name)
+            parts = relative_parts(run.name, member.name)
             problem = _problem(member, parts)
             if problem:
                 refused.append((member.name, problem))
@@ -257,7 +257,7 @@ def require_end(archive: tarfile.TarFile) -> None:
         raise tarfile.ReadError("unexpected end of data")
 
 
-def _relative_parts(run: str, name: str) -> tuple[str, ...]:
+def relative_parts(run: str, name: str) -> tuple[str, ...]:
     """Return a member's path within its run, as parts."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     return parts[1:] if parts and parts[0] == run else parts

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lo2dask.errors import InputError
-from lo2dask.sources.archives import NO_LIMIT, next_member, open_tar, require_end
+from lo2dask.sources.archives import NO_LIMIT, next_member, open_tar, relative_parts, require_end
 from lo2dask.sources.folders import (
     deep_logs_problem,
     has_service_log,
@@ -306,7 +306,7 @@ def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
                     file = _member(run, member, mtime, end)
                     if file.kind in ("metric", "trace") and not with_metrics:
                         continue
-                    key = "/".join(_parts(run, member))
+                    key = "/".join(relative_parts(run.name, member.name))
                     if key in last:
                         why = f"superseded: a later member of {run.path} has the same path"
                         yield replace(last[key], problem=why)
@@ -318,14 +318,8 @@ def _scan_tar(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
     yield from last.values()
 
 
-def _parts(run: RunSource, member: tarfile.TarInfo) -> list[str]:
-    """Return a member's path within its run, as parts."""
-    parts = [part for part in member.name.split("/") if part not in ("", ".")]
-    return parts[1:] if parts and parts[0] == run.name else parts
-
-
 def _member(run: RunSource, member: tarfile.TarInfo, mtime: int, end: int) -> SourceFile:
-    parts = [show_name(part) for part in _parts(run, member)]
+    parts = [show_name(part) for part in relative_parts(run.name, member.name)]
     name = parts[-1] if parts else show_name(member.name)
     case = parts[0] if len(parts) > 1 and parts[0] != "metrics" else ""
     # In a tar, a compressed or rotated log is not read.

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
+from lo2dask.buffers.columns import among
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
 from lo2dask.features.statements import Statements, are_templates
@@ -150,11 +151,12 @@ def _common(options: TrainOptions, layout: Layout) -> dict[str, Any]:
 
 def _known_statements(layout: Layout, columns: Mapping[str, Any]) -> Statements:
     """Return the ids of the statements that a model knows, by their texts."""
-    known = set(columns["tokens"]["statements"])
-    rows = pa.concat_tables(read_parts(layout.statements, ["statement_id", "text"]))
-    pairs = zip(rows["statement_id"].to_pylist(), rows["text"].to_pylist(), strict=True)
-    by_template = are_templates(known)
-    return Statements({} if by_template else {text: one for one, text in pairs if one in known}, by_template)
+    known = columns["tokens"]["statements"]
+    if are_templates(known):
+        return Statements(by_template=True)
+    parts = read_parts(layout.statements, ["statement_id", "text"])
+    rows = pa.concat_tables(part.filter(pa.array(among(part["statement_id"], known))) for part in parts)
+    return Statements(dict(zip(rows["text"].to_pylist(), rows["statement_id"].to_pylist(), strict=True)))
 
 
 def _join_units(units: Sequence[dict[str, Any]], per_service: bool) -> dict[str, Any]:

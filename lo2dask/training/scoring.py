@@ -261,7 +261,7 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
         columns = {column: keys[column] for column in schema.KEYS} | {
             "pred_ano": pa.array(labels.astype(np.int8), mask=missing),
             "score": pa.array(scores, mask=missing),
-            "score_held_out": pa.array(held_out, mask=missing),
+            "score_held_out": pa.array(held_out, mask=missing | np.isnan(held_out)),
             "rank": pa.array(ranks, mask=missing),
             "split": pa.array(np.where(missing, "unused", np.where(held, "holdout", "train"))),
         }

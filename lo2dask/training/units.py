@@ -138,18 +138,24 @@ def working_folder(layout: Layout) -> Path:
 
 
 def read_splits(layout: Layout) -> dict[str, Split]:
-    """Read the splits that train made.
+    """Read the splits that train made; a worker keeps them, as a hold-out by bucket is a long list.
 
     Raises
     ------
     InputError : there are none.
     """
-    state = read_state(layout.split, SPLIT)
-    if state is None:
+    splits = _read_splits(layout.split) if layout.split.is_file() else None
+    if splits is None:
         raise InputError(
             f"--root {layout.root}: no model has been trained in it; first: lo2dask train --root {layout.root}"
         )
-    return {side: Split.from_json(split) for side, split in state["sides"].items()}
+    return dict(splits)
+
+
+@cached_files(maxsize=1)
+def _read_splits(path: Path) -> Mapping[str, Split] | None:
+    state = read_state(path, SPLIT)
+    return state and {side: Split.from_json(split) for side, split in state["sides"].items()}
 
 
 def write_splits(layout: Layout, splits: Mapping[str, Split]) -> None:

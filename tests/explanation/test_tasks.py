@@ -12,7 +12,7 @@ from lo2dask.explanation.merged_parts import Subject, group_consecutive, group_p
 from lo2dask.explanation.results import ColumnSums, rank_features
 from lo2dask.explanation.subjects import choose_keys
 from lo2dask.explanation.summary import TopFeatures
-from lo2dask.explanation.tasks import feature_labels
+from lo2dask.explanation.tasks import feature_labels, measure_predictions
 from lo2dask.features.matrix import Columns
 from lo2dask.models import bundle
 from lo2dask.options import ExplainOptions
@@ -164,3 +164,16 @@ def test_predictions_per_service_are_read_apart(tmp_path):
     assert sum(part.num_rows for part in parts) == whole.num_rows
     assert {row["service"] for row in parts[0].to_pylist()} == {"token"}
     assert subject(layout, "event_lr_words", "user").part_name("part-000003.parquet") == "part-000003-user.parquet"
+
+
+def test_sequences_without_a_label_are_not_measured_as_normal(tmp_path):
+    anomaly, score = [True, False, None, None], [0.9, 0.1, 0.5, None]
+    rows = [
+        {"seq_id": f"s{at}", "run": "r", "test_case": "c", "service": "s", "normal": None if one is None else not one,
+         "anomaly": one, "pred_ano": int(at == 0), "score": score[at], "split": "train"}
+        for at, one in enumerate(anomaly)
+    ]  # fmt: skip
+    write_part(tmp_path / "part-000000.parquet", pa.Table.from_pylist(rows, PREDICTIONS), PREDICTIONS)
+    found = measure_predictions(tmp_path)["train"]
+    assert found["support"] == {"rows": 2, "normal": 1, "anomaly": 1}
+    assert found["accuracy"] == 1.0

@@ -1,4 +1,7 @@
+import tracemalloc
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,3 +110,16 @@ def test_a_model_no_better_than_length_alone_is_said_in_words():
     line = evaluate.leakage_line(null, good)
     assert line["warning"] is None
     assert line["reason"] == "no anomaly among the sequences"
+
+
+def test_measures_hold_no_python_object_a_row():
+    rows = 20_000
+    names = [pa.array(["a", "b", "train"]).take(pa.array(np.resize(at, rows))) for at in ([0, 1], [0, 0, 1], [2])]
+    columns = [name.dictionary_encode() for name in names]
+    y, score = np.resize([False, False, True], rows), np.random.default_rng(1).random(rows)
+    tracemalloc.start()
+    try:
+        evaluate.evaluate(Scored(y, score, y, *columns))
+        assert tracemalloc.get_traced_memory()[1] < 120 * rows
+    finally:
+        tracemalloc.stop()

@@ -194,3 +194,11 @@ def test_the_figures_of_landauer_and_others():
         plain = [sum(n for pair, n in own.items() if pair not in known) / own.total() for *_, own in pairs(some)]
         np.testing.assert_allclose(found, plain)
     assert round(_f1(*(found > 0 for found in scores)), 3) == 0.457
+
+
+def test_what_is_kept_of_unseen_statements_does_not_grow_with_the_runs():
+    logs = [(f"run_{at:02d}", "token", {"s1": 1}) for at in range(40)]
+    merging = SPECS["baseline_unseen"].behaviour.merging
+    state = merging.finish(reduce(merging.merge, (merging.partial(statements([log]), None) for log in logs)), None)
+    assert state["runs"] == {"token": {"run_00", "run_01"}}
+    assert simple.score_unseen(state, statements(logs), True).tolist() == [0.0] * 40

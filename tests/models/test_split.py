@@ -84,6 +84,14 @@ def test_test_case_holds_out_whole_error_types_and_normal_rows_of_the_newest_run
         assert out == (case == unseen or (case == "correct" and run == NEWEST))
 
 
+def test_test_case_never_holds_out_a_case_without_a_label_as_an_error_type():
+    cases = ["correct", "get_403", "del_404", *(f"unknown_{at}" for at in range(5))]
+    label = [True, False, False, *[None] * 5]
+    groups = Groups.of([run for run in RUNS for _ in cases], cases * 5, ["s"] * 40, pa.array(label * 5))
+    held = {case for seed in range(9) for case in hold_out(groups, _options(holdout_by="test-case"), seed).cases}
+    assert held == {"get_403", "del_404"}
+
+
 def test_shuffle_draws_by_seed_and_not_by_the_order_of_the_groups():
     runs = [f"run_{i}" for i in range(30)]
     options = _options(sup_holdout_shuffle=True)

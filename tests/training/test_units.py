@@ -20,10 +20,12 @@ from lo2dask.features.matrix import Columns
 from lo2dask.models.registry import FOREST, spec
 from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
+from lo2dask.storage import write_scratch
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
-from lo2dask.training import measures
+from lo2dask.training import measures, units
 from lo2dask.training.measures import SequenceKeys, add_leakage, forest_measures, leakage_warning, write_csv
+from lo2dask.training.scoring import Target, keep_scores, predict_part
 from lo2dask.training.units import (
     SUPERVISED,
     TrainingRows,
@@ -32,6 +34,7 @@ from lo2dask.training.units import (
     read_columns,
     read_splits,
     split_of,
+    working_folder,
     write_splits,
 )
 from lo2dask.training.vocabularies import SPILLED, CountPlan, count_part
@@ -78,6 +81,16 @@ def test_splits_come_back_from_disk(tmp_path_factory: pytest.TempPathFactory, ma
         read_splits(layout)
     write_splits(layout, made)
     assert read_splits(layout) == made
+
+
+def test_splits_are_read_once_until_they_are_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, times = units.read_state, []
+    monkeypatch.setattr(units, "read_state", lambda *given: times.append(given) or read(*given))
+    layout, first, second = Layout(tmp_path), {"sup": Split("run")}, {"sup": Split("run", runs=frozenset({"a"}))}
+    for made in (first, second):
+        write_splits(layout, made)
+        assert [read_splits(layout) for _ in range(3)] == [made] * 3
+    assert len(times) == 2
 
 
 def test_units_that_read_the_same_share_their_columns_and_others_do_not() -> None:
@@ -130,6 +143,19 @@ def test_a_part_counts_its_training_rows_as_plain_python_does(
         for token, count in zip(tokens, result[SPILLED], strict=True):
             bags = [row[schema.REPRESENTATIONS[token.representation]] for row in learned]
             assert count == len({item["token"] for bag in bags for item in bag})
+
+
+def test_a_row_without_a_score_by_a_model_that_has_not_seen_its_run_has_a_null_there(loaded: Layout) -> None:
+    write_splits(loaded, {"sup": Split("run")})
+    name = part_paths(loaded.enhanced)[0].name
+    scores = np.arange(read_part(loaded.enhanced / name, ["seq_id"]).num_rows, dtype=float)
+    held_out = np.where(scores == 0, np.nan, scores)
+    keep_scores(loaded, "excess", name, (scores, scores, held_out))
+    write_scratch(working_folder(loaded) / "scores" / "excess" / "distinct.pickle", scores)
+    predict_part(name, loaded.root, [Target("excess", Path(), "sup", 10)])
+    found = read_part(loaded.predictions / "excess" / name)
+    assert found["score"].null_count == 0
+    assert found["score_held_out"].to_pylist() == [None, *scores[1:].tolist()]
 
 
 class TestMeasures:
