@@ -25,7 +25,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.options import fingerprint
-from lo2dask.storage import is_local, write_bytes, write_text
+from lo2dask.storage import is_local, open_read, write_bytes, write_text
 from lo2dask.tables.layout import Layout
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def save(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> boo
     """
     head = {"layout": LAYOUT, "fingerprint": content_fingerprint(content)}
     if path.exists() and not overwrite:
-        if _read_head(path.read_bytes()[:_HEAD_BYTES]) == head and _intact(path):
+        if _head_of(path) == head and _intact(path):
             return False
         raise InputError(f"{path} holds another model; give --overwrite-model to replace it, or another path")
     # joblib.load reads plain pickles; joblib.dump would write a shared array again for each of a forest's trees.
@@ -166,7 +166,7 @@ def check_owner(root: Path, trust: bool) -> None:
 
 def is_bundle(path: Path) -> bool:
     """Return whether a file begins as a bundle does; nothing is unpickled."""
-    return path.is_file() and {"layout", "fingerprint"} <= set(_read_head(path.read_bytes()[:_HEAD_BYTES]))
+    return path.is_file() and {"layout", "fingerprint"} <= set(_head_of(path))
 
 
 def is_hash(path: Path) -> bool:
@@ -247,6 +247,11 @@ def _is_pair(data: bytes) -> bool:
         return str(next(first, "")).startswith("sklearn.")
     except ValueError:
         return False
+
+
+def _head_of(path: Path) -> dict[str, Any]:
+    with open_read(path) as file:
+        return _read_head(file.read(_HEAD_BYTES))
 
 
 def _read_head(data: bytes) -> dict[str, Any]:

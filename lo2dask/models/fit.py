@@ -65,7 +65,7 @@ def find_obstacle(spec: ModelSpec, matrix: Any, y: np.ndarray) -> str | None:
         return f"the training part has {'anomalies' if y.all() else 'normal sequences'} only; both classes are needed"
     if not features:
         return "the training part has no feature within the vectorizer's bounds"
-    if spec.behaviour.needs_distinct_rows and len(find_distinct_rows(matrix)) < 2:
+    if spec.behaviour.needs_distinct_rows and len(find_distinct_rows(matrix, 2)) < 2:
         return "all training sequences are alike; two different ones are needed"
     return None
 

@@ -56,9 +56,7 @@ def merge_tokens(left: Statistics, right: Statistics) -> Statistics:
 
 def merge_shares(left: Statistics, right: Statistics) -> Statistics:
     """Join what two parts have of each service: sums, or the largest distances; associative and commutative."""
-    return {
-        name: _join(max if name == "max" else operator.add, of, right[name]) for name, of in sorted(left.items())
-    }
+    return {name: _join(max if name == "max" else operator.add, of, right[name]) for name, of in sorted(left.items())}
 
 
 def _join(join: Callable[[Any, Any], Any], left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Rows to learn from or to score, and sparse matrices as the libraries want them."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +63,12 @@ def prepare_matrix(matrix: Any) -> Any:
     return matrix
 
 
-def find_distinct_rows(matrix: Any) -> np.ndarray:
-    """Return the index of the first of each set of equal rows, in order: int64 (distinct rows,)."""
+def find_distinct_rows(matrix: Any, most: float = math.inf) -> np.ndarray:
+    """Return the index of the first of each set of equal rows, in order, ``most`` of them: int64 (distinct rows,)."""
     seen: dict[tuple[bytes, bytes], int] = {}
     for row in range(matrix.shape[0]):
+        if len(seen) == most:
+            break
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])
         seen.setdefault((matrix.indices[part].tobytes(), matrix.data[part].tobytes()), row)
     return np.array(list(seen.values()), dtype=np.int64)

@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.buffers.columns import codes, is_true
+from lo2dask.buffers.columns import codes, is_true, strings
 from lo2dask.models.conformal import ALPHA, QUANTILE, left_out_centres, limit_of, p_values
 from lo2dask.models.score import dense_rank
 
@@ -147,7 +147,11 @@ def best_services(rows: RunRows) -> dict[tuple[str, str], Best]:
 
 def name_services(rows: RunRows, threshold: float) -> dict[tuple[str, str], str]:
     """Name the service with the largest score of each run and test case where it is over the threshold."""
-    return {case: best.service for case, best in best_services(rows).items() if best.score > threshold}
+    over = rows.score > threshold
+    run, test_case, service = (strings(of).filter(pa.array(over)) for of in (rows.run, rows.test_case, rows.service))
+    return {
+        case: best.service for case, best in best_services(RunRows(run, test_case, service, rows.score[over])).items()
+    }
 
 
 def run_scores(rows: RunRows, calibration: Mapping[str, Any], answers: Answers) -> pa.Table:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lo2dask.errors import InputError
-from lo2dask.sources.names import COMPANION, file_kind, is_run_name, log_service
+from lo2dask.sources.content import COMPANION
+from lo2dask.sources.names import file_kind, is_run_name, log_service
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 LOOKED_FOR = "light-oauth2-data-<epoch>.tar (or .tar.gz), or a .zip of such tars"

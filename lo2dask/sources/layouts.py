@@ -106,13 +106,15 @@ class TreeWalk:
 class TreeLayout:
     """A layout by patterns, of which the first that matches counts; ``prefix`` is common to the names of all files.
 
-    ``loose`` is the run of files in the root itself.
+    ``loose`` is the run of files in the root itself, ``first`` the run that files outside the layout are listed with
+    where no folder says which run they belong to.
     """
 
     walk: TreeWalk
     patterns: tuple[PathPattern, ...]
     prefix: str = ""
     loose: str = ALL
+    first: str = ""
 
     def place(self, path: str) -> tuple[str, str, str] | None:
         """Return run, test case and service of a path below the root; None if it is outside the layout."""
@@ -141,13 +143,18 @@ class TreeLayout:
     def _files_of(self, run: str) -> Iterator[tuple[str, Entry]]:
         if not all(pattern.is_by_folder for pattern in self.patterns):
             for path, entry in self.walk.files("", self.patterns[0], run):
-                if (self.place(path) or (run,))[0] == run:
+                if (self.place(path) or (self._run_outside(path, run),))[0] == run:
                     yield path, entry
             return
         if run == self.loose:
             yield from self.walk.files(deep=False)
         elif to_path(os.path.join(self.walk.root, run)).is_dir():
             yield from self.walk.files(run)
+
+    def _run_outside(self, path: str, run: str) -> str:
+        """Return the run that lists a file outside the layout which the walk of ``run`` meets: one run alone."""
+        folder = os.path.dirname(path)
+        return run if folder and not self.patterns[0].leads_to(folder, self.first) else self.first
 
     def _file(self, path: str, entry: Entry, run: str) -> SourceFile:
         _, case, service = self.place(path) or (run, "", "")
@@ -222,6 +229,7 @@ def _pattern_tree(root: Path, options: LoadingOptions, labels: Labels, layout: T
     warnings += _label_warnings(options, labels, names[0])
     if layout.loose != ALL and layout.loose in names[0]:
         warnings.append(f"the files in {root} itself are the run {layout.loose!r}: a folder there is called {ALL!r}")
+    layout = replace(layout, first=min(names[0]))
     runs = [PatternRun(name, str(root), layout=layout) for name in sorted(names[0], key=lambda name: name + "__")]
     return Tree(tuple(runs), (), labels, tuple(sorted(names[2])), _described(layout, labels, names[2]), tuple(warnings))
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from lo2dask.domain import SERVICES
+from lo2dask.sources.content import IS_COMPANION
 from lo2dask.sources.streams import rotated_name
 
 DAY_MS = 86_400_000
@@ -14,7 +15,6 @@ _LO2_RUN = re.compile(r"(?:light-oauth2-data-|LO2_run_)\d{9,11}(?:\.\w+)*")
 # Docker Compose joins project, service and number by "-", its first version by "_".
 _LOG_STEM = r"(?:light-)?(?:oauth2[-_]){1,2}(?P<service>" + "|".join(SERVICES) + r")(?:[-_]\d+)?"
 _SERVICE_LOG = re.compile(rf"{_LOG_STEM}\.log")
-COMPANION = "companion file of macOS"
 _PACKED = r"\.(?:gz|bz2|xz|zst|lz4|Z|zip)"
 _ROTATION = r"(?:[.-]\d[\d_.-]*|\.old|\.bak|~)"
 _LEFT_OUT_LOGS = (
@@ -22,7 +22,7 @@ _LEFT_OUT_LOGS = (
     (re.compile(rf"{_LOG_STEM}(?:\.log{_ROTATION}|{_ROTATION}\.log)"), "rotated log"),
 )
 _OTHER_KINDS = (
-    (re.compile(r"\._.*|\.DS_Store"), COMPANION),
+    IS_COMPANION,
     (re.compile(rf"(?:metric_.+\.json|traces?_.+\.csv){_PACKED}"), "compressed metric"),
     (re.compile(r"metric_.+\.json|.+\.json"), "metric"),
     (re.compile(r"traces?_.+\.csv"), "trace"),

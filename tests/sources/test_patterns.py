@@ -1,8 +1,12 @@
 """Path patterns: what they take of a path, and which are refused."""
 
+from pathlib import Path
+
 import pytest
 
 from lo2dask.errors import InputError
+from lo2dask.options import LoadOptions
+from lo2dask.sources.layouts import find_tree, scan_files
 from lo2dask.sources.patterns import PathPattern, common_prefix, file_stem, service_name, takes_path
 
 
@@ -58,3 +62,19 @@ def test_globs_without_a_slash_are_for_the_name() -> None:
     assert not takes_path("a/b/cart.log", ("b/*.log",), ())
     assert takes_path("a/b/cart.log", ("a/*.log",), ("user*",))
     assert not takes_path("a/b/cart.log", (), ("cart*",))
+
+
+@pytest.mark.parametrize(
+    ("layout", "logs", "outside"),
+    [
+        ("{service}/{run}.log", ["cart/r1.log", "cart/r2.log", "pay/r2.log"], ["notes.log", "cart/notes"]),
+        ("logs/{run}/{service}.log", ["logs/r1/cart.log", "logs/r2/cart.log"], ["notes.log", "logs/r2/notes"]),
+    ],
+)
+def test_a_file_outside_the_layout_is_listed_with_one_run_alone(tmp_path, layout, logs, outside):
+    for name in (*logs, *outside):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a line\n")
+    tree = find_tree(tmp_path, LoadOptions(root=tmp_path, output_dir=tmp_path / "out", layout=layout))
+    listed = [Path(file.path).relative_to(tmp_path).as_posix() for run in tree.runs for file in scan_files(run, False)]
+    assert sorted(listed) == sorted([*logs, *outside])
