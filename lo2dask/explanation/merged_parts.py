@@ -15,6 +15,7 @@ from scipy import sparse
 from lo2dask.buffers.columns import strings
 from lo2dask.errors import IntegrityError
 from lo2dask.explanation.artefacts import Artefacts
+from lo2dask.explanation.draw import Ids
 from lo2dask.explanation.shap_values import Explainer, make_explainer
 from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
@@ -25,7 +26,6 @@ from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.units import of_service
 
 Group = tuple[str, ...]  # names of parts, in order
-Ids = npt.NDArray[np.object_]
 
 DESCRIPTION = "spec.json"  # of a model's bundle, kept from one explanation to the next
 # Each group of parts gives one summary; so many are held at once when they are merged.

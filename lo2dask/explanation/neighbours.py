@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from lo2dask.explanation.draw import Ids
 from lo2dask.explanation.summary import Floats
 from lo2dask.storage import replacing, source_of
 
@@ -20,8 +21,6 @@ BLOCK_BYTES = 64 * 2**20
 DECIMALS = 12  # equal similarities differ in the last bits, and must be ties
 LABELLED, UNFLAGGED = "labelled", "unflagged"
 NAMES = {LABELLED: "nearest normal (by label, training part)", UNFLAGGED: "nearest unflagged sequence"}
-
-Ids = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.execute.session import Session
-from lo2dask.ingest.text import need_bags, table_has_raw_bags
 from lo2dask.models import bundle
 from lo2dask.models.registry import FOREST, is_known
 from lo2dask.options import ExplainOptions, ForestOptions, HoldoutOptions, TrainOptions, fingerprint, flag_name, plain
@@ -24,6 +23,7 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.tables.state import StateType, read_state, write_state
+from lo2dask.training.bundles import check_text
 from lo2dask.training.scoring import Target, score_all, write_predictions
 from lo2dask.training.sides import link_tables
 from lo2dask.training.train import NOTHING, train_models
@@ -77,7 +77,7 @@ def sources_of(keys: Sequence[str], options: ExplainOptions, layout: Layout, ses
 
     Raises
     ------
-    InputError : a given bundle is missing or of another model.
+    InputError : a given bundle is missing, of another model, or reads text that is not that of the tables.
     """
     kept, given = kept_sources(layout), _given_bundles(keys, options)
     changed = _find_changes(keys, kept, given, options)
@@ -198,11 +198,12 @@ def _score_given(
 ) -> dict[str, Source]:
     """Score with given bundles in a side folder; one that train kept as well is not scored again."""
     todo = {key: path for key, path in given.items() if key not in kept or not _same(path, kept[key].bundle)}
+    trained = bundle.load(kept[trained_models(layout)[0]].bundle) if todo else {}
     for key, path in todo.items():
         content = bundle.load(path)
         if content["key"] != key:
             raise InputError(f"{path}: a bundle of {content['key']}, not of {key}")
-        need_bags(str(path), (content["spec"]["representation"],), table_has_raw_bags(layout))
+        check_text(str(path), layout, content, trained)
     if not todo:
         return {}
     digests = {key: bundle.hash_path(path).read_text(encoding="utf-8") for key, path in todo.items()}

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from lo2dask.explanation.draw import Hashes, Ids
 from lo2dask.explanation.linear import LinearShap
 from lo2dask.explanation.summary import Flags, Floats, Integers, ShapSums, TopFeatures
 from lo2dask.explanation.trees import CHUNK_BYTES, TreeShap
 from lo2dask.models.spec import LINEAR, TREE
 from lo2dask.storage import replacing
-
-Hashes = npt.NDArray[np.uint64]
 
 
 class Explainer(Protocol):
@@ -43,7 +41,7 @@ class Sample:
     """
 
     hashes: Hashes
-    ids: npt.NDArray[np.object_]
+    ids: Ids
     rows: sparse.csr_matrix
 
     def save(self, path: Path) -> Path:
@@ -80,7 +78,7 @@ def make_explainer(name: str, model: Any, mean: Floats | None, chunk_bytes: int 
     return TreeShap(model, chunk_bytes)
 
 
-def sample_of(rows: sparse.csr_matrix, hashes: Hashes, ids: npt.NDArray[np.object_], limit: int) -> Sample:
+def sample_of(rows: sparse.csr_matrix, hashes: Hashes, ids: Ids, limit: int) -> Sample:
     """Keep a part's rows with the ``limit`` smallest hashes."""
     keep = np.lexsort((ids.astype(str), hashes))[:limit]
     return Sample(hashes[keep], ids[keep], sparse.csr_matrix(rows[keep]))

@@ -51,11 +51,6 @@ class ShapSums:
             self.unit,
         )
 
-    def means(self) -> tuple[Floats, Floats]:
-        """Return mean abs(phi) and mean phi of every feature."""
-        rows = max(self.rows, 1)
-        return self.absolute * (self.unit / rows), self.signed * (self.unit / rows)
-
 
 @dataclass(frozen=True)
 class Feature:

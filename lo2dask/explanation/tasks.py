@@ -15,12 +15,12 @@ from scipy import sparse
 from lo2dask import schema
 from lo2dask.buffers.columns import is_true, strings
 from lo2dask.buffers.visible import token_label
-from lo2dask.explanation.draw import Lowest, RowCut, mask_drawn
+from lo2dask.explanation.draw import Ids, Lowest, RowCut, mask_drawn
 from lo2dask.explanation.evidence_draw import EvidenceDraw
 from lo2dask.explanation.explanations import EXPLANATIONS, RowFeatures, explanation_table, list_features
 from lo2dask.explanation.linear import background_sums
 from lo2dask.explanation.matching import count_strata
-from lo2dask.explanation.merged_parts import Group, Ids, Part, Subject, columns_of, explainer_of, read_parts_of
+from lo2dask.explanation.merged_parts import Group, Part, Subject, columns_of, explainer_of, read_parts_of
 from lo2dask.explanation.shap_values import Explainer, Sample, sample_of
 from lo2dask.explanation.summary import Floats, ShapSums
 from lo2dask.models.evaluate import Scored, evaluate

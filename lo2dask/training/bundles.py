@@ -95,7 +95,7 @@ def keep_given_forest(options: TrainOptions, layout: Layout) -> Target:
     content = bundle.load(options.load_model)
     if content["spec"]["algorithm"] != FOREST:
         raise InputError(f"--load-model {options.load_model}: a bundle of {content['key']}, not of an Isolation Forest")
-    _check_text(options, layout, content)
+    check_text(f"--load-model {options.load_model}", layout, content, _common(options, layout))
     path = layout.models / f"{FOREST}.joblib"
     bundle.save(path, content, overwrite=True)
     return Target(FOREST, path, split_of(FOREST), options.predict_batch_size)
@@ -166,17 +166,21 @@ def _join_units(units: Sequence[dict[str, Any]], per_service: bool) -> dict[str,
     return {"per_service": True} | {name: {unit["service"]: unit[name] for unit in units} for name in names}
 
 
-def _check_text(options: TrainOptions, layout: Layout, content: Mapping[str, Any]) -> None:
-    """Refuse a bundle whose tokens cannot occur in the tables."""
-    common = _common(options, layout)
+def check_text(named: str, layout: Layout, content: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
+    """Check that a bundle reads text as the tables have it; ``trained`` is the content of one fitted on them.
+
+    Raises
+    ------
+    InputError : its tokens cannot occur in the tables; ``named`` is the option or file that names it.
+    """
     bag = content["spec"]["representation"]
-    need_bags(f"--load-model {options.load_model}", (bag,), table_has_raw_bags(layout))
+    need_bags(named, (bag,), table_has_raw_bags(layout))
     textless = ("numeric", *schema.RAW)  # numbers, and bags of lines as they stand
-    wrong = [name for name in ("masks", "raw_tokens") if content[name] != common[name] and bag not in textless]
-    if bag in ("templates", "all") and content["templates"] != common["templates"]:
+    wrong = [name for name in ("masks", "raw_tokens") if content[name] != trained[name] and bag not in textless]
+    if bag in ("templates", "all") and content["templates"] != trained["templates"]:
         wrong.append("templates")
     if wrong:
         raise InputError(
-            f"--load-model {options.load_model}: it was fitted with other {' and '.join(wrong).replace('_', ' ')} than "
+            f"{named}: it was fitted with other {' and '.join(wrong).replace('_', ' ')} than "
             f"the tables of {layout.root} have; score the raw tree with it: lo2dask score"
         )

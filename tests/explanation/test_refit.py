@@ -108,6 +108,14 @@ def test_a_folder_without_bundles_is_refused(root):
         run(root, load_sup_models=root / "nowhere")
 
 
+def test_a_given_bundle_that_reads_other_text_is_refused_as_train_refuses_it(root, trained):
+    given = trained.parent / "if.joblib"
+    raw = TrainOptions(root=root, phase="if", tokens="raw", if_n_estimators=5)
+    train(raw, Session.serial())
+    with pytest.raises(InputError, match="if.joblib: it was fitted with other raw tokens than the tables of"):
+        run(root, load_model=given)
+
+
 def test_options_without_effect_are_named(root, trained, caplog):
     given = {"load_model": trained.parent / "if.joblib", "load_sup_models": root / "models"}
     (root / "models").mkdir(exist_ok=True)
