@@ -74,8 +74,10 @@ class Normals:
         rows = bags.counts[chosen]
         having, most = rows.astype(bool).sum(axis=0).A1, rows.max(axis=0).toarray().ravel()
         names = bags.tokens.to_pylist()
-        there = np.flatnonzero(having).tolist()
-        return cls(rows.shape[0], {names[i]: int(having[i]) for i in there}, {names[i]: int(most[i]) for i in there})
+        present = np.flatnonzero(having).tolist()
+        return cls(
+            rows.shape[0], {names[i]: int(having[i]) for i in present}, {names[i]: int(most[i]) for i in present}
+        )
 
     def merge(self, other: "Normals") -> "Normals":
         """Join other normals of the same service."""

@@ -154,8 +154,7 @@ def _fit(
 ) -> dict[str, Source]:
     """Fit and score models in a side folder, as train would."""
     trained = _trained_options(kept_sources(layout))
-    changes = {key: plain(value) for key, value in changed.items()}
-    side = link_tables(layout, side_folders(layout) / fingerprint([trained, changes]))
+    side = link_tables(layout, side_folders(layout) / fingerprint([trained, plain(changed)]))
     values: dict[str, Any] = {}
     for changes in changed.values():
         values |= changes

@@ -118,14 +118,14 @@ def _evidence(row: Mapping[str, Any], root: Path, templates: Mapping[str, str]) 
     new = [line for line in row["lines"] if line["normal_max"] == 0]
     more = [line for line in row["lines"] if line["normal_max"] and line["alike"] > line["normal_max"]]
     other = [line for line in row["lines"] if line not in new and line not in more]
-    told = [
+    lines = [
         *_lines("new lines: no normal sequence of the service has such a line", new),
         *missing,
         *_lines("changed counts: more such lines than in any normal sequence of the service", more),
         *_lines("other lines that carry what speaks for an anomaly", other),
     ]
     here = [f"  lines are of {visible(row['lines'][0]['path'])}"] if row["lines"] else [NO_LINE]
-    return [*here, *told]
+    return [*here, *lines]
 
 
 def _missing(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]:
@@ -147,11 +147,11 @@ def _label(name: str, templates: Mapping[str, str]) -> str:
 
 
 def _lines(title: str, lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    told = [f"  {title}"] if lines else []
+    texts = [f"  {title}"] if lines else []
     for line in lines:
         normal = f", at most {line['normal_max']} in a normal sequence" if line["normal_max"] else ""
-        told += [f"    line {line['line_no']} ({line['alike']} alike{normal})", f"      {visible(line['m_message'])}"]
-    return told
+        texts += [f"    line {line['line_no']} ({line['alike']} alike{normal})", f"      {visible(line['m_message'])}"]
+    return texts
 
 
 def _nearest(row: Mapping[str, Any], templates: Mapping[str, str]) -> list[str]:

@@ -24,8 +24,8 @@ def keep_largest(tables: Iterable[pa.Table], key: Sequence[str]) -> pa.Table:
     changed = np.zeros(len(rows), dtype=bool)
     changed[:1] = True
     for name in key:
-        codes = largest[name].combine_chunks().dictionary_encode().indices.to_numpy()
-        changed |= np.diff(codes, prepend=-1) != 0
+        indices = largest[name].combine_chunks().dictionary_encode().indices.to_numpy()
+        changed |= np.diff(indices, prepend=-1) != 0
     first = np.maximum.accumulate(np.where(changed, rows, 0))
     return largest.filter(pa.array(rows - first < 2))
 

@@ -14,7 +14,7 @@ and calibrated without itself. A case is an anomaly (``pred_ano``) at p of at mo
 normal cases.
 
 A model with a limit of its own (``excess``) is not calibrated: a case is an anomaly where a service is over the limit,
-and its p is told beside.
+and its p is only given beside it.
 
 ``top_service`` is the answer of ``excess``, whatever the model: null where no service stands out, or where there is no
 ``excess``.

@@ -286,10 +286,10 @@ def _described(layout: TreeLayout, labels: Labels, services: set[str]) -> str:
 def _label_warnings(options: LoadingOptions, labels: Labels, runs: set[str]) -> tuple[str, ...]:
     unknown = sorted(labels.runs - runs)
     shown = ", ".join(unknown[:_MOST_SHOWN])
-    told = [f"--labels {options.labels}: {len(unknown)} of its runs not in the tree: {shown}"] if unknown else []
+    warnings = [f"--labels {options.labels}: {len(unknown)} of its runs not in the tree: {shown}"] if unknown else []
     if labels.rows and not labels.timed and not any(labels.rows.values()):
-        told.append(f"--labels {options.labels}: no label is normal; any other word is taken as an anomaly")
-    return tuple(told)
+        warnings.append(f"--labels {options.labels}: no label is normal; any other word is taken as an anomaly")
+    return tuple(warnings)
 
 
 def choose_runs(tree: Tree, options: LoadingOptions) -> list[RunSource]:

@@ -69,13 +69,13 @@ def locked(folder: Path, command: str, wait: bool = False, mode: int | None = No
         if is_local(folder):
             stack.enter_context(_made(folder, mode))
         owner = _owner(command)
-        told = False
+        is_warned = False
         while not _entered(stack, hold, folder, owner):
             if not wait:
                 raise InputError(f"{folder} is in use: {_describe(folder)}; wait for it with --wait")
-            if not told:
+            if not is_warned:
                 logger.warning("%s is in use: %s; waiting for it", folder, _describe(folder))
-                told = True
+                is_warned = True
             time.sleep(POLL_SECONDS)
         token = _HELD.set(_HELD.get() | {name})
         stack.callback(_HELD.reset, token)

@@ -96,5 +96,5 @@ def _services_of_cases(rows: SequenceKeys, keep: Bools) -> tuple[list[tuple[str,
 def _silent(rows: SequenceKeys, expected: Sequence[str]) -> Iterable[tuple[str, str, str]]:
     cases, services, has_log = _services_of_cases(rows, np.ones(len(rows.anomaly), dtype=bool))
     wanted = [(name, services.index(name) if name in services else -1) for name in expected]
-    for (run, case), there in zip(cases, has_log, strict=True):
-        yield from ((run, case, name) for name, column in wanted if column < 0 or not there[column])
+    for (run, case), present in zip(cases, has_log, strict=True):
+        yield from ((run, case, name) for name, column in wanted if column < 0 or not present[column])

@@ -135,11 +135,13 @@ def export_enhanced(options: TrainOptions, layout: Layout) -> None:
         return
     target = Layout(folder).enhanced
     parts = part_paths(layout.enhanced)
-    there = {path.name: path for path in part_paths(target)} if target.exists() else {}
-    same = set(there) == {path.name for path in parts} and all(same_content(path, there[path.name]) for path in parts)
+    existing = {path.name: path for path in part_paths(target)} if target.exists() else {}
+    same = set(existing) == {path.name for path in parts} and all(
+        same_content(path, existing[path.name]) for path in parts
+    )
     if same:
         return
-    if there and not options.overwrite_enhancers:
+    if existing and not options.overwrite_enhancers:
         raise InputError(f"{target} holds another enhanced table; give --overwrite-enhancers to replace it")
     for path in parts:
         copy_file(path, target / path.name)

@@ -58,7 +58,7 @@ class SequenceKeys:
 
     @property
     def is_labelled(self) -> np.ndarray:
-        """Return which sequences have a label: bool (rows,)."""
+        """Which sequences have a label: bool (rows,)."""
         return np.ones(len(self.anomaly), dtype=bool) if self.labelled is None else self.labelled
 
     def normals(self, split: Split) -> np.ndarray:
