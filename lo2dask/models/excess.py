@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.columns import codes, strings
-from lo2dask.features.statements import CONTINUATION, ERROR, in_order, kinds_of
+from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
 from lo2dask.models.largest import Largest, keep_largest, rows_of
-from lo2dask.models.rows import Rows
+from lo2dask.models.rows import Rows, count_statements
 from lo2dask.models.spec import Cost, State, Statistics
 
 if TYPE_CHECKING:
@@ -149,16 +149,9 @@ def _largest(state: State, what: str, service: str, tokens: pa.Array) -> Largest
 
 
 def counts_of(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
-    """Return the counts of all statements of rows, known ones or not (rows x statements), and their ids in order."""
-    from scipy import sparse
-
-    assert rows.outside is not None
-    cells = _once(sparse.hstack([rows.matrix, rows.outside.counts], format="csr").astype(np.int64))
-    tokens = pa.concat_arrays([rows.tokens, rows.outside.tokens])
-    order = np.array(in_order(tokens.to_pylist()), dtype=np.int64)
-    ordered = sparse.csr_matrix(cells[:, order])
-    ordered.sort_indices()
-    return ordered, tokens.take(pa.array(order))
+    """Return the counts of all statements of rows (rows x statements), of a log written twice once, and their ids."""
+    cells, tokens = count_statements(rows)
+    return _once(cells), tokens
 
 
 def _once(cells: "sparse.csr_matrix") -> "sparse.csr_matrix":

@@ -5,10 +5,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from lo2dask.buffers.columns import strings
+from lo2dask.features.statements import in_order
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from lo2dask.vocabulary.counts import TokenCounts
 
 
@@ -47,6 +51,20 @@ class Rows:
         occurrences = None if self.unknown_occurrences is None else self.unknown_occurrences[index]
         minutes = None if self.minutes is None else self.minutes[index]
         return Rows(self.matrix[index], distinct, occurrences, service, run, self.tokens, outside, log, minutes)
+
+
+def count_statements(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
+    """Return the counts of all statements of rows, known ones or not (rows x statements), and their ids in order."""
+    from scipy import sparse
+
+    assert rows.outside is not None
+    cells = sparse.csr_matrix(sparse.hstack([rows.matrix, rows.outside.counts], format="csr").astype(np.int64))
+    tokens = pa.concat_arrays([rows.tokens, rows.outside.tokens])
+    order = np.array(in_order(tokens.to_pylist()), dtype=np.int64)
+    ordered = sparse.csr_matrix(cells[:, order])
+    ordered.eliminate_zeros()
+    ordered.sort_indices()
+    return ordered, tokens.take(pa.array(order))
 
 
 def prepare_matrix(matrix: Any) -> Any:

@@ -26,9 +26,9 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.columns import codes, strings
-from lo2dask.features.statements import CONTINUATION, in_order, kinds_of
+from lo2dask.features.statements import CONTINUATION, kinds_of
 from lo2dask.models.largest import Largest, keep_largest, rows_of
-from lo2dask.models.rows import Rows
+from lo2dask.models.rows import Rows, count_statements
 from lo2dask.models.spec import Behaviour, Cost, Merging, Scoring, State, Statistics
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def score_logs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
 
 def collect_seen(rows: Rows, __: State | None) -> Statistics:
     """Collect which statements (or pairs) the normal logs of each service have, and two runs of each and of all."""
-    cells, tokens = _cells(rows)
+    cells, tokens = count_statements(rows)
     coo = cells.tocoo()
     names = {
         "service": strings(rows.service).take(pa.array(coo.row)),
@@ -127,14 +127,14 @@ def keep(statistics: Statistics, _: State | None) -> State:
 
 def score_unseen(state: State, rows: Rows, left_out: bool) -> np.ndarray:
     """Count the distinct statements of rows that no normal log of their service has, continuation lines left out."""
-    cells, tokens = _cells(rows)
+    cells, tokens = count_statements(rows)
     counts = kinds_of(tokens) != CONTINUATION
     return _sum_unseen(state, rows, left_out, (cells[:, counts].astype(bool), tokens.filter(pa.array(counts))))
 
 
 def score_pairs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
     """Return the share of the pairs of rows that no normal log of their service has; NaN where there is no pair."""
-    cells, tokens = _cells(rows)
+    cells, tokens = count_statements(rows)
     total = np.asarray(cells.sum(axis=1), dtype=np.float64).ravel()
     return _sum_unseen(state, rows, left_out, (cells, tokens)) / np.where(total > 0, total, np.nan)
 
@@ -157,7 +157,7 @@ def _sum_unseen(state: State, rows: Rows, left_out: bool, counted: "tuple[sparse
 
 def collect_vectors(rows: Rows, _: State | None) -> Statistics:
     """Collect the count vectors of the normal logs of each service, at most :data:`MOST_VECTORS` by their hash."""
-    cells, tokens = _cells(rows)
+    cells, tokens = count_statements(rows)
     names = np.array(tokens.to_pylist(), dtype=object)
     kept: dict[str, dict[str, Any]] = defaultdict(dict)
     for (service, run), chosen in _by_log(rows):
@@ -178,7 +178,7 @@ def merge_vectors(left: Statistics, right: Statistics) -> Statistics:
 
 def score_vectors(state: State, rows: Rows, left_out: bool) -> np.ndarray:
     """Score rows by the least distance of their counts from those of a normal log of their service."""
-    cells, tokens = _cells(rows)
+    cells, tokens = count_statements(rows)
     column = {name: place for place, name in enumerate(tokens.to_pylist())}
     scores = np.full(len(rows), np.nan)
     references: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
@@ -243,20 +243,6 @@ def _by_log(rows: Rows, by_run: bool = True) -> list[tuple[tuple[str, str], np.n
     distinct, starts = np.unique(key[order], return_index=True)
     names = [(services[one // len(runs)], runs[one % len(runs)]) for one in distinct.tolist()]
     return list(zip(names, np.split(order, starts[1:]), strict=True))
-
-
-def _cells(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
-    """Return the counts of all statements of rows (rows x statements), and their ids in order."""
-    from scipy import sparse
-
-    assert rows.outside is not None
-    cells = sparse.csr_matrix(sparse.hstack([rows.matrix, rows.outside.counts], format="csr").astype(np.int64))
-    tokens = pa.concat_arrays([rows.tokens, rows.outside.tokens])
-    order = np.array(in_order(tokens.to_pylist()), dtype=np.int64)
-    ordered = sparse.csr_matrix(cells[:, order])
-    ordered.eliminate_zeros()
-    ordered.sort_indices()
-    return ordered, tokens.take(pa.array(order))
 
 
 def _first(vectors: dict[str, Any]) -> dict[str, Any]:
