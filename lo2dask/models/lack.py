@@ -9,9 +9,10 @@ log of a service are kept its lines, its minutes (at least 1/6) and its counts o
 - lack: y = log(1 + occurrences a minute), z = (y - median) / (1.4826 MAD + 0.1) over the other logs; the largest of -z
   over the statements that occur in at least half of them
 
-Each of the two is divided by its own .99 quantile over the reference (the next lower log), each log judged without its
-run; by 1 at the least, so that a reference in which nothing stands out makes nothing of little. E is the larger one.
-Where more than 1 in 100 logs is of a fault, E is small for all: it ranks, and --excess-threshold has to be lower.
+Each of the two is divided by its own .99 quantile over the reference (the next lower log; .9 of fewer than 100 logs),
+each log judged without its run; by 1 at the least, so that a reference in which nothing stands out makes nothing of
+little. E is the larger one. Where more of the logs are of a fault, E is small for all: it ranks, and
+--excess-threshold has to be lower.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from lo2dask.sources.names import run_order
 
 MOST_LOGS = 500
 QUANTILE, SCALE = 0.9, 0.99
+# Of fewer logs the .99 quantile is the score of a fault as soon as two of them have one: the .9 quantile scales these.
+_MANY_LOGS = 100
 _LEAST_MINUTES = 1 / 6
 _LOG = ("service", "run", "log")
 
@@ -194,14 +197,16 @@ def _minutes(rows: Rows) -> np.ndarray:
 
 
 def _scales(signals: pa.Table, run: str | None) -> tuple[float, float]:
-    """Return the .99 quantiles of excess and lack over the reference, at least 1; one run left out (None: none)."""
+    """Return the quantiles of excess and lack over the reference, at least 1; one run left out (None: none)."""
     if not signals.num_rows:
         return 1.0, 1.0
     kept = signals if run is None else signals.filter(pc.field("run") != run)
-    values = (kept[name].to_numpy() for name in ("more", "less"))
-    # An observed one, so that of few logs the highest, perhaps a fault itself, is never the scale.
-    more, less = (max(float(np.quantile(of, SCALE, method="lower")), 1.0) if len(of) else 1.0 for of in values)
-    return more, less
+    if not kept.num_rows:
+        return 1.0, 1.0
+    share = SCALE if kept.num_rows >= _MANY_LOGS else QUANTILE
+    # An observed one, so that the highest, perhaps a fault itself, is never the scale.
+    more, less = (float(np.quantile(kept[name].to_numpy(), share, method="lower")) for name in ("more", "less"))
+    return max(more, 1.0), max(less, 1.0)
 
 
 def _newest(rows: int, logs: pa.Table, cells: pa.Table) -> Statistics:

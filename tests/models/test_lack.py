@@ -11,12 +11,12 @@ from lo2dask.vocabulary.counts import TokenCounts
 TOKENS = pa.array(["e1", "s1", "s2"])
 
 
-def _rows(counts, runs, minutes=None):
+def _rows(counts, runs, minutes=None, tokens=TOKENS):
     counts = np.array(counts)
     size = len(runs)
     nothing = TokenCounts(counts=sparse.csr_matrix((size, 0), dtype=np.int64), tokens=pa.array([], pa.string()))
     return Rows(
-        sparse.csr_matrix(counts), service=["cart"] * size, run=runs, tokens=TOKENS, outside=nothing, log=runs,
+        sparse.csr_matrix(counts), service=["cart"] * size, run=runs, tokens=tokens, outside=nothing, log=runs,
         minutes=np.ones(size) if minutes is None else np.array(minutes),
     )  # fmt: skip
 
@@ -40,6 +40,17 @@ def test_a_fault_in_the_reference_does_not_raise_what_is_normal():
     own = lack.weigh(_state(_rows(COUNTS, RUNS)), _rows(COUNTS, RUNS), left_out=True).score
     assert own.argmax() == 9
     assert own[9] > 3 > own[:9].max()
+
+
+def test_faults_in_several_of_few_logs_do_not_hide_each_other():
+    counts = [[0, 0, 0, 50, 40 + n] for n in range(30)]
+    for number in range(3):
+        counts[10 * number][number] = 20
+    runs, tokens = [f"run-{n:02}" for n in range(30)], pa.array(["e1", "e2", "e3", "s1", "s2"])
+    rows = _rows(counts, runs, tokens=tokens)
+    found = lack.weigh(_state(rows), rows, left_out=True)
+    assert np.flatnonzero(found.score > 3).tolist() == [0, 10, 20]
+    assert [found.statement[row] for row in (0, 10, 20)] == ["e1", "e2", "e3"]
 
 
 def test_parts_merge_in_any_order_and_the_newest_logs_are_kept(monkeypatch):
