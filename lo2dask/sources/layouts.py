@@ -119,9 +119,13 @@ class TreeLayout:
     def place(self, path: str) -> tuple[str, str, str] | None:
         """Return run, test case and service of a path below the root; None if it is outside the layout."""
         folder, name = os.path.split(path)
+        whole = os.path.join(folder, name.removesuffix(f".{codec(name)}"))
         path = os.path.join(folder, rotated_name(name).name)
         for pattern in self.patterns:
-            found = pattern.match(path)
+            # A date that is the run's name is none of rotation.
+            found = (pattern.match(whole) if "{run}" in pattern.text.rpartition("/")[2] else None) or pattern.match(
+                path
+            )
             if found is not None:
                 run = found.get("run") or (path.split("/")[0] if "/" in path else self.loose)
                 # A whole file's name is made shorter as if no pattern named it.

@@ -13,6 +13,8 @@ FIELDS = ("run", "test_case", "service")
 ALL = "all"
 UNLABELLED = "unlabelled"
 _TOKEN = re.compile(r"\{(\w+)\}|(\*)|([^*{}]+)")
+# Of cart-2026-03-01 the service is cart, though a part takes as much as it can.
+_NOT_IN_A_DATE = r"(?!(?<=\d{4})-\d\d|(?<=\d{4}-\d\d)-\d\d)"
 _REPLICA = re.compile(r"(?:[-_.]\d+)+")
 
 
@@ -83,7 +85,7 @@ def _translate(part: str, known: set[str]) -> str:
     for match in _TOKEN.finditer(part):
         name, star, text = match.groups()
         if name:
-            written += f"(?P={name})" if name in known else f"(?P<{name}>[^/]+)"
+            written += f"(?P={name})" if name in known else f"(?P<{name}>[^/]+){_NOT_IN_A_DATE}"
             known.add(name)
         else:
             written += r"[^/]*" if star else re.escape(text)

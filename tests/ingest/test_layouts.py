@@ -217,6 +217,23 @@ def test_a_flat_folder_is_read_by_a_pattern(tmp_path: Path) -> None:
             load_all(tmp_path / "raw", tmp_path / "no", **(change | wrong))
 
 
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ("{service}.{run}.log", "{}.{}.log"), ("{service}-{run}.log", "{}-{}.log"),
+        ("{service}/{service}-{run}.log", "{0}/{0}-{1}.log.gz"),
+    ],
+)  # fmt: skip
+def test_a_day_may_be_a_run(tmp_path: Path, layout: str, name: str) -> None:
+    wanted = {(day, "unlabelled", name) for day in ("2026-03-01", "2026-03-02") for name in ("cart", "order-service")}
+    for day, _, service in wanted:
+        text = lines(service, 0, 4)
+        packed = gzip.compress(text) if name.endswith(".gz") else text
+        write(tmp_path / "raw" / name.format(service, day), packed)
+    load_all(tmp_path / "raw", tmp_path / "out", layout=layout)
+    assert sequences(tmp_path / "out").keys() == wanted
+
+
 def test_files_and_test_cases_are_chosen_by_globs_in_either_layout(tmp_path: Path, tiny_tree: Path) -> None:
     load_all(make_shop(tmp_path / "raw"), tmp_path / "out", include=("*.log*",), exclude=("monday/*", "cart*"))
     assert {(run, service) for run, _, service in sequences(tmp_path / "out")} == {
