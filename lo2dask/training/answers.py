@@ -23,6 +23,8 @@ from lo2dask.training.measures import SequenceKeys, run_rows
 from lo2dask.training.scoring import Target, read_bundle, read_calibrating, read_part_scores
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits
 
+# Services that a note names.
+MOST_NAMED = 3
 Row = dict[str, Any]
 
 
@@ -30,12 +32,17 @@ def describe_normals(rows: SequenceKeys, split: Split, scores: np.ndarray) -> di
     """Describe the normal cases of the training part, each scored without its run.
 
     ``normal_maxima`` are their largest scores, ascending; ``expected_services`` have a log in each of them.
+    ``not_judged`` counts the logs of all cases that have none to be compared with, and names some of their services.
     """
     training = rows.normals(split)
     _, services, has_log = _services_of_cases(rows, training)
     maxima = [best.score for best in best_services(run_rows(rows, np.where(training, scores, np.nan))).values()]
     expected = [name for name, column in zip(services, has_log.T, strict=True) if len(has_log) and column.all()]
-    return {"normal_maxima": sorted(maxima), "expected_services": expected}
+    service, names = codes(rows.service)
+    alone = np.isnan(scores)
+    services = sorted(names[place] for place in np.unique(service[alone]).tolist())
+    not_judged = {"logs": int(alone.sum()), "services": len(services), "first": services[:MOST_NAMED]}
+    return {"normal_maxima": sorted(maxima), "expected_services": expected, "not_judged": not_judged}
 
 
 def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any], session: Session) -> Answers:

@@ -82,15 +82,28 @@ def fit_left_out(
 
 def describe_calibrations(calibrations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Say which normals the run scores of models (by key) are compared with, or that they are too few."""
+    notes = [_tell_not_judged(value["not_judged"]) for value in calibrations.values() if value.get("not_judged")]
     judged = {key: value for key, value in calibrations.items() if not value.get("own_limit")}
     few = min((len(value["normal_maxima"]) for value in judged.values()), default=least_normals())
     if few < least_normals():
-        return [
+        notes.append(
             f"{few} normal cases to compare with: no run can be flagged at p ≤ {ALPHA} (that takes {least_normals()}); "
             "runs are ranked by their scores; excess has a limit of its own"
-        ]
-    ways = {way: [key for key, value in judged.items() if value["scored"] == way] for way in (ALONE, FOLDED, SEEN)}
-    return [f"p of runs: normals scored {way}: {', '.join(keys)}" for way, keys in ways.items() if keys]
+        )
+    else:
+        ways = {way: [key for key, value in judged.items() if value["scored"] == way] for way in (ALONE, FOLDED, SEEN)}
+        notes += [f"p of runs: normals scored {way}: {', '.join(keys)}" for way, keys in ways.items() if keys]
+    return list(filter(None, notes))
+
+
+def _tell_not_judged(counted: Mapping[str, Any]) -> str:
+    """Say how many logs ``excess`` has nothing to compare with (see answers.describe_normals); "" for none."""
+    logs, more = counted["logs"], counted["services"] - len(counted["first"])
+    if not logs:
+        return ""
+    names = ", ".join(counted["first"]) + (f" and {more:,} more" if more else "")
+    found = f"{logs:,} log{'' if logs == 1 else 's'} of {names}"
+    return f"not judged by excess, as it has no other log of the service to compare with: {found}"
 
 
 def _fit_cheap(

@@ -6,6 +6,7 @@ import pytest
 
 from lo2dask.models.split import Split
 from lo2dask.training.answers import _silent, describe_normals
+from lo2dask.training.left_out import describe_calibrations
 from lo2dask.training.measures import SequenceKeys
 
 
@@ -29,3 +30,15 @@ def test_silent_and_expected_services_are_those_of_plain_sets(seed: int) -> None
     normals = [found for (_, case), found in there.items() if case == "correct"]
     expected = sorted(set.intersection(*normals)) if normals else []
     assert describe_normals(rows, Split("run"), np.zeros(1 + seed))["expected_services"] == expected
+
+
+def test_logs_that_nothing_is_compared_with_are_counted_and_told() -> None:
+    rows = made(3, 20)
+    assert describe_normals(rows, Split("run"), np.zeros(20))["not_judged"]["logs"] == 0
+    is_x = np.array([name == "x" for name in rows.service.to_pylist()])
+    found = describe_normals(rows, Split("run"), np.where(is_x, np.nan, 1.0))
+    assert found["not_judged"] == {"logs": int(is_x.sum()), "services": 1, "first": ["x"]}
+    told = describe_calibrations({"excess": found | {"own_limit": True}})
+    assert told == [
+        f"not judged by excess, as it has no other log of the service to compare with: {is_x.sum()} logs of x"
+    ]
