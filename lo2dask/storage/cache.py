@@ -18,18 +18,18 @@ def cached_files(maxsize: int) -> Callable[[Callable[[*_P], _T]], Callable[[*_P]
     again, as a worker lives to see, the function is called again. All arguments are positional and hashable.
     """
 
-    def decorate(read: Callable[[*_P], _T]) -> Callable[[*_P], _T]:
+    def _decorate(read: Callable[[*_P], _T]) -> Callable[[*_P], _T]:
         @lru_cache(maxsize=maxsize)
-        def remember(stamps: tuple[Stamp, ...], arguments: tuple[*_P]) -> _T:
+        def _remember(stamps: tuple[Stamp, ...], arguments: tuple[*_P]) -> _T:
             return read(*arguments)
 
         @wraps(read)
-        def call(*arguments: *_P) -> _T:
-            return remember(tuple(map(stamp_of, _paths(arguments))), arguments)
+        def _call(*arguments: *_P) -> _T:
+            return _remember(tuple(map(stamp_of, _paths(arguments))), arguments)
 
-        return call
+        return _call
 
-    return decorate
+    return _decorate
 
 
 def _paths(arguments: Any) -> Iterator[Path]:

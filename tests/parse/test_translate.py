@@ -1,13 +1,22 @@
 """Batches of several formats become canonical lines, one for each line: numbers stay, and strange files are told."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import hypothesis.strategies as st
+import pyarrow as pa
 import pytest
 from hypothesis import given
 
 from lo2dask.buffers.padded import padded
+from lo2dask.formats.canonical import CANONICAL
 from lo2dask.formats.kinds import PLAIN, UNREAD, KindFormat, Translation
 from lo2dask.formats.presets import PRESETS
+from lo2dask.ingest.batch import read_blocks
+from lo2dask.parse import chunks
 from lo2dask.parse.chunks import Chunk, Reading, Segment
+from lo2dask.parse.columns import FileKeys
+from lo2dask.parse.events import EventParser, LinePolicy
 from lo2dask.parse.lines import find_lines
 from lo2dask.parse.translate import Translator, translate_text
 from lo2dask.sources.tree import SourceFile
@@ -80,3 +89,21 @@ def test_text_as_it_lies_on_disk(data: bytes) -> None:
 def test_times_of_day_take_the_date_of_the_file() -> None:
     text = translate_text((LINES["lo2"] + "\n").encode(), file_of("lo2"), MIXED).decode()
     assert text.startswith("2026-01-02T")
+
+
+def test_events_before_the_first_time_of_a_large_log_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first blocks have no time: it is looked for ahead, whatever the blocks."""
+    path, found = tmp_path / "json.log", []
+    timed = LINES["json"] + "\n"
+    path.write_text('{"msg":"early"}\n' * 9 + timed + '{"msg":"late"}\n' * 2, encoding="utf-8")
+    file = replace(file_of("json"), path=str(path), size=path.stat().st_size)
+    policy = LinePolicy(0, "fill", False, CANONICAL, MIXED)
+    for size in (1 << 20, 64, 40):
+        monkeypatch.setattr(chunks, "CHUNK_BYTES", size)
+        parser = EventParser(FileKeys.of([file]), policy, Reading(), with_text=True)
+        found.append(pa.concat_tables(list(read_blocks(parser, [file]))).to_pylist())
+    assert [len(rows) for rows in found] == [12] * 3
+    assert {row["m_timestamp"] for rows in found for row in rows} == {found[0][9]["m_timestamp"]}
+    assert found[0][9]["m_timestamp"] is not None
+    texts = [[row["m_message"] for row in rows] for rows in found]
+    assert texts[0] == texts[1] == texts[2]
