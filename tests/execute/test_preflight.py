@@ -139,7 +139,7 @@ def test_a_worker_that_says_nothing(two_workers: Client) -> None:
         ask_all(two_workers, time.sleep, 0.5, timeout=0.05)
 
 
-@pytest.mark.parametrize(("memory", "stays"), [("400MB", False), ("1GB", True)])
+@pytest.mark.parametrize(("memory", "stays"), [pytest.param("400MB", False, marks=pytest.mark.thorough), ("1GB", True)])
 def test_a_worker_that_joins_later_is_held_to_the_same(
     two_workers: Client, tmp_path: Path, memory: str, stays: bool
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_disk_without_room_is_refused(tmp_path: Path, scratch: Path, monkeypat
         pass
 
 
+@pytest.mark.thorough
 def test_a_load_is_refused_before_its_work(
     command: Callable, tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

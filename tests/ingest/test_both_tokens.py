@@ -159,6 +159,7 @@ def test_bundles_of_raw_bags_score_the_raw_tree_alike(
     assert has_raw == (name != "lr_words"), "raw bags are made for whom reads them"
 
 
+@pytest.mark.thorough
 def test_the_evidence_of_a_raw_model_is_that_of_raw_lines(loaded: dict[str, Path], trained: Path) -> None:
     told = {}
     for tokens, key in (("both", "lr_words_raw"), ("raw", "lr_words")):

@@ -152,7 +152,9 @@ def test_other_versions_are_warned_of(tmp_path, caplog):
     assert "numpy 1.0" in caplog.text
 
 
-@pytest.mark.parametrize("key", ["event_xgb_words", "event_rarity_words", "if"])
+@pytest.mark.parametrize(
+    "key", ["event_xgb_words", "event_rarity_words", pytest.param("if", marks=pytest.mark.thorough)]
+)
 def test_model_and_vectorizer_load_in_a_process_without_lo2dask(key, tmp_path):
     path = tmp_path / "m.joblib"
     bundle.save(path, _content(key))

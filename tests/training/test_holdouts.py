@@ -25,6 +25,7 @@ def _measures(root, key):
     return json.loads((root / "metrics" / f"{key}.json").read_text())
 
 
+@pytest.mark.thorough
 def test_leaving_one_run_out_is_what_a_training_without_it_scores(root, tmp_path):
     models = ("lr_words", "oov_words", "excess")
     summary = train_root(root, models=models, skip_if=True, holdout_by="loro")

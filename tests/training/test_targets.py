@@ -175,6 +175,7 @@ def test_files_next_to_a_bundle_are_replaced_only_where_lo2dask_wrote_them(root,
         train_forest(root, save_model=saved.parent)
 
 
+@pytest.mark.thorough
 def test_measures_replace_measures_alone(root, tmp_path):
     folder = tmp_path / "measures"
     folder.mkdir()
