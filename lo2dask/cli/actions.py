@@ -346,7 +346,7 @@ def _note_ignored_options(options: LoadingOptions) -> None:
 
 def _check_findings(options: RunOptions | ScoreOptions, root: Path) -> None:
     """End with an error where something stands out and the user asked for one; notices are none."""
-    from lo2dask.findings.read import count_findings, has_findings, was_sought
+    from lo2dask.findings.read import count_findings, has_findings, read_cases, was_sought
     from lo2dask.tables.layout import Layout
 
     layout = Layout(root)
@@ -356,6 +356,8 @@ def _check_findings(options: RunOptions | ScoreOptions, root: Path) -> None:
         raise InputError("--fail-on-findings: only the model excess looks for findings")
     if found := count_findings(layout):
         raise FindingsError(f"--fail-on-findings: {count(found, 'finding')}, listed by `lo2dask findings {root}`")
+    if not read_cases(layout):
+        raise InputError("--fail-on-findings: nothing was judged, so it means nothing that nothing stands out")
 
 
 def _open_page(page: Path) -> None:

@@ -68,3 +68,18 @@ def test_where_nothing_looks_for_findings_their_absence_is_no_success(
     assert answer.code == 2
     assert answer.lines[-1].startswith("lo2dask: --fail-on-findings: only the model excess looks for findings")
     assert not list((folder / "oov_scores").glob("*.parquet"))
+
+
+def test_where_nothing_is_judged_it_is_no_success(folder: Path, command: Callable[..., Any]) -> None:
+    raw, out = folder / "alone", folder / "unjudged"
+    for run, service in (("a", "cart"), ("b", "pay")):
+        (raw / run).mkdir(parents=True)
+        lines = (
+            f"2026-01-02 03:04:{second:02},678 INFO  [main] shop.Main - order {second} paid" for second in range(9)
+        )
+        (raw / run / f"{service}.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    answer = command("run", "--root", raw, "--output-dir", out, *LINE)
+    assert "nothing was judged" in answer.out
+    assert (answer.code, answer.lines[-1].partition(": ")[2]) == (
+        2, "--fail-on-findings: nothing was judged, so it means nothing that nothing stands out",
+    )  # fmt: skip
