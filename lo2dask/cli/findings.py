@@ -56,7 +56,7 @@ def summary_text(summary: FindingsSummary, width: int, trust: Sequence[str] = ()
     normal = summary.cases - summary.standing
     if summary.standing and normal > 0:
         lines.append(f"{count(normal, unit)} {'looks' if normal == 1 else 'look'} normal")
-    return [*lines, *textwrap.wrap(_trust(summary, bool(trust)), width), *trust]
+    return [*lines, *textwrap.wrap(_trust(summary, bool(trust)), width), *(trust if summary.labelled else ())]
 
 
 def _trust(summary: FindingsSummary, by_model: bool) -> str:
