@@ -183,7 +183,10 @@ def test_an_outdated_record(name: str, damage: str, at: Folders, whole: Folders)
     check(case, at, whole)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in ("load", OFTEN, "train") else pytest.mark.thorough) for name in CASES],
+)
 def test_killed_between_outputs_and_record(name: str, at: Folders, whole: Folders, monkeypatch) -> None:
     case = CASES[name]
     stage = case.stage(at)

@@ -53,6 +53,7 @@ def test_a_client_can_be_given(
     assert trained.models() == ["baseline_seq_len_sup", "excess"]
 
 
+@pytest.mark.thorough
 def test_relative_paths_hold_for_workers_that_were_started_elsewhere(
     tiny_tree: Path, tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

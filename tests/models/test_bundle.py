@@ -153,7 +153,7 @@ def test_other_versions_are_warned_of(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    "key", ["event_xgb_words", "event_rarity_words", pytest.param("if", marks=pytest.mark.thorough)]
+    "key", ["event_xgb_words", *(pytest.param(key, marks=pytest.mark.thorough) for key in ("event_rarity_words", "if"))]
 )
 def test_model_and_vectorizer_load_in_a_process_without_lo2dask(key, tmp_path):
     path = tmp_path / "m.joblib"

@@ -113,6 +113,7 @@ def test_a_missing_file_is_found(copy: Path) -> None:
     assert unnoticed(copy, damaged) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("copy", FOLDERS, indirect=True)
 def test_a_missing_record_is_found(copy: Path) -> None:
     # What is only kept to save time may be missing.
