@@ -82,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
             say(traceback.format_exc(), err=True)
         say(f"lo2dask: {_message(error)}{_limit_hint(error)}{_resume_hint(error, arguments)}", err=True)
         return _exit_code(error)
-    except Exception as error:
+    except RuntimeError as error:
         # Ctrl-C within a library's `with lock:` ends in an error of the lock.
         if _follows_interrupt(error):
             return _interrupted(error, arguments)

@@ -246,9 +246,8 @@ def _label_by_time(table: pa.Table, labels: Labels, start: str, end: str) -> pa.
     names = [name for name in ("run", "test_case", "service") if name in table.column_names]
     times = np.stack([table[name].cast(pa.timestamp("ms"), safe=False).cast(pa.int64()) for name in (start, end)])
     normal = table["normal"].to_numpy().astype(object)
-    for group in table.append_column("row", pa.array(np.arange(len(table)))).group_by(names).aggregate(
-        [("row", "list")]
-    ).to_pylist():  # fmt: skip
+    groups = table.append_column("row", pa.array(np.arange(len(table)))).group_by(names).aggregate([("row", "list")])
+    for group in groups.to_pylist():
         rows, key = group["row_list"], (group["run"], group["test_case"] or "", group.get("service") or "")
         if labels.timed_of(key):
             moments, places = np.unique(times[:, rows], axis=1, return_inverse=True)

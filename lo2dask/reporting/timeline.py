@@ -16,7 +16,6 @@ from lo2dask.reporting.data import Case, Floats, Mark, Timeline, Track
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_row_groups
 
-# Windows above it are marked.
 # Rows that are Python objects at once.
 _AT_ONCE = 1_000
 BIN = timedelta(seconds=10)

@@ -76,6 +76,8 @@ class Labels:
 
     def unmet(self, logs: Iterable[Key]) -> list[Key]:
         """Return the labels, without a time, of the runs of some logs that are for none of these logs."""
+        if not self.rows:
+            return []
         met = {key for log in logs for key in _keys_of(*log)}
         runs = {run for run, _, _ in met}
         return [key for key in self.rows if key[0] in runs and key not in met]

@@ -123,9 +123,8 @@ class TreeLayout:
         path = os.path.join(folder, rotated_name(name).name)
         for pattern in self.patterns:
             # A date that is the run's name is none of rotation.
-            found = (pattern.match(whole) if "{run}" in pattern.text.rpartition("/")[2] else None) or pattern.match(
-                path
-            )
+            dated = pattern.match(whole) if "{run}" in pattern.text.rpartition("/")[2] else None
+            found = dated or pattern.match(path)
             if found is not None:
                 run = found.get("run") or (path.split("/")[0] if "/" in path else self.loose)
                 # A whole file's name is made shorter as if no pattern named it.

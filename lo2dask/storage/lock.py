@@ -266,7 +266,7 @@ def _replace(path: Path, content: dict[str, Any], seen: str) -> bool:
             path.write_text(json.dumps(content), encoding="utf-8")
             return True
         # Whole at every moment: others read in it who is at work.
-        temporary = path.with_name(f"{path.name}.{content['token']}")
+        temporary = path.with_name(f"{path.name}.{content['token']}.tmp")
         temporary.write_text(json.dumps(content), encoding="utf-8")
         os.replace(temporary, path)
         return True
