@@ -33,7 +33,7 @@ def read_yaml(path: Path, option: str) -> Any:
         text = data.decode("utf-8-sig")
         problem = _limit_problem(yaml.parse(text, Loader=yaml.SafeLoader))
         if not problem:
-            return yaml.load(text, Loader=_unique_key_loader())
+            return yaml.load(text, Loader=_loader())
     # A date or number that Python refuses is a ValueError; so is text that is not UTF-8.
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise InputError(f"{option} {path}: not valid YAML: {_yaml_message(error)}") from error
@@ -69,11 +69,15 @@ def _limit_problem(events: Any) -> str:
     return ""
 
 
-def _unique_key_loader() -> Any:
-    """Return a safe loader that refuses a mapping with one key twice, of which YAML itself keeps the last."""
+def _loader() -> Any:
+    """Return a safe loader of two differences.
+
+    A mapping with one key twice, of which YAML itself keeps the last, is refused; 1:30, which YAML 1.1 takes as 90
+    (base 60) and YAML 1.2 no longer does, is text.
+    """
     import yaml
 
-    class UniqueKeyLoader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):
         def compose_mapping_node(self, anchor: Any) -> Any:
             """Refuse a key that is given twice."""
             node = super().compose_mapping_node(anchor)
@@ -85,7 +89,16 @@ def _unique_key_loader() -> Any:
                     seen.add(key.value)
             return node
 
-    return UniqueKeyLoader
+        def construct_number(self, node: Any) -> Any:
+            """Build a number; one in base 60 is text."""
+            if ":" in node.value:
+                return self.construct_scalar(node)
+            is_float = node.tag.endswith("float")
+            return self.construct_yaml_float(node) if is_float else self.construct_yaml_int(node)
+
+    for kind in ("int", "float"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_number)
+    return Loader
 
 
 def _yaml_message(error: Exception) -> str:

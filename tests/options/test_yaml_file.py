@@ -36,6 +36,12 @@ def test_anchors_merge_keys_and_a_byte_order_mark_are_fine(tmp_path: Path) -> No
     assert content["more"] == {"a": 1, "b": 3}
 
 
+def test_what_looks_like_a_time_is_text(tmp_path: Path) -> None:
+    text = "a: 1:30\nb: 10:00:00.5\n1:30: ERROR\nc: [-2:15, 12, 0x1f, 1.5, '1:30']\n"
+    content = read_yaml(write(tmp_path, text), "--format")
+    assert content == {"a": "1:30", "b": "10:00:00.5", "1:30": "ERROR", "c": ["-2:15", 12, 31, 1.5, "1:30"]}
+
+
 def test_the_limits_themselves_are_allowed(tmp_path: Path) -> None:
     assert read_yaml(write(tmp_path, "[" * MAX_DEPTH + "]" * MAX_DEPTH), "--config")
     assert len(read_yaml(write(tmp_path, "- x\n" * (MAX_NODES - 1)), "--config")) == MAX_NODES - 1
