@@ -108,12 +108,14 @@ def false_positives_at(y: np.ndarray, score: np.ndarray, alpha: float) -> Measur
 def stability_index(train: np.ndarray, other: np.ndarray) -> Measures:
     """Return the population stability index of scores: 10 quantile bins of the training scores, empty ones as 1e-8.
 
-    The sum over bins of (share in training - share in the other) * ln(share in training / share in the other).
+    The sum over bins of (share in training - share in the other) * ln(share in training / share in the other). Where
+    the quantiles are one or two numbers, which leave a single bin, each of them ends a bin.
     """
     if not len(train) or not len(other):
         side = "hold-out" if len(train) else "training part"
         return {"psi": None, "bins": 0, "reason": f"no scored normal sequence in the {side}"}
-    edges = np.unique(np.quantile(train, np.linspace(0, 1, PSI_BINS + 1)))[1:-1]
+    edges = np.unique(np.quantile(train, np.linspace(0, 1, PSI_BINS + 1)))
+    edges = edges[1:-1] if len(edges) > 2 else np.append(np.nextafter(edges[0], -np.inf), edges)
     shares = []
     for scores in (train, other):
         counted = np.bincount(np.searchsorted(edges, scores, side="left"), minlength=len(edges) + 1)

@@ -93,6 +93,15 @@ def test_stability_index_by_hand_and_at_rest():
     assert evaluate.stability_index(np.ones(9), np.ones(3))["psi"] == pytest.approx(0.0)
 
 
+def test_the_stability_index_of_one_or_two_distinct_scores_sees_a_drift():
+    few = np.repeat([0.0, 1.0], [6, 4])
+    assert evaluate.stability_index(few, few)["psi"] == pytest.approx(0.0)
+    moved = evaluate.stability_index(few, np.repeat([0.0, 1.0], [4, 6]))
+    assert moved["psi"] == pytest.approx(2 * 0.2 * np.log(0.6 / 0.4))
+    for other in (np.full(3, 2.0), np.full(3, 0.5)):
+        assert evaluate.stability_index(np.ones(9), other)["psi"] > 10
+
+
 def test_the_threshold_is_the_hold_outs_percentile_else_the_trainings():
     train, held = np.arange(101.0), np.arange(1001.0)
     assert evaluate.percentile_threshold(train, held, 95)["threshold"] == 950
