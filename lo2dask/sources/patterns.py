@@ -16,6 +16,8 @@ _TOKEN = re.compile(r"\{(\w+)\}|(\*)|([^*{}]+)")
 # Of cart-2026-03-01 the service is cart, though a part takes as much as it can.
 _NOT_IN_A_DATE = r"(?!(?<=\d{4})-\d\d|(?<=\d{4}-\d\d)-\d\d)"
 _REPLICA = re.compile(r"(?:[-_.]\d+)+")
+# Docker shows so much of a container's id, which names its folder and, before -json.log, its log.
+_CONTAINER = re.compile(r"^([0-9a-f]{12})[0-9a-f]{52}$")
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,12 @@ def _translate(part: str, known: set[str]) -> str:
 
 
 def file_stem(name: str) -> str:
-    """Return a file's name without extension and replica number: ``payments-2.log`` is ``payments``."""
+    """Return a file's name without extension and replica number: ``payments-2.log`` is ``payments``.
+
+    Of a log of Docker, ``cart-json.log`` is ``cart``, and 12 digits are left of the id of a container.
+    """
     stem = os.path.splitext(name)[0] or name
+    stem = _CONTAINER.sub(r"\1", stem.removesuffix("-json") or stem)
     return stem[: match.start()] if (match := re.search(_REPLICA.pattern + "$", stem)) and match.start() else stem
 
 

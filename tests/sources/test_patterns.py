@@ -57,6 +57,14 @@ def test_services_are_named_by_file_or_folder() -> None:
     assert service_name("ns_pod_1/cart/0.log", "") == "cart"
 
 
+def test_logs_of_docker_are_named_by_their_service_or_by_twelve_digits_of_their_container() -> None:
+    container = "0123456789ab" + "cd" * 26
+    names = ("cart-json.log", "shop-cart-1-json.log", "cart_json.log", "-json.log", f"{container}-json.log")
+    assert [file_stem(name) for name in names] == ["cart", "shop-cart", "cart_json", "-json", "0123456789ab"]
+    assert service_name(f"{container}/{container}-json.log", "") == "0123456789ab"
+    assert file_stem("a" * 65 + ".log") == "a" * 65
+
+
 def test_globs_without_a_slash_are_for_the_name() -> None:
     assert takes_path("a/b/cart.log", ("*.log",), ())
     assert not takes_path("a/b/cart.log", ("b/*.log",), ())
