@@ -17,6 +17,8 @@ FEW_RUNS = 12
 MOST_ASSIGNMENTS, PERMUTATIONS, DRAWS, LEVEL = 200_000, 20_000, 2_000, 0.95
 # Cells of one array of draws x units, so that memory does not grow with the draws.
 _CELLS = 2_000_000
+# Cells of all random assignments: from 10,000 units on there are fewer, at least 1,000, which bounds the time.
+_ASSIGNED, _LEAST = 200_000_000, 1_000
 _TOLERANCE = 1e-9
 RUNS, WITHIN, CASES = "whole runs", "cases within their runs", "cases"
 # Two values to add up over the anomalous side: rank and number of cases.
@@ -97,7 +99,8 @@ def permutation_p(units: Units, score: np.ndarray, seed: int = 42) -> Permutatio
     """Return the share of assignments of labels to units whose AUC is at least the observed one.
 
     All assignments that keep the number of anomalous units (Fisher's permutation test), the observed one among them,
-    where there are at most :data:`MOST_ASSIGNMENTS`; else (1 + hits) / (1 + draws) over seeded ones.
+    where there are at most :data:`MOST_ASSIGNMENTS`; else (1 + hits) / (1 + draws) over seeded ones: 20,000, fewer
+    where more than 10,000 units are exchanged.
     """
     blocks = list(_blocks(units, _midranks(score)))
     observed = auc(units.y, score) - _TOLERANCE
@@ -107,9 +110,11 @@ def permutation_p(units: Units, score: np.ndarray, seed: int = 42) -> Permutatio
         for values, k in blocks:
             sums = (sums[:, None] + _all_sums(values, k)[None]).reshape(-1, 2)
         return Permutation(float((_areas(sums, len(score)) >= observed).mean()), total, True, units.scheme)
-    sums = _random_sums(blocks, PERMUTATIONS, np.random.default_rng(seed))
+    exchanged = sum(len(values) for values, _ in blocks)
+    draws = int(np.clip(_ASSIGNED // exchanged, _LEAST, PERMUTATIONS))
+    sums = _random_sums(blocks, draws, np.random.default_rng(seed))
     hits = int((_areas(sums, len(score)) >= observed).sum())
-    return Permutation((1 + hits) / (1 + PERMUTATIONS), PERMUTATIONS, False, units.scheme)
+    return Permutation((1 + hits) / (1 + draws), draws, False, units.scheme)
 
 
 def bootstrap(units: Units, score: np.ndarray, measure: str, how: Draws | None = None) -> Interval | None:

@@ -104,6 +104,21 @@ def test_random_assignments_agree_with_all_of_them(monkeypatch):
     assert drawn == permutation_p(units, score)
 
 
+def test_many_cases_have_fewer_random_assignments(monkeypatch):
+    rng = np.random.default_rng(3)
+    y = np.arange(300) < 90
+    score = y * 0.3 + rng.normal(size=300)
+    units = Units.of(y, np.zeros(300, int))
+    whole = permutation_p(units, score)
+    assert whole.assignments == uncertainty.PERMUTATIONS
+    monkeypatch.setattr(uncertainty, "_ASSIGNED", 300 * 5_000)
+    fewer = permutation_p(units, score)
+    assert fewer.assignments == 5_000
+    assert fewer.p == pytest.approx(whole.p, abs=0.01)
+    monkeypatch.setattr(uncertainty, "_ASSIGNED", 300)
+    assert permutation_p(units, score).assignments == 1_000
+
+
 @pytest.mark.parametrize(
     ("measure", "plain"),
     [("auc", metrics.roc_auc_score), ("average_precision", metrics.average_precision_score)],
