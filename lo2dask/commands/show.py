@@ -117,9 +117,7 @@ def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> 
     """
     layout = Layout(options.root)
     check_exists(layout)
-    cases = read_cases(layout)
-    if not cases:
-        raise InputError(f"{options.root}: no case in it; first: lo2dask run --output-dir {options.root}")
+    cases = existing_cases(layout)
     case = find_case(options.case, cases, flagged_cases(layout))
     services = _services(layout, case)
     names = matching(options.service, services, "service of the case") if options.service else sorted(services)
@@ -137,6 +135,24 @@ def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> 
         tuple(table for table in (layout.windows, layout.timeline, layout.lines) if not part_paths(table)),
         is_labelled,
     )
+
+
+def existing_cases(layout: Layout) -> dict[Case, bool | None]:
+    """List the cases of a folder, each with its label if it has one.
+
+    Raises
+    ------
+    InputError : there is none; says why, and what to do.
+    """
+    if cases := read_cases(layout):
+        return cases
+    if part_paths(layout.root / "excess_runs.parquet"):
+        why = "excess judged no case, as no service has a log in another run to compare with; load more runs"
+    elif part_paths(layout.sequences):
+        why = f"load read no log that can be used; {layout.rejects.name} says why"
+    else:
+        why = f"no case in it; first: lo2dask run --output-dir {layout.root}"
+    raise InputError(f"{layout.root}: {why}")
 
 
 def find_case(given: str, cases: Iterable[Case], found_ones: Iterable[Case] = ()) -> Case:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from lo2dask.api.folder import open_folder
 from lo2dask.api.glossary import BY_NAME, TableNote
 from lo2dask.api.tables import Table
-from lo2dask.commands.show import CaseSummary, case_of_number, find_case, show
+from lo2dask.commands.show import CaseSummary, case_of_number, existing_cases, find_case, show
 from lo2dask.errors import InputError
 from lo2dask.findings.compare import compare_cases
 from lo2dask.findings.read import (
@@ -53,8 +53,7 @@ class Questions:
         self._folder = open_folder(options.root)
         self._layout = Layout(self._folder.root)
         self._options, self._bounds = options, Bounds(options.max_rows, options.max_chars)
-        if not self._cases():
-            raise InputError(f"{options.root}: no case in it; first: lo2dask run --output-dir {options.root}")
+        existing_cases(Layout(options.root))
 
     def findings(self, run: str = "", service: str = "", limit: int = 10) -> Answer:
         """List what stands out, the strongest first: case, service, when, score, statement, lines with file and number.

@@ -17,8 +17,11 @@ from lo2dask.cli.show import show_text
 from lo2dask.cli.terminal import columns
 from lo2dask.commands.show import find_case, show
 from lo2dask.errors import InputError
-from lo2dask.options import ShowOptions
+from lo2dask.models.runs import RUNS as RUNS_SCHEMA
+from lo2dask.options import ServeMcpOptions, ShowOptions
+from lo2dask.serving.questions import Questions
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import write_part
 from tests.findings.made import BAD, LOG, RUNS, TEXT, clock, finding, notice, write_table
 from tests.trees import load_tree
 
@@ -251,3 +254,21 @@ def test_a_terminal_without_unicode(root: Path, program: Callable[..., Any]) -> 
     assert done.returncode == 0, done.stderr
     assert "\n  .:-=#\n" in done.stdout
     assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda at: show(ShowOptions(root=at, case="1")), lambda at: Questions(ServeMcpOptions(root=at))]
+)
+def test_a_folder_without_a_case_says_why_and_what_to_do(tmp_path: Path, ask: Callable[[Path], Any]) -> None:
+    root = tmp_path / "out"
+    (root / "_lo2dask").mkdir(parents=True)
+    ways = ["no case in it; first: lo2dask run --output-dir"]
+    ways += ["load read no log that can be used; lo2_rejects.parquet says why"]
+    ways += ["excess judged no case, as no service has a log in another run to compare with; load more runs"]
+    for way, table in zip(ways, ("", "lo2_sequences.parquet", "excess_runs.parquet"), strict=True):
+        if table:
+            row_schema = RUNS_SCHEMA if table.startswith("excess") else schema.SEQUENCES
+            write_part(root / table / "part-000000.parquet", row_schema.empty_table(), row_schema)
+        with pytest.raises(InputError) as raised:
+            ask(root)
+        assert str(raised.value).startswith(f"{root}: {way}")
