@@ -36,7 +36,7 @@ from lo2dask.explanation.tasks import (
     sum_background,
     survey,
 )
-from lo2dask.models.bundle import check_owner
+from lo2dask.models.bundle import check_kept, check_owner
 from lo2dask.models.sample import quotas
 from lo2dask.models.spec import LINEAR
 from lo2dask.options import ExplainOptions, fingerprint
@@ -119,6 +119,7 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
     if options.seq_id:
         text = describe_sequence(options.root, options.seq_id)
         return ExplainSummary(layout.explainability, (), time.perf_counter() - started, text)
+    check_kept(layout)
     with using(session, options) as own:
         described = choose_subjects(options, layout, own)
         tasks = [_plan(entry, index == 0, options) for index, entry in enumerate(described)]

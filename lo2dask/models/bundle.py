@@ -25,7 +25,7 @@ from typing import Any
 
 from lo2dask.errors import InputError
 from lo2dask.options import fingerprint
-from lo2dask.storage import is_local, open_read, write_bytes, write_text
+from lo2dask.storage import is_local, list_paths, open_read, write_bytes, write_text
 from lo2dask.tables.layout import Layout
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,18 @@ def load(path: Path, trust: bool = False) -> dict[str, Any]:
 def hash_path(path: Path) -> Path:
     """Return the file of a bundle's SHA-256, in the form that ``sha256sum -c`` reads."""
     return path.with_name(path.name + ".sha256")
+
+
+def check_kept(layout: Layout) -> None:
+    """Check that each model that train kept has its hash beside it.
+
+    Raises
+    ------
+    InputError : one has none; names the file and the way out.
+    """
+    for path in map(hash_path, list_paths(layout.models, ".joblib")):
+        if not path.is_file():
+            raise InputError(f"{path} is missing: run lo2dask train --root {layout.root} again, which writes it")
 
 
 def content_fingerprint(content: Mapping[str, Any]) -> str:

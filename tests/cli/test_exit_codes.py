@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from lo2dask.cli import actions as cli_actions
+from lo2dask.commands.explain import explain
 from lo2dask.errors import InputError, IntegrityError, Lo2Error, RejectsError
+from lo2dask.execute.session import Session
+from lo2dask.options import ExplainOptions
 
 
 @pytest.fixture
@@ -213,7 +216,6 @@ IN_SESSION = ("load", "run", "score", "train", "explain", "grid", "verify", "pla
 def trained(tiny_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from lo2dask.commands.load import load
     from lo2dask.commands.train import train
-    from lo2dask.execute.session import Session
     from lo2dask.options import LoadOptions, TrainOptions
 
     out = tmp_path_factory.mktemp("trained") / "out"
@@ -294,3 +296,12 @@ def test_a_damaged_table_of_every_command(ending: Callable[..., Any], trained: P
     assert answer.code == 1
     assert f"{DAMAGED[name]}/part-000000.parquet is damaged" in answer.err
     assert "delete it and run" in answer.err
+
+
+def test_a_kept_model_without_its_hash_is_named_with_the_way_out(trained: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(trained, tmp_path / "out"))
+    gone = out / "_lo2dask" / "models" / "excess.joblib.sha256"
+    gone.unlink()
+    with pytest.raises(InputError) as raised:
+        explain(ExplainOptions(root=out), Session.serial())
+    assert str(raised.value) == f"{gone} is missing: run lo2dask train --root {out} again, which writes it"
