@@ -2,23 +2,16 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from lo2dask import schema
-from lo2dask.buffers.columns import strings
 from lo2dask.commands.audit import AUDIT
 from lo2dask.commands.extract import EXTRACT
 from lo2dask.commands.grid import GRID_STAGE
 from lo2dask.commands.report import REPORT
 from lo2dask.commands.score import SCORE
-from lo2dask.errors import InputError, Lo2Error
+from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
 from lo2dask.explanation.merged_parts import DESCRIPTION
 from lo2dask.explanation.refit import GIVEN, TRAINED_OPTIONS, side_folders, trained_options_path
@@ -26,17 +19,13 @@ from lo2dask.explanation.stale import EXPLAIN
 from lo2dask.explanation.subjects import BUNDLE_SPEC
 from lo2dask.ingest.batch import TEXT
 from lo2dask.ingest.metrics import METRICS
-from lo2dask.ingest.text import ENHANCE, table_has_raw_bags
-from lo2dask.memory import parse_bytes
+from lo2dask.ingest.text import ENHANCE
 from lo2dask.models.bundle import hash_path
-from lo2dask.models.registry import FOREST
-from lo2dask.options import LoadOptions, VerifyOptions
+from lo2dask.options import VerifyOptions
 from lo2dask.sizing.timings import TIMINGS
-from lo2dask.sources.manifest import Batch, cut_batches
 from lo2dask.storage import check_not_in_use, open_read, walk
-from lo2dask.tables.layout import Layout, part_name
+from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import LOAD
-from lo2dask.tables.parts import part_paths, read_parts
 from lo2dask.tables.records import Stage
 from lo2dask.tables.state import StateType, check_exists, check_layout
 from lo2dask.training.exports import EXPORTS, IF_PREDICTIONS
@@ -44,13 +33,13 @@ from lo2dask.training.sides import LINKS
 from lo2dask.training.units import SPLIT, TRAIN
 from lo2dask.verification.folder import (
     Named,
-    missing_parts,
     read_records,
     stray_hashes,
     unnamed_bundles,
     unnamed_files,
 )
-from lo2dask.verification.parts import BatchResult, Checks, Problem, check_batch, check_files, named_ids
+from lo2dask.verification.parts import Problem, check_files
+from lo2dask.verification.tables import compare_tables, unfinished_stages
 
 STAGES = (
     *(EXTRACT, LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS),
@@ -95,31 +84,23 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     if next(walk(layout.internal), None) is None:
         raise InputError(f"{layout.root}: nothing was loaded into it; lo2dask load --output-dir {layout.root}")
     inner = _inner_folders(layout)
-    loaded, problem = Stage(layout, LOAD).inspect()
+    unfinished = unfinished_stages(layout, named)
     with using(session, options) as own:
-        problems = _check_files(layout, named, options, own)
-        damaged = frozenset(problem.where for problem in problems)
+        problems = [*_check_files(layout, named, options, own), *unfinished]
+        tables = compare_tables(layout, options.checksums, problems, own)
         for folder in inner:
             problems += _check_inner(layout, folder, named, options, own)
-        problems += unnamed_files(layout, named, inner)
+        # What a stopped command left is removed when it is repeated.
+        problems += () if unfinished else unnamed_files(layout, named, inner)
         bundles = unnamed_bundles(layout, named)
         problems += [*own.map(check_bundle, bundles, "bundles", root=layout.root), *stray_hashes(layout)]
-        checks, found = None, []
-        batches: list[Batch] = []
-        if loaded:
-            checks, batches, failed = _plan(options, layout, loaded.summary, damaged)
-            found = own.map(check_batch, batches, "verify", checks=checks)
-            problems += [*failed, *_of_stages(layout, loaded.summary, checks, batches)]
-            problems += (problem for one in found for problem in one.problems)
-            problems += [*_duplicates(layout, found, batches, own), *_totals(layout, found, checks)]
-        elif not problem and part_paths(layout.sequences):
-            problems.append(Problem("_lo2dask/load.json", "missing, though there are tables"))
+        problems += tables.problems
     names = ("files", "events", "sequences", "rejects")
-    counts = {name: sum(getattr(one, name) for one in found) for name in names}
+    counts = {name: sum(getattr(one, name) for one in tables.results) for name in names}
     kept = [name for name in named.outputs if name.endswith(".joblib")]
     return VerifySummary(
-        output=layout.root, problems=_one_for_each_file(problems), batches=len(batches),
-        models=len(checks.models) if checks else 0, bundles=len(bundles) + len(kept),
+        output=layout.root, problems=_one_for_each_file(problems), batches=len(tables.results),
+        models=tables.models, bundles=len(bundles) + len(kept),
         recorded=len(named.outputs),
         bytes=sum(output.size for output in named.outputs.values()), seconds=time.perf_counter() - started, **counts,
     )  # fmt: skip
@@ -176,7 +157,8 @@ def _check_inner(
         gone = (name for name in names if not (folder.root / name).exists())
         named.problems += [Problem(name, "missing, though it was linked") for name in gone]
     named.commands = dict.fromkeys(named.outputs, "score" if folder.root.parent.name == "score" else "explain")
-    problems = [*_check_files(folder, named, options, session), *unnamed_files(folder, named, ())]
+    unfinished = unfinished_stages(folder, named)
+    problems = [*_check_files(folder, named, options, session), *(unfinished or unnamed_files(folder, named, ()))]
     where = folder.root.relative_to(layout.root).as_posix()
     return [Problem(f"{where}/{problem.where}", problem.what) for problem in problems]
 
@@ -187,104 +169,3 @@ def _one_for_each_file(problems: Iterable[Problem | None]) -> tuple[str, ...]:
     for problem in filter(None, problems):
         first.setdefault(problem.where, []).append(problem)
     return tuple(dict.fromkeys(str(some[0]) for some in first.values()))
-
-
-def _plan(
-    options: VerifyOptions, layout: Layout, marker: Mapping[str, Any], damaged: frozenset[str]
-) -> tuple[Checks, list[Batch], list[Problem]]:
-    """Return what the batches are checked for, the batches, and what hinders their check."""
-    loading = LoadOptions(root=Path(marker["root"]), **marker["options"])
-    trained = Stage(layout, TRAIN).inspect()[0]
-    keys = [line["key"] for line in trained.summary["models"]] if trained else []
-    models = [(layout.predictions / key).relative_to(layout.root).as_posix() for key in keys]
-    if part_paths(layout.if_predictions) and FOREST in keys:
-        models.append(layout.if_predictions.name)
-    enhanced, has_raw_bags, problems = Stage(layout, ENHANCE).inspect()[0] is not None, False, []
-    manifest = part_paths(layout.manifest)
-    try:
-        if damaged.isdisjoint(path.relative_to(layout.root).as_posix() for path in manifest):
-            batches = list(cut_batches(manifest, parse_bytes(loading.partition_size)))
-        else:
-            batches, problems = [], [Problem("batches", "not compared: the manifest is damaged")]
-        has_raw_bags = table_has_raw_bags(layout)
-    except Lo2Error as error:
-        batches, problems = [], [Problem("batches", f"not compared: {error}")]
-    checks = Checks(
-        layout.root, options.checksums, loading.save_events, loading.continuation_lines == "merge",
-        enhanced, has_raw_bags, tuple(models), damaged,
-    )  # fmt: skip
-    return checks, batches, problems
-
-
-def _of_stages(
-    layout: Layout, marker: Mapping[str, Any], checks: Checks, batches: Sequence[Batch]
-) -> Iterator[Problem]:
-    """Name the stages that did not finish, and records that are missing."""
-    if not marker["done"]:
-        yield Problem("load", "it did not finish; run the same command again, it resumes")
-    if part_paths(layout.enhanced) and not checks.enhanced:
-        yield Problem(layout.enhanced.name, "the enhancement did not finish; run the same command again, it resumes")
-    for folder in (layout.templates, layout.vocabulary) if checks.enhanced else ():
-        if not part_paths(folder):
-            yield Problem(folder.name, "missing, though the tables are enhanced")
-    for of in (ENHANCE, TEXT):
-        yield from missing_parts(layout, of, Stage(layout, of).inspect()[0], (batch.index for batch in batches))
-
-
-def _duplicates(
-    layout: Layout, results: Sequence[BatchResult], batches: Sequence[Batch], session: Session
-) -> Iterator[Problem]:
-    """Name sequences that occur more than once; hashes are compared first, so that no ids are held."""
-    hashed = [one.ids for one in results if one.ids is not None]
-    values, counts = np.unique(np.concatenate(hashed) if hashed else np.zeros(0, np.uint64), return_counts=True)
-    if not (counts > 1).any():
-        return
-    pairs = zip(batches, results, strict=True)
-    names = [part_name(batch.index) for batch, one in pairs if one.ids is not None and len(one.ids)]
-    named = session.map(named_ids, names, "sequences", root=layout.root, wanted=values[counts > 1])
-    parts_of: dict[str, list[str]] = {}
-    for seq_id, part in (pair for found in named for pair in found):
-        parts_of.setdefault(seq_id, []).append(part)
-    for seq_id, parts in sorted(parts_of.items()):
-        if len(parts) > 1:
-            yield Problem(layout.sequences.name, f"{seq_id} is there {len(parts)} times: {', '.join(parts)}")
-
-
-def _totals(layout: Layout, results: Sequence[BatchResult], checks: Checks) -> list[Problem]:
-    """Compare the tables of the whole tree with the sums over all batches."""
-    tables = (*part_paths(layout.templates), *part_paths(layout.vocabulary))
-    is_damaged = not checks.damaged.isdisjoint(path.relative_to(layout.root).as_posix() for path in tables)
-    if not checks.enhanced or is_damaged or not (part_paths(layout.templates) and part_paths(layout.vocabulary)):
-        return []
-    try:
-        templates = pa.concat_tables(read_parts(layout.templates)).unify_dictionaries()
-        events, sequences = sum(one.events for one in results), sum(one.sequences for one in results)
-        mined = int(pc.sum(templates["n_events"]).as_py() or 0)
-        kinds = schema.TokenKinds(masked=True, raw=checks.has_raw_bags).representations
-        problems = list(_vocabulary(layout, templates, sequences, kinds))
-    except (Lo2Error, pa.ArrowException, KeyError) as error:
-        return [Problem(layout.templates.name, f"not compared with {layout.vocabulary.name}: {error}")]
-    if mined != events:
-        text = f"n_events adds up to {mined:,}, the tables have {events:,} events"
-        problems.insert(0, Problem(layout.templates.name, text))
-    return problems
-
-
-def _vocabulary(layout: Layout, templates: pa.Table, sequences: int, known: Collection[str]) -> Iterator[Problem]:
-    name = layout.vocabulary.name
-    ids = strings(templates["e_event_drain_id"]).to_pylist()
-    counted = dict(zip(ids, templates["n_sequences"].to_pylist(), strict=True))
-    for part in read_parts(layout.vocabulary):
-        column = strings(part["representation"])
-        unknown = set(pc.unique(column).to_pylist()) - set(known)
-        if unknown:
-            yield Problem(name, f"{sorted(unknown)[0]} is no representation of {layout.enhanced.name}")
-        most = pc.max(part["document_frequency"]).as_py() or 0
-        if most > sequences:
-            yield Problem(name, f"a token in {most:,} sequences, there are {sequences:,}")
-        chosen = part.filter(pc.equal(column, "templates"))
-        pairs = zip(strings(chosen["token"]).to_pylist(), chosen["document_frequency"].to_pylist(), strict=True)
-        wrong = next(((token, n) for token, n in pairs if counted.get(token) != n), None)
-        if wrong:
-            says = f"{layout.templates.name} says {counted.get(wrong[0], 'nothing of it')}"
-            yield Problem(name, f"template {wrong[0]} in {wrong[1]:,} sequences, {says}")

@@ -20,6 +20,7 @@ _WRITTEN_BY = {
     **dict.fromkeys(("if_predictions", "exports"), "train"),
     **dict.fromkeys(("given", "links"), "explain"),
 }
+AGAIN = "run the same command again, it resumes"
 _OWN_FILES = ("report.html", "report.md", "audit.html", "lo2_grid.csv", "lo2_grid.md", "models/model.yml")
 
 
@@ -27,13 +28,14 @@ _OWN_FILES = ("report.html", "report.md", "audit.html", "lo2_grid.csv", "lo2_gri
 class Named:
     """The files that the records of a folder name, the records' own files, and the records that are damaged.
 
-    ``commands`` are those that write the files again.
+    ``commands`` are those that write the files again, ``unfinished`` the stages of which only parts are done.
     """
 
     outputs: dict[str, Output] = field(default_factory=dict)
     states: set[Path] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     commands: dict[str, str] = field(default_factory=dict)
+    unfinished: list[Problem] = field(default_factory=list)
 
     def with_way_out(self, problem: Problem) -> Problem:
         """Add the command that writes a file again."""
@@ -55,7 +57,7 @@ def read_records(
     for of in types:
         whole, parts = Stage(layout, of), Stage(layout, of).parts()
         if parts and of in finishing and not whole.path.is_file():
-            named.problems.append(_at(layout, whole.path, f"missing, though parts of it are done: {of.again}"))
+            named.unfinished.append(_at(layout, whole.path, f"missing, though parts of it are done: {AGAIN}"))
         for stage in (whole, *parts):
             record, problem = stage.inspect()
             named.states.add(stage.path)

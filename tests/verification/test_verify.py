@@ -183,6 +183,26 @@ def test_damage_is_found(root: Layout, name: str) -> None:
     assert len(problems) == len(set(problems))
 
 
+def test_of_a_load_that_did_not_finish_only_damage_is_listed_beside_it(root: Layout) -> None:
+    stop_load(root)
+    root.record("load", 1).unlink()
+    root.record("text", 1).unlink()
+    for stage in ("text", "enhance"):
+        root.marker(stage).unlink()
+    (root.events / f".{PART}.0123abcd.tmp").write_bytes(b"half")
+    assert found(root.root) == ["load: it did not finish; run the same command again, it resumes"]
+    flip_a_byte(root.events / "part-000000.parquet")
+    assert any("lo2_events.parquet/part-000000.parquet: its content" in line for line in found(root.root))
+
+
+def test_an_enhancement_that_did_not_finish_is_one_line(root: Layout) -> None:
+    root.marker("enhance").unlink()
+    (root.vocabulary / ".part-000000.parquet.0123abcd.tmp").write_bytes(b"half")
+    assert found(root.root) == [
+        "_lo2dask/enhance.json: the enhancement did not finish; run the same command again, it resumes"
+    ]
+
+
 def test_the_command_that_writes_a_file_again_is_named(root: Layout) -> None:
     flip_a_byte(root.events / PART)
     (root.enhanced / PART).unlink()
