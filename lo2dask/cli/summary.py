@@ -284,6 +284,10 @@ def verify_text(summary: "VerifySummary") -> list[str]:
         count(summary.rejects, "reject"), count(summary.batches, "part"),
         count(summary.models, "table") + " of predictions", count(summary.bundles, "bundle"),
     ]  # fmt: skip
+    if summary.scored is not None:
+        looked.append(count(summary.scored, "row") + " scored")
+    if summary.findings is not None:
+        looked.append(count(summary.findings, "finding"))
     return [f"ok: {', '.join(looked)}; {speed(summary.bytes, summary.seconds)}"]
 
 

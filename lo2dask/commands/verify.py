@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lo2dask.explanation.merged_parts import DESCRIPTION
 from lo2dask.explanation.refit import GIVEN, TRAINED_OPTIONS, side_folders, trained_options_path
 from lo2dask.explanation.stale import EXPLAIN
 from lo2dask.explanation.subjects import BUNDLE_SPEC
+from lo2dask.findings.read import count_findings, has_findings
 from lo2dask.ingest.batch import TEXT
 from lo2dask.ingest.metrics import METRICS
 from lo2dask.ingest.text import ENHANCE
@@ -26,20 +27,15 @@ from lo2dask.sizing.timings import TIMINGS
 from lo2dask.storage import check_not_in_use, open_read, walk
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import LOAD
+from lo2dask.tables.parts import count_rows
 from lo2dask.tables.records import Stage
 from lo2dask.tables.state import StateType, check_exists, check_layout
 from lo2dask.training.exports import EXPORTS, IF_PREDICTIONS
 from lo2dask.training.sides import LINKS
 from lo2dask.training.units import SPLIT, TRAIN
-from lo2dask.verification.folder import (
-    Named,
-    read_records,
-    stray_hashes,
-    unnamed_bundles,
-    unnamed_files,
-)
+from lo2dask.verification.folder import AGAIN, Named, read_records, stray_hashes, unnamed_bundles, unnamed_files
 from lo2dask.verification.parts import Problem, check_files
-from lo2dask.verification.tables import compare_tables, unfinished_stages
+from lo2dask.verification.tables import Compared, compare_tables, unfinished_stages
 
 STAGES = (
     *(EXTRACT, LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS),
@@ -52,7 +48,10 @@ TASKS = 64  # at most, of the files that records name
 
 @dataclass(frozen=True)
 class VerifySummary:
-    """What was checked, and what does not add up, one line each; records name ``recorded`` files of ``bytes``."""
+    """What was checked, and what does not add up, one line each; records name ``recorded`` files of ``bytes``.
+
+    ``scored`` are the rows that ``score`` wrote and ``findings`` what stands out in them, else None.
+    """
 
     output: Path
     problems: tuple[str, ...]
@@ -66,6 +65,8 @@ class VerifySummary:
     recorded: int
     bytes: int
     seconds: float
+    scored: int | None = None
+    findings: int | None = None
 
 
 def verify(options: VerifyOptions, session: Session | None = None) -> VerifySummary:
@@ -84,25 +85,35 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     if next(walk(layout.internal), None) is None:
         raise InputError(f"{layout.root}: nothing was loaded into it; lo2dask load --output-dir {layout.root}")
     inner = _inner_folders(layout)
-    unfinished = unfinished_stages(layout, named)
+    unfinished = [*unfinished_stages(layout, named), *_unfinished_scores(layout, inner)]
+    scored = None
     with using(session, options) as own:
         problems = [*_check_files(layout, named, options, own), *unfinished]
-        tables = compare_tables(layout, options.checksums, problems, own)
+        compared = [compare_tables(layout, options.checksums, problems, own)]
         for folder in inner:
-            problems += _check_inner(layout, folder, named, options, own)
+            found, tables = _check_inner(layout, folder, named, options, own)
+            problems += found
+            if _is_scored(folder):
+                compared.append(tables)
+                rows, found = _compare_scores(layout, folder, tables, problems)
+                scored, problems = (scored or 0) + rows, problems + found
         # What a stopped command left is removed when it is repeated.
         problems += () if unfinished else unnamed_files(layout, named, inner)
         bundles = unnamed_bundles(layout, named)
         problems += [*own.map(check_bundle, bundles, "bundles", root=layout.root), *stray_hashes(layout)]
-        problems += tables.problems
+        problems += compared[0].problems
+    listed = _one_for_each_file(problems)
+    results = [one for tables in compared for one in tables.results]
     names = ("files", "events", "sequences", "rejects")
-    counts = {name: sum(getattr(one, name) for one in tables.results) for name in names}
+    counts = {name: sum(getattr(one, name) for one in results) for name in names}
     kept = [name for name in named.outputs if name.endswith(".joblib")]
     return VerifySummary(
-        output=layout.root, problems=_one_for_each_file(problems), batches=len(tables.results),
-        models=tables.models, bundles=len(bundles) + len(kept),
-        recorded=len(named.outputs),
-        bytes=sum(output.size for output in named.outputs.values()), seconds=time.perf_counter() - started, **counts,
+        output=layout.root, problems=listed, batches=len(results),
+        models=sum(tables.models for tables in compared), bundles=len(bundles) + len(kept),
+        recorded=len(named.outputs), bytes=sum(output.size for output in named.outputs.values()),
+        seconds=time.perf_counter() - started, scored=scored,
+        findings=count_findings(layout) if scored is not None and has_findings(layout) and not listed else None,
+        **counts,
     )  # fmt: skip
 
 
@@ -145,8 +156,11 @@ def _check_files(layout: Layout, named: Named, options: VerifyOptions, session: 
 
 def _check_inner(
     layout: Layout, folder: Layout, outer: Named, options: VerifyOptions, session: Session
-) -> list[Problem]:
-    """Check an output folder inside this one; a side folder also holds links to this one's files."""
+) -> tuple[list[Problem], Compared]:
+    """Check an output folder inside this one, and compare the tables of a scored tree.
+
+    A side folder also holds links to this one's files.
+    """
     states = {folder.split: SPLIT, folder.marker(TIMINGS.name): TIMINGS}
     named = read_records(folder, STAGES, states, FINISHING)
     links = Stage(folder, LINKS).inspect()[0]
@@ -156,11 +170,42 @@ def _check_inner(
         named.outputs = {name: outer.outputs[name] for name in names if name in outer.outputs} | own
         gone = (name for name in names if not (folder.root / name).exists())
         named.problems += [Problem(name, "missing, though it was linked") for name in gone]
-    named.commands = dict.fromkeys(named.outputs, "score" if folder.root.parent.name == "score" else "explain")
+    named.commands = dict.fromkeys(named.outputs, "score" if _is_scored(folder) else "explain")
     unfinished = unfinished_stages(folder, named)
-    problems = [*_check_files(folder, named, options, session), *(unfinished or unnamed_files(folder, named, ()))]
+    is_stopped = bool(unfinished or _unfinished_scores(layout, [folder]))
+    problems = [*_check_files(folder, named, options, session), *unfinished]
+    problems += () if is_stopped else unnamed_files(folder, named, ())
+    tables = Compared()
+    if _is_scored(folder):
+        tables = compare_tables(folder, options.checksums, problems, session, is_scored=True)
     where = folder.root.relative_to(layout.root).as_posix()
-    return [Problem(f"{where}/{problem.where}", problem.what) for problem in problems]
+    return [Problem(f"{where}/{one.where}", one.what) for one in (*problems, *tables.problems)], tables
+
+
+def _is_scored(folder: Layout) -> bool:
+    return folder.root.parent.name == SCORE.name
+
+
+def _unfinished_scores(layout: Layout, inner: Iterable[Layout]) -> list[Problem]:
+    """Name the scored trees, of the folders inside this one, whose record is missing."""
+    records = (Stage(layout, SCORE).part(folder.root.name).path for folder in inner if _is_scored(folder))
+    gone = [path.relative_to(layout.root).as_posix() for path in records if not path.is_file()]
+    return [Problem(name, f"the scoring did not finish; {AGAIN}") for name in gone]
+
+
+def _compare_scores(
+    layout: Layout, folder: Layout, tables: Compared, known: Sequence[Problem]
+) -> tuple[int, list[Problem]]:
+    """Count the rows of the predictions that score wrote of a tree: there is one for each of its sequences."""
+    record = Stage(layout, SCORE).part(folder.root.name).inspect()[0]
+    parts = [name for name in record.outputs if "_predictions.parquet/" in name] if record else []
+    if not parts or any(problem.where in parts for problem in known):
+        return 0, []
+    rows = sum(count_rows(layout.root / name) for name in parts)
+    sequences = sum(one.sequences for one in tables.results)
+    if rows == sequences or tables.problems:
+        return rows, []
+    return rows, [Problem(parts[0].partition("/")[0], f"{rows:,} rows for {sequences:,} sequences")]
 
 
 def _one_for_each_file(problems: Iterable[Problem | None]) -> tuple[str, ...]:

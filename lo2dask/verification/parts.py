@@ -44,7 +44,8 @@ class Checks:
     """What the batches of a folder are checked for.
 
     ``has_raw_bags``: the enhanced table has raw bags next to the masked ones; ``models`` are the folders of
-    predictions, one part per batch; ``damaged`` are files that are not what their records name: they are not read.
+    predictions, one part per batch; ``damaged`` are files that are not what their records name: they are not read;
+    ``mined`` is whether the templates are in the folder.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Checks:
     has_raw_bags: bool
     models: tuple[str, ...]
     damaged: frozenset[str] = frozenset()
+    mined: bool = True
 
     @property
     def layout(self) -> Layout:
@@ -226,7 +228,7 @@ def _same_rows(table: pa.Table, path: Path, checks: Checks, tables: dict[str, pa
 
 def _resolve(ids: pa.Array | pa.ChunkedArray, checks: Checks, path: Path) -> Iterator[Problem]:
     """Check that every template id is one of the table; an event that no template fits has the id of none."""
-    if any(name.startswith(f"{checks.layout.templates.name}/") for name in checks.damaged):
+    if not checks.mined or any(name.startswith(f"{checks.layout.templates.name}/") for name in checks.damaged):
         return
     known = _templates(checks.root)
     unknown = [name for name in ids.to_pylist() if name is not None and name not in known]

@@ -19,6 +19,7 @@ from lo2dask.memory import parse_bytes
 from lo2dask.models.registry import FOREST
 from lo2dask.options import LoadOptions
 from lo2dask.sources.manifest import Batch, cut_batches
+from lo2dask.storage import entries
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
@@ -37,17 +38,20 @@ class Compared:
     models: int = 0
 
 
-def compare_tables(layout: Layout, checksums: bool, known: Sequence[Problem], session: Session) -> Compared:
+def compare_tables(
+    layout: Layout, checksums: bool, known: Sequence[Problem], session: Session, is_scored: bool = False
+) -> Compared:
     """Compare the tables of a folder with one another; files of ``known`` problems are not read.
 
-    Of a load that did not finish only the batches that are done are compared.
+    Of a load that did not finish only the batches that are done are compared. The working folder of a tree that
+    ``is_scored`` has no templates of its own: its bundle has them.
     """
     loaded, problem = Stage(layout, LOAD).inspect()
     if loaded is None:
         is_lost = not problem and part_paths(layout.sequences)
         return Compared((Problem("_lo2dask/load.json", "missing, though there are tables"),) if is_lost else ())
     damaged = frozenset(one.where for one in known)
-    checks, batches, problems = _plan(layout, loaded.summary, checksums, damaged)
+    checks, batches, problems = _plan(layout, loaded.summary, checksums, damaged, is_scored)
     if not loaded.summary["done"]:
         batches = [batch for batch in batches if Stage(layout, LOAD).part(batch.index).path.is_file()]
     results = session.map(check_batch, batches, "verify", checks=checks)
@@ -68,13 +72,15 @@ def unfinished_stages(layout: Layout, named: Named) -> list[Problem]:
 
 
 def _plan(
-    layout: Layout, marker: Mapping[str, Any], checksums: bool, damaged: frozenset[str]
+    layout: Layout, marker: Mapping[str, Any], checksums: bool, damaged: frozenset[str], is_scored: bool
 ) -> tuple[Checks, list[Batch], list[Problem]]:
     """Return what the batches are checked for, the batches, and what hinders their check."""
     loading = LoadOptions(root=Path(marker["root"]), **marker["options"])
     trained = Stage(layout, TRAIN).inspect()[0]
     # Until a load is done, predictions are of what was there before it.
     keys = [line["key"] for line in trained.summary["models"]] if trained and marker["done"] else []
+    if is_scored and layout.predictions.is_dir():
+        keys = sorted(entry.name for entry in entries(layout.predictions) if entry.is_dir())
     models = [(layout.predictions / key).relative_to(layout.root).as_posix() for key in keys]
     if part_paths(layout.if_predictions) and FOREST in keys:
         models.append(layout.if_predictions.name)
@@ -90,14 +96,14 @@ def _plan(
         batches, problems = [], [Problem("batches", f"not compared: {error}")]
     checks = Checks(
         layout.root, checksums, loading.save_events, loading.continuation_lines == "merge",
-        enhanced, has_raw_bags, tuple(models), damaged,
+        enhanced, has_raw_bags, tuple(models), damaged, mined=not is_scored,
     )  # fmt: skip
     return checks, batches, problems
 
 
 def _of_stages(layout: Layout, checks: Checks, batches: Sequence[Batch]) -> Iterator[Problem]:
     """Name tables and records that are missing."""
-    for folder in (layout.templates, layout.vocabulary) if checks.enhanced else ():
+    for folder in (layout.templates, layout.vocabulary) if checks.enhanced and checks.mined else ():
         if not part_paths(folder):
             yield Problem(folder.name, "missing, though the tables are enhanced")
     for of in (ENHANCE, TEXT):

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lo2dask.cli.summary import verify_text
 from lo2dask.commands.explain import explain
 from lo2dask.commands.grid import grid
 from lo2dask.commands.report import report
@@ -14,7 +16,11 @@ from lo2dask.commands.score import score
 from lo2dask.commands.verify import verify
 from lo2dask.execute.session import Session
 from lo2dask.options import ExplainOptions, GridOptions, ReportOptions, ScoreOptions, VerifyOptions
+from lo2dask.storage import read_json
+from lo2dask.tables.parts import part_paths, read_part, write_part
+from lo2dask.tables.records import describe_outputs
 from lo2dask.tables.state import state_bytes
+from tests.damage import edit
 from tests.trees import load_tree, make_tree, train_root
 
 FOLDERS = ("out", "scored")
@@ -69,6 +75,35 @@ def flip(path: Path, offset: int) -> None:
 @pytest.mark.parametrize("copy", FOLDERS, indirect=True)
 def test_a_whole_folder_is_ok(copy: Path) -> None:
     assert problems(copy) == []
+
+
+@pytest.mark.parametrize("copy", ["scored"], indirect=True)
+def test_the_tables_of_a_scored_tree_are_compared_and_counted(copy: Path) -> None:
+    found = verify(VerifyOptions(output_dir=copy), Session.serial())
+    rows = sum(read_part(path).num_rows for path in part_paths(copy / "lo2_if_predictions.parquet"))
+    assert (found.scored, found.sequences, found.models) == (rows, rows, 1)
+    assert found.files > rows > 0
+    said = ", ".join(verify_text(found))
+    assert f"{rows} rows scored" in said
+    assert "finding" not in said
+    part = part_paths(copy / "lo2_if_predictions.parquet")[0]
+    table = read_part(part)
+    write_part(part, table.slice(1), table.schema)
+    (record,) = (copy / "_lo2dask" / "score").glob("*.json")
+    name = part.relative_to(copy).as_posix()
+    described = {name: asdict(describe_outputs(copy, [part])[name])}
+    edit(record, outputs=read_json(record)["outputs"] | described)
+    assert problems(copy) == [f"lo2_if_predictions.parquet: {rows - 1} rows for {rows} sequences"]
+
+
+@pytest.mark.parametrize("copy", ["scored"], indirect=True)
+def test_a_scoring_that_did_not_finish_is_one_line(copy: Path) -> None:
+    (record,) = (copy / "_lo2dask" / "score").glob("*.json")
+    record.unlink()
+    (copy / "_lo2dask" / "score" / record.stem / "_lo2dask" / "score.json").unlink()
+    assert problems(copy) == [
+        f"_lo2dask/score/{record.name}: the scoring did not finish; run the same command again, it resumes"
+    ]
 
 
 @pytest.mark.parametrize("flips", [2, pytest.param(20, marks=pytest.mark.thorough)])
