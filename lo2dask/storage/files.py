@@ -5,6 +5,7 @@ the straight way through ``os`` and ``pathlib``; fsspec is not even imported for
 """
 
 import contextlib
+import errno
 import filecmp
 import io
 import json
@@ -18,6 +19,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from lo2dask.errors import InputError
 from lo2dask.options.paths import is_local, to_path
 from lo2dask.storage.room import naming_file
 
@@ -78,7 +80,7 @@ def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
             return
         if durable:
             _flush(temporary)
-        os.replace(temporary, path)
+        _rename(temporary, path)
 
 
 class _Together:
@@ -97,7 +99,7 @@ class _Together:
         for _, _, flushed in self._written:
             flushed.result()
         for temporary, path, _ in self._written:
-            os.replace(temporary, path)
+            _rename(temporary, path)
 
     def remove(self) -> None:
         """Remove those that were not renamed."""
@@ -126,6 +128,15 @@ def flush_all(paths: Iterable[Path]) -> None:
     """Flush files that were written without being durable."""
     with ThreadPoolExecutor(_FLUSHING_THREADS) as pool:
         list(pool.map(_flush, filter(is_local, paths)))
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    try:
+        os.replace(temporary, path)
+    except IsADirectoryError as error:
+        raise InputError(
+            f"{path} is a folder, where lo2dask writes a file: remove it and run the same command again"
+        ) from error
 
 
 def _flush(path: Path) -> None:
@@ -225,8 +236,10 @@ def walk(folder: Path, without: Sequence[Path] = ()) -> Iterator[Path]:
     if not folder.is_dir():
         return
     for entry in sorted(entries(folder), key=lambda entry: entry.name):
-        path = folder / entry.name
-        if entry.is_dir():
+        path, is_folder = folder / entry.name, False
+        with contextlib.suppress(OSError):  # a link to itself
+            is_folder = entry.is_dir()
+        if is_folder:
             yield from walk(path, without) if path not in without else ()
         else:
             yield path
@@ -258,10 +271,15 @@ def status(path: Path) -> os.stat_result:
 
     Raises
     ------
-    FileNotFoundError : there is none.
+    FileNotFoundError : there is none, or a link that leads to itself, which is no file either.
     """
     if is_local(path):
-        return path.stat()
+        try:
+            return path.stat()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise FileNotFoundError(errno.ENOENT, "a circle of links", str(path)) from error
+            raise
     from lo2dask.storage.remote import status as object_status
 
     return object_status(path)

@@ -1,5 +1,6 @@
 """The same tests on a local folder and on an object store that lives in memory."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lo2dask import storage
+from lo2dask.errors import InputError
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -160,6 +162,28 @@ def test_files_that_are_flushed_together_are_gone_if_the_block_fails(tmp_path: P
 
     pytest.raises(RuntimeError, write)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_folder_in_the_place_of_a_file_is_to_be_removed(tmp_path: Path, together: bool) -> None:
+    path = tmp_path / "part-000000.parquet"
+    path.mkdir()
+    with (
+        pytest.raises(InputError, match=f"^{path} is a folder, where lo2dask writes a file: remove it and run"),
+        storage.flushing_together() if together else contextlib.nullcontext(),
+    ):
+        storage.write_bytes(path, b"x")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_circle_of_links_is_no_file_and_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "part-000000.parquet"
+    path.symlink_to(path.name)
+    with pytest.raises(FileNotFoundError):
+        storage.status(path)
+    storage.write_bytes(path, b"x")
+    assert path.read_bytes() == b"x"
+    assert not path.is_symlink()
 
 
 def test_a_second_name_in_the_same_folder_and_across_stores(folder: Path, tmp_path: Path) -> None:

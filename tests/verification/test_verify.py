@@ -116,6 +116,9 @@ DAMAGE: dict[str, tuple[Callable[[Layout], object], str]] = {
     "a part is cut off": (
         lambda at: (at.events / PART).write_bytes((at.events / PART).read_bytes()[:-100]), "bytes, its record says"
     ),
+    "a part is a link to itself": (
+        lambda at: ((at.events / PART).unlink(), (at.events / PART).symlink_to(PART)), "part-000001.parquet: missing"
+    ),
     "a byte differs": (lambda at: flip_a_byte(at.events / PART), "lo2_events.parquet/part-000001.parquet: its content"),
     "a metric part differs": (
         lambda at: flip_a_byte(part_paths(at.metrics)[0]), "lo2_metrics.parquet/part-000000.parquet: its content"
