@@ -21,6 +21,7 @@ from lo2dask.reporting.verdicts import short
 from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
+from lo2dask.training.trust import counted
 from lo2dask.training.units import measures_path
 
 MOST = 200
@@ -154,17 +155,13 @@ def _headline(layout: Layout, cases: Cases, scores: RunScores | None) -> str:
         standing |= set(zip(found["run"].to_pylist(), found["test_case"].to_pylist(), strict=True))
     unit = "run" if cases.runs == cases.total else "case"
     kind = f"normal {unit}" if scores and scores.is_labelled else unit
-    compared = f"{EXCESS}, {_count(scores.learned, kind)} to compare with" if scores else EXCESS
+    compared = f"{EXCESS}, {counted(scores.learned, kind)} to compare with" if scores else EXCESS
     if not cases.total:
         return f"Nothing was judged ({EXCESS}): no service has a log in a run that it could be compared with"
     if not standing:
-        return f"None of {_count(cases.total, unit)} stands out ({compared})"
+        return f"None of {counted(cases.total, unit)} stands out ({compared})"
     verb = "stands" if len(standing) == 1 else "stand"
-    return f"{len(standing):,} of {_count(max(cases.total, len(standing)), unit)} {verb} out ({compared})"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{len(standing):,} of {counted(max(cases.total, len(standing)), unit)} {verb} out ({compared})"
 
 
 def _trust(layout: Layout) -> str:
@@ -173,8 +170,8 @@ def _trust(layout: Layout) -> str:
         return ""
     normal = sum(label is True for label in cases.values())
     if all(label is None for label in cases.values()):
-        return f"Trust: {_count(len(cases), 'case')}; nothing is labelled, so nothing is measured."
-    units = f"{_count(len(cases), 'case')}, {normal:,} normal"
+        return f"Trust: {counted(len(cases), 'case')}; nothing is labelled, so nothing is measured."
+    units = f"{counted(len(cases), 'case')}, {normal:,} normal"
     precision, prevalence = measure_cases(layout)
     if precision is None or prevalence is None:
         return f"Trust: {units}; not measured, as the labels have one class alone."

@@ -171,8 +171,8 @@ def describe_units(units: Units, error_types: int, trained: int) -> Block:
     normal, anomalous = int((~units.y).sum()), int(units.y.sum())
     normal_runs, anomalous_runs = units.class_runs
     text = (
-        f"{_count(cases, 'case')} of {_count(runs, 'run')}: {normal:,} normal, {_count(anomalous, 'error')} of "
-        f"{_count(error_types, 'type')}; {_count(trained, 'normal run')} to learn from"
+        f"{counted(cases, 'case')} of {counted(runs, 'run')}: {normal:,} normal, {counted(anomalous, 'error')} of "
+        f"{counted(error_types, 'type')}; {counted(trained, 'normal run')} to learn from"
     )
     if trained:
         text += f", so no false-alarm rate below 1 in {trained + 1:,} can be claimed"
@@ -207,7 +207,7 @@ def recall_at(y: np.ndarray, score: np.ndarray, rate: float = FALSE_ALARMS) -> B
     normal = np.sort(score[~y])[::-1]
     allowed = int(rate * len(normal) + 1e-9)
     if not allowed:
-        return {"rate": rate, "value": None, "reason": f"not measurable with {_count(len(normal), 'normal')}"}
+        return {"rate": rate, "value": None, "reason": f"not measurable with {counted(len(normal), 'normal')}"}
     # The first normal that may not be flagged is the limit.
     return {"rate": rate, "value": float((score[y] > normal[allowed]).mean()), "reason": None}
 
@@ -336,5 +336,6 @@ def fill(score: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(score), known.min() - 1 if len(known) else 0.0, score)
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun, in the plural where it is not one."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
