@@ -20,6 +20,20 @@ def strings(values: Any) -> pa.Array:
     return array.cast(pa.string())
 
 
+def join_dictionaries(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return a dictionary column with some chunks as one array; a value may stand in its dictionary more than once.
+
+    To find what the dictionaries of chunks have in common takes longer than to count it twice, where they have little.
+    """
+    first = column.chunk(0).dictionary
+    if all(chunk.dictionary.equals(first) for chunk in column.chunks):
+        return column.combine_chunks()
+    starts = np.cumsum([0, *(len(chunk.dictionary) for chunk in column.chunks)], dtype=np.int32)[:-1]
+    codes = [pc.add(chunk.indices, pa.scalar(start)) for chunk, start in zip(column.chunks, starts, strict=True)]
+    dictionary = pa.concat_arrays([chunk.dictionary for chunk in column.chunks])
+    return pa.DictionaryArray.from_arrays(pa.concat_arrays(codes), dictionary)
+
+
 def milliseconds(times: pa.ChunkedArray, missing: int) -> npt.NDArray[np.int64]:
     """Return times (timestamp, us) as whole milliseconds since 1970, ``missing`` where they are null: int64 (rows,)."""
     numbers = pc.divide(times.cast(pa.int64()), 1000)

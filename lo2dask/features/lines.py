@@ -30,7 +30,7 @@ class TextBlock:
     """The text of some event rows.
 
     ``sequence`` is the row of each line's sequence (0 to ``n_sequences`` - 1). ``statement`` numbers each line's text
-    after its header in ``statements``, which are distinct; ``line`` its whole normalised text in ``lines``, whose part
+    after its header in ``statements``; ``line`` its whole normalised text in ``lines``, whose part
     after the header is ``bodies``.
     """
 

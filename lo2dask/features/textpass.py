@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.columns import join_dictionaries
 from lo2dask.features.bags import add_blocks, coded_bags
 from lo2dask.features.figures import TextFigures
 from lo2dask.features.lines import TextBlock, masked_counts, raw_counts, read_text
@@ -101,6 +102,10 @@ class TextPass:
         """Take a block of event rows (parse.columns.EVENTS, with m_message)."""
         if events.num_rows == 0:
             return
+        # Lines are texts of their own, and so are correlation ids, whose words are those of raw tokens alone.
+        for name in ("m_message",) if self.kinds.raw else ("m_message", "correlation_id"):
+            events = events.set_column(events.schema.get_field_index(name), name, join_dictionaries(events[name]))
+        events = events.unify_dictionaries()
         rows, block = read_text(events, self.masks, self.line_format)
         for name, counts in self._count(events, block):
             self.counts[name].append((rows, counts))
@@ -146,7 +151,7 @@ class TextPass:
         for line, stamp in zip(number.tolist(), earliest.tolist(), strict=True):
             self.first_seen[line] = min(stamp, self.first_seen.get(line, _LATEST))
         timed = block.line[~events["is_continuation"].to_numpy()]
-        self.timed.update(number[np.unique(timed)].tolist())
+        self.timed.update(number[np.flatnonzero(np.bincount(timed))].tolist())
         if self.keep_codes:
             self.line_events.append(number[block.line].astype(np.int32))
         if self.windows:

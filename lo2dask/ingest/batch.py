@@ -160,7 +160,10 @@ def label_by_time(files: list[SourceFile], job: LoadJob) -> tuple[list[SourceFil
 
 
 def read_blocks(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Table]:
-    """Parse files into blocks of event rows (columns.EVENTS), asserting the counts of lines."""
+    """Parse files into blocks of event rows (columns.EVENTS), asserting the counts of lines.
+
+    Each chunk of a block has dictionaries of its own.
+    """
     reading = parser.reading
     waiting: list[pa.Table] = []
     size = 0
@@ -168,11 +171,11 @@ def read_blocks(parser: EventParser, files: list[SourceFile]) -> Iterator[pa.Tab
         waiting.append(parser.parse(chunk))
         size += chunk.size
         if size >= BLOCK_BYTES:
-            yield pa.concat_tables(waiting).unify_dictionaries()
+            yield pa.concat_tables(waiting)
             waiting, size = [], 0
     waiting += parser.finish()
     if waiting:
-        yield pa.concat_tables(waiting).unify_dictionaries()
+        yield pa.concat_tables(waiting)
     reading.counts.check(files[0].path)
 
 
@@ -197,6 +200,7 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str
                 base.add(block)
                 events += block.num_rows
                 if writer:
+                    block = block.unify_dictionaries()
                     writer.write(block)
                 if text:
                     text.add(block)

@@ -119,10 +119,9 @@ class EventParser:
 
     def _read_lines(self, chunk: Chunk, reading: Reading, translator: Translator | None) -> tuple[Chunk, Lines]:
         """Return a chunk as text of the policy's line format, and its lines."""
-        chunk = remove_marks(chunk)
         lines = find_lines(chunk.buffer)
-        if not lines.is_ascii:
-            repaired = repair_utf8(chunk, reading)
+        if lines.has_escape or not lines.is_ascii:
+            repaired = repair_utf8(remove_marks(chunk), reading)
             if repaired is not chunk:
                 chunk, lines = repaired, find_lines(repaired.buffer)
         if translator:

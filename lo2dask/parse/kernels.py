@@ -12,7 +12,7 @@ _TAB, _RETURN, _SPACE = (np.uint8(ord(c)) for c in "\t\r ")
 _ZERO, _ONE, _EIGHT = (np.uint64(n) for n in (0, 1, 8))
 _TO_LOW_BIT, _TO_LOW_BYTE = np.uint64(7), np.uint64(56)
 _ONES, _HIGHS = (np.uint64(0x0101010101010101 * byte) for byte in (0x01, 0x80))
-_NEWLINES, _SPACES = (np.uint64(0x0101010101010101 * byte) for byte in (0x0A, 0x20))
+_NEWLINES, _SPACES, _ESCAPES = (np.uint64(0x0101010101010101 * byte) for byte in (0x0A, 0x20, 0x1B))
 _QUOTE, _COMMA, _COLON = (np.uint8(ord(c)) for c in '",:')
 _OPENING, _CLOSING, _PLUS, _MINUS, _POINT, _NOUGHT, _NINE = (np.uint8(ord(c)) for c in "[]+-.09")
 _EXPONENTS = (np.uint8(ord("e")), np.uint8(ord("E")))
@@ -43,7 +43,7 @@ def _is_white(byte: np.uint8) -> np.bool:
 
 
 @compiled
-def find_lines(u64: U64s, size: int, bounds: Ints, spaces: Ints) -> tuple[int, bool, bool]:
+def find_lines(u64: U64s, size: int, bounds: Ints, spaces: Ints) -> tuple[int, bool, bool, bool]:
     """Find the lines of a buffer of ``size`` bytes that ends with a newline; strip white space (ASCII) at their ends.
 
     The rows of ``bounds`` (3 x lines) take where each stripped line begins and ends, and where its newline is; a blank
@@ -51,15 +51,16 @@ def find_lines(u64: U64s, size: int, bounds: Ints, spaces: Ints) -> tuple[int, b
 
     Returns
     -------
-    how many lines there are, whether they are ASCII, and whether there is a NUL byte.
+    how many lines there are, whether they are ASCII, and whether there is a NUL and an escape byte.
     """
-    at, seen, nul, line, stop = _ZERO, _ZERO, _ZERO, 0, np.uint64(size)
+    at, seen, nul, escape, line, stop = _ZERO, _ZERO, _ZERO, _ZERO, 0, np.uint64(size)
     while at < stop:
         low, inner = at, _ZERO
         newlines = equal_bytes(u64[at], _NEWLINES)
         while newlines == _ZERO:
             seen |= u64[at]
             nul |= _borrows(u64[at])
+            escape |= _borrows(u64[at] ^ _ESCAPES)
             inner += _count(equal_bytes(u64[at], _SPACES))
             at += _EIGHT
             newlines = equal_bytes(u64[at], _NEWLINES)
@@ -67,6 +68,7 @@ def find_lines(u64: U64s, size: int, bounds: Ints, spaces: Ints) -> tuple[int, b
         last = u64[at] & BELOW[rest]
         seen |= last
         nul |= _borrows(u64[at] | ~BELOW[rest])
+        escape |= _borrows(last ^ _ESCAPES)
         inner += _count(equal_bytes(last, _SPACES))
         at += rest
         high = end = at
@@ -81,7 +83,7 @@ def find_lines(u64: U64s, size: int, bounds: Ints, spaces: Ints) -> tuple[int, b
             end -= _ONE
             inner -= np.uint64(byte_at(u64, end) == _SPACE)
         bounds[0, line - 1], bounds[1, line - 1], bounds[2, line - 1], spaces[line - 1] = low, end, high, inner
-    return line, seen & _HIGHS == _ZERO, nul & _HIGHS != _ZERO
+    return line, seen & _HIGHS == _ZERO, nul & _HIGHS != _ZERO, escape & _HIGHS != _ZERO
 
 
 @compiled

@@ -17,8 +17,8 @@ class Lines:
     """The lines of a buffer, each array one value a line.
 
     ``starts`` and ``ends`` bound each line without the white space (ASCII) at its ends, a blank one is empty;
-    ``raw_ends`` are the offsets of the newlines; ``words`` counts the words, separated by one space. ``is_ascii`` and
-    ``has_nul`` are of the whole buffer.
+    ``raw_ends`` are the offsets of the newlines; ``words`` counts the words, separated by one space. ``is_ascii``,
+    ``has_nul`` and ``has_escape`` (the byte that terminals' control sequences begin with) are of the whole buffer.
     """
 
     starts: Ints
@@ -27,6 +27,7 @@ class Lines:
     words: Ints
     is_ascii: bool
     has_nul: bool
+    has_escape: bool
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ def find_lines(buffer: Bytes) -> Lines:
     room = size // _SHORT_LINE + 1
     while True:
         bounds, spaces = np.empty((3, room), dtype=np.int64), np.empty(room, dtype=np.int64)
-        count, is_ascii, has_nul = kernels.find_lines(u64, size, bounds, spaces)
+        count, *flags = kernels.find_lines(u64, size, bounds, spaces)
         if count <= room:
             break
         room = count
     starts, ends, raw_ends = bounds[:, :count]
-    return Lines(starts, ends, raw_ends, spaces[:count] + 1, is_ascii, has_nul)
+    return Lines(starts, ends, raw_ends, spaces[:count] + 1, *flags)

@@ -28,8 +28,6 @@ def repair_utf8(chunk: Chunk, reading: Reading) -> Chunk:
 
 def remove_marks(chunk: Chunk) -> Chunk:
     """Remove what hides times and levels: a line's BOM, and control sequences of terminals (ANSI X3.64: colours)."""
-    if not any((chunk.buffer == first).any() for first in (_ESCAPE, BOM_UTF8[0])):
-        return chunk
     texts = chunk.texts()
     return _with_texts(chunk, texts, list(map(without_marks, texts)))
 

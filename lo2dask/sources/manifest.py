@@ -5,7 +5,7 @@ of parts and travels to a worker as a few numbers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,7 +62,8 @@ def manifest_table(files: Iterable[SourceFile], selection: Selection, taken: dic
     rows = []
     for file in map(selection.labelled, listed):
         selected, why = _judge(file, wanted, selection)
-        rows.append(asdict(_distinct(file, taken) if selected else file) | {"selected": selected, "why": why})
+        kept = _distinct(file, taken) if selected else file
+        rows.append(vars(kept) | {"parts": list(map(vars, kept.parts)), "selected": selected, "why": why})
     return pa.Table.from_pylist(rows, schema=schema.MANIFEST)
 
 

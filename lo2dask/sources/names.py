@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lo2dask.domain import SERVICES
 from lo2dask.sources.content import IS_COMPANION
-from lo2dask.sources.streams import rotated_name
+from lo2dask.sources.streams import NAMES_KEPT, rotated_name
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -75,6 +76,7 @@ def run_order(name: str) -> tuple[int, str]:
     return (int(numbers[-1]) if numbers else -1, name)
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def log_service(name: str) -> str | None:
     """Name the service whose log a file is, compressed and rotated ones too; None for any other file."""
     match = _SERVICE_LOG.fullmatch(name) or _SERVICE_LOG.fullmatch(rotated_name(name).name)
@@ -88,6 +90,7 @@ def is_lo2_path(path: str) -> bool:
     return bool(is_log or any(_LO2_RUN.fullmatch(part) for part in parts[:2]))
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def left_out_log(name: str) -> tuple[str, str]:
     """Return kind and service of a log that is compressed, rotated or both, or "" and ""."""
     if _SERVICE_LOG.fullmatch(name):
@@ -96,6 +99,7 @@ def left_out_log(name: str) -> tuple[str, str]:
     return next(((kind, match["service"]) for kind, match in matches if match), ("", ""))
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def file_kind(name: str) -> str:
     """Name the kind of a file, such as log, compressed log, metric, trace, other log or other file."""
     if log_service(name):

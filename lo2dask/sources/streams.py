@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,8 @@ _ROTATED = (
     re.compile(rf"(?P<name>.+?)[._-](?P<date>{_DATE})(?P<end>\.[a-z]+)"),
 )
 _NEWLINE = b"\n"
+# What files are called repeats from run to run: what names mean is kept for so many.
+NAMES_KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def codec(name: str) -> str:
     return match["codec"] if match else ""
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def rotated_name(name: str) -> RotatedName:
     """Split a file's name into its log's and its age: ``x.log.2.gz`` is before ``x.log.1``, that before ``x.log``.
 

@@ -14,7 +14,7 @@ from lo2dask.sources.tree import SourceFile
 from .reference import BLANKS
 
 pieces = st.sampled_from(
-    [b"a", b" ", b"\t", b"\r", b"\v", b"\f", b"\0", b"\x7f", "é".encode(), "😀".encode(), b"12345678"]
+    [b"a", b" ", b"\t", b"\r", b"\v", b"\f", b"\0", b"\x1a", b"\x1b", b"\x7f", "é".encode(), "😀".encode(), b"12345678"]
 )
 raw_lines = st.lists(pieces, max_size=12).map(b"".join)
 STRIPPED = BLANKS.encode()
@@ -43,6 +43,7 @@ def test_lines_are_those_of_split(lines: list[bytes]) -> None:
     assert found.raw_ends.tolist() == [place for place, byte in enumerate(data) if byte == 0x0A]
     assert found.words.tolist() == [line.count(b" ") + 1 for line in stripped]
     assert (found.is_ascii, found.has_nul) == (data.isascii(), b"\0" in data)
+    assert found.has_escape == (b"\x1b" in data)
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, 5000])
