@@ -109,13 +109,13 @@ def fingerprint(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """Turn paths, tuples and mappings into what JSON knows."""
+    if value is None or isinstance(value, str | int | float):
+        return value
     if hasattr(value, "as_posix"):
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    return value
+    return [plain(item) for item in value] if isinstance(value, Iterable) else value
 
 
 def flag_name(name: str) -> str:
