@@ -54,6 +54,11 @@ class Wanted:
     windows: tuple[tuple[int, int, int], ...]
     evidence: tuple[int, ...]
 
+    @property
+    def lines(self) -> int:
+        """Return how many lines that is at most."""
+        return sum(last - first + 1 + _BEFORE for first, last, _ in self.windows) + len(self.evidence)
+
 
 @dataclass(frozen=True)
 class LineReader:

@@ -20,6 +20,7 @@ from lo2dask.findings.tasks import JUDGED, WindowJob
 from lo2dask.ingest.text import loaded
 from lo2dask.memory import parse_bytes
 from lo2dask.sources.manifest import Batch, cut_batches
+from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import ensure_part, open_part, part_paths, prune_parts, read_part, write_part
 
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 MOST_LINES, MOST_WINDOWS, FEW_WINDOWS = 1_000, 50, 5
 # The lines of all services are read of so many cases; of further findings only those of the service that is named.
 MOST_CASES = 500
+# Lines that a task reads again at most, those of one part aside.
+LINES_AT_ONCE = 100_000
 Row = dict[str, Any]
 # What ``excess`` says of each case that it flags: one row, its strongest service.
 ANSWERS = pa.schema(
@@ -63,17 +66,17 @@ def judge_windows(job: WindowJob, session: Session, learned: Mapping[str, Any] |
     if not job.window_ms:
         write_nothing(job.tables)
         return
-    names = [path.name for path in part_paths(layout.sequences)]
+    groups = group_parts(layout.window_counts)
     if learned is None:
-        session.map(tasks.collect_part, names, "normal windows", job=job)
+        session.map(tasks.collect_group, groups, "normal windows", job=job)
         session.call(tasks.merge_statistics, job, label="normal windows")
-        session.map(tasks.scale_part, names, "normal windows", job=job)
+        session.map(tasks.scale_group, groups, "normal windows", job=job)
         session.call(tasks.merge_counts, job, label="normal windows")
     else:
         tasks.keep_state(job, learned)
-    session.map(tasks.judge_part, names, "windows", job=job)
+    session.map(tasks.judge_group, groups, "windows", job=job)
     for folder in (job.tables.windows, job.tables.timeline):
-        prune_parts(folder, names)
+        prune_parts(folder, [name for group in groups for name in group.names])
 
 
 def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], session: Session) -> None:
@@ -133,11 +136,12 @@ def _find_evidence(
     job: WindowJob, rows: Sequence[Row], by_id: Mapping[str, Row], session: Session
 ) -> dict[str, list[int]]:
     """Find the lines of the statements that carry the findings: by seq_id."""
-    by_part: dict[str, dict[str, str]] = {}
+    group_of = {name: group for group in group_parts(job.layout.window_counts) for name in group.names}
+    by_group: dict[Group, dict[str, str]] = {}
     for row in rows:
         if row["seq_id"] in by_id and row["statement_id"]:
-            by_part.setdefault(by_id[row["seq_id"]]["part"], {})[row["seq_id"]] = row["statement_id"]
-    found = session.map(tasks.find_evidence, sorted(by_part.items()), "evidence", job=job)
+            by_group.setdefault(group_of[by_id[row["seq_id"]]["part"]], {})[row["seq_id"]] = row["statement_id"]
+    found = session.map(tasks.find_evidence, list(by_group.items()), "evidence", job=job)
     return {seq_id: lines for some in found for seq_id, lines in some.items()}
 
 
@@ -187,17 +191,26 @@ def _add_windows(layout: Layout, wanted: dict[str, Wanted]) -> None:
 
 def _records(
     layout: Layout, by_id: Mapping[str, Row], wanted: Mapping[str, Wanted]
-) -> Iterator[tuple[str, Batch, dict[str, Wanted]]]:
-    """Pair each part that has something to read again with its batch of logs."""
+) -> Iterator[list[tuple[Batch, dict[str, Wanted]]]]:
+    """Pair what is to be read again of each part with its batch of logs, about LINES_AT_ONCE lines in a record."""
     by_part: dict[str, dict[str, Wanted]] = {}
     for seq_id, one in wanted.items():
         if one.windows or one.evidence:
             by_part.setdefault(by_id[seq_id]["part"], {})[seq_id] = one
     size = parse_bytes(loaded(layout)["options"]["partition_size"], "--partition-size")
+    record: list[tuple[Batch, dict[str, Wanted]]] = []
+    lines = 0
     for batch in cut_batches(part_paths(layout.manifest), size):
-        name = part_name(batch.index)
-        if name in by_part:
-            yield name, batch, by_part[name]
+        own = by_part.get(part_name(batch.index), {})
+        more = sum(one.lines for one in own.values())
+        if record and lines + more > LINES_AT_ONCE:
+            yield record
+            record, lines = [], 0
+        if own:
+            record.append((batch, own))
+            lines += more
+    if record:
+        yield record
 
 
 def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:

@@ -212,10 +212,10 @@ class _Names:
         """Return rows of values; a statement of -1 is none."""
         where = pa.array(sequence)
         columns: dict[str, Any] = {
-            "what": pa.array([what] * len(sequence), pa.string()),
-            "service": self.service.take(where),
-            "statement": self.ids.take(pa.array(statement % len(self.ids))),
-            "run": self.run.take(where),
+            "what": pa.array([what]).dictionary_encode().take(pa.array(np.zeros(len(sequence), np.int64))),
+            "service": self.service.dictionary_encode().take(where),
+            "statement": pa.DictionaryArray.from_arrays(statement % len(self.ids), self.ids),
+            "run": self.run.dictionary_encode().take(where),
             "value": value.astype(np.float64),
         }
         return pa.table(columns)

@@ -1,4 +1,4 @@
-"""The windows of one part's logs as flat arrays, as the text pass counted them (features.windows)."""
+"""The windows of the logs of a group of parts as flat arrays, as the text pass counted them (features.windows)."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ import pyarrow as pa
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import strings
 from lo2dask.features.statements import are_templates, in_order, kinds_of
-from lo2dask.ingest.mining import read_mapping
+from lo2dask.ingest.mining import read_line_statements
+from lo2dask.tables.groups import Group
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import read_part
 
 # Windows. A silence that is longer is left as it is, without rows for the windows in it.
 LONGEST_SILENCE = 3600
@@ -18,7 +18,7 @@ LONGEST_SILENCE = 3600
 
 @dataclass(frozen=True)
 class PartWindows:
-    """The windows of a part's sequences, those without a line among them.
+    """The windows of a group's sequences, those without a line among them.
 
     ``keys`` are the sequences (columns seq_id, run, test_case, service, anomaly). ``ids`` are statement ids in order,
     ``kinds`` what they are (features.statements). Each further dict holds one array a column: ``windows`` (sequence,
@@ -34,17 +34,19 @@ class PartWindows:
     pairs: dict[str, Ints]
 
     @classmethod
-    def read(cls, layout: Layout, name: str, keys: pa.Table | None = None) -> "PartWindows":
-        """Read a part's windows, and the ``keys`` of its sequences if they were not read before."""
-        keys = read_keys(layout, name) if keys is None else keys
-        counted = read_part(layout.window_counts / name)
-        ids, statement = _read_statements(layout, name)
+    def read(cls, layout: Layout, group: Group, rows: Bools | None = None) -> "PartWindows":
+        """Read the windows of a group's sequences, or of those of a bool mask (sequences,) alone."""
+        keys = read_keys(layout, group)
+        counted = group.read(layout.window_counts, ["windows", "cells", "pairs"])
+        ids, statement, begin = _read_statements(layout, group)
+        if rows is not None:
+            keys, counted, begin = keys.filter(pa.array(rows)), counted.filter(pa.array(rows)), begin[rows]
         windows, cells, pairs = (_flatten(counted[column]) for column in ("windows", "cells", "pairs"))
-        starts = np.searchsorted(windows["sequence"], np.arange(counted.num_rows))
-        cells["window"] += starts[cells.pop("sequence")]
-        cells["statement"] = statement[cells["statement"]]
+        starts, sequence = np.searchsorted(windows["sequence"], np.arange(counted.num_rows)), cells.pop("sequence")
+        cells["window"] += starts[sequence]
+        cells["statement"] = statement[begin[sequence] + cells["statement"]]
         for column in ("before", "statement"):
-            pairs[column] = statement[pairs[column]]
+            pairs[column] = statement[begin[pairs["sequence"]] + pairs[column]]
         if are_templates(ids.to_pylist()):
             cells = _merged(cells, ("window", "statement"), {"count": np.add, "run": np.maximum, "line": np.minimum})
             pairs = _merged(pairs, ("sequence", "before", "statement"), {"count": np.add})
@@ -73,18 +75,17 @@ class PartWindows:
         )  # fmt: skip
 
 
-def read_keys(layout: Layout, name: str) -> pa.Table:
-    """Read the keys of a part's sequences."""
-    return read_part(layout.sequences / name, ["seq_id", "run", "test_case", "service", "anomaly"])
+def read_keys(layout: Layout, group: Group) -> pa.Table:
+    """Read the keys of a group's sequences."""
+    return group.read(layout.sequences, ["seq_id", "run", "test_case", "service", "anomaly"])
 
 
-def _read_statements(layout: Layout, name: str) -> tuple[pa.Array, Ints]:
-    """Return the statement ids of a part in order, and the place of each of its distinct lines among them."""
-    texts = pa.array(strings(read_part(layout.text / "lines" / name, ["message"])["message"]))
-    line_ids = read_mapping(layout, texts, ["statement_id"])[0].dictionary_encode()
+def _read_statements(layout: Layout, group: Group) -> tuple[pa.Array, Ints, Ints]:
+    """Return the statement ids of a group in order, each line's place among them, where a sequence's lines begin."""
+    line_ids, begin = read_line_statements(layout, group)
     order = np.array(in_order(line_ids.dictionary.to_pylist()), dtype=np.int64)
     ids = line_ids.dictionary.cast(pa.string()).take(pa.array(order))
-    return ids, np.argsort(order)[line_ids.indices.to_numpy()]
+    return ids, np.argsort(order)[line_ids.indices.to_numpy()], begin
 
 
 def _merged(columns: dict[str, Ints], keys: tuple[str, ...], joined: dict[str, np.ufunc]) -> dict[str, Ints]:

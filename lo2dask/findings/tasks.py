@@ -1,6 +1,6 @@
-"""What workers do for the findings: learn the normals of a part, judge its windows, read its unusual lines."""
+"""What workers do for the findings: learn the normals of some parts, judge their windows, read their unusual lines."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Ints
-from lo2dask.buffers.columns import strings
+from lo2dask.buffers.columns import among, strings
 from lo2dask.features.masks import Mask
 from lo2dask.features.statements import ERROR
 from lo2dask.findings import judge, normals
@@ -23,7 +23,8 @@ from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import cached_files, list_paths, read_scratch, write_scratch
-from lo2dask.tables.layout import Layout
+from lo2dask.tables.groups import Group
+from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import read_part, write_part
 
 # Windows that score less are left out of lo2_windows.parquet.
@@ -77,23 +78,24 @@ class WindowJob:
         return self.split.training(keys)
 
 
-def collect_part(name: str, job: WindowJob) -> None:
-    """Keep the statistics of the training normals of one part, if it has any."""
-    keys = read_keys(job.layout, name)
-    training = job.training(keys)
+def collect_group(group: Group, job: WindowJob) -> None:
+    """Keep the statistics of the training normals of a group of parts, if it has any."""
+    training = job.training(read_keys(job.layout, group))
     if training.any():
-        statistics = normals.collect(PartWindows.read(job.layout, name, keys), training)
-        _keep(job.folder / "statistics" / f"{name}.pickle", statistics)
+        part = PartWindows.read(job.layout, group, training)
+        statistics = normals.collect(part, training[training])
+        _keep(job.folder / "statistics" / f"{group.name}.pickle", statistics)
 
 
-def scale_part(name: str, job: WindowJob) -> None:
-    """Keep the counted figures of the training normals of one part, if it has any."""
-    keys = read_keys(job.layout, name)
-    training = job.training(keys)
+def scale_group(group: Group, job: WindowJob) -> None:
+    """Keep the counted figures of the training normals of a group of parts, if it has any."""
+    training = job.training(read_keys(job.layout, group))
     if training.any():
-        part = PartWindows.read(job.layout, name, keys)
-        counts = judge.learn_scales(part, training, normals.Normals(read_learned(job.state).normals, part.ids))
-        _keep(job.folder / "counts" / f"{name}.pickle", {"counts": counts})
+        part = PartWindows.read(job.layout, group, training)
+        counts = judge.learn_scales(
+            part, training[training], normals.Normals(read_learned(job.state).normals, part.ids)
+        )
+        _keep(job.folder / "counts" / f"{group.name}.pickle", {"counts": counts})
 
 
 def merge_statistics(job: WindowJob) -> None:
@@ -135,29 +137,35 @@ def read_learned(path: Path) -> Learned:
     return Learned(normals.by_service(state["statistics"]), state["scales"])
 
 
-def judge_part(name: str, job: WindowJob) -> int:
-    """Write the unusual windows of one part, its timeline, and a row per sequence; return the alarms."""
-    layout, part = job.layout, PartWindows.read(job.layout, name)
+def judge_group(group: Group, job: WindowJob) -> int:
+    """Write the unusual windows of a group of parts, their timeline, and a row per sequence; return the alarms."""
+    layout, part = job.layout, PartWindows.read(job.layout, group)
     learned = read_learned(job.state)
     training = job.training(part.keys)
     judged = judge.judge(part, normals.Normals(learned.normals, part.ids), learned.scales, training)
     statements = read_statements(layout)
-    write_part(job.tables.windows / name, _windows(part, judged, job.window_ms, statements), schema.WINDOWS)
-    write_part(job.tables.timeline / name, _timeline(part, judged, job.window_ms), schema.TIMELINE)
-    write_part(job.folder / "judged" / name, _sequences(part, judged, training, job.window_ms), JUDGED)
+    windows, owner = _windows(part, judged, job.window_ms, statements)
+    group.write(job.tables.windows, windows, schema.WINDOWS, owner)
+    timeline, owner = _timeline(part, judged, job.window_ms)
+    group.write(job.tables.timeline, timeline, schema.TIMELINE, owner)
+    group.write(job.folder / "judged", _sequences(part, judged, training, job.window_ms), JUDGED)
     return int(judged.is_alarm.sum())
 
 
 def read_unusual_lines(
-    record: tuple[str, Batch, Mapping[str, Wanted]], job: WindowJob, masks: tuple[Mask, ...], limit: int
+    record: Sequence[tuple[Batch, Mapping[str, Wanted]]], job: WindowJob, masks: tuple[Mask, ...], limit: int
 ) -> int:
-    """Read the wanted lines of one part's logs again; return how many of the logs are gone."""
-    name, batch, wanted = record
+    """Read the wanted lines of the logs of some batches again; return how many of the logs are gone."""
     learned = read_learned(job.state)
     reader = LineReader(job.layout, masks, read_translation(job.layout), learned.normals, learned.scales)
-    files = [file for file in batch_files(batch) if not file.problem and _seq_id(file) in wanted]
-    found, missing = find_lines([(moved_file(file, job.moved), wanted[_seq_id(file)]) for file in files], reader, limit)
-    write_part(job.folder / "lines" / name, found, FOUND)
+    logs = [
+        (moved_file(file, job.moved), wanted[_seq_id(file)])
+        for batch, wanted in record
+        for file in batch_files(batch)
+        if not file.problem and _seq_id(file) in wanted
+    ]
+    found, missing = find_lines(logs, reader, limit)
+    write_part(job.folder / "lines" / part_name(record[0][0].index), found, FOUND)
     return missing
 
 
@@ -170,10 +178,11 @@ def evidence_lines(part: PartWindows, sequence: int, statement: str) -> list[int
     return sorted(lines.tolist())[:MOST_EVIDENCE]
 
 
-def find_evidence(record: tuple[str, Mapping[str, str]], job: WindowJob) -> dict[str, list[int]]:
-    """Return the lines of one part's logs (by seq_id) that have the given statement ids."""
-    name, statements = record
-    part = PartWindows.read(job.layout, name)
+def find_evidence(record: tuple[Group, Mapping[str, str]], job: WindowJob) -> dict[str, list[int]]:
+    """Return the lines of the logs of a group (by seq_id) that have the given statement ids."""
+    group, statements = record
+    chosen = among(read_keys(job.layout, group)["seq_id"], statements)
+    part = PartWindows.read(job.layout, group, chosen)
     rows = {seq_id: row for row, seq_id in enumerate(part.names("seq_id"))}
     return {seq_id: evidence_lines(part, rows[seq_id], statement) for seq_id, statement in statements.items()}
 
@@ -189,7 +198,8 @@ def _keys_of(part: PartWindows, sequence: Ints) -> dict[str, pa.Array]:
 
 def _windows(
     part: PartWindows, judged: judge.Judged, window_ms: int, statements: Mapping[str, tuple[str, str]]
-) -> pa.Table:
+) -> tuple[pa.Table, Ints]:
+    """Return the unusual windows (schema.WINDOWS), and the sequence of each."""
     rows = np.flatnonzero(judged.score > SHOWN)
     windows = {name: values[rows] for name, values in part.windows.items()}
     statement = judged.statement[rows]
@@ -208,11 +218,11 @@ def _windows(
         "first_line": windows["first_line"],
         "last_line": windows["last_line"],
     }
-    return pa.table({name: columns[name] for name in schema.WINDOWS.names}, schema=schema.WINDOWS)
+    return pa.table({name: columns[name] for name in schema.WINDOWS.names}, schema=schema.WINDOWS), windows["sequence"]
 
 
-def _timeline(part: PartWindows, judged: judge.Judged, window_ms: int) -> pa.Table:
-    """Sum up windows over ten seconds: lines, lines of an error level, the largest score."""
+def _timeline(part: PartWindows, judged: judge.Judged, window_ms: int) -> tuple[pa.Table, Ints]:
+    """Sum up windows over ten seconds: lines, lines of an error level, the largest score; and the sequence of each."""
     windows, cells = part.windows, part.cells
     is_error = part.kinds[cells["statement"]] == ERROR
     errors = np.bincount(cells["window"][is_error], cells["count"][is_error], len(windows["window"])).astype(np.int64)
@@ -223,14 +233,15 @@ def _timeline(part: PartWindows, judged: judge.Judged, window_ms: int) -> pa.Tab
     })  # fmt: skip
     summed = table.group_by(["sequence", "step"]).aggregate([("n_events", "sum"), ("n_error", "sum"), ("score", "max")])
     summed = summed.sort_by([("sequence", "ascending"), ("step", "ascending")])
+    sequence = summed["sequence"].to_numpy()
     columns = {
-        **_keys_of(part, summed["sequence"].to_numpy()),
+        **_keys_of(part, sequence),
         "start": _time(summed["step"].to_numpy() * TIMELINE_MS),
         "n_events": summed["n_events_sum"],
         "n_error": summed["n_error_sum"],
         "score": summed["score_max"],
     }
-    return pa.table({name: columns[name] for name in schema.TIMELINE.names}, schema=schema.TIMELINE)
+    return pa.table({name: columns[name] for name in schema.TIMELINE.names}, schema=schema.TIMELINE), sequence
 
 
 def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, window_ms: int) -> pa.Table:

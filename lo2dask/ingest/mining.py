@@ -8,10 +8,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask import schema
+from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import strings
 from lo2dask.features.statements import Statements, are_too_many, letters_of
 from lo2dask.features.templates import Templates, check_masks, mine_templates, readable
@@ -19,6 +21,7 @@ from lo2dask.features.textpass import LINES
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.ingest.text import read_format
 from lo2dask.storage import cached_files
+from lo2dask.tables.groups import Group
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 
@@ -80,6 +83,16 @@ def read_mapping(layout: Layout, messages: pa.Array, columns: Sequence[str]) -> 
     mapping = whole_mapping(layout)
     at = pc.index_in(messages, mapping["message"])
     return [mapping[name].take(at) for name in columns]
+
+
+def read_line_statements(layout: Layout, group: Group) -> tuple[pa.DictionaryArray, Ints]:
+    """Return the statement id of each distinct line of a group's parts, and where those of each sequence's part begin.
+
+    The windows of a sequence name lines by their places in its own part.
+    """
+    lines = [strings(read_part(layout.text / "lines" / name, ["message"])["message"]) for name in group.names]
+    ids = read_mapping(layout, pa.concat_arrays(lines), ["statement_id"])[0].dictionary_encode()
+    return ids, np.repeat(np.cumsum([0, *map(len, lines)])[:-1], group.rows)
 
 
 def whole_mapping(layout: Layout) -> dict[str, pa.Array]:

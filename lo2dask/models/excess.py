@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import codes, strings
 from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
 from lo2dask.models.largest import Largest, keep_largest, rows_of
@@ -69,13 +70,19 @@ def collect(rows: Rows, _: State | None) -> Statistics:
     lines = np.asarray(cells.sum(axis=1)).ravel()
     coo = cells.tocoo()
     names = {
-        "service": strings(rows.service).take(pa.array(coo.row)),
-        "statement": tokens.take(pa.array(coo.col)),
-        "run": strings(rows.run).take(pa.array(coo.row)),
+        "service": strings(rows.service).dictionary_encode().take(pa.array(coo.row)),
+        "statement": pa.DictionaryArray.from_arrays(coo.col, tokens),
+        "run": strings(rows.run).dictionary_encode().take(pa.array(coo.row)),
     }
     values = {"share": coo.data / np.maximum(lines[coo.row], 1), "count": coo.data.astype(np.float64)}
     tables = [
-        pa.table({"what": pa.array([what] * coo.nnz, pa.string()), **names, "value": value})
+        pa.table(
+            {
+                "what": pa.array([what]).dictionary_encode().take(pa.array(np.zeros(coo.nnz, np.int64))),
+                **names,
+                "value": value,
+            }
+        )
         for what, value in values.items()
     ]
     own = pa.table({"service": strings(rows.service), "run": strings(rows.run)}).group_by(["service", "run"])
@@ -104,43 +111,51 @@ def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
     cells, tokens = counts_of(rows)
     kinds = kinds_of(tokens)
     found = Excess.nothing(len(rows))
-    service, names = codes(rows.service)
-    run, run_names = codes(rows.run) if left_out else (np.zeros(len(rows), np.int64), [None])
-    for index, name in enumerate(names):
-        if state["runs"].get(name, 0) <= int(left_out):
-            continue
-        share, count = (_largest(state, what, name, tokens) for what in ("share", "count"))
-        for number, own in enumerate(run_names):
-            chosen = np.flatnonzero((service == index) & (run == number))
-            shares, counts = share.without(own), count.without(own)
-            for row in chosen.tolist():
-                found.score[row], column = find_strongest(cells[row], kinds, (shares, shares == 0), cells[row].sum())
-                if column >= 0:
-                    found.statement[row], found.count[row] = tokens[column].as_py(), cells[row, column]
-                    found.is_unseen[row], found.normal_max[row] = shares[column] == 0, int(counts[column])
+    (service, names), (run, run_names) = codes(rows.service), codes(rows.run)
+    row = np.repeat(np.arange(len(rows)), np.diff(cells.indptr))
+    shares, counts = np.zeros((2, cells.nnz))
+    is_known = np.array([state["runs"].get(name, 0) > int(left_out) for name in names], dtype=bool)[service]
+    for index in np.unique(service[is_known]).tolist():
+        own = np.flatnonzero(service[row] == index)
+        without = (run[row[own]], run_names) if left_out else None
+        for what, values in (("share", shares), ("count", counts)):
+            values[own] = _largest(state, what, names[index], tokens).of_cells(cells.indices[own], without)
+    score, at = find_strongest(cells, kinds, (shares, shares == 0))
+    found.score[is_known] = score[is_known]
+    chosen = np.flatnonzero(is_known & (at >= 0))
+    at = at[chosen]
+    statements = tokens.take(pa.array(cells.indices[at])).to_pylist()
+    for place, statement in zip(chosen.tolist(), statements, strict=True):
+        found.statement[place] = statement
+    found.count[chosen], found.is_unseen[chosen] = cells.data[at], shares[at] == 0
+    found.normal_max[chosen] = counts[at].astype(np.int64)
     return found
 
 
 def find_strongest(
-    cells: "sparse.csr_matrix", kinds: np.ndarray, normal: tuple[np.ndarray, np.ndarray], lines: int
-) -> tuple[float, int]:
-    """Return the largest excess of one log (1 x statements) and the statement's column, -1 where nothing exceeds.
+    cells: "sparse.csr_matrix", kinds: np.ndarray, normal: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, Ints]:
+    """Return the largest excess of each log (logs x statements), and the cell that carries it, -1 where none exceeds.
 
-    ``kinds`` are those of the statements, ``normal`` their normal shares and whether no normal log has them.
+    ``kinds`` are those of the statements, ``normal`` the normal share of each cell and whether no normal log has it.
     """
-    shares, unseen = normal
-    column, count = cells.indices, cells.data.astype(np.float64)
-    expected = shares[column] * lines
+    (shares, unseen), count, kind = normal, cells.data.astype(np.float64), kinds[cells.indices]
+    log = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
+    expected = shares * np.asarray(cells.sum(axis=1)).ravel()[log]
     z = (count - expected) / np.sqrt(expected + 1)
-    values = np.where(kinds[column] == ERROR, z, -np.inf)
-    is_new = unseen[column] & (kinds[column] != CONTINUATION) & (count >= LEAST_UNSEEN)
+    values = np.where(kind == ERROR, z, -np.inf)
+    is_new = unseen & (kind != CONTINUATION) & (count >= LEAST_UNSEEN)
     values = np.maximum(values, np.where(is_new, count, -np.inf))
-    if not len(values) or values.max() <= 0:
-        return 0.0, -1
     # An error tells a reader more than what was logged on the way to it.
-    errors = np.where((kinds[column] == ERROR) & (values > THRESHOLD), values, -np.inf)
-    shown = int(errors.argmax() if np.isfinite(errors.max()) else values.argmax())
-    return float(values.max()), int(column[shown])
+    errors = np.where((kind == ERROR) & (values > THRESHOLD), values, -np.inf)
+    largest, largest_error = np.full((2, cells.shape[0]), -np.inf)
+    np.maximum.at(largest, log, values)
+    np.maximum.at(largest_error, log, errors)
+    shown = np.where(largest_error[log] > 0, errors == largest_error[log], (values == largest[log]) & (values > 0))
+    at = np.full(cells.shape[0], -1, dtype=np.int64)
+    cell = np.flatnonzero(shown)[::-1]
+    at[log[cell]] = cell  # the first one is written last
+    return np.maximum(largest, 0.0), at
 
 
 def _largest(state: State, what: str, service: str, tokens: pa.Array) -> Largest:

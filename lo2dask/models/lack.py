@@ -90,10 +90,11 @@ class Baseline:
     median: np.ndarray
     spread: np.ndarray
 
-    def excess(self, cells: Any, kinds: np.ndarray, place: np.ndarray) -> tuple[float, int]:
-        """Return the excess of a log (1 x tokens) and its column; tokens are at ``place`` here, -1 = nowhere."""
-        share, logs = (np.append(values, 0)[place] for values in (self.share, self.logs))
-        return find_strongest(cells, kinds, (share, logs == 0), int(cells.sum()))
+    def excess(self, cells: Any, kinds: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the excess of logs (logs x tokens) and its columns; tokens are at ``place`` here, -1 = nowhere."""
+        share, logs = (np.append(values, 0)[place[cells.indices]] for values in (self.share, self.logs))
+        score, at = find_strongest(cells, kinds, (share, logs == 0))
+        return score, np.where(at < 0, -1, np.append(cells.indices, -1)[at])
 
     def lack(self, cells: Any, place: np.ndarray, minutes: float) -> tuple[float, int, float]:
         """Return the lack of a log, the place here of the statement that carries it (-1 = none), and its rate."""
@@ -140,10 +141,11 @@ def finish(statistics: Statistics, before: State | None) -> State:
         kinds, place = kinds_of(reference.tokens), np.arange(len(reference.tokens))
         for run in sorted(set(reference.run)) if len(set(reference.run)) > 1 else ():
             base = reference.without(run)
-            for row in np.flatnonzero(reference.run == run).tolist():
-                own = reference.counts[row]
-                lack, _, _ = base.lack(own, place, reference.minutes[row])
-                signals.append({"run": run, "more": base.excess(own, kinds, place)[0], "less": lack})
+            chosen = np.flatnonzero(reference.run == run)
+            excess, _ = base.excess(reference.counts[chosen], kinds, place)
+            for row, more in zip(chosen.tolist(), excess.tolist(), strict=True):
+                lack, _, _ = base.lack(reference.counts[row], place, reference.minutes[row])
+                signals.append({"run": run, "more": more, "less": lack})
     runs = {name: len(set(reference.run)) for name, reference in services.items()}
     return {"rows": statistics["rows"], "services": services, "runs": runs, "signals": pa.Table.from_pylist(signals)}
 
@@ -165,8 +167,8 @@ def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
             reference = state["services"][name]
             base = reference.without(run_name if left_out else None)
             place = pc.fill_null(pc.index_in(tokens, reference.tokens), -1).to_numpy(zero_copy_only=False)
-            for row in chosen.tolist():
-                more, column = base.excess(cells[row], kinds, place)
+            exceeding = zip(*(values.tolist() for values in base.excess(cells[chosen], kinds, place)), strict=True)
+            for row, (more, column) in zip(chosen.tolist(), exceeding, strict=True):
                 less, missing, rate = base.lack(cells[row], place, minutes[row])
                 found.score[row] = max(more / scales[0], less / scales[1])
                 if less / scales[1] > more / scales[0]:

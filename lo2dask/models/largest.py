@@ -10,24 +10,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.buffers.arrays import Codes
+from lo2dask.buffers.arrays import Codes, Ints
 from lo2dask.buffers.columns import among, codes, strings
 
 
 def keep_largest(tables: Iterable[pa.Table], key: Sequence[str]) -> pa.Table:
-    """Join tables: at most two rows of each key, the largest values of two different runs, sorted by key."""
-    joined = pa.concat_tables(tables).unify_dictionaries()
-    largest = joined.group_by([*key, "run"]).aggregate([("value", "max")]).rename_columns([*key, "run", "value"])
-    order = [*((name, "ascending") for name in key), ("value", "descending"), ("run", "ascending")]
-    largest = largest.sort_by(order)
-    rows = np.arange(largest.num_rows)
-    changed = np.zeros(len(rows), dtype=bool)
-    changed[:1] = True
-    for name in key:
-        indices = largest[name].combine_chunks().dictionary_encode().indices.to_numpy()
-        changed |= np.diff(indices, prepend=-1) != 0
+    """Join tables: at most two rows of each key (text), the largest values of two different runs, sorted by key."""
+    joined = pa.concat_tables(tables).unify_dictionaries().select([*key, "run", "value"])
+    columns = [_ranks(joined[name]) for name in (*key, "run")]
+    order = np.lexsort((columns[-1], -joined["value"].to_numpy(), *columns[-2::-1]))
+    rows, run = np.arange(len(order)), columns[-1][order]
+    changed = np.zeros(len(order), dtype=bool)
+    for column in columns[:-1]:
+        changed |= np.diff(column[order], prepend=-1) != 0
     first = np.maximum.accumulate(np.where(changed, rows, 0))
-    return largest.filter(pa.array(rows - first < 2))
+    # The next one is the first of another run.
+    others = np.flatnonzero(run != run[first])
+    next_ones = others[np.diff(first[others], prepend=-1) != 0]
+    kept = joined.take(pa.array(order[np.union1d(np.flatnonzero(changed), next_ones)]))
+    return pa.table({name: kept[name] if name == "value" else strings(kept[name]) for name in kept.column_names})
+
+
+def _ranks(texts: pa.ChunkedArray) -> Ints:
+    """Number texts, dictionary-encoded or not, in their order."""
+    column = texts.combine_chunks()
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    ranks: Ints = pc.rank(encoded.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
+    return ranks[encoded.indices.to_numpy()]
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,14 @@ class Largest:
         if run is None or run not in self.runs:
             return self.first
         return np.where(self.run == self.runs.index(run), self.second, self.first)
+
+    def of_cells(self, token: Ints, run: tuple[Ints, Sequence[str]] | None) -> np.ndarray:
+        """Return the largest values of cells (tokens by place), each with its ``run`` (codes, names) left out."""
+        if run is None:
+            return self.first[token]
+        place = {name: at for at, name in enumerate(self.runs)}
+        own = np.array([place.get(name, -2) for name in run[1]], dtype=np.int64)[run[0]]
+        return np.where(self.run[token] == own, self.second[token], self.first[token])
 
 
 def rows_of(table: pa.Table, **values: str) -> pa.Table:

@@ -95,9 +95,9 @@ def collect_seen(rows: Rows, __: State | None) -> Statistics:
     cells, tokens = count_statements(rows)
     coo = cells.tocoo()
     names = {
-        "service": strings(rows.service).take(pa.array(coo.row)),
-        "statement": tokens.take(pa.array(coo.col)),
-        "run": strings(rows.run).take(pa.array(coo.row)),
+        "service": strings(rows.service).dictionary_encode().take(pa.array(coo.row)),
+        "statement": pa.DictionaryArray.from_arrays(coo.col, tokens),
+        "run": strings(rows.run).dictionary_encode().take(pa.array(coo.row)),
     }
     seen = keep_largest([pa.table({**names, "value": np.ones(coo.nnz)})], _KEY)
     runs: dict[str, set[str]] = defaultdict(set)
@@ -141,17 +141,17 @@ def score_pairs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
 
 def _sum_unseen(state: State, rows: Rows, left_out: bool, counted: "tuple[sparse.csr_matrix, pa.Array]") -> np.ndarray:
     """Add up the cells of the tokens that no normal log of a row's service has."""
-    (cells, tokens), scores = counted, np.full(len(rows), np.nan)
-    largest: dict[str, Largest] = {}
-    for (service, run), chosen in _by_log(rows, left_out):
-        runs = state["runs"].get(service, set())
-        if not runs - {run}:
-            continue
-        if service not in largest:
-            own = rows_of(state["seen"], service=service)
-            largest[service] = Largest.of(own, own["statement"], tokens)
-        is_new = largest[service].without(run) == 0
-        scores[chosen] = cells[chosen] @ is_new.astype(np.int64)
+    cells, tokens = counted
+    (service, names), run = codes(rows.service), codes(rows.run)
+    row, is_new = np.repeat(np.arange(len(rows)), np.diff(cells.indptr)), np.zeros(cells.nnz, dtype=bool)
+    for index, name in enumerate(names):
+        own, seen = np.flatnonzero(service[row] == index), rows_of(state["seen"], service=name)
+        without = (run[0][row[own]], run[1]) if left_out else None
+        is_new[own] = Largest.of(seen, seen["statement"], tokens).of_cells(cells.indices[own], without) == 0
+    scores = np.bincount(row, cells.data * is_new, len(rows))
+    for (name, out), chosen in _by_log(rows, left_out):
+        if not state["runs"].get(name, set()) - {out}:
+            scores[chosen] = np.nan
     return scores
 
 

@@ -17,10 +17,10 @@ from lo2dask.models.merged_rows import read_merged_rows
 from lo2dask.models.registry import EXCESS
 from lo2dask.models.runs import best_services
 from lo2dask.models.split import Split
+from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.measures import SequenceKeys, run_rows
-from lo2dask.training.scoring import Target, read_bundle, read_calibrating, read_part_scores
+from lo2dask.training.scoring import Target, read_bundle, read_calibrating, read_group_scores
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits
 
 # Services that a note names.
@@ -49,10 +49,9 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
     """Find the cases in which a service is over the limit, and the services that are silent (see findings.make)."""
     rows, scores = SequenceKeys.read(layout), read_calibrating(layout, EXCESS)
     best = best_services(run_rows(rows, scores))
-    names = [path.name for path in part_paths(layout.enhanced)]
-    weighed = session.map(weigh_part, names, "findings", root=layout.root, target=target)
+    weighed = session.map(weigh_group, group_parts(layout.enhanced), "findings", root=layout.root, target=target)
     flagged = []
-    for row in (row for part in weighed for row in part):
+    for row in (row for rows_of_group in weighed for row in rows_of_group):
         answer = best[row["run"], row["test_case"]]
         if answer.score == row["score"] and answer.service == row["service"]:
             p = p_values(np.array([answer.score]), calibration["normal_maxima"], row.pop("is_training"))[0]
@@ -63,14 +62,14 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
     return Answers(pa.Table.from_pylist(ordered, schema=ANSWERS), silent)
 
 
-def weigh_part(name: str, root: Path, target: Target) -> list[Row]:
-    """Say what carries the score of each sequence of a part that is over the limit."""
+def weigh_group(group: Group, root: Path, target: Target) -> list[Row]:
+    """Say what carries the score of each sequence of a group of parts that is over the limit."""
     layout = Layout(root)
     _, (model,) = read_bundle(target.path)
-    scores = read_part_scores(layout, target.key, name)[2]
+    scores = read_group_scores(layout, target.key, group)[2]
     if not (scores > model.scoring["threshold"]).any():
         return []
-    part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *model.columns.needed])
+    part = group.read(layout.enhanced, [*KEY_COLUMNS, *model.columns.needed])
     training = TrainingRows(target.side, normal_only=True).mask(part, read_splits(layout))
     rows: list[Row] = []
     for left_out in (False, True):

@@ -19,8 +19,9 @@ from lo2dask.models import registry, sample
 from lo2dask.models.fit import fit_model
 from lo2dask.models.spec import Setup
 from lo2dask.storage import list_paths, read_scratch, write_scratch
+from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import count_rows, part_paths, read_part
+from lo2dask.tables.parts import count_rows, part_paths
 from lo2dask.training.scoring import FittedModel, keep_scores, score_part_rows
 from lo2dask.training.units import KEY_COLUMNS, STARTUP, TrainingRows, read_splits, to_limits, working_folder
 from lo2dask.vocabulary.counts import count_tokens
@@ -38,25 +39,26 @@ def score_startup(layout: Layout, sides: Sequence[str], seed: int, session: Sess
     names = [path.name for path in part_paths(layout.enhanced)]
     if [path.name for path in part_paths(layout.startup)] != names:
         return {}
+    groups = group_parts(layout.enhanced)
     rate = min(1.0, SAMPLE_ROWS / max(count_rows(layout.enhanced), 1))
-    session.map(sample_startup, names, "start-up lines", root=layout.root, sides=sides, rate=rate, seed=seed)
+    session.map(sample_startup, groups, "start-up lines", root=layout.root, sides=sides, rate=rate, seed=seed)
     fitted = session.map(fit_startup, list(sides), "start-up fit", root=layout.root, seed=seed)
     keys = {side: f"{STARTUP}_{side}" for side, is_fitted in zip(sides, fitted, strict=True) if is_fitted}
     if keys:
-        session.map(score_startup_part, names, "start-up scores", root=layout.root, keys=keys)
+        session.map(score_startup_group, groups, "start-up scores", root=layout.root, keys=keys)
     return keys
 
 
-def sample_startup(name: str, root: Path, sides: Sequence[str], rate: float, seed: int) -> int:
-    """Draw one part's training rows of each side by their seq_id, and keep their start-up words."""
+def sample_startup(group: Group, root: Path, sides: Sequence[str], rate: float, seed: int) -> int:
+    """Draw a group's training rows of each side by their seq_id, and keep their start-up words."""
     layout = Layout(root)
-    splits, part = read_splits(layout), _read(layout, name)
+    splits, part = read_splits(layout), _read(layout, group)
     ids = part["seq_id"].cast(pa.string()).to_pylist()
     drawn = sample.keep(ids, rate, seed)
     for side in sides:
         rows = TrainingRows(side, normal_only=False).mask(part, splits) & drawn
         write_scratch(
-            _folder(layout, side) / f"{name}.pickle",
+            _folder(layout, side) / f"{group.name}.pickle",
             part.filter(pa.array(rows)).select(["seq_id", "anomaly", "e_words"]),
         )
     return part.num_rows
@@ -76,22 +78,22 @@ def fit_startup(side: str, root: Path, seed: int) -> bool:
     return fitted.model is not None
 
 
-def score_startup_part(name: str, root: Path, keys: dict[str, str]) -> int:
-    """Score one part with the model of each side."""
+def score_startup_group(group: Group, root: Path, keys: dict[str, str]) -> int:
+    """Score a group of parts with the model of each side."""
     layout = Layout(root)
-    part = _read(layout, name)
+    part = _read(layout, group)
     for side, key in keys.items():
         model, columns, scoring = read_scratch(_folder(layout, side) / "model")
         models = [FittedModel("", model, Columns.from_plain(columns), scoring)]
         scores, labels = score_part_rows(part, registry.startup_baseline(), models, part.num_rows + 1)
-        keep_scores(layout, key, name, (scores, labels, scores))
+        keep_scores(layout, key, group, (scores, labels, scores))
     return part.num_rows
 
 
-def _read(layout: Layout, name: str) -> pa.Table:
-    """Read the keys of a part with the words of its start-up lines in place of its own."""
-    keys = read_part(layout.enhanced / name, KEY_COLUMNS)
-    startup: Any = read_part(layout.startup / name, ["e_words"])["e_words"]
+def _read(layout: Layout, group: Group) -> pa.Table:
+    """Read the keys of a group with the words of its start-up lines in place of its own."""
+    keys = group.read(layout.enhanced, KEY_COLUMNS)
+    startup: Any = group.read(layout.startup, ["e_words"])["e_words"]
     return keys.append_column("e_words", startup)
 
 

@@ -24,6 +24,7 @@ from lo2dask.models.spec import Merging, Setup
 from lo2dask.models.split import stopping_runs
 from lo2dask.options import fingerprint
 from lo2dask.storage import list_paths, read_scratch, write_scratch
+from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, read_parts, write_part
 from lo2dask.training.boosting import fit_on_all_workers
@@ -116,7 +117,7 @@ def fit_units(
     records += [_fit_spread(plan, job, names, session) for job in spread]
     merges = [FitJob(unit, columns[unit.columns.name].path, "", ()) for unit in merged]
     if merges:
-        records += _fit_merged(plan, merges, names, session)
+        records += _fit_merged(plan, merges, session)
     jobs = [*alone, *spread, *merges]
     return {job.unit.name: record for job, record in zip(jobs, records, strict=True)}, jobs
 
@@ -256,33 +257,33 @@ def draw_sample(sample: Sample, root: Path, seed: int) -> tuple[Path, dict[str, 
     return path, described
 
 
-def _fit_merged(plan: FitPlan, jobs: Sequence[FitJob], names: Sequence[str], session: Session) -> list[dict[str, Any]]:
-    """Fit the merged statistics: each pass is a map over the parts and one merge per unit."""
-    started = time.perf_counter()
+def _fit_merged(plan: FitPlan, jobs: Sequence[FitJob], session: Session) -> list[dict[str, Any]]:
+    """Fit the merged statistics: each pass is a map over groups of parts and one merge per unit."""
+    started, groups = time.perf_counter(), group_parts(Layout(plan.root).enhanced)
     for number in range(max(job.merging.passes for job in jobs)):
         todo = [job for job in jobs if job.merging.passes > number]
-        session.map(statistics_part, names, "statistics", root=plan.root, jobs=todo, number=number)
+        session.map(statistics_group, groups, "statistics", root=plan.root, jobs=todo, number=number)
         session.map(merge_statistics, todo, "merge", root=plan.root, number=number)
     seconds = (time.perf_counter() - started) / len(jobs)
     return session.map(keep_merged, jobs, "keep", plan=plan, seconds=seconds)
 
 
-def statistics_part(name: str, root: Path, jobs: Sequence[FitJob], number: int) -> int:
-    """Write the statistics of one part for one pass, one file per unit."""
+def statistics_group(group: Group, root: Path, jobs: Sequence[FitJob], number: int) -> int:
+    """Write the statistics of a group of parts for one pass, one file per unit."""
     layout = Layout(root)
     splits = read_splits(layout)
     for job in jobs:
         columns = read_columns(job.columns)
-        part = read_part(layout.enhanced / name, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
+        part = group.read(layout.enhanced, dict.fromkeys([*KEY_COLUMNS, *columns.needed]))
         chosen = part.filter(job.unit.rows.mask(part, splits))
         rows = read_merged_rows(chosen, columns)
         state = read_scratch(_state(layout, job)) if number else None
-        write_scratch(_statistics(layout, job, number) / f"{name}.pickle", job.merging.partial(rows, state))
+        write_scratch(_statistics(layout, job, number) / f"{group.name}.pickle", job.merging.partial(rows, state))
     return len(jobs)
 
 
 def merge_statistics(job: FitJob, root: Path, number: int) -> str:
-    """Merge all parts' statistics of one unit, one by one, and keep the state."""
+    """Merge all groups' statistics of one unit, one by one, and keep the state."""
     layout = Layout(root)
     parts = (read_scratch(path) for path in list_paths(_statistics(layout, job, number), ".pickle"))
     before = read_scratch(_state(layout, job)) if number else None

@@ -10,10 +10,10 @@ from lo2dask.models.evaluate import Measures, percentile_threshold
 from lo2dask.models.registry import FOREST
 from lo2dask.models.score import label
 from lo2dask.options import ForestOptions, TrainOptions, flag_name
+from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.measures import SequenceKeys
-from lo2dask.training.scoring import Target, by_service, keep_scores, read_part_scores, read_scores
+from lo2dask.training.scoring import Target, by_service, keep_scores, read_group_scores, read_scores
 from lo2dask.training.units import of_service, read_splits
 
 _FOREST_OPTIONS = (
@@ -61,8 +61,7 @@ def set_alert_limit(
         return {}
     limits = session.call(limit_bundle, forest[0], percentile, layout.root, label=f"{FOREST}: alert limit")
     values = {name: limit["threshold"] for name, limit in limits.items() if limit["threshold"] is not None}
-    names = [path.name for path in part_paths(layout.enhanced)]
-    session.map(label_part, names, "alert limit", root=layout.root, limits=values)
+    session.map(label_group, group_parts(layout.enhanced), "alert limit", root=layout.root, limits=values)
     none = {"percentile": percentile, "threshold": None, "source": None, "reason": PER_SERVICE}
     return {"threshold": limits.get("") or none | {"per_service": limits}}
 
@@ -84,13 +83,13 @@ def limit_bundle(target: Target, percentile: float, root: Path) -> dict[str, Mea
     return limits
 
 
-def label_part(name: str, root: Path, limits: Mapping[str, float]) -> int:
-    """Label one part's rows of the forest by the limits of their services ("" = all services)."""
+def label_group(group: Group, root: Path, limits: Mapping[str, float]) -> int:
+    """Label a group's rows of the forest by the limits of their services ("" = all services)."""
     layout = Layout(root)
-    part = read_part(layout.enhanced / name, ["service"])
-    scores, labels, calibrating = read_part_scores(layout, FOREST, name)
+    part = group.read(layout.enhanced, ["service"])
+    scores, labels, calibrating = read_group_scores(layout, FOREST, group)
     for service, limit in limits.items():
         own = of_service(part, service)
         labels[own] = label(scores[own], {"threshold": limit})
-    keep_scores(layout, FOREST, name, (scores, labels, calibrating))
+    keep_scores(layout, FOREST, group, (scores, labels, calibrating))
     return part.num_rows

@@ -20,8 +20,9 @@ from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
 from lo2dask.storage import cached_files, list_paths, read_scratch, replacing, source_of, write_scratch
+from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, prune_parts, read_part, write_part
+from lo2dask.tables.parts import part_paths, prune_parts
 from lo2dask.training.units import (
     KEY_COLUMNS,
     TrainingRows,
@@ -122,11 +123,12 @@ def score_all(layout: Layout, targets: Sequence[Target], session: Session, left_
 
     Where a model was fitted in folds (``left_out``), what runs are calibrated on are the scores of training normals by
     the models that have not seen their run. A split that holds nothing out is measured by such scores of all rows,
-    which are kept under :func:`held_key`. One reading of a part serves all models and folds.
+    which are kept under :func:`held_key`. One reading of a group of parts serves all models and folds.
     """
-    names = [path.name for path in part_paths(layout.enhanced)]
     folds = {out.key: out for out in left_out}
-    session.map(score_part, names, "score", root=layout.root, targets=list(targets), left_out=folds)
+    session.map(
+        score_group, group_parts(layout.enhanced), "score", root=layout.root, targets=list(targets), left_out=folds
+    )
 
 
 def held_key(key: str) -> str:
@@ -134,14 +136,14 @@ def held_key(key: str) -> str:
     return f"{key}~held"
 
 
-def score_part(name: str, root: Path, targets: Sequence[Target], left_out: Mapping[str, LeftOut]) -> int:
-    """Score one part with all models and their folds."""
+def score_group(group: Group, root: Path, targets: Sequence[Target], left_out: Mapping[str, LeftOut]) -> int:
+    """Score a group of parts with all models and their folds."""
     layout = Layout(root)
     loaded = [read_bundle(target.path) for target in targets]
     folded = {key: [(fold.runs, fold.read()) for fold in out.folds] for key, out in left_out.items()}
     every = [model for _, models in loaded for model in models]
     every += [model for folds in folded.values() for _, models in folds for model in models]
-    part = read_part(layout.enhanced / name, [*KEY_COLUMNS, *sorted({n for m in every for n in m.columns.needed})])
+    part = group.read(layout.enhanced, [*KEY_COLUMNS, *sorted({n for m in every for n in m.columns.needed})])
     splits = read_splits(layout)
     for target, (spec, models) in zip(targets, loaded, strict=True):
         scores, labels = score_part_rows(part, spec, models, target.batch)
@@ -154,8 +156,8 @@ def score_part(name: str, root: Path, targets: Sequence[Target], left_out: Mappi
             if not spec.behaviour.score_normals:
                 calibrating = np.where(np.isnan(held), calibrating, held)
             if out.every:
-                keep_scores(layout, held_key(target.key), name, (held, held_labels, held))
-        keep_scores(layout, target.key, name, (scores, labels, calibrating))
+                keep_scores(layout, held_key(target.key), group, (held, held_labels, held))
+        keep_scores(layout, target.key, group, (scores, labels, calibrating))
     return part.num_rows
 
 
@@ -183,9 +185,12 @@ def _read_fold(path: Path, service: str, columns: Path | None) -> FittedModel:
     return FittedModel(service, model, read_columns(columns), scoring)
 
 
-def keep_scores(layout: Layout, key: str, name: str, columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    """Keep a model's scores, labels and calibrating scores of one part below the working folder."""
-    with replacing(_scores(layout, key) / f"{name}.npy", durable=False) as temporary, open(temporary, "wb") as file:
+def keep_scores(layout: Layout, key: str, group: Group, columns: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    """Keep a model's scores, labels and calibrating scores of a group below the working folder."""
+    with (
+        replacing(_scores(layout, key) / f"{group.name}.npy", durable=False) as temporary,
+        open(temporary, "wb") as file,
+    ):
         np.save(file, np.stack([column.astype(np.float64) for column in columns]))
 
 
@@ -225,14 +230,18 @@ def read_calibrating(layout: Layout, key: str) -> np.ndarray:
     return _read(layout, key)[2]
 
 
-def read_part_scores(layout: Layout, key: str, name: str) -> np.ndarray:
-    """Read a model's scores, labels and calibrating scores of one part: float64 (3, rows)."""
-    return np.load(source_of(_scores(layout, key) / f"{name}.npy"))
+def read_group_scores(layout: Layout, key: str, group: Group) -> np.ndarray:
+    """Read a model's scores, labels and calibrating scores of a group: float64 (3, rows)."""
+    return _load(_scores(layout, key) / f"{group.name}.npy")
 
 
 def _read(layout: Layout, key: str) -> np.ndarray:
-    parts = [read_part_scores(layout, key, path.name) for path in part_paths(layout.enhanced)]
-    return np.concatenate(parts, axis=1)
+    return np.concatenate([_load(path) for path in list_paths(_scores(layout, key), ".npy")], axis=1)
+
+
+def _load(path: Path) -> np.ndarray:
+    scores: np.ndarray = np.load(source_of(path))
+    return scores
 
 
 def write_predictions(layout: Layout, targets: Sequence[Target], session: Session) -> None:
@@ -240,19 +249,18 @@ def write_predictions(layout: Layout, targets: Sequence[Target], session: Sessio
     for target in targets:
         values = np.unique(read_scores(layout, target.key))
         write_scratch(_distinct(layout, target.key), values[~np.isnan(values)])
-    names = [path.name for path in part_paths(layout.enhanced)]
-    session.map(predict_part, names, "predict", root=layout.root, targets=list(targets))
+    session.map(predict_group, group_parts(layout.enhanced), "predict", root=layout.root, targets=list(targets))
     for target in targets:
-        prune_parts(layout.predictions / target.key, names)
+        prune_parts(layout.predictions / target.key, [path.name for path in part_paths(layout.enhanced)])
 
 
-def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
-    """Write one part's predictions of all models (schema.PREDICTIONS)."""
+def predict_group(group: Group, root: Path, targets: Sequence[Target]) -> int:
+    """Write the predictions of all models for a group of parts (schema.PREDICTIONS)."""
     layout = Layout(root)
-    keys = read_part(layout.enhanced / name, schema.KEYS)
+    keys = group.read(layout.enhanced, schema.KEYS)
     splits = read_splits(layout)
     for target in targets:
-        scores, labels, held_out = read_part_scores(layout, target.key, name)
+        scores, labels, held_out = read_group_scores(layout, target.key, group)
         distinct = read_scratch(_distinct(layout, target.key))
         held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
         # Where no model was fitted there is no score, and so neither label nor rank.
@@ -265,7 +273,7 @@ def predict_part(name: str, root: Path, targets: Sequence[Target]) -> int:
             "rank": pa.array(ranks, mask=missing),
             "split": pa.array(np.where(missing, "unused", np.where(held, "holdout", "train"))),
         }
-        write_part(layout.predictions / target.key / name, pa.table(columns), schema.PREDICTIONS)
+        group.write(layout.predictions / target.key, pa.table(columns), schema.PREDICTIONS)
     return keys.num_rows
 
 

@@ -3,14 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lo2dask.findings.part import PartWindows
+from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths
 from tests.trees import load_tree, make_tree, table_of
-
-PART = "part-000000.parquet"
 
 
 def test_of_messages_with_one_template_the_lines_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,7 +20,7 @@ def test_of_messages_with_one_template_the_lines_are_added_up(tmp_path: Path, mo
     rows = table_of(by_statement / "lo2_statements.parquet").to_pylist()
     name_of = {row["statement_id"]: f"{row['statement_id'][0]}t{row['e_event_drain_id']}" for row in rows}
     assert len(set(name_of.values())) < len(name_of), "no template has two messages"
-    fine, coarse = (PartWindows.read(Layout(root), PART) for root in (by_statement, by_template))
+    fine, coarse = (PartWindows.read(Layout(root), *groups_of(root)) for root in (by_statement, by_template))
     names = {key: name_of.get(key, key) for key in [*fine.ids.to_pylist(), *coarse.ids.to_pylist()]}
     cells, pairs = counted(coarse, names)
     assert max(Counter(zip(coarse.cells["window"], coarse.cells["statement"], strict=True)).values()) == 1
@@ -40,9 +39,31 @@ def counted(part: PartWindows, names: dict[str, str]) -> tuple[Counter, Counter]
     return cells, pairs
 
 
-def test_ids_and_their_order_are_those_of_the_whole_tree(tmp_path: Path) -> None:
+def test_ids_and_their_order_are_those_of_the_whole_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal scores go to the first statement, whatever the part has before it."""
     root = load_tree(make_tree(tmp_path / "raw", scale=0.03, runs=2), tmp_path / "out", partition_size="100KB")
-    for path in part_paths(root / "lo2_sequences.parquet"):
-        ids = PartWindows.read(Layout(root), path.name).ids.to_pylist()
+    monkeypatch.setattr("lo2dask.tables.groups.MOST_ROWS", 0)
+    groups = groups_of(root)
+    assert len(groups) > 1
+    for group in groups:
+        ids = PartWindows.read(Layout(root), group).ids.to_pylist()
         assert ids == sorted(ids, key=lambda one: (one[0], int(one[1:])))
+
+
+def groups_of(root: Path) -> list[Group]:
+    """List the groups of the parts of windows."""
+    return group_parts(Layout(root).window_counts)
+
+
+def test_parts_that_are_read_at_once_say_what_one_part_of_all_says(tmp_path: Path) -> None:
+    raw = make_tree(tmp_path / "raw", scale=0.03, runs=2)
+    roots = [load_tree(raw, tmp_path / size, partition_size=size) for size in ("100KB", "64MB")]
+    groups = [groups_of(root) for root in roots]
+    assert [len(of) for of in groups] == [1, 1]
+    assert len(groups[0][0].names) > len(groups[1][0].names) == 1
+    many, one = (PartWindows.read(Layout(root), *of) for root, of in zip(roots, groups, strict=True))
+    assert many.keys.to_pylist() == one.keys.to_pylist()
+    assert many.ids.to_pylist() == one.ids.to_pylist()
+    names = {key: key for key in one.ids.to_pylist()}
+    assert counted(many, names) == counted(one, names)
+    assert all(np.array_equal(many.windows[name], one.windows[name]) for name in one.windows)

@@ -13,8 +13,8 @@ from lo2dask.execute.session import Session
 from lo2dask.models.uncertainty import Units
 from lo2dask.options import TrainOptions
 from lo2dask.reporting.trust import trust_rows
+from lo2dask.tables.groups import group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.cases import Cases, read_truth
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.simple import read_pairs
@@ -176,9 +176,9 @@ def test_the_block_of_a_training(root):
 def test_pairs_are_those_of_neighbouring_lines(root):
     layout, lines = Layout(root), Counter()
     ids = dict(zip(*(table_of(layout.statements)[name].to_pylist() for name in ("text", "statement_id")), strict=True))
-    for name in (path.name for path in part_paths(layout.enhanced)):
-        of_part = read_part(layout.enhanced / name, ["seq_id", "e_statements"]).to_pylist()
-        found = read_pairs(layout, name, len(of_part))
+    for group in group_parts(layout.enhanced):
+        of_part = group.read(layout.enhanced, ["seq_id", "e_statements"]).to_pylist()
+        found = read_pairs(layout, group)
         pairs = [one.split(" ") for one in found.tokens.to_pylist()]
         assert {one for pair in pairs for one in pair} <= {"", *ids.values()}
         for row, counts in zip(of_part, found.counts.toarray(), strict=True):

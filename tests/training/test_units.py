@@ -21,11 +21,12 @@ from lo2dask.models.registry import FOREST, spec
 from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
 from lo2dask.storage import write_scratch
+from lo2dask.tables.groups import group_parts
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training import measures, units
 from lo2dask.training.measures import SequenceKeys, add_leakage, forest_measures, leakage_warning, write_csv
-from lo2dask.training.scoring import Target, keep_scores, predict_part
+from lo2dask.training.scoring import Target, keep_scores, predict_group
 from lo2dask.training.units import (
     SUPERVISED,
     TrainingRows,
@@ -147,13 +148,13 @@ def test_a_part_counts_its_training_rows_as_plain_python_does(
 
 def test_a_row_without_a_score_by_a_model_that_has_not_seen_its_run_has_a_null_there(loaded: Layout) -> None:
     write_splits(loaded, {"sup": Split("run")})
-    name = part_paths(loaded.enhanced)[0].name
-    scores = np.arange(read_part(loaded.enhanced / name, ["seq_id"]).num_rows, dtype=float)
+    group = group_parts(loaded.enhanced)[0]
+    scores = np.arange(sum(group.rows), dtype=float)
     held_out = np.where(scores == 0, np.nan, scores)
-    keep_scores(loaded, "excess", name, (scores, scores, held_out))
+    keep_scores(loaded, "excess", group, (scores, scores, held_out))
     write_scratch(working_folder(loaded) / "scores" / "excess" / "distinct.pickle", scores)
-    predict_part(name, loaded.root, [Target("excess", Path(), "sup", 10)])
-    found = read_part(loaded.predictions / "excess" / name)
+    predict_group(group, loaded.root, [Target("excess", Path(), "sup", 10)])
+    found = group.read(loaded.predictions / "excess")
     assert found["score"].null_count == 0
     assert found["score_held_out"].to_pylist() == [None, *scores[1:].tolist()]
 
