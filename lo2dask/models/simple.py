@@ -148,7 +148,7 @@ def _sum_unseen(state: State, rows: Rows, left_out: bool, counted: "tuple[sparse
         own, seen = np.flatnonzero(service[row] == index), rows_of(state["seen"], service=name)
         without = (run[0][row[own]], run[1]) if left_out else None
         is_new[own] = Largest.of(seen, seen["statement"], tokens).of_cells(cells.indices[own], without) == 0
-    scores = np.bincount(row, cells.data * is_new, len(rows))
+    scores = np.bincount(row, cells.data * is_new, len(rows)).astype(np.float64)
     for (name, out), chosen in _by_log(rows, left_out):
         if not state["runs"].get(name, set()) - {out}:
             scores[chosen] = np.nan
