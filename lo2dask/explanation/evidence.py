@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lo2dask.explanation.summary import Flags, Floats, Integers
 from lo2dask.features.trigrams import count_trigrams
@@ -28,33 +27,62 @@ LINES = 8  # of each sequence
 Carried = dict[str, dict[str, float]]  # representation -> token -> SHAP value that speaks for an anomaly
 
 
+class Holders:
+    """Which of some texts hold a token."""
+
+    def __init__(self, counts: TokenCounts) -> None:
+        """Turn the counts (texts x tokens), so that the texts of a token lie together."""
+        by_token = counts.counts.tocsc()
+        self._texts, self._starts, self._size = by_token.indices, by_token.indptr, by_token.shape[0]
+        self._place = {token: place for place, token in enumerate(counts.tokens.to_pylist())}
+
+    def weigh(self, tokens: Mapping[str, float]) -> Floats:
+        """Return the sum of the values of each text's tokens: (texts,)."""
+        weight = np.zeros(self._size)
+        # In one order, so that sums of the same values are equal.
+        known = sorted((self._place[token], value) for token, value in tokens.items() if token in self._place)
+        for place, value in known:
+            weight[self._texts[self._starts[place] : self._starts[place + 1]]] += value
+        return weight
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Distinct texts of one or several sequences; their tokens are counted once for all sequences and models."""
+
+    values: pa.Array
+
+    @functools.cached_property
+    def words(self) -> Holders:
+        """Which texts hold a word."""
+        return Holders(count_words(self.values))
+
+    @functools.cached_property
+    def trigrams(self) -> Holders:
+        """Which texts hold a trigram."""
+        return Holders(count_trigrams(self.values))
+
+
 @dataclass(frozen=True, eq=False)
 class Patterns:
     """The distinct lines of one sequence.
 
     Attributes
     ----------
-    texts : (n,) what tokens are taken from: the normalised line or the raw one, as the model's representation says
+    texts : what tokens are taken from: normalised lines or raw ones, as the model's representation says
+    rows : (n,) which of the texts the sequence has
     templates : (n,) template ids
-    counts, first : (n,) lines of that text; the index of the first of them among all lines of the sequence
+    counts, first : (n,) lines of that text; the index of the first of them among all lines of the sequence, or another
+        number that is in the order of the lines
     errors : (n,) whether it logs an error
     """
 
-    texts: pa.Array
+    texts: Texts
+    rows: Integers
     templates: list[str]
     counts: Integers
     first: Integers
     errors: Flags
-
-    @functools.cached_property
-    def words(self) -> TokenCounts:
-        """Words of each text, counted once for all models."""
-        return count_words(self.texts)
-
-    @functools.cached_property
-    def trigrams(self) -> TokenCounts:
-        """Trigrams of each text, counted once for all models."""
-        return count_trigrams(self.texts)
 
 
 @dataclass(frozen=True)
@@ -155,18 +183,8 @@ def _shares(patterns: Patterns, strong: Carried) -> Floats:
     for name, tokens in strong.items():
         kind = name.removesuffix("_raw")
         if tokens and kind in ("words", "trigrams"):
-            weight += _weigh(getattr(patterns, kind), tokens)
+            weight += getattr(patterns.texts, kind).weigh(tokens)[patterns.rows]
     # The token of a template is its id.
     weight += np.array([strong.get("templates", {}).get(template, 0.0) for template in patterns.templates])
     total = sum(value for tokens in strong.values() for value in tokens.values())
     return weight / total if total > 0 else weight
-
-
-def _weigh(counts: TokenCounts, tokens: Mapping[str, float]) -> Floats:
-    values = np.zeros(len(counts.tokens))
-    places = pc.index_in(pa.array(list(tokens), pa.string()), counts.tokens.cast(pa.string())).to_pylist()
-    for place, value in zip(places, tokens.values(), strict=True):
-        if place is not None:
-            values[place] = value
-    has = counts.counts.astype(bool).astype(np.float64)
-    return np.asarray(has @ values).ravel()

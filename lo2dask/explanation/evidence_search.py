@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from lo2dask import schema
 from lo2dask.buffers.columns import strings
 from lo2dask.execute.session import Session
-from lo2dask.explanation.evidence import Normals, Pick, pick_lines, select_carried
+from lo2dask.explanation.counted_lines import read_counted, read_shown
+from lo2dask.explanation.evidence import Normals, Patterns, Pick, pick_lines, select_carried
 from lo2dask.explanation.evidence_draw import EvidenceDraw
 from lo2dask.explanation.explanations import BEYOND_LIMIT, EXPLANATIONS, FINISHED, GONE, READ
-from lo2dask.explanation.line_search import LineSource, PartLines, SequenceLines, line_source, part_records, read_lines
+from lo2dask.explanation.line_search import LineSource, PartLines, line_source, part_records, read_lines
 from lo2dask.explanation.matching import nearest_part, normal_mask
 from lo2dask.explanation.merged_parts import Group, Subject, group_consecutive, group_parts
 from lo2dask.features.bags import read_counts
@@ -55,6 +56,19 @@ class EvidenceTarget:
     def reads_raw(self) -> bool:
         """Whether the model reads raw bags, which are stored next to the main ones."""
         return any(name in schema.RAW for name in self.representations)
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """The lines that are chosen for a row, the normals they are measured against, and the templates that it misses."""
+
+    picks: list[Pick]
+    normals: Normals
+    missing: list[str]
+
+
+# The rows of each sequence, with the models that flag it.
+Wanted = dict[str, list[tuple[Row, EvidenceTarget]]]
 
 
 def add_evidence(targets: Sequence[EvidenceTarget], draw: EvidenceDraw, session: Session) -> int:
@@ -129,16 +143,12 @@ def finish_parts(
 def finish_part(record: PartLines, targets: Sequence[EvidenceTarget], draw: EvidenceDraw, source: LineSource) -> int:
     """Write the finished explanations of one part, for all models; return the drawn sequences without lines."""
     tables = [(target, rows) for target in targets if (rows := _read_rows(target, record.name, draw)) is not None]
-    wanted: dict[str, list[tuple[Row, EvidenceTarget]]] = {}
+    wanted: Wanted = {}
     for target, rows in tables:
         for row in rows:
             if row["evidence"] != BEYOND_LIMIT:
                 wanted.setdefault(row["seq_id"], []).append((row, target))
-    missing = set(wanted)
-    for lines in read_lines(record, wanted, source):
-        missing.discard(lines.seq_id)
-        for row, target in wanted[lines.seq_id]:
-            row |= _evidence(row, lines, target)
+    missing = wanted.keys() - _find_lines(record, wanted, source)
     for target, rows in tables:
         if target.has_nearest:
             _add_nearest(rows, record.name, target)
@@ -196,16 +206,40 @@ def _read_rows(target: EvidenceTarget, name: str, draw: EvidenceDraw) -> list[Ro
     ]
 
 
-def _evidence(row: Row, lines: SequenceLines, target: EvidenceTarget) -> Row:
-    known = _read_normals(target.normals)
-    normals = known.get(row["service"], NO_NORMALS)
-    patterns = lines.raw_patterns if target.reads_raw and lines.raw_patterns else lines.patterns
-    picks = pick_lines(patterns, select_carried(row["features"], target.representations), normals)
-    shown = [
-        {"path": lines.path, **event, **_weights(pick, normals)}
-        for event, pick in zip(lines.rows([pick.index for pick in picks]), picks, strict=True)
-    ]
-    return {"evidence": READ, "lines": shown, "missing": normals.find_missing(patterns.templates)}
+def _find_lines(record: PartLines, wanted: Wanted, source: LineSource) -> set[str]:
+    """Add the evidence of the wanted sequences to their rows; return those whose lines were found."""
+    counted = read_counted(record, wanted, source)
+    picked = {seq_id: [_pick(*one, log.patterns) for one in wanted[seq_id]] for seq_id, log in counted.items()}
+    shown = read_shown({seq_id: (log, _indexes(picked[seq_id])) for seq_id, log in counted.items()}, source)
+    found = set(shown)
+    for seq_id, lines in shown.items():
+        _add_lines(wanted[seq_id], picked[seq_id], lines)
+    for log in read_lines(record, wanted.keys() - found, source):
+        found.add(log.seq_id)
+        chosen = [
+            _pick(row, target, log.raw_patterns if target.reads_raw and log.raw_patterns else log.patterns)
+            for row, target in wanted[log.seq_id]
+        ]
+        indexes = _indexes(chosen)
+        _add_lines(wanted[log.seq_id], chosen, dict(zip(indexes, log.rows(indexes), strict=True)))
+    return found
+
+
+def _pick(row: Row, target: EvidenceTarget, patterns: Patterns) -> _Picked:
+    normals = _read_normals(target.normals).get(row["service"], NO_NORMALS)
+    carried = select_carried(row["features"], target.representations)
+    return _Picked(pick_lines(patterns, carried, normals), normals, normals.find_missing(patterns.templates))
+
+
+def _indexes(picked: Sequence[_Picked]) -> list[int]:
+    return sorted({pick.index for one in picked for pick in one.picks})
+
+
+def _add_lines(rows: Sequence[tuple[Row, EvidenceTarget]], picked: Sequence[_Picked], lines: Mapping[int, Row]) -> None:
+    """Add the chosen lines of one sequence to its rows."""
+    for (row, _), one in zip(rows, picked, strict=True):
+        shown = [{**lines[pick.index], **_weights(pick, one.normals)} for pick in one.picks]
+        row |= {"evidence": READ, "lines": shown, "missing": one.missing}
 
 
 def _weights(pick: Pick, normals: Normals) -> Row:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lo2dask.explanation.evidence import Patterns
+from lo2dask.explanation.evidence import Patterns, Texts
 from lo2dask.features.lines import TextBlock, read_text
 from lo2dask.features.masks import Mask
 from lo2dask.features.templates import Templates
@@ -31,6 +31,8 @@ from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import part_paths, read_row_groups
 
 BUNDLE_LINES = 100_000
+# What an error may be told by, beyond its level.
+ERROR_TEXT = r"\bERR\d{5}\b|[a-z]Exception\b"
 _COLUMNS = ["seq_id", "line_no", "m_timestamp", "m_message", "thread", "correlation_id", "level", "is_continuation"]
 
 
@@ -72,10 +74,11 @@ class SequenceLines:
     raw_patterns: Patterns | None = None
 
     def rows(self, indexes: list[int]) -> list[dict[str, Any]]:
-        """Return some lines: line_no, m_timestamp, and the whole line as m_message."""
+        """Return some lines: path, line_no, m_timestamp, and the whole line as m_message."""
         chosen = self.events.take(pa.array(indexes, pa.int64()))
         shown = chosen.select(["line_no", "m_timestamp"])
-        return shown.append_column("m_message", raw_line(chosen, self.line_format)).to_pylist()
+        rows = shown.append_column("m_message", raw_line(chosen, self.line_format)).to_pylist()
+        return [{"path": self.path, **row} for row in rows]
 
 
 def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
@@ -98,10 +101,9 @@ def part_records(layout: Layout) -> list[PartLines]:
 
 def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> Iterator[SequenceLines]:
     """Read the lines of the wanted sequences of one part; a log that is missing has none."""
-    ids = set(wanted)
-    if record.batch is None or not ids:
+    files = wanted_files(record, wanted)
+    if not files:
         return
-    files = {name: file for file in batch_files(record.batch) if not file.problem and (name := _seq_id(file)) in ids}
     templates = Templates.load(Layout(source.root).template_state)
     known: dict[str, str] = {}
     if source.policy is None:
@@ -111,13 +113,20 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
     for some in _bundle(sequences):
         joined = pa.concat_tables([events for _, events in some]).unify_dictionaries().combine_chunks()
         _, block = read_text(joined, source.masks, templates.line_format)
-        line_templates, end = _templates(block, templates, known), 0
+        line_templates, texts, end = _templates(block, templates, known), Texts(block.lines), 0
         for name, events in some:
             start, end = end, end + events.num_rows
-            text = _Text(events, block, block.line[start:end], line_templates)
+            text = _Text(events, block, texts, block.line[start:end], line_templates)
             raw = text.patterns(raw=True) if source.has_raw_bags else None
             patterns = text.patterns(source.raw_tokens)
-            yield SequenceLines(name, _log_path(files[name]), events, source.line_format, patterns, raw)
+            yield SequenceLines(name, log_path(files[name]), events, source.line_format, patterns, raw)
+
+
+def wanted_files(record: PartLines, wanted: Iterable[str]) -> dict[str, SourceFile]:
+    """Return the logs of the wanted sequences of one part, by seq_id."""
+    ids = set(wanted)
+    files = batch_files(record.batch) if record.batch and ids else []
+    return {name: file for file in files if not file.problem and (name := _seq_id(file)) in ids}
 
 
 def _bundle(sequences: Iterable[tuple[str, pa.Table]]) -> Iterator[list[tuple[str, pa.Table]]]:
@@ -142,7 +151,8 @@ def _seq_id(file: SourceFile) -> str:
     return seq_id(file.run, file.test_case, file.name)
 
 
-def _log_path(file: SourceFile) -> str:
+def log_path(file: SourceFile) -> str:
+    """Name a log as explanations do: by its path, in a tar with the member."""
     return f"{file.path}:{file.member}" if file.member else file.path
 
 
@@ -182,10 +192,13 @@ def _templates(block: TextBlock, templates: Templates, known: dict[str, str]) ->
 
 @dataclass(frozen=True)
 class _Text:
-    """The text of one sequence: its events, the block of several sequences, its lines in it, the block's templates."""
+    """The text of one sequence: its events, the block of several sequences with its texts, its own lines in it, and the
+    templates of all of them.
+    """
 
     events: pa.Table
     block: TextBlock
+    texts: Texts
     line: np.ndarray
     templates: list[str]
 
@@ -193,15 +206,15 @@ class _Text:
         """Return the distinct lines of the sequence, normalised or raw."""
         if raw:
             encoded = self._raw_lines(self.events).dictionary_encode()
-            codes, texts = encoded.indices.to_numpy(), encoded.dictionary
-            _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+            texts = Texts(encoded.dictionary)
+            rows, first, counts = np.unique(encoded.indices.to_numpy(), return_index=True, return_counts=True)
         else:
             lines, first, counts = np.unique(self.line, return_index=True, return_counts=True)
             # In the order of the log: the numbers of lines, and sums over their tokens, differ with the bundle.
             order = np.argsort(first)
-            first, counts, texts = first[order], counts[order], self.block.lines.take(pa.array(lines[order]))
+            first, counts, rows, texts = first[order], counts[order], lines[order], self.texts
         templates = [self.templates[code] for code in self.line[first].tolist()]
-        return Patterns(texts, templates, counts, first, self._errors(self.events.take(pa.array(first))))
+        return Patterns(texts, rows, templates, counts, first, self._errors(self.events.take(pa.array(first))))
 
     def _raw_lines(self, events: pa.Table) -> pa.Array:
         return raw_line(events, self.block.line_format).combine_chunks()
@@ -210,6 +223,6 @@ class _Text:
         level = events["level"].cast(pa.string()).combine_chunks()
         is_error = pc.or_(
             pc.is_in(level, pa.array(self.block.line_format.error_levels, pa.string())),
-            pc.match_substring_regex(self._raw_lines(events), r"\bERR\d{5}\b|[a-z]Exception\b"),
+            pc.match_substring_regex(self._raw_lines(events), ERROR_TEXT),
         )
         return is_error.to_numpy(zero_copy_only=False).astype(bool)

@@ -156,7 +156,7 @@ def _table(logs: Sequence[tuple[SourceFile, Wanted, int]], read: "ReadLines", ch
     columns = {
         **{name: values.take(log) for name, values in (names | {"path": pa.array(paths)}).items()},
         "line_no": read.numbers[rows],
-        "time": pa.array(_times(read.clock[rows], begins) * 1000).cast(schema.TIME),
+        "time": pa.array(times_of_day(read.clock[rows], begins) * 1000).cast(schema.TIME),
         "score": scores,
         "statement": read.messages.take(pa.array(rows)),
         "text": read.texts(rows),
@@ -301,7 +301,7 @@ def _run_lengths(values: Ints) -> Ints:
     return np.repeat(lengths, lengths)
 
 
-def _times(clock: Ints, begins: Ints) -> Ints:
+def times_of_day(clock: Ints, begins: Ints) -> Ints:
     """Put times of day on the day of their window; a line without one has the time of its window's begin."""
     distance = (clock - begins) % DAY_MS
     distance = np.where(distance > DAY_MS // 2, distance - DAY_MS, distance)

@@ -41,7 +41,7 @@ class PartWindows:
         ids, statement, begin = _read_statements(layout, group)
         if rows is not None:
             keys, counted, begin = keys.filter(pa.array(rows)), counted.filter(pa.array(rows)), begin[rows]
-        windows, cells, pairs = (_flatten(counted[column]) for column in ("windows", "cells", "pairs"))
+        windows, cells, pairs = (flatten_lists(counted[column]) for column in ("windows", "cells", "pairs"))
         starts, sequence = np.searchsorted(windows["sequence"], np.arange(counted.num_rows)), cells.pop("sequence")
         cells["window"] += starts[sequence]
         cells["statement"] = statement[begin[sequence] + cells["statement"]]
@@ -102,7 +102,7 @@ def _merged(columns: dict[str, Ints], keys: tuple[str, ...], joined: dict[str, n
     return rows | {name: join.reduceat(ordered[name], first) for name, join in joined.items()}
 
 
-def _flatten(column: pa.ChunkedArray) -> dict[str, Ints]:
+def flatten_lists(column: pa.ChunkedArray) -> dict[str, Ints]:
     """Return the fields of a list column, and the row that each item belongs to."""
     lists = column.combine_chunks()
     items = lists.flatten()

@@ -48,6 +48,11 @@ class TextJob:
     line_format: LineFormat = LO2
     window_ms: int = 0
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the record of a batch tells of the text pass."""
+        return {"window_ms": self.window_ms}
+
     def start(self, n_files: int) -> TextPass:
         """Begin the text pass of a batch of so many files."""
         return TextPass(n_files, self.masks, self.kinds, self.keep_codes, self.line_format, self.window_ms)
@@ -91,7 +96,7 @@ def load_batch(batch: Batch, job: LoadJob) -> dict[str, Any]:
     # Records are flushed with the others, before they count as done.
     loading.commit(key, written, summary, durable=False)
     if job.text:
-        reading_text.commit(text_key(key, job.text), of_text, {}, durable=False)
+        reading_text.commit(text_key(key, job.text), of_text, job.text.summary, durable=False)
     return {**summary, "inputs": key.inputs, "skipped": False}
 
 

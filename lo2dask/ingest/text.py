@@ -243,7 +243,7 @@ def _write(layout: Layout, name: str, tables: TextTables, text: TextPass, job: T
     part = Stage(layout, TEXT).part(part_index(name))
     part.invalidate()
     written = write_text(layout, name, tables, text)
-    part.commit(_part_key(layout, part_index(name), job), written, {})
+    part.commit(_part_key(layout, part_index(name), job), written, job.summary)
 
 
 def _is_current(layout: Layout, index: int, job: TextJob) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lo2dask.explanation.evidence import Normals, Patterns, pick_lines, select_carried
+from lo2dask.explanation.evidence import Normals, Patterns, Texts, pick_lines, select_carried
 from lo2dask.explanation.evidence_search import tokens_only_in
 
 TEXTS = ["DEBUG say hello", "ERROR failed ERR11000", "DEBUG say bye", "at frame one", "at frame two"]
@@ -13,7 +13,8 @@ TEXTS = ["DEBUG say hello", "ERROR failed ERR11000", "DEBUG say bye", "at frame 
 def patterns(templates: list[str] | None = None, errors: tuple[int, ...] = (1,)) -> Patterns:
     flags = np.isin(np.arange(len(TEXTS)), errors)
     return Patterns(
-        pa.array(TEXTS),
+        Texts(pa.array(TEXTS)),
+        np.arange(5),
         templates or ["t0", "t1", "t0", "t3", "t4"],
         np.array([5, 1, 2, 1, 1]),
         np.arange(5) * 10,
