@@ -19,7 +19,8 @@ from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadingOptions
 from lo2dask.sources.folders import has_shape_of_run
 from lo2dask.sources.labels import Labels
-from lo2dask.sources.layouts import LO2, OUTSIDE, Tree, choose_runs, find_tree, scan_files
+from lo2dask.sources.layouts import LO2, OUTSIDE, Tree, choose_runs, find_tree
+from lo2dask.sources.listing import listed, scan_files
 from lo2dask.sources.manifest import READ_AS_METRIC, REJECTED, Batch, cut_batches, manifest_table
 from lo2dask.sources.names import WANTED_NAME, is_run_name, split_problem
 from lo2dask.sources.patterns import is_like
@@ -88,14 +89,13 @@ def make_plan(
     every_run, others = choose_runs(tree, options), tree.others
     usable = [run for run in every_run if not run.problem]
     runs = usable[: options.runs] if options.runs > 0 else usable
-    if selection.needs_all_runs(options):
-        selection = _draw_together(runs, selection)
-    records = [
-        (layout.manifest / part_name(index), group)
-        for index, group in enumerate(_scan_groups([*runs, *(run for run in every_run if run.problem)]))
-    ]
+    scanned = _scan_groups([*runs, *(run for run in every_run if run.problem)])
     where = session.here() if len(runs) <= RUNS_SCANNED_HERE else session
-    summaries = where.map(scan_runs, records, "scan", selection=selection, with_metrics=options.load_metrics)
+    with listed(scanned, layout.internal / "listing") as groups:
+        if selection.needs_all_runs(options):
+            selection = _draw_together((run for group in groups for run in group if not run.problem), selection)
+        records = [(layout.manifest / part_name(index), group) for index, group in enumerate(groups)]
+        summaries = where.map(scan_runs, records, "scan", selection=selection, with_metrics=options.load_metrics)
     prune_parts(layout.manifest, [path.name for path, _ in records])
     cases = sorted({case for summary in summaries for case in summary["cases"]})
     _check_cases(options, cases, sorted({case for summary in summaries for case in summary["errors"]}), root)

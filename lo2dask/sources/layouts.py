@@ -7,7 +7,7 @@ and then for the files of each run.
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from lo2dask.sources.patterns import (
     takes_path,
 )  # fmt: skip
 from lo2dask.sources.streams import Part, codec, rotated_name
-from lo2dask.sources.tree import RunSource, SourceFile, find_runs, join_parts, scan_run
+from lo2dask.sources.tree import RunSource, SourceFile, find_runs, join_parts
 from lo2dask.storage import Entry, entries, is_local, to_path
 
 LO2 = "lo2"
@@ -71,12 +71,12 @@ class TreeWalk:
     skipped: str = ""
 
     def files(
-        self, folder: str = "", pattern: PathPattern | None = None, run: str = "", deep: bool = True
+        self, folder: str = "", pattern: PathPattern | None = None, run: str | None = "", deep: bool = True
     ) -> Iterator[tuple[str, Entry]]:
         """List the files below a folder, each with its path below the root, sorted folder by folder.
 
-        Folders that by the pattern hold no log of the run are not entered, nor links to folders within the root, whose
-        files are read where they lie. A folder that cannot be listed comes as a file.
+        Folders that by the pattern hold no log of the run (None = of any) are not entered, nor links to folders within
+        the root, whose files are read where they lie. A folder that cannot be listed comes as a file.
         """
         where = os.path.join(self.root, folder) if folder else self.root
         for entry in sorted(entries(where), key=lambda entry: entry.name):
@@ -138,26 +138,43 @@ class TreeLayout:
             if not data_kind(entry.name) and (found := self.place(path)):
                 yield found
 
-    def scan(self, run: str) -> Iterator[SourceFile]:
-        """List the files of a run, rotated ones joined, sorted by test case and name."""
-        files = [self._file(path, entry, run) for path, entry in self._files_of(run)]
+    @property
+    def is_by_folder(self) -> bool:
+        """Whether the logs of each run lie in a folder of their own below the root."""
+        return all(pattern.is_by_folder for pattern in self.patterns)
+
+    def list_files(self) -> Iterator[SourceFile]:
+        """List the files of all runs of a layout that is not by folder, in one walk; none is opened."""
+        for path, entry in self.walk.files("", self.patterns[0], None):
+            place = self.place(path)
+            yield self._file(path, entry, place[0] if place else self._run_outside(path))
+
+    def scan(self, run: str, listed: Iterable[SourceFile] | None = None) -> Iterator[SourceFile]:
+        """List the files of a run, rotated ones joined, sorted by test case and name.
+
+        ``listed`` are its files as :meth:`list_files` names them, which else walks the whole tree.
+        """
+        if self.is_by_folder:
+            listed = (self._file(path, entry, run) for path, entry in self._files_of(run))
+        elif listed is None:
+            listed = (file for file in self.list_files() if file.run == run)
+        files = [replace(file, kind="binary file") if _is_binary(file) else file for file in listed]
         return iter(sorted(join_parts(files), key=lambda file: (file.test_case + "__", file.name, file.path)))
 
     def _files_of(self, run: str) -> Iterator[tuple[str, Entry]]:
-        if not all(pattern.is_by_folder for pattern in self.patterns):
-            for path, entry in self.walk.files("", self.patterns[0], run):
-                if (self.place(path) or (self._run_outside(path, run),))[0] == run:
-                    yield path, entry
-            return
         if run == self.loose:
             yield from self.walk.files(deep=False)
         elif to_path(os.path.join(self.walk.root, run)).is_dir():
             yield from self.walk.files(run)
 
-    def _run_outside(self, path: str, run: str) -> str:
-        """Return the run that lists a file outside the layout which the walk of ``run`` meets: one run alone."""
+    def _run_outside(self, path: str) -> str:
+        """Return the run that a file outside the layout is listed with: the one that its folder names, or the first."""
         folder = os.path.dirname(path)
-        return run if folder and not self.patterns[0].leads_to(folder, self.first) else self.first
+        return (
+            self.first
+            if not folder or self.patterns[0].leads_to(folder, self.first)
+            else self.patterns[0].run_of(folder)
+        )
 
     def _file(self, path: str, entry: Entry, run: str) -> SourceFile:
         _, case, service = self.place(path) or (run, "", "")
@@ -173,22 +190,15 @@ class TreeLayout:
         except OSError as error:
             problem = f"cannot be read: {error.strerror}"
         name = path.removeprefix(f"{run}/").removeprefix(f"{case}/")
-        file = SourceFile(entry.path, "", 0, size, mtime, run, case, name, kind, service, problem)
-        return (
-            replace(file, kind="binary file") if kind == "log" and size and not problem and _is_binary(file) else file
-        )
+        return SourceFile(entry.path, "", 0, size, mtime, run, case, name, kind, service, problem)
 
 
 @dataclass(frozen=True)
 class PatternRun(RunSource):
-    """A run of a layout by patterns."""
+    """A run of a layout by patterns; ``listing`` is the file of what one walk has listed of it and others."""
 
     layout: TreeLayout = field(kw_only=True)
-
-
-def scan_files(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
-    """List a run's files in either layout, sorted by test case and name."""
-    return run.layout.scan(run.name) if isinstance(run, PatternRun) else scan_run(run, with_metrics)
+    listing: Path | None = None
 
 
 def find_tree(root: Path, options: LoadingOptions) -> Tree:
@@ -310,7 +320,9 @@ def choose_runs(tree: Tree, options: LoadingOptions) -> list[RunSource]:
 
 
 def _is_binary(file: SourceFile) -> bool:
-    """Return whether a file is no text, by its first bytes; one that cannot be read is left to the load."""
+    """Return whether a log is no text, by its first bytes; one that cannot be read is left to the load."""
+    if file.kind != "log" or not file.size or file.problem:
+        return False
     try:
         with replace(file, parts=(Part(file.path, file.size),) if codec(file.path) else ()).open() as raw:
             problem = text_problem(raw.read(START_BYTES) or b"")

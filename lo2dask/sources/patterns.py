@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -55,15 +55,31 @@ class PathPattern:
         found = self._regex.fullmatch(path)
         return found.groupdict() if found else None
 
-    def leads_to(self, folder: str, run: str) -> bool:
-        """Return whether a folder, a path below the root, may hold logs of a run."""
-        for part, wanted in zip(folder.split("/"), self.text.split("/")[:-1], strict=False):
+    def leads_to(self, folder: str, run: str | None) -> bool:
+        """Return whether a folder, a path below the root, may hold logs of a run; None = of any one."""
+        for part, wanted in self._folders(folder):
             if wanted == "**":
                 return True
             found = re.fullmatch(_translate(wanted, set()), part)
-            if not found or found.groupdict().get("run", run) != run:
+            named = found.groupdict().get("run") if found else None
+            if not found or (named and run and named != run):
                 return False
+            run = run or named
         return "**" in self.text or folder.count("/") < self.text.count("/")
+
+    def run_of(self, folder: str) -> str:
+        """Return the run that a folder, a path below the root, is named after; "" = none."""
+        for part, wanted in self._folders(folder):
+            if wanted == "**":
+                return ""
+            found = re.fullmatch(_translate(wanted, set()), part)
+            if found and (named := found.groupdict().get("run")):
+                return named
+        return ""
+
+    def _folders(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Pair the parts of a folder's path with those of the pattern."""
+        return zip(folder.split("/"), self.text.split("/")[:-1], strict=False)
 
     def names(self, field: str) -> bool:
         """Return whether the pattern names ``run``, ``test_case`` or ``service``."""

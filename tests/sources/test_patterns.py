@@ -6,7 +6,8 @@ import pytest
 
 from lo2dask.errors import InputError
 from lo2dask.options import LoadOptions
-from lo2dask.sources.layouts import find_tree, scan_files
+from lo2dask.sources.layouts import find_tree
+from lo2dask.sources.listing import scan_files
 from lo2dask.sources.patterns import PathPattern, common_prefix, file_stem, service_name, takes_path
 
 
