@@ -18,7 +18,7 @@ from lo2dask.buffers.columns import strings
 from lo2dask.explanation.evidence import Patterns, Texts
 from lo2dask.explanation.line_search import BUNDLE_LINES, ERROR_TEXT, LineSource, PartLines, log_path, wanted_files
 from lo2dask.explanation.summary import Flags
-from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
+from lo2dask.features.statements import ERROR, kinds_of
 from lo2dask.findings.lines import LineReader, ReadLines, times_of_day
 from lo2dask.findings.part import flatten_lists
 from lo2dask.ingest.batch import TEXT
@@ -33,12 +33,12 @@ from lo2dask.tables.parts import read_part
 from lo2dask.tables.records import Stage
 
 # Lines that are read before one that continues an event, for its time.
-_BEFORE = 500
+_BEFORE = 200
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """The distinct normalised lines of a part: texts, template ids, what their statements are, whether of an error.
+    """The distinct normalised lines of a part: texts, messages, template ids, whether headless, whether of an error.
 
     ``statement`` is the number of the first line that has the same message.
     """
@@ -46,7 +46,7 @@ class _Lines:
     texts: pa.Array
     messages: pa.Array
     templates: list[str]
-    kinds: np.ndarray
+    headless: Flags
     errors: Flags
     statement: Ints
 
@@ -56,12 +56,12 @@ class _Lines:
         table = read_part(layout.text / "lines" / name, ["line", "message"])
         messages = strings(table["message"])
         ids, templates = read_mapping(layout, messages, ["statement_id", "e_event_drain_id"])
-        kinds = kinds_of(ids)
         texts = strings(table["line"])
-        errors = (kinds == ERROR) | np.asarray(pc.match_substring_regex(texts, ERROR_TEXT))
+        headless = np.asarray(pc.equal(texts, messages))
+        errors = (kinds_of(ids) == ERROR) | np.asarray(pc.match_substring_regex(texts, ERROR_TEXT))
         encoded = messages.dictionary_encode().indices.to_numpy()
         _, first = np.unique(encoded, return_index=True)
-        return cls(texts, messages, templates.to_pylist(), kinds, errors, first[encoded])
+        return cls(texts, messages, templates.to_pylist(), headless, errors, first[encoded])
 
     def patterns(self, texts: Texts, rows: Ints, lines: Ints, counts: Ints, first: Ints) -> Patterns:
         """Return some lines as the patterns of a sequence; ``rows`` are their places in ``texts``."""
@@ -74,13 +74,13 @@ class _Lines:
 class CountedSequence:
     """One sequence: its log, its patterns (``first`` are line numbers), and of each pattern more for its first line.
 
-    ``begins`` are the begins of windows in ms since 1970, ``windows`` their first lines; ``messages`` what the line is.
+    ``begins`` are begins of windows (ms since 1970), ``since`` the lines to read from, ``messages`` what they say.
     """
 
     file: SourceFile
     patterns: Patterns
     begins: Ints
-    windows: Ints
+    since: Ints
     messages: pa.Array
 
 
@@ -112,9 +112,9 @@ def read_counted(record: PartLines, wanted: Iterable[str], source: LineSource) -
         order = np.argsort(first.line[at], kind="stable")
         at, chosen = at[order], items["line"][own][order]
         patterns = lines.patterns(texts, text[own][order], chosen, items["count"][own][order], first.line[at])
-        windows = np.where(lines.kinds[chosen] == CONTINUATION, first.window[at], first.line[at])
+        since = first.line[at] - np.where(lines.headless[chosen], _BEFORE, 0)
         messages = lines.messages.take(pa.array(chosen))
-        found[seq_id] = CountedSequence(files[seq_id], patterns, first.begin[at] * window_ms, windows, messages)
+        found[seq_id] = CountedSequence(files[seq_id], patterns, first.begin[at] * window_ms, since, messages)
     return found
 
 
@@ -146,7 +146,7 @@ def read_shown(
     for seq_id, (one, numbers) in chosen.items():
         rows = np.flatnonzero(np.isin(one.patterns.first, list(numbers)))
         last = one.patterns.first[rows]
-        ranges = np.column_stack([np.maximum(one.windows[rows], last - _BEFORE), last]).tolist()
+        ranges = np.column_stack([np.maximum(one.since[rows], 1), last]).tolist()
         try:
             read = list(read_line_bytes(one.file, ranges))
         except OSError:
@@ -187,13 +187,12 @@ def _events(one: CountedSequence, rows: Ints, read: ReadLines) -> dict[int, dict
 class _FirstLines:
     """The first lines of statements, by sequence (row) and statement: ``key`` is both, ascending.
 
-    ``window`` is the first line of the line's window, ``begin`` the window's number.
+    ``begin`` is the number of the line's window.
     """
 
     statements: int
     key: Ints
     line: Ints
-    window: Ints
     begin: Ints
 
     def find(self, row: int, statements: Ints) -> Ints | None:
@@ -211,5 +210,4 @@ def _first_lines(table: pa.Table, statements: int) -> _FirstLines:
     key, line = cells["sequence"] * statements + cells["statement"], windows["first_line"][at] + cells["line"]
     order = np.lexsort((line, key))
     first = order[np.flatnonzero(np.diff(key[order], prepend=-1))]
-    where = at[first]
-    return _FirstLines(statements, key[first], line[first], windows["first_line"][where], windows["window"][where])
+    return _FirstLines(statements, key[first], line[first], windows["window"][at[first]])
