@@ -166,15 +166,21 @@ def read_shown(
 
 
 def _events(one: CountedSequence, rows: Ints, read: ReadLines) -> dict[int, dict[str, Any]] | None:
-    numbers = one.patterns.first[rows]
+    """Return chosen lines by number; None if one is not what was counted, or if its time stands further above."""
+    if not len(rows):
+        return {}
+    numbers, places = one.patterns.first[rows], np.arange(len(read.numbers))
     at = np.searchsorted(read.numbers, numbers)
-    if len(rows) and (not len(read.numbers) or at.max() >= len(read.numbers) or (read.numbers[at] != numbers).any()):
+    if at.max() >= len(places) or (read.numbers[at] != numbers).any():
         return None
     if read.messages.take(pa.array(at)) != one.messages.take(pa.array(rows)):
         return None
     # A line without a time has that of the line that it continues.
-    latest = np.maximum.accumulate(np.where(read.clock >= 0, np.arange(len(read.clock)), -1))[at]
-    times = times_of_day(np.where(latest >= 0, read.clock[latest], -1), one.begins[rows])
+    latest = np.maximum.accumulate(np.where(read.clock >= 0, places, -1))[at]
+    begin = np.maximum.accumulate(np.where(np.diff(read.numbers, prepend=-1) == 1, 0, places))[at]
+    if (latest < begin).any():
+        return None
+    times = times_of_day(read.clock[latest], one.begins[rows])
     table = {
         "line_no": numbers,
         "m_timestamp": pa.array(times * 1000).cast(TIME),

@@ -66,6 +66,15 @@ def test_lines_that_are_not_those_that_were_counted_are_not_shown(log):
     assert read_shown({WANTED: (one, [number])}, source) == {}
 
 
+def test_a_log_is_read_whole_where_the_time_of_a_line_stands_far_above(log):
+    log.write_text(log.read_text() + 5 * TRACE + "\tat com.networknt.made.Last.step(Last.java:1)\n")
+    record, source = found_in(log)
+    one = read_counted(record, {WANTED}, source)[WANTED]
+    numbers = one.patterns.first.tolist()
+    assert read_shown({WANTED: (one, [numbers[0], numbers[-1]])}, source) == {}
+    assert list(read_shown({WANTED: (one, numbers[:1])}, source)[WANTED]) == numbers[:1]
+
+
 @pytest.mark.parametrize("options", [{"windows": False}, {"save_events": True}], ids=["no windows", "events"])
 def test_whole_logs_are_read_where_windows_do_not_do(log, options):
     record, source = found_in(log, **options)
