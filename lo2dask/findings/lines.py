@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Bytes, Ints
+from lo2dask.buffers.columns import codes
 from lo2dask.buffers.padded import padded
 from lo2dask.buffers.slices import encode_slices, slices
 from lo2dask.features.masks import Mask, normalise
@@ -170,9 +171,10 @@ def best_lines(tables: Iterable[pa.Table], limit: int) -> Iterator[pa.Table]:
     waiting = FOUND.empty_table()
     for table in tables:
         waiting = pa.concat_tables([waiting, table]).combine_chunks()
-        keys = pc.binary_join_element_wise(waiting["run"], waiting["test_case"], "\x1f")
+        if not waiting.num_rows:
+            continue
         # What the last case has may go on in the next part.
-        last = pc.equal(keys, keys[-1]) if len(keys) else pa.array([], pa.bool_())
+        last = pc.and_(*(pc.equal(waiting[name], waiting[name][-1]) for name in ("run", "test_case")))
         yield from _cut_cases(waiting.filter(pc.invert(last)), limit)
         waiting = waiting.filter(last)
     yield from _cut_cases(waiting, limit)
@@ -180,14 +182,12 @@ def best_lines(tables: Iterable[pa.Table], limit: int) -> Iterator[pa.Table]:
 
 def _cut_cases(rows: pa.Table, limit: int) -> Iterator[pa.Table]:
     """Sort the lines of whole cases, the highest score first, and cut each case to the limit."""
-    case = [("run", "ascending"), ("test_case", "ascending")]
-    ordered = rows.sort_by([*case, ("score", "descending"), ("path", "ascending"), ("line_no", "ascending")])
-    keys = pc.binary_join_element_wise(ordered["run"], ordered["test_case"], "\x1f").combine_chunks()
-    code = keys.dictionary_encode().indices.to_numpy()
-    starts = np.flatnonzero(np.diff(code, prepend=-1))
-    rank = np.arange(len(code)) - np.repeat(starts, np.diff(np.append(starts, len(code))))
-    if len(code):
-        yield ordered.filter(pa.array(rank < limit)).select(schema.LINES.names)
+    run, case, path = (codes(rows[name])[0] for name in ("run", "test_case", "path"))
+    order = np.lexsort((rows["line_no"].to_numpy(), path, -rows["score"].to_numpy(), case, run))
+    starts = np.flatnonzero(np.diff(run[order], prepend=-1) | np.diff(case[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    if len(order):
+        yield rows.select(schema.LINES.names).take(pa.array(order[rank < limit]))
 
 
 @dataclass(frozen=True)
