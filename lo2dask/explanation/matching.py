@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from lo2dask.buffers.columns import strings
 from lo2dask.buffers.visible import visible
 from lo2dask.explanation.draw import RowCut, mask_drawn
-from lo2dask.explanation.merged_parts import Group, Subject, read_parts_of
+from lo2dask.explanation.merged_parts import Group, Subject, read_rows_of
 from lo2dask.explanation.neighbours import LABELLED, UNFLAGGED, NormalRows, draw, may_be_drawn, nearest, unit_rows
 from lo2dask.models.sample import strata
 from lo2dask.storage import cached_files, replacing
-from lo2dask.tables.parts import read_rows, write_part
+from lo2dask.tables.parts import read_rows
 
 HEADER = ("anomalous_id", "normal_id", "similarity", "normal_type")
 NEAREST = pa.schema(
@@ -62,7 +62,7 @@ def count_strata(predictions: pa.Table) -> dict[str, Counter[str]]:
 def gather_normals(group: Group, subject: Subject, plan: NormalsDraw) -> Path:
     """Write the normals of some parts that may be drawn; return the file."""
     pieces = []
-    for part in read_parts_of(group, subject):
+    for part in read_rows_of(group, subject):
         mask = normal_mask(part.predictions, plan.type)
         names = np.array(strata(part.predictions["service"], part.predictions["test_case"]), dtype=object)
         normals = NormalRows(part.matrix, part.ids, part.hashes, names).take(mask)
@@ -83,13 +83,15 @@ def match_parts(group: Group, subject: Subject, cut: RowCut | None) -> int:
     """Write the nearest normal of each flagged row of some parts (``cut`` is by rank); return the number of rows."""
     path, total = subject.scratch("normals.npz"), 0
     normals, transposed = _read_normals(path)
-    for part in read_parts_of(group, subject):
+    for part in read_rows_of(group, subject):
         wanted = part.flagged
         wanted[wanted] = mask_drawn(cut, part.ranks[wanted].astype(np.uint64), part.ids[wanted])
         ids = part.ids[wanted]
         best, similarity = nearest(unit_rows(part.matrix[wanted]), ids, transposed, normals.ids)
         columns = [ids, part.ranks[wanted].astype(np.int64), best, similarity]
-        total += write_part(nearest_part(subject, part.name), pa.table(columns, schema=NEAREST), NEAREST)
+        table = pa.table(columns, schema=NEAREST)
+        part.parts.write(subject.scratch("nearest"), table, NEAREST, np.flatnonzero(wanted))
+        total += table.num_rows
     return total
 
 

@@ -1,4 +1,4 @@
-"""One model and one part of its rows, as the tasks of an explanation read them."""
+"""One model and some parts of its rows, as the tasks of an explanation read them."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ from lo2dask.features.matrix import Columns, to_matrix
 from lo2dask.models import bundle
 from lo2dask.models.sample import hashes
 from lo2dask.storage import cached_files, remove_tree, source_of, status
+from lo2dask.tables import groups
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.units import of_service
@@ -89,10 +90,13 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One part: predictions next to the rows of the feature matrix."""
+class Rows:
+    """The rows of some parts: predictions next to the rows of the feature matrix.
 
-    name: str
+    ``parts`` are the names of what is made from each part, with its rows of this model.
+    """
+
+    parts: groups.Group
     predictions: pa.Table
     matrix: sparse.csr_matrix
     seed: int
@@ -123,24 +127,26 @@ class Part:
         return pc.equal(strings(self.predictions["split"]), "train").to_numpy(zero_copy_only=False).astype(bool)
 
 
-def read_parts_of(group: Group, subject: Subject) -> Iterator[Part]:
-    """Read predictions and feature rows of some parts, one at a time.
+def read_rows_of(group: Group, subject: Subject) -> Iterator[Rows]:
+    """Read predictions and feature rows of some parts, about as many rows at a time as a group of a table has.
 
     Raises
     ------
     IntegrityError : predictions and enhanced table have other sequences.
     """
     layout, columns = subject.layout, columns_of(subject)
-    for name in group:
-        predictions = subject.read_predictions(name)
-        enhanced = read_part(layout.enhanced / name, dict.fromkeys(["seq_id", "service", *columns.needed]))
+    for some in groups.group_parts(layout.enhanced, group):
+        tables = [subject.read_predictions(name) for name in some.names]
+        predictions = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+        enhanced = some.read(layout.enhanced, dict.fromkeys(["seq_id", "service", *columns.needed]))
         enhanced = enhanced.filter(pa.array(of_service(enhanced, subject.service)))
         if not strings(predictions["seq_id"]).equals(strings(enhanced["seq_id"])):
             raise IntegrityError(
-                f"{subject.predictions / name} and {layout.enhanced / name} have other sequences; "
+                f"{subject.predictions} and {layout.enhanced} have other sequences in {', '.join(some.names)}; "
                 "run lo2dask train again"
             )
-        yield Part(name, predictions, to_matrix(enhanced, columns, subject.binary), subject.seed)
+        parts = groups.Group(tuple(map(subject.part_name, some.names)), tuple(one.num_rows for one in tables))
+        yield Rows(parts, predictions, to_matrix(enhanced, columns, subject.binary), subject.seed)
 
 
 def group_parts(subject: Subject) -> list[Group]:

@@ -20,11 +20,12 @@ from lo2dask.explanation.evidence_draw import EvidenceDraw
 from lo2dask.explanation.explanations import EXPLANATIONS, RowFeatures, explanation_table, list_features
 from lo2dask.explanation.linear import background_sums
 from lo2dask.explanation.matching import count_strata
-from lo2dask.explanation.merged_parts import Group, Part, Subject, columns_of, explainer_of, read_parts_of
+from lo2dask.explanation.merged_parts import Group, Rows, Subject, columns_of, explainer_of, read_rows_of
 from lo2dask.explanation.shap_values import Explainer, Sample, sample_of
 from lo2dask.explanation.summary import Floats, ShapSums
 from lo2dask.models.evaluate import Scored, evaluate
 from lo2dask.storage import source_of
+from lo2dask.tables import groups
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, read_rows, write_part
 
@@ -109,14 +110,14 @@ def survey(group: Group, subject: Subject, limits: RowLimits) -> Survey:
 
 def sum_background(group: Group, subject: Subject, cut: RowCut | None) -> Floats:
     """Sum up the training rows that are the background; see linear.background_sums."""
-    chosen = ((part, part.training & mask_drawn(cut, part.hashes, part.ids)) for part in read_parts_of(group, subject))
+    chosen = ((part, part.training & mask_drawn(cut, part.hashes, part.ids)) for part in read_rows_of(group, subject))
     return functools.reduce(np.add, (background_sums(part.matrix, mask) for part, mask in chosen))
 
 
 def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
     """Explain some parts; write the strongest features of their flagged sequences."""
     explainer = explainer_of(subject, job.mean)
-    pieces = (_explain_part(part, subject, job, explainer) for part in read_parts_of(group, subject))
+    pieces = (_explain_rows(rows, subject, job, explainer) for rows in read_rows_of(group, subject))
     return functools.reduce(ShapPiece.merge, pieces)
 
 
@@ -173,7 +174,7 @@ def measure_predictions(folder: Path) -> dict[str, Any]:
 def _survey_part(name: str, subject: Subject, limits: RowLimits) -> Survey:
     table = subject.read_predictions(name)
     _copy_predictions(table, name, subject)
-    part = Part(name, table, sparse.csr_matrix((0, 0)), subject.seed)
+    part = Rows(groups.Group((name,), (table.num_rows,)), table, sparse.csr_matrix((0, 0)), subject.seed)
     keys, ids = part.hashes, part.ids
     pick = functools.partial(_lowest, ids=ids)
     return Survey(
@@ -196,7 +197,7 @@ def _copy_predictions(table: pa.Table, name: str, subject: Subject) -> None:
     write_part(subject.artefacts.predictions / subject.part_name(name), named, pa.schema(fields))
 
 
-def _explain_part(part: Part, subject: Subject, job: ShapJob, explainer: Explainer) -> ShapPiece:
+def _explain_rows(part: Rows, subject: Subject, job: ShapJob, explainer: Explainer) -> ShapPiece:
     counted = mask_drawn(job.counted, part.hashes, part.ids)
     flagged = part.flagged
     listed = flagged & (counted | job.evidence.mask(part.predictions, subject.layout))
@@ -205,7 +206,7 @@ def _explain_part(part: Part, subject: Subject, job: ShapJob, explainer: Explain
     explained = np.zeros(len(listed), dtype=bool)
     explained[listed] = top.explained
     table = explanation_table(part.predictions.filter(pa.array(flagged)), explained[flagged], shares)
-    write_part(subject.scratch("features") / subject.part_name(part.name), table, EXPLANATIONS)
+    part.parts.write(subject.scratch("features"), table, EXPLANATIONS, np.flatnonzero(flagged))
     plotted = counted & mask_drawn(job.plotted, part.hashes, part.ids)
     sample = sample_of(part.matrix[plotted], part.hashes[plotted], part.ids[plotted], PLOT_ROWS)
     return ShapPiece(sums, sample, int((~top.explained).sum()), explainer.meaning)

@@ -1,6 +1,6 @@
 """Groups of consecutive parts, which a task takes at once: what it does for each model and service is done once."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -41,10 +41,10 @@ class Group:
             write_part(folder / name, table.slice(start, end - start), schema)
 
 
-def group_parts(folder: Path) -> list[Group]:
-    """Group the parts of a table: at most MOST_ROWS rows and MOST_BYTES bytes together."""
+def group_parts(folder: Path, names: Collection[str] | None = None) -> list[Group]:
+    """Group the parts of a table, or some of them: at most MOST_ROWS rows and MOST_BYTES bytes together."""
     groups: list[list[tuple[str, int, int]]] = []
-    for path in part_paths(folder):
+    for path in part_paths(folder) if names is None else [folder / name for name in names]:
         footer = read_metadata(path)
         size = sum(footer.row_group(at).total_byte_size for at in range(footer.num_row_groups))
         part = (path.name, footer.num_rows, size)
