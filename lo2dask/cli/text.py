@@ -25,7 +25,12 @@ def say(text: str, *, err: bool = False) -> None:
     shown = "\n".join(visible(line) for line in text.split("\n"))
     if err and sys.stderr.isatty():
         shown = "\n".join(part for line in shown.split("\n") for part in _wrap(line, error_width()))
-    click.echo(shown if err else encodable(shown), err=err)
+    _echo(shown if err else encodable(shown), err)
+
+
+def _echo(text: str, err: bool) -> None:
+    # Of itself click would take the terminal's own stream, past the one that prints above a progress bar.
+    click.echo(text, file=sys.stderr if err else None)
 
 
 def wrapped(lines: Iterable[str]) -> list[str]:
@@ -44,7 +49,7 @@ def _wrap(line: str, width: int, indent: str = "") -> list[str]:
 
 def say_json(event: str, values: Mapping[str, Any], *, err: bool = False) -> None:
     """Print one JSON line: ``event`` and the values."""
-    click.echo(json.dumps({"event": event, **json_values(values)}), err=err)
+    _echo(json.dumps({"event": event, **json_values(values)}), err)
 
 
 def json_values(values: Any) -> Any:

@@ -1,8 +1,13 @@
 """What is shown while the work goes on, and what is made of text that comes from the data."""
 
+import contextlib
 import io
 import json
 import logging
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +91,34 @@ def test_a_terminal_gets_one_bar_from_the_start(monkeypatch: pytest.MonkeyPatch)
     # The bar is drawn ten times a second, and once more at the end.
     assert "load" in terminal.getvalue()
     assert "1/3" in terminal.getvalue()
+
+
+WATCHED = """
+import logging
+import os
+import pty
+import subprocess
+import sys
+from lo2dask.cli.progress import watching
+with watching() as watch:
+    watch("scan", 0, 2)
+    logging.getLogger("lo2dask").info("layout: lo2")
+"""
+
+
+def test_log_lines_stand_above_the_bar() -> None:
+    ours, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    subprocess.run([sys.executable, "-c", WATCHED], stderr=terminal, env=environment, check=True)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # nobody holds the other end
+        while some := os.read(ours, 65536):
+            shown += some
+    os.close(ours)
+    # The bar's row is erased before a line is written over it.
+    before, _, _ = shown.partition(b"layout: lo2")
+    assert before.endswith(b"\r\x1b[2K")
 
 
 def test_the_bar_tells_the_stage_and_the_fullest_worker(monkeypatch: pytest.MonkeyPatch) -> None:
