@@ -166,6 +166,8 @@ def _score(
     """Score all parts and write predictions and run scores."""
     predictions, runs = targets
     key = content["key"]
+    # What a stopped scoring left may be of other groups of parts: runs may have come or gone since.
+    remove_tree(working_folder(work))
     # Nothing is learned from any of the runs; the copy of the bundle has a hash of its own.
     target = Target(key, work.models / f"{key}.joblib", SIDE, options.predict_batch_size)
     bundle.save(target.path, content, overwrite=True)

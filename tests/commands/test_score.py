@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
@@ -12,6 +13,7 @@ from lo2dask.models import bundle
 from lo2dask.options import ScoreOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from lo2dask.training.units import working_folder
 from tests.trees import SERVICES, load_tree, make_tree, table_of, train_root
 
 MODELS = ("dt_templates", "oov_templates", "drift_words", "lr_all")
@@ -102,6 +104,18 @@ def test_a_second_scoring_has_nothing_to_do_and_lost_parts_are_made_again(traine
     shutil.rmtree(tmp_path / "dt_templates_runs.parquet")
     assert not _score(path, raw, tmp_path).current
     assert part_paths(tmp_path / "dt_templates_runs.parquet")
+
+
+def test_what_a_stopped_scoring_of_more_runs_left_is_not_read(trained, raw, tmp_path):
+    summary = _score(trained[1] / "dt_templates.joblib", raw, tmp_path)
+    before = [table_of(path) for path in (summary.predictions, summary.run_scores)]
+    shutil.rmtree(summary.predictions)
+    (work,) = (path for path in (tmp_path / "_lo2dask" / "score").iterdir() if path.is_dir())
+    left = working_folder(Layout(work)) / "scores" / "dt_templates" / "part-999999.parquet.npy"
+    left.parent.mkdir(parents=True)
+    np.save(left, np.full((3, 5), 0.1))
+    summary = _score(trained[1] / "dt_templates.joblib", raw, tmp_path)
+    assert [table_of(path) for path in (summary.predictions, summary.run_scores)] == before
 
 
 def test_services_without_a_model_are_left_unscored(trained, tmp_path):
