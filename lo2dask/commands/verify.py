@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from lo2dask.commands.extract import EXTRACT
 from lo2dask.commands.grid import GRID_STAGE
 from lo2dask.commands.report import REPORT
 from lo2dask.commands.score import SCORE
-from lo2dask.errors import InputError
+from lo2dask.errors import InputError, Lo2Error
 from lo2dask.execute.session import Session, using
 from lo2dask.explanation.merged_parts import DESCRIPTION
 from lo2dask.explanation.refit import GIVEN, TRAINED_OPTIONS, side_folders, trained_options_path
@@ -102,6 +102,10 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
         bundles = unnamed_bundles(layout, named)
         problems += [*own.map(check_bundle, bundles, "bundles", root=layout.root), *stray_hashes(layout)]
         problems += compared[0].problems
+    findings = None
+    if scored is not None and has_findings(layout) and not any(problems):
+        findings, found = _count(lambda: count_findings(layout), layout.findings.name)
+        problems += found
     listed = _one_for_each_file(problems)
     results = [one for tables in compared for one in tables.results]
     names = ("files", "events", "sequences", "rejects")
@@ -112,7 +116,7 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
         models=sum(tables.models for tables in compared), bundles=len(bundles) + len(kept),
         recorded=len(named.outputs), bytes=sum(output.size for output in named.outputs.values()),
         seconds=time.perf_counter() - started, scored=scored,
-        findings=count_findings(layout) if scored is not None and has_findings(layout) and not listed else None,
+        findings=findings,
         **counts,
     )  # fmt: skip
 
@@ -201,11 +205,20 @@ def _compare_scores(
     parts = [name for name in record.outputs if "_predictions.parquet/" in name] if record else []
     if not parts or any(problem.where in parts for problem in known):
         return 0, []
-    rows = sum(count_rows(layout.root / name) for name in parts)
+    table = parts[0].partition("/")[0]
+    rows, damaged = _count(lambda: sum(count_rows(layout.root / name) for name in parts), table)
     sequences = sum(one.sequences for one in tables.results)
-    if rows == sequences or tables.problems:
-        return rows, []
-    return rows, [Problem(parts[0].partition("/")[0], f"{rows:,} rows for {sequences:,} sequences")]
+    if damaged or rows == sequences or tables.problems:
+        return rows, damaged
+    return rows, [Problem(table, f"{rows:,} rows for {sequences:,} sequences")]
+
+
+def _count(rows: Callable[[], int], where: str) -> tuple[int, list[Problem]]:
+    """Count rows; without checksums, that a part is damaged is only seen now."""
+    try:
+        return rows(), []
+    except Lo2Error as error:
+        return 0, [Problem(where, str(error))]
 
 
 def _one_for_each_file(problems: Iterable[Problem | None]) -> tuple[str, ...]:

@@ -97,6 +97,18 @@ def test_the_tables_of_a_scored_tree_are_compared_and_counted(copy: Path) -> Non
 
 
 @pytest.mark.parametrize("copy", ["scored"], indirect=True)
+def test_without_checksums_damaged_scores_are_listed_beside_other_damage(copy: Path) -> None:
+    part = part_paths(copy / "lo2_if_predictions.parquet")[0]
+    damaged = bytearray(part.read_bytes())
+    damaged[-20] ^= 255
+    part.write_bytes(damaged)
+    (copy / "lo2_if_predictions.parquet" / "part-000999.parquet").write_bytes(b"stray")
+    found = verify(VerifyOptions(output_dir=copy, checksums=False), Session.serial()).problems
+    assert any(line.startswith("lo2_if_predictions.parquet:") and "is damaged" in line for line in found)
+    assert any("part-000999.parquet: no record names it" in line for line in found)
+
+
+@pytest.mark.parametrize("copy", ["scored"], indirect=True)
 def test_a_scoring_that_did_not_finish_is_one_line(copy: Path) -> None:
     (record,) = (copy / "_lo2dask" / "score").glob("*.json")
     record.unlink()
