@@ -39,10 +39,10 @@ class Holders:
     def weigh(self, tokens: Mapping[str, float]) -> Floats:
         """Return the sum of the values of each text's tokens: (texts,)."""
         weight = np.zeros(self._size)
-        # In one order, so that sums of the same values are equal.
-        known = sorted((self._place[token], value) for token, value in tokens.items() if token in self._place)
-        for place, value in known:
-            weight[self._texts[self._starts[place] : self._starts[place + 1]]] += value
+        # In one order, whatever other texts there are, so that sums of the same values are equal.
+        for token in sorted(tokens.keys() & self._place.keys()):
+            place = self._place[token]
+            weight[self._texts[self._starts[place] : self._starts[place + 1]]] += tokens[token]
         return weight
 
 

@@ -56,6 +56,14 @@ def test_the_line_with_the_strongest_feature_comes_first(kind, token):
     assert picks[0].novelty == 0.0
 
 
+def test_what_a_line_weighs_does_not_depend_on_the_texts_beside_it():
+    tokens = {"one": 0.1, "two": 0.2, "three": 0.3}
+    alone = Texts(pa.array(["one two three"])).words.weigh(tokens)
+    beside = Texts(pa.array(["one two three", "three", "two", "one"])), Texts(pa.array(["three", "two one three two"]))
+    reversed_order = Texts(pa.array(["three two one"])).words.weigh(tokens)
+    assert beside[0].words.weigh(tokens)[0] == alone[0] == reversed_order[0] == beside[1].words.weigh(tokens)[1]
+
+
 def test_new_templates_are_evidence_without_any_feature_and_errors_lead():
     known = normals(9, {"t0": 9, "t4": 3})
     picks = pick_lines(patterns(), {}, known)
