@@ -35,11 +35,11 @@ def listed(groups: Sequence[Sequence[RunSource]], folder: Path) -> Iterator[list
 
     Listings lie in ``folder`` until the block ends.
     """
+    remove_tree(folder)  # a killed command may have left it
     first = groups[0][0] if groups else None
     if not isinstance(first, PatternRun) or first.layout.is_by_folder:
         yield [list(group) for group in groups]
         return
-    remove_tree(folder)
     try:
         made = _write_listings(first.layout, groups, folder)
         yield [
