@@ -1,5 +1,6 @@
 """The pre-flight on two real workers: what it finds, what it refuses, and that a later worker passes it too."""
 
+import contextlib
 import dataclasses
 import os
 import subprocess
@@ -152,14 +153,16 @@ def test_a_worker_that_joins_later_is_held_to_the_same(
         with subprocess.Popen(
             [sys.executable, "-m", "distributed.cli.dask_worker", address, *words],
             stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        ) as late:  # fmt: skip
+        ) as late, contextlib.ExitStack() as at_last:  # fmt: skip
+            # Else a failure here would wait for the worker, which waits for work.
+            at_last.callback(late.kill)
             if stays:
-                two_workers.wait_for_workers(3, timeout=20)
+                two_workers.wait_for_workers(3, timeout=60)
                 assert ran_on_late(two_workers)
                 late.terminate()
-                late.communicate(timeout=20)
+                late.communicate(timeout=60)
             else:
-                log = late.communicate(timeout=20)[1]
+                log = late.communicate(timeout=60)[1]
                 assert late.returncode == 0, "the nanny ends too, and starts no other"
                 assert "worker late on" in log
                 assert "has 400.0 MB of memory, less than --memory-budget 900.0 MB" in log
