@@ -22,7 +22,7 @@ import pyarrow as pa
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import codes, strings
 from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
-from lo2dask.models.largest import Largest, keep_largest, rows_of
+from lo2dask.models.largest import Largest, keep_largest, name_cells, rows_of
 from lo2dask.models.rows import Rows, count_statements
 from lo2dask.models.spec import Cost, State, Statistics
 
@@ -68,17 +68,13 @@ def collect(rows: Rows, _: State | None) -> Statistics:
     """Collect the largest shares and counts of one part's training normals, by service and statement."""
     cells, tokens = counts_of(rows)
     lines = np.asarray(cells.sum(axis=1)).ravel()
-    coo = cells.tocoo()
-    names = {
-        "service": strings(rows.service).dictionary_encode().take(pa.array(coo.row)),
-        "statement": pa.DictionaryArray.from_arrays(coo.col, tokens),
-        "run": strings(rows.run).dictionary_encode().take(pa.array(coo.row)),
-    }
-    values = {"share": coo.data / np.maximum(lines[coo.row], 1), "count": coo.data.astype(np.float64)}
+    names = name_cells(rows, cells, tokens)
+    row = np.repeat(np.arange(len(rows)), np.diff(cells.indptr))
+    values = {"share": cells.data / np.maximum(lines[row], 1), "count": cells.data.astype(np.float64)}
     tables = [
         pa.table(
             {
-                "what": pa.array([what]).dictionary_encode().take(pa.array(np.zeros(coo.nnz, np.int64))),
+                "what": pa.array([what]).dictionary_encode().take(pa.array(np.zeros(cells.nnz, np.int64))),
                 **names,
                 "value": value,
             }

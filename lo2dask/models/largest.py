@@ -5,6 +5,7 @@ Tables have the key's columns (text), ``run`` (text) and ``value`` (float64). Jo
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,10 @@ import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Codes, Ints
 from lo2dask.buffers.columns import among, codes, strings
+from lo2dask.models.rows import Rows
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 def keep_largest(tables: Iterable[pa.Table], key: Sequence[str]) -> pa.Table:
@@ -37,6 +42,16 @@ def _ranks(texts: pa.ChunkedArray) -> Ints:
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     ranks: Ints = pc.rank(encoded.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
     return ranks[encoded.indices.to_numpy()]
+
+
+def name_cells(rows: Rows, cells: "sparse.csr_matrix", statements: pa.Array) -> dict[str, pa.Array]:
+    """Return service, statement and run of each cell of counts (rows x statements), in the order of the cells."""
+    row = pa.array(np.repeat(np.arange(len(rows)), np.diff(cells.indptr)))
+    return {
+        "service": strings(rows.service).dictionary_encode().take(row),
+        "statement": pa.DictionaryArray.from_arrays(cells.indices, statements),
+        "run": strings(rows.run).dictionary_encode().take(row),
+    }
 
 
 @dataclass(frozen=True)

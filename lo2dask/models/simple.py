@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lo2dask.buffers.columns import codes, strings
+from lo2dask.buffers.columns import codes
 from lo2dask.features.statements import CONTINUATION, kinds_of
-from lo2dask.models.largest import Largest, keep_largest, rows_of
+from lo2dask.models.largest import Largest, keep_largest, name_cells, rows_of
 from lo2dask.models.rows import Rows, count_statements
 from lo2dask.models.spec import Behaviour, Cost, Merging, Scoring, State, Statistics
 
@@ -93,13 +93,8 @@ def score_logs(state: State, rows: Rows, left_out: bool) -> np.ndarray:
 def collect_seen(rows: Rows, __: State | None) -> Statistics:
     """Collect which statements (or pairs) the normal logs of each service have, and two runs of each and of all."""
     cells, tokens = count_statements(rows)
-    coo = cells.tocoo()
-    names = {
-        "service": strings(rows.service).dictionary_encode().take(pa.array(coo.row)),
-        "statement": pa.DictionaryArray.from_arrays(coo.col, tokens),
-        "run": strings(rows.run).dictionary_encode().take(pa.array(coo.row)),
-    }
-    seen = keep_largest([pa.table({**names, "value": np.ones(coo.nnz)})], _KEY)
+    names = name_cells(rows, cells, tokens)
+    seen = keep_largest([pa.table({**names, "value": np.ones(cells.nnz)})], _KEY)
     runs: dict[str, set[str]] = defaultdict(set)
     for (service, run), chosen in _by_log(rows):
         if cells[chosen].nnz:
