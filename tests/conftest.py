@@ -1,5 +1,6 @@
 """Shared by all tests: a small made-up tree, the real slice, and the program as its user calls it."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -18,6 +19,12 @@ settings.register_profile("lo2dask", deadline=None, max_examples=40)
 settings.load_profile("lo2dask")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _whole_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Let caplog take all lines: a cluster that is shared by tests leaves its handler at ERROR."""
+    caplog.handler.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import functools
 import importlib
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -101,6 +102,12 @@ class Session:
         if not self._serial:
             workers = self.client.nthreads()
             self._preparing = [self.client.submit(_import, module, workers=[worker], pure=False) for worker in workers]
+
+    def prepare_frames(self) -> None:
+        """Import what :meth:`frames` needs while the workers are busy."""
+        if not self._serial:
+            # An import takes over a second, most of it in one core.
+            threading.Thread(target=_import, args=["dask.dataframe"], name="lo2dask-import").start()
 
     @property
     def is_serial(self) -> bool:

@@ -41,6 +41,8 @@ from lo2dask.vocabulary.write import write_vocabulary
 
 # Parts whose counts of templates are held together.
 _SUMMED_AT_ONCE = 256
+# Up to so many parts the client finishes itself: that takes less time than importing dask.dataframe.
+PARTS_FINISHED_HERE = 16
 
 
 def enhance(options: TrainOptions, session: Session) -> bool:
@@ -142,7 +144,8 @@ def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Sp
         FrameStep(partial(count_templates, layout=layout), COLUMNS),
         FrameStep(partial(finish_part, layout=layout, key=key, record=own, spilled=spilled), SUMMARY),
     ]
-    summaries = session.frames(read, steps, names, "enhance")
+    where = session.here() if len(names) <= PARTS_FINISHED_HERE else session
+    summaries = where.frames(read, steps, names, "enhance")
     prune_parts(layout.enhanced, names)
     stage.flush(part_index(name) for name in names)
     if part_paths(layout.events):  # whose records have been updated
