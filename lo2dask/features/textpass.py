@@ -98,12 +98,17 @@ class TextPass:
         self.windows = WindowCounts(self.n_files, self.window_ms) if self.window_ms else None
         self.counts = {name: [] for name in (*_COUNTED, *self.kinds.raw_columns.values())}
 
+    @property
+    def reads_ids(self) -> bool:
+        """Whether the words of correlation ids are counted: those of raw tokens are; masks leave one word of all."""
+        return bool(self.kinds.raw)
+
     def add(self, events: pa.Table) -> None:
         """Take a block of event rows (parse.columns.EVENTS, with m_message)."""
         if events.num_rows == 0:
             return
         # Lines are texts of their own, and so are correlation ids, whose words are those of raw tokens alone.
-        for name in ("m_message",) if self.kinds.raw else ("m_message", "correlation_id"):
+        for name in ("m_message",) if self.reads_ids else ("m_message", "correlation_id"):
             events = events.set_column(events.schema.get_field_index(name), name, join_dictionaries(events[name]))
         events = events.unify_dictionaries()
         rows, block = read_text(events, self.masks, self.line_format)

@@ -198,8 +198,9 @@ def _load(batch: Batch, files: list[SourceFile], job: LoadJob) -> tuple[dict[str
                 written.append(job.layout.events / name)
                 writer = stack.enter_context(open_part(written[-1], schema.EVENTS))
             parser = EventParser(
-                keys, job.policy, reading, with_text=text is not None or job.save_events, start_lines=job.startup
-            )
+                keys, job.policy, reading, with_text=text is not None or job.save_events,
+                with_ids=job.save_events or (text is not None and text.reads_ids), start_lines=job.startup,
+            )  # fmt: skip
             for block in read_blocks(parser, files):
                 startup.add(parser.take_start_rows())
                 base.add(block)

@@ -227,7 +227,7 @@ def text_from_raw(batch: Batch, root: Path, job: TextJob, source: RawSource) -> 
     keys = FileKeys.of([replace(file, normal=labels.get(one)) for file, one in zip(files, ids, strict=True)])
     text = job.start(len(files))
     lengths = np.zeros(len(files), dtype=np.int64)
-    parser = EventParser(keys, source.policy, Reading(), with_text=True)
+    parser = EventParser(keys, source.policy, Reading(), with_text=True, with_ids=text.reads_ids)
     for block in read_blocks(parser, files):
         text.add(block)
         lengths += np.bincount(block[FILE.name].to_numpy(), minlength=len(files))

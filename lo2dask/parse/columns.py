@@ -23,6 +23,8 @@ FILE = pa.field("file", pa.int32())
 EVENTS = schema.in_memory(schema.EVENTS).append(FILE)
 # What text is counted of: the file and the fields of an event row that its normalised line is made of.
 _TEXTS, _SOURCE = ("thread", "correlation_id", "m_message"), ("level", "logger", "method")
+# What stands for a correlation id where it is not read.
+SOME_ID = "-"
 TEXT = pa.schema([EVENTS.field(name) for name in ("file", *_TEXTS, "is_continuation")])
 
 
@@ -70,12 +72,15 @@ class FileKeys:
 
 
 def event_columns(
-    buffer: Bytes, lines: KeptLines, keys: FileKeys, line_format: LineFormat, with_text: bool
+    buffer: Bytes, lines: KeptLines, keys: FileKeys, line_format: LineFormat, with_text: bool, with_ids: bool = True
 ) -> pa.Table:
-    """Build event rows (:data:`EVENTS`); the columns of text stay null unless asked for."""
+    """Build event rows (:data:`EVENTS`); the columns of text stay null unless asked for.
+
+    Correlation ids are distinct and many: without them, that a line has one is told alone, by :data:`SOME_ID`.
+    """
     columns = keys.columns(lines.file)
     if with_text:
-        columns |= _text_columns(buffer, lines.ends, lines.header)
+        columns |= _text_columns(buffer, lines.ends, lines.header, with_ids)
         columns |= split_source(_spread(encode_slices(buffer, *lines.header.source), lines.header), line_format)
     else:
         columns |= {name: pa.nulls(len(lines.starts), EVENTS.field(name).type) for name in (*_TEXTS, *_SOURCE)}
@@ -137,10 +142,16 @@ def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
 
 
-def _text_columns(buffer: Bytes, ends: Ints, header: Header) -> dict[str, pa.Array]:
+def _text_columns(buffer: Bytes, ends: Ints, header: Header, with_ids: bool = True) -> dict[str, pa.Array]:
     """Build thread and correlation id, null on a line without a whole header, and m_message."""
-    fields = (_spread(encode_slices(buffer, *bounds), header) for bounds in (header.thread, header.correlation))
+    thread = encode_slices(buffer, *header.thread)
+    correlation = encode_slices(buffer, *header.correlation) if with_ids else _marked(*header.correlation)
+    fields = (_spread(field, header) for field in (thread, correlation))
     return dict(zip(_TEXTS, (*fields, encode_slices(buffer, header.statement, ends)), strict=True))
+
+
+def _marked(starts: Ints, ends: Ints) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array((ends > starts).astype(np.int32)), pa.array(["", SOME_ID]))
 
 
 def _encode(values: Sequence[str]) -> tuple[pa.Array, Codes]:

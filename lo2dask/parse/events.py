@@ -75,13 +75,14 @@ class EventParser:
     """Parses the chunks of one batch in order; only a file larger than a chunk leaves state between two of them.
 
     The text of the first ``start_lines`` raw lines of each log is kept apart, whatever the policy does with them.
-    The columns of text are null unless ``with_text``.
+    The columns of text are null unless ``with_text``; without ``with_ids`` they tell of correlation ids that there are.
     """
 
     keys: FileKeys
     policy: LinePolicy
     reading: Reading
     with_text: bool = False
+    with_ids: bool = True
     start_lines: int = 0
     starts: list[tuple[Ints, Ints, pa.Array]] = field(default_factory=list)
     state: FileState = field(default_factory=FileState)
@@ -110,7 +111,7 @@ class EventParser:
         if self.policy.continuation == "fill":
             stamps = layout.filled
         kept = _take(layout, header, stamps, keep)
-        table = event_columns(buffer, kept, self.keys, self.policy.line_format, self.with_text)
+        table = event_columns(buffer, kept, self.keys, self.policy.line_format, self.with_text, self.with_ids)
         return self._merge(table) if self.policy.continuation == "merge" else table
 
     def _translator(self, reading: Reading) -> Translator | None:

@@ -11,6 +11,7 @@ from lo2dask.formats.lo2 import LO2
 from lo2dask.parse.clock import NO_TIME
 from lo2dask.parse.columns import (
     EVENTS,
+    SOME_ID,
     TEXT,
     FileKeys,
     event_columns,
@@ -86,6 +87,10 @@ def test_text_columns_are_those_of_the_events(pairs: list[tuple[int, str]]) -> N
     for name in EVENTS.names:
         is_text = name in {"thread", "correlation_id", "m_message", "level", "logger", "method"}
         assert without[name].to_pylist() == ([None] * len(pairs) if is_text else events[name].to_pylist())
+    marked = event_columns(buffer, lines, keys(), LO2, True, with_ids=False)
+    assert marked.drop_columns("correlation_id").equals(events.drop_columns("correlation_id"))
+    wanted = [one and SOME_ID for one in events["correlation_id"].to_pylist()]
+    assert marked["correlation_id"].to_pylist() == wanted
 
 
 @settings(max_examples=80)
