@@ -18,7 +18,7 @@ from lo2dask.explanation.evidence_draw import EvidenceDraw, draw_evidence
 from lo2dask.explanation.evidence_search import EvidenceTarget, add_evidence, nearest_ids
 from lo2dask.explanation.lists import write_lists
 from lo2dask.explanation.matching import NormalsDraw, draw_normals, gather_normals, match_parts, write_mapping
-from lo2dask.explanation.merged_parts import Group, Subject, group_parts
+from lo2dask.explanation.merged_parts import Names, Subject, deal_parts
 from lo2dask.explanation.neighbours import LABELLED, UNFLAGGED
 from lo2dask.explanation.results import Explained, write_shap
 from lo2dask.explanation.shap_values import guard
@@ -86,7 +86,7 @@ class _Unit:
     """One fitted model with its parts and the survey of their predictions."""
 
     subject: Subject
-    groups: Sequence[Group]
+    groups: Sequence[Names]
     survey: Survey
 
 
@@ -205,7 +205,7 @@ def _add_evidence(described: Sequence[Described], draw: EvidenceDraw, session: S
 
 def _survey(subject: Subject, options: ExplainOptions, session: Session) -> _Unit:
     limits = RowLimits(options.shap_background, options.shap_sample, options.nn_top_k)
-    groups = group_parts(subject)
+    groups = deal_parts(subject)
     surveys = session.map(survey, groups, f"{subject.label}: survey", subject=subject, limits=limits)
     return _Unit(subject, groups, functools.reduce(Survey.merge, surveys))
 

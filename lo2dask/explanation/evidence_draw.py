@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.columns import among, codes, strings
 from lo2dask.execute.session import Session
 from lo2dask.explanation.draw import RowCut
-from lo2dask.explanation.merged_parts import Group, Subject, group_parts
+from lo2dask.explanation.merged_parts import Names, Subject, deal_parts
 from lo2dask.explanation.summary import Flags
 from lo2dask.findings.read import SILENT
 from lo2dask.models.sample import Candidates, candidates, hashes, merge_candidates, quotas, strata
@@ -60,7 +60,7 @@ def draw_evidence(subjects: Sequence[Subject], limit: int, session: Session) -> 
     seed = subjects[0].seed
     if not limit:
         return EvidenceDraw(seed)
-    groups = group_parts(subjects[0])
+    groups = deal_parts(subjects[0])
     counts: Counter[str] = sum(session.map(count_flagged, groups, "flagged", subjects=list(subjects)), Counter())
     total, found = counts.total(), counts.pop(_FINDINGS, 0)
     if total - found <= limit:
@@ -76,15 +76,15 @@ def draw_evidence(subjects: Sequence[Subject], limit: int, session: Session) -> 
     return EvidenceDraw(seed, {row["stratum"]: RowCut(row["hash"], row["seq_id"]) for row in cuts})
 
 
-def count_flagged(group: Group, subjects: Sequence[Subject]) -> Counter[str]:
+def count_flagged(names: Names, subjects: Sequence[Subject]) -> Counter[str]:
     """Count the sequences of some parts that any model flags, by stratum; those of findings under an empty name."""
-    return sum((Counter(_strata(_read_flagged(name, subjects), subjects[0])) for name in group), Counter())
+    return sum((Counter(_strata(_read_flagged(name, subjects), subjects[0])) for name in names), Counter())
 
 
-def find_candidates(group: Group, subjects: Sequence[Subject], wanted: Mapping[str, int]) -> Candidates:
+def find_candidates(names: Names, subjects: Sequence[Subject], wanted: Mapping[str, int]) -> Candidates:
     """Return the sequences of some parts that may be drawn."""
     parts = []
-    for table in (_read_flagged(name, subjects) for name in group):
+    for table in (_read_flagged(name, subjects) for name in names):
         ids = strings(table["seq_id"]).to_pylist()
         parts.append(candidates(ids, _strata(table, subjects[0]), wanted, subjects[0].seed))
     return merge_candidates(parts, wanted)

@@ -19,7 +19,7 @@ from lo2dask.explanation.evidence_draw import EvidenceDraw
 from lo2dask.explanation.explanations import BEYOND_LIMIT, EXPLANATIONS, FINISHED, GONE, READ
 from lo2dask.explanation.line_search import LineSource, PartLines, line_source, part_records, read_lines
 from lo2dask.explanation.matching import nearest_part, normal_mask
-from lo2dask.explanation.merged_parts import Group, Subject, group_consecutive, group_parts
+from lo2dask.explanation.merged_parts import Names, Subject, deal_consecutive, deal_parts
 from lo2dask.features.bags import read_counts
 from lo2dask.features.masks import Mask
 from lo2dask.models import bundle
@@ -32,9 +32,9 @@ Counts = dict[str, Normals]  # by service
 Row = dict[str, Any]
 NO_NORMALS = Normals(0, {}, {})
 # The maps that find lines: tasks at the most, and raw bytes of each at the least.
-GROUPS = 1024
+TASKS = 1024
 SHOWN_TOKENS = 20  # of each column that lists differences
-GROUP_BYTES = 16_000_000
+TASK_BYTES = 16_000_000
 BAGS = pa.schema([schema.ENHANCED.field(name) for name in ("seq_id", "e_words", "e_templates")])
 
 
@@ -95,10 +95,10 @@ def add_evidence(targets: Sequence[EvidenceTarget], draw: EvidenceDraw, session:
     return missing
 
 
-def count_normals(group: Group, targets: Sequence[EvidenceTarget]) -> list[Counts]:
+def count_normals(names: Names, targets: Sequence[EvidenceTarget]) -> list[Counts]:
     """Count the normals of each model in some parts, by service."""
     counts: list[Counts] = [{} for _ in targets]
-    for name in group:
+    for name in names:
         enhanced = read_part(targets[0].subject.layout.enhanced / name, ["seq_id", "service", "e_templates"])
         bags, services = read_counts(enhanced["e_templates"]), np.array(strings(enhanced["service"]).to_pylist())
         for target, of_target in zip(targets, counts, strict=True):
@@ -179,13 +179,13 @@ def _groups(records: Sequence[PartLines]) -> list[list[PartLines]]:
     """Bundle tiny parts by the raw bytes of their logs; results are numbers, so bundles may be many."""
     by_name = {record.name: record for record in records}
     sizes = [record.batch.bytes if record.batch else 0 for record in records]
-    return [[by_name[name] for name in group] for group in group_consecutive(list(by_name), sizes, GROUPS, GROUP_BYTES)]
+    return [[by_name[name] for name in group] for group in deal_consecutive(list(by_name), sizes, TASKS, TASK_BYTES)]
 
 
 def _count_normals(targets: Sequence[EvidenceTarget], session: Session) -> None:
     """Write the normals of each model, by service."""
     total: list[Counts] = [{} for _ in targets]
-    for counted in session.map(count_normals, group_parts(targets[0].subject), "normals", targets=list(targets)):
+    for counted in session.map(count_normals, deal_parts(targets[0].subject), "normals", targets=list(targets)):
         for counts, more in zip(total, counted, strict=True):
             for service, normals in more.items():
                 counts[service] = counts.get(service, NO_NORMALS).merge(normals)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.columns import strings
 from lo2dask.buffers.visible import visible
 from lo2dask.explanation.draw import RowCut, mask_drawn
-from lo2dask.explanation.merged_parts import Group, Subject, read_rows_of
+from lo2dask.explanation.merged_parts import Names, Subject, read_rows_of
 from lo2dask.explanation.neighbours import LABELLED, UNFLAGGED, NormalRows, draw, may_be_drawn, nearest, unit_rows
 from lo2dask.models.sample import strata
 from lo2dask.storage import cached_files, replacing
@@ -59,15 +59,15 @@ def count_strata(predictions: pa.Table) -> dict[str, Counter[str]]:
     return {of: Counter(names[normal_mask(predictions, of)].tolist()) for of in (LABELLED, UNFLAGGED)}
 
 
-def gather_normals(group: Group, subject: Subject, plan: NormalsDraw) -> Path:
+def gather_normals(names: Names, subject: Subject, plan: NormalsDraw) -> Path:
     """Write the normals of some parts that may be drawn; return the file."""
     pieces = []
-    for part in read_rows_of(group, subject):
+    for part in read_rows_of(names, subject):
         mask = normal_mask(part.predictions, plan.type)
-        names = np.array(strata(part.predictions["service"], part.predictions["test_case"]), dtype=object)
-        normals = NormalRows(part.matrix, part.ids, part.hashes, names).take(mask)
+        of_rows = np.array(strata(part.predictions["service"], part.predictions["test_case"]), dtype=object)
+        normals = NormalRows(part.matrix, part.ids, part.hashes, of_rows).take(mask)
         pieces.append(normals.take(may_be_drawn(normals, plan.counts, plan.drawn)))
-    path = subject.scratch("normals") / f"{group[0]}.npz"
+    path = subject.scratch("normals") / f"{names[0]}.npz"
     NormalRows.join(pieces).save(path)
     return path
 
@@ -79,11 +79,11 @@ def draw_normals(files: Sequence[Path], subject: Subject, plan: NormalsDraw) -> 
     return len(normals.ids)
 
 
-def match_parts(group: Group, subject: Subject, cut: RowCut | None) -> int:
+def match_parts(names: Names, subject: Subject, cut: RowCut | None) -> int:
     """Write the nearest normal of each flagged row of some parts (``cut`` is by rank); return the number of rows."""
     path, total = subject.scratch("normals.npz"), 0
     normals, transposed = _read_normals(path)
-    for part in read_rows_of(group, subject):
+    for part in read_rows_of(names, subject):
         wanted = part.flagged
         wanted[wanted] = mask_drawn(cut, part.ranks[wanted].astype(np.uint64), part.ids[wanted])
         ids = part.ids[wanted]
@@ -95,7 +95,7 @@ def match_parts(group: Group, subject: Subject, cut: RowCut | None) -> int:
     return total
 
 
-def write_mapping(subjects: Sequence[Subject], names: Sequence[Group], type_: str) -> list[str]:
+def write_mapping(subjects: Sequence[Subject], names: Sequence[Names], type_: str) -> list[str]:
     """Write nn_mapping.csv of a model, highest rank first, ties by seq_id; return the ids of the normals in it."""
     paths = [nearest_part(one, name) for one, parts in zip(subjects, names, strict=True) for name in parts]
     rows = read_rows(paths).sort_by([("rank", "ascending"), ("seq_id", "ascending")])

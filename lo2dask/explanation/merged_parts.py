@@ -26,13 +26,13 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 from lo2dask.training.units import of_service
 
-Group = tuple[str, ...]  # names of parts, in order
+Names = tuple[str, ...]  # of consecutive parts, which a task takes
 
 DESCRIPTION = "spec.json"  # of a model's bundle, kept from one explanation to the next
-# Each group of parts gives one summary; so many are held at once when they are merged.
-GROUPS = 64
-# Parts are bundled up to this many bytes of the enhanced table, so that tiny parts make no map of tiny tasks.
-GROUP_BYTES = 2_000_000
+# Each task gives one summary; so many are held at once when they are merged.
+TASKS = 64
+# A task takes parts of so many bytes of the enhanced table, so that tiny parts make no map of tiny tasks.
+TASK_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Rows:
         return pc.equal(strings(self.predictions["split"]), "train").to_numpy(zero_copy_only=False).astype(bool)
 
 
-def read_rows_of(group: Group, subject: Subject) -> Iterator[Rows]:
+def read_rows_of(names: Names, subject: Subject) -> Iterator[Rows]:
     """Read predictions and feature rows of some parts, about as many rows at a time as a group of a table has.
 
     Raises
@@ -135,7 +135,7 @@ def read_rows_of(group: Group, subject: Subject) -> Iterator[Rows]:
     IntegrityError : predictions and enhanced table have other sequences.
     """
     layout, columns = subject.layout, columns_of(subject)
-    for some in groups.group_parts(layout.enhanced, group):
+    for some in groups.group_parts(layout.enhanced, names):
         tables = [subject.read_predictions(name) for name in some.names]
         predictions = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
         enhanced = some.read(layout.enhanced, dict.fromkeys(["seq_id", "service", *columns.needed]))
@@ -149,27 +149,27 @@ def read_rows_of(group: Group, subject: Subject) -> Iterator[Rows]:
         yield Rows(parts, predictions, to_matrix(enhanced, columns, subject.binary), subject.seed)
 
 
-def group_parts(subject: Subject) -> list[Group]:
-    """Group consecutive parts of a model's predictions: at most :data:`GROUPS` groups, about equal in bytes."""
+def deal_parts(subject: Subject) -> list[Names]:
+    """Deal consecutive parts of a model's predictions to tasks: at most :data:`TASKS`, about equal in bytes."""
     names = [path.name for path in part_paths(subject.predictions)]
     sizes = {path.name: status(path).st_size for path in part_paths(subject.layout.enhanced)}
-    return group_consecutive(names, [sizes.get(name, 0) for name in names], GROUPS, GROUP_BYTES)
+    return deal_consecutive(names, [sizes.get(name, 0) for name in names], TASKS, TASK_BYTES)
 
 
-def group_consecutive(names: Sequence[str], sizes: Sequence[int], groups: int, least: int) -> list[Group]:
-    """Bundle consecutive parts: at most ``groups`` bundles, of at least ``least`` bytes where there are so many.
+def deal_consecutive(names: Sequence[str], sizes: Sequence[int], tasks: int, least: int) -> list[Names]:
+    """Deal consecutive parts to tasks: to at most ``tasks``, of at least ``least`` bytes where there are so many.
 
-    A part belongs to the bundle that its middle byte lies in, so that none but the largest part makes one large.
+    A part belongs to the task that its middle byte lies in, so that none but the largest part makes one large.
     """
     total = sum(sizes)
-    wanted = max(1, min(groups, total // max(least, 1)))
-    bundles: dict[int, list[str]] = {}
+    wanted = max(1, min(tasks, total // max(least, 1)))
+    dealt: dict[int, list[str]] = {}
     done = 0
     for name, size in zip(names, sizes, strict=True):
         middle = (2 * done + size) * wanted // (2 * total) if total else 0
-        bundles.setdefault(min(middle, wanted - 1), []).append(name)
+        dealt.setdefault(min(middle, wanted - 1), []).append(name)
         done += size
-    return [tuple(names) for _, names in sorted(bundles.items())]
+    return [tuple(names) for _, names in sorted(dealt.items())]
 
 
 def explainer_of(subject: Subject, mean: Path | None) -> Explainer:

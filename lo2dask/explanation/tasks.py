@@ -20,7 +20,7 @@ from lo2dask.explanation.evidence_draw import EvidenceDraw
 from lo2dask.explanation.explanations import EXPLANATIONS, RowFeatures, explanation_table, list_features
 from lo2dask.explanation.linear import background_sums
 from lo2dask.explanation.matching import count_strata
-from lo2dask.explanation.merged_parts import Group, Rows, Subject, columns_of, explainer_of, read_rows_of
+from lo2dask.explanation.merged_parts import Names, Rows, Subject, columns_of, explainer_of, read_rows_of
 from lo2dask.explanation.shap_values import Explainer, Sample, sample_of
 from lo2dask.explanation.summary import Floats, ShapSums
 from lo2dask.models.evaluate import Scored, evaluate
@@ -103,28 +103,28 @@ class BeeswarmData:
     values: Floats
 
 
-def survey(group: Group, subject: Subject, limits: RowLimits) -> Survey:
+def survey(names: Names, subject: Subject, limits: RowLimits) -> Survey:
     """Survey the predictions of some parts, and copy them to the explainability folder."""
-    return functools.reduce(Survey.merge, (_survey_part(name, subject, limits) for name in group))
+    return functools.reduce(Survey.merge, (_survey_part(name, subject, limits) for name in names))
 
 
-def sum_background(group: Group, subject: Subject, cut: RowCut | None) -> Floats:
+def sum_background(names: Names, subject: Subject, cut: RowCut | None) -> Floats:
     """Sum up the training rows that are the background; see linear.background_sums."""
-    chosen = ((part, part.training & mask_drawn(cut, part.hashes, part.ids)) for part in read_rows_of(group, subject))
+    chosen = ((part, part.training & mask_drawn(cut, part.hashes, part.ids)) for part in read_rows_of(names, subject))
     return functools.reduce(np.add, (background_sums(part.matrix, mask) for part, mask in chosen))
 
 
-def explain_parts(group: Group, subject: Subject, job: ShapJob) -> ShapPiece:
+def explain_parts(names: Names, subject: Subject, job: ShapJob) -> ShapPiece:
     """Explain some parts; write the strongest features of their flagged sequences."""
     explainer = explainer_of(subject, job.mean)
-    pieces = (_explain_rows(rows, subject, job, explainer) for rows in read_rows_of(group, subject))
+    pieces = (_explain_rows(rows, subject, job, explainer) for rows in read_rows_of(names, subject))
     return functools.reduce(ShapPiece.merge, pieces)
 
 
-def list_flagged(group: Group, subject: Subject) -> int:
+def list_flagged(names: Names, subject: Subject) -> int:
     """Write the flagged sequences of a model that has no SHAP values, without features; return their number."""
     total = 0
-    for name in group:
+    for name in names:
         table = subject.read_predictions(name)
         flagged = table.filter(pa.array(table["pred_ano"].fill_null(0).to_numpy() == 1))
         nothing = RowFeatures(np.zeros(flagged.num_rows + 1, np.int64), [], np.zeros(0), np.zeros(0))

@@ -7,6 +7,7 @@ Masks that leave too many statements apart would make each line a statement of i
 templates (``et12``).
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,7 @@ def in_order(ids: Sequence[str]) -> list[int]:
     return sorted(range(len(ids)), key=lambda place: _number(ids[place]))
 
 
+@functools.lru_cache(maxsize=2 * MOST_STATEMENTS)
 def _number(one: str) -> tuple[str, int]:
     letters = one.rstrip("0123456789")
     return letters, int(one[len(letters) :] or 0)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lo2dask.buffers.arrays import Ints
+from lo2dask.storage import cached_files
 from lo2dask.tables.parts import part_paths, read_metadata, read_part, write_part
 
 # A larger part is a group of its own; bytes are those of all columns before compression.
@@ -45,12 +46,17 @@ def group_parts(folder: Path, names: Collection[str] | None = None) -> list[Grou
     """Group the parts of a table, or some of them: at most MOST_ROWS rows and MOST_BYTES bytes together."""
     groups: list[list[tuple[str, int, int]]] = []
     for path in part_paths(folder) if names is None else [folder / name for name in names]:
-        footer = read_metadata(path)
-        size = sum(footer.row_group(at).total_byte_size for at in range(footer.num_row_groups))
-        part = (path.name, footer.num_rows, size)
+        part = (path.name, *_size(path))
         together = [*groups[-1], part] if groups else []
         if together and sum(p[1] for p in together) <= MOST_ROWS and sum(p[2] for p in together) <= MOST_BYTES:
             groups[-1] = together
         else:
             groups.append([part])
     return [Group(tuple(name for name, *_ in parts), tuple(rows for _, rows, _ in parts)) for parts in groups]
+
+
+@cached_files(maxsize=1 << 16)
+def _size(path: Path) -> tuple[int, int]:
+    """Return the rows and bytes of a part; all stages of a command ask for them."""
+    footer = read_metadata(path)
+    return footer.num_rows, sum(footer.row_group(at).total_byte_size for at in range(footer.num_row_groups))

@@ -39,7 +39,7 @@ def write_findings(layout: Layout, *named: tuple[str, str, str]) -> None:
 def test_the_draw_is_of_all_models_spread_and_the_same_for_any_parts(tmp_path, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     rows = explained(make_root(tmp_path / "two", KEYS, parts=2), evidence_limit=LIMIT, shap_sample=5)
-    monkeypatch.setattr("lo2dask.explanation.merged_parts.GROUP_BYTES", 1)
+    monkeypatch.setattr("lo2dask.explanation.merged_parts.TASK_BYTES", 1)
     again = explained(make_root(tmp_path / "five", KEYS, parts=5), evidence_limit=LIMIT, shap_sample=5)
     found = states(rows)
     assert found == states(again)

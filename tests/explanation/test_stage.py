@@ -122,7 +122,7 @@ def test_a_cluster_gives_the_same_files(explained, tmp_path):
 def test_files_do_not_depend_on_the_parts(explained, tmp_path, monkeypatch):
     layout, _ = explained
     # A task for every part, where the other folder's tiny parts make one.
-    monkeypatch.setattr("lo2dask.explanation.merged_parts.GROUP_BYTES", 1)
+    monkeypatch.setattr("lo2dask.explanation.merged_parts.TASK_BYTES", 1)
     other = make_root(tmp_path, KEYS, parts=7)
     explain(ExplainOptions(root=other.root, nn_source="sequence_shap_lr_words"), Session.serial())
     compared = 0

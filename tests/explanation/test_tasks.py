@@ -8,7 +8,7 @@ from explanation.made_root import make_root
 from lo2dask.errors import InputError
 from lo2dask.explanation.evidence_search import row_bags
 from lo2dask.explanation.explanations import EXPLANATIONS, explanation_table, list_features
-from lo2dask.explanation.merged_parts import Subject, group_consecutive, group_parts
+from lo2dask.explanation.merged_parts import Subject, deal_consecutive, deal_parts
 from lo2dask.explanation.results import ColumnSums, rank_features
 from lo2dask.explanation.subjects import choose_keys
 from lo2dask.explanation.summary import TopFeatures
@@ -65,11 +65,11 @@ def test_parts_are_bundled_without_loss(tmp_path, monkeypatch):
         write_part(layout.predictions / "m" / name, PREDICTIONS.empty_table(), PREDICTIONS)
         write_part(layout.enhanced / name, PREDICTIONS.empty_table(), PREDICTIONS)
     one = subject(layout, "m")
-    assert group_parts(one) == [tuple(names)], "tiny parts make one task"
-    monkeypatch.setattr("lo2dask.explanation.merged_parts.GROUP_BYTES", 1)
-    assert group_parts(one) == [(name,) for name in names]
-    monkeypatch.setattr("lo2dask.explanation.merged_parts.GROUPS", 3)
-    groups = group_parts(one)
+    assert deal_parts(one) == [tuple(names)], "tiny parts make one task"
+    monkeypatch.setattr("lo2dask.explanation.merged_parts.TASK_BYTES", 1)
+    assert deal_parts(one) == [(name,) for name in names]
+    monkeypatch.setattr("lo2dask.explanation.merged_parts.TASKS", 3)
+    groups = deal_parts(one)
     assert [len(group) for group in groups] == [2, 3, 2]
     assert [name for group in groups for name in group] == names
 
@@ -77,7 +77,7 @@ def test_parts_are_bundled_without_loss(tmp_path, monkeypatch):
 @given(sizes=st.lists(st.integers(0, 10**9), max_size=300), groups=st.integers(1, 64), least=st.integers(0, 10**8))
 def test_bundles_are_bounded_in_number_and_in_bytes(sizes, groups, least):
     names = [f"part-{number}" for number in range(len(sizes))]
-    bundles = group_consecutive(names, sizes, groups, least)
+    bundles = deal_consecutive(names, sizes, groups, least)
     assert [name for bundle in bundles for name in bundle] == names
     assert len(bundles) <= groups
     assert all(bundles)
@@ -158,7 +158,7 @@ def test_keys_that_cannot_be_used_are_refused(options, kept, said, tmp_path):
 
 def test_predictions_per_service_are_read_apart(tmp_path):
     layout = make_root(tmp_path, ("event_lr_words",), parts=2)
-    name = group_parts(subject(layout, "event_lr_words"))[0][0]
+    name = deal_parts(subject(layout, "event_lr_words"))[0][0]
     whole = subject(layout, "event_lr_words").read_predictions(name)
     parts = [subject(layout, "event_lr_words", service).read_predictions(name) for service in ("token", "user")]
     assert sum(part.num_rows for part in parts) == whole.num_rows
