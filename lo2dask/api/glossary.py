@@ -37,7 +37,7 @@ def _named(**meanings: str) -> dict[str, Column]:
 
 _SHARED = _named(
     e_event_drain_id="template id, see lo2_templates",
-    line_no="number of the line in its file, from 1",
+    line_no="number of the line in its log, from 1; of a rotated log over all of its files, the oldest first",
     path="log file; `path:member` in a tar",
     statement_id="statement id, see lo2_statements",
     statement="text of the statement: a normalised line after its header",
