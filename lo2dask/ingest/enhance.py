@@ -41,7 +41,7 @@ from lo2dask.vocabulary.write import write_vocabulary
 
 # Parts whose counts of templates are held together.
 _SUMMED_AT_ONCE = 256
-# Up to so many parts the client finishes itself: that takes less time than importing dask.dataframe.
+# Up to so many parts are finished by the client: that takes less time than importing dask.dataframe.
 PARTS_FINISHED_HERE = 16
 
 
@@ -91,11 +91,12 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     Stage(layout, ENHANCE).invalidate()
     clear_leftovers(layout)
     started = time.perf_counter()
+    where = _session_for(layout, session)
     with spill_folder(session, layout.spill, loaded_spill_bytes(layout, key.kinds)) as folder:
         mined = mine(layout)
         spilled = Spill(folder, key.kinds.counted)
         finishing = time.perf_counter()
-        summaries = _finish_parts(layout, key, session, spilled)
+        summaries = _finish_parts(layout, key, where, spilled)
         parts_seconds = time.perf_counter() - finishing
         templates = _sum_templates(summaries)
         _write_templates(layout, mined, templates)
@@ -103,10 +104,10 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         limits = VocabularyLimits(min_df=1, max_df=1.0, max_features=key.max_features, binary=False)
         n_rows = count_rows(layout.sequences)
         plans = [VocabularyPlan(representation, limits, n_rows) for representation in spilled.names]
-        merged = merge_spilled(spilled, rows, plans, session)
+        merged = merge_spilled(spilled, rows, plans, where)
         write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits, n_rows)
     seconds = time.perf_counter() - started
-    note(layout, "enhance", seconds=seconds, parts_seconds=parts_seconds, workers=session.workers())
+    note(layout, "enhance", seconds=seconds, parts_seconds=parts_seconds, workers=where.workers())
     tables = (layout.templates, layout.statements, layout.vocabulary)
     outputs = [path for table in tables for path in part_paths(table)]
     outputs += [layout.template_state, layout.template_mapping]
@@ -128,9 +129,14 @@ def enhance_with(
         return
     Stage(layout, ENHANCE).invalidate()
     match(layout, templates, statements)
-    _finish_parts(layout, key, session)
+    _finish_parts(layout, key, _session_for(layout, session))
     outputs = [*part_paths(layout.statements), layout.template_mapping]
     Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})
+
+
+def _session_for(layout: Layout, session: Session) -> Session:
+    """Return the session that finishes the parts: the client's own where they are few."""
+    return session.here() if len(part_paths(layout.sequences)) <= PARTS_FINISHED_HERE else session
 
 
 def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Spill | None = None) -> list[pa.Table]:
@@ -144,8 +150,7 @@ def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Sp
         FrameStep(partial(count_templates, layout=layout), COLUMNS),
         FrameStep(partial(finish_part, layout=layout, key=key, record=own, spilled=spilled), SUMMARY),
     ]
-    where = session.here() if len(names) <= PARTS_FINISHED_HERE else session
-    summaries = where.frames(read, steps, names, "enhance")
+    summaries = session.frames(read, steps, names, "enhance")
     prune_parts(layout.enhanced, names)
     stage.flush(part_index(name) for name in names)
     if part_paths(layout.events):  # whose records have been updated
