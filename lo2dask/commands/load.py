@@ -24,7 +24,7 @@ from lo2dask.formats.kinds import Translation
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.ingest.batch import TEXT, LoadJob, TextJob, current_batch, load_batch
-from lo2dask.ingest.enhance import PARTS_FINISHED_HERE, enhance_tables
+from lo2dask.ingest.enhance import are_few, enhance_tables
 from lo2dask.ingest.formats import check_formats, choose_formats
 from lo2dask.ingest.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
 from lo2dask.ingest.plan import LoadPlan, begin_load, make_plan, open_output
@@ -199,7 +199,7 @@ def _load_batches(
         for batch in waiting:
             Stage(job.layout, LOAD).part(batch.index).invalidate()
         begin_load(job.layout, options, options.root)
-        if job.text and len(plan.batches) > PARTS_FINISHED_HERE:
+        if job.text and not are_few(len(plan.batches)):
             session.prepare_frames()
         for record in session.map(load_batch, waiting, "load", job=job):
             records[record["batch"]] = record

@@ -134,9 +134,14 @@ def enhance_with(
     Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})
 
 
+def are_few(parts: int) -> bool:
+    """Return whether so many parts are finished by the client."""
+    return parts <= PARTS_FINISHED_HERE
+
+
 def _session_for(layout: Layout, session: Session) -> Session:
     """Return the session that finishes the parts: the client's own where they are few."""
-    return session.here() if len(part_paths(layout.sequences)) <= PARTS_FINISHED_HERE else session
+    return session.here() if are_few(len(part_paths(layout.sequences))) else session
 
 
 def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Spill | None = None) -> list[pa.Table]:

@@ -28,7 +28,16 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("first", ["lo2dask.synthesis.tree", "lo2dask.explanation.lists", "lo2dask.commands.explain"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "lo2dask.commands.explain",
+        *(
+            pytest.param(one, marks=pytest.mark.thorough)
+            for one in ("lo2dask.synthesis.tree", "lo2dask.explanation.lists")
+        ),
+    ],
+)
 def test_no_package_hides_a_command_whatever_is_imported_first(first: str) -> None:
     script = (
         f"import {first}, lo2dask, lo2dask.explanation.lists, lo2dask.cli.main\n"

@@ -50,6 +50,7 @@ def test_the_leaks_of_v1_are_told_in_80_columns(command: Callable[..., Any], fol
     assert command("audit", folder).out == answer.out
 
 
+@pytest.mark.thorough
 def test_the_page_goes_where_it_is_told_and_the_folder_stays_sound(
     command: Callable[..., Any], folder: Path, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_the_page_goes_where_it_is_told_and_the_folder_stays_sound(
     assert command("audit", folder, "--quiet").out == ""
 
 
+@pytest.mark.thorough
 def test_few_runs_are_said_in_one_line(command: Callable[..., Any], tmp_path: Path, tiny_tree: Path) -> None:
     assert command("load", "--root", tiny_tree, "--output-dir", tmp_path / "out", "--workers", "1").code == 0
     lines = command("audit", tmp_path / "out").out.splitlines()

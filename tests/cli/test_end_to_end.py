@@ -168,6 +168,7 @@ def test_the_bundle_scores_new_runs(result: Path, tree: Path, command: Callable[
     assert "all done before" in command(*line).out
 
 
+@pytest.mark.thorough
 def test_the_real_slice(sample_root: Path, tmp_path: Path, command: Callable[..., Any]) -> None:
     """Errors occur in one run alone: measures that need both classes are null with the reason, and no error.
 

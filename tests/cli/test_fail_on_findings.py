@@ -70,6 +70,7 @@ def test_where_nothing_looks_for_findings_their_absence_is_no_success(
     assert not list((folder / "oov_scores").glob("*.parquet"))
 
 
+@pytest.mark.thorough
 def test_where_nothing_is_judged_it_is_no_success(folder: Path, command: Callable[..., Any]) -> None:
     raw, out = folder / "alone", folder / "unjudged"
     for run, service in (("a", "cart"), ("b", "pay")):

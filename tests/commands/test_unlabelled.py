@@ -57,8 +57,13 @@ CASES = [*(f"run-{n}/correct{f'_{n}' * (n > 0)}" for n in range(5)), "run-5/pay_
     [
         (RUNS, {}, [None] * 6),
         (RUNS, {"labels": "labels.csv"}, [True] * 5 + [False]),
-        (CASES, {}, [True] * 5 + [False]),
-        ([*(f"good-{n}" for n in range(5)), "odd-5"], {"normal": ("good*",)}, [True] * 5 + [False]),
+        pytest.param(CASES, {}, [True] * 5 + [False], marks=pytest.mark.thorough),
+        pytest.param(
+            [*(f"good-{n}" for n in range(5)), "odd-5"],
+            {"normal": ("good*",)},
+            [True] * 5 + [False],
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_each_kind_of_tree_goes_from_load_to_findings_report_and_score(names, loading, labels, tmp_path):

@@ -61,7 +61,12 @@ def test_something_is_there_to_compare(wanted: dict[str, list[dict]]) -> None:
 
 @pytest.mark.parametrize(
     ("size", "save_events", "windows"),
-    [("100KB", True, True), ("400KB", False, True), ("150KB", True, False), ("64MB", False, False)],
+    [
+        ("100KB", True, True),
+        pytest.param("400KB", False, True, marks=pytest.mark.thorough),
+        pytest.param("150KB", True, False, marks=pytest.mark.thorough),
+        ("64MB", False, False),
+    ],
 )
 def test_partitions_events_and_a_text_pass_made_again_change_nothing(
     raw: Path, wanted: dict[str, list[dict]], tmp_path: Path, size: str, save_events: bool, windows: bool

@@ -204,7 +204,7 @@ def test_a_spill_of_both_needs_the_room_of_both(raw: Path) -> None:
     assert both == pytest.approx(sum(spill_bytes(size, part, TokenKinds.of(kind)) for kind in ("masked", "raw")), abs=2)
 
 
-@pytest.mark.parametrize("max_features", [60, 1_000_000])
+@pytest.mark.parametrize("max_features", [pytest.param(60, marks=pytest.mark.thorough), 1_000_000])
 def test_the_vocabulary_is_the_same_file_for_any_parts_and_buckets(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_features: int
 ) -> None:

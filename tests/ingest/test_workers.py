@@ -35,7 +35,11 @@ def result(root: Path, out: Path, session: Session, partition_size: str) -> dict
     return found
 
 
-def test_workers_and_partitions_change_no_byte(tmp_path: Path, two_workers: Session) -> None:
+@pytest.mark.parametrize("few", [pytest.param(1_000, marks=pytest.mark.thorough), 4])
+def test_workers_and_partitions_change_no_byte(
+    tmp_path: Path, two_workers: Session, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("lo2dask.ingest.enhance.PARTS_FINISHED_HERE", few)
     raw = make_tree(tmp_path / "raw", scale=0.03, runs=3, with_metrics=True)
     (raw / "light-oauth2-data-1719592986" / "correct" / "light-oauth2-oauth2-code-1.log").write_bytes(b"")
     wanted = result(raw, tmp_path / "serial", Session.serial(), "64MB")
