@@ -91,7 +91,7 @@ def load(root: object, out: object) -> str:
 def loaded(store: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Load and train one small tree twice, locally and in the store; return the local folder."""
     folder = tmp_path_factory.mktemp("s3")
-    done("synth", folder / "tree", "--runs", 3, "--quiet")
+    done("synth", folder / "tree", "--runs", 3, "--scale", 0.05, "--quiet")
     store.put(f"{folder}/tree/", "lo2/tree/", recursive=True)
     for root, out in ((folder / "tree", folder / "out"), ("s3://lo2/tree", "s3://lo2/out")):
         load(root, out)
