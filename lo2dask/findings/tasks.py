@@ -22,7 +22,7 @@ from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
 from lo2dask.sources.tree import SourceFile
-from lo2dask.storage import cached_files, list_paths, read_scratch, write_scratch
+from lo2dask.storage import cached_files, flushing_together, list_paths, read_scratch, write_scratch
 from lo2dask.tables.groups import Group
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import read_part, write_part
@@ -145,10 +145,11 @@ def judge_group(group: Group, job: WindowJob) -> int:
     judged = judge.judge(part, normals.Normals(learned.normals, part.ids), learned.scales, training)
     statements = read_statements(layout)
     windows, owner = _windows(part, judged, job.window_ms, statements)
-    group.write(job.tables.windows, windows, schema.WINDOWS, owner)
-    timeline, owner = _timeline(part, judged, job.window_ms)
-    group.write(job.tables.timeline, timeline, schema.TIMELINE, owner)
-    group.write(job.folder / "judged", _sequences(part, judged, training, job.window_ms), JUDGED)
+    timeline, owner_of_step = _timeline(part, judged, job.window_ms)
+    with flushing_together():
+        group.write(job.tables.windows, windows, schema.WINDOWS, owner)
+        group.write(job.tables.timeline, timeline, schema.TIMELINE, owner_of_step)
+        group.write(job.folder / "judged", _sequences(part, judged, training, job.window_ms), JUDGED)
     return int(judged.is_alarm.sum())
 
 

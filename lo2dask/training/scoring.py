@@ -19,7 +19,15 @@ from lo2dask.models.rows import Rows
 from lo2dask.models.score import label, score, score_training_normals
 from lo2dask.models.spec import ModelSpec
 from lo2dask.models.split import Split
-from lo2dask.storage import cached_files, list_paths, read_scratch, replacing, source_of, write_scratch
+from lo2dask.storage import (
+    cached_files,
+    flushing_together,
+    list_paths,
+    read_scratch,
+    replacing,
+    source_of,
+    write_scratch,
+)
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, prune_parts
@@ -259,21 +267,22 @@ def predict_group(group: Group, root: Path, targets: Sequence[Target]) -> int:
     layout = Layout(root)
     keys = group.read(layout.enhanced, schema.KEYS)
     splits = read_splits(layout)
-    for target in targets:
-        scores, labels, held_out = read_group_scores(layout, target.key, group)
-        distinct = read_scratch(_distinct(layout, target.key))
-        held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
-        # Where no model was fitted there is no score, and so neither label nor rank.
-        missing = np.isnan(scores)
-        ranks = (len(distinct) - np.searchsorted(distinct, scores)).astype(np.int64)
-        columns = {column: keys[column] for column in schema.KEYS} | {
-            "pred_ano": pa.array(labels.astype(np.int8), mask=missing),
-            "score": pa.array(scores, mask=missing),
-            "score_held_out": pa.array(held_out, mask=missing | np.isnan(held_out)),
-            "rank": pa.array(ranks, mask=missing),
-            "split": pa.array(np.where(missing, "unused", np.where(held, "holdout", "train"))),
-        }
-        group.write(layout.predictions / target.key, pa.table(columns), schema.PREDICTIONS)
+    with flushing_together():
+        for target in targets:
+            scores, labels, held_out = read_group_scores(layout, target.key, group)
+            distinct = read_scratch(_distinct(layout, target.key))
+            held = splits[target.side].mask(keys["run"], keys["test_case"], keys["service"])
+            # Where no model was fitted there is no score, and so neither label nor rank.
+            missing = np.isnan(scores)
+            ranks = (len(distinct) - np.searchsorted(distinct, scores)).astype(np.int64)
+            columns = {column: keys[column] for column in schema.KEYS} | {
+                "pred_ano": pa.array(labels.astype(np.int8), mask=missing),
+                "score": pa.array(scores, mask=missing),
+                "score_held_out": pa.array(held_out, mask=missing | np.isnan(held_out)),
+                "rank": pa.array(ranks, mask=missing),
+                "split": pa.array(np.where(missing, "unused", np.where(held, "holdout", "train"))),
+            }
+            group.write(layout.predictions / target.key, pa.table(columns), schema.PREDICTIONS)
     return keys.num_rows
 
 
