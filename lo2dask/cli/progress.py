@@ -23,11 +23,15 @@ SPEED_SECONDS = 10.0
 
 @dataclass
 class Step:
-    """How far one map of work is; ``bytes`` are the raw bytes that its results tell of."""
+    """How far one map of work is; ``bytes`` are the raw bytes that its results tell of.
+
+    ``stage`` is the part of a longer command that it belongs to, "" of others.
+    """
 
     label: str
     total: int
     began: float
+    stage: str = ""
     done: int = 0
     bytes: int = 0
     # Time and bytes of the latest results, the oldest first.
@@ -77,11 +81,16 @@ class Watch:
     def __call__(self, label: str, done: int, total: int, result: Any = None) -> None:
         """Take the news that a map is submitted, or that a record of it is done."""
         if self.step is None or self.step.label != label or done <= self.step.done:
-            self.step = Step(label, total, time.monotonic())
+            self.step = Step(label, total, time.monotonic(), self.stage)
         self.step.done, self.step.total = done, total
         if isinstance(result, dict) and isinstance(result.get("bytes"), int):
             self.step.add(result["bytes"])
         self.show(self.step)
+
+    @property
+    def stage(self) -> str:
+        """The part of a longer command that is under way, "" of others."""
+        return self.session.stage if self.session is not None else ""
 
     def show(self, step: Step) -> None:
         """Show how far the step is."""
@@ -143,12 +152,12 @@ class Bar(Watch):
         self._thread.join()
 
     def show(self, step: Step) -> None:
-        """Move the bar. A step of one piece of work has no measure: its bar swings."""
-        stage = f"{self.session.stage}: " if self.session is not None and self.session.stage else ""
-        total = step.total if step.total > 1 else None
-        self._progress.update(
-            self._bar, description=f"{stage}{step.label}", completed=step.done, total=total, figures=_figures(step)
-        )
+        """Move the bar; it swings in a step of one piece of work, and before a stage's first step."""
+        is_over = step.stage != self.stage
+        said = self.stage if is_over else ": ".join(filter(None, (step.stage, step.label)))
+        total = step.total if step.total > 1 and not is_over else None
+        figures = "" if is_over else _figures(step)
+        self._progress.update(self._bar, description=said, completed=step.done, total=total, figures=figures)
 
     def _tick(self) -> None:
         while not self._over.wait(SECONDS_BETWEEN_FIGURES):

@@ -130,7 +130,11 @@ def test_the_bar_tells_the_stage_and_the_fullest_worker(monkeypatch: pytest.Monk
         watch.session = session
         watch("windows", 1, 3)
         cli_progress.threading.Event().wait(0.3)
+        session.stage = "4/4 report"
+        cli_progress.threading.Event().wait(0.3)
     assert "2/4 train: windows" in terminal.getvalue()
+    assert "4/4 report" in terminal.getvalue()
+    assert "4/4 report: windows" not in terminal.getvalue(), "the step was of the stage before"
     assert "fullest worker 812.0 MB" in terminal.getvalue()
 
 
