@@ -24,7 +24,7 @@ from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import part_paths, read_parts
 from lo2dask.tables.records import Stage
-from lo2dask.training.units import TRAIN
+from lo2dask.training.units import TRAIN, working_folder
 from lo2dask.verification.folder import AGAIN, Named, missing_parts
 from lo2dask.verification.parts import BatchResult, Checks, Problem, check_batch, named_ids
 
@@ -62,13 +62,15 @@ def compare_tables(
 
 
 def unfinished_stages(layout: Layout, named: Named) -> list[Problem]:
-    """Name the load, or what follows it, if a command was stopped in it: repeating the command removes what it left."""
+    """Name what a command was stopped in, the load or what follows it: repeating the command removes what it left."""
     loaded, enhanced = Stage(layout, LOAD).inspect()[0], Stage(layout, ENHANCE).path
     if loaded and not loaded.summary["done"]:
         return [Problem("load", f"it did not finish; {AGAIN}")]
     if part_paths(layout.enhanced) and not enhanced.is_file():
         return [Problem(enhanced.relative_to(layout.root).as_posix(), f"the enhancement did not finish; {AGAIN}")]
-    return named.unfinished
+    # What training leaves between its maps goes with its end.
+    stopped = [Problem("train", f"it did not finish; {AGAIN}")] if working_folder(layout).is_dir() else []
+    return [*stopped, *named.unfinished]
 
 
 def _plan(

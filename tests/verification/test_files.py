@@ -108,6 +108,14 @@ def test_without_checksums_damaged_scores_are_listed_beside_other_damage(copy: P
     assert any("part-000999.parquet: no record names it" in line for line in found)
 
 
+@pytest.mark.parametrize("copy", ["out"], indirect=True)
+def test_a_training_that_did_not_finish_is_one_line(copy: Path) -> None:
+    left = copy / "_lo2dask" / "train" / "units" / "0123abcd.pickle"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    assert problems(copy) == ["train: it did not finish; run the same command again, it resumes"]
+
+
 @pytest.mark.parametrize("copy", ["scored"], indirect=True)
 def test_a_scoring_that_did_not_finish_is_one_line(copy: Path) -> None:
     (record,) = (copy / "_lo2dask" / "score").glob("*.json")
