@@ -199,7 +199,7 @@ def _load_batches(
         for batch in waiting:
             Stage(job.layout, LOAD).part(batch.index).invalidate()
         begin_load(job.layout, options, options.root)
-        if job.text and not are_few(len(plan.batches)):
+        if job.text and not are_few(len(plan.batches), plan.bytes):
             session.prepare_frames()
         for record in session.map(load_batch, waiting, "load", job=job):
             records[record["batch"]] = record

@@ -41,8 +41,8 @@ from lo2dask.vocabulary.write import write_vocabulary
 
 # Parts whose counts of templates are held together.
 _SUMMED_AT_ONCE = 256
-# Up to so many parts are finished by the client: that takes less time than importing dask.dataframe.
-PARTS_FINISHED_HERE = 16
+# Up to so many parts of so many raw bytes are finished by the client, in less time than dask.dataframe is imported in.
+PARTS_FINISHED_HERE, BYTES_FINISHED_HERE = 16, 2 << 30
 
 
 def enhance(options: TrainOptions, session: Session) -> bool:
@@ -92,7 +92,7 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
     clear_leftovers(layout)
     started = time.perf_counter()
     where = _session_for(layout, session)
-    with spill_folder(session, layout.spill, loaded_spill_bytes(layout, key.kinds)) as folder:
+    with spill_folder(where, layout.spill, loaded_spill_bytes(layout, key.kinds)) as folder:
         mined = mine(layout)
         spilled = Spill(folder, key.kinds.counted)
         finishing = time.perf_counter()
@@ -107,7 +107,8 @@ def enhance_tables(layout: Layout, key: EnhanceKey, session: Session) -> None:
         merged = merge_spilled(spilled, rows, plans, where)
         write_vocabulary(layout, dict(zip(spilled.names, merged, strict=True)), templates, limits, n_rows)
     seconds = time.perf_counter() - started
-    note(layout, "enhance", seconds=seconds, parts_seconds=parts_seconds, workers=where.workers())
+    figures = {"parts_seconds": parts_seconds, "in_client": float(where.is_serial)}
+    note(layout, "enhance", seconds=seconds, workers=where.workers(), **figures)
     tables = (layout.templates, layout.statements, layout.vocabulary)
     outputs = [path for table in tables for path in part_paths(table)]
     outputs += [layout.template_state, layout.template_mapping]
@@ -134,14 +135,16 @@ def enhance_with(
     Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})
 
 
-def are_few(parts: int) -> bool:
-    """Return whether so many parts are finished by the client."""
-    return parts <= PARTS_FINISHED_HERE
+def are_few(parts: int, size: int) -> bool:
+    """Return whether so many parts of so many raw bytes are finished by the client."""
+    return parts <= PARTS_FINISHED_HERE and size <= BYTES_FINISHED_HERE
 
 
 def _session_for(layout: Layout, session: Session) -> Session:
     """Return the session that finishes the parts: the client's own where they are few."""
-    return session.here() if are_few(len(part_paths(layout.sequences))) else session
+    parts = len(part_paths(layout.sequences))
+    records = Stage(layout, LOAD).records() if parts <= PARTS_FINISHED_HERE else ()
+    return session.here() if are_few(parts, sum(record.summary["bytes"] for record in records)) else session
 
 
 def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Spill | None = None) -> list[pa.Table]:

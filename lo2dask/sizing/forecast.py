@@ -216,7 +216,8 @@ def measured(source: str, timings: dict[str, dict[str, Any]], batches: tuple[flo
 
 
 def _with_enhance(rates: Rates, timing: dict[str, Any] | None, size: int, speed: float) -> Rates:
-    if not timing:
+    # What the client did of a few parts tells nothing of workers.
+    if not timing or timing.get("in_client"):
         changes = {name: getattr(STORED, name) * speed for name in ("enhance_fixed", "enhance_task", "enhance_serial")}
         return replace(rates, **changes)
     # The run has the sum, the stored rates divide it into fixed and growing.

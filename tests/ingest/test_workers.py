@@ -9,7 +9,9 @@ import pytest
 
 from lo2dask.commands.load import load
 from lo2dask.execute.session import Session
+from lo2dask.ingest.enhance import are_few
 from lo2dask.options import CommonOptions, LoadOptions
+from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
 from tests.trees import make_tree, plain, table_of
 
@@ -47,6 +49,16 @@ def test_workers_and_partitions_change_no_byte(
     assert [name for name in TABLES if found[name] != wanted[name]] == []
     parts = list((tmp_path / "two" / "lo2_sequences.parquet").iterdir())
     assert len(parts) > 4
+
+
+def test_few_parts_are_finished_without_a_worker(tmp_path: Path, tiny_tree: Path) -> None:
+    options = LoadOptions(root=tiny_tree, output_dir=tmp_path / "out", workers=2)
+    load(options, Session.serial())
+    Layout(tmp_path / "out").marker("enhance").unlink()
+    with Session(options) as session:
+        load(options, session)
+        assert session._client is None
+    assert [are_few(*few) for few in ((16, 2 << 30), (17, 0), (1, (2 << 30) + 1))] == [True, False, False]
 
 
 def double(value: int, by: int = 2) -> int:

@@ -76,6 +76,9 @@ def test_train_and_explain_part_into_fixed_and_growing_as_the_stored_rates_do() 
     assert rates.explain_fixed / rates.explain_sequence == pytest.approx(STORED.explain_fixed / STORED.explain_sequence)
     assert rates.events == STORED.events
     assert rates.enhance_task == pytest.approx(STORED.enhance_task * 1e-8 / STORED.load_task)
+    stages["enhance"] = {"seconds": 0.1, "parts_seconds": 0.05, "workers": 1, "in_client": 1.0}
+    few = measured("small", stages, (1.0, 10**8, 2), {"events": 0, "tables": 1, "sequence": 1}, 100)
+    assert few == rates, "what the client did of a few parts tells nothing of workers"
     alone = measured("load alone", {}, (1.0, 10**8, 2), {"events": 0, "tables": 1, "sequence": 1}, 100)
     assert alone.train_fixed == pytest.approx(STORED.train_fixed * 1e-8 / STORED.load_task)
 
