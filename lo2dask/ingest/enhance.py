@@ -41,7 +41,7 @@ from lo2dask.vocabulary.write import write_vocabulary
 
 # Parts whose counts of templates are held together.
 _SUMMED_AT_ONCE = 256
-# Up to so many parts of so many raw bytes are finished by the client, in less time than dask.dataframe is imported in.
+# Up to so many parts of so many raw bytes are finished by the client: importing dask.dataframe takes about as long.
 PARTS_FINISHED_HERE, BYTES_FINISHED_HERE = 16, 2 << 30
 
 

@@ -144,7 +144,8 @@ def test_twelve_questions(served: Served) -> None:
     assert (history["lines"], history["cases_with_it"]) == (6 * len(served.failing), len(served.failing))
     assert [(row["normal_lines"], row["other_lines"]) for row in history["runs"]] == [(0, 12)] * 4
     meant = {row["column"]: row["meaning"] for row in described["columns"]}
-    assert meant["line_no"].startswith("number of the line in its log, from 1")
+    wanted = "number of the line in its log, from 1; of a rotated log over all of its files, the oldest first"
+    assert meant["line_no"] == wanted
     assert all(meant.values())
     assert [row["model"] for row in models["models"]] == ["event_lr_words", "excess"]
     assert all(row["verdict"] and row["trust"] for row in models["models"])
