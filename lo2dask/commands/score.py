@@ -189,8 +189,8 @@ def _score(
 def _find(options: ScoreOptions, content: Mapping[str, Any], work: Layout, target: Target, session: Session) -> None:
     """Write what stands out among the new runs, judged by the normals that the bundle remembers."""
     job = WindowJob(work.root, working_folder(work) / "windows", content.get("window_ms", 0), None, options.output_dir)
-    judge_windows(job, session, content.get("windows"))
     answers = find_answers(work, target, content["calibration"], session)
+    judge_windows(job, answers, session, content.get("windows"))
     write_findings(job, answers, _text_key(content).masks, session)
 
 

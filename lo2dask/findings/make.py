@@ -1,7 +1,7 @@
 """Writes what stands out: lo2_windows, lo2_timeline, lo2_lines and lo2_findings."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from lo2dask.findings.tasks import JUDGED, WindowJob
 from lo2dask.ingest.text import loaded
 from lo2dask.memory import parse_bytes
 from lo2dask.sources.manifest import Batch, cut_batches
-from lo2dask.tables.groups import Group, group_parts
+from lo2dask.tables.groups import group_parts
 from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.parts import ensure_part, open_part, part_paths, prune_parts, read_part, write_part
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 # Of each case: lines that are kept, windows that are read again if they are alarms, or else the best ones.
 MOST_LINES, MOST_WINDOWS, FEW_WINDOWS = 1_000, 50, 5
-# The lines of all services are read of so many cases; of further findings only those of the service that is named.
+# The windows of so many cases are read; of further findings only the lines that carry them.
 MOST_CASES = 500
 # Lines that a task reads again at most, those of one part aside.
 LINES_AT_ONCE = 100_000
@@ -57,8 +57,10 @@ class Answers:
 NO_ANSWERS = Answers(ANSWERS.empty_table(), ())
 
 
-def judge_windows(job: WindowJob, session: Session, learned: Mapping[str, Any] | None = None) -> None:
-    """Write lo2_windows and lo2_timeline; the normals are ``learned``, or else the training part's.
+def judge_windows(job: WindowJob, answers: Answers, session: Session, learned: Mapping[str, Any] | None = None) -> None:
+    """Write lo2_windows and lo2_timeline, and note the lines of the statements that carry the answers.
+
+    The normals are ``learned``, or else the training part's.
 
     What was learned is in ``job.state`` until the scratch folder is removed. Without windows the tables are empty.
     """
@@ -74,6 +76,8 @@ def judge_windows(job: WindowJob, session: Session, learned: Mapping[str, Any] |
         session.call(tasks.merge_counts, job, label="normal windows")
     else:
         tasks.keep_state(job, learned)
+    statements = {row["seq_id"]: row["statement_id"] for row in answers.flagged.to_pylist()}
+    tasks.keep_answers(job, statements)
     session.map(tasks.judge_group, groups, "windows", job=job)
     for folder in (job.tables.windows, job.tables.timeline):
         prune_parts(folder, [name for group in groups for name in group.names])
@@ -85,8 +89,7 @@ def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], se
     rows = answers.flagged.to_pylist()
     judged = _read_judged(job, {row["seq_id"] for row in rows})
     by_id = {row["seq_id"]: row for row in judged}
-    evidence = _find_evidence(job, rows, by_id, session)
-    wanted = _choose(job, rows, judged, evidence)
+    wanted = _choose(job, rows, judged)
     missing = sum(session.map(
         tasks.read_unusual_lines, list(_records(layout, by_id, wanted)), "unusual lines",
         job=job, masks=masks, limit=MOST_LINES,
@@ -132,23 +135,8 @@ def _read_judged(job: WindowJob, flagged: set[str]) -> list[Row]:
     return rows
 
 
-def _find_evidence(
-    job: WindowJob, rows: Sequence[Row], by_id: Mapping[str, Row], session: Session
-) -> dict[str, list[int]]:
-    """Find the lines of the statements that carry the findings: by seq_id."""
-    group_of = {name: group for group in group_parts(job.layout.window_counts) for name in group.names}
-    by_group: dict[Group, dict[str, str]] = {}
-    for row in rows:
-        if row["seq_id"] in by_id and row["statement_id"]:
-            by_group.setdefault(group_of[by_id[row["seq_id"]]["part"]], {})[row["seq_id"]] = row["statement_id"]
-    found = session.map(tasks.find_evidence, list(by_group.items()), "evidence", job=job)
-    return {seq_id: lines for some in found for seq_id, lines in some.items()}
-
-
-def _choose(
-    job: WindowJob, rows: Sequence[Row], judged: Sequence[Row], evidence: Mapping[str, list[int]]
-) -> dict[str, Wanted]:
-    """Choose what is read again, by seq_id: the best windows of findings, then of the oddest other cases."""
+def _choose(job: WindowJob, rows: Sequence[Row], judged: Sequence[Row]) -> dict[str, Wanted]:
+    """Choose what is read again, by seq_id: evidence of findings; best windows of MOST_CASES cases, findings first."""
     findings = {(row["run"], row["test_case"]): row["service"] for row in rows}
     others: dict[tuple[str, str], float] = {}
     for row in judged:
@@ -160,19 +148,22 @@ def _choose(
     wanted = {}
     for row in judged:
         case = (row["run"], row["test_case"])
-        if case in whole or findings.get(case) == row["service"]:
-            lines = tuple(evidence.get(row["seq_id"], ()))
+        if case in whole or row["evidence"]:
             keys = {name: row[name] for name in ("run", "test_case", "service")}
             left_out = row["run"] if row["is_training"] else ""
             begin = round(row["start"].timestamp() * 1000) if row["start"] else 0
-            wanted[row["seq_id"]] = Wanted(**keys, left_out=left_out, begin=begin, windows=(), evidence=lines)
-    _add_windows(job.tables, wanted)
+            evidence = tuple(row["evidence"])
+            wanted[row["seq_id"]] = Wanted(**keys, left_out=left_out, begin=begin, windows=(), evidence=evidence)
+    _add_windows(job.tables, wanted, whole)
     return wanted
 
 
-def _add_windows(layout: Layout, wanted: dict[str, Wanted]) -> None:
-    """Add the windows that are alarms to what is read again, or else the best ones; at most MOST_WINDOWS a case."""
-    by_key = {(one.run, one.test_case, one.service): seq_id for seq_id, one in wanted.items()}
+def _add_windows(layout: Layout, wanted: dict[str, Wanted], cases: Set[tuple[str, str]]) -> None:
+    """Add the windows of some cases that are alarms, or else the best ones; at most MOST_WINDOWS a case."""
+    by_key = {
+        (one.run, one.test_case, one.service): seq_id
+        for seq_id, one in wanted.items() if (one.run, one.test_case) in cases
+    }  # fmt: skip
     windows: dict[tuple[str, str], list[tuple[float, str, tuple[int, int, int]]]] = {}
     columns = ["run", "test_case", "service", "window_start", "score", "first_line", "last_line"]
     for path in part_paths(layout.windows):

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lo2dask import schema
 from lo2dask.buffers.arrays import Bools, Ints
-from lo2dask.buffers.columns import among, strings
+from lo2dask.buffers.columns import strings
 from lo2dask.features.masks import Mask
 from lo2dask.features.statements import ERROR
 from lo2dask.findings import judge, normals
@@ -31,7 +31,7 @@ from lo2dask.tables.parts import read_part, write_part
 SHOWN = 0.5
 TIMELINE_MS = 10_000
 MOST_EVIDENCE = 5
-# One row per sequence: how unusual its windows are, and when.
+# One row per sequence: how unusual its windows are, and when; and the lines that carry its finding, if it has one.
 JUDGED = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("seq_id", "run", "test_case", "service")),
@@ -39,6 +39,7 @@ JUDGED = pa.schema(
         pa.field("score", pa.float64()),
         pa.field("alarms", pa.int64()),
         *(pa.field(name, schema.TIME) for name in ("start", "end")),
+        pa.field("evidence", pa.list_(pa.int64())),
     ]
 )
 
@@ -70,6 +71,11 @@ class WindowJob:
     def state(self) -> Path:
         """The file of what was learned: ``statistics`` and ``scales``."""
         return self.folder / "state.pickle"
+
+    @property
+    def answers(self) -> Path:
+        """The file of the statement id that carries each finding, by the sequence's id."""
+        return self.folder / "answers.pickle"
 
     def training(self, keys: pa.Table) -> Bools:
         """Return which sequences (columns run, test_case, service, anomaly) are normals of the training part."""
@@ -116,6 +122,11 @@ def keep_state(job: WindowJob, state: Mapping[str, Any]) -> None:
     _keep(job.state, dict(state))
 
 
+def keep_answers(job: WindowJob, statements: Mapping[str, str]) -> None:
+    """Keep the statement id that carries each finding, by the sequence's id: their lines are evidence."""
+    _keep(job.answers, dict(statements))
+
+
 @dataclass(frozen=True)
 class Learned:
     """What was learned from the training normals: of each service, and its ``scales``."""
@@ -137,8 +148,14 @@ def read_learned(path: Path) -> Learned:
     return Learned(normals.by_service(state["statistics"]), state["scales"])
 
 
-def judge_group(group: Group, job: WindowJob) -> int:
-    """Write the unusual windows of a group of parts, their timeline, and a row per sequence; return the alarms."""
+@cached_files(maxsize=1)
+def _read_answers(path: Path) -> dict[str, str]:
+    answers: dict[str, str] = read_scratch(path)
+    return answers
+
+
+def judge_group(group: Group, job: WindowJob) -> None:
+    """Write the unusual windows of a group of parts, their timeline, and a row per sequence."""
     layout, part = job.layout, PartWindows.read(job.layout, group)
     learned = read_learned(job.state)
     training = job.training(part.keys)
@@ -146,11 +163,12 @@ def judge_group(group: Group, job: WindowJob) -> int:
     statements = read_statements(layout)
     windows, owner = _windows(part, judged, job.window_ms, statements)
     timeline, owner_of_step = _timeline(part, judged, job.window_ms)
+    evidence = evidence_lines(part, _read_answers(job.answers))
+    sequences = _sequences(part, judged, training, job.window_ms).append_column("evidence", evidence)
     with flushing_together():
         group.write(job.tables.windows, windows, schema.WINDOWS, owner)
         group.write(job.tables.timeline, timeline, schema.TIMELINE, owner_of_step)
-        group.write(job.folder / "judged", _sequences(part, judged, training, job.window_ms), JUDGED)
-    return int(judged.is_alarm.sum())
+        group.write(job.folder / "judged", sequences, JUDGED)
 
 
 def read_unusual_lines(
@@ -170,22 +188,23 @@ def read_unusual_lines(
     return missing
 
 
-def evidence_lines(part: PartWindows, sequence: int, statement: str) -> list[int]:
-    """Return the first lines that have a statement in the windows of a log, at most MOST_EVIDENCE."""
+def evidence_lines(part: PartWindows, statements: Mapping[str, str]) -> pa.Array:
+    """Return the first lines of each sequence (rows of ``part.keys``) that have its statement, given by seq_id.
+
+    At most MOST_EVIDENCE each, ascending; empty lists for sequences without a statement.
+    """
+    said = pa.array([statements.get(seq_id) for seq_id in part.names("seq_id")], pa.string())
+    wanted = pc.fill_null(pc.index_in(said, part.ids, skip_nulls=True), -1).to_numpy()
     cells, windows = part.cells, part.windows
-    first, last = np.searchsorted(windows["sequence"][cells["window"]], [sequence, sequence + 1])
-    wanted = first + np.flatnonzero(cells["statement"][first:last] == pc.index(part.ids, statement).as_py())
-    lines = windows["first_line"][cells["window"][wanted]] + cells["line"][wanted]
-    return sorted(lines.tolist())[:MOST_EVIDENCE]
-
-
-def find_evidence(record: tuple[Group, Mapping[str, str]], job: WindowJob) -> dict[str, list[int]]:
-    """Return the lines of the logs of a group (by seq_id) that have the given statement ids."""
-    group, statements = record
-    chosen = among(read_keys(job.layout, group)["seq_id"], statements)
-    part = PartWindows.read(job.layout, group, chosen)
-    rows = {seq_id: row for row, seq_id in enumerate(part.names("seq_id"))}
-    return {seq_id: evidence_lines(part, rows[seq_id], statement) for seq_id, statement in statements.items()}
+    owner = windows["sequence"][cells["window"]]
+    found = np.flatnonzero(cells["statement"] == wanted[owner])
+    lines = windows["first_line"][cells["window"][found]] + cells["line"][found]
+    order = np.lexsort((lines, owner[found]))
+    lines, owner = lines[order], owner[found][order]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    lines, owner = lines[rank < MOST_EVIDENCE], owner[rank < MOST_EVIDENCE]
+    borders = np.searchsorted(owner, np.arange(len(wanted) + 1))
+    return pa.ListArray.from_arrays(pa.array(borders, pa.int32()), pa.array(lines, pa.int64()))
 
 
 def _seq_id(file: SourceFile) -> str:
@@ -246,7 +265,7 @@ def _timeline(part: PartWindows, judged: judge.Judged, window_ms: int) -> tuple[
 
 
 def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, window_ms: int) -> pa.Table:
-    """Return a row per sequence (:data:`JUDGED`): from its first to its last alarm, else its best window."""
+    """Return a row per sequence (:data:`JUDGED` but evidence): from its first to its last alarm, or its best window."""
     sequence, begin = part.windows["sequence"], part.windows["window"] * window_ms
     size = part.keys.num_rows
     score = np.full(size, -np.inf)
@@ -267,7 +286,7 @@ def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, window_
         "start": pc.if_else(pa.array(~none), _time(start), None),
         "end": pc.if_else(pa.array(~none), _time(end), None),
     }
-    return pa.table({name: columns[name] for name in JUDGED.names}, schema=JUDGED)
+    return pa.table(columns)
 
 
 def _time(milliseconds: Ints) -> pa.Array:

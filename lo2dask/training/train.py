@@ -253,12 +253,12 @@ def _find(
     split = read_splits(layout)[target.side if target else SUPERVISED]
     moved = moved_root(layout, options.raw_root)
     job = WindowJob(layout.root, working_folder(layout) / "windows", options.window_ms, split, layout.root, moved)
-    judge_windows(job, session)
     answers = NO_ANSWERS
+    if target and target.key in calibrations:
+        answers = find_answers(layout, target, calibrations[target.key], session)
+    judge_windows(job, answers, session)
     if target:
         session.call(keep_windows, target.path, job, label="bundles")
-        if target.key in calibrations:
-            answers = find_answers(layout, target, calibrations[target.key], session)
     else:
         # Run scores of an earlier training would be taken for those of the findings.
         remove_tree(runs_path(layout, EXCESS))
