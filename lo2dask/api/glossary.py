@@ -127,8 +127,10 @@ TABLES: tuple[TableNote, ...] = (
         start="UTC | where they begin", n_error="events | of an error level",
         score="the largest score of a window in them",
     )),
-    TableNote("lo2_lines", "unusual line, at most 1,000 a case", "train, score", schema.LINES, _named(
-        time="UTC | time of the line", score="how unusual; from 10 on no normal log has such a line",
+    TableNote("lo2_lines", "unusual line, at most 1,000 a case; after the first 500 findings their evidence alone",
+              "train, score", schema.LINES, _named(
+        time="UTC | time of the line", score="how unusual; from 10 on no normal log has such a line; "
+              "0: evidence outside the windows that were read",
         text="the line as it stands in the file",
     )),
     TableNote("predictions of a model", "sequence", "train", schema.PREDICTIONS, _named(

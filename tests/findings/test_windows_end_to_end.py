@@ -12,11 +12,12 @@ import pytest
 from lo2dask.commands.load import load
 from lo2dask.commands.train import train
 from lo2dask.execute.session import Session
+from lo2dask.findings import make
 from lo2dask.options import CommonOptions, LoadOptions, TrainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
 from tests.findings.plain_windows import Key, Line, judge, score_lines
-from tests.trees import make_tree, table_of
+from tests.trees import make_tree, plant_errors, table_of
 
 MIDNIGHT = datetime(2024, 6, 28, tzinfo=UTC)
 CORRECT, BAD = "correct", "get_token_page_400_no_page"
@@ -57,6 +58,28 @@ def wanted(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, lis
 
 def test_something_is_there_to_compare(wanted: dict[str, list[dict]]) -> None:
     assert [name for name in ANSWERS if not wanted[name]] == []
+
+
+def test_of_further_findings_only_the_lines_that_carry_them_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = make_tree(tmp_path / "raw", scale=0.03, errors_per_run=1)
+    plant_errors(raw)
+    wanted = answers_of(made(raw, tmp_path / "wanted"))
+    first, *further = wanted["findings"]
+    assert any(row["evidence"] for row in further)
+    monkeypatch.setattr(make, "MOST_CASES", 1)
+    found = answers_of(made(raw, tmp_path / "out"))
+    assert differing(found, wanted) == ["lines"]
+    assert [row for row in found["lines"] if of_case(row, first)] == [
+        row for row in wanted["lines"] if of_case(row, first)
+    ]
+    others = [(row["text"], row["score"]) for row in found["lines"] if not of_case(row, first)]
+    assert sorted(others) == sorted((line["text"], 0.0) for row in further for line in row["evidence"])
+
+
+def of_case(row: dict, finding: dict) -> bool:
+    return (row["run"], row["test_case"]) == (finding["run"], finding["test_case"])
 
 
 @pytest.mark.parametrize(
