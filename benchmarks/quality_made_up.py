@@ -30,8 +30,8 @@ from lo2dask.options import LoadOptions, SynthOptions, TrainOptions
 from lo2dask.storage import read_json
 from lo2dask.synthesis import write_tree
 from lo2dask.tables.layout import Layout
+from lo2dask.training.lines import metrics_folder
 from lo2dask.training.sides import link_tables
-from lo2dask.training.train import metrics_folder
 from lo2dask.training.units import BASELINE
 
 ERRORS_PER_RUN = 4

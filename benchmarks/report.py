@@ -36,7 +36,7 @@ from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import write_part
 from lo2dask.tables.records import Key, Stage
 from lo2dask.training.bundles import train_options
-from lo2dask.training.train import ModelLine
+from lo2dask.training.lines import ModelLine
 from lo2dask.training.units import TRAIN
 
 MOST = 15_000_000  # bytes

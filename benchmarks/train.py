@@ -34,7 +34,8 @@ from lo2dask.tables.layout import Layout, part_name
 from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import write_part
 from lo2dask.tables.records import Key, Stage
-from lo2dask.training.train import TrainSummary, metrics_folder
+from lo2dask.training.lines import metrics_folder
+from lo2dask.training.train import TrainSummary
 
 PARTS = ("xgb", "forest", "all", "logs")
 CASES = ("correct", "get_token_400", "register_user_400")

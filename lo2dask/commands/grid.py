@@ -32,9 +32,11 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part, write_part
 from lo2dask.tables.records import Key, Stage, StageType
 from lo2dask.training.bundles import data_fingerprint, train_options
+from lo2dask.training.choices import read_groups
 from lo2dask.training.differences import HELD, Difference, collect_scores, compare_all, held_path
+from lo2dask.training.lines import metrics_folder
 from lo2dask.training.sides import link_tables
-from lo2dask.training.train import CASES, metrics_folder, read_groups, train_models
+from lo2dask.training.train import CASES, train_models
 from lo2dask.training.trust import BASELINES, short
 from lo2dask.training.units import SUPERVISED
 

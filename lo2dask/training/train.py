@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lo2dask import schema
-from lo2dask.errors import InputError
 from lo2dask.execute.session import Session, using
 from lo2dask.execute.spill import spill_folder
 from lo2dask.findings.make import NO_ANSWERS, judge_windows, write_findings
@@ -19,18 +18,16 @@ from lo2dask.ingest.text import has_raw_bags, loaded, moved_root, read_masks
 from lo2dask.memory import parse_bytes
 from lo2dask.models import bundle, registry
 from lo2dask.models.registry import EXCESS, FOREST
-from lo2dask.models.runs import Answers, name_services, uncalibrated
-from lo2dask.models.split import FOLDS, LORO, Groups, Split, hold_out_both_classes, hold_out_newest_normal
+from lo2dask.models.split import FOLDS, LORO, Split
 from lo2dask.options import TrainOptions, fingerprint
 from lo2dask.schema import TokenKinds
 from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note, tree_bytes
 from lo2dask.storage import list_paths, locked_outputs, read_json, remove_tree
 from lo2dask.tables.layout import Layout
-from lo2dask.tables.parts import checksum, count_rows, part_paths, read_parts
+from lo2dask.tables.parts import checksum, count_rows, part_paths
 from lo2dask.tables.records import Key, Stage
-from lo2dask.training import measures as measuring
-from lo2dask.training.answers import describe_normals, find_answers
+from lo2dask.training.answers import find_answers
 from lo2dask.training.baselines import score_startup
 from lo2dask.training.bundles import (
     data_fingerprint,
@@ -41,20 +38,17 @@ from lo2dask.training.bundles import (
     train_options,
 )
 from lo2dask.training.cases import read_truth
+from lo2dask.training.choices import list_units, make_splits, read_groups
 from lo2dask.training.differences import keep_cases
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitJob, FitPlan, fit_units
-from lo2dask.training.left_out import SEEN, Refit, describe_calibrations, fit_left_out
+from lo2dask.training.left_out import Refit, describe_calibrations, fit_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
-from lo2dask.training.reference import choose_reference, describe, is_unlabelled, may_hold_faults, open_specs, trainable
+from lo2dask.training.lines import ModelLine, measure_models, metrics_folder, runs_path, write_lines
+from lo2dask.training.reference import is_unlabelled, may_hold_faults, open_specs, trainable
 from lo2dask.training.scoring import (
     LeftOut,
     Target,
-    has_scores,
-    held_key,
-    read_calibrating,
-    read_labels,
-    read_scores,
     score_all,
     write_predictions,
 )
@@ -70,7 +64,6 @@ from lo2dask.training.units import (
     Unit,
     measures_path,
     read_splits,
-    split_of,
     working_folder,
     write_splits,
 )
@@ -85,23 +78,6 @@ _MEASURED = {
     LORO: "on each run by a model that has not seen it (if: on its hold-out)",
     FOLDS: "in five folds by run (if: on its hold-out)",
 }
-
-
-@dataclass(frozen=True)
-class ModelLine:
-    """A model's line: whether it was fitted, on what, and its figures on the hold-out (or the reason for none)."""
-
-    key: str
-    fitted: bool
-    rows: int
-    features: int
-    seconds: float
-    f1: float | None
-    auc_roc: float | None
-    average_precision: float | None
-    reason: str | None
-    warning: str | None
-    same_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,16 +158,6 @@ def _read_calibrations(options: TrainOptions, lines: Sequence[ModelLine]) -> dic
     return {key: (read_json(path) or {})["runs_calibration"] for key, path in paths.items()}
 
 
-def metrics_folder(options: TrainOptions) -> Path:
-    """Return the folder of the measures."""
-    return options.metrics_dir or Layout(options.root).measures
-
-
-def runs_path(layout: Layout, key: str) -> Path:
-    """Return the table of a model's run scores."""
-    return layout.root / f"{key}_runs.parquet"
-
-
 def _train(
     options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given_splits: Mapping[str, Split],
     session: Session, beside: str,
@@ -204,7 +170,7 @@ def _train(
     splits = made | dict(given_splits)
     specs = open_specs(specs) if may_hold_faults(splits[SUPERVISED], groups) else specs
     write_splits(layout, splits)
-    units = _units(options, layout, specs)
+    units = list_units(options, layout, specs)
     if is_unlabelled(groups):  # what they would be measured by is not there
         units = [unit for unit in units if not unit.spec.key.startswith(BASELINE)]
     given = options.load_model is not None and not options.skip_if
@@ -225,7 +191,7 @@ def _train(
     limit = set_alert_limit(options, layout, targets, session)
     sides = sorted({target.side for target in targets})
     startup = {} if is_unlabelled(groups) else score_startup(layout, sides, options.sample_seed, session)
-    measured, calibrations = _measure(options, layout, targets, records, startup, ways)
+    measured, calibrations = measure_models(options, layout, targets, records, startup, ways)
     if FOREST in measured:
         measured[FOREST] |= limit
     trust: dict[str, Any] = {}
@@ -233,7 +199,7 @@ def _train(
         baselines = (score_simple(layout, sides, session), startup)
         jobs = plan_trust({spec.key: spec for spec in specs}, targets, calibrations, baselines, options)
         trust = measure_trust(layout, jobs, session) if beside == FINDINGS else keep_cases(layout, jobs, session)
-    lines = _write_measures(options, measured, trust)
+    lines = write_lines(options, measured, trust)
     keep_calibrations(targets, calibrations, session)
     if beside == FINDINGS:
         _find(options, layout, targets, calibrations, session)
@@ -263,53 +229,6 @@ def _find(
         # Run scores of an earlier training would be taken for those of the findings.
         remove_tree(runs_path(layout, EXCESS))
     write_findings(job, answers, read_masks(job.layout, options.mask_file), session)
-
-
-def read_groups(layout: Layout) -> Groups:
-    """Read the groups of the enhanced table, with their labels.
-
-    Raises
-    ------
-    InputError : it has no row.
-    """
-    columns = ["run", "test_case", "service", "normal"]
-    groups = Groups.merge(Groups.of(*(part[name] for name in columns)) for part in read_parts(layout.enhanced, columns))
-    if not groups.table.num_rows:
-        raise InputError(f"--root {layout.root}: no sequence in it; its lo2_rejects.parquet says why")
-    return groups
-
-
-def make_splits(groups: Groups, options: TrainOptions, specs: Sequence[registry.ModelSpec]) -> dict[str, Split]:
-    """Choose the hold-out of the registry models ("sup") and of the forest ("if")."""
-    if reference := choose_reference(options.reference, groups):
-        kept = {spec.key for spec in trainable(specs, groups)}
-        left_out = [spec.key for spec in specs if spec.key not in kept]
-        reference = replace(reference, reason=describe(reference, groups, left_out))
-        return {SUPERVISED: reference, FOREST: reference}
-    return {
-        SUPERVISED: hold_out_both_classes(groups, options, options.sample_seed),
-        FOREST: hold_out_newest_normal(groups, options.if_holdout_fraction),
-    }
-
-
-def _units(options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec]) -> list[Unit]:
-    """List what is to be fitted: each model, or each model of each service, and the baselines on length alone."""
-    services = [""]
-    if options.per_service:
-        parts = read_parts(layout.enhanced, ["service"])
-        services = sorted({name for part in parts for name in part["service"].unique().to_pylist()})
-    wanted = [(spec, split_of(spec.key)) for spec in specs]
-    baselines = [
-        (replace(registry.length_baseline(), key=f"{BASELINE}_{side}"), side)
-        for side in sorted({side for _, side in wanted})
-    ]
-    # A model that compares by service is one for all of them.
-    alone = [""]
-    return [
-        Unit(spec, side, service)
-        for spec, side in (*wanted, *baselines)
-        for service in (alone if spec.behaviour.has_own_limit else services)
-    ]
 
 
 def _fit_plan(options: TrainOptions, layout: Layout) -> FitPlan:
@@ -344,80 +263,6 @@ def _spill_need(layout: Layout, kinds: TokenKinds, tokens: Sequence[Tokens]) -> 
     raw = sum(name in schema.RAW for name, *_ in pairs)
     main = loaded_spill_bytes(layout, TokenKinds(masked=kinds.masked, raw=not kinds.masked)) * (len(pairs) - raw)
     return main + (loaded_spill_bytes(layout, TokenKinds.of("raw")) * raw if raw else 0)
-
-
-def _measure(
-    options: TrainOptions, layout: Layout, targets: Sequence[Target], records: dict[str, list[dict[str, Any]]],
-    startup: dict[str, str], left_out_by: Mapping[str, str],
-) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:  # fmt: skip
-    """Measure every model and write its run scores; return the measures and a run calibration of each."""
-    splits = read_splits(layout)
-    rows = measuring.SequenceKeys.read(layout)
-    length = {target.side: target.key for target in targets if target.key.startswith(BASELINE)}
-
-    def measure(key: str, split: Split) -> dict[str, Any]:
-        """Measure a model, on left-out runs where nothing is held out."""
-        held = held_key(key) if split.is_crossed and has_scores(layout, held_key(key)) else None
-        pairs = [(read_scores(layout, name), read_labels(layout, name)) for name in (key, held) if name]
-        return measuring.measure(rows, split, *pairs)
-
-    baselines = {
-        side: [measure(keys[side], split) if side in keys else None for keys in (length, startup)]
-        for side, split in splits.items()
-    }
-    every, calibrations = {}, {}
-    models = [target for target in targets if not target.key.startswith(BASELINE)]
-    answers = _find_answers(layout, rows, models, options)
-    for target in models:
-        key, split = target.key, splits[target.side]
-        measured = measure(key, split)
-        if key == FOREST:
-            measured |= measuring.forest_measures(options, rows, split, read_scores(layout, key))
-        left_out = read_calibrating(layout, key)
-        table, calibrations[key] = measuring.calibrate_runs(rows, split, left_out)
-        if key == EXCESS:
-            calibrations[key] = uncalibrated(options.excess_threshold) | describe_normals(rows, split, left_out)
-        calibrations[key] |= {"scored": left_out_by.get(key, SEEN)}
-        measuring.write_runs(runs_path(layout, key), table, calibrations[key], answers)
-        measured = measuring.add_leakage(measured, *baselines[target.side])
-        measured["runs_calibration"] = calibrations[key]
-        every[key] = measured | {"fit": records.get(key, [])}
-    return every, calibrations
-
-
-def _write_measures(
-    options: TrainOptions, every: Mapping[str, dict[str, Any]], trust: Mapping[str, Any]
-) -> list[ModelLine]:
-    """Write the measures of every model, with how far they can be trusted; return a line for each."""
-    lines = []
-    for key, measured in every.items():
-        path = measures_path(metrics_folder(options), key)
-        measuring.write_measures(path, measured | {"trust": trust.get(key)})
-        if key == FOREST:
-            measuring.write_csv(path.with_suffix(".csv"), measured)
-        lines.append(_line(key, measured))
-    return lines
-
-
-def _find_answers(
-    layout: Layout, rows: measuring.SequenceKeys, models: Sequence[Target], options: TrainOptions
-) -> Answers:
-    """Name the service that stands out in each case; nothing without ``excess``."""
-    if EXCESS not in [target.key for target in models]:
-        return {}
-    return name_services(measuring.run_rows(rows, read_calibrating(layout, EXCESS)), options.excess_threshold)
-
-
-def _line(key: str, measured: dict[str, Any]) -> ModelLine:
-    fits = measured["fit"] or [{"fitted": True, "rows": 0, "features": 0, "seconds": 0.0, "reason": None}]
-    head = measuring.headline(measured)
-    unfitted = next((fit["reason"] for fit in fits if not fit["fitted"]), None)
-    return ModelLine(
-        key, any(fit["fitted"] for fit in fits), sum(fit["rows"] for fit in fits),
-        max(fit["features"] for fit in fits), round(sum(fit["seconds"] for fit in fits), 3),
-        head["f1"], head["auc_roc"], head["average_precision"], unfitted or head["reason"],
-        measuring.leakage_warning(measured),
-    )  # fmt: skip
 
 
 def _train_key(options: TrainOptions, layout: Layout, splits: Mapping[str, Split]) -> Key:

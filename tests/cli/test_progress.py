@@ -267,7 +267,8 @@ def test_the_summary_of_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_summary_of_a_training() -> None:
-    from lo2dask.training.train import ModelLine, TrainSummary
+    from lo2dask.training.lines import ModelLine
+    from lo2dask.training.train import TrainSummary
 
     models = (
         ModelLine("event_lr_words", True, 84, 438, 0.04, 0.5, None, 0.25, "one class", "no better than length"),

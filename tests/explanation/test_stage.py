@@ -14,7 +14,7 @@ from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.options import ExplainOptions
 from lo2dask.tables.records import Key, Stage
-from lo2dask.training.train import ModelLine
+from lo2dask.training.lines import ModelLine
 from lo2dask.training.units import TRAIN
 
 TELLTALES = {TELLTALE, "ERROR", "fail", "answered", "com.networknt.made.Handler"}  # all words of that line alone
