@@ -5,18 +5,20 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from lo2dask.buffers.columns import strings
 from lo2dask.findings.read import SILENT, measure_cases
 from lo2dask.findings.read import read_cases as list_cases
 from lo2dask.reporting.data import Case, Finding, Findings, Line, Nearest, Notice
 from lo2dask.reporting.heatmap import EXCESS, RunScores
 from lo2dask.reporting.nearest import read_nearest
 from lo2dask.reporting.opinions import read_opinions
-from lo2dask.reporting.timeline import clock, read_cases, read_timelines, shorten
+from lo2dask.reporting.timeline import clock, read_case_tables, read_timelines, shorten
 from lo2dask.reporting.verdicts import short
 from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
@@ -256,19 +258,31 @@ def _absent(row: Row) -> str:
 def _best_lines(layout: Layout, rows: Sequence[Row]) -> dict[Case, list[Line]]:
     """Return the best line of each of the best statements of a case, without those that its evidence shows."""
     shown = {(row["run"], row["test_case"]): row["statement"] for row in rows}
-    # The table has the lines of a case together, so that those of one case alone are held.
-    cases = groupby(read_cases(layout.lines, _LINE_COLUMNS, shown), lambda row: (row["run"], row["test_case"]))
-    return defaultdict(list, {case: _best_of_case(lines, shown[case]) for case, lines in cases})
+    best: dict[Case, dict[str, tuple[int, Row]]] = defaultdict(dict)
+    for table in read_case_tables(layout.lines, _LINE_COLUMNS, shown):
+        for alike, row in _best_of_statements(table):
+            case, statement = (row["run"], row["test_case"]), row["statement"] or row["text"] or ""
+            if statement != shown[case]:
+                others, kept = best[case].get(statement, (0, row))
+                best[case][statement] = (others + alike, min(kept, row, key=_line_order))
+    return defaultdict(list, {case: _describe(of_case.values()) for case, of_case in best.items()})
 
 
-def _best_of_case(lines: Iterable[Row], shown: str | None) -> list[Line]:
-    best: dict[str, tuple[int, Row]] = {}
-    for row in lines:
-        statement = row["statement"] or row["text"] or ""
-        if statement != shown:
-            alike, kept = best.get(statement, (0, row))
-            best[statement] = (alike + 1, min(kept, row, key=_line_order))
-    chosen = sorted(best.values(), key=lambda pair: _line_order(pair[1]))[:MOST_LINES]
+def _best_of_statements(lines: pa.Table) -> Iterator[tuple[int, Row]]:
+    """Yield the best line of each statement of each case (that of each text without one), and how many are alike."""
+    ordered = lines.sort_by([("score", "descending"), ("path", "ascending"), ("line_no", "ascending")])
+    statement = strings(ordered["statement"])
+    alike = {
+        "run": ordered["run"], "test_case": ordered["test_case"], "row": np.arange(len(ordered)),
+        "statement": pc.if_else(pc.fill_null(pc.not_equal(statement, ""), False), statement, ordered["text"]),
+    }  # fmt: skip
+    found = pa.table(alike).group_by(["run", "test_case", "statement"]).aggregate([("row", "min"), ("row", "count")])
+    yield from zip(found["row_count"].to_pylist(), ordered.take(found["row_min"]).to_pylist(), strict=True)
+
+
+def _describe(best: Iterable[tuple[int, Row]]) -> list[Line]:
+    """Describe the best lines, given with how many are alike."""
+    chosen = sorted(best, key=lambda pair: _line_order(pair[1]))[:MOST_LINES]
     more = (f", {alike:,} alike" if alike > 1 else "" for alike, _ in chosen)
     return [_line(row, f"score {row['score']:.3g}{text}") for (_, row), text in zip(chosen, more, strict=True)]
 

@@ -90,16 +90,24 @@ def read_timelines(layout: Layout, cases: Collection[Case], named: Mapping[Case,
 def read_cases(
     folder: Path, columns: tuple[str, ...], cases: Collection[Case], condition: pc.Expression | None = None
 ) -> Iterator[Row]:
-    """Read the rows of some cases of a table that has runs and test cases; none where it is absent.
+    """Read the rows of some cases of a table that has runs and test cases; none where it is absent."""
+    for table in read_case_tables(folder, columns, cases, condition):
+        for batch in table.to_batches(_AT_ONCE):
+            yield from batch.to_pylist()
+
+
+def read_case_tables(
+    folder: Path, columns: tuple[str, ...], cases: Collection[Case], condition: pc.Expression | None = None
+) -> Iterator[pa.Table]:
+    """Read what each row group of a table that has runs and test cases has of some cases; nothing where it is absent.
 
     Row groups are read one by one: the unusual lines of a tree are one part.
     """
-    runs = pa.array(sorted({run for run, _ in cases}), pa.string())
+    names = pa.array([f"{run}\0{case}" for run, case in cases], pa.string())
     for group in (group for path in part_paths(folder) for group in read_row_groups(path, columns)):
-        kept = group.filter(pc.is_in(strings(group["run"]), runs))
-        kept = kept if condition is None else kept.filter(condition)
-        for batch in kept.to_batches(_AT_ONCE):
-            yield from (row for row in batch.to_pylist() if (row["run"], row["test_case"]) in cases)
+        own = pc.binary_join_element_wise(strings(group["run"]), strings(group["test_case"]), "\0")
+        kept = group.filter(pc.is_in(own, names))
+        yield kept if condition is None else kept.filter(condition)
 
 
 def _draw(case: _Case, named: str) -> Timeline:
