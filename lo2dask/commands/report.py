@@ -96,7 +96,8 @@ def collect(layout: Layout, marker: dict[str, Any]) -> ReportData:
     same = same_models(registry.spec(key) for key in keys if key != FOREST)
     keys = [key for key in keys if key not in same]
     explained = [key for key in keys if Artefacts(layout.explainability, key).metrics.is_file()]
-    content = bundle.load(layout.models / f"{keys[0]}.joblib") if keys else {}
+    # All bundles tell the options of the training; that of ``excess`` is read without scikit-learn.
+    content = bundle.load(layout.models / f"{EXCESS if EXCESS in keys else keys[0]}.joblib") if keys else {}
     counted, coverage = _records(layout), _coverage(layout)
     scores = read_run_scores(layout)
     findings = read_findings(layout, scores, [key for key in keys if key != EXCESS])
