@@ -1,5 +1,6 @@
 """Shared by all tests: a small made-up tree, the real slice, and the program as its user calls it."""
 
+import functools
 import logging
 import os
 import subprocess
@@ -25,6 +26,20 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def _whole_log(caplog: pytest.LogCaptureFixture) -> None:
     """Let caplog take all lines: a cluster that is shared by tests leaves its handler at ERROR."""
     caplog.handler.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_flush() -> Iterator[None]:
+    """Leave the disk alone: a killed process loses nothing that it wrote, and no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture
+def serially(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands work in this process: for tests that ask what a command says and writes, not of its workers."""
+    monkeypatch.setattr(Session, "__init__", functools.partialmethod(Session.__init__, serial=True))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The order of the rooms: a room imports only from rooms listed before it, and no module imports in a circle."""
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -16,6 +17,7 @@ ROOMS = (
 LARGEST_SHARE = 0.12
 
 
+@cache
 def modules() -> dict[str, Path]:
     """List every module below the package by its dotted name; a package stands for its __init__."""
     found = {}
@@ -25,6 +27,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """List the dotted names that a file imports, also inside functions and for type checking, ``from`` names joined."""
     names = set()
@@ -43,6 +46,7 @@ def room(module: str) -> str:
     return parts[1] if len(parts) > 1 and parts[1] != "__main__" else ""
 
 
+@cache
 def links() -> dict[str, set[str]]:
     """Map each module of the package to those that it imports."""
     known = modules()

@@ -44,7 +44,7 @@ def load_tree(raw: Path, out: Path, **changes) -> Path:
 
 def train_root(root: Path, **changes) -> TrainSummary:
     """Train serially with a small forest."""
-    return train(TrainOptions(root=root, **({"if_n_estimators": 30} | changes)), Session.serial())
+    return train(TrainOptions(root=root, **({"if_n_estimators": 10} | changes)), Session.serial())
 
 
 def table_of(folder: Path) -> pa.Table:

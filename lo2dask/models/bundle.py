@@ -8,6 +8,7 @@ whoever can change the bundle can change the hash.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import logging
@@ -284,6 +285,7 @@ def _read_head(data: bytes) -> dict[str, Any]:
     return head
 
 
+@functools.cache
 def _version(name: str) -> str | None:
     for candidate in (name, f"{name}-cpu"):
         try:

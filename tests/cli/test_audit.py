@@ -13,6 +13,8 @@ from lo2dask.execute.session import Session
 from lo2dask.options import LoadOptions, SynthOptions
 from lo2dask.synthesis import write_tree
 
+pytestmark = pytest.mark.usefixtures("serially")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -143,6 +143,7 @@ def test_synth_does_not_write_over_what_is_not_its_own(refused: Callable[..., st
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 
 
+@pytest.mark.usefixtures("serially")
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [

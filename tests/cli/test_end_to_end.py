@@ -105,6 +105,7 @@ def test_the_report_of_run(result: Path, command: Callable[..., Any]) -> None:
     assert (result / "report.md").read_text() == before
 
 
+@pytest.mark.usefixtures("serially")
 def test_tars_are_unpacked_and_metrics_loaded(tmp_path: Path, command: Callable[..., Any]) -> None:
     packed, tree, out = tmp_path / "packed", tmp_path / "tree", tmp_path / "out"
     made = ["synth", packed, "--runs", 2, "--errors-per-run", 1, "--scale", 0.005, "--tar", "--with-metrics", "--quiet"]
@@ -128,6 +129,7 @@ def test_a_second_run_goes_on_and_changes_nothing(result: Path, tree: Path, comm
     assert {path: path.read_bytes() for path in result.rglob("*.parquet") if path.is_file()} == tables
 
 
+@pytest.mark.usefixtures("serially")
 def test_the_three_commands_of_the_guide(
     tree: Path, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +161,7 @@ def test_the_three_commands_of_the_guide(
     assert (root / "explainability" / "event_lr_words_shap_bar.png").is_file()
 
 
+@pytest.mark.usefixtures("serially")
 def test_the_bundle_scores_new_runs(result: Path, tree: Path, command: Callable[..., Any]) -> None:
     out = tree.parent / "scored"
     line = ["score", "--bundle", result / "models" / "lo2_if.joblib", "--root", tree, "--output-dir", out]

@@ -12,6 +12,7 @@ from tests.trees import load_tree, make_tree, plant_errors, train_root
 
 LINE = ("--models", "excess", "--skip-if", "--workers", "0", "--fail-on-findings")
 SERVICES = {"scale": 0.03, "services": ("token", "user")}
+pytestmark = pytest.mark.usefixtures("serially")
 
 
 @pytest.fixture(scope="module")

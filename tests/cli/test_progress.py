@@ -193,6 +193,7 @@ def test_figures_as_text() -> None:
     assert Step("load", 0, 0.0).text() == "load: 0 of 0 (0%)"
 
 
+@pytest.mark.usefixtures("serially")
 def test_the_summary_of_a_load_names_the_rejects(command: Callable[..., Any], tmp_path: Path) -> None:
     case = tmp_path / "raw" / "LO2_run_1740000000" / "correct"
     case.mkdir(parents=True)
@@ -207,6 +208,7 @@ def test_the_summary_of_a_load_names_the_rejects(command: Callable[..., Any], tm
     assert "iconv" in told[1]
 
 
+@pytest.mark.usefixtures("serially")
 def test_the_summary_of_a_load(
     command: Callable[..., Any], tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +234,7 @@ def test_the_summary_of_a_load(
     assert summary["skipped"] == summary["batches"]
 
 
+@pytest.mark.usefixtures("serially")
 def test_strict_with_rejects(command: Callable[..., Any], tmp_path: Path) -> None:
     assert command("synth", tmp_path / "t", "--runs", "1", "--scale", "0.01", "--faults", "--quiet").code == 0
     line = ["load", "--root", tmp_path / "t", "--output-dir", tmp_path / "out", "--workers", "0"]

@@ -146,12 +146,12 @@ def test_verify_finds_every_damage_and_extract_heals_what_is_missing(seven: Path
     out = tmp_path / "out"
     run(seven, out, count=2)
     first, second = (out / RUN.format(1000000000 + number) for number in (7, 6))
-    assert verify(VerifyOptions(output_dir=out)).problems == ()
+    assert verify(VerifyOptions(output_dir=out), Session.serial()).problems == ()
     flipped, gone = first / "correct" / LOG, second / "a_404" / LOG
     flipped.write_bytes(flipped.read_bytes().replace(b"x", b"y"))
     gone.unlink()
     (second / "extra.log").write_text("")
-    problems = verify(VerifyOptions(output_dir=out)).problems
+    problems = verify(VerifyOptions(output_dir=out), Session.serial()).problems
     wanted = ("the checksum differs; delete it and run lo2dask extract again", "missing, though", "no record names it")
     named = sorted((flipped, gone, second / "extra.log"), key=lambda path: path.name == "extra.log")
     for path, what in zip(named, wanted, strict=True):
@@ -159,7 +159,7 @@ def test_verify_finds_every_damage_and_extract_heals_what_is_missing(seven: Path
     assert len(problems) == 3
     flipped.unlink()
     assert len(run(seven, out, count=2).todo) == 2
-    assert verify(VerifyOptions(output_dir=out)).problems == ()
+    assert verify(VerifyOptions(output_dir=out), Session.serial()).problems == ()
 
 
 def test_a_run_does_not_move_when_others_are_added(seven: Path) -> None:

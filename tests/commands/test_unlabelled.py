@@ -84,7 +84,7 @@ def test_each_kind_of_tree_goes_from_load_to_findings_report_and_score(names, lo
     assert len(found.findings[0].evidence) == 5
     assert show(ShowOptions(root=out, case="1")).normal == labels[-1]
     assert write_report(out).html.is_file()
-    assert not verify(VerifyOptions(output_dir=out)).problems
+    assert not verify(VerifyOptions(output_dir=out), Session.serial()).problems
     is_open = labels[0] is None
     assert any("nothing is labelled normal" in note for note in trained.notes) == is_open
     assert ("event_lr_words" in [line.key for line in trained.models]) == (not is_open)

@@ -106,7 +106,7 @@ def test_templates_keep_the_statement_apart_and_read_like_the_log(loaded: Layout
 
 def test_the_folder_remembers_its_format(loaded: Layout) -> None:
     assert read_format(loaded) == TOY
-    assert verify(VerifyOptions(output_dir=loaded.root)).problems == ()
+    assert verify(VerifyOptions(output_dir=loaded.root), Session.serial()).problems == ()
 
 
 @pytest.mark.parametrize("line_format", [LO2, TOY, ANGLED])

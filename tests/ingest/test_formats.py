@@ -70,7 +70,7 @@ def test_each_service_has_its_format_and_the_record_keeps_it(mixed: Layout) -> N
         "code": "compose > json", "token": "json", "user": "lo2",
     }  # fmt: skip
     assert read_format(mixed) == CANONICAL
-    assert verify(VerifyOptions(output_dir=mixed.root)).problems == ()
+    assert verify(VerifyOptions(output_dir=mixed.root), Session.serial()).problems == ()
 
 
 def test_events_have_their_fields_and_line_numbers(mixed: Layout) -> None:
@@ -103,7 +103,7 @@ def test_text_within_cri_and_json_files_has_their_time(tmp_path: Path) -> None:
         row = rows(layout, service)[5]
         assert row["m_timestamp"].replace(tzinfo=None) == datetime(2026, 1, 2, 3, 4, 5, 500_000)
         assert row["m_message"].removeprefix("- ") == "order 5 paid"
-    assert verify(VerifyOptions(output_dir=layout.root)).problems == ()
+    assert verify(VerifyOptions(output_dir=layout.root), Session.serial()).problems == ()
 
 
 def test_parts_of_lines_of_cri_end_with_their_log(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_json_without_a_time_is_an_event_without_one(tmp_path: Path, caplog: pyt
     ] * 2  # fmt: skip
     assert {row["m_timestamp"] for row in rows(Layout(tmp_path / "out"), "user")} == {None}
     assert "token: 80 of 160 events have no time" in [record.getMessage() for record in caplog.records]
-    assert verify(VerifyOptions(output_dir=tmp_path / "out")).problems == ()
+    assert verify(VerifyOptions(output_dir=tmp_path / "out"), Session.serial()).problems == ()
 
 
 def test_lines_of_several_records_are_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -303,7 +303,7 @@ def test_a_service_that_no_format_fits_is_left_out_of_others_that_are_fine(
     found = [(Path(row["path"]).name, row["reason"]) for row in table_of(layout.rejects).to_pylist()]
     assert found == [("light-oauth2-oauth2-token-1.log", "no header")] * 2
     assert set(table_of(layout.sequences)["service"].to_pylist()) == {"user"}
-    assert verify(VerifyOptions(output_dir=layout.root)).problems == ()
+    assert verify(VerifyOptions(output_dir=layout.root), Session.serial()).problems == ()
     write(tmp_path / "in", code="line {n} of nothing")
     with pytest.raises(InputError, match="code: only 0 %"):
         load(options(root, tmp_path / "more"), Session.serial())
@@ -318,7 +318,7 @@ def test_lo2_beside_a_service_that_no_format_fits_is_read_as_ever(tmp_path: Path
     assert rows(one, "user") == rows(other, "user")
     assert set(table_of(other.sequences)["service"].to_pylist()) == {"user", "key", "client"}
     assert {row["reason"] for row in table_of(other.rejects).to_pylist()} == {"no header"}
-    assert verify(VerifyOptions(output_dir=other.root)).problems == ()
+    assert verify(VerifyOptions(output_dir=other.root), Session.serial()).problems == ()
 
 
 def test_plain_takes_each_line_as_an_event(tmp_path: Path) -> None:

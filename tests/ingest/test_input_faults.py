@@ -340,6 +340,7 @@ def test_lines_that_end_with_cr_alone_are_named(tmp_path: Path) -> None:
     assert "lines end with CR alone" in row["detail"]
 
 
+@pytest.mark.usefixtures("serially")
 def test_a_log_of_blank_lines_alone_is_named_and_nothing_is_trained_on_it(tmp_path: Path, capsys) -> None:
     raw, out = tmp_path / "raw", tmp_path / "out"
     for case, text in (("correct", b"\n \n\t\n"), (ERROR, b"\n" * 300)):

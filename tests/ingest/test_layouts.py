@@ -128,7 +128,7 @@ def test_logs_are_labelled_by_the_time_of_a_fault(tmp_path: Path, caplog: pytest
     assert {(run, service): normal for (run, _, service), (_, normal) in found.items()} == expected
     events = table_of(tmp_path / "out" / "lo2_events.parquet").to_pylist()
     assert {((row["run"], row["service"]), row["normal"]) for row in events} == set(expected.items())
-    assert verify(VerifyOptions(output_dir=tmp_path / "out")).problems == ()
+    assert verify(VerifyOptions(output_dir=tmp_path / "out"), Session.serial()).problems == ()
     assert load_all(tmp_path / "raw", tmp_path / "out", labels=labels).skipped == 1
     assert "1 of 2 times meet no event of their logs, the first in line 3" in caplog.text
     labels.write_text(table.replace("09:00:20Z", "09:00:30Z"))
