@@ -14,9 +14,12 @@ from hypothesis import settings
 
 from lo2dask.execute.session import Session
 from lo2dask.options import CommonOptions, SynthOptions
+from tests.examples import THOROUGH
 
 # The first example pays for imports, and a machine may be busy: examples have no deadline.
-settings.register_profile("lo2dask", deadline=None, max_examples=40)
+# CI tries all of them once, where it checks the compiled loops: --hypothesis-profile thorough.
+settings.register_profile("lo2dask", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=THOROUGH)
 settings.load_profile("lo2dask")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -33,6 +36,14 @@ def _no_flush() -> Iterator[None]:
     """Leave the disk alone: a killed process loses nothing that it wrote, and no test cuts the power."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_gauge() -> Iterator[None]:
+    """Take the resident size for the peak of a fit: what it shares takes 10 ms to ask of a process as large as this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lo2dask.models.gauge.process_memory", lambda process: process.memory_info().rss)
         yield
 
 

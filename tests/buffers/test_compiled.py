@@ -6,19 +6,20 @@ import numba
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.buffers import kernels as compiled
 from lo2dask.buffers.padded import as_u64, padded
 from lo2dask.buffers.slices import encode_slices, slices
 from lo2dask.parse.lines import find_lines
+from tests.examples import examples
 
 BLANKS = " \t\r\v\f"
 lines = st.lists(st.text(st.sampled_from("ab1:é €😀[]-" + BLANKS + "\0"), max_size=40), max_size=30)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(lines)
 def test_lines(many: list[str]) -> None:
     data = "".join(line + "\n" for line in many).encode()
@@ -31,7 +32,7 @@ def test_lines(many: list[str]) -> None:
     assert found.is_ascii == data.isascii()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(lines)
 def test_slices_and_their_codes(many: list[str]) -> None:
     buffer = padded("".join(line + "\n" for line in many).encode())

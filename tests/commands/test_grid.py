@@ -19,7 +19,7 @@ from tests.trees import SERVICES, load_tree, make_tree, table_of
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grid")
-    return load_tree(make_tree(folder / "raw"), folder / "out")
+    return load_tree(make_tree(folder / "raw", scale=0.03), folder / "out")
 
 
 def _grid(root, **changes):

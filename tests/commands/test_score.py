@@ -21,7 +21,7 @@ MODELS = ("dt_templates", "oov_templates", "drift_words", "lr_all")
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("tree") / "raw")
+    return make_tree(tmp_path_factory.mktemp("tree") / "raw", scale=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def _score(bundle_path, raw, out, **changes):
 @pytest.mark.parametrize("name", ["lo2_if", *MODELS])
 def test_the_training_tree_gets_the_scores_that_train_gave(trained, raw, tmp_path, name):
     root, folder = trained
-    summary = _score(folder / f"{name}.joblib", raw, tmp_path, partition_size="600KB")
+    summary = _score(folder / f"{name}.joblib", raw, tmp_path, partition_size="300KB")
     key = "if" if name == "lo2_if" else name
     ours, theirs = table_of(tmp_path / f"{name}_predictions.parquet"), table_of(Layout(root).predictions / key)
     assert len(part_paths(summary.predictions)) > 1

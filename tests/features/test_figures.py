@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lo2dask import schema
 from lo2dask.features.figures import BaseFigures, TextFigures
@@ -14,6 +14,7 @@ from lo2dask.features.lines import read_text
 from lo2dask.features.masks import MASKS
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
+from tests.examples import examples
 from tests.formats.toys import ANGLED, TOY
 
 from .plain import EXCEPTION, logs, plain_line, read_events, texts_of
@@ -39,14 +40,14 @@ def pieces(blocks: list[pa.Table], size: int) -> list[pa.Table]:
     return [block.slice(start, size).combine_chunks() for block in blocks for start in range(0, len(block), size)]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(logs, min_size=1, max_size=3), st.integers(1, 9), st.sampled_from(["fill", "keep", "merge"]))
 def test_figures_do_not_depend_on_the_blocks(contents: list[str], size: int, policy: str) -> None:
     blocks = read_events(contents, policy)
     assert figures_of(blocks, len(contents)) == figures_of(pieces(blocks, size), len(contents))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(logs, min_size=1, max_size=3))
 def test_sequences_have_the_times_of_their_lines(contents: list[str]) -> None:
     blocks = read_events(contents, "keep")
@@ -60,7 +61,7 @@ def test_sequences_have_the_times_of_their_lines(contents: list[str]) -> None:
         assert (row["duration_ms"], row["duration_sec"]) == (wanted, wanted // 1000)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(logs, min_size=1, max_size=2), st.sampled_from(["fill", "merge"]))
 def test_exceptions_are_counted_in_every_line_of_an_event(contents: list[str], policy: str) -> None:
     blocks = read_events(contents, policy)

@@ -17,6 +17,7 @@ from lo2dask.features.startup import StartupWords
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.parse.columns import TEXT
+from tests.examples import examples
 from tests.formats.toys import ANGLED, TOY
 
 from .plain import (
@@ -54,19 +55,19 @@ def check_raw(contents: list[str], policy: str, line_format: LineFormat) -> None
             assert as_counters(counted[name]) == wanted
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(logs, min_size=1, max_size=3), st.sampled_from(["fill", "merge", "drop"]))
 def test_raw_counts_of_lo2(contents: list[str], policy: str) -> None:
     check_raw(contents, policy, LO2)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(logs_of["angled"], min_size=1, max_size=2), st.sampled_from(["fill", "merge"]))
 def test_raw_counts_of_a_format_with_dates_and_a_separable_header(contents: list[str], policy: str) -> None:
     check_raw(contents, policy, ANGLED)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(logs_of["toy"], min_size=1, max_size=2), st.sampled_from(["fill", "merge"]))
 def test_raw_counts_of_a_format_that_counts_whole_lines(contents: list[str], policy: str) -> None:
     check_raw(contents, policy, TOY)
@@ -76,7 +77,7 @@ class Inseparable(LineFormat):
     has_separable_header = False
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(logs, min_size=1, max_size=2))
 def test_both_ways_of_lo2_agree(contents: list[str]) -> None:
     """The same lines are counted whole where a format's header is not separable."""
@@ -102,7 +103,7 @@ def test_only_a_separable_header_is_counted_by_field(monkeypatch: pytest.MonkeyP
     assert seen == ["lo2", "angled"]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(logs, min_size=1, max_size=3), st.sampled_from(["fill", "drop"]))
 def test_normalised_lines_equal_plain_masks(contents: list[str], policy: str) -> None:
     for events in read_events(contents, policy):
@@ -119,7 +120,7 @@ def test_normalised_lines_equal_plain_masks(contents: list[str], policy: str) ->
         assert np.array_equal(by_line.sum(axis=0), np.bincount(block.line, minlength=len(lines)))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(logs_of["angled"], min_size=1, max_size=2))
 def test_normalised_lines_of_another_format(contents: list[str]) -> None:
     for events in read_events(contents, "fill", ANGLED):
@@ -134,7 +135,7 @@ def test_normalised_lines_of_another_format(contents: list[str]) -> None:
         assert block.lines.take(pa.array(block.line)).to_pylist() == wanted
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(logs, min_size=1, max_size=2))
 def test_masked_counts_are_those_of_normalised_lines(contents: list[str]) -> None:
     for events in read_events(contents):

@@ -3,11 +3,12 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.features import masks
 from lo2dask.features.masks import IDENTIFIERS, MASKS, normalise
+from tests.examples import examples
 
 UUIDS = ("96bce40c-3e1e-41df-ac31-34e16e0a46b8", "ABCDEF01-2345-6789-abcd-e", "96bce40c-3e1e-41df-ac31-")
 HEXES = ("96bce40c", "96BCE40c", "3e1e", "3e1ea", "bce40c7", "0", "f")
@@ -21,7 +22,7 @@ def by_pattern(array: pa.Array) -> list[str]:
     return array.to_pylist()
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_equals_the_patterns(many: list[str]) -> None:
     array = pa.array(["left out", *many]).slice(1)

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.buffers.padded import as_u64, padded_text
 from lo2dask.features.kernels import add_windows, split_words
 from lo2dask.features.masks import IDENTIFIERS, MASKS, normalise
 from tests.conftest import REPOSITORY
+from tests.examples import examples
 
 from .plain import messages, plain_mask
 
@@ -56,7 +57,7 @@ def test_each_kernel_is_compiled_for_one_type(tmp_path: Path) -> None:
     assert len(types) > 10
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(texts)
 def test_words_are_split_at_every_gap(many: list[str]) -> None:
     text, offsets = padded_text(pa.array(many))
@@ -98,7 +99,7 @@ parts = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(st.lists(parts, max_size=9).map("".join), min_size=1, max_size=5))
 def test_identifiers_are_masked_as_their_patterns_say(many: list[str]) -> None:
     filled = [*many, *(f"filler {number}" for number in range(100))]  # so that the compiled way is taken
@@ -107,7 +108,7 @@ def test_identifiers_are_masked_as_their_patterns_say(many: list[str]) -> None:
     ]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(messages, min_size=1, max_size=6))
 def test_all_masks_equal_plain_ones(many: list[str]) -> None:
     filled = [*many, *(f"filler x{number}" for number in range(100))]

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lo2dask import schema
 from lo2dask.explanation.evidence_search import tokens_only_in
@@ -16,6 +16,7 @@ from lo2dask.features.bags import add_blocks, from_bags, read_counts, to_bags, t
 from lo2dask.features.matrix import Columns, add_moments, count_outside, numeric_moments, scales, to_matrix, to_sklearn
 from lo2dask.features.words import count_words
 from lo2dask.vocabulary.counts import TokenCounts
+from tests.examples import examples
 
 TOKENS = ["", " ", "a", "ab", "é", "日本", "z" * 40, "<NUM>"]
 bags = st.lists(st.dictionaries(st.sampled_from(TOKENS), st.integers(1, 50), max_size=6), max_size=12)
@@ -108,7 +109,7 @@ def test_the_background_is_the_same_for_any_parts(rows: list[dict[str, int]], cu
     assert np.allclose(merged[:-1], matrix[taken].toarray().sum(axis=0))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(one=bag, two=bag)
 def test_tokens_of_one_bag_alone_are_listed_by_their_counts(one: dict[str, int], two: dict[str, int]) -> None:
     gained = tokens_only_in(one, two)

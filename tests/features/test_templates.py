@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.errors import InputError, Lo2Error
@@ -12,6 +12,7 @@ from lo2dask.features import templates as module
 from lo2dask.features.templates import UNSEEN, Templates, check_masks, mine_templates, readable, to_drain
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.registry import FORMATS
+from tests.examples import examples
 from tests.formats.toys import TOY
 
 HEAD = "DEBUG com.networknt.oauth.Handler doIt - "
@@ -98,7 +99,7 @@ sources = st.sampled_from(
 statements = st.builds("{}{}".format, sources, bodies)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(statements, min_size=1, max_size=25))
 def test_mining_does_not_depend_on_the_order(many: list[str]) -> None:
     found, ids = mine_templates(many)
@@ -110,7 +111,7 @@ def test_mining_does_not_depend_on_the_order(many: list[str]) -> None:
     assert found.ids == tuple(f"e{number}" for number in range(1, len(found.ids) + 1))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(statements, min_size=1, max_size=25))
 def test_templates_never_join_two_statements_of_the_code(many: list[str]) -> None:
     _, ids = mine_templates(many)
@@ -120,7 +121,7 @@ def test_templates_never_join_two_statements_of_the_code(many: list[str]) -> Non
     assert all(len(own) == 1 for own in sources.values())
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(statements)
 def test_a_message_alone_is_its_own_template(message: str) -> None:
     found, _ = mine_templates([message])

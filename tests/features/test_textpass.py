@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.features.figures import BaseFigures
@@ -14,6 +14,7 @@ from lo2dask.features.textpass import BAGS, CODES, LINES, TextPass, TextTables, 
 from lo2dask.parse.columns import FileKeys
 from lo2dask.schema import TokenKinds
 from lo2dask.sources.tree import SourceFile
+from tests.examples import examples
 
 from .plain import PlainFeatures, lines_of, logs, plain_features, plain_line, read_events, texts_of
 
@@ -58,7 +59,7 @@ def check_row(row: dict, plain: PlainFeatures, texts: list[str]) -> None:
     assert row["e_chars_len"] == sum(map(len, texts))
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(st.lists(logs, min_size=1, max_size=3), st.sampled_from(["fill", "drop", "keep"]))
 def test_rows_equal_those_of_plain_python(contents: list[str], policy: str) -> None:
     blocks = read_events(contents, policy)
@@ -70,7 +71,7 @@ def test_rows_equal_those_of_plain_python(contents: list[str], policy: str) -> N
         check_row(row, plain_features(texts[number]), texts[number])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(logs, min_size=1, max_size=3))
 def test_lines_are_numbered_once_and_counted(contents: list[str]) -> None:
     blocks = read_events(contents)
@@ -86,7 +87,7 @@ def test_lines_are_numbered_once_and_counted(contents: list[str]) -> None:
         assert {pairs[cell["line"]]: cell["count"] for cell in row["lines"]} == own
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(logs, min_size=1, max_size=2))
 def test_lines_know_when_they_were_first_seen(contents: list[str]) -> None:
     blocks = read_events(contents)
@@ -97,7 +98,7 @@ def test_lines_know_when_they_were_first_seen(contents: list[str]) -> None:
         assert first == min((stamp for stamp in own if stamp), default=None)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(logs, min_size=1, max_size=3), st.integers(1, 7), st.sampled_from(["masked", "raw", "both"]))
 def test_blocks_of_any_size_give_the_same(contents: list[str], size: int, tokens: str) -> None:
     blocks = read_events(contents)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -19,6 +19,7 @@ from lo2dask.features.trigrams import (
 )
 from lo2dask.features.words import count_words
 from lo2dask.vocabulary.counts import TokenCounts
+from tests.examples import examples
 
 from .plain import as_counters, plain_trigrams, plain_words
 
@@ -32,7 +33,7 @@ long_texts = st.lists(
 )
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(texts)
 @example(["", "ab", "abc", "\n", "\n\nabc\n", "  "])
 def test_each_text_has_its_own_tokens(many: list[str]) -> None:
@@ -40,7 +41,7 @@ def test_each_text_has_its_own_tokens(many: list[str]) -> None:
     assert as_counters(count_trigrams(pa.array(many))) == [plain_trigrams(text) for text in many]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(long_texts)
 def test_words_of_equal_beginnings_are_told_apart(many: list[str]) -> None:
     assert as_counters(count_words(pa.array(many))) == [plain_words(text) for text in many]
@@ -53,7 +54,7 @@ def test_a_slice_of_a_column_is_counted_alone(many: list[str], offset: int) -> N
     assert as_counters(count_trigrams(column)) == [plain_trigrams(text) for text in column.to_pylist()]
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(texts, st.data())
 def test_rows_add_up_the_texts_that_they_have(many: list[str], data: st.DataObject) -> None:
     n_rows = data.draw(st.integers(1, 4))
@@ -79,7 +80,7 @@ def _trigrams(column: pa.Array, by_row: sparse.csr_matrix) -> TokenCounts | None
     return count_text_trigrams([TokenCounts(by_row, column)])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(ascii_texts, min_size=1, max_size=6), st.lists(ascii_texts, min_size=1, max_size=6))
 def test_several_texts_of_a_row_add_up(one: list[str], two: list[str]) -> None:
     """The words of the first texts may stand for them: they tell which bytes there are."""
@@ -89,7 +90,7 @@ def test_several_texts_of_a_row_add_up(one: list[str], two: list[str]) -> None:
     assert as_counters(count_text_trigrams(parts, count_words(pa.array(one)).tokens)) == [wanted]
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(texts, st.data())
 def test_lines_that_are_not_ascii_are_counted_by_character(many: list[str], data: st.DataObject) -> None:
     owners = data.draw(st.lists(st.integers(0, 3), min_size=len(many), max_size=len(many)))

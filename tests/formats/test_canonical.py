@@ -6,13 +6,14 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from lo2dask.formats.canonical import CANONICAL, NO_TIME_TEXT
 from lo2dask.formats.fields import Fields, join_fields, write_canonical, write_untimed
 from lo2dask.formats.header import UNTIMED
 from lo2dask.formats.levels import ERRORS, KNOWN, LEVELS, normalise_levels
 from lo2dask.formats.lo2 import LO2
+from tests.examples import examples
 
 from .canonical import Event, events, find
 
@@ -35,7 +36,7 @@ def one_blank(text: str, blank: str) -> str:
     return out
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(rows, min_size=1, max_size=6))
 @example([(0, "a]  b", "c d", "INFO", "-", "m", "- x")])
 @example([(LATEST, "]", "[", "", "", "", "")])
@@ -61,7 +62,7 @@ def test_any_fields_come_back(many: list[tuple]) -> None:
         assert "\n" not in line
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(rows, min_size=1, max_size=6))
 def test_canonical_lines_are_put_together_as_they_were(many: list[tuple]) -> None:
     columns = list(zip(*many, strict=True))

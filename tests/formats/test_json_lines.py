@@ -5,11 +5,12 @@ import math
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from lo2dask.formats.json_lines import KEYS, JsonFormat, have_several
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.user_format import lines_of
+from tests.examples import examples
 
 from .canonical import Event, read
 
@@ -27,7 +28,7 @@ objects = st.dictionaries(keys, anything, max_size=5)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20).map(lambda text: f"m{text}m")
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.lists(objects, min_size=1, max_size=4),
     st.sampled_from(["", "{", '{"a":', "null", "[1]", '{"a":1} x', "{'a': 1}"]),

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from lo2dask.buffers.padded import padded
 from lo2dask.errors import InputError
@@ -13,6 +13,7 @@ from lo2dask.formats.header import Header
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.registry import FORMATS, find_format
 from lo2dask.parse.lines import find_lines
+from tests.examples import examples
 from tests.parse.reference import HEADER, TIME
 
 from .toys import ANGLED, TOY
@@ -54,7 +55,7 @@ def cut(data: bytes, bounds: tuple[np.ndarray, np.ndarray]) -> list[str]:
     return [data[low:high].decode() for low, high in zip(*(part.tolist() for part in bounds), strict=True)]
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(lines, min_size=1, max_size=8))
 @example(["00:00:00.000 []   INFO  a b -"])
 @example(["00:00:00.000 [a]  b]  INFO a b -"])
@@ -72,7 +73,7 @@ def test_headers_equal_those_of_the_pattern(texts: list[str]) -> None:
     assert cut(data, (header.statement, ends)) == wanted
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(st.builds("{}{}".format, times, st.sampled_from(["", " x", "é"])), min_size=1, max_size=8))
 def test_times_equal_those_of_the_pattern(texts: list[str]) -> None:
     stripped = [text.strip(" ") for text in texts]
@@ -97,7 +98,7 @@ def test_kept_headers_are_those_of_the_kept_lines(texts: list[str], data: st.Dat
             assert cut(raw, getattr(kept, name)) == cut(alone_raw, getattr(alone, name))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(lines, min_size=1, max_size=8), st.integers(0, 20_000))
 def test_lines_are_put_together_as_they_were(texts: list[str], day: int) -> None:
     data, header, ends = scan(texts)

@@ -31,7 +31,7 @@ MODELS = ("lr_words", "lr_words_raw", "oov_trigrams_raw", "lr_e_words_raw+seq_le
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tree(tmp_path_factory.mktemp("tree") / "raw", scale=0.05)
+    return make_tree(tmp_path_factory.mktemp("tree") / "raw", scale=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def loaded(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     """The same tree loaded with each kind of tokens, in several parts."""
     folder = tmp_path_factory.mktemp("loaded")
     return {
-        tokens: load_tree(raw, folder / tokens, tokens=tokens, partition_size="600KB", save_events=tokens == "both")
+        tokens: load_tree(raw, folder / tokens, tokens=tokens, partition_size="250KB", save_events=tokens == "both")
         for tokens in ("masked", "raw", "both")
     }
 
@@ -101,7 +101,7 @@ def test_a_later_enhancement_gives_the_same_as_one_while_loading(
 ) -> None:
     # Tiny blocks, so that counts of several are added up.
     monkeypatch.setattr(batch, "BLOCK_BYTES", 20_000)
-    root = load_tree(raw, tmp_path / "out", enhance=False, partition_size="600KB")
+    root = load_tree(raw, tmp_path / "out", enhance=False, partition_size="250KB")
     assert train_root(root, phase="enhancers", tokens="both").enhanced
     assert enhanced(root).equals(enhanced(loaded["both"]))
     assert vocabulary(root) == vocabulary(loaded["both"])
@@ -209,11 +209,11 @@ def test_the_vocabulary_is_the_same_file_for_any_parts_and_buckets(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_features: int
 ) -> None:
     changes = {"tokens": "both", "max_features": max_features}
-    whole = Layout(load_tree(raw, tmp_path / "whole", partition_size="600KB", **changes))
+    whole = Layout(load_tree(raw, tmp_path / "whole", partition_size="250KB", **changes))
     monkeypatch.setattr(spill, "_BUCKET_ROWS", 50)
     for name, value in {"BUCKET_ROWS": 500, "MOST_BYTES": 5000, "MERGE_ROWS": 200, "BATCH_ROWS": 30}.items():
         monkeypatch.setattr(reduce, name, value)
-    parts = Layout(load_tree(raw, tmp_path / "parts", partition_size="300KB", **changes))
+    parts = Layout(load_tree(raw, tmp_path / "parts", partition_size="120KB", **changes))
     assert len(part_paths(parts.sequences)) > len(part_paths(whole.sequences))
     (one,), (other,) = part_paths(whole.vocabulary), part_paths(parts.vocabulary)
     assert one.read_bytes() == other.read_bytes()

@@ -5,10 +5,12 @@ import pyarrow as pa
 import pytest
 
 from lo2dask.buffers.columns import among, codes, strings
+from lo2dask.memory import process_memory
 from lo2dask.models.gauge import Gauge, pickled_bytes
 
 
-def test_the_peak_is_seen_though_it_is_gone_at_the_end():
+def test_the_peak_is_seen_though_it_is_gone_at_the_end(monkeypatch):
+    monkeypatch.setattr("lo2dask.models.gauge.process_memory", process_memory)
     with Gauge(interval=0.01) as idle:
         time.sleep(0.05)
     with Gauge(interval=0.01) as busy:

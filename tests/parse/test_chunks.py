@@ -4,12 +4,13 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lo2dask.errors import IntegrityError
 from lo2dask.parse import chunks
 from lo2dask.parse.chunks import Counts, Reading, read_chunks
 from lo2dask.sources.tree import SourceFile
+from tests.examples import examples
 
 from .conftest import source
 
@@ -47,7 +48,7 @@ def read(files: list[SourceFile], size: int, longest: int = 1 << 20) -> tuple[di
     return found, reading, segments
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(texts=contents, size=st.integers(1, 200))
 def test_every_byte_is_read_once(folder: Path, texts: list[str], size: int) -> None:
     found, reading, segments = read(write(folder, texts), size)
@@ -62,7 +63,7 @@ def test_every_byte_is_read_once(folder: Path, texts: list[str], size: int) -> N
         assert sum(segment.lost for segment in own) == 0
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(texts=contents, size=st.integers(1, 60), longest=st.integers(5, 25))
 def test_a_line_that_is_too_long_for_a_block_is_counted(
     folder: Path, texts: list[str], size: int, longest: int
@@ -83,7 +84,7 @@ def test_a_line_that_is_too_long_for_a_block_is_counted(
     assert sum(segment.lost for segment in segments) <= reading.counts.rejected
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(texts=contents, size=st.integers(1, 50))
 def test_lines_are_counted_ahead(folder: Path, texts: list[str], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

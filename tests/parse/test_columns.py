@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lo2dask.buffers.padded import padded
 from lo2dask.formats.lo2 import LO2
@@ -22,6 +22,7 @@ from lo2dask.parse.columns import (
 )
 from lo2dask.parse.lines import KeptLines, find_lines
 from lo2dask.parse.raw_lines import raw_line
+from tests.examples import examples
 from tests.formats.toys import TOY
 
 from .conftest import V1, V2
@@ -54,7 +55,7 @@ def kept_lines(pairs: list[tuple[int, str]]) -> tuple[np.ndarray, KeptLines]:
     )  # fmt: skip
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(rows)
 def test_event_columns_say_what_the_lines_say(pairs: list[tuple[int, str]]) -> None:
     table = event_columns(*kept_lines(pairs), keys(), LO2, True)
@@ -93,7 +94,7 @@ def test_text_columns_are_those_of_the_events(pairs: list[tuple[int, str]]) -> N
     assert marked["correlation_id"].to_pylist() == wanted
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(rows)
 def test_continuations_join_the_event_above(pairs: list[tuple[int, str]]) -> None:
     buffer, lines = kept_lines(pairs)

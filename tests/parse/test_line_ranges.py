@@ -5,7 +5,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lo2dask.parse import line_ranges
 from lo2dask.parse.line_ranges import CUT_MARK, read_line_ranges
@@ -13,6 +13,7 @@ from lo2dask.sources.manifest import batch_files, cut_batches
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from tests.examples import examples
 from tests.trees import load_tree, table_of
 
 from .conftest import source
@@ -41,7 +42,7 @@ def log(ending: str, lines: int = 40, last: str = "") -> bytes:
     return data.replace(b"line 11", b"\x1b[31mline\x1b[0m 11").replace(b"line 13", b"li\xffne 13")
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     data=st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\n\n", b"\r\n", "é".encode()]), max_size=30).map(b"".join),
     block=st.integers(1, 40),

@@ -3,13 +3,14 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from lo2dask.buffers.padded import padded
 from lo2dask.parse.chunks import Chunk, Reading, Segment
 from lo2dask.parse.lines import find_lines
 from lo2dask.parse.text import REPLACEMENT, repair_utf8
 from lo2dask.sources.tree import SourceFile
+from tests.examples import examples
 
 from .reference import BLANKS
 
@@ -29,7 +30,7 @@ def chunk(*texts: bytes) -> Chunk:
     return Chunk(segments, padded(*texts))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(raw_lines, min_size=1, max_size=12))
 @example([b""])
 @example([b" ", b"  \t", b"x " * 40])
@@ -58,7 +59,7 @@ def test_what_stands_after_the_buffer_is_not_looked_at() -> None:
     assert (found.starts.tolist(), found.ends.tolist(), found.has_nul) == ([0], [2], False)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(st.binary(max_size=20).map(lambda data: data.replace(b"\n", b"") + b"\n"), min_size=1, max_size=4))
 def test_invalid_text_is_replaced_file_by_file(texts: list[bytes]) -> None:
     before, reading = chunk(*texts), Reading()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.parse import metrics
@@ -13,6 +13,7 @@ from lo2dask.parse.cells import MetricError
 from lo2dask.parse.metrics import MetricSamples
 from lo2dask.parse.traces import parse_spans, traced_service
 from lo2dask.parse.wide_table import parse_wide_table
+from tests.examples import examples
 
 numbers = st.one_of(
     st.sampled_from(["NaN", "+Inf", "-Inf", "0", "1e-7", "1.5e+20", "26189824", "-3"]), st.floats().map(repr)
@@ -61,7 +62,7 @@ def same(found: list[tuple], wanted: list[tuple]) -> bool:
     return near and [key(row) for row in found] == [key(row) for row in wanted]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(answers, min_size=1, max_size=3), st.sampled_from(writers))
 def test_equals_a_json_parser(many: list[list], write: Callable[[object], str]) -> None:
     contents = [[{"metric": own, "values": pairs} for own, pairs in answer] for answer in many]

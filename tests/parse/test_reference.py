@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lo2dask.parse import chunks
 from lo2dask.parse.events import LinePolicy
+from tests.examples import examples
 
 from .conftest import NO_EPOCH, V1, V2, parse_files, source
 from .reference import Line, Rules, epoch, parse
@@ -55,7 +56,7 @@ def rows_of(table: pa.Table) -> list[Line]:
     return [Line(r[0], r[1], r[2], tuple(r[3:8]), *r[8:]) for r in zip(*columns, strict=True)]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     texts=st.lists(logs, min_size=1, max_size=3),
     run=st.sampled_from([V1, V2, NO_EPOCH]),
@@ -94,7 +95,7 @@ def test_wrong_reference_would_be_noticed(tmp_path: Path) -> None:
     assert rows_of(tables[0]) != parse(path.read_bytes(), Rules(continuation="fill", begin=BEGINS[V1]))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(text=logs, run=st.sampled_from([V1, NO_EPOCH]), size=st.sampled_from([40, 1 << 22]))
 def test_large_files_in_blocks_equal_whole_ones(text: str, run: str, size: int) -> None:
     """A log many times over, with text that is not ASCII at its end."""

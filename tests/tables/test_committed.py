@@ -14,6 +14,7 @@ import pytest
 import lo2dask
 from lo2dask.errors import InputError
 from lo2dask.tables.committed import read_table
+from tests.trees import load_tree
 
 TABLES = ("sequences", "sequences_enhanced", "events")
 
@@ -75,8 +76,7 @@ def test_a_reader_sees_committed_states_alone(tiny_tree: Path, tmp_path: Path) -
 
 @pytest.fixture
 def loaded(tiny_tree: Path, tmp_path: Path) -> Path:
-    assert command(tiny_tree, tmp_path / "out").wait(300) == 0
-    return tmp_path / "out"
+    return load_tree(tiny_tree, tmp_path / "out", save_events=True, partition_size="60KB")
 
 
 def test_what_is_not_committed_is_told(loaded: Path, tmp_path: Path) -> None:

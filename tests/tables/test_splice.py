@@ -7,13 +7,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lo2dask import schema
 from lo2dask.errors import IntegrityError
 from lo2dask.tables.parts import PartWriter, part_buffer, read_part, write_part
 from lo2dask.tables.splice import add_columns, read_footer, splice
 from lo2dask.tables.thrift import Reader, write_struct
+from tests.examples import examples
 
 BASE = pa.schema([pa.field("seq_id", pa.string()), pa.field("line_no", pa.int64()), pa.field("m_message", pa.string())])
 EXTRA = pa.schema([schema.DRAIN_ID, schema.NORMALIZED])
@@ -123,7 +124,7 @@ structs = st.deferred(lambda: st.dictionaries(st.integers(1, 400), values, max_s
 
 
 @given(structs)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_thrift_reads_what_it_writes(fields):
     data = write_struct(fields)
     reader = Reader(data)

@@ -11,10 +11,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from lo2dask.errors import IntegrityError
 from lo2dask.tables.splice import read_footer, splice
+from tests.examples import examples
 
 VALUES = {
     pa.int64(): st.integers(-(2**63), 2**63 - 1),
@@ -74,7 +75,7 @@ def left_over(path: Path) -> set[int]:
     return {n for chunk in chunks for n in PAGE_INDEX & set(chunk) | BLOOM_FILTER & set(chunk[3][1])}
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_all_readers_see_the_chosen_columns(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("any")

@@ -1,6 +1,7 @@
 """Figures of train against plain scikit-learn and numpy, from the enhanced table and the predictions alone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,17 @@ FOREST = {"phase": "if", "if_holdout_fraction": 0.25, "if_n_estimators": 20}
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("tree") / "raw", runs=5, errors_per_run=3)
+    return make_tree(tmp_path_factory.mktemp("tree") / "raw", scale=0.05, runs=5, errors_per_run=3)
+
+
+@pytest.fixture(scope="module")
+def loaded(raw):
+    return load_tree(raw, raw.parent / "out")
 
 
 @pytest.fixture
-def root(raw, tmp_path):
-    return load_tree(raw, tmp_path / "out")
+def root(loaded, tmp_path):
+    return Path(shutil.copytree(loaded, tmp_path / "out"))
 
 
 def sides(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -34,7 +34,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = load_tree(raw, folder / "out", save_events=True, load_metrics=True, partition_size="250KB")
     train_root(out, save_model=out / "models" / "lo2_if.joblib", save_sup_models=out / "models", dump_metadata=True)
     # Another forest than train's: fitted in a side folder.
-    explain(ExplainOptions(root=out, if_n_estimators=10), Session.serial())
+    with pytest.MonkeyPatch.context() as patch:
+        # What a plot shows is nothing to verify, and drawing takes longest.
+        patch.setattr("lo2dask.explanation.results.draw_plot", lambda kind, job: kind.encode())
+        explain(ExplainOptions(root=out, if_n_estimators=10), Session.serial())
     report(ReportOptions(root=out), Session.serial())
     grid(GridOptions(root=out, algorithms=("lr",), representations=("words",), seeds=1), Session.serial())
     bundle = out / "models" / "lo2_if.joblib"

@@ -23,6 +23,7 @@ from lo2dask.vocabulary.reduce import VocabularyPlan, merge_spilled, sum_bucket,
 from lo2dask.vocabulary.spill import Bucket, Spill, write_counts
 from lo2dask.vocabulary.texts import hash_texts
 from lo2dask.vocabulary.write import write_vocabulary
+from tests.examples import examples
 
 ALL = VocabularyLimits(1, 1.0, 0, binary=False)
 tokens = st.text(st.sampled_from("abäé€😀\0"), max_size=3)
@@ -53,7 +54,7 @@ def merged(folder: Path, tables: Sequence[pa.Table], wanted: VocabularyLimits, n
     return list(found)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(parts, limits, st.sampled_from([1, 8]), st.sampled_from([1, 200, 1 << 20]), st.sampled_from([1, 3, 1 << 12]))
 def test_any_parts_and_buckets_make_the_vocabulary_of_a_counter(
     many: list[dict[str, int]], wanted: VocabularyLimits, bucket_rows: int, most: int, batch: int

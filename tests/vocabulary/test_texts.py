@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.vocabulary.texts import (
@@ -15,13 +15,14 @@ from lo2dask.vocabulary.texts import (
     unpack_trigrams,
     whole,
 )
+from tests.examples import examples
 
 # Texts that agree in their first bytes, in eight, in many; that end in a zero byte; that are not ASCII.
 pieces = st.lists(st.sampled_from(["", "a", "b", "\0", "ab" * 4, "abababa", "x" * 20, "é", "€uro", "😀"]), max_size=5)
 texts = st.lists(pieces.map("".join), max_size=60)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(texts, st.integers(0, 3))
 def test_texts_are_ordered_by_their_bytes(many: list[str], start: int) -> None:
     ordered = order_texts(pa.array(many, pa.string()).slice(start))
@@ -36,7 +37,7 @@ def test_many_texts_that_agree_are_ordered() -> None:
     assert ordered.to_pylist() == many
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(texts)
 def test_the_compiled_encoding_is_arrows(many: list[str]) -> None:
     column = pa.array(many, pa.string())
@@ -52,7 +53,7 @@ def plain_hash(data: bytes) -> int:
     return mixed
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(texts, st.integers(0, 3))
 def test_a_hash_depends_on_the_bytes_alone(many: list[str], start: int) -> None:
     """So it is the same in every process and on every machine, wherever the text stands in a column."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.features.bags import add_blocks, from_bags, from_token_lists, to_bags, to_token_lists
@@ -24,6 +24,7 @@ from lo2dask.parse.raw_lines import raw_line
 from lo2dask.schema import TokenKinds
 from lo2dask.sources.tree import SourceFile
 from lo2dask.vocabulary.counts import TokenCounts
+from tests.examples import examples
 
 words = st.text(st.sampled_from("aB0.=ä€😀\t"), max_size=5)
 texts = st.lists(words, min_size=1, max_size=5).map(" ".join)
@@ -56,7 +57,7 @@ def brute_trigrams(text: str) -> Counter:
     return Counter(line[i : i + 3] for line in text.split("\n") for i in range(len(line) - 2))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.lists(texts, min_size=1, max_size=3).map("\n".join), min_size=1, max_size=6))
 def test_texts(many: list[str]) -> None:
     found_words, found_trigrams = count_words(pa.array(many)), count_trigrams(pa.array(many))
@@ -79,7 +80,7 @@ def events_of(contents: list[str], policy: str) -> list[pa.Table]:
         return list(read_blocks(parser, files))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(logs, min_size=1, max_size=3), st.sampled_from(["fill", "merge", "drop"]))
 def test_raw_bags(contents: list[str], policy: str) -> None:
     for events in events_of(contents, policy):
@@ -93,7 +94,7 @@ def test_raw_bags(contents: list[str], policy: str) -> None:
             assert count(counted["e_trigrams"], row) == sum(map(brute_trigrams, own), Counter())
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(logs, min_size=1, max_size=3), st.sampled_from(["fill", "merge"]))
 def test_masked_bags_are_raw_bags_of_normalised_lines(contents: list[str], policy: str) -> None:
     for events in events_of(contents, policy):
@@ -135,7 +136,7 @@ bags = st.lists(st.dictionaries(words, st.integers(1, 9), max_size=5), min_size=
 
 
 @given(bags)
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_bags_go_there_and_back(many: list[dict[str, int]]) -> None:
     flat = [Counter(bag) for bag in many]
     tokens = sorted({token for bag in many for token in bag}, reverse=True)
