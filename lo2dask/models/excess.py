@@ -7,8 +7,8 @@ one log, and the largest count. A log of n lines that has s x times exceeds it b
 
 E is the largest of z_s over statements of an error level, and of the counts of statements that no normal log of the
 service has, from 3 on. Continuation lines count in n, and are never such statements. A service without a training log
-has no E. A log with every line doubled (all counts of its statements have a common divisor) is counted as if it were
-not: z_s would grow with the root of the repeats.
+has no E. A log with every line doubled (its statements have many different counts, with a common divisor) is weighed as
+if it were not: z_s would grow with the root of the repeats.
 
 A run left out does not count among the normals: what it alone has is then new.
 """
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 THRESHOLD = 3.0
 # A statement that no normal log has counts if it occurs so often.
 LEAST_UNSEEN = 3
-# Fewer statements than this may have counts with a common divisor by chance.
-_FEWEST_REPEATED = 10
+# Fewer different counts than this may have a common divisor by chance: steps of a request, or lines of a stack trace,
+# are all there equally often.
+_FEWEST_DIFFERENT = 10
 _KEY = ("what", "service", "statement")
 
 
@@ -64,9 +65,9 @@ class Excess:
         return cls(next(nans), [""] * size, np.zeros(size, dtype=bool), *numbers, *nans)
 
 
-def collect(rows: Rows, _: State | None) -> Statistics:
+def collect(rows: Rows, before: State | None) -> Statistics:
     """Collect the largest shares and counts of one part's training normals, by service and statement."""
-    cells, tokens = counts_of(rows)
+    cells, tokens, _ = counts_of(rows)
     lines = np.asarray(cells.sum(axis=1)).ravel()
     names = name_cells(rows, cells, tokens)
     row = np.repeat(np.arange(len(rows)), np.diff(cells.indptr))
@@ -104,7 +105,7 @@ def finish(statistics: Statistics, _: State | None) -> State:
 
 def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
     """Compute E of rows; with ``left_out`` the rows are training normals, and each row's run is left out."""
-    cells, tokens = counts_of(rows)
+    cells, tokens, repeats = counts_of(rows)
     kinds = kinds_of(tokens)
     found = Excess.nothing(len(rows))
     (service, names), (run, run_names) = codes(rows.service), codes(rows.run)
@@ -123,7 +124,7 @@ def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
     statements = tokens.take(pa.array(cells.indices[at])).to_pylist()
     for place, statement in zip(chosen.tolist(), statements, strict=True):
         found.statement[place] = statement
-    found.count[chosen], found.is_unseen[chosen] = cells.data[at], shares[at] == 0
+    found.count[chosen], found.is_unseen[chosen] = cells.data[at] * repeats[chosen], shares[at] == 0
     found.normal_max[chosen] = counts[at].astype(np.int64)
     return found
 
@@ -159,18 +160,19 @@ def _largest(state: State, what: str, service: str, tokens: pa.Array) -> Largest
     return Largest.of(own, own["statement"], tokens)
 
 
-def counts_of(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array]":
-    """Return the counts of all statements of rows (rows x statements), of a log written twice once, and their ids."""
+def counts_of(rows: Rows) -> "tuple[sparse.csr_matrix, pa.Array, Ints]":
+    """Return the counts of all statements of rows (rows x statements), of a log written twice once, and their ids.
+
+    The third are int64 (rows,): how often each log was written.
+    """
     cells, tokens = count_statements(rows)
-    return _once(cells), tokens
-
-
-def _once(cells: "sparse.csr_matrix") -> "sparse.csr_matrix":
-    """Divide the counts of each log by what divides all of them: every line of it was written so many times."""
-    for start, end in zip(cells.indptr[:-1], cells.indptr[1:], strict=True):
-        if end - start >= _FEWEST_REPEATED:
-            cells.data[start:end] //= np.gcd.reduce(cells.data[start:end])
-    return cells
+    repeats = np.ones(len(rows), dtype=np.int64)
+    for row, (start, end) in enumerate(zip(cells.indptr[:-1], cells.indptr[1:], strict=True)):
+        different = np.unique(cells.data[start:end])
+        if len(different) >= _FEWEST_DIFFERENT:
+            repeats[row] = np.gcd.reduce(different)
+            cells.data[start:end] //= repeats[row]
+    return cells, tokens, repeats
 
 
 COST = Cost(cell=40, row=256, dense=2, fixed=0)

@@ -102,5 +102,16 @@ def test_a_log_with_every_line_doubled_has_the_same_excess_unless_it_has_few_sta
     twice = {name: 2 * count for name, count in once.items()}
     found = weigh(state, rows_of([("run_8", "token", once), ("run_9", "token", twice)]))
     assert found.score[0] == found.score[1]
+    assert found.count.tolist() == [29, 58]  # as often as the log has it
     few = weigh(state, rows_of([("run_9", "token", {"e9": 50})]))
     assert few.score[0] == 50
+
+
+def test_statements_of_one_request_are_no_log_written_many_times() -> None:
+    request = {f"s{number}": 400 for number in range(10, 20)}
+    state = learn([(f"run_{number}", "token", request) for number in range(4)])
+    found = weigh(state, rows_of([("run_9", "token", {**request, "s9": 40})]))
+    assert (found.score.tolist(), found.count.tolist(), found.statement) == ([40], [40], ["s9"])
+    trace = {f"c{number}": 40 for number in range(2, 9)}
+    found = weigh(state, rows_of([("run_9", "token", {"e9": 40, "s10": 30, "s11": 20, **trace})]))
+    assert (found.score.tolist(), found.count.tolist()) == ([40], [40])
