@@ -133,8 +133,9 @@ def train_models(
         record = stage.read_current(key) if options.resume else None
         current = record is not None
         if record is None:
+            chosen = _choose(options, layout, specs, splits or {})  # what is refused leaves the folder as it is
             stage.invalidate()
-            fresh = _train(options, layout, specs, splits or {}, own, beside)
+            fresh = _train(options, layout, chosen, own, beside)
             outputs = _outputs(layout, metrics_folder(options), [line.key for line in fresh])
             record = stage.commit(key, outputs, {"models": [asdict(line) for line in fresh]})
         exported = export_forest(options, layout, key.digest, own)
@@ -158,17 +159,24 @@ def _read_calibrations(options: TrainOptions, lines: Sequence[ModelLine]) -> dic
     return {key: (read_json(path) or {})["runs_calibration"] for key, path in paths.items()}
 
 
+def _choose(
+    options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given: Mapping[str, Split]
+) -> tuple[Groups, list[registry.ModelSpec], dict[str, Split]]:
+    """Choose what is learned from, and the models that can learn from it."""
+    groups = read_groups(layout)
+    splits = make_splits(groups, options, specs) | dict(given)
+    kept = trainable(specs, groups)
+    return groups, open_specs(kept) if may_hold_faults(splits[SUPERVISED], groups) else kept, splits
+
+
 def _train(
-    options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given_splits: Mapping[str, Split],
+    options: TrainOptions, layout: Layout, chosen: tuple[Groups, list[registry.ModelSpec], dict[str, Split]],
     session: Session, beside: str,
 ) -> list[ModelLine]:  # fmt: skip
     started = time.perf_counter()
+    groups, specs, splits = chosen
     folder = working_folder(layout)
     remove_tree(folder)
-    groups = read_groups(layout)
-    made, specs = make_splits(groups, options, specs), trainable(specs, groups)
-    splits = made | dict(given_splits)
-    specs = open_specs(specs) if may_hold_faults(splits[SUPERVISED], groups) else specs
     write_splits(layout, splits)
     units = list_units(options, layout, specs)
     if is_unlabelled(groups):  # what they would be measured by is not there

@@ -131,6 +131,7 @@ def test_a_reference_is_named_by_glob_or_file_and_all_else_is_judged_by_it(tmp_p
             train(TrainOptions(root=out, models=("excess",), skip_if=True, reference=(given,)), Session.serial())
     with pytest.raises(InputError, match="all models of --models need labels"):
         train(TrainOptions(root=out, models=("event_lr_words",), skip_if=True), Session.serial())
+    assert not verify(VerifyOptions(output_dir=out)).problems  # what was there is left as it was
 
 
 def test_start_up_lines_are_kept_unless_the_layout_is_lo2s(tmp_path):
