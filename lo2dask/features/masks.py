@@ -107,6 +107,14 @@ ALL_MASKS = (
     Mask("thread", r"\[(hz\.[^\]]*thread-|XNIO-\d+ task-)\d+\]", r"[\1<NUM>]", "[XNIO-1 task-4]"),
     Mask("correlation-id", r"(\]  )[A-Za-z0-9_-]{22} ", r"\1<CID> ", "]  f3ZRcnoES_G80IVuBDezBA DEBUG"),
     Mask("address", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "<IP>", "172.18.0.5"),
+    # What a request came to, which the masks of numbers would take away.
+    Mask(
+        "status",
+        r"(\bHTTP/\d(?:\.\d)?\"? |\b[sS]tatus(?:_?[cC]ode)?\"?[:=] ?\"?)([1-5]\d\d)\b",
+        r"\1code\2",
+        '"GET /orders HTTP/1.1" 504',
+        OTHERS,
+    ),
     Mask("port", r"((?:^|[\s(\[{,\"'=/])[A-Za-z_][\w-]*:|<IP>:)\d+\b", r"\1<NUM>", "at localhost:8080", OTHERS),
     Mask("quantity", rf"{_BEFORE}[+-]?\d+(?:[.,]\d+)*(?: ?%|{_UNIT}\b)", r"\1<NUM>", "took 17.5ms of 3 GB", OTHERS),
     Mask("hex", r"\b(?:0x[0-9a-fA-F]+|[0-9a-fA-F]{8,})\b", "<HEX>", "commit 7bf8e3c09d1a at 0x0b85eee0", OTHERS),
