@@ -334,7 +334,7 @@ def _made(folder: Path, mode: int | None) -> Iterator[None]:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     except (FileExistsError, NotADirectoryError) as error:
-        file = next(path for path in (folder, *folder.parents) if path.is_file())
+        file = next(path for path in (folder, *folder.parents) if path.exists() and not path.is_dir())
         raise InputError(f"{file} is a file; give a folder") from error
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:

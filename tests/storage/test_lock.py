@@ -188,3 +188,11 @@ def test_a_new_output_folder_has_the_rights_asked_for(tmp_path: Path, mode: str,
         assert (tmp_path / "there").stat().st_mode & 0o777 == 0o755, "a folder that is there keeps its rights"
     with pytest.raises(InputError, match="--mode: '0500' is not a mode that lets you write"):
         LoadOptions(root=tmp_path, mode="0500")
+
+
+def test_a_folder_below_a_device_is_refused_in_one_line() -> None:
+    with (
+        pytest.raises(InputError, match="/dev/null is a file; give a folder"),
+        locked(Path("/dev/null/x"), "lo2dask load"),
+    ):
+        pass
