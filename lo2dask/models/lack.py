@@ -65,27 +65,30 @@ class Reference:
         keep = np.flatnonzero(self.run != run) if run is not None else np.arange(len(self.run))
         counts, size = self.counts[keep], self.counts.shape[1]
         logs = np.bincount(counts.indices, minlength=size)
-        share = np.zeros(size)
+        share, most = np.zeros(size), np.zeros(size)
         errors = np.flatnonzero(kinds_of(self.tokens) == ERROR)
         if len(errors) and len(keep):
             lines = np.maximum(np.asarray(counts.sum(axis=1)), 1)
-            share[errors] = np.quantile(counts[:, errors].toarray() / lines, QUANTILE, axis=0)
+            found = counts[:, errors].toarray()
+            share[errors] = np.quantile(found / lines, QUANTILE, axis=0)
+            most[errors] = np.quantile(found, QUANTILE, axis=0, method="lower")
         usual = np.flatnonzero((2 * logs >= len(keep)) & (logs > 0))
         y = np.log1p(counts[:, usual].toarray() / self.minutes[keep, None])
         median = np.median(y, axis=0) if len(usual) else np.zeros(0)
         spread = 1.4826 * np.median(np.abs(y - median), axis=0) + 0.1 if len(usual) else np.ones(0)
-        return Baseline(logs, share, usual, median, spread)
+        return Baseline(logs, share, most, usual, median, spread)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What logs are like: how many have a statement, the .9 quantile of its shares (errors alone), (statements,) each.
+    """What logs are like: how many have a statement, .9 quantiles of its shares and its counts (errors alone).
 
     ``usual`` are the places of statements that half of the logs have, with median and spread of log(1 + a minute).
     """
 
     logs: np.ndarray
     share: np.ndarray
+    most: np.ndarray
     usual: np.ndarray
     median: np.ndarray
     spread: np.ndarray
@@ -179,7 +182,7 @@ def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
                     found.statement[row], found.count[row] = tokens[column].as_py(), cells[row, column] * repeats[row]
                     at = place[column]
                     found.is_unseen[row] = at < 0 or base.logs[at] == 0
-                    found.normal_max[row] = 0 if at < 0 else round(base.share[at] * cells[row].sum())
+                    found.normal_max[row] = 0 if at < 0 else base.most[at]
     return found
 
 

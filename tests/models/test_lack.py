@@ -33,13 +33,18 @@ def test_a_fault_in_the_reference_does_not_raise_what_is_normal():
     found = lack.weigh(_state(_rows(COUNTS, RUNS)), _rows([[60, 50, 40], [2, 50, 0]], ["new-1", "new-2"]))
     assert found.statement == ["e1", "s2"]
     assert found.score[0] > 3
-    assert found.normal_max[0] < 20
+    assert found.normal_max[0] == 2
     assert np.isnan(found.rate[0])
     assert (found.rate[1], found.count[1]) == (0, 0)
     assert 40 < found.normal_rate[1] < 45
     own = lack.weigh(_state(_rows(COUNTS, RUNS)), _rows(COUNTS, RUNS), left_out=True).score
     assert own.argmax() == 9
     assert own[9] > 3 > own[:9].max()
+
+
+def test_what_is_normal_is_told_as_logs_have_it_whatever_the_length_of_this_one():
+    found = lack.weigh(_state(_rows(COUNTS, RUNS)), _rows([[600, 500, 400]], ["new-1"]))
+    assert (found.statement, found.count.tolist(), found.normal_max.tolist()) == (["e1"], [600], [2])
 
 
 def test_faults_in_several_of_few_logs_do_not_hide_each_other():
