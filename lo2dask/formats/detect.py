@@ -100,6 +100,11 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
         if zones:
             # Such names mean other zones elsewhere, and none of them says when its summer begins.
             notes.append(f"the zone {', '.join(sorted(zones))} of its times is not read: give it as --timezone")
+    elif 2 * len(LO2.find_headers(inner.buffer, inner.starts, inner.ends).rows) < choice.headed:
+        notes.append(
+            "no level, thread or logger is read from its lines, so errors are not told from other lines: where your "
+            "logging can, let it write the date before the time"
+        )
     if choice.untimed:
         notes.append(f"{choice.untimed:,} of {choice.headed:,} events have no time")
     if choice.kind.name == JsonFormat.name and (several := int(have_several(inner).sum())):

@@ -95,11 +95,11 @@ def find_formats(
     kinds = {kind: narrow(choice.kind, samples[kind]) for kind, choice in choices.items()}
     common = asked or Counter(kinds.values()).most_common(1)[0][0]
     translation = Translation(kinds | dict.fromkeys(unread, KindFormat(UNREAD)), common, options.timezone)
-    undated = _undated(choices, files)
+    notes = [f"{kind}: {note}" for kind, choice in sorted(choices.items()) for note in choice.notes]
+    notes += _undated(choices, files)
     if not translation.is_needed:
-        more = [(logging.INFO, text) for text in (describe(choices), *undated)] if undated else []
+        more = [(logging.INFO, text) for text in (describe(choices), *notes)] if notes else []
         return translation if unread else Translation({}), [*told, *more]
-    notes = [f"{kind}: {note}" for kind, choice in sorted(choices.items()) for note in choice.notes] + undated
     return translation, [*told, *((logging.INFO, text) for text in (describe(choices), *notes))]
 
 

@@ -266,6 +266,13 @@ def test_times_without_a_day_are_told(tmp_path: Path, caplog: pytest.LogCaptureF
     assert "cart: times have no date, nor have names of runs: days count from 1970-01-01" in caplog.messages
 
 
+def test_lines_whose_levels_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    root = write(tmp_path / "in", token="09:00:{n:02d}.000 [main] ERROR shop.Cart - order {n} failed")
+    load(options(root, tmp_path / "out"), Session.serial())
+    assert [text for text in caplog.messages if text.startswith("token: no level, thread or logger is read")]
+
+
 def test_clocks_that_run_backwards_stay_as_they_are(tmp_path: Path) -> None:
     root = write(tmp_path / "in", token=JSON)
     for path in root.rglob("*.log"):
