@@ -114,7 +114,7 @@ TABLES: tuple[TableNote, ...] = (
         count="lines | of the statement in this log",
         rate="occurrences a minute | of the statement that the log lacks; null for other kinds",
         normal_rate="occurrences a minute | of the statement in the logs compared with, their median; null for others",
-        normal_max="lines | of the statement in the normal log that has most; of .9 of the logs if they may hold faults",
+        normal_max="lines | of the statement in the normal log that has most (.9 of them, where some may hold faults)",
         evidence="the first lines of the statement: path, line_no, time, text",
     )),
     TableNote("lo2_windows", "unusual second of a log (`--window`)", "train, score", schema.WINDOWS, _named(
