@@ -1,6 +1,6 @@
 """Chooses what a training holds out and what it fits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lo2dask.errors import InputError
@@ -10,8 +10,11 @@ from lo2dask.models.split import Groups, Split, hold_out_both_classes, hold_out_
 from lo2dask.options import TrainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
-from lo2dask.training.reference import choose_reference, describe, trainable
+from lo2dask.training.reference import choose_reference, describe, may_hold_faults, open_specs, trainable
 from lo2dask.training.units import BASELINE, SUPERVISED, Unit, split_of
+
+# The groups of a tree, the models, and what is held out of each side.
+Chosen = tuple[Groups, list[registry.ModelSpec], dict[str, Split]]
 
 
 def read_groups(layout: Layout) -> Groups:
@@ -39,6 +42,21 @@ def make_splits(groups: Groups, options: TrainOptions, specs: Sequence[registry.
         SUPERVISED: hold_out_both_classes(groups, options, options.sample_seed),
         FOREST: hold_out_newest_normal(groups, options.if_holdout_fraction),
     }
+
+
+def choose(
+    options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given: Mapping[str, Split]
+) -> Chosen:
+    """Choose what is learned from, and the models that can learn from it; ``given`` splits count before others.
+
+    Raises
+    ------
+    InputError : there is no sequence, no such run, or no model that can learn without labels.
+    """
+    groups = read_groups(layout)
+    splits = make_splits(groups, options, specs) | dict(given)
+    kept = trainable(specs, groups)
+    return groups, open_specs(kept) if may_hold_faults(splits[SUPERVISED], groups) else kept, splits
 
 
 def list_units(options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec]) -> list[Unit]:

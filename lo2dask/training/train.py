@@ -38,14 +38,14 @@ from lo2dask.training.bundles import (
     train_options,
 )
 from lo2dask.training.cases import read_truth
-from lo2dask.training.choices import list_units, make_splits, read_groups
+from lo2dask.training.choices import Chosen, choose, list_units
 from lo2dask.training.differences import keep_cases
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
 from lo2dask.training.fitting import FitJob, FitPlan, fit_units
 from lo2dask.training.left_out import Refit, describe_calibrations, fit_left_out
 from lo2dask.training.limits import describe_options, set_alert_limit
 from lo2dask.training.lines import ModelLine, measure_models, metrics_folder, runs_path, write_lines
-from lo2dask.training.reference import is_unlabelled, may_hold_faults, open_specs, trainable
+from lo2dask.training.reference import is_unlabelled
 from lo2dask.training.scoring import (
     LeftOut,
     Target,
@@ -133,7 +133,7 @@ def train_models(
         record = stage.read_current(key) if options.resume else None
         current = record is not None
         if record is None:
-            chosen = _choose(options, layout, specs, splits or {})  # what is refused leaves the folder as it is
+            chosen = choose(options, layout, specs, splits or {})  # what is refused leaves the folder as it is
             stage.invalidate()
             fresh = _train(options, layout, chosen, own, beside)
             outputs = _outputs(layout, metrics_folder(options), [line.key for line in fresh])
@@ -159,18 +159,8 @@ def _read_calibrations(options: TrainOptions, lines: Sequence[ModelLine]) -> dic
     return {key: (read_json(path) or {})["runs_calibration"] for key, path in paths.items()}
 
 
-def _choose(
-    options: TrainOptions, layout: Layout, specs: Sequence[registry.ModelSpec], given: Mapping[str, Split]
-) -> tuple[Groups, list[registry.ModelSpec], dict[str, Split]]:
-    """Choose what is learned from, and the models that can learn from it."""
-    groups = read_groups(layout)
-    splits = make_splits(groups, options, specs) | dict(given)
-    kept = trainable(specs, groups)
-    return groups, open_specs(kept) if may_hold_faults(splits[SUPERVISED], groups) else kept, splits
-
-
 def _train(
-    options: TrainOptions, layout: Layout, chosen: tuple[Groups, list[registry.ModelSpec], dict[str, Split]],
+    options: TrainOptions, layout: Layout, chosen: Chosen,
     session: Session, beside: str,
 ) -> list[ModelLine]:  # fmt: skip
     started = time.perf_counter()
