@@ -63,7 +63,7 @@ def cluster(**keywords: Any) -> Iterator[Session]:
     ----------
     keywords : options that every command takes, as cluster, workers, threads_per_worker, memory_limit.
     """
-    with Session(CommonOptions(**keywords)) as session:
+    with Session(CommonOptions(**keywords), serial=False) as session:
         token = _shared.set(session)
         try:
             yield session

@@ -43,6 +43,7 @@ from lo2dask.options import ExplainOptions, fingerprint
 from lo2dask.sizing.timings import note
 from lo2dask.storage import replacing, write_json
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import load_size
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts
 from lo2dask.tables.records import Key, Record, Stage
 from lo2dask.tables.state import check_exists, check_layout
@@ -121,6 +122,7 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
         return ExplainSummary(layout.explainability, (), time.perf_counter() - started, text)
     check_kept(layout)
     with using(session, options) as own:
+        own.work_here(*load_size(layout))
         described = choose_subjects(options, layout, own)
         tasks = [_plan(entry, index == 0, options) for index, entry in enumerate(described)]
         draw = EvidenceDraw(options.sample_seed)

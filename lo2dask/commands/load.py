@@ -120,6 +120,8 @@ def read_tree(
     if known is not None:
         check_formats(layout, options, known)
     made = partial(_load_job, layout, options, key_of, line_format, plan)
+    if not options.load_metrics:  # of which there may be many
+        session.work_here(plan.files, plan.bytes)
     # What is loaded as LO2's lines, and has not changed, needs no second look.
     job = made(known or Translation({}))
     done = _current_batches(plan, job)

@@ -80,7 +80,9 @@ def calibrated(session: Session | None = None) -> Rates:
         tree, out = Path(folder) / "tree", Path(folder) / "out"
         write_tree(SynthOptions(out=tree, runs=CALIBRATION_RUNS, errors_per_run=4, scale=1.0))
         # It is measured from nothing, as a command begins: every stage with workers that have just started.
-        with Session(LoadOptions(root=tree)) if session is None else contextlib.nullcontext(session) as own:
+        with (
+            Session(LoadOptions(root=tree), serial=False) if session is None else contextlib.nullcontext(session) as own
+        ):
             load(LoadOptions(root=tree, output_dir=out, save_events=True, partition_size=CALIBRATION_BATCH), own)
             train_models(TrainOptions(root=out), own)
             explain(ExplainOptions(root=out), own)

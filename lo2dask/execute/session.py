@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 WINDOW_PER_WORKER = 32
 # A nanny restarts its worker in seconds; a batch job may take longer to begin, but then others are waiting.
 SETTLING_SECONDS = 120.0
+# So many logs, of so many bytes, are through before workers have started.
+FEW_FILES, FEW_BYTES = 500, 64 << 20
 Listener = Callable[[str, int, int, Any], None]
 
 
@@ -35,14 +37,19 @@ class Session:
     a record is done. ``stage`` says which part of a longer command is under way.
     """
 
-    def __init__(self, options: CommonOptions, *, serial: bool = False, client: Any = None) -> None:
-        """Keep the options; nothing starts yet. A ``client`` of the user's is used, and left as it was."""
+    def __init__(self, options: CommonOptions, *, serial: bool | None = None, client: Any = None) -> None:
+        """Keep the options; nothing starts yet. A ``client`` of the user's is used, and left as it was.
+
+        Without a cluster if ``serial``, with one if not; None leaves it to :meth:`work_here`.
+        """
         self.options = options
         self.listeners: list[Listener] = []
         self.stage = ""
         # Seconds that starting, the first result and ending took.
         self.seconds: dict[str, float] = {}
-        self._serial = serial
+        self._serial = bool(serial)
+        asked = options.workers or options.threads_per_worker > 1 or options.memory_limit != "auto"
+        self._may_work_here = serial is None and client is None and options.cluster == "local" and not asked
         self._stack = contextlib.ExitStack()
         self._client: Any = None
         self._given = client
@@ -60,6 +67,16 @@ class Session:
         session = Session.serial(self.options)
         session.listeners = self.listeners
         return session
+
+    def work_here(self, files: float, size: float) -> None:
+        """Do what is left in this process if there are few logs of few bytes: workers would take longer to start.
+
+        Not where workers are there already, or an option asks for them.
+        """
+        few = files <= FEW_FILES and size <= FEW_BYTES
+        if few and self._may_work_here and self._client is None and not self._serial:
+            self._serial = True
+            _tell_of_compilation()
 
     def __enter__(self) -> Self:
         """Enter the block in which work may be run; a cluster file that cannot be used is told before any work."""

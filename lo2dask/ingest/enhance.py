@@ -30,7 +30,7 @@ from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note
 from lo2dask.storage import remove_tree
 from lo2dask.tables.layout import Layout, part_index
-from lo2dask.tables.loads import LOAD
+from lo2dask.tables.loads import LOAD, load_size
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, write_part
 from lo2dask.tables.records import Key, Stage
 from lo2dask.vocabulary.counts import COUNTED
@@ -135,16 +135,14 @@ def enhance_with(
     Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})
 
 
-def are_few(parts: int, size: int) -> bool:
+def are_few(parts: int, size: float) -> bool:
     """Return whether so many parts of so many raw bytes are finished by the client."""
     return parts <= PARTS_FINISHED_HERE and size <= BYTES_FINISHED_HERE
 
 
 def _session_for(layout: Layout, session: Session) -> Session:
     """Return the session that finishes the parts: the client's own where they are few."""
-    parts = len(part_paths(layout.sequences))
-    records = Stage(layout, LOAD).records() if parts <= PARTS_FINISHED_HERE else ()
-    return session.here() if are_few(parts, sum(record.summary["bytes"] for record in records)) else session
+    return session.here() if are_few(len(part_paths(layout.sequences)), load_size(layout)[1]) else session
 
 
 def _finish_parts(layout: Layout, key: EnhanceKey, session: Session, spilled: Spill | None = None) -> list[pa.Table]:

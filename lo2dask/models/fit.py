@@ -5,6 +5,7 @@
 (one class alone, no row, no feature) is no error: ``fitted.model`` is None, and ``fitted.record.reason`` is the reason.
 """
 
+import importlib
 import logging
 import warnings
 from collections.abc import Mapping
@@ -83,11 +84,13 @@ def fit_model(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup = DEFAUL
     reason = find_obstacle(spec, matrix, y)
     if reason:
         return not_fitted(spec, reason, matrix.shape, setup.changes)
+    if spec.estimator:  # that a library is imported is no part of a fit
+        importlib.import_module(spec.estimator.rpartition(".")[0])
     gauge = Gauge()
     with gauge if setup.measured else nullcontext(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model, notes = spec.behaviour.train(spec, matrix, y, setup)
-    logger.info("%s: fitted on %d rows x %d features in %.2f s", spec.key, *matrix.shape, gauge.seconds)
+    logger.debug("%s: fitted on %d rows x %d features in %.2f s", spec.key, *matrix.shape, gauge.seconds)
     figures = {
         **{"rows": matrix.shape[0], "anomalies": int(y.sum()), "features": matrix.shape[1]},
         **{"seconds": round(gauge.seconds, 4), "peak_memory_mb": round(gauge.peak_bytes / 1e6, 1)},

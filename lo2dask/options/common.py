@@ -66,7 +66,8 @@ class ClusterOptions(ProgramOptions):
 
     workers: int = opt(
         0,
-        "worker processes; 0 = one per core of this machine, or as the cluster file says",
+        "worker processes; 0 = one per core of this machine (none for up to 500 logs of 64 MB together), or as the "
+        "cluster file says",
         unit="processes",
         minimum=0,
         main=(*WORKING, "run", "plan", "check"),

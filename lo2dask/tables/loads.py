@@ -1,11 +1,15 @@
 """The record of a load: of the whole, which names the raw tree and the options, and of each batch with its counts."""
 
+import math
 from typing import Any
 
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import part_paths
 from lo2dask.tables.records import Stage, StageType
 from lo2dask.tables.state import check_layout
 
+# The records of so many batches are read at once.
+FEW_PARTS = 16
 _BATCH = {
     **dict.fromkeys(("batch", "files", "bytes", "events", "sequences", "rejects"), int),
     "lines": {str: int},
@@ -36,3 +40,11 @@ def read_load(layout: Layout) -> dict[str, Any] | None:
 def batch_summaries(layout: Layout) -> list[dict[str, Any]]:
     """Read what the batches say of themselves: files, bytes, events, sequences, rejects, lines, seconds."""
     return [dict(record.summary) for record in Stage(layout, LOAD).records()]
+
+
+def load_size(layout: Layout) -> tuple[float, float]:
+    """Count the files and raw bytes of a load of at most FEW_PARTS batches; infinite for more, which are many."""
+    if len(part_paths(layout.sequences)) > FEW_PARTS:
+        return math.inf, math.inf
+    batches = batch_summaries(layout)
+    return sum(batch["files"] for batch in batches), sum(batch["bytes"] for batch in batches)

@@ -25,6 +25,7 @@ from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note, tree_bytes
 from lo2dask.storage import list_paths, locked_outputs, read_json, remove_tree
 from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import load_size
 from lo2dask.tables.parts import checksum, count_rows, part_paths
 from lo2dask.tables.records import Key, Stage
 from lo2dask.training.answers import find_answers
@@ -123,6 +124,8 @@ def train_models(
         check_specs(options, specs, has_raw_bags(layout, options))
         check_targets(options, layout, [spec.key for spec in specs], written_targets(layout))
         own = held.enter_context(using(session, options))
+        if beside != CASES:  # a grid has many fits
+            own.work_here(*load_size(layout))
         enhanced = enhance(options, own)
         if options.save_enhancers:
             export_enhanced(options, layout)
