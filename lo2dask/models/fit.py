@@ -84,8 +84,9 @@ def fit_model(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup = DEFAUL
     reason = find_obstacle(spec, matrix, y)
     if reason:
         return not_fitted(spec, reason, matrix.shape, setup.changes)
-    if spec.estimator:  # that a library is imported is no part of a fit
-        importlib.import_module(spec.estimator.rpartition(".")[0])
+    module, _, _ = spec.estimator.rpartition(".")
+    if module:  # the time of its first import is no part of a fit
+        importlib.import_module(module)
     gauge = Gauge()
     with gauge if setup.measured else nullcontext(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

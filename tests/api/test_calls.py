@@ -150,7 +150,9 @@ def test_help_lists_every_keyword(name: str) -> None:
 
 def test_a_script_without_a_guard_is_told_in_one_line(tiny_tree: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(f"import lo2dask\nlo2dask.load(root={str(tiny_tree)!r}, output_dir={str(tmp_path / 'out')!r})\n")
+    script.write_text(
+        f"import lo2dask\nlo2dask.load(root={str(tiny_tree)!r}, output_dir={str(tmp_path / 'out')!r}, workers=1)\n"
+    )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "InputError" in done.stderr.splitlines()[-1]

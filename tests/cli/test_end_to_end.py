@@ -123,7 +123,7 @@ def test_tars_are_unpacked_and_metrics_loaded(tmp_path: Path, command: Callable[
 
 def test_a_second_run_goes_on_and_changes_nothing(result: Path, tree: Path, command: Callable[..., Any]) -> None:
     tables = {path: path.read_bytes() for path in result.rglob("*.parquet") if path.is_file()}
-    answer = command("run", "--root", tree, "--output-dir", result, "--save-events", "--workers", 0, "--debug")
+    answer = command("run", "--root", tree, "--output-dir", result, "--save-events", "--workers", 2, "--debug")
     assert answer.code == 0, answer.err
     assert all(text in answer.out for text in ("tables: ", "measures: ", "bundle: ", "explained:", "files: "))
     assert {path: path.read_bytes() for path in result.rglob("*.parquet") if path.is_file()} == tables

@@ -142,8 +142,18 @@ def test_a_reader_that_leaves_early_is_no_noise() -> None:
 @pytest.mark.parametrize("seconds", [1.5, pytest.param(3.0, marks=pytest.mark.thorough)])
 def test_ctrl_c_in_the_middle(tiny_tree: Path, tmp_path: Path, seconds: float) -> None:
     """A terminal interrupts every process of the command; the same line goes on and ends well."""
-    line = [sys.executable, "-c", "from lo2dask.cli.main import main; main()", "load", "--root", str(tiny_tree)]
-    line += ["--output-dir", str(tmp_path / "out"), "--workers", "1", "--partition-size", "64KB"]
+    options = ["--root", str(tiny_tree), "--output-dir", str(tmp_path / "out"), "--partition-size", "64KB"]
+    interrupt_and_repeat(["load", *options, "--workers", "1"], seconds)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("seconds", [1.5, 2.5, 4.0, 6.0])
+def test_ctrl_c_without_workers(tiny_tree: Path, tmp_path: Path, seconds: float) -> None:
+    interrupt_and_repeat(["run", "--root", str(tiny_tree), "--output-dir", str(tmp_path / "out")], seconds)
+
+
+def interrupt_and_repeat(words: list[str], seconds: float) -> None:
+    line = [sys.executable, "-c", "from lo2dask.cli.main import main; main()", *words]
     running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     time.sleep(seconds)
     stopped = running.poll() is None
@@ -151,10 +161,10 @@ def test_ctrl_c_in_the_middle(tiny_tree: Path, tmp_path: Path, seconds: float) -
         os.killpg(running.pid, signal.SIGINT)
     _, errors = running.communicate(timeout=60)
     if not stopped or running.returncode == 0:
-        pytest.skip("the load was done before it could be interrupted")
+        pytest.skip("it was done before it could be interrupted")
     assert running.returncode == 130
     assert "Traceback" not in errors, errors
-    assert "resume with: lo2dask load --root" in errors.splitlines()[-1]
+    assert f"resume with: lo2dask {words[0]} --root" in errors.splitlines()[-1]
     again = subprocess.run(line, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
 
