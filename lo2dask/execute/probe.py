@@ -10,12 +10,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
-from distributed import Worker
 
 from lo2dask.compat import worker_memory_limit, worker_threads
+
+if TYPE_CHECKING:
+    from distributed import Worker
 
 # A difference in one of these may change a figure, or fail at the first task.
 PACKAGES = (
@@ -63,7 +65,7 @@ class Finding:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def examine(request: Request, dask_worker: Worker) -> Finding:
+def examine(request: Request, dask_worker: "Worker") -> Finding:
     """Examine a worker, and answer the client's token there."""
     scratch = Path(dask_worker.local_directory)
     limit = worker_memory_limit(dask_worker) or psutil.virtual_memory().total

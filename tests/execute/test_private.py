@@ -104,7 +104,7 @@ def test_no_page_shows_tasks_or_logs(own: Client) -> None:
     for _, port in ports(own):
         for page in ("info/main/workers.html", "json/counts.json", "status", "metrics", "info/logs.html"):
             answer = http_status(f"http://127.0.0.1:{port}/{page}")
-            assert answer in (404, None), f"{port}/{page}"
+            assert answer in (404, None), f"{port}/{page}: {answer}"
             checked += answer == 404
     assert checked >= 5
 
