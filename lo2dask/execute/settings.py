@@ -1,6 +1,7 @@
 """Dask's settings for this kind of work; what the user has configured for Dask takes precedence."""
 
 import contextlib
+import copy
 import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -85,8 +86,9 @@ def applied_settings(dashboard: bool) -> Iterator[None]:
 def wanted_settings(more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """Return those settings that the user has not decided: in a file, in the environment or by ``dask.config.set``."""
     own, defaults = dask.config.collect(), dask.config.merge(*dask.config.defaults)
+    # A scheduler without bokeh adds a page to the list of routes that it was given.
     return {
-        name: value
+        name: copy.deepcopy(value)
         for name, value in (SETTINGS | dict(more)).items()
         if dask.config.get(name, None, config=own) is None
         and dask.config.get(name, None) in (dask.config.get(name, None, config=defaults), value)
