@@ -134,7 +134,8 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
         remove_stale(layout, {entry.first.key for entry in described})
         if not any(summary.current for summary in done):
             seconds, rows = time.perf_counter() - started, count_rows(layout.enhanced)
-            note(layout, "explain", seconds=seconds, workers=own.workers(), sequences=rows, models=len(done))
+            figures = {"sequences": rows, "models": len(done), "in_client": float(own.works_here)}
+            note(layout, "explain", seconds=seconds, workers=own.workers(), **figures)
     return ExplainSummary(layout.explainability, tuple(done), time.perf_counter() - started)
 
 

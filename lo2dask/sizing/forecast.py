@@ -200,6 +200,8 @@ def measured(source: str, timings: dict[str, dict[str, Any]], batches: tuple[flo
     task_seconds, size, number = batches
     task = task_seconds / size
     speed = task / STORED.load_task
+    # What the client did of few logs tells nothing of workers.
+    timings = {stage: timing for stage, timing in timings.items() if not timing.get("in_client")}
     load = timings.get("load", {})
     rates = replace(STORED, source=source, load_task=task, sequences=sequences / size)
     rates = replace(
@@ -216,8 +218,7 @@ def measured(source: str, timings: dict[str, dict[str, Any]], batches: tuple[flo
 
 
 def _with_enhance(rates: Rates, timing: dict[str, Any] | None, size: int, speed: float) -> Rates:
-    # What the client did of a few parts tells nothing of workers.
-    if not timing or timing.get("in_client"):
+    if not timing:
         changes = {name: getattr(STORED, name) * speed for name in ("enhance_fixed", "enhance_task", "enhance_serial")}
         return replace(rates, **changes)
     # The run has the sum, the stored rates divide it into fixed and growing.

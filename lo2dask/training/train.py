@@ -206,8 +206,9 @@ def _train(
         _find(options, layout, targets, calibrations, session)
     write_predictions(layout, targets, session)
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
+    seconds, in_client = time.perf_counter() - started, float(session.works_here)
     remove_tree(folder)
-    note(layout, "train", seconds=time.perf_counter() - started, workers=session.workers(), **figures)
+    note(layout, "train", seconds=seconds, workers=session.workers(), in_client=in_client, **figures)
     same = registry.same_models(spec for spec in specs if spec.key != FOREST)
     return [replace(line, same_as=same.get(line.key)) for line in lines]
 

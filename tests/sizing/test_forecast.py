@@ -79,8 +79,12 @@ def test_train_and_explain_part_into_fixed_and_growing_as_the_stored_rates_do() 
     stages["enhance"] = {"seconds": 0.1, "parts_seconds": 0.05, "workers": 1, "in_client": 1.0}
     few = measured("small", stages, (1.0, 10**8, 2), {"events": 0, "tables": 1, "sequence": 1}, 100)
     assert few == rates, "what the client did of a few parts tells nothing of workers"
+    stages = {name: timing | {"in_client": 1.0} for name, timing in stages.items()}
+    stages["load"] = {"seconds": 9.0, "workers": 1, "in_client": 1.0}
     alone = measured("load alone", {}, (1.0, 10**8, 2), {"events": 0, "tables": 1, "sequence": 1}, 100)
     assert alone.train_fixed == pytest.approx(STORED.train_fixed * 1e-8 / STORED.load_task)
+    few = measured("load alone", stages, (1.0, 10**8, 2), {"events": 0, "tables": 1, "sequence": 1}, 100)
+    assert few == alone, "what the client did of few logs tells nothing of workers"
 
 
 def test_rates_of_a_folder(tiny_tree: Path, tmp_path: Path) -> None:
