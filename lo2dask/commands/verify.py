@@ -30,7 +30,7 @@ from lo2dask.tables.loads import LOAD
 from lo2dask.tables.parts import count_rows
 from lo2dask.tables.records import Stage
 from lo2dask.tables.state import StateType, check_exists, check_layout
-from lo2dask.training.exports import EXPORTS, FOREST_EXPORT, IF_PREDICTIONS
+from lo2dask.training.exports import EXPORTS, IF_PREDICTIONS
 from lo2dask.training.sides import LINKS
 from lo2dask.training.units import SPLIT, TRAIN
 from lo2dask.verification.folder import AGAIN, Named, read_records, stray_hashes, unnamed_bundles, unnamed_files
@@ -38,7 +38,7 @@ from lo2dask.verification.parts import Problem, check_files
 from lo2dask.verification.tables import Compared, compare_tables, unfinished_stages
 
 STAGES = (
-    *(EXTRACT, LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, FOREST_EXPORT, EXPORTS),
+    *(EXTRACT, LOAD, METRICS, TEXT, ENHANCE, TRAIN, IF_PREDICTIONS, EXPORTS),
     *(GRID_STAGE, EXPLAIN, REPORT, AUDIT, SCORE, GIVEN, LINKS),
 )
 FINISHING = (METRICS, TEXT, ENHANCE)  # a record of the whole follows those of their parts

@@ -110,8 +110,9 @@ ALL_MASKS = (
     # What a request came to, which the masks of numbers would take away.
     Mask(
         "status",
-        r"(\bHTTP/\d(?:\.\d)?\"? |\b[sS]tatus(?:_?[cC]ode)?\"?[:=] ?\"?)([1-5]\d\d)\b",
-        r"\1code\2",
+        r"(\bHTTP/\d(?:\.\d)?\"? |\b[sS]tatus(?:_?[cC]ode)?\"?[:=] ?\"?)([1-5]\d\d)"
+        r"([\"',;)\]}\s]|$)",
+        r"\1code\2\3",
         '"GET /orders HTTP/1.1" 504',
         OTHERS,
     ),

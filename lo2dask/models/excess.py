@@ -65,13 +65,13 @@ class Excess:
         return cls(next(nans), [""] * size, np.zeros(size, dtype=bool), *numbers, *nans)
 
 
-def collect(rows: Rows, before: State | None) -> Statistics:
+def collect(rows: Rows, _: State | None) -> Statistics:
     """Collect the largest shares and counts of one part's training normals, by service and statement."""
-    cells, tokens, _ = counts_of(rows)
+    cells, tokens, repeats = counts_of(rows)
     lines = np.asarray(cells.sum(axis=1)).ravel()
     names = name_cells(rows, cells, tokens)
     row = np.repeat(np.arange(len(rows)), np.diff(cells.indptr))
-    values = {"share": cells.data / np.maximum(lines[row], 1), "count": cells.data.astype(np.float64)}
+    values = {"share": cells.data / np.maximum(lines[row], 1), "count": (cells.data * repeats[row]).astype(np.float64)}
     tables = [
         pa.table(
             {

@@ -109,7 +109,7 @@ def fit_model(spec: ModelSpec, matrix: Any, y: np.ndarray, setup: Setup = DEFAUL
 
 def not_fitted(spec: ModelSpec, reason: str, shape: tuple[int, int], changes: tuple[str, ...] = ()) -> Fitted:
     """Record a model that could not be fitted, with the reason."""
-    logger.warning("%s: not fitted: %s", spec.key, reason)
+    logger.debug("%s: not fitted: %s", spec.key, reason)
     record = FitRecord(spec.key, False, reason, shape[0], 0, shape[1], changes=changes)
     return Fitted(None, {"algorithm": spec.algorithm, "threshold": spec.threshold}, record)
 

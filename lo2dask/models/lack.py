@@ -157,7 +157,7 @@ def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
     """Compute E of rows by a state of this module or of excess.py; with ``left_out`` each row's run is left out."""
     if "services" not in state:
         return excess.weigh(state, rows, left_out)
-    cells, tokens, repeats = counts_of(rows)
+    cells, tokens, _ = counts_of(rows)
     kinds, minutes = kinds_of(tokens), _minutes(rows)
     found = Excess.nothing(len(rows))
     (service, names), (run, run_names) = codes(rows.service), codes(rows.run)
@@ -177,9 +177,9 @@ def weigh(state: State, rows: Rows, left_out: bool = False) -> Excess:
                 if less / scales[1] > more / scales[0]:
                     found.statement[row] = reference.tokens[missing].as_py()
                     found.rate[row], found.normal_rate[row] = rate, base.normal_rate(missing)
-                    found.count[row] = round(rate * minutes[row]) * repeats[row]
+                    found.count[row] = round(rate * minutes[row])
                 elif column >= 0:
-                    found.statement[row], found.count[row] = tokens[column].as_py(), cells[row, column] * repeats[row]
+                    found.statement[row], found.count[row] = tokens[column].as_py(), cells[row, column]
                     at = place[column]
                     found.is_unseen[row] = at < 0 or base.logs[at] == 0
                     found.normal_max[row] = 0 if at < 0 else base.most[at]

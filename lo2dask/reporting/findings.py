@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -269,7 +269,7 @@ def _best_lines(layout: Layout, rows: Sequence[Row]) -> dict[Case, list[Line]]:
 
 
 def _best_of_statements(lines: pa.Table) -> Iterator[tuple[int, Row]]:
-    """Yield the best line of each statement of each case (that of each text without one), and how many are alike."""
+    """Yield the best lines of different statements (or texts without one) of each case, and how many are alike."""
     ordered = lines.sort_by([("score", "descending"), ("path", "ascending"), ("line_no", "ascending")])
     statement = strings(ordered["statement"])
     alike = {
@@ -277,6 +277,14 @@ def _best_of_statements(lines: pa.Table) -> Iterator[tuple[int, Row]]:
         "statement": pc.if_else(pc.fill_null(pc.not_equal(statement, ""), False), statement, ordered["text"]),
     }  # fmt: skip
     found = pa.table(alike).group_by(["run", "test_case", "statement"]).aggregate([("row", "min"), ("row", "count")])
+    found = found.sort_by("row_min")
+    ranks: Counter[tuple[str, str]] = Counter()
+    best = []
+    for case in zip(found["run"].to_pylist(), found["test_case"].to_pylist(), strict=True):
+        # One statement more: the evidence may show one of them.
+        best.append(ranks[case] <= MOST_LINES)
+        ranks[case] += 1
+    found = found.filter(pa.array(best, pa.bool_()))
     yield from zip(found["row_count"].to_pylist(), ordered.take(found["row_min"]).to_pylist(), strict=True)
 
 

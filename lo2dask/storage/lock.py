@@ -328,14 +328,11 @@ def _made(folder: Path, mode: int | None) -> Iterator[None]:
     """Make a folder that can be written; those that are new and still empty when the block ends go again."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         if new and mode is not None:
             folder.chmod(mode)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-    except (FileExistsError, NotADirectoryError) as error:
-        file = next(path for path in (folder, *folder.parents) if path.exists() and not path.is_dir())
-        raise InputError(f"{file} is a file; give a folder") from error
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
@@ -346,3 +343,15 @@ def _made(folder: Path, mode: int | None) -> Iterator[None]:
         for path in new:
             with contextlib.suppress(OSError):
                 path.rmdir()
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, again where another command has just removed it."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+        except (FileExistsError, NotADirectoryError) as error:
+            for path in (folder, *folder.parents):
+                if (path.exists() or path.is_symlink()) and not path.is_dir():
+                    raise InputError(f"{path} is a file; give a folder") from error

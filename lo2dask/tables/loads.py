@@ -43,8 +43,9 @@ def batch_summaries(layout: Layout) -> list[dict[str, Any]]:
 
 
 def load_size(layout: Layout) -> tuple[float, float]:
-    """Count the files and raw bytes of a load of at most FEW_PARTS batches; infinite for more, which are many."""
-    if len(part_paths(layout.sequences)) > FEW_PARTS:
+    """Count the files and raw bytes of a load; infinite for more than FEW_PARTS batches, or where records are lost."""
+    parts = len(part_paths(layout.sequences))
+    batches = batch_summaries(layout) if parts <= FEW_PARTS else []
+    if len(batches) < parts:
         return math.inf, math.inf
-    batches = batch_summaries(layout)
     return sum(batch["files"] for batch in batches), sum(batch["bytes"] for batch in batches)

@@ -20,7 +20,6 @@ from lo2dask.training.targets import is_csv, target_name
 
 # What train writes for its user below the output folder, at paths that the user names.
 EXPORTS = StageType("exports", "what train exports is written again")
-FOREST_EXPORT = StageType("forest_export", "the forest's bundle and its model.yml are written again")
 # ``targets``: all paths that --save-if has written, so that they may be written again.
 IF_PREDICTIONS = StageType("if_predictions", "the forest's predictions are written again", {"targets": [str]})
 
@@ -28,7 +27,7 @@ IF_PREDICTIONS = StageType("if_predictions", "the forest's predictions are writt
 def export_forest(options: TrainOptions, layout: Layout, key: str, session: Session) -> Path | None:
     """Write the forest's predictions, and its bundle and model.yml if asked for; return the bundle's path.
 
-    ``key`` names the training: what was written for it below the output folder is left as it is.
+    ``key`` names the training: predictions that were written for it are left as they are.
     """
     if options.skip_if:
         return None
@@ -36,20 +35,13 @@ def export_forest(options: TrainOptions, layout: Layout, key: str, session: Sess
     saved = options.save_model
     if not (saved or options.dump_metadata):
         return None
-    metadata = (saved.parent if saved else layout.root / "models") / "model.yml"
-    written = [metadata, *([saved, bundle.hash_path(saved)] if saved else [])]
-    is_inside = all(path.is_relative_to(layout.root) for path in written)
-    stage, own = Stage(layout, FOREST_EXPORT), Key(key, fingerprint([str(path) for path in written]))
-    # What lies elsewhere the user may have moved or replaced.
-    if is_inside and stage.is_current(own):
-        return saved
     kept = layout.models / f"{FOREST}.joblib"
     content = bundle.load(kept)
     if saved:
         bundle.save(saved, content, options.overwrite_model)
+    metadata = (saved.parent if saved else layout.root / "models") / "model.yml"
     bundle.write_model_yml(metadata, content, saved or kept)
-    if is_inside:
-        stage.commit(own, written, {})
+    _record(layout, [metadata, *([saved, bundle.hash_path(saved)] if saved else [])])
     return saved
 
 

@@ -12,7 +12,9 @@ from lo2dask.commands.verify import verify
 from lo2dask.execute import cluster
 from lo2dask.execute.session import FEW_BYTES, FEW_FILES, Session
 from lo2dask.options import CommonOptions, ExplainOptions, LoadOptions, TrainOptions, VerifyOptions
-from tests.trees import make_tree
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.loads import load_size
+from tests.trees import load_tree, make_tree
 
 
 class StartedError(Exception):
@@ -56,6 +58,13 @@ def test_a_small_tree_goes_through_all_commands_without_workers(tmp_path: Path) 
     train(TrainOptions(root=out, models=("excess",), skip_if=True))
     explain(ExplainOptions(root=out))
     assert not verify(VerifyOptions(output_dir=out)).problems
+
+
+def test_lost_records_are_not_taken_for_few_logs(tmp_path: Path) -> None:
+    out = load_tree(make_tree(tmp_path / "raw", scale=0.02), tmp_path / "out")
+    assert load_size(Layout(out)) < (FEW_FILES, FEW_BYTES)
+    Layout(out).record("load", 0).unlink()
+    assert load_size(Layout(out)) == (math.inf, math.inf)
 
 
 def test_metrics_may_be_many(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_no_two_identifiers_of_a_kind_differ_after_masking() -> None:
         ("cannot open '/var/lib/shop/17.db'", "cannot open '<PATH>'"),
         ('GET /api/orders/17?page=2 HTTP/1.1" 200 1532', 'GET /api/orders/<NUM>?page=<NUM> HTTP/<NUM>" code200 <NUM>'),
         ('{"path": "/a", "status": 504, "took": 504}', '{"path": "/a", "status": code504, "took": <NUM>}'),
+        ("sync status: 345/500, status=100% Status: 404.5", "sync status: <NUM>/<NUM>, status=<NUM> Status: <NUM>"),
         ("GET /a HTTP/2 503 status=503", "GET /a HTTP/<NUM> code503 status=code503"),
         ("to Anna.B@example.org by shop-7:2181", "to <EMAIL> by shop-<NUM>:<NUM>"),
         ("took 17.5ms of 3 GB, 80% of 1,024 bytes", "took <NUM> of <NUM>, <NUM> of <NUM>"),

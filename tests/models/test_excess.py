@@ -107,6 +107,13 @@ def test_a_log_with_every_line_doubled_has_the_same_excess_unless_it_has_few_sta
     assert few.score[0] == 50
 
 
+def test_counts_are_those_of_the_logs_where_every_line_is_doubled() -> None:
+    twice = {"e1": 20, **{f"s{number}": 2 * (10 + number) for number in range(10, 20)}}
+    state = learn([(f"run_{number}", "token", twice) for number in range(4)])
+    found = weigh(state, rows_of([("run_9", "token", {**twice, "e1": 80})]))
+    assert (found.statement, found.count.tolist(), found.normal_max.tolist()) == (["e1"], [80], [20])
+
+
 def test_statements_of_one_request_are_no_log_written_many_times() -> None:
     request = {f"s{number}": 400 for number in range(10, 20)}
     state = learn([(f"run_{number}", "token", request) for number in range(4)])

@@ -111,6 +111,26 @@ def test_many_at_once_never_hold_together(tmp_path: Path, monkeypatch) -> None:
     assert (len(done), most[0]) == (120, 1)
 
 
+def test_a_folder_that_goes_while_it_is_made_is_made_again(tmp_path: Path, monkeypatch) -> None:
+    made, there = [], Path.mkdir
+
+    def mkdir(self: Path, *words: object, **options: object) -> None:
+        made.append(self)
+        if len(made) == 1:
+            raise FileExistsError(self)  # as pathlib does where the folder was there, and then was not
+        there(self, *words, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with locked(tmp_path / "out", "lo2dask load"):
+        assert made[:2] == [tmp_path / "out"] * 2
+
+
+def test_a_link_to_nothing_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "none")
+    with pytest.raises(InputError, match=r"out is a file; give a folder"), locked(tmp_path / "out", "lo2dask load"):
+        pass
+
+
 def test_all_folders_that_a_command_writes_are_held(tmp_path: Path) -> None:
     options = TrainOptions(root=tmp_path / "out", metrics_dir=tmp_path / "figures")
     with locked_outputs(options):
