@@ -125,8 +125,11 @@ def _file_lock(path: Path, owner: dict[str, Any]) -> Iterator[bool]:
     """Try to lock a file; yield whether it is held. The file goes with the lock."""
     while True:
         # An owner that made the folder removes it with the lock.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        _make(path.parent)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            continue
         try:
             if not try_lock(descriptor):
                 yield False
@@ -328,11 +331,7 @@ def _made(folder: Path, mode: int | None) -> Iterator[None]:
     """Make a folder that can be written; those that are new and still empty when the block ends go again."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        _make(folder)
-        if new and mode is not None:
-            folder.chmod(mode)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        _make(folder, mode if new else None)
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
@@ -345,12 +344,18 @@ def _made(folder: Path, mode: int | None) -> Iterator[None]:
                 path.rmdir()
 
 
-def _make(folder: Path) -> None:
-    """Make a folder, again where another command has just removed it."""
+def _make(folder: Path, mode: int | None = None) -> None:
+    """Make a folder that can be written, again where another command has just removed it; ``mode`` are its rights."""
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return
+            if mode is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    folder.chmod(mode)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return
+            if folder.is_dir():
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         except (FileExistsError, NotADirectoryError) as error:
             for path in (folder, *folder.parents):
                 if (path.exists() or path.is_symlink()) and not path.is_dir():
