@@ -134,7 +134,7 @@ def explain(options: ExplainOptions, session: Session | None = None) -> ExplainS
         remove_stale(layout, {entry.first.key for entry in described})
         if not any(summary.current for summary in done):
             seconds, rows = time.perf_counter() - started, count_rows(layout.enhanced)
-            figures = {"sequences": rows, "models": len(done), "in_client": float(own.works_here)}
+            figures = {"sequences": rows, "models": len(done), "in_client": float(own.in_client)}
             note(layout, "explain", seconds=seconds, workers=own.workers(), **figures)
     return ExplainSummary(layout.explainability, tuple(done), time.perf_counter() - started)
 

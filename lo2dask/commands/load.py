@@ -88,7 +88,7 @@ def load(options: LoadOptions, session: Session | None = None, line_format: Line
         plan, records = read_tree(options, key_of if enhancing else None, own, line_format)
         if records and not any(record["skipped"] for record in records):
             seconds = time.perf_counter() - started
-            figures = {"bytes": plan.bytes, "files": plan.files, "in_client": float(own.works_here)}
+            figures = {"bytes": plan.bytes, "files": plan.files, "in_client": float(own.in_client)}
             note(layout, "load", seconds=seconds, workers=own.workers(), **figures)
         metrics = load_metrics(layout, options, own, plan.labels) if options.load_metrics else None
         if enhancing:

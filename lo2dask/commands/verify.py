@@ -88,7 +88,8 @@ def verify(options: VerifyOptions, session: Session | None = None) -> VerifySumm
     unfinished = [*unfinished_stages(layout, named), *_unfinished_scores(layout, inner)]
     scored = None
     with using(session, options) as own:
-        own.work_here(len(named.outputs), sum(output.size for output in named.outputs.values()))
+        if not any(map(_is_scored, inner)):  # which may be larger than what names them
+            own.work_here(len(named.outputs), sum(output.size for output in named.outputs.values()))
         problems = [*_check_files(layout, named, options, own), *unfinished]
         compared = [compare_tables(layout, options.checksums, problems, own)]
         for folder in inner:

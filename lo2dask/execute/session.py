@@ -48,8 +48,8 @@ class Session:
         # Seconds that starting, the first result and ending took.
         self.seconds: dict[str, float] = {}
         self._serial = bool(serial)
-        # Whether there was too little work for workers.
-        self.works_here = False
+        # Whether work_here found too little for workers.
+        self.in_client = False
         asked = options.workers or options.threads_per_worker > 1 or options.memory_limit != "auto"
         self._may_work_here = serial is None and client is None and options.cluster == "local" and not asked
         self._stack = contextlib.ExitStack()
@@ -77,7 +77,7 @@ class Session:
         """
         few = files <= FEW_FILES and size <= FEW_BYTES
         if few and self._may_work_here and self._client is None and not self._serial:
-            self._serial = self.works_here = True
+            self._serial = self.in_client = True
             _tell_of_compilation()
 
     def __enter__(self) -> Self:

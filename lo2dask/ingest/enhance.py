@@ -30,7 +30,7 @@ from lo2dask.sizing.needs import loaded_spill_bytes
 from lo2dask.sizing.timings import note
 from lo2dask.storage import remove_tree
 from lo2dask.tables.layout import Layout, part_index
-from lo2dask.tables.loads import LOAD, load_size
+from lo2dask.tables.loads import FEW_PARTS, LOAD, load_size
 from lo2dask.tables.parts import count_rows, part_paths, prune_parts, write_part
 from lo2dask.tables.records import Key, Stage
 from lo2dask.vocabulary.counts import COUNTED
@@ -42,7 +42,7 @@ from lo2dask.vocabulary.write import write_vocabulary
 # Parts whose counts of templates are held together.
 _SUMMED_AT_ONCE = 256
 # Up to so many parts of so many raw bytes are finished by the client: importing dask.dataframe takes about as long.
-PARTS_FINISHED_HERE, BYTES_FINISHED_HERE = 16, 2 << 30
+PARTS_FINISHED_HERE, BYTES_FINISHED_HERE = FEW_PARTS, 2 << 30
 
 
 def enhance(options: TrainOptions, session: Session) -> bool:

@@ -162,10 +162,7 @@ def _read_calibrations(options: TrainOptions, lines: Sequence[ModelLine]) -> dic
     return {key: (read_json(path) or {})["runs_calibration"] for key, path in paths.items()}
 
 
-def _train(
-    options: TrainOptions, layout: Layout, chosen: Chosen,
-    session: Session, beside: str,
-) -> list[ModelLine]:  # fmt: skip
+def _train(options: TrainOptions, layout: Layout, chosen: Chosen, session: Session, beside: str) -> list[ModelLine]:
     started = time.perf_counter()
     groups, specs, splits = chosen
     folder = working_folder(layout)
@@ -206,7 +203,7 @@ def _train(
         _find(options, layout, targets, calibrations, session)
     write_predictions(layout, targets, session)
     figures = {"sequences": count_rows(layout.enhanced), "models": len(lines), "scratch": tree_bytes(folder)}
-    seconds, in_client = time.perf_counter() - started, float(session.works_here)
+    seconds, in_client = time.perf_counter() - started, float(session.in_client)
     remove_tree(folder)
     note(layout, "train", seconds=seconds, workers=session.workers(), in_client=in_client, **figures)
     same = registry.same_models(spec for spec in specs if spec.key != FOREST)

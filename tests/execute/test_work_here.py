@@ -7,14 +7,15 @@ import pytest
 
 from lo2dask.commands.explain import explain
 from lo2dask.commands.load import load
+from lo2dask.commands.score import score
 from lo2dask.commands.train import train
 from lo2dask.commands.verify import verify
 from lo2dask.execute import cluster
 from lo2dask.execute.session import FEW_BYTES, FEW_FILES, Session
-from lo2dask.options import CommonOptions, ExplainOptions, LoadOptions, TrainOptions, VerifyOptions
+from lo2dask.options import CommonOptions, ExplainOptions, LoadOptions, ScoreOptions, TrainOptions, VerifyOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.loads import load_size
-from tests.trees import load_tree, make_tree
+from tests.trees import load_tree, make_tree, train_root
 
 
 class StartedError(Exception):
@@ -71,3 +72,12 @@ def test_metrics_may_be_many(tmp_path: Path) -> None:
     raw = make_tree(tmp_path / "raw", scale=0.02, with_metrics=True)
     with pytest.raises(StartedError):
         load(LoadOptions(root=raw, output_dir=tmp_path / "out", load_metrics=True))
+
+
+def test_a_folder_within_may_be_larger_than_the_one_around_it(tmp_path: Path) -> None:
+    raw, out = make_tree(tmp_path / "raw", scale=0.02), tmp_path / "out"
+    train_root(load_tree(raw, out), models=("excess",), skip_if=True)
+    options = ScoreOptions(bundle=Layout(out).models / "excess.joblib", root=raw, output_dir=tmp_path / "scores")
+    score(options, Session.serial())
+    with pytest.raises(StartedError):
+        verify(VerifyOptions(output_dir=tmp_path / "scores"))
