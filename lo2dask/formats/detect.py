@@ -26,20 +26,35 @@ _FOUR_YEARS_MS = 4 * 366 * 86_400_000
 class Choice:
     """A format for some lines, how many have a header in it, how many there are, and three that have none.
 
-    ``untimed`` counts events that have no time, ``notes`` are what a reader should know.
+    ``levelled`` counts headers with a level, ``untimed`` events that have no time; ``notes`` are what a reader should
+    know.
     """
 
     kind: KindFormat
     headed: int
     lines: int
     others: tuple[str, ...]
+    levelled: int = 0
     untimed: int = 0
+    has_date: bool = True
     notes: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
         """The share of lines with a header; 1 where there is no line, or none is looked for."""
         return self.headed / self.lines if self.lines and self.kind.name != PLAIN else 1.0
+
+    @property
+    def has_levels(self) -> bool:
+        """Return whether half of the headers have a level."""
+        return 2 * self.levelled >= self.headed
+
+    @property
+    def worth(self) -> float:
+        """What the choice counts beside others: of what is read as LO2's lines, some are a time of day alone."""
+        if self.kind.name == LO2.name:
+            return (self.headed + self.levelled) / 2
+        return self.headed * (_GENERIC if self.kind.name == TIMED else 1)
 
 
 def detect(lines: TextLines) -> Choice:
@@ -48,7 +63,7 @@ def detect(lines: TextLines) -> Choice:
     Where too few are found within wrappers, a wrapper's own time counts.
     """
     bare = try_format(KindFormat(LO2.name), lines)
-    if bare.share >= LEAST_SHARE:
+    if bare.share >= LEAST_SHARE and bare.has_levels:
         return bare
     wrappers = find_wrappers(lines)
     best = _best(lines, wrappers)
@@ -66,7 +81,11 @@ def try_format(kind: KindFormat, lines: TextLines) -> Choice:
     headed[fields.rows] = True
     others = np.flatnonzero(filled & ~headed)[:3]
     texts = tuple(inner.texts[row].as_py()[:_SHOWN] for row in others.tolist())
-    return Choice(kind, int((headed & filled).sum()), int(filled.sum()), texts, int((fields.time_ms < 0).sum()))
+    levelled = 0 if fields.level is None else pc.sum(pc.not_equal(fields.level, "")).as_py() or 0
+    untimed = int((fields.time_ms < 0).sum())
+    return Choice(
+        kind, int((headed & filled).sum()), int(filled.sum()), texts, levelled, untimed, fields.has_date
+    )  # fmt: skip
 
 
 _NAMED_ZONE = r"\d:\d\d(?:[.,]\d+)? (?P<zone>[CEW]ES?T|MES?T|BST|IST|MSK|[ECMP][SD]T|[JK]ST|AE[SD]T)(?:\W|$)"
@@ -100,10 +119,10 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
         if zones:
             # Such names mean other zones elsewhere, and none of them says when its summer begins.
             notes.append(f"the zone {', '.join(sorted(zones))} of its times is not read: give it as --timezone")
-    elif 2 * len(LO2.find_headers(inner.buffer, inner.starts, inner.ends).rows) < choice.headed:
+    elif not choice.has_levels:
         notes.append(
-            "no level, thread or logger is read from its lines, so errors are not told from other lines: where your "
-            "logging can, let it write the date before the time"
+            "no level, thread or logger is read from its lines, so errors are not told from other lines: describe them "
+            "in a YAML file (--format FILE.yaml)"
         )
     if choice.untimed:
         notes.append(f"{choice.untimed:,} of {choice.headed:,} events have no time")
@@ -119,4 +138,4 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
 
 def _best(lines: TextLines, wrappers: tuple[str, ...]) -> Choice:
     choices = [try_format(KindFormat(name, wrappers), lines) for name in PRESETS if name != PLAIN]
-    return max(choices, key=lambda choice: choice.headed * (_GENERIC if choice.kind.name == TIMED else 1))
+    return max(choices, key=lambda choice: choice.worth)

@@ -20,14 +20,16 @@ _LATEST = 253_402_300_800_000
 class TextLines:
     """Lines of one format: slices of a padded buffer without white space at their ends.
 
-    ``indented``: whether white space was before a line. ``latest_ms``: the time of change of each line's file;
-    ``begin_ms``: where the day of times without a date begins; ``timezone``: the zone of times without one.
+    ``indented``: whether white space was before a line. ``file``: a number of each line's file, equal ones side by
+    side; ``latest_ms``: that file's time of change; ``begin_ms``: where the day-long window of its run begins, NO_TIME
+    where the run's name tells none; ``timezone``: the zone of times without one.
     """
 
     buffer: Bytes
     starts: Ints
     ends: Ints
     indented: Bools
+    file: Ints
     latest_ms: Ints
     begin_ms: Ints
     timezone: str
@@ -39,7 +41,7 @@ class TextLines:
 
     def take(self, rows: Ints) -> "TextLines":
         """Return some of the lines."""
-        columns = ("starts", "ends", "indented", "latest_ms", "begin_ms")
+        columns = ("starts", "ends", "indented", "file", "latest_ms", "begin_ms")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 
@@ -47,7 +49,8 @@ class TextLines:
 class Fields:
     """The headers of lines, ascending by ``rows``: time (ms since 1970), text columns, None where a format has none.
 
-    A time below 0 is that of an event without one.
+    A time below 0 is that of an event without one. Of a format without dates (``has_date``), times are ms since
+    midnight.
     """
 
     rows: Ints
@@ -58,6 +61,7 @@ class Fields:
     thread: pa.Array | None = None
     correlation_id: pa.Array | None = None
     method: pa.Array | None = None
+    has_date: bool = True
 
     @classmethod
     def none(cls) -> "Fields":
@@ -77,10 +81,10 @@ class Fields:
         """Return some of them."""
         indices = pa.array(chosen)
         texts = {name: None if column is None else column.take(indices) for name, column in self._texts().items()}
-        return Fields(self.rows[chosen], self.time_ms[chosen], **texts)
+        return Fields(self.rows[chosen], self.time_ms[chosen], **texts, has_date=self.has_date)
 
     def _texts(self) -> dict[str, pa.Array | None]:
-        return {name: value for name, value in vars(self).items() if name not in ("rows", "time_ms")}
+        return {name: value for name, value in vars(self).items() if name not in ("rows", "time_ms", "has_date")}
 
 
 def join_fields(pieces: Sequence[Fields]) -> Fields:
@@ -100,7 +104,8 @@ def join_fields(pieces: Sequence[Fields]) -> Fields:
     if not pieces:
         return Fields.none()
     rows = np.concatenate([piece.rows for piece in pieces])
-    joined = Fields(rows, np.concatenate([piece.time_ms for piece in pieces]), **texts)
+    times = np.concatenate([piece.time_ms for piece in pieces])
+    joined = Fields(rows, times, **texts, has_date=pieces[0].has_date)
     return joined.take(np.argsort(rows, kind="stable"))
 
 

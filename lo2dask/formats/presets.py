@@ -13,7 +13,7 @@ from lo2dask.formats.levels import WORD, normalise_levels
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.text_format import Pattern, TextFormat
 from lo2dask.formats.timed import TimedFormat
-from lo2dask.formats.times import ISO, KLOG, NO_TIME, SHAPE, SHAPES, Shape, read_times
+from lo2dask.formats.times import CLOCK, ISO, KLOG, NO_TIME, SHAPE, SHAPES, Shape, read_times
 
 _LEVEL = rf"(?P<level>{WORD})"
 _THREAD = r"\[(?P<thread>[^\]]*)\]"
@@ -22,7 +22,7 @@ _LOGGER = r"(?P<logger>[^\s:\[\]]+)"
 
 @dataclass(frozen=True)
 class Lo2Format:
-    """LO2's own lines, where a tree mixes them with others: the date comes from the run, else from the file."""
+    """LO2's own lines, where a tree mixes them with others."""
 
     name: str = LO2.name
     example: str = LO2.example
@@ -31,8 +31,6 @@ class Lo2Format:
         """Return the headers of lines."""
         header = LO2.find_headers(lines.buffer, lines.starts, lines.ends)
         rows = np.flatnonzero(header.time_ms >= 0)
-        begin = lines.begin_ms[rows]
-        times = begin + (header.time_ms[rows] - begin) % 86_400_000
         whole = np.zeros(len(lines.starts), dtype=bool)
         whole[header.rows] = True
         texts = lines.texts.take(pa.array(rows))
@@ -47,7 +45,7 @@ class Lo2Format:
             columns[kind.name] = pc.fill_null(column, "")
         rest = pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(texts, 12))
         columns["message"] = pc.if_else(is_whole, columns["message"], rest)
-        return Fields(rows, times, **columns).with_time()
+        return Fields(rows, header.time_ms[rows], **columns, has_date=False)
 
 
 @dataclass(frozen=True)
@@ -153,6 +151,11 @@ PRESETS: dict[str, Preset] = {
             "log4j", "2026-01-02 03:04:05,678 INFO [main] shop.Orders: order 17 paid", (ISO,),
             r"{T} +{L} +{H} +{N}: ?", r"{T} +- +{L} +\[(?P<thread>.{0,200}?):(?P<logger>[\w$.]+)@\d+\] +- ?",
             r"{T} +\[?{L}\]? +{N}: ", r"{T} +{H} +{L} +{N}: ", r"\[{T}\] +{L} +",
+        ),
+        _text(
+            "clock", "03:04:05.678 [main] INFO  shop.Orders - order 17 paid", (CLOCK,),
+            r"{T} +{H} +{L} +{N} +--? ?", r"{T} +{L} +{H} +{N} +--? ?", r"{T} +{L} +{N} +{H} +--? ?",
+            r"{T} +{L} +{N} +--? ?", r"{T} +{H} +{L} +", r"\[?{T}\]? +\[?{L}\]? +",
         ),
         _text(
             "spring", "2026-01-02T03:04:05.678Z  INFO 1 --- [shop] [main] shop.Orders : order 17 paid", (ISO,),

@@ -20,7 +20,7 @@ GROUPS = ("level", "logger", "thread", "correlation_id", "method")
 class Pattern:
     """One form of a header: ``regex`` has the group ``time`` and any of GROUPS, ``shapes`` are those of its time.
 
-    The message is what follows, or the group ``message``; ``before`` and ``pri`` are groups of their own (syslog).
+    All of these have a date, or none has one. The message is what follows, or the group ``message``; ``before`` and ``pri`` are groups of their own (syslog).
     """
 
     regex: str
@@ -82,7 +82,7 @@ class TextFormat:
             texts["method"] = pc.if_else(is_unnamed, "", texts["method"])
         if "level" in texts:
             texts["level"] = normalise_levels(texts["level"], self.levels)
-        return Fields(rows, times, message, **texts).with_time()
+        return Fields(rows, times, message, **texts, has_date=pattern.shapes[0].has_date).with_time()
 
     def _times(self, texts: pa.Array, shapes: tuple[Shape, ...], lines: TextLines, rows: Ints) -> Ints:
         timezone, latest = self.timezone or lines.timezone, lines.latest_ms[rows]

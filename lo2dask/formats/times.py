@@ -48,6 +48,11 @@ class Shape:
         return re.sub(r"\(\?P<\w+>", "(?:", self.pattern)
 
     @property
+    def has_date(self) -> bool:
+        """Return whether texts of the shape tell their day; else they are times of day."""
+        return "(?P<d>" in self.pattern or "(?P<e>" in self.pattern
+
+    @property
     def has_year(self) -> bool:
         """Return whether texts of the shape tell their year."""
         return "(?P<y>" in self.pattern or "(?P<e>" in self.pattern or bool(self.year)
@@ -86,6 +91,7 @@ SHAPES = (
 )  # fmt: skip
 SHAPE = {shape.name: shape for shape in SHAPES}
 ISO = Shape("iso-any", rf"{_DATE}[T ]{_CLOCK}(?:[.,](?P<f>\d+))?{_HALF}?{_ZONE}", "2026-01-02 03:04:05,678")
+CLOCK = Shape("clock", rf"{_CLOCK}(?:[.,](?P<f>\d+))?", "03:04:05.678")
 KLOG = Shape("klog", rf"(?P<mo>\d\d)(?P<d>\d\d) {_CLOCK}\.(?P<f>\d+)", "0102 03:04:05.678901")
 _UNIT_DIVISORS = {"s": 1000.0, "ms": 1, "us": 1_000, "ns": 1_000_000}
 _DIRECTIVES = {
@@ -102,7 +108,7 @@ def shape_of(text: str, year: int = 0) -> Shape:
 
     Raises
     ------
-    ValueError : a directive is not known or there twice, or day or hour are missing.
+    ValueError : a directive is not known or there twice, the hour is missing, or the day of a month or year.
     """
     unit = text.removeprefix("epoch_")
     if text.startswith("epoch_") and unit in _UNIT_DIVISORS:
@@ -114,8 +120,10 @@ def shape_of(text: str, year: int = 0) -> Shape:
     fixed = [re.escape(piece).replace(r"\ ", " ") for piece in pieces[::2]]
     coded = [_DIRECTIVES[letter] for letter in pieces[1::2]]
     pattern = "".join(a + b for a, b in zip(fixed, [*coded, ""], strict=True))
-    if not {"%d", "%e", "%F"} & set(re.findall("%.", text)) or not re.search(r"\(\?P<h>", pattern):
-        raise ValueError(f"{text!r} needs a day and an hour")
+    if "(?P<h>" not in pattern:
+        raise ValueError(f"{text!r} needs an hour")
+    if "(?P<d>" not in pattern and re.search(r"\(\?P<(y|mo|mon)>", pattern):
+        raise ValueError(f"{text!r} needs a day beside its month or year")
     if len(set(names := re.findall(r"\(\?P<(\w+)>", pattern))) < len(names):
         raise ValueError(f"{text!r} has a part of the time twice")
     return Shape(text, pattern, "", year=year)
@@ -132,7 +140,7 @@ def read_times(texts: pa.Array, shape: Shape, timezone: str, latest_ms: Ints | N
 
     Returns
     -------
-    ms since 1970 (UTC), rounded down; NO_TIME where a text is no time.
+    ms since 1970 (UTC), of a shape without a date since midnight, rounded down; NO_TIME where a text is no time.
     """
     coded = texts.dictionary_encode()
     codes = coded.indices.to_numpy()
@@ -151,6 +159,8 @@ def read_times(texts: pa.Array, shape: Shape, timezone: str, latest_ms: Ints | N
     clock = ((parts["h"] * 60 + parts["mi"]) * 60 + parts["s"]) * 1000
     clock = clock + (_fractions(group["f"], shape.is_ms) if "f" in group else 0)
     valid &= (parts["h"] < 24) & (parts["mi"] < 60) & (parts["s"] <= 60)
+    if not shape.has_date:
+        return np.where(valid, clock, NO_TIME)[codes]
     offset = _offsets(group["z"]) if "z" in group else np.full(len(month), NO_TIME)
     if shape.has_year:
         year = parts.get("y", np.full(len(month), shape.year))
@@ -244,8 +254,14 @@ def _utc(local: Ints, offset: Ints, timezone: str) -> Ints:
     own = there & (offset != NO_TIME)
     result = np.where(own, local - np.where(own, offset, 0), local)
     rest = np.flatnonzero(there & ~own)
-    if timezone != "UTC" and len(rest):
-        stamps = pa.array(local[rest]).cast(pa.timestamp("ms"))
-        zoned = pc.assume_timezone(stamps, timezone, ambiguous="earliest", nonexistent="latest")
-        result[rest] = zoned.cast(pa.int64()).to_numpy()
+    result[rest] = to_utc(local[rest], timezone)
     return result
+
+
+def to_utc(local: Ints, timezone: str) -> Ints:
+    """Return times (ms since 1970) of a zone in UTC; of an hour that comes twice, the first."""
+    if timezone == "UTC" or not len(local):
+        return local
+    stamps = pa.array(local).cast(pa.timestamp("ms"))
+    zoned = pc.assume_timezone(stamps, timezone, ambiguous="earliest", nonexistent="latest")
+    return zoned.cast(pa.int64()).to_numpy()

@@ -14,13 +14,14 @@ from lo2dask.errors import InputError
 from lo2dask.formats.fields import TextLines
 from lo2dask.formats.levels import KNOWN, LEVELS
 from lo2dask.formats.text_format import GROUPS, Pattern, TextFormat
-from lo2dask.formats.times import shape_of
+from lo2dask.formats.times import NO_TIME, shape_of
 from lo2dask.options.yaml_file import read_yaml
 
 KEYS = {
     "name": "what the format is called",
     "pattern": f"regular expression (RE2) from a line's start, with groups: time, message, {', '.join(GROUPS)}",
-    "time": "how the time is written: one or more of strptime's forms, or epoch_s, epoch_ms, epoch_us, epoch_ns",
+    "time": "how the time is written: one or more of strptime's forms, or epoch_s, epoch_ms, epoch_us, epoch_ns; "
+    "without a date, the day is told by the run's name, else by the file's time of change",
     "year": "the year of dates without one; without it, that of the file's time of change",
     "timezone": "the zone of times without one, as Europe/Helsinki; without it, --timezone",
     "continuation": "what continues an event: no-header (every line without a header), or indent (indented ones too)",
@@ -74,6 +75,8 @@ def make_user_format(plain: Mapping[str, Any]) -> TextFormat:
         raise ValueError(f"year: {year!r} is no year")
     try:
         shapes = tuple(shape_of(str(time), year) for time in times)
+        if len({shape.has_date for shape in shapes}) > 1:
+            raise ValueError("some have a date and some have none")
     except ValueError as error:
         raise ValueError(f"time: {error}") from error
     zone = str(plain.get("timezone") or "")
@@ -121,5 +124,5 @@ def lines_of(texts: list[str], latest_ms: int = 4_102_444_800_000, timezone: str
     """Make lines of texts, as a file that changed last at ``latest_ms`` has them."""
     buffer, offsets = padded_text(pa.array([text.strip() for text in texts], pa.string()))
     indented = np.array([text[:1].isspace() for text in texts], dtype=bool)
-    latest = np.full(len(texts), latest_ms)
-    return TextLines(buffer, offsets[:-1], offsets[1:], indented, latest, latest - 86_400_000, timezone)
+    latest, begin = np.full(len(texts), latest_ms), np.full(len(texts), NO_TIME)
+    return TextLines(buffer, offsets[:-1], offsets[1:], indented, np.zeros(len(texts), int), latest, begin, timezone)

@@ -107,9 +107,11 @@ def _undated(choices: dict[str, Choice], files: dict[str, list[SourceFile]]) -> 
     """Tell which kinds have times of day alone, in runs whose names tell no day."""
     kinds = [
         kind for kind, choice in sorted(choices.items())
-        if choice.kind.name == LO2.name and any(run_clock(file.run).begin_ms is None for file in files[kind])
+        if not choice.has_date and any(run_clock(file.run).begin_ms is None for file in files[kind])
     ]  # fmt: skip
-    return [f"{', '.join(kinds)}: times have no date, nor have names of runs: days count from 1970-01-01"] * bool(kinds)
+    is_lo2 = all(choice.kind.is_lo2 for choice in choices.values())
+    days = "days count from 1970-01-01" if is_lo2 else "the day is told by each file's time of change"
+    return [f"{', '.join(kinds)}: times have no date, nor have names of runs: {days}"] * bool(kinds)
 
 
 def check_zone(name: str) -> None:
@@ -190,7 +192,7 @@ def read_sample(files: Sequence[SourceFile], timezone: str, size: int = SAMPLED_
     lines = find_lines(chunk.buffer)
     if not segments:
         none = np.zeros(0, np.int64)
-        return TextLines(chunk.buffer, none, none, none > 0, none, none, timezone)
+        return TextLines(chunk.buffer, none, none, none > 0, none, none, none, timezone)
     return text_lines(chunk, lines, segments, (0, len(lines.starts)), timezone)
 
 

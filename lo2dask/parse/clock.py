@@ -1,9 +1,14 @@
 """Turns times into timestamps: where a line has no date, it comes from the run's name, midnight from its clock."""
 
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
 import numpy as np
 
 from lo2dask.buffers.arrays import Bools, Ints
-from lo2dask.sources.names import DAY_MS
+from lo2dask.formats.fields import Fields, TextLines
+from lo2dask.formats.times import to_utc
+from lo2dask.sources.names import DAY_MS, HOUR_MS
 
 NO_TIME = int(np.iinfo(np.int64).min)
 _HALF_DAY = DAY_MS // 2
@@ -38,6 +43,44 @@ def continue_day(stamps: Ints, last: int) -> Ints:
         return stamps
     days = -(-(last - int(stamps[timed][0]) - _HALF_DAY) // DAY_MS)
     return np.where(timed, stamps + days * DAY_MS, stamps)
+
+
+@dataclass
+class Days:
+    """Puts times of day of lines to translate on their days, block after block of a batch's files.
+
+    Where the run's name tells no day, a file's first time is the latest one that is not an hour after the file's time
+    of change, and a jump back by over half a day is a midnight.
+    """
+
+    last: dict[int, int] = field(default_factory=dict)
+
+    def date(self, lines: TextLines, fields: Fields) -> Fields:
+        """Return headers with times since 1970 (ms)."""
+        if fields.has_date or not len(fields.rows):
+            return fields
+        file, begin, latest = (column[fields.rows] for column in (lines.file, lines.begin_ms, lines.latest_ms))
+        starts = np.flatnonzero(np.diff(file, prepend=-1))
+        counts = np.diff(starts, append=len(file))
+        times = to_timestamps(fields.time_ms, begin, np.repeat(starts, counts))
+        for low, high in pairwise([*starts.tolist(), len(file)]):
+            if begin[low] == NO_TIME:
+                local, number = times[low:high], int(file[low])
+                if number in self.last:
+                    local = continue_day(local, self.last[number])
+                else:
+                    local = local + _first_day(int(local[0]), int(latest[low]), lines.timezone)
+                self.last = {number: int(local[-1])}
+                times[low:high] = to_utc(local, lines.timezone)
+        return replace(fields, time_ms=times, has_date=True).with_time()
+
+
+def _first_day(first: int, latest: int, timezone: str) -> int:
+    """Return the day (ms) on which a time of day is last, but not an hour after ``latest``."""
+    today = latest - latest % DAY_MS
+    days = today + DAY_MS * np.arange(1, -2, -1)
+    fit = to_utc(first + days, timezone) <= latest + HOUR_MS
+    return max(int(days[fit.argmax()] if fit.any() else days[-1]), 0)
 
 
 def fill_times(stamps: Ints, first_rows: Ints, ends: Ints, before: int) -> Ints:

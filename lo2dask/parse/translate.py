@@ -14,9 +14,10 @@ from lo2dask.formats.json_lines import JsonFormat, have_several
 from lo2dask.formats.kinds import PLAIN, UNREAD, KindFormat, Translation
 from lo2dask.formats.wrappers import unwrap
 from lo2dask.parse.chunks import Chunk, Reading, Segment
+from lo2dask.parse.clock import NO_TIME, Days
 from lo2dask.parse.lines import Lines, find_lines
 from lo2dask.parse.text import without_marks
-from lo2dask.sources.names import DAY_MS, HOUR_MS, run_clock
+from lo2dask.sources.names import run_clock
 from lo2dask.sources.tree import SourceFile
 
 _NO_HEADER = "no line has a header of the format {}, which the other files of its kind have; one looks like {!r}"
@@ -32,8 +33,9 @@ class Translator:
     reading: Reading
 
     def __post_init__(self) -> None:
-        """Begin with no file left out, and no line before."""
+        """Begin with no file left out, no line before, and no day."""
         self._left_out: set[int] = set()
+        self._days = Days()
         self._before = b""
 
     def translate(self, chunk: Chunk, lines: Lines) -> Chunk:
@@ -52,7 +54,7 @@ class Translator:
                 continue
             start, end = pairs[0][1][0], pairs[-1][1][1]
             some = text_lines(chunk, lines, [pair[0] for pair in pairs], (start, end), self.translation.timezone)
-            written, headed = translate_lines(self._with_before(some, pairs[0][0], kind), kind)
+            written, headed = translate_lines(self._with_before(some, pairs[0][0], kind), kind, self._days)
             written, headed = written[start - end :], headed[start - end :]
             several = np.zeros(end - start, dtype=bool)
             if kind.name == JsonFormat.name and pc.any(pc.match_substring(some.texts, "logRecords")).as_py():
@@ -104,15 +106,17 @@ def text_lines(chunk: Chunk, lines: Lines, segments: list[Segment], rows: tuple[
     counts = np.diff(np.searchsorted(lines.raw_ends[start:end], _ends(chunk, segments)), prepend=0)
     begins = np.append(-1, lines.raw_ends)[start:end] + 1
     latest = np.repeat([segment.file.mtime_ns // 1_000_000 for segment in segments], counts)
-    begin = np.repeat([_day_begin(segment.file) for segment in segments], counts)
+    clocks = [run_clock(segment.file.run).begin_ms for segment in segments]
+    begin = np.repeat(np.array([NO_TIME if clock is None else clock for clock in clocks], np.int64), counts)
+    file = np.repeat([segment.index for segment in segments], counts)
     starts = lines.starts[start:end]
-    return TextLines(chunk.buffer, starts, lines.ends[start:end], starts > begins, latest, begin, timezone)
+    return TextLines(chunk.buffer, starts, lines.ends[start:end], starts > begins, file, latest, begin, timezone)
 
 
-def translate_lines(lines: TextLines, kind: KindFormat) -> tuple[pa.StringArray, Bools]:
+def translate_lines(lines: TextLines, kind: KindFormat, days: Days) -> tuple[pa.StringArray, Bools]:
     """Return canonical lines, each with its newline, and which of them have a header."""
     lines = unwrap(lines, kind.wrappers)
-    fields = kind.reader.read(lines)
+    fields = days.date(lines, kind.reader.read(lines))
     headed = np.zeros(len(lines.starts), dtype=bool)
     headed[fields.rows] = True
     written = write_untimed(lines.texts) if kind.name == PLAIN else write_canonical(lines.texts, fields)
@@ -134,9 +138,3 @@ def _ends(chunk: Chunk, segments: list[Segment]) -> Ints:
     ends = np.cumsum([segment.size for segment in chunk.segments])
     first = next(place for place, segment in enumerate(chunk.segments) if segment is segments[0])
     return ends[first : first + len(segments)]
-
-
-def _day_begin(file: SourceFile) -> int:
-    """Return where the day of a file's times without a date begins: by its run's name, else by its time of change."""
-    begin = run_clock(file.run).begin_ms
-    return file.mtime_ns // 1_000_000 + HOUR_MS - DAY_MS if begin is None else begin

@@ -11,6 +11,7 @@ from lo2dask.formats.header import Header
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.user_format import lines_of
+from lo2dask.parse.clock import Days
 from lo2dask.parse.translate import translate_lines
 
 
@@ -30,7 +31,7 @@ class Event:
 def canonical(*lines: str, kind: KindFormat | None = None) -> list[str]:
     """Translate lines, in the format that is found in them if none is given."""
     some = lines_of(list(lines))
-    written = translate_lines(some, kind or detect(some).kind)[0].to_pylist()
+    written = translate_lines(some, kind or detect(some).kind, Days())[0].to_pylist()
     assert all(text.count("\n") == 1 and text.endswith("\n") for text in written)
     return [text.removesuffix("\n") for text in written]
 

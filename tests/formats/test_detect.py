@@ -23,7 +23,7 @@ NAMES = [name for name in PRESETS if name not in (PLAIN, TIMED)]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_format_of_most_lines_is_found_among_others(name: str) -> None:
-    own, other = PRESETS[name].example, PRESETS["lo2" if name != "lo2" else "klog"].example
+    own, other = PRESETS[name].example, PRESETS["klog" if name in ("lo2", "clock") else "lo2"].example
     choice = detect(lines_of([own, other, own, "no header", own, "  at f", other, "", own, own]))
     assert (choice.kind.name, choice.headed, choice.lines) == (name, 5, 8)
     assert choice.others == (other, "no header", other)
@@ -36,6 +36,15 @@ def test_of_equal_ones_the_earlier_counts_and_lo2_from_half_on() -> None:
     assert detect(lines_of(["a", "b"])).share == 0 < LEAST_SHARE
     assert detect(lines_of([])).share == 1.0
     assert try_format(KindFormat(PLAIN), lines_of(["a"])).share == 1.0
+
+
+def test_lines_with_a_time_of_day_are_los_where_no_level_is_read_in_more_of_them() -> None:
+    """A line of LO2 whose header is cut short is a time of day and text, which any other format with one is too."""
+    lo2, clock, bare = PRESETS["lo2"].example, PRESETS["clock"].example, "03:04:05.678 order 17 paid"
+    assert detect(lines_of([lo2, lo2, bare, clock])).kind.name == "lo2"
+    assert detect(lines_of([lo2, clock, clock, clock])).kind.name == "clock"
+    choice = detect(lines_of([bare, bare, "x"]))
+    assert (choice.kind.name, choice.headed, choice.levelled, choice.has_date) == ("lo2", 2, 0, False)
 
 
 def test_three_lines_that_have_no_header_are_shown_cut() -> None:

@@ -8,6 +8,7 @@ import yaml
 from lo2dask.errors import InputError
 from lo2dask.formats.kinds import KindFormat, Translation
 from lo2dask.formats.user_format import KEYS, lines_of, make_user_format, read_user_format
+from lo2dask.parse.clock import Days
 from lo2dask.parse.translate import translate_lines
 
 OWN = {
@@ -34,7 +35,7 @@ def test_a_file_makes_a_format_that_travels_as_plain_types(tmp_path: Path) -> No
     translation = Translation({"till": KindFormat("till", (), own)}, KindFormat("till", (), own))
     assert Translation.from_plain(translation.to_plain()) == translation
     lines, _ = translate_lines(
-        lines_of([OWN["example"], "02.01.2026 03:04:06 <> info/A # b", "  x"]), translation.of("till")
+        lines_of([OWN["example"], "02.01.2026 03:04:06 <> info/A # b", "  x"]), translation.of("till"), Days()
     )
     assert [line.strip() for line in lines.to_pylist()] == [
         "2026-01-02T01:04:05.678 [t 1]  c9 ERROR Till - no paper", "2026-01-02T01:04:06.000 []   INFO A - b", "x",
@@ -46,7 +47,9 @@ def test_a_file_makes_a_format_that_travels_as_plain_types(tmp_path: Path) -> No
     [
         ({"example": "no"}, "text does not match the pattern"),
         ({"time": "%d.%m %H"}, "time is none of %d"),
-        ({"time": "%Y"}, "needs a day"),
+        ({"time": "%Y"}, "needs an hour"),
+        ({"time": "%m %H"}, "needs a day"),
+        ({"time": ["%d.%m.%Y %H:%M:%S", "%H:%M:%S"]}, "time: some have a date and some have none"),
         ({"time": "%Q"}, "%Q is not known"),
         ({"pattern": "(?P<time>.*) (?P<color>.*)"}, "no group called color"),
         ({"pattern": "(.*)"}, "no group"),
@@ -60,8 +63,8 @@ def test_a_file_makes_a_format_that_travels_as_plain_types(tmp_path: Path) -> No
         ({"pattern": "(?P<time>.*?) (.*)"}, "pattern: .*unnamed"),
         ({"pattern": r"(?P<time>\S+)(?=x)"}, "pattern: .*perl operator"),
         ({"time": []}, "time is missing"),
-        ({"time": [""]}, "time: '' needs a day"),
-        ({"time": {"a": 1}}, "time: .* needs a day"),
+        ({"time": [""]}, "time: '' needs an hour"),
+        ({"time": {"a": 1}}, "time: .* needs an hour"),
         ({"time": ["%d %H", "%d %d %H"]}, "time: .* twice"),
         ({"time": "epoch_h"}, "time: 'epoch_h' needs"),
         ({"year": "abc"}, "year: 'abc' is no year"),
@@ -107,3 +110,13 @@ def test_the_first_shape_that_fits_counts_and_a_year_may_be_given() -> None:
     assert found.time_ms.tolist() == [1582938000000] * 2
     assert found.rows.tolist() == [0, 1]
     assert found.message.to_pylist() == ["x", "y"]
+
+
+def test_a_time_without_a_date_is_one_of_day() -> None:
+    own = make_user_format({
+        "name": "a", "pattern": r"(?P<time>\S+) (?P<level>\S+) ", "time": ["%H:%M:%S.%f", "%H:%M"],
+        "example": "09:00:01.5 WARN x",
+    })  # fmt: skip
+    found = own.read(lines_of(["09:00:01.5 WARN x", "10:30 INFO y", "25:00 INFO z"]))
+    assert (found.has_date, found.time_ms.tolist()) == (False, [32_401_500, 37_800_000])
+    assert found.level.to_pylist() == ["WARN", "INFO"]

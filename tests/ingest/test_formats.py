@@ -268,9 +268,27 @@ def test_times_without_a_day_are_told(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_lines_whose_levels_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lo2dask")
-    root = write(tmp_path / "in", token="09:00:{n:02d}.000 [main] ERROR shop.Cart - order {n} failed")
+    root = write(tmp_path / "in", token="09:00:{n:02d}.000 shop.Cart: order {n} failed")
     load(options(root, tmp_path / "out"), Session.serial())
     assert [text for text in caplog.messages if text.startswith("token: no level, thread or logger is read")]
+
+
+def test_lines_of_logbacks_own_pattern_have_levels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    for run in ("monday", "tuesday"):
+        path = tmp_path / "logs" / run / "cart.log"
+        path.parent.mkdir(parents=True)
+        path.write_text("23:59:59.000 [main] ERROR shop.Cart - no money\n00:00:01.000 [a b] INFO  shop.Cart - bought\n")
+        os.utime(path, (1_767_400_000, 1_767_400_000))
+    load(options(tmp_path / "logs", tmp_path / "out"), Session.serial())
+    assert "cart: clock, 100 % of lines have a header" in caplog.messages
+    told = "cart: times have no date, nor have names of runs: the day is told by each file's time of change"
+    assert told in caplog.messages
+    found = [
+        (row["m_timestamp"].isoformat()[:19], row["level"], row["thread"])
+        for row in rows(Layout(tmp_path / "out"), "cart")
+    ]
+    assert found == [("2026-01-02T23:59:59", "ERROR", "main"), ("2026-01-03T00:00:01", "INFO", "a b")] * 2
 
 
 def test_clocks_that_run_backwards_stay_as_they_are(tmp_path: Path) -> None:

@@ -91,6 +91,33 @@ def test_times_of_day_take_the_date_of_the_file() -> None:
     assert text.startswith("2026-01-02T")
 
 
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_days_of_a_log_without_dates_go_on_over_blocks(size: int) -> None:
+    """A file that changed at 00:26:40 begins the day before, and passes a midnight, wherever its blocks end."""
+    clocks = ["22:00:00.000", "23:59:59.999", "x", "00:00:01.000", "00:00:00.500", "11:00:00.000", "22:00:00.000"]
+    translator = Translator(Translation({"shop": KindFormat("clock")}), Reading())
+    file, text = file_of("shop", 1_767_400_000_000), ""
+    for start in range(0, len(clocks), size):
+        lines = "".join(f"{clock} INFO a.B - b\n" if clock != "x" else "x\n" for clock in clocks[start : start + size])
+        chunk = Chunk([Segment(3, file, len(lines), start == 0, False)], padded(lines.encode()))
+        text += "".join(part.decode() for part in translator.translate(chunk, find_lines(chunk.buffer)).texts())
+    days = [line[:10] for line in text.splitlines() if line != "x"]
+    assert days == ["2026-01-02"] * 2 + ["2026-01-03"] * 4
+
+
+def test_days_of_logs_in_one_chunk_are_their_own() -> None:
+    translation = Translation({"shop": KindFormat("clock")}, timezone="Europe/Helsinki")
+    lines = ["00:10:00 INFO a.B - b\n", "02:00:00 INFO a.B - b\n"]
+    segments = [
+        Segment(index, file_of("shop", 1_767_400_000_000 + hour * 3_600_000), len(lines[index]), True, True)
+        for index, hour in enumerate((0, -2))
+    ]
+    chunk = Chunk(segments, padded("".join(lines).encode()))
+    found = Translator(translation, Reading()).translate(chunk, find_lines(chunk.buffer))
+    # Changed at 00:26 and 22:26 UTC, which is 02:26 and 00:26 there: 02:00 is that of the day before.
+    assert [text.decode()[:16] for text in found.texts()] == ["2026-01-02T22:10", "2026-01-02T00:00"]
+
+
 def test_events_before_the_first_time_of_a_large_log_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first blocks have no time: it is looked for ahead, whatever the blocks."""
     path, found = tmp_path / "json.log", []
