@@ -110,9 +110,11 @@ def _excerpt(excerpt: Excerpt, statement: str, width: int) -> list[str]:
 
 
 def _line(text: str, statement: str, width: int) -> str:
-    """Write a raw line; where it is too long, what stands between its time and its level is left out."""
+    """Write a raw line; where it is too long, what tells less than its level and message is left out."""
     if columns(text) <= width:
         return text
+    if text.startswith("{"):
+        return telling_line(text, statement, width)
     time, _, rest = text.partition(" ")
     if not time[:1].isdigit() or columns(time) * 2 > width:
         return cut(text, width)
@@ -122,6 +124,11 @@ def _line(text: str, statement: str, width: int) -> str:
 def _nearest(summary: CaseSummary, width: int) -> list[str]:
     """Write the nearest normal case, or the nearest that does not stand out, and what differs."""
     found = summary.comparison
+    if found is None and summary.is_scored:
+        return [
+            "no normal case to compare with: a folder of score holds none",
+            _INDENT + "those that the model learned from are in the folder that train wrote",
+        ]
     if found is None:
         return ["no normal case to compare with"]
     end = f"  (distance {found.distance:.2f})"

@@ -6,6 +6,8 @@ import shutil
 import sys
 import unicodedata
 
+from lo2dask.buffers.visible import visible
+
 LEAST_WIDTH = 40
 # Where the output is no terminal and COLUMNS is not set.
 PLAIN_WIDTH = 120
@@ -84,10 +86,13 @@ def telling(statement: str, width: int) -> str:
 def telling_line(text: str, statement: str, width: int) -> str:
     """Write a log line from its level on; of a long one the level and the message, or what is around an error code.
 
+    Of a line of JSON that is its level and message, or, where these cannot be told, its begin.
     The code is that of the statement which the line is shown for.
     """
+    text = _told(text)
     level = _LEVEL.search(text)
-    text = text[level.start() :] if level else text.strip()
+    # What begins within an object could not be recognised.
+    text = text[level.start() :] if level and not text.startswith("{") else text.strip()
     if columns(text) <= width or not level:
         return cut(text, width)
     start = f"{level[0]} {MORE} "
@@ -99,6 +104,18 @@ def telling_line(text: str, statement: str, width: int) -> str:
     else:
         begin = head.end() if head else 0
     return start + cut(text[begin:], room) if begin and room > 0 else cut(text, width)
+
+
+def _told(text: str) -> str:
+    """Return level and message of a line of JSON, within a wrapper too; any other line as it is."""
+    at = text.find("{")
+    if at < 0 or _LEVEL.search(text, 0, at):
+        return text
+    # Few commands show lines, and none else needs what this takes.
+    from lo2dask.formats.json_lines import read_told
+
+    told = read_told(text[at:])
+    return visible(told) if told else text
 
 
 def _fitting(text: str, width: int) -> str:

@@ -87,7 +87,7 @@ class CaseSummary:
     """All that is shown of a case; ``missing`` are the tables that are not there.
 
     ``compares_normal`` is whether it is compared with cases that are labelled normal, not with those of which it is
-    only known that they do not stand out.
+    only known that they do not stand out. ``is_scored``: the folder is one of ``score``, which keeps no normal cases.
     """
 
     root: Path
@@ -100,6 +100,7 @@ class CaseSummary:
     comparison: Comparison | None
     missing: tuple[Path, ...]
     compares_normal: bool = True
+    is_scored: bool = False
 
 
 def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> CaseSummary:
@@ -134,6 +135,7 @@ def show(options: ShowOptions, guarded: bool = False, compares: bool = True) -> 
         compare_cases(layout, [case], normals, names if options.service else ()).get(case),
         tuple(table for table in (layout.windows, layout.timeline, layout.lines) if not part_paths(table)),
         is_labelled,
+        (layout.internal / "score").exists(),
     )
 
 
@@ -180,15 +182,29 @@ def find_case(given: str, cases: Iterable[Case], found_ones: Iterable[Case] = ()
         found = [case for case in known if {*names} & {*case}]
     if len(found) > 1:
         some = ", ".join("/".join(case) for case in found[:3])
-        raise InputError(f"{given}: {len(found):,} cases fit, such as {some}; write more of RUN/CASE")
+        number = "no finding has this number, and " if given.isdecimal() else ""
+        raise InputError(f"{given}: {number}{len(found):,} cases fit, such as {some}; write more of RUN/CASE")
     return found[0]
 
 
 def case_of_number(given: str, cases: Iterable[Case], found_ones: Iterable[Case]) -> Case | None:
-    """Return the case of the finding with a number, from 1; None where there is none, or a case has that name."""
-    if not given.isdecimal() or any(given in case for case in cases):
+    """Return the case of the finding with a number, from 1; None where a name of a case is, begins or ends with it.
+
+    Raises
+    ------
+    InputError : it is a number that neither a finding nor a case has.
+    """
+    names = {name for case in cases for name in case}
+    if not given.isdecimal() or given in names:
         return None
-    return next((case for number, case in enumerate(found_ones, 1) if str(number) == given), None)
+    number = 0
+    for number, case in enumerate(found_ones, 1):
+        if str(number) == given:
+            return case
+    if any(name.startswith(given) or name.endswith(given) for name in names):
+        return None
+    there = "nothing stands out" if not number else "there is 1 alone" if number == 1 else f"there are 1 to {number:,}"
+    raise InputError(f"{given}: no finding of this number ({there}), and no run or test case of this name")
 
 
 def _rows(folder: Path, columns: Sequence[str], case: Case) -> list[dict[str, Any]]:

@@ -80,12 +80,20 @@ def sources_of(keys: Sequence[str], options: ExplainOptions, layout: Layout, ses
     InputError : a given bundle is missing, of another model, or reads text that is not that of the tables.
     """
     kept, given = kept_sources(layout), _given_bundles(keys, options)
-    changed = _find_changes(keys, kept, given, options)
+    changed = _find_changes(keys, kept, given, options, _trained_options(layout))
     made = _fit(changed, options, layout, session) if changed else {}
     made |= _score_given(given, kept, options, layout, session) if given else {}
+    _name_earlier([key for key in keys if key not in made], layout)
     _name_ignored(keys, given, options, bool(made))
     _remove_others(layout, {source.bundle.parents[2].name for source in made.values()})
     return [made.get(key) or kept[key] for key in keys]
+
+
+def _name_earlier(keys: Sequence[str], layout: Layout) -> None:
+    """Warn of models that the last training left out: what is explained is that of an earlier one."""
+    for key in sorted({*keys} - {*trained_models(layout)}):
+        way = "--skip-if leaves it out, " if key == FOREST else ""
+        logger.warning("%s is of an earlier training, the last one has none: %strain it for a new one", key, way)
 
 
 def _name_ignored(keys: Sequence[str], given: dict[str, Path], options: ExplainOptions, is_scored: bool) -> None:
@@ -120,10 +128,13 @@ def _fit_options(of: type) -> list[str]:
 
 
 def _find_changes(
-    keys: Sequence[str], kept: dict[str, Source], given: dict[str, Path], options: ExplainOptions
+    keys: Sequence[str],
+    kept: dict[str, Source],
+    given: dict[str, Path],
+    options: ExplainOptions,
+    trained: dict[str, Any],
 ) -> dict[str, dict[str, Any]]:
     """Return the models to fit, each with the options that differ."""
-    trained = _trained_options(kept)
     changed = {}
     for key in keys:
         names = _fit_options(ForestOptions if key == FOREST else HoldoutOptions)
@@ -137,9 +148,9 @@ def _find_changes(
     return changed
 
 
-def _trained_options(kept: dict[str, Source]) -> dict[str, Any]:
+def _trained_options(layout: Layout) -> dict[str, Any]:
     """Read the options of the last training from any bundle that it kept, or from the copy of an earlier reading."""
-    source = next(iter(kept.values()))
+    source = kept_sources(layout)[trained_models(layout)[0]]
     cache = source.bundle.parents[1] / TRAINED_OPTIONS_FILE
     digest = bundle.hash_path(source.bundle).read_text(encoding="utf-8").split()[0]
     earlier = read_state(cache, TRAINED_OPTIONS)
@@ -153,7 +164,7 @@ def _fit(
     changed: dict[str, dict[str, Any]], options: ExplainOptions, layout: Layout, session: Session
 ) -> dict[str, Source]:
     """Fit and score models in a side folder, as train would."""
-    trained = _trained_options(kept_sources(layout))
+    trained = _trained_options(layout)
     side = link_tables(layout, side_folders(layout) / fingerprint([trained, plain(changed)]))
     values: dict[str, Any] = {}
     for changes in changed.values():

@@ -19,6 +19,12 @@ LEAST_SHARE = 0.5
 _SHOWN = 200
 # Any line with a time is `timed`: it is worth a little less than a format that tells loggers and threads too.
 _GENERIC = 0.99
+# Lines of a stack trace that may stand at the begin of a line, in Java, .NET, Python, JavaScript, PHP and Go.
+_TRACE = (
+    r"^(?:at [A-Za-z_$<][^:]*[.(/]|\.\.\. \d+ |--- End of |Caused by: |Suppressed: |Traceback \(|"
+    r"During handling of the above |The above exception |Stack ?trace:|#\d+ (?:/|\{main)|goroutine \d+ |"
+    r"(?:[\w$]+[.\\])*[\w$]*(?:Exception|Error|Throwable)(?::|$))"
+)
 _FOUR_YEARS_MS = 4 * 366 * 86_400_000
 
 
@@ -73,12 +79,14 @@ def detect(lines: TextLines) -> Choice:
 
 
 def try_format(kind: KindFormat, lines: TextLines) -> Choice:
-    """Count the headers of one format in some lines; blank and indented ones (stack traces) do not count."""
+    """Count the headers of one format in some lines; blank, indented ones and those of stack traces do not count."""
     inner = unwrap(lines, kind.wrappers)
     filled = (inner.ends > inner.starts) & ~inner.indented
     headed = np.zeros(len(filled), dtype=bool)
     fields = kind.reader.read(inner)
     headed[fields.rows] = True
+    if headed.any():  # else there is no event that a stack trace could be of
+        filled &= headed | ~pc.match_substring_regex(inner.texts, _TRACE).to_numpy(zero_copy_only=False)
     others = np.flatnonzero(filled & ~headed)[:3]
     texts = tuple(inner.texts[row].as_py()[:_SHOWN] for row in others.tolist())
     levelled = 0 if fields.level is None else pc.sum(pc.not_equal(fields.level, "")).as_py() or 0

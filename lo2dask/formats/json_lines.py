@@ -74,6 +74,16 @@ class JsonFormat:
         return Fields(rows, times, **columns).with_or_without_time()
 
 
+def read_told(text: str) -> str | None:
+    """Return level and message of a line that is an object; None where it is none, or has no message."""
+    one = _read_object(memoryview(text.encode()))
+    if one is None:
+        return None
+    one = _usual(_flatten(one))
+    level, message = (_text(_first([one], KEYS[field])[0]) for field in ("level", "message"))
+    return message and f"{level or ''} {message}".strip()
+
+
 def have_several(lines: TextLines) -> Bools:
     """Return which lines (without wrappers) hold several OpenTelemetry records; each is one event all the same."""
     several = pc.match_substring(lines.texts, '"logRecords"').to_numpy(zero_copy_only=False)

@@ -236,7 +236,7 @@ def _check(
     """
     filled = {kind: choice for kind, choice in sorted(choices.items()) if choice.lines}
     unread = [kind for kind, choice in filled.items() if choice.share < LEAST_SHARE]
-    reasons = [_unread(kind, choices[kind], files[kind][0].path, asked) for kind in unread]
+    reasons = [_unread(kind, choices[kind], files[kind][0], asked) for kind in unread]
     if 2 * len(unread) > len(filled):
         raise InputError(reasons[0])
     warnings = [f"left out: {reason}" for reason in reasons]
@@ -250,8 +250,9 @@ def _check(
     return unread, [(logging.WARNING, text) for text in warnings]
 
 
-def _unread(kind: str, choice: Choice, path: str, asked: KindFormat | None) -> str:
+def _unread(kind: str, choice: Choice, file: SourceFile, asked: KindFormat | None) -> str:
     """Write why files are left out, and the ways out."""
+    path = f"{file.path}:{file.member}" if file.member else file.path
     wanted = f"of the format {choice.kind.label}" if asked else f"of a known format ({choice.kind.label} has most)"
     return (
         f"{kind}: only {_percent(choice.headed, choice.lines)} of the lines have a header {wanted}, such as in {path}; "

@@ -17,9 +17,10 @@ from lo2dask.errors import InputError, IntegrityError
 from lo2dask.execute.session import Session
 from lo2dask.memory import parse_bytes
 from lo2dask.options import LoadingOptions
+from lo2dask.sources.content import ARCHIVE, data_kind
 from lo2dask.sources.folders import has_shape_of_run
 from lo2dask.sources.labels import Labels
-from lo2dask.sources.layouts import LO2, OUTSIDE, Tree, choose_runs, find_tree
+from lo2dask.sources.layouts import LO2, OUTSIDE, UNPACK, Tree, choose_runs, find_tree
 from lo2dask.sources.listing import listed, scan_files
 from lo2dask.sources.manifest import READ_AS_METRIC, REJECTED, Batch, cut_batches, manifest_table
 from lo2dask.sources.names import WANTED_NAME, is_run_name, split_problem
@@ -262,6 +263,8 @@ def _no_log(tree: Tree, root: Path, cases: list[str], examples: dict[str, dict[s
     shown = [f"{row['path']} ({row['problem'] or no_log})" for row in examples.values()]
     there = f"; there is {'; '.join(shown)}" if shown else ""
     wanted = f"a log is RUN/TEST CASE/{WANTED_NAME}" if tree.layout == LO2 else f"layout {tree.layout}"
+    if not cases and any(data_kind(row["path"]) == ARCHIVE for row in examples.values()):
+        wanted += f"; {UNPACK}"
     return f"--root {root}: no log is chosen; test cases there: {', '.join(cases) or 'none'}; {wanted}{there}"
 
 

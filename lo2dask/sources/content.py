@@ -6,14 +6,14 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 # A file whose first bytes hold more control bytes than this is no text.
 BINARY_SHARE = 0.1
 START_BYTES = 8192
-BINARY = "binary"
+BINARY, ARCHIVE = "binary", "archive"
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f\v\x1b\x00" + bytes(range(0x80, 0x100))
 COMPANION = "companion file of macOS"
 IS_COMPANION = (re.compile(r"\._.*|\.DS_Store"), COMPANION)
 _KINDS = (
     IS_COMPANION,
     (re.compile(r".+\.(?:png|jpe?g|gif|bmp|svg|ico|webp|tiff?|pdf|mp4)", re.IGNORECASE), "image"),
-    (re.compile(r".+\.(?:tar|tgz|tar\.(?:gz|bz2|xz|zst)|zip|7z|rar|jar|lz4|Z)"), "archive"),
+    (re.compile(r".+\.(?:tar|tgz|tar\.(?:gz|bz2|xz|zst)|zip|7z|rar|jar|lz4|Z)"), ARCHIVE),
     (re.compile(r".+\.(?:parquet|npy|npz|pkl|so|dll|exe|class|pyc|db|sqlite3?|bin|woff2?|ttf)"), "binary file"),
 )
 

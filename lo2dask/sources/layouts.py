@@ -14,10 +14,10 @@ from pathlib import Path
 from lo2dask.domain import CORRECT, SERVICES
 from lo2dask.errors import InputError
 from lo2dask.options import LoadingOptions
-from lo2dask.sources.content import BINARY, START_BYTES, data_kind, text_problem
+from lo2dask.sources.content import ARCHIVE, BINARY, START_BYTES, data_kind, text_problem
 from lo2dask.sources.folders import is_folder, link_problem
 from lo2dask.sources.labels import Labels, read_labels
-from lo2dask.sources.names import is_lo2_path
+from lo2dask.sources.names import is_lo2_path, is_run_name
 from lo2dask.sources.patterns import (
     ALL,
     UNLABELLED,
@@ -35,6 +35,7 @@ from lo2dask.storage import Entry, entries, is_local, to_path
 LO2 = "lo2"
 AUTO = "auto"
 OUTSIDE = "log outside the layout"
+UNPACK = "unpack archives of logs that are not named as LO2's first (tars: lo2dask extract)"
 _BY_CASE = PathPattern("{run}/{test_case}/**/{service}")
 _BY_RUN = PathPattern("{run}/**/{service}")
 _IN_ROOT = PathPattern("{service}")
@@ -254,12 +255,13 @@ def _find_layout(root: Path, options: LoadingOptions, labels: Labels, pattern: P
     walk = TreeWalk(str(root), inside, options.include, options.exclude, skipped)
     data: Counter[str] = Counter()
     least = greatest = example = ""
-    has_file = has_case = False
+    has_file = has_case = has_run = False
     for path, entry in walk.files():
         if pattern is None and is_lo2_path(path):
             return None
         if kind := data_kind(entry.name):
             data[kind] += 1
+            has_run = has_run or (kind == ARCHIVE and is_run_name(entry.name.partition(".")[0]))
             example = example or path
             continue
         stem = file_stem(rotated_name(entry.name).name)
@@ -267,11 +269,14 @@ def _find_layout(root: Path, options: LoadingOptions, labels: Labels, pattern: P
         parts = path.split("/")
         has_case = has_case or (len(parts) > 2 and labels.matches(parts[1]))
         has_file = True
-    if not has_file and (not data or "archive" in data):
+    if not has_file and (not data or has_run):
         return None
     if not has_file:
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(data.items()))
-        raise InputError(f"--root {root}: no text file in it, which a log is; there are {counts}, such as {example}")
+        unpack = f"; {UNPACK}" if ARCHIVE in data else ""
+        raise InputError(
+            f"--root {root}: no text file in it, which a log is; there are {counts}, such as {example}{unpack}"
+        )
     patterns = (pattern,) if pattern else (*([_BY_CASE] if has_case else []), _BY_RUN, _IN_ROOT)
     loose = ALL
     while to_path(os.path.join(walk.root, loose)).is_dir():

@@ -206,6 +206,24 @@ def test_what_tells_of_a_statement_and_of_a_line() -> None:
     assert columns(cut("日本日本", 4)) <= 4
 
 
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ('{"time":"09:00","level":"ERROR","logger":"shop","msg":"order 17 lost"}', 80, "ERROR order 17 lost"),
+        ('{"time":"09:00","level":"error","msg":"order 17 lost"}', 13, "error order …"),
+        ('{"severityText":"ERROR","body":{"stringValue":"gone\\u001b[2J"}}', 80, "ERROR gone\\x1b[2J"),
+        ('cart-1  | {"level":"ERROR","msg":"gone"}', 80, "ERROR gone"),
+        ('{"log":"09:00 [x] ERROR shop - gone","stream":"stdout","time":"09:00"}', 80, "ERROR shop - gone"),
+        ('{"at":"09:00","level":"ERROR","code":7}', 30, '{"at":"09:00","level":"ERROR",…'[:29] + "…"),
+        ('{"at":"09:00","level":"ERROR","msg":"cut he', 20, '{"at":"09:00","leve…'),
+        ('09:00 ERROR shop - {"message":"of the event"}', 80, 'ERROR shop - {"message":"of the event"}'),
+        ("[{trace=1}] ERROR shop - gone", 80, "ERROR shop - gone"),
+    ],
+)
+def test_a_line_of_json_is_shown_by_its_message_or_from_its_begin(text: str, width: int, shown: str) -> None:
+    assert telling_line(text, "", width) == shown
+
+
 def test_a_service_that_is_not_there_is_named(tmp_path: Path) -> None:
     from lo2dask.commands.findings import findings
     from lo2dask.errors import InputError

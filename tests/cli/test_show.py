@@ -13,9 +13,9 @@ import pytest
 from lo2dask import schema
 from lo2dask.cli.findings import clock as clock_text
 from lo2dask.cli.findings import time_span
-from lo2dask.cli.show import show_text
+from lo2dask.cli.show import _excerpt, show_text
 from lo2dask.cli.terminal import columns
-from lo2dask.commands.show import find_case, show
+from lo2dask.commands.show import Excerpt, find_case, show
 from lo2dask.errors import InputError
 from lo2dask.models.runs import RUNS as RUNS_SCHEMA
 from lo2dask.options import ServeMcpOptions, ShowOptions
@@ -152,6 +152,12 @@ def test_lines_come_from_the_evidence_and_the_raw_log(tmp_path: Path, tar: bool)
     assert "not there: lo2_windows.parquet, lo2_timeline.parquet, lo2_lines.parquet" in lines[-1]
 
 
+def test_a_line_of_json_that_is_too_long_is_shown_by_its_message() -> None:
+    line = '{"time":"2026-01-02T03:04:05.678Z","level":"ERROR","logger":"shop.orders","msg":"order 17 lost"}'
+    excerpt = Excerpt("cart.log", "cart", ((1, line), (2, '{"msg":"a"}')), (1,))
+    assert _excerpt(excerpt, "", 60)[1:] == ["> 1  ERROR order 17 lost", '  2  {"msg":"a"}']
+
+
 def test_around_none_reads_no_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lo2dask.commands.show.read_line_ranges", None)
     lines = text(root, around=0)
@@ -205,8 +211,21 @@ def test_a_number_is_that_of_a_finding_and_a_seq_id_means_its_case() -> None:
     of_findings = [CASES[3], CASES[1]]
     assert find_case("2", CASES, of_findings) == CASES[1]
     assert find_case("run_12__bad_page__light-oauth2-oauth2-token-1", CASES, of_findings) == CASES[3]
-    with pytest.raises(InputError, match="no such run or test case"):
-        find_case("3", CASES, of_findings)
+
+
+@pytest.mark.parametrize(
+    ("given", "findings", "said"),
+    [
+        ("99", CASES, "99: no finding of this number (there are 1 to 4), and no run or test case of this name"),
+        ("0", CASES[:1], "0: no finding of this number (there is 1 alone), and no run or test case of this name"),
+        ("1", CASES[:0], "1: no finding has this number, and 2 cases fit, such as run_1/bad_login, run_1/correct"),
+        ("3", CASES[:0], "3: no finding of this number (nothing stands out), and no run or test case of this name"),
+    ],
+)
+def test_a_number_that_no_finding_has_says_which_there_are(given: str, findings: list, said: str) -> None:
+    with pytest.raises(InputError) as raised:
+        find_case(given, CASES, findings)
+    assert str(raised.value).startswith(said)
 
 
 def test_a_fraction_of_a_second_is_shown() -> None:

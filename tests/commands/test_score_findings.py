@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from lo2dask.cli.show import show_text
 from lo2dask.commands.score import score
+from lo2dask.commands.show import show
 from lo2dask.execute.session import Session
 from lo2dask.findings.read import read_findings
-from lo2dask.options import ScoreOptions
+from lo2dask.options import ScoreOptions, ShowOptions
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, make_tree, plant_errors, table_of, train_root
 
@@ -67,6 +69,9 @@ def test_a_run_held_out_is_judged_as_train_judged_it(trained: Path, raw: Path, t
     found = scored(trained, tmp_path / "new", tmp_path / "out")
     for table in TABLES:
         assert rows_of(found.root, table), table
+    lines = show_text(show(ShowOptions(root=found.root, case="1")), 80)
+    at = lines.index("no normal case to compare with: a folder of score holds none")
+    assert lines[at + 1] == "  those that the model learned from are in the folder that train wrote"
     for table in ("windows", "timeline", "lines"):
         assert rows_of(found.root, table) == rows_of(trained, table, run), table
     ours, theirs = rows_of(found.root, "findings"), rows_of(trained, "findings", run)

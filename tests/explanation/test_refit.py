@@ -76,6 +76,18 @@ def test_a_model_that_train_did_not_keep_is_fitted(root, caplog):
     assert (root / "explainability" / "dt_words_shap_bar.png").exists()
 
 
+def test_a_forest_of_an_earlier_training_is_told_and_options_are_those_of_the_last(root, caplog):
+    last = TrainOptions(root=root, models=("event_lr_words",), skip_if=True, sup_holdout_fraction=0.4)
+    train(last, Session.serial())
+    run(root, sup_holdout_fraction=0.4)
+    told = "if is of an earlier training, the last one has none: --skip-if leaves it out, train it for a new one"
+    assert told in caplog.text
+    assert "is fitted for the explanation" not in caplog.text
+    caplog.clear()
+    run(root, skip_if=True)
+    assert "earlier training" not in caplog.text
+
+
 def test_given_bundles_are_scored_and_explained(root, trained):
     kept = run(root, sup_models=("event_lr_words",))
     train(TrainOptions(root=root, models=("event_lr_words",), if_n_estimators=5), Session.serial())

@@ -54,6 +54,24 @@ def test_three_lines_that_have_no_header_are_shown_cut() -> None:
     assert (choice.others, choice.headed, choice.lines) == (("a" * 200, "b", "c"), 1, 5)
 
 
+TRACES = """\
+java.lang.IllegalStateException: cart 7 is gone
+\tat shop.Cart.pay(Cart.java:17)
+Caused by: java.sql.SQLException
+at shop.Store.read(Store.java:4)
+... 12 more
+Traceback (most recent call last):
+  File "cart.py", line 7, in pay
+ValueError: 7""".split("\n")
+
+
+def test_lines_of_a_stack_trace_are_not_missed_as_headers() -> None:
+    event = PRESETS["logback"].example
+    choice = try_format(KindFormat("logback"), lines_of([event, *TRACES, "Errors: 3", event]))
+    assert (choice.headed, choice.lines, choice.others) == (2, 3, ("Errors: 3",))
+    assert try_format(KindFormat("logback"), lines_of(TRACES)).lines == 6
+
+
 @pytest.mark.parametrize(
     ("lines", "name", "note"),
     [

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -302,12 +303,23 @@ def test_the_size_of_partitions_and_chunks_changes_nothing(tmp_path: Path, monke
     ("name", "content", "said"),
     [
         ("x/logo.png", b"\x89PNG", "no text file in it, which a log is; there are 1 image, such as x/logo.png"),
+        ("x/shop.tar", b"", "there are 1 archive, such as x/shop.tar; unpack archives of logs"),
         ("x/data.log", bytes(range(32)) * 9, r"no log is chosen.*x/data.log \(no text\)"),
     ],
 )
 def test_a_tree_without_text_is_refused_with_an_example(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     write(tmp_path / "raw" / name, content)
     with pytest.raises(InputError, match=said):
+        load_all(tmp_path / "raw", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["run_1", "shop"])
+def test_archives_of_own_logs_are_to_be_unpacked(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "made" / "cart.log", b"<1> own\n")
+    (tmp_path / "raw").mkdir()
+    with tarfile.open(tmp_path / "raw" / f"{name}.tar", "w") as archive:
+        archive.add(tmp_path / "made", name)
+    with pytest.raises(InputError, match=r"\(tars: lo2dask extract\)"):
         load_all(tmp_path / "raw", tmp_path / "out")
 
 
