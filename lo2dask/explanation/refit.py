@@ -93,7 +93,7 @@ def _name_earlier(keys: Sequence[str], layout: Layout) -> None:
     """Warn of models that the last training left out: what is explained is that of an earlier one."""
     for key in sorted({*keys} - {*trained_models(layout)}):
         way = "--skip-if leaves it out, " if key == FOREST else ""
-        logger.warning("%s is of an earlier training, the last one has none: %strain it for a new one", key, way)
+        logger.warning("model %s is of an earlier training, the last one has none: %strain it for a new one", key, way)
 
 
 def _name_ignored(keys: Sequence[str], given: dict[str, Path], options: ExplainOptions, is_scored: bool) -> None:

@@ -163,7 +163,7 @@ def judge_group(group: Group, job: WindowJob) -> None:
     statements = read_statements(layout)
     windows, owner = _windows(part, judged, job.window_ms, statements)
     timeline, owner_of_step = _timeline(part, judged, job.window_ms)
-    evidence = evidence_lines(part, _read_answers(job.answers))
+    evidence = evidence_lines(part, judged.is_alarm, _read_answers(job.answers))
     sequences = _sequences(part, judged, training, job.window_ms).append_column("evidence", evidence)
     with flushing_together():
         group.write(job.tables.windows, windows, schema.WINDOWS, owner)
@@ -188,10 +188,11 @@ def read_unusual_lines(
     return missing
 
 
-def evidence_lines(part: PartWindows, statements: Mapping[str, str]) -> pa.Array:
-    """Return the first lines of each sequence (rows of ``part.keys``) that have its statement, given by seq_id.
+def evidence_lines(part: PartWindows, is_alarm: Bools, statements: Mapping[str, str]) -> pa.Array:
+    """Return lines of each sequence (rows of ``part.keys``) that have its statement, given by seq_id, ascending.
 
-    At most MOST_EVIDENCE each, ascending; empty lists for sequences without a statement.
+    At most MOST_EVIDENCE each, one of a window, the first in windows that are an alarm and then the first in others;
+    empty lists for sequences without a statement.
     """
     said = pa.array([statements.get(seq_id) for seq_id in part.names("seq_id")], pa.string())
     wanted = pc.fill_null(pc.index_in(said, part.ids, skip_nulls=True), -1).to_numpy()
@@ -199,10 +200,11 @@ def evidence_lines(part: PartWindows, statements: Mapping[str, str]) -> pa.Array
     owner = windows["sequence"][cells["window"]]
     found = np.flatnonzero(cells["statement"] == wanted[owner])
     lines = windows["first_line"][cells["window"][found]] + cells["line"][found]
-    order = np.lexsort((lines, owner[found]))
+    order = np.lexsort((lines, ~is_alarm[cells["window"][found]], owner[found]))
     lines, owner = lines[order], owner[found][order]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
     lines, owner = lines[rank < MOST_EVIDENCE], owner[rank < MOST_EVIDENCE]
+    lines = lines[np.lexsort((lines, owner))]
     borders = np.searchsorted(owner, np.arange(len(wanted) + 1))
     return pa.ListArray.from_arrays(pa.array(borders, pa.int32()), pa.array(lines, pa.int64()))
 

@@ -117,7 +117,7 @@ def _logfmt_value(texts: pa.Array, keys: str) -> pa.Array:
     return pc.utf8_trim(pc.struct_field(found, "value"), '"')
 
 
-def _text(name: str, example: str, shapes: tuple[Shape, ...], *regexes: str) -> TextFormat:
+def _text(name: str, example: str, shapes: tuple[Shape, ...], *regexes: str, status: str = "") -> TextFormat:
     """Make a format; ``{T}`` in a regex is its time, ``{L}``, ``{H}``, ``{N}`` are level, thread, logger."""
     time = f"(?P<time>{'|'.join(shape.bare for shape in shapes)})"
     names = {"{T}": time, "{L}": _LEVEL, "{H}": _THREAD, "{N}": _LOGGER}
@@ -125,7 +125,7 @@ def _text(name: str, example: str, shapes: tuple[Shape, ...], *regexes: str) -> 
     for regex in regexes:
         for name_, text in names.items():
             regex = regex.replace(name_, text)
-        patterns.append(Pattern(regex, shapes))
+        patterns.append(Pattern(regex, shapes, status))
     return TextFormat(name, tuple(patterns), example)
 
 
@@ -181,6 +181,7 @@ PRESETS: dict[str, Preset] = {
         _text(
             "access", '10.0.0.1 - anna [02/Jan/2026:03:04:05 +0000] "GET /orders/17 HTTP/1.1" 200 512', _CLF,
             r"(?P<before>\S+ \S+ [^\[]{1,80} )\[{T}\] ", r"(?P<before>\S+ \S+ \S+ )\[{T}\] ",
+            status=r'^"(?:[^"\\]|\\.)*" (?P<status>\d)\d\d(?: |$)',
         ),
         _text(
             "apache-error", "[Fri Jan 02 03:04:05.678901 2026] [core:error] [pid 411] order 17 not found",

@@ -20,11 +20,14 @@ GROUPS = ("level", "logger", "thread", "correlation_id", "method")
 class Pattern:
     """One form of a header: ``regex`` has the group ``time`` and any of GROUPS, ``shapes`` are those of its time.
 
-    All of these have a date, or none has one. The message is what follows, or the group ``message``; ``before`` and ``pri`` are groups of their own (syslog).
+    All of these have a date, or none has one. The message is what follows, or the group ``message``; ``before`` and
+    ``pri`` are groups of their own (syslog). ``status`` is a regular expression whose group ``status``, the first digit
+    of a status of HTTP in the message, tells the level.
     """
 
     regex: str
     shapes: tuple[Shape, ...]
+    status: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class TextFormat:
         else:
             head = pc.binary_length(column["head"]).to_numpy().astype(np.int64)
             message = slices(lines.buffer, lines.starts[rows] + head, lines.ends[rows])
+        if pattern.status:
+            column["level"] = _status_levels(pc.struct_field(pc.extract_regex(message, pattern.status), "status"))
         if "before" in column:
             message = pc.binary_join_element_wise(column["before"], message, "")
         texts = {name: column[name] for name in GROUPS if name in column}
@@ -92,6 +97,13 @@ class TextFormat:
             if len(missing):
                 times[missing] = read_times(texts.take(pa.array(missing)), shape, timezone, latest[missing])
         return times
+
+
+def _status_levels(digits: pa.Array) -> pa.Array:
+    """Return levels of the first digits of statuses of HTTP: a server's fault is an error, a client's a warning."""
+    coded = digits.dictionary_encode()
+    levels = [{"": "", "4": "WARN", "5": "ERROR"}.get(digit, "INFO") for digit in coded.dictionary.to_pylist()]
+    return pc.fill_null(pa.array(levels, pa.string()).take(coded.indices), "")
 
 
 def _severities(priorities: pa.Array) -> pa.Array:

@@ -80,7 +80,7 @@ def test_a_forest_of_an_earlier_training_is_told_and_options_are_those_of_the_la
     last = TrainOptions(root=root, models=("event_lr_words",), skip_if=True, sup_holdout_fraction=0.4)
     train(last, Session.serial())
     run(root, sup_holdout_fraction=0.4)
-    told = "if is of an earlier training, the last one has none: --skip-if leaves it out, train it for a new one"
+    told = "model if is of an earlier training, the last one has none: --skip-if leaves it out, train it for a new one"
     assert told in caplog.text
     assert "is fitted for the explanation" not in caplog.text
     caplog.clear()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lo2dask.findings.part import PartWindows
+from lo2dask.findings.tasks import MOST_EVIDENCE, evidence_lines
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, make_tree, table_of
@@ -67,3 +68,26 @@ def test_parts_that_are_read_at_once_say_what_one_part_of_all_says(tmp_path: Pat
     names = {key: key for key in one.ids.to_pylist()}
     assert counted(many, names) == counted(one, names)
     assert all(np.array_equal(many.windows[name], one.windows[name]) for name in one.windows)
+
+
+def test_evidence_is_of_unusual_windows_first(tmp_path: Path) -> None:
+    """Of a line that is in many windows, those where it is an alarm say more than the log's first ones."""
+    root = load_tree(make_tree(tmp_path / "raw", scale=0.03, runs=2), tmp_path / "out")
+    (group,) = groups_of(root)
+    part = PartWindows.read(Layout(root), group)
+    owner = part.windows["sequence"][part.cells["window"]]
+    pairs = Counter(zip(owner.tolist(), part.cells["statement"].tolist(), strict=True))
+    (sequence, statement), count = pairs.most_common(1)[0]
+    assert count > MOST_EVIDENCE
+    windows = part.cells["window"][(owner == sequence) & (part.cells["statement"] == statement)]
+    said = {part.names("seq_id")[sequence]: part.ids[statement].as_py()}
+    lines = {}
+    for alarms in (windows[:0], windows[-1:], windows[-MOST_EVIDENCE:], windows):
+        is_alarm = np.isin(np.arange(len(part.windows["window"])), alarms)
+        found = evidence_lines(part, is_alarm, said).to_pylist()
+        assert [row for row, one in enumerate(found) if one] == [sequence]
+        lines[len(alarms)] = found[sequence]
+    assert all(one == sorted(one) and len(one) == MOST_EVIDENCE for one in lines.values())
+    assert lines[0] == lines[count]
+    assert lines[1] == [*lines[0][:-1], lines[MOST_EVIDENCE][-1]]
+    assert lines[MOST_EVIDENCE][0] > lines[0][0]

@@ -148,13 +148,18 @@ def test_the_fields_of_klog(moment: datetime, thread: str, letter: str, message:
     ]
 
 
-@given(moments, st.sampled_from(["-", "anna", "anna b"]), st.integers(-12, 12))
-def test_the_fields_of_access(moment: datetime, user: str, hours: int) -> None:
+STATUSES = {"200": "INFO", "304": "INFO", "404": "WARN", "504": "ERROR", "-": "", "5": "", "50x": ""}
+
+
+@given(moments, st.sampled_from(["-", "anna", "anna b"]), st.integers(-12, 12), st.sampled_from(sorted(STATUSES)))
+def test_the_fields_of_access(moment: datetime, user: str, hours: int, status: str) -> None:
     moment = moment.replace(microsecond=0)
-    rest = '"GET /a?b=[1] HTTP/1.1" 200 5 "-" "Mozilla/5.0 (X11; [x])"'
+    rest = f'"GET /a?b=[1]&c=\\" 500 HTTP/1.1" {status} 5 "-" "Mozilla/5.0 (X11; [x])"'
     line = f"::1 - {user} [{moment:%d/%b/%Y:%H:%M:%S} {hours:+03}00] {rest}"
     time = (moment - timedelta(hours=hours) - EPOCH) // MS
-    assert read(line, kind=KindFormat("access")) == [Event(time, message=f"::1 - {user} {rest}")]
+    assert read(line, kind=KindFormat("access")) == [
+        Event(time, level=STATUSES[status], message=f"::1 - {user} {rest}")
+    ]
 
 
 @given(st.from_regex(r"[\w .:-]{0,9}", fullmatch=True).map(str.strip), st.sampled_from(["", "c1"]), messages)
