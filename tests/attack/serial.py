@@ -11,12 +11,12 @@ from lo2dask.execute.session import Session
 def serial_sessions() -> Iterator[None]:
     """Make every session of this process run its work here."""
     defaults = Session.__init__.__kwdefaults__
-    assert defaults["serial"] is False
+    assert defaults["serial"] is None
     defaults["serial"] = True
     try:
         yield
     finally:
-        defaults["serial"] = False
+        defaults["serial"] = None
 
 
 if __name__ == "__main__":
