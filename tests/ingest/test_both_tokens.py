@@ -147,7 +147,14 @@ def test_models_read_raw_bags_by_name(loaded: dict[str, Path], trained: Path) ->
     assert verify(VerifyOptions(output_dir=loaded["both"]), Session.serial()).problems == ()
 
 
-@pytest.mark.parametrize("name", ["if", "lr_words", "lr_words_raw", "lr_e_words_raw+seq_len"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "if",
+        "lr_words",
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("lr_words_raw", "lr_e_words_raw+seq_len")),
+    ],
+)
 def test_bundles_of_raw_bags_score_the_raw_tree_alike(
     loaded: dict[str, Path], trained: Path, raw: Path, tmp_path: Path, name: str
 ) -> None:
