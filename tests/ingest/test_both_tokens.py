@@ -217,8 +217,8 @@ def test_the_vocabulary_is_the_same_file_for_any_parts_and_buckets(
 ) -> None:
     changes = {"tokens": "both", "max_features": max_features}
     whole = Layout(load_tree(raw, tmp_path / "whole", partition_size="250KB", **changes))
-    monkeypatch.setattr(spill, "_BUCKET_ROWS", 50)
-    for name, value in {"BUCKET_ROWS": 500, "MOST_BYTES": 5000, "MERGE_ROWS": 200, "BATCH_ROWS": 30}.items():
+    monkeypatch.setattr(spill, "_BUCKET_ROWS", 200)
+    for name, value in {"BUCKET_ROWS": 1000, "MOST_BYTES": 50_000, "MERGE_ROWS": 1000, "BATCH_ROWS": 200}.items():
         monkeypatch.setattr(reduce, name, value)
     parts = Layout(load_tree(raw, tmp_path / "parts", partition_size="120KB", **changes))
     assert len(part_paths(parts.sequences)) > len(part_paths(whole.sequences))

@@ -130,7 +130,7 @@ def test_a_caller_may_choose_the_hold_out(fresh):
 
 def test_a_process_that_trains_twice_keeps_nothing_of_the_first_training(fresh):
     """The files between the maps have the same names in both trainings; they must not come from a cache."""
-    options = TrainOptions(root=fresh, models=("if_words", "oov_words", "lr_numeric"), skip_if=True, if_n_estimators=10)
+    options = TrainOptions(root=fresh, models=("if_words", "oov_words", "lr_numeric"), skip_if=True, if_n_estimators=3)
     contents = []
     for run in sorted(set(table_of(Layout(fresh).sequences)["run"].to_pylist()))[:2]:
         train(options, Session.serial(), {"sup": Split("run", runs=frozenset({run}))})
