@@ -20,7 +20,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 def test_no_process_outlives_a_killed_parent(how: signal.Signals, tmp_path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
@@ -44,7 +44,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", [pytest.param(CALLS[0], marks=pytest.mark.thorough), *CALLS[1:]])
 def test_a_script_without_the_main_guard_is_told_in_one_line(call: str, tmp_path: Path, tiny_tree: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"import sys\nfrom pathlib import Path\nimport lo2dask.processes\n\n{call}\n")

@@ -16,7 +16,8 @@ from lo2dask.tables.parts import part_paths
 from lo2dask.training.units import working_folder
 from tests.trees import SERVICES, load_tree, make_tree, table_of, train_root
 
-MODELS = ("dt_templates", "oov_templates", "drift_words", "lr_all")
+OTHERS = ("dt_templates", "oov_templates", "lr_all")
+MODELS = ("drift_words", *OTHERS)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,9 @@ def _score(bundle_path, raw, out, **changes):
     return score(ScoreOptions(bundle=bundle_path, root=raw, output_dir=out, **changes), Session.serial())
 
 
-@pytest.mark.parametrize("name", ["lo2_if", *MODELS])
+@pytest.mark.parametrize(
+    "name", ["lo2_if", "drift_words", *(pytest.param(name, marks=pytest.mark.thorough) for name in OTHERS)]
+)
 def test_the_training_tree_gets_the_scores_that_train_gave(trained, raw, tmp_path, name):
     root, folder = trained
     summary = _score(folder / f"{name}.joblib", raw, tmp_path, partition_size="300KB")

@@ -56,7 +56,7 @@ CASES = [*(f"run-{n}/correct{f'_{n}' * (n > 0)}" for n in range(5)), "run-5/pay_
     ("names", "loading", "labels"),
     [
         (RUNS, {}, [None] * 6),
-        (RUNS, {"labels": "labels.csv"}, [True] * 5 + [False]),
+        pytest.param(RUNS, {"labels": "labels.csv"}, [True] * 5 + [False], marks=pytest.mark.thorough),
         pytest.param(CASES, {}, [True] * 5 + [False], marks=pytest.mark.thorough),
         pytest.param(
             [*(f"good-{n}" for n in range(5)), "odd-5"],

@@ -70,7 +70,7 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
     started.end()
 
 
-@pytest.mark.parametrize("way", ["map", "frames"])
+@pytest.mark.parametrize("way", ["map", pytest.param("frames", marks=pytest.mark.thorough)])
 def test_a_lost_scheduler_ends_the_work_at_once(daemons: Daemons, way: str) -> None:
     with Session(CommonOptions(cluster=daemons.address, insecure=True)) as session:
         session.client.wait_for_workers(1, timeout=20)

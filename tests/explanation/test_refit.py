@@ -22,13 +22,13 @@ def trained(tmp_path_factory) -> Path:
     """A folder with a forest and two models per service, their bundles saved outside too."""
     root = tmp_path_factory.mktemp("trained") / "out"
     tree = root.parent / "tree"
-    write_tree(SynthOptions(out=tree, scale=0.01, runs=5, errors_per_run=2, services=("code", "token", "user"), jobs=1))
+    write_tree(SynthOptions(out=tree, scale=0.01, runs=4, errors_per_run=2, services=("code", "token", "user"), jobs=1))
     load(LoadOptions(root=tree, output_dir=root), Session.serial())
     options = TrainOptions(
         root=root,
         models=("event_lr_words", "event_rarity_words"),
         per_service=True,
-        if_n_estimators=20,
+        if_n_estimators=10,
         save_model=root.parent / "if.joblib",
         save_sup_models=root.parent / "sup",
     )
@@ -57,11 +57,11 @@ def test_models_per_service_are_explained_together(root):
 
 def test_a_given_option_that_differs_fits_the_model_again_and_warns(root, caplog):
     kept = (root / "_lo2dask" / "models" / "if.joblib").read_bytes()
-    first = run(root, sup_models=("event_lr_words",), if_n_estimators=10, if_contamination=0.4)
+    first = run(root, sup_models=("event_lr_words",), if_n_estimators=5, if_contamination=0.4)
     assert "if is fitted for the explanation: trained with other options" in caplog.text
-    assert "--if-n-estimators 10" in caplog.text
+    assert "--if-n-estimators 5" in caplog.text
     assert "event_lr_words is fitted" not in caplog.text
-    again = run(root, sup_models=("event_lr_words",), if_n_estimators=10, if_contamination=0.4)
+    again = run(root, sup_models=("event_lr_words",), if_n_estimators=5, if_contamination=0.4)
     assert all(model.current for model in again.models)
     assert (root / "_lo2dask" / "models" / "if.joblib").read_bytes() == kept
     default = run(root, sup_models=("event_lr_words",))
@@ -107,7 +107,7 @@ def test_only_options_off_their_default_count():
 
 def test_waiting_for_another_command_trains_and_fits_nothing_again(root, trained):
     again = TrainOptions(
-        root=root, models=("event_lr_words", "event_rarity_words"), per_service=True, if_n_estimators=20,
+        root=root, models=("event_lr_words", "event_rarity_words"), per_service=True, if_n_estimators=10,
         save_model=trained.parent / "if.joblib", save_sup_models=trained.parent / "sup", wait=True,
     )  # fmt: skip
     assert train(again, Session.serial()).current

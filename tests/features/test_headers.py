@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lo2dask.features import lines as module
@@ -149,7 +149,7 @@ def test_masked_counts_are_those_of_normalised_lines(contents: list[str]) -> Non
             assert as_counters(counted[name]) == wanted
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(logs, min_size=1, max_size=3), st.integers(1, 5))
 def test_startup_words_are_those_of_the_lines_given(contents: list[str], size: int) -> None:
     startup, wanted = StartupWords(len(contents), MASKS), [Counter() for _ in contents]

@@ -117,6 +117,7 @@ def test_blocks_of_any_size_give_the_same(contents: list[str], size: int, tokens
         assert left.sort_by("token").equals(right.sort_by("token"))
 
 
+@examples(40)
 @given(st.lists(logs, min_size=1, max_size=2), st.sampled_from(["masked", "raw"]))
 def test_one_kind_of_tokens_is_that_of_both(contents: list[str], tokens: str) -> None:
     blocks = read_events(contents)

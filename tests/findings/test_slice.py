@@ -17,8 +17,12 @@ ERRORS = ("get_token_page_400_no_page", "register_user_400_no_password")
 
 def found_in(raw: Path, root: Path, **changes: int) -> list[Finding]:
     """Load and train, and return the findings without the notices."""
-    load_tree(raw, root, **changes)
-    train_root(root, models=("excess",), skip_if=True)
+    return trained_on(load_tree(raw, root, **changes))
+
+
+def trained_on(root: Path, **changes: float) -> list[Finding]:
+    """Train, and return the findings without the notices."""
+    train_root(root, models=("excess",), skip_if=True, **changes)
     return [row for row in read_findings(Layout(root)) if not row.is_notice]
 
 
@@ -30,8 +34,14 @@ def failing(sample_root: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def findings(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
-    return found_in(sample_root / "v1", tmp_path_factory.mktemp("slice") / "out")
+def root(sample_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The slice, loaded; tests only read it."""
+    return load_tree(sample_root / "v1", tmp_path_factory.mktemp("slice") / "out")
+
+
+@pytest.fixture(scope="module")
+def findings(root: Path) -> list[Finding]:
+    return trained_on(root)
 
 
 def copied(raw: Path, to: Path, change: Callable[[str, str, str], str | None]) -> Path:
@@ -99,10 +109,8 @@ def test_one_run_alone_has_nothing_to_be_compared_with(sample_root: Path, tmp_pa
         assert row.test_case in ERRORS
 
 
-def test_evidence_has_the_day_of_its_log_in_no_unusual_window_too(sample_root: Path, tmp_path: Path) -> None:
-    root = load_tree(sample_root / "v1", tmp_path / "out")
-    train_root(root, models=("excess",), skip_if=True, excess_threshold=1.0)
-    found = [row for row in read_findings(Layout(root)) if not row.is_notice]
+def test_evidence_has_the_day_of_its_log_in_no_unusual_window_too(root: Path, tmp_path: Path) -> None:
+    found = trained_on(Path(shutil.copytree(root, tmp_path / "out")), excess_threshold=1.0)
     assert len(found) > len(ERRORS)
     days = {line.time.date().isoformat() for row in found for line in row.evidence if line.time}
     assert days == {"2024-06-28"}

@@ -157,7 +157,7 @@ def since_midnight(time: datetime) -> int:
     return int((time - MIDNIGHT).total_seconds())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in (1, 2))])
 def test_windows_are_what_the_formulas_make_of_them(tmp_path: Path, seed: int) -> None:
     logs = made_logs(seed)
     write_logs(tmp_path / "raw", logs)

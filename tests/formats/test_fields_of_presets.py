@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.levels import KNOWN
 from lo2dask.formats.presets import PRESETS, LogfmtFormat
 from lo2dask.formats.user_format import lines_of
+from tests.examples import examples
 
 from .canonical import Event, read
 
@@ -112,7 +113,7 @@ def made(form: str, moment: datetime, **fields: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "form", "has"), CASES, ids=[f"{name}-{n}" for n, (name, *_) in enumerate(CASES)])
-@settings(max_examples=12)
+@examples(24)
 @given(moment=moments, thread=threads, logger=loggers, level=level_words, message=messages, correlation=ids)
 def test_the_fields_of_a_line_come_back(name: str, form: str, has: str, moment: datetime, **fields: str) -> None:
     if name == "timed":
@@ -190,7 +191,7 @@ def test_of_logfmt_only_pairs_outside_of_quotes_count(before: list, after: list,
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS])
-@settings(max_examples=12)
+@examples(24)
 @given(lines=st.lists(st.text(max_size=40) | st.sampled_from([p.example for p in PRESETS.values()]), max_size=5))
 def test_no_text_makes_a_preset_fail(name: str, lines: list[str]) -> None:
     lines = [line.replace("\n", " ").replace("\0", "") for line in lines]

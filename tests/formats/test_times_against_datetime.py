@@ -8,9 +8,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 
 from lo2dask.formats.times import ISO, KLOG, NO_TIME, SHAPE, SHAPES, Shape, read_times, shape_of
+from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1)
 MS = timedelta(milliseconds=1)
@@ -64,7 +65,7 @@ def test_every_shape_has_a_writer() -> None:
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, KLOG], ids=lambda shape: shape.name)
-@settings(max_examples=12)
+@examples(24)
 @given(some=st.lists(moments, min_size=1, max_size=5))
 def test_what_a_shape_writes_is_read(shape: Shape, some: list[datetime]) -> None:
     for moment in some:
@@ -96,7 +97,7 @@ def test_names_of_utc(zone: str) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Helsinki", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"])
-@settings(max_examples=12)
+@examples(24)
 @given(moment=moments)
 def test_times_without_a_zone_are_local(zone: str, moment: datetime) -> None:
     local = moment.replace(tzinfo=ZoneInfo(zone))
@@ -111,7 +112,7 @@ def test_an_hour_that_a_clock_leaves_out_is_where_it_goes_on() -> None:
 
 
 @pytest.mark.parametrize("shape", YEARLESS, ids=lambda shape: shape.name)
-@settings(max_examples=12)
+@examples(24)
 @given(moment=moments, later=st.integers(0, 300))
 def test_a_date_without_a_year_is_the_last_one_before_the_file_changed(
     shape: Shape, moment: datetime, later: int
@@ -142,7 +143,7 @@ def test_fractions_are_rounded_down_however_long(moment: datetime, digits: str) 
 
 
 @pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
-@settings(max_examples=12)
+@examples(24)
 @given(ms=st.integers(1_000_000_000_000, 1_999_999_999_999))
 def test_numbers_since_1970_in_every_unit(unit: str, per_second: int, ms: int) -> None:
     number = ms * per_second // 1000
@@ -153,7 +154,7 @@ def test_numbers_since_1970_in_every_unit(unit: str, per_second: int, ms: int) -
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-@settings(max_examples=12)
+@examples(24)
 @given(text=st.text(st.sampled_from("0123456789."), max_size=40))
 @example(text="9" * 19)
 @example(text="9" * 40)
@@ -185,7 +186,7 @@ def test_a_leap_second_is_the_next_one() -> None:
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, KLOG, ISO], ids=lambda shape: shape.name)
-@settings(max_examples=12)
+@examples(24)
 @given(texts=st.lists(st.text(st.sampled_from("0123456789:-./, TZAPMJanFeb+"), max_size=30), max_size=4))
 def test_nothing_makes_it_fail(shape: Shape, texts: list[str]) -> None:
     assert len(read(texts, shape, "Europe/Helsinki", latest=milliseconds(datetime(2026, 6, 1)))) == len(texts)
@@ -202,7 +203,7 @@ OWN = [
 
 
 @pytest.mark.parametrize("form", OWN)
-@settings(max_examples=12)
+@examples(24)
 @given(moment=moments)
 def test_own_shapes_read_what_strftime_writes(form: str, moment: datetime) -> None:
     moment = moment.replace(microsecond=0)

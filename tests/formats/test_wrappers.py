@@ -7,11 +7,12 @@ from itertools import permutations
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.user_format import lines_of
 from lo2dask.formats.wrappers import PREFIXES, find_wrappers, unwrap, with_own_time
+from tests.examples import examples
 
 from .canonical import read
 
@@ -38,7 +39,7 @@ def test_every_wrapper_is_tested() -> None:
 
 @pytest.mark.parametrize("outer", [None, *WRAP])
 @pytest.mark.parametrize("name", WRAP)
-@settings(max_examples=12)
+@examples(24)
 @given(many=st.lists(inner, min_size=1, max_size=5))
 def test_what_is_within_comes_back(outer: str | None, name: str, many: list[str]) -> None:
     lines = [WRAP[name](text) for text in many]

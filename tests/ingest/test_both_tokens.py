@@ -147,7 +147,14 @@ def test_models_read_raw_bags_by_name(loaded: dict[str, Path], trained: Path) ->
     assert verify(VerifyOptions(output_dir=loaded["both"]), Session.serial()).problems == ()
 
 
-@pytest.mark.parametrize("name", ["if", "lr_words", "lr_words_raw", "lr_e_words_raw+seq_len"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "if",
+        "lr_words",
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("lr_words_raw", "lr_e_words_raw+seq_len")),
+    ],
+)
 def test_bundles_of_raw_bags_score_the_raw_tree_alike(
     loaded: dict[str, Path], trained: Path, raw: Path, tmp_path: Path, name: str
 ) -> None:
@@ -210,8 +217,8 @@ def test_the_vocabulary_is_the_same_file_for_any_parts_and_buckets(
 ) -> None:
     changes = {"tokens": "both", "max_features": max_features}
     whole = Layout(load_tree(raw, tmp_path / "whole", partition_size="250KB", **changes))
-    monkeypatch.setattr(spill, "_BUCKET_ROWS", 50)
-    for name, value in {"BUCKET_ROWS": 500, "MOST_BYTES": 5000, "MERGE_ROWS": 200, "BATCH_ROWS": 30}.items():
+    monkeypatch.setattr(spill, "_BUCKET_ROWS", 200)
+    for name, value in {"BUCKET_ROWS": 1000, "MOST_BYTES": 50_000, "MERGE_ROWS": 1000, "BATCH_ROWS": 200}.items():
         monkeypatch.setattr(reduce, name, value)
     parts = Layout(load_tree(raw, tmp_path / "parts", partition_size="120KB", **changes))
     assert len(part_paths(parts.sequences)) > len(part_paths(whole.sequences))

@@ -105,7 +105,7 @@ def test_wide_tables_of_the_published_sample(tmp_path: Path, below: str) -> None
     assert samples["normal"].to_pylist() == pc.equal(samples["test_case"], "correct").to_pylist()
 
 
-@pytest.mark.parametrize("layout", ["v2", "sample"])
+@pytest.mark.parametrize("layout", ["v2", pytest.param("sample", marks=pytest.mark.thorough)])
 def test_metrics_have_the_labels_of_the_load(tmp_path: Path, layout: str) -> None:
     root = make_tree(tmp_path / "raw", scale=0.01, runs=2, errors_per_run=1, layout=layout, with_metrics=True)
     read(root, tmp_path / "out")

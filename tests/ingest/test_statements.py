@@ -145,11 +145,11 @@ def test_statements_are_finer_than_templates(loaded: Layout) -> None:
     assert Counter(events["e_event_drain_id"].to_pylist()) == by_template
 
 
-@pytest.mark.parametrize(("workers", "size"), [(0, "100KB"), (2, "150KB")])
+@pytest.mark.parametrize(("workers", "size"), [(0, "100KB"), pytest.param(2, "150KB", marks=pytest.mark.thorough)])
 def test_partitions_and_workers_change_nothing(
-    raw: Path, loaded: Layout, tmp_path: Path, workers: int, size: str, two_workers: Session
+    raw: Path, loaded: Layout, tmp_path: Path, workers: int, size: str, request: pytest.FixtureRequest
 ) -> None:
-    session = two_workers if workers else Session.serial()
+    session = request.getfixturevalue("two_workers") if workers else Session.serial()
     other = load_events(raw, tmp_path, session, partition_size=size)
     assert len(list(other.sequences.glob("*.parquet"))) > 2
     assert statements(other).equals(statements(loaded))

@@ -15,7 +15,17 @@ from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_parts
 from tests.trees import make_tree, plain, table_of
 
-TABLES = ("events", "sequences", "sequences_enhanced", "templates", "vocabulary", "metrics", "traces", "rejects")
+TABLES = (
+    "events",
+    "sequences",
+    "sequences_enhanced",
+    "templates",
+    "statements",
+    "vocabulary",
+    "metrics",
+    "traces",
+    "rejects",
+)
 
 
 def result(root: Path, out: Path, session: Session, partition_size: str) -> dict[str, bytes]:

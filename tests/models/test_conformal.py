@@ -55,7 +55,9 @@ def _flagged(seed, normals):
     return table["pred_ano"].to_numpy()[normals:].mean()
 
 
-@pytest.mark.parametrize("normals", [40, 59, 100, 200])
+@pytest.mark.parametrize(
+    "normals", [40, *(pytest.param(count, marks=pytest.mark.thorough) for count in (59, 100, 200))]
+)
 def test_normals_are_flagged_at_the_nominal_rate(normals):
     rate = np.mean([_flagged(seed, normals) for seed in range(200)])
     assert 0.02 <= rate <= 0.08, rate

@@ -138,7 +138,7 @@ def test_all_folders_that_a_command_writes_are_held(tmp_path: Path) -> None:
         assert "lo2dask train is at work" in in_thread(tmp_path / "out")[0]
 
 
-@pytest.mark.parametrize("place", ["memory", "folder without locks"])
+@pytest.mark.parametrize("place", [pytest.param("memory", marks=pytest.mark.thorough), "folder without locks"])
 def test_where_no_lock_is_to_be_had_a_lease_is_renewed(tmp_path: Path, monkeypatch, place: str) -> None:
     monkeypatch.setattr(lock, "LEASE_SECONDS", 1.0)
     monkeypatch.setattr(lock, "BEAT_SECONDS", 0.1)

@@ -8,11 +8,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lo2dask import schema
 from lo2dask.schema import TokenKinds
 from lo2dask.tables.parts import open_part, read_part, read_rows, write_part
+from tests.examples import examples
 
 TABLES = {
     name: getattr(schema, name)
@@ -45,7 +46,7 @@ def tables_of(of: pa.Schema) -> st.SearchStrategy[pa.Table]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-@settings(max_examples=15)
+@examples(24)
 @given(data=st.data())
 def test_any_rows_come_back(tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject) -> None:
     of = TABLES[name]
@@ -65,7 +66,7 @@ def test_any_rows_come_back(tmp_path_factory: pytest.TempPathFactory, name: str,
 
 
 @pytest.mark.parametrize("name", TABLES)
-@settings(max_examples=8)
+@examples(12)
 @given(data=st.data())
 def test_the_same_rows_make_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject

@@ -18,7 +18,7 @@ from tests.trees import load_tree, make_tree, table_of, train_root
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("holdouts")
-    return load_tree(make_tree(folder / "raw", runs=4), folder / "out")
+    return load_tree(make_tree(folder / "raw", runs=4, scale=0.04), folder / "out")
 
 
 def _measures(root, key):
@@ -48,7 +48,7 @@ def test_leaving_one_run_out_is_what_a_training_without_it_scores(root, tmp_path
 
 
 def test_a_newest_run_without_errors_is_no_end(tmp_path):
-    raw = make_tree(tmp_path / "raw", runs=4, errors_per_run=1)
+    raw = make_tree(tmp_path / "raw", runs=4, errors_per_run=1, scale=0.04)
     for case in max(raw.glob("light-oauth2-data-*")).iterdir():
         if case.is_dir() and case.name != "correct":
             shutil.rmtree(case)

@@ -13,7 +13,13 @@ COMPARED = ("seq_len", "start", "end", "duration_sec", "e_words_len", "e_trigram
 COMPARED += ("distinct_trigrams", "anomaly", "test_case")
 
 
-@pytest.mark.parametrize(("expected", "trim"), [("sequences_trim100.csv", True), ("sequences_untrimmed.csv", False)])
+@pytest.mark.parametrize(
+    ("expected", "trim"),
+    [
+        ("sequences_trim100.csv", True),
+        pytest.param("sequences_untrimmed.csv", False, marks=pytest.mark.thorough),
+    ],
+)
 def test_equals_the_predecessor(sample_root: Path, tmp_path: Path, expected: str, trim: bool) -> None:
     with open(sample_root / "expected" / expected, newline="") as file:
         reference = {row["seq_id"]: row for row in csv.DictReader(file)}

@@ -49,7 +49,9 @@ def measures_of(root: Path, key: str = "if_metrics") -> dict:
     return json.loads((root / "metrics" / f"{key}.json").read_text())
 
 
-@pytest.mark.parametrize("model", ["if", "oneclass_svm_e_words+seq_len", "lof_e_trigrams+rate"])
+@pytest.mark.parametrize(
+    "model", ["if", "lof_e_trigrams+rate", pytest.param("oneclass_svm_e_words+seq_len", marks=pytest.mark.thorough)]
+)
 def test_vocabulary_and_scales_of_a_model_of_normals_come_from_training_normals_alone(root, model):
     key, numeric = ("if", ["seq_len", "n_error"]) if model == "if" else (model, [model.partition("+")[2]])
     if model == "if":
@@ -83,7 +85,15 @@ def test_scores_and_limit_of_the_forest_are_scikit_learns(root):
     assert np.array_equal(np.asarray(predictions["pred_ano"]), plain > limit)
 
 
-@pytest.mark.parametrize(("asked", "percentile"), [(80.0, 80), (0.8, 80), (1.0, 100), (0.995, 99.5)])
+@pytest.mark.parametrize(
+    ("asked", "percentile"),
+    [
+        (80.0, 80),
+        (1.0, 100),
+        pytest.param(0.8, 80, marks=pytest.mark.thorough),
+        pytest.param(0.995, 99.5, marks=pytest.mark.thorough),
+    ],
+)
 def test_there_is_one_alert_limit_everywhere(root, raw, tmp_path, asked, percentile):
     saved = tmp_path / "models" / "lo2_if.joblib"
     summary = train_root(root, **FOREST, if_threshold_percentile=asked, save_model=saved)

@@ -18,7 +18,7 @@ from tests.trees import load_tree, make_tree, table_of, train_root
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("tree") / "raw")
+    return make_tree(tmp_path_factory.mktemp("tree") / "raw", scale=0.04)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_first_lines_of_several_blocks_are_counted_as_those_of_one(tmp_path, mon
 
 
 def test_start_up_words_do_not_depend_on_partitions(root, raw, tmp_path):
-    other = load_tree(raw, tmp_path / "out", partition_size="600KB")
+    other = load_tree(raw, tmp_path / "out", partition_size="300KB")
     ours, theirs = (table_of(Layout(folder).startup) for folder in (root, other))
     assert ours.equals(theirs)
     assert ours["seq_id"].equals(table_of(Layout(root).sequences)["seq_id"])

@@ -22,7 +22,9 @@ from tests.trees import load_tree, make_tree, table_of, train_root
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tree")
-    return load_tree(make_tree(folder / "raw", runs=3, services=("key", "user")), folder / "out", partition_size="60KB")
+    return load_tree(
+        make_tree(folder / "raw", scale=0.04, runs=3, services=("key", "user")), folder / "out", partition_size="60KB"
+    )
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ MODELS = (*names(), *PAIRS)
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("tree") / "raw")
+    return make_tree(tmp_path_factory.mktemp("tree") / "raw", scale=0.04)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_ranks_are_dense_and_follow_the_scores(one):
 @pytest.mark.thorough
 def test_any_partitioning_gives_the_same_results(one, raw, tmp_path):
     root, summary = one
-    other = load_tree(raw, tmp_path / "out", partition_size="600KB")
+    other = load_tree(raw, tmp_path / "out", partition_size="300KB")
     assert len(part_paths(Layout(other).enhanced)) >= 3
     again = train_root(other, models=MODELS, if_holdout_fraction=0.25)
     for ours, theirs in zip(summary.models, again.models, strict=True):
@@ -130,7 +130,7 @@ def test_a_caller_may_choose_the_hold_out(fresh):
 
 def test_a_process_that_trains_twice_keeps_nothing_of_the_first_training(fresh):
     """The files between the maps have the same names in both trainings; they must not come from a cache."""
-    options = TrainOptions(root=fresh, models=("if_words", "oov_words", "lr_numeric"), skip_if=True, if_n_estimators=10)
+    options = TrainOptions(root=fresh, models=("if_words", "oov_words", "lr_numeric"), skip_if=True, if_n_estimators=3)
     contents = []
     for run in sorted(set(table_of(Layout(fresh).sequences)["run"].to_pylist()))[:2]:
         train(options, Session.serial(), {"sup": Split("run", runs=frozenset({run}))})
@@ -209,7 +209,16 @@ def test_a_second_training_has_nothing_to_do(one, monkeypatch):
     assert [line.f1 for line in again.models] == [line.f1 for line in summary.models]
 
 
-@pytest.mark.parametrize("lost", ["metrics/lr_words.json", "lr_words_runs.parquet", "_lo2dask/models/lr_words.joblib"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "lr_words_runs.parquet",
+        *(
+            pytest.param(path, marks=pytest.mark.thorough)
+            for path in ("metrics/lr_words.json", "_lo2dask/models/lr_words.joblib")
+        ),
+    ],
+)
 def test_what_was_lost_is_made_again(fresh, lost):
     train_root(fresh, models=("lr_words",), skip_if=True)
     path = fresh / lost

@@ -57,7 +57,7 @@ def _better(blocks: dict[str, dict]) -> set[str]:
     return {key for key, block in blocks.items() if block["verdict"].startswith("better than every simple baseline")}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", LATER_SEEDS)
 def test_no_model_is_better_than_the_length_that_tells_everything(tmp_path, seed):
     verdicts = {key: block["verdict"] for key, block in _trust(tmp_path, LENGTH, seed).items()}
     assert verdicts == dict.fromkeys(verdicts, "no better than the length of the logs")
