@@ -249,7 +249,7 @@ def _prune(layout: Layout, batches: list[int]) -> list[Record]:
     # The empty part of a table without rejects stays: a command that has nothing to do writes nothing.
     if len(others) == 1 and _has_no_row(others[0]):
         kept += others
-    folders = (layout.startup, layout.events, layout.sequences, layout.rejects, *text_folders)
+    folders = (layout.startup, layout.window_counts, layout.events, layout.sequences, layout.rejects, *text_folders)
     prune_outputs(folders, layout.root, records, [*kept, layout.rejects / _SCAN_PART])
     return records
 

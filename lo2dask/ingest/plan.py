@@ -201,9 +201,12 @@ def begin_load(layout: Layout, options: LoadingOptions, root: Path) -> None:
 
 
 def clear_leftovers(layout: Layout) -> None:
-    """Remove the half-written markers and records that a killed process left; those of a table go with its parts."""
-    for folder in (layout.internal, *(layout.record(stage, 0).parent for stage in ("load", "metrics"))):
-        remove_leftovers(folder)
+    """Remove the half-written files that a killed process left in tables, records and markers."""
+    if not is_local(layout.root):
+        return  # an object that was not put to its end does not exist
+    for top in (*layout.root.glob("lo2_*.parquet"), layout.internal):
+        for folder in (top, *(path for path in top.rglob("*") if path.is_dir())):
+            remove_leftovers(folder)
 
 
 def clear_output(layout: Layout) -> None:

@@ -142,6 +142,24 @@ def test_half_written_records_of_a_killed_process_are_removed(raw: Path, tmp_pat
     assert not [path for place in places for path in place.glob(".*")]
 
 
+def test_parts_of_an_earlier_plan_and_half_written_ones_go_from_every_table(raw: Path, tmp_path: Path) -> None:
+    own, out = Path(shutil.copytree(raw, tmp_path / "raw")), tmp_path / "out"
+    run(own, out, partition_size="150KB")
+    tables_of_parts = {path.parent for path in out.rglob("part-*.parquet")}
+    assert Layout(out).window_counts in tables_of_parts
+    for table in tables_of_parts:
+        (table / ".part-000000.parquet.0123abcd.tmp").write_text("left by a killed process")
+    shutil.rmtree(sorted(path for path in own.iterdir() if path.is_dir())[-1])
+    run(own, out, partition_size="150KB")
+    assert not list(out.rglob("*.tmp"))
+    run(own, tmp_path / "fresh", partition_size="150KB")
+    assert part_names(out) == part_names(tmp_path / "fresh")
+
+
+def part_names(out: Path) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in out.rglob("part-*.parquet")}
+
+
 @pytest.mark.parametrize("table", [*TABLES, "text"])
 def test_a_deleted_part_is_made_again(raw: Path, tmp_path: Path, table: str) -> None:
     run(raw, tmp_path, partition_size="300KB")
