@@ -31,6 +31,8 @@ from lo2dask.tables.parts import read_part, write_part
 SHOWN = 0.5
 TIMELINE_MS = 10_000
 MOST_EVIDENCE = 5
+# A window that has so much of the best one's score, and the statement that a finding is told by, belongs to it.
+NEAR_BEST = 0.8
 # One row per sequence: how unusual its windows are, and when; and the lines that carry its finding, if it has one.
 JUDGED = pa.schema(
     [
@@ -163,8 +165,10 @@ def judge_group(group: Group, job: WindowJob) -> None:
     statements = read_statements(layout)
     windows, owner = _windows(part, judged, job.window_ms, statements)
     timeline, owner_of_step = _timeline(part, judged, job.window_ms)
-    evidence = evidence_lines(part, judged.is_alarm, _read_answers(job.answers))
-    sequences = _sequences(part, judged, training, job.window_ms).append_column("evidence", evidence)
+    carriers = carriers_of(part, _read_answers(job.answers))
+    telling = telling_windows(part, judged, carriers)
+    evidence = evidence_lines(part, telling, carriers)
+    sequences = _sequences(part, judged, training, telling, job.window_ms).append_column("evidence", evidence)
     with flushing_together():
         group.write(job.tables.windows, windows, schema.WINDOWS, owner)
         group.write(job.tables.timeline, timeline, schema.TIMELINE, owner_of_step)
@@ -188,24 +192,50 @@ def read_unusual_lines(
     return missing
 
 
-def evidence_lines(part: PartWindows, is_alarm: Bools, statements: Mapping[str, str]) -> pa.Array:
-    """Return lines of each sequence (rows of ``part.keys``) that have its statement, given by seq_id, ascending.
-
-    At most MOST_EVIDENCE each, one of a window, the first in windows that are an alarm and then the first in others;
-    empty lists for sequences without a statement.
-    """
+def carriers_of(part: PartWindows, statements: Mapping[str, str]) -> Ints:
+    """Return the place among ``part.ids`` of the statement that each sequence's finding is told by, -1 = none."""
     said = pa.array([statements.get(seq_id) for seq_id in part.names("seq_id")], pa.string())
-    wanted = pc.fill_null(pc.index_in(said, part.ids, skip_nulls=True), -1).to_numpy()
+    places: Ints = pc.fill_null(pc.index_in(said, part.ids, skip_nulls=True), -1).to_numpy()
+    return places
+
+
+def telling_windows(part: PartWindows, judged: judge.Judged, carriers: Ints) -> Bools:
+    """Return which windows tell when a sequence is unusual: its alarms, or else its best ones.
+
+    Where nothing is labelled, a sequence is judged by itself too, and a burst that goes on has many windows near the
+    best: those count in which there are more lines of the finding's statement than in others.
+    """
+    sequence, size = part.windows["sequence"], part.keys.num_rows
+    best = np.full(size, -np.inf)
+    known = ~np.isnan(judged.score)
+    np.maximum.at(best, sequence[known], judged.score[known])
+    alarms = np.bincount(sequence[judged.is_alarm], minlength=size)
+    has_carrier = (judged.statement == carriers[sequence]) & (judged.component < judge.COMPONENTS.index("gap"))
+    near = (judged.score == best[sequence]) | (has_carrier & (judged.score >= NEAR_BEST * best[sequence]))
+    return known & np.where(alarms[sequence] > 0, judged.is_alarm, near)
+
+
+def evidence_lines(part: PartWindows, telling: Bools, carriers: Ints) -> pa.Array:
+    """Return lines of each sequence (rows of ``part.keys``) that have its carrier (:func:`carriers_of`), ascending.
+
+    At most MOST_EVIDENCE each, one of a window, those of windows that are ``telling`` first; none before the first of
+    these, where there is one. Empty lists for sequences without a carrier.
+    """
     cells, windows = part.cells, part.windows
     owner = windows["sequence"][cells["window"]]
-    found = np.flatnonzero(cells["statement"] == wanted[owner])
-    lines = windows["first_line"][cells["window"][found]] + cells["line"][found]
-    order = np.lexsort((lines, ~is_alarm[cells["window"][found]], owner[found]))
-    lines, owner = lines[order], owner[found][order]
+    found = np.flatnonzero(cells["statement"] == carriers[owner])
+    lines, owner = windows["first_line"][cells["window"][found]] + cells["line"][found], owner[found]
+    tells = telling[cells["window"][found]]
+    since = np.full(len(carriers), np.iinfo(np.int64).max)
+    np.minimum.at(since, owner[tells], lines[tells])
+    since[since == np.iinfo(np.int64).max] = 0
+    kept = np.flatnonzero(lines >= since[owner])
+    order = kept[np.lexsort((lines[kept], ~tells[kept], owner[kept]))]
+    lines, owner = lines[order], owner[order]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
     lines, owner = lines[rank < MOST_EVIDENCE], owner[rank < MOST_EVIDENCE]
     lines = lines[np.lexsort((lines, owner))]
-    borders = np.searchsorted(owner, np.arange(len(wanted) + 1))
+    borders = np.searchsorted(owner, np.arange(len(carriers) + 1))
     return pa.ListArray.from_arrays(pa.array(borders, pa.int32()), pa.array(lines, pa.int64()))
 
 
@@ -266,18 +296,17 @@ def _timeline(part: PartWindows, judged: judge.Judged, window_ms: int) -> tuple[
     return pa.table({name: columns[name] for name in schema.TIMELINE.names}, schema=schema.TIMELINE), sequence
 
 
-def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, window_ms: int) -> pa.Table:
-    """Return a row per sequence (:data:`JUDGED` but evidence): from its first to its last alarm, or its best window."""
+def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, telling: Bools, window_ms: int) -> pa.Table:
+    """Return a row per sequence (:data:`JUDGED` but evidence): from its first to its last telling window."""
     sequence, begin = part.windows["sequence"], part.windows["window"] * window_ms
     size = part.keys.num_rows
     score = np.full(size, -np.inf)
     known = ~np.isnan(judged.score)
     np.maximum.at(score, sequence[known], judged.score[known])
     alarms = np.bincount(sequence[judged.is_alarm], minlength=size)
-    shown = known & np.where(alarms[sequence] > 0, judged.is_alarm, judged.score == score[sequence])
     start, end = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
-    np.minimum.at(start, sequence[shown], begin[shown])
-    np.maximum.at(end, sequence[shown], begin[shown] + window_ms)
+    np.minimum.at(start, sequence[telling], begin[telling])
+    np.maximum.at(end, sequence[telling], begin[telling] + window_ms)
     none = end < 0
     start[none] = end[none] = 0
     columns = {

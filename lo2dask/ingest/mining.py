@@ -113,7 +113,7 @@ def _write_mapping(layout: Layout, messages: pa.Table, templates: Mapping[str, s
     ids = pa.array([templates[text] for text in texts.to_pylist()], pa.string())
     line_format = read_format(layout)
     columns = _split_sources(texts, line_format)
-    letters = letters_of(columns["level"], ordered["is_continuation"], line_format.error_levels)
+    letters = letters_of(texts, columns["level"], ordered["is_continuation"].combine_chunks(), line_format)
     numbers = pa.array(statements.number(texts.to_pylist(), letters, ids.to_pylist()), pa.string())
     write_part(layout.template_mapping, pa.table([texts, ids, numbers], schema=MAPPING), MAPPING)
     columns |= {"statement_id": numbers, "text": texts, "e_event_drain_id": ids}

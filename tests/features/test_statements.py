@@ -1,6 +1,7 @@
 """Ids of statements: a letter for the kind, numbers in the order of texts, the same in any order of reading."""
 
 import json
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -19,6 +20,7 @@ from lo2dask.features.statements import (
     kinds_of,
     letters_of,
 )  # fmt: skip
+from lo2dask.formats.lo2 import LO2
 
 levels = st.sampled_from(["INFO", "ERROR", "FATAL", "", None])
 statements = st.dictionaries(st.text(min_size=1, max_size=6), st.tuples(levels, st.booleans()), max_size=12)
@@ -31,7 +33,7 @@ def test_ids_tell_what_a_statement_is_and_keep_the_order_of_texts(some: dict) ->
         pa.array([some[text][0] for text in texts], pa.string()),
         pa.array([some[text][1] for text in texts]),
     )
-    letters = letters_of(level, continues, ("ERROR", "FATAL"))
+    letters = letters_of(pa.array(texts, pa.string()), level, continues, replace(LO2, error_levels=("ERROR", "FATAL")))
     ids = Statements().number(texts, letters, ["e1"] * len(texts))
     assert len(set(ids)) == len(ids)
     assert [int(one[1:]) for one in ids] == list(range(1, len(texts) + 1))

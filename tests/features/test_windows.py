@@ -9,6 +9,8 @@ import pytest
 from lo2dask import schema
 from lo2dask.features.statements import Statements, are_templates, are_too_many, in_order, letters_of
 from lo2dask.features.windows import WindowCounts
+from lo2dask.formats.canonical import CANONICAL
+from lo2dask.formats.lo2 import LO2
 
 Line = tuple[int, int | None, int]  # file, time in ms, statement
 
@@ -76,14 +78,36 @@ def test_they_are_what_a_plain_count_makes_of_them(seed: int) -> None:
 
 
 def test_ids_of_statements() -> None:
-    letters = letters_of(
-        pa.array(["ERROR", "INFO", None, "FATAL"]), pa.array([False, False, True, False]), ("ERROR", "FATAL")
-    )
+    texts, levels = pa.array(["ERROR a", "INFO b", "at c", "FATAL d"]), pa.array(["ERROR", "INFO", None, "FATAL"])
+    letters = letters_of(texts, levels, pa.array([False, False, True, False]), CANONICAL)
     assert letters == ["e", "s", "c", "e"]
     assert Statements().number(["a", "b"], ["e", "s"], ["e1", "e2"]) == ["e1", "s2"]
     assert Statements({"b": "s7"}).number(["a", "b"], ["e", "s"], ["e1", "e2"]) == ["en1", "s7"]
     assert Statements(by_template=True).number(["a", "b"], ["e", "s"], ["e1", "e2"]) == ["ete1", "ste2"]
     assert Statements.from_plain(Statements({"b": "s7"}).to_plain()) == Statements({"b": "s7"})
+
+
+HEADS = (
+    "java.lang.IllegalStateException: gateway timeout", 'Exception in thread "main" java.lang.Error', "panic: nil map",
+    "Traceback (most recent call last):", "ValueError: bad", "System.IO.IOException: no disk", "Uncaught TypeError: x",
+    r"App\Http\Errors\PaymentException: no", "Error: connect ECONNREFUSED",
+)  # fmt: skip
+NO_HEADS = (
+    "at shop.Cart.pay(Cart.java:<NUM>)",
+    "Caused by: a.BException: b",
+    "... <NUM> more",
+    "no Error: x",
+    "Errors: 0",
+)
+
+
+@pytest.mark.parametrize("text", [*HEADS, *NO_HEADS])
+def test_an_exception_without_a_header_is_an_error(text: str) -> None:
+    """What prints its stack trace has no level; of LO2, whose errors all have one, it stays what goes on."""
+    one, none = pa.array([text]), pa.array([None], pa.string())
+    assert letters_of(one, none, pa.array([True]), CANONICAL) == ["e" if text in HEADS else "c"]
+    assert letters_of(one, none, pa.array([False]), CANONICAL) == ["s"]
+    assert letters_of(one, none, pa.array([True]), LO2) == ["c"]
 
 
 def test_masks_that_do_little_are_told() -> None:

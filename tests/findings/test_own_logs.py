@@ -1,0 +1,51 @@
+"""Findings in logs that nothing is labelled in: the faulty run is among those that it is compared with."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lo2dask.findings.read import Finding, read_findings
+from lo2dask.tables.layout import Layout
+from tests.trees import load_tree, train_root
+
+START = datetime(2026, 3, 6, 9, tzinfo=UTC)
+
+
+def found_in(folder: Path, lines: dict[int, list[tuple[int, str]]]) -> list[Finding]:
+    """Load and judge runs of one log; of each the lines are (second, what follows the time, or a whole line)."""
+    for run, some in lines.items():
+        texts = [
+            text if text[0].isspace() else f"{START + timedelta(seconds=at):%F %T},000 {text}" for at, text in some
+        ]
+        path = folder / "in" / f"run-{run}" / "payments.log"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(f"{text.strip() if text[0] == ' ' else text}\n" for text in texts))
+    root = load_tree(folder / "in", folder / "out")
+    train_root(root, models=("excess",), skip_if=True)
+    return [row for row in read_findings(Layout(root)) if not row.is_notice]
+
+
+def quiet(run: int) -> list[tuple[int, str]]:
+    """Ten lines a second for three minutes; a minute begins with an error."""
+    some = [(at // 10, f"INFO [main] shop.payments - order {at * 7 + run} paid") for at in range(1800)]
+    for minute in (0, 1, 2):
+        some[600 * minute] = (60 * minute, "ERROR [main] shop.payments - gateway timeout")
+    return some
+
+
+def test_a_burst_of_an_error_that_all_runs_have_is_told_where_it_is(tmp_path: Path) -> None:
+    lines = {run: quiet(run) for run in range(8)}
+    for at in range(700, 900, 2):
+        lines[5][at] = (at // 10, "ERROR [main] shop.payments - gateway timeout")
+    (row,) = found_in(tmp_path, lines)
+    assert (row.run, row.statement) == ("run-5", "ERROR shop.payments - gateway timeout")
+    assert (row.start, row.end) == (START + timedelta(seconds=70), START + timedelta(seconds=90))
+    assert [line.line_no for line in row.evidence] == [701, 711, 721, 731, 741]
+
+
+def test_exceptions_that_are_printed_without_a_header_are_found(tmp_path: Path) -> None:
+    lines = {run: quiet(run) for run in range(8)}
+    trace = [" java.lang.IllegalStateException: no gateway", "\tat shop.Cart.pay(Cart.java:7)"]
+    lines[5][700:700] = [(70, text) for _ in range(30) for text in trace]
+    (row,) = found_in(tmp_path, lines)
+    assert (row.run, row.statement) == ("run-5", "java.lang.IllegalStateException: no gateway")
+    assert row.evidence[0].line_no == 701
