@@ -1,6 +1,7 @@
 """The folders that are attacked, made once by the real command line, and the counts at the end."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.attack.tally import TALLY
 COMMANDS = ("load", "train", "explain", "report", "grid", "score")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Write what was attacked, and what must be 0."""
     if TALLY.attacks:
         terminalreporter.section("attacks")
