@@ -198,7 +198,7 @@ def _time(row: Finding) -> str:
 def _notices(rows: Sequence[Finding], width: int) -> list[str]:
     lines = []
     for row in rows[:_NOTICES]:
-        begin = f"notice: no line of {visible(row.service)}, which all normal runs have, in "
+        begin = f"notice: no line of {visible(row.service)}, which normal runs have, in "
         # Where both do not fit, the names stand below.
         room = width - columns(begin)
         name = case_name(visible(row.run), visible(row.test_case), max(room, width - 2 * len(_GAP)))

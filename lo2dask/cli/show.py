@@ -43,7 +43,7 @@ def show_text(summary: CaseSummary, width: int) -> list[str]:
 
 def _finding(row: Finding, width: int) -> list[str]:
     if row.is_notice:
-        return [f"notice: no line of {visible(row.service)}, which all normal runs have"]
+        return [f"notice: no line of {visible(row.service)}, which normal runs have"]
     begin = f"stands out: {visible(row.service)}  {time_span(row.start, row.end)}"
     rest = width - columns(begin) - 2
     what = what_text(row, max(rest, width - len(_INDENT)))

@@ -51,7 +51,7 @@ def test_a_silent_service_is_a_notice_and_no_failure(folder: Path, command: Call
     assert "stands out (excess" in answer.out
     rows = list(read_findings(Layout(folder / "calm")))
     assert [(row.case, row.service, row.kind) for row in rows] == [(gone.parts[-3:-1], "user", "silent")]
-    assert "notice: no line of user, which all normal runs have" in answer.out
+    assert "notice: no line of user, which normal runs have" in answer.out
 
 
 def test_where_nothing_looks_for_findings_their_absence_is_no_success(

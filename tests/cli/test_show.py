@@ -89,7 +89,7 @@ def test_a_case(root: Path) -> None:
     assert lines[:3] == [
         f"{RUNS[0]} / {BAD}",
         "stands out: refresh-token  16:41:07–16:41:19  33 × ERR11000 (normal: at most 2)",
-        "notice: no line of token, which all normal runs have",
+        "notice: no line of token, which normal runs have",
     ]
     assert lines[4:] == [
         "16:41:10–16:42:00 UTC, a column is 10 s",

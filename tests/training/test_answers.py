@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lo2dask.models.split import Split
+from lo2dask.models.split import REFERENCE, Split
 from lo2dask.training.answers import _silent, describe_normals
 from lo2dask.training.left_out import describe_calibrations
 from lo2dask.training.measures import SequenceKeys
@@ -30,6 +30,22 @@ def test_silent_and_expected_services_are_those_of_plain_sets(seed: int) -> None
     normals = [found for (_, case), found in there.items() if case == "correct"]
     expected = sorted(set.intersection(*normals)) if normals else []
     assert describe_normals(rows, Split("run"), np.zeros(1 + seed))["expected_services"] == expected
+
+
+@pytest.mark.parametrize(
+    ("cases", "missing", "is_missed"), [(3, 1, False), (4, 1, True), (4, 2, False), (20, 2, True), (20, 3, False)]
+)
+def test_where_nothing_is_labelled_nearly_all_cases_say_what_one_lacks(
+    cases: int, missing: int, is_missed: bool
+) -> None:
+    logs = [(f"r{number}", name) for number in range(cases) for name in ("x", "y") if name == "x" or number >= missing]
+    run, service = (pa.chunked_array([pa.array(one).dictionary_encode()]) for one in zip(*logs, strict=True))
+    case = pa.chunked_array([pa.array(["all"] * len(logs)).dictionary_encode()])
+    none = np.zeros(len(logs), dtype=bool)
+    rows = SequenceKeys(run, case, service, none, none)
+    split = Split(REFERENCE)
+    expected = describe_normals(rows, split, np.zeros(len(logs)))["expected_services"]
+    assert expected == (["x", "y"] if is_missed else ["x"])
 
 
 def test_logs_that_nothing_is_compared_with_are_counted_and_told() -> None:
