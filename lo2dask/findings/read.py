@@ -7,7 +7,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from lo2dask.errors import InputError
+from lo2dask.formats.levels import ERRORS
 from lo2dask.schema import FINDINGS
 from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
@@ -148,10 +152,18 @@ def read_cases(layout: Layout) -> dict[Case, bool | None]:
 
 
 def first_ranked(layout: Layout) -> tuple[Case, ...]:
-    """Name the five cases of the largest scores, the largest first; fewer where fewer have one."""
+    """Name the five most unusual cases: those with an error that no normal log has, then those of the largest scores.
+
+    Fewer errors than ``excess`` asks for are no finding, but one alone may be the last line of a log.
+    """
     rows = [row for part in read_parts(layout.root / "excess_runs.parquet", _RANKED) for row in part.to_pylist()]
-    rows.sort(key=lambda row: (row["rank"], row["run"], row["test_case"]))
-    return tuple((row["run"], row["test_case"]) for row in rows[:5])
+    failed = set()
+    for part in read_parts(layout.windows, ["run", "test_case", "component", "statement"]):
+        is_error = pc.match_substring_regex(part["statement"].cast(pa.string()), rf"^(?:{'|'.join(ERRORS)})\b")
+        of_errors = part.filter(pc.and_(pc.equal(part["component"].cast(pa.string()), "unseen"), is_error))
+        failed |= {(row["run"], row["test_case"]) for row in of_errors.to_pylist()}
+    ranks = {(row["run"], row["test_case"]): row["rank"] for row in rows}
+    return tuple(sorted(ranks, key=lambda case: (case not in failed, ranks[case], case))[:5])
 
 
 def measure_cases(layout: Layout) -> tuple[float | None, float | None]:

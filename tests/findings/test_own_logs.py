@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lo2dask.findings.read import Finding, read_findings
+from lo2dask.findings.read import Finding, first_ranked, read_findings
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, train_root
 
@@ -49,3 +49,12 @@ def test_exceptions_that_are_printed_without_a_header_are_found(tmp_path: Path) 
     (row,) = found_in(tmp_path, lines)
     assert (row.run, row.statement) == ("run-5", "java.lang.IllegalStateException: no gateway")
     assert row.evidence[0].line_no == 701
+
+
+def test_a_run_with_one_error_that_no_other_has_is_looked_at_first(tmp_path: Path) -> None:
+    """One line is no finding, but it may be the last thing that a service said."""
+    lines = {run: quiet(run) for run in range(8)}
+    lines[3].append((180, "INFO [main] shop.payments - stopped once"))
+    lines[6].append((180, "ERROR [main] shop.payments - no disk left"))
+    assert found_in(tmp_path, lines) == []
+    assert first_ranked(Layout(tmp_path / "out"))[0] == ("run-6", "unlabelled")
