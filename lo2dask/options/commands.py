@@ -23,8 +23,8 @@ REQUIRED = dataclasses.MISSING
 DEFAULT_ALGORITHMS = ("lr", "dt", "xgb", "if", "oov", "drift")
 DEFAULT_MODELS = ("excess", "event_lr_words", "event_dt_trigrams", "sequence_lr_numeric", "sequence_shap_lr_words")
 SYNTH_FORMATS = (
-    "lo2", "logback", "log4j", "spring", "python", "syslog", "klog", "access", "apache-error", "json", "logfmt",
-    "timed", "plain",
+    "lo2", "logback", "log4j", "clock", "spring", "python", "syslog", "klog", "access", "apache-error", "json",
+    "logfmt", "timed", "plain",
 )  # fmt: skip
 RUN_MODELS = ("excess", "event_lr_words", "event_xgb_words")
 

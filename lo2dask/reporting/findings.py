@@ -113,9 +113,9 @@ def _strongest(layout: Layout) -> tuple[list[Row], int]:
     for part in read_parts(layout.findings):
         flagged = part.unify_dictionaries().filter(pc.not_equal(part["kind"], SILENT))
         total += flagged.num_rows
-        first = pc.select_k_unstable(flagged, min(MOST, flagged.num_rows), [("score", "descending")])
+        first = flagged.sort_by([("score", "descending")]).slice(0, MOST)
         # One row costs a Python object for each of its lines: no more than are shown are made of a part.
-        best = heapq.nsmallest(MOST, [*best, *flagged.take(first).to_pylist()], key=_order)
+        best = heapq.nsmallest(MOST, [*best, *first.to_pylist()], key=_order)
     return best, total
 
 

@@ -10,6 +10,7 @@ _DAY_S = 86_400
 # `at` is the time, `text` the message as JSON writes it, `path` what of it may stand in a URL.
 _FORMS = {
     "logback": "{at:%Y-%m-%d %H:%M:%S},{ms} [{thread}] {level:5} {logger} - {message}",
+    "clock": "{at:%H:%M:%S}.{ms} [{thread}] {level:5} {logger} - {message}",
     "log4j": "{at:%Y-%m-%d %H:%M:%S},{ms} {level:5} [{thread}] {logger}: {message}",
     "spring": "{at:%Y-%m-%dT%H:%M:%S}.{ms}Z {level:>5} 1 --- [oauth2] [{thread}] {logger} : {message}",
     "python": "{at:%Y-%m-%d %H:%M:%S},{ms} - {logger} - {level} - {message}",

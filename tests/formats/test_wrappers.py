@@ -72,7 +72,7 @@ def test_a_line_without_the_wrapper_stays_and_others_are_indented_as_within(name
 @example("é", 9, "{}")
 def test_a_line_of_a_json_file_that_is_cut_off_stays(text: str, end: int, other: str) -> None:
     whole = WRAP["json-file"](text)
-    cut = whole[: min(end, len(whole) - 1)]
+    cut = whole[: min(end, len(whole) - 1)].strip()
     assert texts(whole, cut, other, whole, wrappers=("json-file",)) == [text, cut, other, text]
 
 

@@ -74,7 +74,7 @@ def test_a_hash_depends_on_the_bytes_alone(many: list[str], start: int) -> None:
     ids=["trigrams", "numbers", "users", "hex", "lengths"],
 )
 def test_hashes_fill_buckets_evenly(tokens: list[str], of: int) -> None:
-    sizes = np.bincount(hash_texts(pa.array(tokens)) % of, minlength=of)
+    sizes = np.bincount((hash_texts(pa.array(tokens)) % of).astype(np.int64), minlength=of)
     mean = len(tokens) / of
     # Seven standard deviations of a fair draw.
     assert np.abs(sizes - mean).max() < 7 * mean**0.5
