@@ -27,7 +27,7 @@ from lo2dask.parse.lines import find_lines
 from lo2dask.parse.text import remove_marks
 from lo2dask.parse.translate import text_lines
 from lo2dask.schema import MANIFEST
-from lo2dask.sources.names import run_clock
+from lo2dask.sources.names import listed, run_clock
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
@@ -111,7 +111,7 @@ def _undated(choices: dict[str, Choice], files: dict[str, list[SourceFile]]) -> 
     ]  # fmt: skip
     is_lo2 = all(choice.kind.is_lo2 for choice in choices.values())
     days = "days count from 1970-01-01" if is_lo2 else "the day is told by each file's time of change"
-    return [f"{', '.join(kinds)}: times have no date, nor have names of runs: {days}"] * bool(kinds)
+    return [f"{listed(kinds)}: times have no date, nor have names of runs: {days}"] * bool(kinds)
 
 
 def check_zone(name: str) -> None:
@@ -175,9 +175,8 @@ def describe(choices: dict[str, Choice]) -> str:
     texts = []
     for label, kinds in groups.items():
         headed, lines = (sum(getattr(choices[kind], name) for kind in kinds) for name in ("headed", "lines"))
-        shown = ", ".join(kinds[:5]) + (f" and {len(kinds) - 5:,} more" if len(kinds) > 5 else "")
         share = f"{_percent(headed, lines)} of lines have a header" if headed else "no header is looked for"
-        texts.append(f"{shown}: {label}, {share}")
+        texts.append(f"{listed(kinds)}: {label}, {share}")
     return "; ".join(texts)
 
 

@@ -1,6 +1,7 @@
 """What the names of folders and files mean: the run's clock, the service, the kind of a file."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,6 +40,9 @@ _WAYS_OUT = {
 # What a problem may begin with, before a colon: the reason of the reject. Any other problem is "unreadable".
 REASONS = ("superseded", "same id", "link", "compressed", "rotated", "name", "label", "path")
 WANTED_NAME = "light-oauth2-oauth2-<service>-1.log"
+
+
+_MOST_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,12 @@ def is_text(name: str) -> bool:
 def show_name(name: str) -> str:
     r"""Return a name with each byte that is not UTF-8 as ``\xNN``."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write the first of some names, and how many more there are."""
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def split_problem(problem: str) -> tuple[str, str]:
