@@ -1,5 +1,6 @@
 """Trees of other formats from detection to tables: what is told, recorded, refused, and read again."""
 
+import gzip
 import logging
 import os
 from datetime import datetime
@@ -365,6 +366,16 @@ def test_formats_are_tried_on_a_log(tmp_path: Path) -> None:
     assert (best.kind.name, best.headed, best.lines, best.others[:2]) == ("python", 40, 80, ("of the shop",) * 2)
     with pytest.raises(InputError, match="no such file"):
         try_formats(tmp_path / "gone")
+
+
+def test_formats_are_tried_on_a_compressed_log_and_say_why_they_cannot_be(tmp_path: Path) -> None:
+    packed, wide = tmp_path / "cart.log.2.gz", tmp_path / "cart.log"
+    packed.write_bytes(gzip.compress(b"2026-03-01 09:03:20,032 - shop.pay - INFO - order 11 placed\n" * 3))
+    best = try_formats(packed)[0]
+    assert (best.kind.name, best.headed, best.lines) == ("python", 3, 3)
+    wide.write_bytes("text\n".encode("utf-16"))
+    with pytest.raises(InputError, match="no line of text in it; UTF-16: .*iconv"):
+        try_formats(wide)
 
 
 def test_a_zone_by_name_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
