@@ -187,7 +187,10 @@ def _evidence(row: Finding, width: int, indent: int) -> list[str]:
     place = " " * indent + f"{log_name(first.path)}:{first.line_no}"
     rest = width - columns(place) - 2
     if rest < _LEAST_TEXT:
-        return [cut_middle(place, width), " " * indent + telling_line(visible(first.text), row.statement or "", width - indent)]
+        return [
+            cut_middle(place, width),
+            " " * indent + telling_line(visible(first.text), row.statement or "", width - indent),
+        ]
     return [f"{place}  {telling_line(visible(first.text), row.statement or '', rest)}"]
 
 

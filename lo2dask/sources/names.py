@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from lo2dask.domain import SERVICES
@@ -43,6 +44,7 @@ WANTED_NAME = "light-oauth2-oauth2-<service>-1.log"
 
 
 _MOST_LISTED = 8
+_DATE = re.compile(r"(?<!\d)(?:\d{4}-\d\d-\d\d|20\d{6})(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,17 @@ def run_clock(name: str) -> Clock:
     if match and match["start"]:
         return Clock(int(match["start"]) * 1000 - HOUR_MS)
     return Clock(None)
+
+
+def named_day(name: str) -> int | None:
+    """Return the day, ms from 1970 to its midnight, of the one date in a name; None where there is none, or more."""
+    dates = {date.replace("-", "") for date in _DATE.findall(name)}
+    if len(dates) != 1:
+        return None
+    try:
+        return (datetime.strptime(dates.pop(), "%Y%m%d") - datetime(1970, 1, 1)).days * DAY_MS
+    except ValueError:
+        return None
 
 
 def run_order(name: str) -> tuple[int, str]:

@@ -229,7 +229,9 @@ def test_of_a_statement_the_level_of_an_error_and_the_status_of_a_response_are_t
     assert telling("INFO http.log.access.log0 - handled request", 80) == "handled request"
     request = 'ERROR - <IP> - - "GET /shop/items/<NUM>?q=<NUM> HTTP/<NUM>" code502 <NUM> "-" "Mozilla/<NUM> (X11)"'
     assert telling(request, 200) == request[request.index('"GET') :]
-    assert telling(request, 60) == '"GET /shop/items/<NUM>?q=<NUM> HTTP/<NUM>" code502 <NUM> "-"…'.replace('"-"…', '"-…')
+    assert telling(request, 60) == '"GET /shop/items/<NUM>?q=<NUM> HTTP/<NUM>" code502 <NUM> "-"…'.replace(
+        '"-"…', '"-…'
+    )
     assert telling(request, 31) == '"GET /shop/items/<NUM>?…code502'
     assert telling(request, 8) == "…code502"
     for width in range(1, 130):
