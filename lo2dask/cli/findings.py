@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from lo2dask.buffers.visible import visible
-from lo2dask.cli.terminal import case_name, columns, cut, padded, telling, telling_line
+from lo2dask.cli.terminal import case_name, columns, cut, cut_middle, padded, telling, telling_line
 from lo2dask.cli.text import count
 from lo2dask.commands.findings import FindingsSummary, findings
 from lo2dask.findings.read import Finding, has_findings
@@ -187,7 +187,10 @@ def _evidence(row: Finding, width: int, indent: int) -> list[str]:
     place = " " * indent + f"{log_name(first.path)}:{first.line_no}"
     rest = width - columns(place) - 2
     if rest < _LEAST_TEXT:
-        return [place, " " * indent + telling_line(visible(first.text), row.statement or "", width - indent)]
+        return [
+            cut_middle(place, width),
+            " " * indent + telling_line(visible(first.text), row.statement or "", width - indent),
+        ]
     return [f"{place}  {telling_line(visible(first.text), row.statement or '', rest)}"]
 
 

@@ -16,8 +16,12 @@ MORE = "…"
 _ASCII = str.maketrans({MORE: "~", "–": "-", "×": "x", "▁": ".", "▂": ":", "▃": "-", "▅": "=", "▇": "#"})
 _CODE = re.compile(r"\bERR\d{5}\b")
 _LEVEL = re.compile(r"\b(?:ERROR|FATAL|SEVERE|CRITICAL|WARN(?:ING)?|INFO|DEBUG|TRACE)\b")
-# Level, logger and method of a statement.
-_HEAD = re.compile(r"(?:ERROR|FATAL|SEVERE|CRITICAL|WARN(?:ING)?|INFO|DEBUG|TRACE)\s+\S+(?:\s+\S+)?\s+-+\s+(?=\S)")
+# Level, logger and method of a statement; of a line of an access log, all before the request.
+_HEAD = re.compile(
+    r"(?:(?P<error>ERROR|FATAL|SEVERE|CRITICAL)|WARN(?:ING)?|INFO|DEBUG|TRACE)\s+\S+(?:\s+\S+)?\s+(?:-+\s+)+(?=\S)"
+)
+# The status of a response as it is masked.
+_STATUS = re.compile(r"\bcode[1-5]\d\d\b")
 
 
 def terminal_width() -> int:
@@ -78,9 +82,19 @@ def case_name(run: str, test_case: str, width: int) -> str:
 
 
 def telling(statement: str, width: int) -> str:
-    """Write what tells most of a statement: an error code, else what stands behind level, logger and method."""
-    code = _CODE.search(statement)
-    return cut(code[0] if code else _HEAD.sub("", statement, count=1).strip(), width)
+    """Write what tells most of a statement: an error code, else what stands behind level, logger and method.
+
+    The level of an error stays, as only that may be new; where a status does not fit, what stands before it is cut.
+    """
+    if code := _CODE.search(statement):
+        return cut(code[0], width)
+    head = _HEAD.search(statement)
+    text = _HEAD.sub("", statement, count=1).strip()
+    if (status := _STATUS.search(text)) and columns(text) > width:
+        begin, tail = text[: status.start()].rstrip(), MORE + text[slice(*status.span())]
+        is_whole = columns(text[: status.end()]) < width
+        return cut(text, width) if is_whole else _fitting(begin, max(width - len(tail), 0)) + cut(tail, width)
+    return cut(f"{head['error']} {text}" if head and head["error"] and not status else text, width)
 
 
 def telling_line(text: str, statement: str, width: int) -> str:

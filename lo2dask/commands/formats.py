@@ -9,8 +9,8 @@ from lo2dask.formats.detect import Choice, with_notes
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.presets import PRESETS
 from lo2dask.ingest.formats import check_zone, read_asked, read_sample, try_wrapped
-from lo2dask.parse.chunks import CHUNK_BYTES
-from lo2dask.sources.tree import SourceFile
+from lo2dask.parse.chunks import CHUNK_BYTES, Reading, read_chunks
+from lo2dask.sources.tree import SourceFile, join_parts
 from lo2dask.storage import status
 
 FIRST_LINES = 1_000
@@ -30,11 +30,20 @@ def try_formats(file: Path, name: str = "auto", timezone: str = "UTC") -> list[C
     if not file.is_file():
         raise InputError(f"--try {file}: no such file")
     found = status(file)
-    source = SourceFile(str(file), "", 0, found.st_size, found.st_mtime_ns, "", "", file.name, "log", "")
-    lines = read_sample([source], timezone, CHUNK_BYTES)
+    log = SourceFile(str(file), "", 0, found.st_size, found.st_mtime_ns, "", "", file.name, "log", "")
+    # A compressed log is read as it is in a tree.
+    (log,) = join_parts([log])
+    lines = read_sample([log], timezone, CHUNK_BYTES)
     if not len(lines.starts):
-        raise InputError(f"--try {file}: no line of text in it")
+        raise InputError(f"--try {file}: no line of text in it{_problem(log)}")
     lines = lines.take(np.arange(min(len(lines.starts), FIRST_LINES)))
     kinds = [asked] if asked else [KindFormat(preset) for preset in PRESETS]
     choices = [with_notes(try_wrapped(kind, lines), lines) for kind in kinds]
     return sorted(choices, key=lambda choice: -choice.headed)
+
+
+def _problem(log: SourceFile) -> str:
+    """Write why a log cannot be read; "" where nothing is wrong with it."""
+    reading = Reading()
+    next(read_chunks([log], reading), None)
+    return "".join(f"; {reject.reason}: {reject.detail}" for reject in reading.rejects[:1])

@@ -22,7 +22,8 @@ class TextLines:
 
     ``indented``: whether white space was before a line. ``file``: a number of each line's file, equal ones side by
     side; ``latest_ms``: that file's time of change; ``begin_ms``: where the day-long window of its run begins, NO_TIME
-    where the run's name tells none; ``timezone``: the zone of times without one.
+    where the run's name tells none; ``day_ms``: the day, from 1970 on, of the file's first line as names tell it, or
+    NO_TIME; ``timezone``: the zone of times without one.
     """
 
     buffer: Bytes
@@ -32,6 +33,7 @@ class TextLines:
     file: Ints
     latest_ms: Ints
     begin_ms: Ints
+    day_ms: Ints
     timezone: str
 
     @cached_property
@@ -41,7 +43,7 @@ class TextLines:
 
     def take(self, rows: Ints) -> "TextLines":
         """Return some of the lines."""
-        columns = ("starts", "ends", "indented", "file", "latest_ms", "begin_ms")
+        columns = ("starts", "ends", "indented", "file", "latest_ms", "begin_ms", "day_ms")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 

@@ -124,5 +124,7 @@ def lines_of(texts: list[str], latest_ms: int = 4_102_444_800_000, timezone: str
     """Make lines of texts, as a file that changed last at ``latest_ms`` has them."""
     buffer, offsets = padded_text(pa.array([text.strip() for text in texts], pa.string()))
     indented = np.array([text[:1].isspace() for text in texts], dtype=bool)
-    latest, begin = np.full(len(texts), latest_ms), np.full(len(texts), NO_TIME)
-    return TextLines(buffer, offsets[:-1], offsets[1:], indented, np.zeros(len(texts), int), latest, begin, timezone)
+    latest, none = np.full(len(texts), latest_ms), np.full(len(texts), NO_TIME)
+    return TextLines(
+        buffer, offsets[:-1], offsets[1:], indented, np.zeros(len(texts), int), latest, none, none, timezone
+    )

@@ -27,7 +27,7 @@ from lo2dask.parse.lines import find_lines
 from lo2dask.parse.text import remove_marks
 from lo2dask.parse.translate import text_lines
 from lo2dask.schema import MANIFEST
-from lo2dask.sources.names import run_clock
+from lo2dask.sources.names import listed, run_clock
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import read_parts
@@ -104,14 +104,19 @@ def find_formats(
 
 
 def _undated(choices: dict[str, Choice], files: dict[str, list[SourceFile]]) -> list[str]:
-    """Tell which kinds have times of day alone, in runs whose names tell no day."""
+    """Tell which kinds have times of day alone, where no name tells a day."""
+    # Lines that are LO2's anyway are not translated, and only an epoch puts them on days.
+    is_lo2 = all(choice.kind.is_lo2 for choice in choices.values())
     kinds = [
         kind for kind, choice in sorted(choices.items())
-        if not choice.has_date and any(run_clock(file.run).begin_ms is None for file in files[kind])
+        if not choice.has_date
+        and any(run_clock(file.run).begin_ms is None and (is_lo2 or file.day_ms is None) for file in files[kind])
     ]  # fmt: skip
-    is_lo2 = all(choice.kind.is_lo2 for choice in choices.values())
-    days = "days count from 1970-01-01" if is_lo2 else "the day is told by each file's time of change"
-    return [f"{', '.join(kinds)}: times have no date, nor have names of runs: {days}"] * bool(kinds)
+    if not kinds:
+        return []
+    if is_lo2:
+        return [f"{listed(kinds)}: times have no date, nor names of runs an epoch: days count from 1970-01-01"]
+    return [f"{listed(kinds)}: times have no date, nor have names: the day is told by each file's time of change"]
 
 
 def check_zone(name: str) -> None:
@@ -175,9 +180,8 @@ def describe(choices: dict[str, Choice]) -> str:
     texts = []
     for label, kinds in groups.items():
         headed, lines = (sum(getattr(choices[kind], name) for kind in kinds) for name in ("headed", "lines"))
-        shown = ", ".join(kinds[:5]) + (f" and {len(kinds) - 5:,} more" if len(kinds) > 5 else "")
         share = f"{_percent(headed, lines)} of lines have a header" if headed else "no header is looked for"
-        texts.append(f"{shown}: {label}, {share}")
+        texts.append(f"{listed(kinds)}: {label}, {share}")
     return "; ".join(texts)
 
 
@@ -192,7 +196,7 @@ def read_sample(files: Sequence[SourceFile], timezone: str, size: int = SAMPLED_
     lines = find_lines(chunk.buffer)
     if not segments:
         none = np.zeros(0, np.int64)
-        return TextLines(chunk.buffer, none, none, none > 0, none, none, none, timezone)
+        return TextLines(chunk.buffer, none, none, none > 0, none, none, none, none, timezone)
     return text_lines(chunk, lines, segments, (0, len(lines.starts)), timezone)
 
 

@@ -49,8 +49,8 @@ def continue_day(stamps: Ints, last: int) -> Ints:
 class Days:
     """Puts times of day of lines to translate on their days, block after block of a batch's files.
 
-    Where the run's name tells no day, a file's first time is the latest one that is not an hour after the file's time
-    of change, and a jump back by over half a day is a midnight.
+    Where the run's name has no epoch, a file's first time is on the day that its name or its run's tells, else the
+    latest one that is not an hour after the file's time of change; a jump back by over half a day is a midnight.
     """
 
     last: dict[int, int] = field(default_factory=dict)
@@ -59,7 +59,8 @@ class Days:
         """Return headers with times since 1970 (ms)."""
         if fields.has_date or not len(fields.rows):
             return fields
-        file, begin, latest = (column[fields.rows] for column in (lines.file, lines.begin_ms, lines.latest_ms))
+        columns = (lines.file, lines.begin_ms, lines.day_ms, lines.latest_ms)
+        file, begin, day, latest = (column[fields.rows] for column in columns)
         starts = np.flatnonzero(np.diff(file, prepend=-1))
         counts = np.diff(starts, append=len(file))
         times = to_timestamps(fields.time_ms, begin, np.repeat(starts, counts))
@@ -69,7 +70,9 @@ class Days:
                 if number in self.last:
                     local = continue_day(local, self.last[number])
                 else:
-                    local = local + _first_day(int(local[0]), int(latest[low]), lines.timezone)
+                    named = int(day[low])
+                    first = _first_day(int(local[0]), int(latest[low]), lines.timezone)
+                    local = local + (first if named == NO_TIME else named)
                 self.last = {number: int(local[-1])}
                 times[low:high] = to_utc(local, lines.timezone)
         return replace(fields, time_ms=times, has_date=True).with_time()

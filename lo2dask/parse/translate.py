@@ -107,10 +107,15 @@ def text_lines(chunk: Chunk, lines: Lines, segments: list[Segment], rows: tuple[
     begins = np.append(-1, lines.raw_ends)[start:end] + 1
     latest = np.repeat([segment.file.mtime_ns // 1_000_000 for segment in segments], counts)
     clocks = [run_clock(segment.file.run).begin_ms for segment in segments]
-    begin = np.repeat(np.array([NO_TIME if clock is None else clock for clock in clocks], np.int64), counts)
+    begin = np.repeat(_or_no_time(clocks), counts)
+    day = np.repeat(_or_no_time([segment.file.day_ms for segment in segments]), counts)
     file = np.repeat([segment.index for segment in segments], counts)
     starts = lines.starts[start:end]
-    return TextLines(chunk.buffer, starts, lines.ends[start:end], starts > begins, file, latest, begin, timezone)
+    return TextLines(chunk.buffer, starts, lines.ends[start:end], starts > begins, file, latest, begin, day, timezone)
+
+
+def _or_no_time(values: list[int | None]) -> Ints:
+    return np.array([NO_TIME if value is None else value for value in values], np.int64)
 
 
 def translate_lines(lines: TextLines, kind: KindFormat, days: Days) -> tuple[pa.StringArray, Bools]:

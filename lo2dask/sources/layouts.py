@@ -17,7 +17,7 @@ from lo2dask.options import LoadingOptions
 from lo2dask.sources.content import ARCHIVE, BINARY, START_BYTES, data_kind, text_problem
 from lo2dask.sources.folders import is_folder, link_problem
 from lo2dask.sources.labels import Labels, read_labels
-from lo2dask.sources.names import is_lo2_path, is_run_name
+from lo2dask.sources.names import is_lo2_path, is_run_name, listed
 from lo2dask.sources.patterns import (
     ALL,
     UNLABELLED,
@@ -291,14 +291,12 @@ def _example(walk: TreeWalk) -> str:
 
 def _described(layout: TreeLayout, labels: Labels, services: set[str]) -> str:
     """Write what was chosen: the pattern, the services, and what the labels are from."""
-    shown = sorted(services)
-    more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
     source = "labels from --labels" if labels.is_from_file else f"normal is {' or '.join(labels.patterns)}"
     if not labels.is_labelled:
         source = (
             f"nothing is labelled: no folder is like --normal {' '.join(labels.patterns)}, and there is no --labels"
         )
-    return f"{layout.patterns[0].text}; services: {', '.join(shown[:_MOST_SHOWN])}{more}; {source}"
+    return f"{layout.patterns[0].text}; services: {listed(sorted(services))}; {source}"
 
 
 def _label_warnings(options: LoadingOptions, labels: Labels, runs: set[str]) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """What the names of folders and files mean: the run's clock, the service, the kind of a file."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from lo2dask.domain import SERVICES
@@ -41,6 +43,10 @@ REASONS = ("superseded", "same id", "link", "compressed", "rotated", "name", "la
 WANTED_NAME = "light-oauth2-oauth2-<service>-1.log"
 
 
+_MOST_LISTED = 8
+_DATE = re.compile(r"(?<!\d)(?:\d{4}-\d\d-\d\d|20\d{6})(?!\d)")
+
+
 @dataclass(frozen=True)
 class Clock:
     """The day-long window in which a run's lines lie, which turns a time of day into a date.
@@ -68,6 +74,17 @@ def run_clock(name: str) -> Clock:
     if match and match["start"]:
         return Clock(int(match["start"]) * 1000 - HOUR_MS)
     return Clock(None)
+
+
+def named_day(name: str) -> int | None:
+    """Return the day, ms from 1970 to its midnight, of the one date in a name; None where there is none, or more."""
+    dates = {date.replace("-", "") for date in _DATE.findall(name)}
+    if len(dates) != 1:
+        return None
+    try:
+        return (datetime.strptime(dates.pop(), "%Y%m%d") - datetime(1970, 1, 1)).days * DAY_MS
+    except ValueError:
+        return None
 
 
 def run_order(name: str) -> tuple[int, str]:
@@ -124,6 +141,12 @@ def is_text(name: str) -> bool:
 def show_name(name: str) -> str:
     r"""Return a name with each byte that is not UTF-8 as ``\xNN``."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write the first of some names, and how many more there are."""
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def split_problem(problem: str) -> tuple[str, str]:

@@ -18,6 +18,10 @@ _NOT_IN_A_DATE = r"(?!(?<=\d{4})-\d\d|(?<=\d{4}-\d\d)-\d\d)"
 _REPLICA = re.compile(r"(?:[-_.]\d+)+")
 # Docker shows so much of a container's id, which names its folder and, before -json.log, its log.
 _CONTAINER = re.compile(r"^([0-9a-f]{12})[0-9a-f]{52}$")
+# In /var/log/containers: pod, namespace, container and its id.
+_OF_KUBERNETES = re.compile(r"[^_]+_[^_]+_([^_]+)-[0-9a-f]{64}")
+# A deployment adds a hash to its name, and another one to each pod's.
+_OF_DEPLOYMENT = re.compile(r"(?<=.)-[bcdf-hj-np-tv-xz2456789]{8,10}-[a-z0-9]{5}$")
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,13 @@ def _translate(part: str, known: set[str]) -> str:
 def file_stem(name: str) -> str:
     """Return a file's name without extension and replica number: ``payments-2.log`` is ``payments``.
 
-    Of a log of Docker, ``cart-json.log`` is ``cart``, and 12 digits are left of the id of a container.
+    Of a log of Docker, ``cart-json.log`` is ``cart``, and 12 digits are left of the id of a container. Kubernetes names
+    a log ``POD_NAMESPACE_cart-ID.log``, and a deployment its pods ``cart-7d9f8b6c5-x2k7z``.
     """
     stem = os.path.splitext(name)[0] or name
+    if container := _OF_KUBERNETES.fullmatch(stem):
+        return container[1]
+    stem = _OF_DEPLOYMENT.sub("", stem)
     stem = _CONTAINER.sub(r"\1", stem.removesuffix("-json") or stem)
     return stem[: match.start()] if (match := re.search(_REPLICA.pattern + "$", stem)) and match.start() else stem
 

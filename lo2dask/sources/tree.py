@@ -26,6 +26,7 @@ from lo2dask.sources.names import (
     left_out_log,
     log_service,
     name_problem,
+    named_day,
     show_name,
     split_problem,
 )  # fmt: skip
@@ -89,6 +90,13 @@ class SourceFile:
     def limit(self) -> int:
         """The most bytes to read: of a log with parts nobody knows how many there are."""
         return NO_LIMIT if self.parts else self.size
+
+    @property
+    def day_ms(self) -> int | None:
+        """The day of the first line as its (oldest) file's name, else its run's, tells it; see :func:`named_day`."""
+        path = self.parts[0].path if self.parts else self.member or self.path
+        own = named_day(os.path.basename(path))
+        return named_day(self.run) if own is None else own
 
     @property
     def rejection(self) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Chooses what a training holds out and what it fits."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -27,8 +28,23 @@ def read_groups(layout: Layout) -> Groups:
     columns = ["run", "test_case", "service", "normal"]
     groups = Groups.merge(Groups.of(*(part[name] for name in columns)) for part in read_parts(layout.enhanced, columns))
     if not groups.table.num_rows:
-        raise InputError(f"--root {layout.root}: no sequence in it; its lo2_rejects.parquet says why")
+        raise InputError(f"{layout.root}: no sequence in it{_most_rejected(layout)}")
     return groups
+
+
+def _most_rejected(layout: Layout) -> str:
+    """Write the most frequent reason why files were rejected, of one of them; "" where none was."""
+    counts: Counter[str] = Counter()
+    first: dict[str, dict[str, str]] = {}
+    for part in read_parts(layout.rejects, ["path", "member", "reason", "detail"]):
+        for row in part.to_pylist():
+            counts[row["reason"]] += 1
+            first.setdefault(row["reason"], row)
+    if not counts:
+        return ""
+    row = first[counts.most_common(1)[0][0]]
+    path = f"{row['path']}:{row['member']}" if row["member"] else row["path"]
+    return f"; {row['reason']}: {row['detail']}, such as {path}; {layout.rejects.name} says why of each file"
 
 
 def make_splits(groups: Groups, options: TrainOptions, specs: Sequence[registry.ModelSpec]) -> dict[str, Split]:

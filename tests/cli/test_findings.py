@@ -193,7 +193,7 @@ def test_what_is_said_of_a_finding(tmp_path: Path, changes: dict, said: str) -> 
 
 
 def test_what_tells_of_a_statement_and_of_a_line() -> None:
-    assert telling("ERROR c.n.A handle - Exception: <NUM>", 80) == "Exception: <NUM>"
+    assert telling("WARN c.n.A handle - Exception: <NUM>", 80) == "Exception: <NUM>"
     assert telling("Connection refused", 10) == "Connectio…"
     assert telling_line("10:00 [x]  ERROR c.n.A b - gone", "ERROR c.n.A b - gone", 80) == "ERROR c.n.A b - gone"
     assert telling_line("10:00 [x]  ERROR c.n.Handler b - gone", "", 17) == "ERROR … gone"
@@ -222,6 +222,20 @@ def test_what_tells_of_a_statement_and_of_a_line() -> None:
 )
 def test_a_line_of_json_is_shown_by_its_message_or_from_its_begin(text: str, width: int, shown: str) -> None:
     assert telling_line(text, "", width) == shown
+
+
+def test_of_a_statement_the_level_of_an_error_and_the_status_of_a_response_are_told() -> None:
+    assert telling("ERROR http.log.access.log0 - handled request", 80) == "ERROR handled request"
+    assert telling("INFO http.log.access.log0 - handled request", 80) == "handled request"
+    request = 'ERROR - <IP> - - "GET /shop/items/<NUM>?q=<NUM> HTTP/<NUM>" code502 <NUM> "-" "Mozilla/<NUM> (X11)"'
+    assert telling(request, 200) == request[request.index('"GET') :]
+    assert telling(request, 60) == '"GET /shop/items/<NUM>?q=<NUM> HTTP/<NUM>" code502 <NUM> "-"…'.replace(
+        '"-"…', '"-…'
+    )
+    assert telling(request, 31) == '"GET /shop/items/<NUM>?…code502'
+    assert telling(request, 8) == "…code502"
+    for width in range(1, 130):
+        assert columns(telling(request, width)) <= width
 
 
 def test_a_service_that_is_not_there_is_named(tmp_path: Path) -> None:

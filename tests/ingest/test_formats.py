@@ -1,5 +1,6 @@
 """Trees of other formats from detection to tables: what is told, recorded, refused, and read again."""
 
+import gzip
 import logging
 import os
 from datetime import datetime
@@ -263,7 +264,7 @@ def test_times_without_a_day_are_told(tmp_path: Path, caplog: pytest.LogCaptureF
         path.write_text("23:59:59.000 [main]  x INFO shop.Cart go - bought\n" * 5)
     load(options(tmp_path / "logs", tmp_path / "out"), Session.serial())
     assert "cart: lo2, 100 % of lines have a header" in caplog.messages
-    assert "cart: times have no date, nor have names of runs: days count from 1970-01-01" in caplog.messages
+    assert "cart: times have no date, nor names of runs an epoch: days count from 1970-01-01" in caplog.messages
 
 
 def test_lines_whose_levels_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -282,11 +283,28 @@ def test_lines_of_logbacks_own_pattern_have_levels(tmp_path: Path, caplog: pytes
         os.utime(path, (1_767_400_000, 1_767_400_000))
     load(options(tmp_path / "logs", tmp_path / "out"), Session.serial())
     assert "cart: clock, 100 % of lines have a header" in caplog.messages
-    told = "cart: times have no date, nor have names of runs: the day is told by each file's time of change"
+    told = "cart: times have no date, nor have names: the day is told by each file's time of change"
     assert told in caplog.messages
     events = pa.concat_tables(read_parts(Layout(tmp_path / "out").events)).to_pylist()
     found = [(row["m_timestamp"].isoformat()[:19], row["level"], row["thread"]) for row in events]
     assert found == [("2026-01-02T23:59:59", "ERROR", "main"), ("2026-01-03T00:00:01", "INFO", "a b")] * 2
+
+
+def test_the_date_in_a_runs_or_a_files_name_is_the_day_of_times_of_day(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lo2dask")
+    for name in ("2026-03-01/cart.log", "night-20260302/cart.log", "third/cart.2026-03-03.log"):
+        path = tmp_path / "logs" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("23:59:59.000 [main] ERROR shop.Cart - no money\n00:00:01.000 [a b] INFO  shop.Cart - bought\n")
+        os.utime(path, (1_767_400_000, 1_767_400_000))
+    load(options(tmp_path / "logs", tmp_path / "out", timezone="Europe/Berlin"), Session.serial())
+    assert "cart: clock, 100 % of lines have a header" in caplog.messages
+    assert not [text for text in caplog.messages if "no date" in text]
+    events = pa.concat_tables(read_parts(Layout(tmp_path / "out").events)).to_pylist()
+    found = sorted(row["m_timestamp"].isoformat()[:19] for row in events)
+    assert found == [f"2026-03-0{day}T{time}" for day in (1, 2, 3) for time in ("22:59:59", "23:00:01")]
 
 
 def test_clocks_that_run_backwards_stay_as_they_are(tmp_path: Path) -> None:
@@ -365,6 +383,16 @@ def test_formats_are_tried_on_a_log(tmp_path: Path) -> None:
     assert (best.kind.name, best.headed, best.lines, best.others[:2]) == ("python", 40, 80, ("of the shop",) * 2)
     with pytest.raises(InputError, match="no such file"):
         try_formats(tmp_path / "gone")
+
+
+def test_formats_are_tried_on_a_compressed_log_and_say_why_they_cannot_be(tmp_path: Path) -> None:
+    packed, wide = tmp_path / "cart.log.2.gz", tmp_path / "cart.log"
+    packed.write_bytes(gzip.compress(b"2026-03-01 09:03:20,032 - shop.pay - INFO - order 11 placed\n" * 3))
+    best = try_formats(packed)[0]
+    assert (best.kind.name, best.headed, best.lines) == ("python", 3, 3)
+    wide.write_bytes("text\n".encode("utf-16"))
+    with pytest.raises(InputError, match="no line of text in it; UTF-16: .*iconv"):
+        try_formats(wide)
 
 
 def test_a_zone_by_name_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -350,8 +350,22 @@ def test_a_log_of_blank_lines_alone_is_named_and_nothing_is_trained_on_it(tmp_pa
     shown = capsys.readouterr().out
     assert "1 run, 2 test cases, 1 service: no sequence, as no line was kept; " in shown
     assert "next: " not in shown
-    with pytest.raises(InputError, match="no sequence in it; its lo2_rejects.parquet says why"):
+    with pytest.raises(InputError, match="no sequence in it; .*nothing but blank lines, such as .*log"):
         train_root(out)
+
+
+@pytest.mark.usefixtures("serially")
+def test_where_all_logs_are_rejected_the_most_frequent_reason_is_told(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    for service in ("key", "token", "user"):
+        text = b"" if service == "key" else "text\n".encode("utf-16")
+        write(raw / RUN / "correct" / name_of(service), text)
+    load_all(raw, out)
+    with pytest.raises(InputError) as caught:
+        train_root(out)
+    told = str(caught.value)
+    assert told.startswith(f"{out}: no sequence in it; UTF-16: text in UTF-16 or UTF-32: convert it (iconv ")
+    assert f"such as {raw / RUN / 'correct' / name_of('token')}; lo2_rejects.parquet" in told
 
 
 @pytest.mark.parametrize("changes", [{"normal": ("*",)}, {"test_cases": ("correct",)}, {}])

@@ -12,7 +12,16 @@ from lo2dask.domain import SERVICES
 from lo2dask.options import LoadOptions
 from lo2dask.schema import MANIFEST
 from lo2dask.sources.manifest import batch_files, cut_batches, manifest_table
-from lo2dask.sources.names import DAY_MS, HOUR_MS, file_kind, is_run_name, log_service, run_clock, run_order
+from lo2dask.sources.names import (
+    DAY_MS,
+    HOUR_MS,
+    file_kind,
+    is_run_name,
+    log_service,
+    named_day,
+    run_clock,
+    run_order,
+)
 from lo2dask.sources.select import Selection, draw_order, draw_without_duplicates
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.parts import write_part
@@ -116,3 +125,10 @@ def test_without_duplicates_no_case_is_drawn_twice(seed: int, runs: int) -> None
     drawn = draw_without_duplicates(selection, {f"run_{run}": CASES for run in range(runs)})
     taken = [case for cases in drawn.values() for case in cases]
     assert len(taken) == len(set(taken)) == min(2 * runs, 6)
+
+
+def test_one_date_in_a_name_is_a_day() -> None:
+    names = ("2026-03-01", "run-20260301", "cart.2026-03-01T09.log", "2026-03-01 20260301")
+    assert {named_day(name) for name in names} == {1_772_323_200_000}
+    others = ("cart.log", "2026-03-01_2026-03-02", "2026-13-01", "20261301", "120260301", "LO2_run_2026030112")
+    assert {named_day(name) for name in others} == {None}

@@ -8,6 +8,7 @@ from lo2dask.errors import InputError
 from lo2dask.options import LoadOptions
 from lo2dask.sources.layouts import find_tree
 from lo2dask.sources.listing import scan_files
+from lo2dask.sources.names import listed
 from lo2dask.sources.patterns import PathPattern, common_prefix, file_stem, service_name, takes_path
 
 
@@ -64,6 +65,19 @@ def test_logs_of_docker_are_named_by_their_service_or_by_twelve_digits_of_their_
     assert [file_stem(name) for name in names] == ["cart", "shop-cart", "cart_json", "-json", "0123456789ab"]
     assert service_name(f"{container}/{container}-json.log", "") == "0123456789ab"
     assert file_stem("a" * 65 + ".log") == "a" * 65
+
+
+def test_logs_of_kubernetes_are_named_by_their_container_or_deployment() -> None:
+    pod, container = "cart-7d9f8b6c5-x2k7z", "0123456789abcdef" * 4
+    names = (f"{pod}_shop_cart-{container}.log", f"{pod}_shop_side-car-{container}.log", f"{pod}.log", "cart-0.log")
+    assert [file_stem(name) for name in names] == ["cart", "side-car", "cart", "cart"]
+    words = ("cart-payments-order.log", "light-oauth2-oauth2-user-1.log", "-7d9f8b6c5-x2k7z.log")
+    assert [file_stem(name) for name in words] == ["cart-payments-order", "light-oauth2-oauth2-user", words[2][:-4]]
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    assert listed(["a", "b"]) == "a, b"
+    assert listed([f"s{number}" for number in range(1_010)]) == "s0, s1, s2, s3, s4, s5, s6, s7 and 1,002 more"
 
 
 def test_globs_without_a_slash_are_for_the_name() -> None:
