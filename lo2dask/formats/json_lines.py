@@ -16,7 +16,7 @@ from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.padded import text_bytes
 from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import Fields, TextLines
-from lo2dask.formats.levels import normalise_levels
+from lo2dask.formats.levels import normalise_levels, status_levels
 from lo2dask.formats.times import ISO, NO_TIME, SHAPE, read_times
 
 KEYS = {
@@ -31,6 +31,11 @@ KEYS = {
                        "requestId", "@tr"),
     "message": ("msg", "message", "log", "body", "Body", "event", "text", "@m", "@mt", "MESSAGE"),
 }  # fmt: skip
+# Keys of a request's status of HTTP; after a dot, that of an object within.
+_STATUS = (
+    "status", "statusCode", "status_code", "response_code", "DownstreamStatus", "res.statusCode", "response.status",
+    "response.status_code", "http.response.status_code", "http.status_code", "httpRequest.status",
+)  # fmt: skip
 
 
 # An escape as it may stand, or half of a character of two, where a text was cut.
@@ -70,7 +75,10 @@ class JsonFormat:
             columns["level"] = normalise_levels(columns["level"])
         whole = lines.texts.take(pa.array(rows))
         # An object without a message says what it is by all of its keys.
-        columns["message"] = pc.coalesce(columns["message"], whole) if "message" in columns else whole
+        message = columns.get("message", whole)
+        columns["message"] = pc.coalesce(pc.if_else(pc.equal(message, ""), None, message), whole)
+        if (statuses := _statuses(objects, seen)) is not None:
+            _add_status(columns, statuses)
         return Fields(rows, times, **columns).with_or_without_time()
 
 
@@ -81,7 +89,9 @@ def read_told(text: str) -> str | None:
         return None
     one = _usual(_flatten(one))
     level, message = (_text(_first([one], KEYS[field])[0]) for field in ("level", "message"))
-    return message and f"{level or ''} {message}".strip()
+    status = _statuses([one], set(one))
+    end = f" status={status[0]}" if status is not None and status[0].is_valid else ""
+    return f"{level or ''} {message}{end}".strip() if message else None
 
 
 def have_several(lines: TextLines) -> Bools:
@@ -138,7 +148,7 @@ def _as_list(lines: TextLines, rows: Ints) -> bytes:
 
 
 def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
-    """Return the first value that is there of some keys, None without one; no list where there is no key."""
+    """Return the first value that is there, and not "", of some keys; no list where there is no key."""
     values: list[Any] = []
     for key in keys:
         if not values:
@@ -146,10 +156,36 @@ def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
                 values = list(map(itemgetter(key), objects))
             except KeyError:
                 values = [one.get(key) for one in objects]
-        elif None in values:
+        elif None in values or "" in values:
             pairs = zip(values, objects, strict=True)
-            values = [one.get(key) if value is None else value for value, one in pairs]
+            values = [one.get(key) if value is None or value == "" else value for value, one in pairs]
     return values
+
+
+def _statuses(objects: Sequence[dict[str, Any]], seen: set[str]) -> pa.Array | None:
+    """Return each object's status of HTTP, three digits, null without one; None where no object has its key."""
+    found = []
+    for path in _STATUS:
+        outer, *inner = [path] if path in seen else path.split(".")
+        if outer in seen:
+            values = _first(objects, [outer])
+            for key in inner:
+                values = [value.get(key) if type(value) is dict else None for value in values]
+            texts = _texts(values)
+            found.append(pc.if_else(pc.match_substring_regex(texts, r"^[1-5]\d\d$"), texts, None))
+    return pc.coalesce(*found) if found else None
+
+
+def _add_status(columns: dict[str, pa.Array], statuses: pa.Array) -> None:
+    """Put statuses behind messages; where no level is above INFO, they tell it."""
+    columns["message"] = pc.binary_join_element_wise(
+        columns["message"], pc.fill_null(pc.binary_join_element_wise(" status=", statuses, ""), ""), ""
+    )
+    levels = status_levels(pc.utf8_slice_codeunits(statuses, 0, 1))
+    if "level" in columns:
+        is_told = pc.or_(pc.equal(levels, ""), pc.invert(pc.is_in(columns["level"], pa.array(["", "INFO"]))))
+        levels = pc.if_else(is_told, columns["level"], levels)
+    columns["level"] = levels
 
 
 def _texts(values: Sequence[Any]) -> pa.Array:
