@@ -21,15 +21,17 @@ from lo2dask.formats.times import ISO, NO_TIME, SHAPE, read_times
 
 KEYS = {
     "time": ("time", "ts", "@timestamp", "timestamp", "timeUnixNano", "observedTimeUnixNano", "Timestamp", "asctime",
-             "datetime", "t", "@t", "__REALTIME_TIMESTAMP"),
+             "datetime", "t", "@t", "__REALTIME_TIMESTAMP", "start_time",
+             "time_iso8601", "time_local"),
     "level": ("level", "severity", "lvl", "log.level", "levelname", "severityText", "SeverityText", "severity_text",
-              "@l", "PRIORITY"),
+              "@l", "PRIORITY", "LogLevel", "Level"),
     "logger": ("logger", "name", "log.logger", "logger_name", "loggerName", "component", "scope",
-               "SourceContext", "SYSLOG_IDENTIFIER"),
+               "SourceContext", "SYSLOG_IDENTIFIER", "Category"),
     "thread": ("thread", "thread_name", "threadName", "process.thread.name"),
     "correlation_id": ("correlation_id", "correlationId", "trace_id", "traceId", "TraceId", "trace.id", "request_id",
                        "requestId", "@tr"),
-    "message": ("msg", "message", "log", "body", "Body", "event", "text", "@m", "@mt", "MESSAGE"),
+    "message": ("msg", "message", "log", "body", "Body", "event", "text", "@m", "@mt", "MESSAGE",
+                "RenderedMessage", "Message", "MessageTemplate", "textPayload"),
 }  # fmt: skip
 # Keys of a request's status of HTTP; after a dot, that of an object within.
 _STATUS = (
@@ -40,6 +42,7 @@ _STATUS = (
 
 # An escape as it may stand, or half of a character of two, where a text was cut.
 _HALVES = re.compile(r"(\\[^u]|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F][\da-fA-F]{2}")
+_MOST_KEYS = 12
 _SHAPES = ("epoch", "clf", "day-month", "month-day", "day-dots", "half-days", "slashed")
 # Keys of the text in objects that stand for one value.
 _INNER = ("stringValue", "name", "message", "$date")
@@ -56,18 +59,9 @@ class JsonFormat:
 
     def read(self, lines: TextLines) -> Fields:
         """Return the headers of lines."""
-        first = lines.buffer[np.minimum(lines.starts, len(lines.buffer) - 1)]
-        rows = np.flatnonzero((first == ord("{")) & (lines.ends > lines.starts))
-        objects, rows = read_objects(lines, rows)
+        objects, rows, seen = _read_usual(lines)
         if not objects:
             return Fields.none()
-        seen = set(chain.from_iterable(objects))
-        if "resourceLogs" in seen or "logRecords" in seen:
-            objects = [_flatten(one) for one in objects]
-            seen = set(chain.from_iterable(objects))
-        if not seen.isdisjoint(("log", "@t", "ctx")):
-            objects = [_usual(one) for one in objects]
-            seen = set(chain.from_iterable(objects))
         values = {field: _first(objects, [key for key in keys if key in seen]) for field, keys in KEYS.items()}
         times = _times(values.pop("time"), lines.timezone, len(rows))
         columns = {field: _texts(value) for field, value in values.items() if value}
@@ -80,6 +74,22 @@ class JsonFormat:
         if (statuses := _statuses(objects, seen)) is not None:
             _add_status(columns, statuses)
         return Fields(rows, times, **columns).with_or_without_time()
+
+
+def what_is_missing(lines: TextLines, fields: Sequence[str]) -> str:
+    """Say for which of some fields no line has a key, and which keys there are; "" where each has one."""
+    _, _, seen = _read_usual(lines)
+    texts = {
+        "time": f"no time is read from its objects: there is none of the keys {', '.join(KEYS['time'])}",
+        "level": "no level is read from its objects",
+        "message": "the message is the whole object, as there is no key of one",
+    }
+    missing = [texts[field] for field in fields if seen.isdisjoint(KEYS[field])]
+    if not missing:
+        return ""
+    keys = sorted(seen)
+    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
+    return f"{'; '.join(missing)}; the keys there are: {', '.join(keys[:_MOST_KEYS])}{more}"
 
 
 def read_told(text: str) -> str | None:
@@ -121,6 +131,20 @@ def read_objects(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], In
         (row, one) for row, text in zip(rows.tolist(), texts, strict=True) if (one := _read_object(text)) is not None
     ]
     return [one for _, one in found], np.array([row for row, _ in found], dtype=np.int64)
+
+
+def _read_usual(lines: TextLines) -> tuple[list[dict[str, Any]], Ints, set[str]]:
+    """Return the objects of lines in the usual form, their rows and all of their keys."""
+    first = lines.buffer[np.minimum(lines.starts, len(lines.buffer) - 1)]
+    objects, rows = read_objects(lines, np.flatnonzero((first == ord("{")) & (lines.ends > lines.starts)))
+    seen = set(chain.from_iterable(objects))
+    if "resourceLogs" in seen or "logRecords" in seen:
+        objects = [_flatten(one) for one in objects]
+        seen = set(chain.from_iterable(objects))
+    if not seen.isdisjoint(("log", "@t", "ctx", "jsonPayload")):
+        objects = [_usual(one) for one in objects]
+        seen = set(chain.from_iterable(objects))
+    return objects, rows, seen
 
 
 def _read_object(text: memoryview) -> dict[str, Any] | None:
@@ -232,7 +256,9 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def _usual(one: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with ECS's nested ``log`` as ``log.level`` and so on, CLEF's level, MongoDB's short names."""
+    """Return an object with ECS's ``log`` as ``log.level`` and so on, GCP's payload, CLEF's level, MongoDB's names."""
+    if type(one.get("jsonPayload")) is dict:
+        return {**one["jsonPayload"], **{key: value for key, value in one.items() if key != "jsonPayload"}}
     if "@t" in one:
         return {"@l": "Information", **one}
     if type(one.get("t")) is dict:

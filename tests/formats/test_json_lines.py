@@ -174,3 +174,29 @@ def test_an_empty_message_counts_as_none() -> None:
     alone = json.dumps({"time": NOW, "msg": "", "path": "/x"})
     assert read(alone, kind=JSON) == [Event(MS, message=alone)]
     assert read_told(alone) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (
+            {"Timestamp": NOW, "LogLevel": "Error", "Category": "Shop.Pay", "Message": "a", "State": {"Message": "b"}},
+            Event(MS, level="ERROR", logger="Shop.Pay", message="a"),
+        ),
+        (
+            {"Timestamp": NOW, "Level": "Warning", "MessageTemplate": "{n} paid", "RenderedMessage": "1 paid"},
+            Event(MS, level="WARN", message="1 paid"),
+        ),
+        ({"Timestamp": NOW, "Level": "Fatal", "MessageTemplate": "{n}"}, Event(MS, level="FATAL", message="{n}")),
+        (
+            {"jsonPayload": {"message": "a", "logger": "shop", "level": ""}, "timestamp": NOW, "severity": "ERROR"},
+            Event(MS, level="ERROR", logger="shop", message="a"),
+        ),
+        ({"textPayload": "a", "timestamp": NOW, "severity": "INFO"}, Event(MS, level="INFO", message="a")),
+        ({"start_time": NOW, "msg": "a"}, Event(MS, message="a")),
+        ({"time_iso8601": "2026-01-02T03:04:05+00:00", "msg": "a"}, Event(MS - 678, message="a")),
+        ({"time_local": "02/Jan/2026:03:04:05 +0000", "msg": "a"}, Event(MS - 678, message="a")),
+    ],
+)  # fmt: skip
+def test_objects_of_other_tools_have_time_level_logger_and_message(line: dict, event: Event) -> None:
+    assert read(json.dumps(line), kind=JSON) == [event]
