@@ -85,7 +85,7 @@ def what_is_missing(lines: TextLines, fields: Sequence[str]) -> str:
         "message": "the message is the whole object, as there is no key of one",
     }
     missing = [texts[field] for field in fields if seen.isdisjoint(KEYS[field])]
-    if not missing:
+    if not missing or not seen:
         return ""
     keys = sorted(seen)
     more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""

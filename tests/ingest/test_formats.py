@@ -397,5 +397,14 @@ def test_json_without_a_known_time_names_the_keys_once_for_all_kinds_and_in_each
 def test_a_log_without_a_time_is_told_what_a_line_of_its_format_looks_like(tmp_path: Path) -> None:
     line = '{{"time":"soon","msg":"order {n} paid"}}'
     load(options(write(tmp_path / "in", token=line), tmp_path / "out"), Session.serial())
-    for row in table_of(Layout(tmp_path / "out").rejects).to_pylist():
-        assert f"a line with a time looks like {PRESETS['json'].example!r}" in row["detail"]
+    found = table_of(Layout(tmp_path / "out").rejects).to_pylist()
+    assert len(found) == 2
+    assert all(f"a line with a time looks like {PRESETS['json'].example!r}" in row["detail"] for row in found)
+
+
+def test_plain_lines_are_told_that_their_format_reads_no_time(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", token="order {n} paid")
+    load(options(root, tmp_path / "out", format="plain"), Session.serial())
+    found = table_of(Layout(tmp_path / "out").rejects).to_pylist()
+    assert len(found) == 2
+    assert all(row["detail"].endswith("kept without; the format plain reads none") for row in found)
