@@ -34,7 +34,7 @@ KEYS = {
                 "RenderedMessage", "Message", "MessageTemplate", "textPayload"),
 }  # fmt: skip
 # Keys of a request's status of HTTP; after a dot, that of an object within.
-_STATUS = (
+STATUS_KEYS = (
     "status", "statusCode", "status_code", "response_code", "DownstreamStatus", "res.statusCode", "response.status",
     "response.status_code", "http.response.status_code", "http.status_code", "httpRequest.status",
 )  # fmt: skip
@@ -189,7 +189,7 @@ def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
 def _statuses(objects: Sequence[dict[str, Any]], seen: set[str]) -> pa.Array | None:
     """Return each object's status of HTTP, three digits, null without one; None where no object has its key."""
     found = []
-    for path in _STATUS:
+    for path in STATUS_KEYS:
         outer, *inner = [path] if path in seen else path.split(".")
         if outer in seen:
             values = _first(objects, [outer])
