@@ -16,6 +16,8 @@ from lo2dask.api.glossary import TABLES, TableNote
 from lo2dask.cli.main import all_commands
 from lo2dask.cli.options import OptionsCommand, declaring_class, default_text, flags, section_of, value_type
 from lo2dask.features.masks import ALL_MASKS, normalise
+from lo2dask.formats.json_lines import KEYS as JSON_KEYS
+from lo2dask.formats.json_lines import STATUS_KEYS
 from lo2dask.formats.presets import PRESETS
 from lo2dask.formats.times import SHAPES
 from lo2dask.formats.user_format import GROUPS, KEYS, lines_of
@@ -104,6 +106,11 @@ def formats_page() -> str:
             ["time"] * len(found.rows) + [f"{group} `{cell(text)}`" for group, text in texts.items() if text]
         )
         lines.append(f"| `{name}` | `{cell(preset.example)}` | {read or 'each line is an event without a time'} |")
+    lines += ["", "**Keys of JSON**, of several the first that has a value", "", "| field | keys |", "| --- | --- |"]
+    lines += [
+        f"| {field} | {', '.join(f'`{key}`' for key in keys)} |"
+        for field, keys in {**JSON_KEYS, "status": STATUS_KEYS}.items()
+    ]
     lines += ["", "**Times**, of several in a line the first of this list", "", "| shape | example |", "| --- | --- |"]
     lines += [f"| {shape.name} | `{shape.example}` |" for shape in SHAPES]
     lines += [

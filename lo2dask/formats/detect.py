@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from lo2dask.formats.fields import TextLines
-from lo2dask.formats.json_lines import JsonFormat, have_several
+from lo2dask.formats.json_lines import JsonFormat, have_several, what_is_missing
 from lo2dask.formats.kinds import PLAIN, TIMED, KindFormat
 from lo2dask.formats.lo2 import LO2
 from lo2dask.formats.presets import PRESETS
@@ -139,6 +139,11 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
             f"{several:,} of {choice.lines:,} lines hold several OpenTelemetry records: a line is one event, with the "
             "first one's time and all bodies; export one record a line"
         )
+    if choice.kind.name == JsonFormat.name and choice.headed:
+        # A status may have told the level.
+        fields = ["time"] * bool(choice.untimed) + ["level"] * (not choice.levelled) + ["message"]
+        if missing := what_is_missing(inner, fields):
+            notes.append(missing)
     if pc.any(pc.equal(inner.texts, "{")).as_py():
         notes.append("JSON printed over several lines is read as text; write each object in one line")
     return replace(choice, notes=tuple(notes))

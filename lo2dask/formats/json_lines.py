@@ -16,25 +16,33 @@ from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.padded import text_bytes
 from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import Fields, TextLines
-from lo2dask.formats.levels import normalise_levels
+from lo2dask.formats.levels import normalise_levels, status_levels
 from lo2dask.formats.times import ISO, NO_TIME, SHAPE, read_times
 
 KEYS = {
     "time": ("time", "ts", "@timestamp", "timestamp", "timeUnixNano", "observedTimeUnixNano", "Timestamp", "asctime",
-             "datetime", "t", "@t", "__REALTIME_TIMESTAMP"),
+             "datetime", "t", "@t", "__REALTIME_TIMESTAMP", "start_time",
+             "time_iso8601", "time_local"),
     "level": ("level", "severity", "lvl", "log.level", "levelname", "severityText", "SeverityText", "severity_text",
-              "@l", "PRIORITY"),
+              "@l", "PRIORITY", "LogLevel", "Level"),
     "logger": ("logger", "name", "log.logger", "logger_name", "loggerName", "component", "scope",
-               "SourceContext", "SYSLOG_IDENTIFIER"),
+               "SourceContext", "SYSLOG_IDENTIFIER", "Category"),
     "thread": ("thread", "thread_name", "threadName", "process.thread.name"),
     "correlation_id": ("correlation_id", "correlationId", "trace_id", "traceId", "TraceId", "trace.id", "request_id",
                        "requestId", "@tr"),
-    "message": ("msg", "message", "log", "body", "Body", "event", "text", "@m", "@mt", "MESSAGE"),
+    "message": ("msg", "message", "log", "body", "Body", "event", "text", "@m", "@mt", "MESSAGE",
+                "RenderedMessage", "Message", "MessageTemplate", "textPayload"),
 }  # fmt: skip
+# Keys of a request's status of HTTP; after a dot, that of an object within.
+STATUS_KEYS = (
+    "status", "statusCode", "status_code", "response_code", "DownstreamStatus", "res.statusCode", "response.status",
+    "response.status_code", "http.response.status_code", "http.status_code", "httpRequest.status",
+)  # fmt: skip
 
 
 # An escape as it may stand, or half of a character of two, where a text was cut.
 _HALVES = re.compile(r"(\\[^u]|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F][\da-fA-F]{2}")
+_MOST_KEYS = 12
 _SHAPES = ("epoch", "clf", "day-month", "month-day", "day-dots", "half-days", "slashed")
 # Keys of the text in objects that stand for one value.
 _INNER = ("stringValue", "name", "message", "$date")
@@ -51,18 +59,9 @@ class JsonFormat:
 
     def read(self, lines: TextLines) -> Fields:
         """Return the headers of lines."""
-        first = lines.buffer[np.minimum(lines.starts, len(lines.buffer) - 1)]
-        rows = np.flatnonzero((first == ord("{")) & (lines.ends > lines.starts))
-        objects, rows = read_objects(lines, rows)
+        objects, rows, seen = _read_usual(lines)
         if not objects:
             return Fields.none()
-        seen = set(chain.from_iterable(objects))
-        if "resourceLogs" in seen or "logRecords" in seen:
-            objects = [_flatten(one) for one in objects]
-            seen = set(chain.from_iterable(objects))
-        if not seen.isdisjoint(("log", "@t", "ctx")):
-            objects = [_usual(one) for one in objects]
-            seen = set(chain.from_iterable(objects))
         values = {field: _first(objects, [key for key in keys if key in seen]) for field, keys in KEYS.items()}
         times = _times(values.pop("time"), lines.timezone, len(rows))
         columns = {field: _texts(value) for field, value in values.items() if value}
@@ -70,8 +69,27 @@ class JsonFormat:
             columns["level"] = normalise_levels(columns["level"])
         whole = lines.texts.take(pa.array(rows))
         # An object without a message says what it is by all of its keys.
-        columns["message"] = pc.coalesce(columns["message"], whole) if "message" in columns else whole
+        message = columns.get("message", whole)
+        columns["message"] = pc.coalesce(pc.if_else(pc.equal(message, ""), None, message), whole)
+        if (statuses := _statuses(objects, seen)) is not None:
+            _add_status(columns, statuses)
         return Fields(rows, times, **columns).with_or_without_time()
+
+
+def what_is_missing(lines: TextLines, fields: Sequence[str]) -> str:
+    """Say for which of some fields no line has a key, and which keys there are; "" where each has one."""
+    _, _, seen = _read_usual(lines)
+    texts = {
+        "time": f"no time is read from its objects: there is none of the keys {', '.join(KEYS['time'])}",
+        "level": "no level is read from its objects",
+        "message": "the message is the whole object, as there is no key of one",
+    }
+    missing = [texts[field] for field in fields if seen.isdisjoint(KEYS[field])]
+    if not missing or not seen:
+        return ""
+    keys = sorted(seen)
+    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
+    return f"{'; '.join(missing)}; the keys there are: {', '.join(keys[:_MOST_KEYS])}{more}"
 
 
 def read_told(text: str) -> str | None:
@@ -81,7 +99,9 @@ def read_told(text: str) -> str | None:
         return None
     one = _usual(_flatten(one))
     level, message = (_text(_first([one], KEYS[field])[0]) for field in ("level", "message"))
-    return message and f"{level or ''} {message}".strip()
+    status = _statuses([one], set(one))
+    end = f" status={status[0]}" if status is not None and status[0].is_valid else ""
+    return f"{level or ''} {message}{end}".strip() if message else None
 
 
 def have_several(lines: TextLines) -> Bools:
@@ -113,6 +133,20 @@ def read_objects(lines: TextLines, rows: Ints) -> tuple[list[dict[str, Any]], In
     return [one for _, one in found], np.array([row for row, _ in found], dtype=np.int64)
 
 
+def _read_usual(lines: TextLines) -> tuple[list[dict[str, Any]], Ints, set[str]]:
+    """Return the objects of lines in the usual form, their rows and all of their keys."""
+    first = lines.buffer[np.minimum(lines.starts, len(lines.buffer) - 1)]
+    objects, rows = read_objects(lines, np.flatnonzero((first == ord("{")) & (lines.ends > lines.starts)))
+    seen = set(chain.from_iterable(objects))
+    if "resourceLogs" in seen or "logRecords" in seen:
+        objects = [_flatten(one) for one in objects]
+        seen = set(chain.from_iterable(objects))
+    if not seen.isdisjoint(("log", "@t", "ctx", "jsonPayload")):
+        objects = [_usual(one) for one in objects]
+        seen = set(chain.from_iterable(objects))
+    return objects, rows, seen
+
+
 def _read_object(text: memoryview) -> dict[str, Any] | None:
     """Read one object, None if it is none; with NaN, halves of characters or bare tabs as other tools write them."""
     import orjson
@@ -138,7 +172,7 @@ def _as_list(lines: TextLines, rows: Ints) -> bytes:
 
 
 def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
-    """Return the first value that is there of some keys, None without one; no list where there is no key."""
+    """Return the first value that is there, and not "", of some keys; no list where there is no key."""
     values: list[Any] = []
     for key in keys:
         if not values:
@@ -146,10 +180,36 @@ def _first(objects: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[Any]:
                 values = list(map(itemgetter(key), objects))
             except KeyError:
                 values = [one.get(key) for one in objects]
-        elif None in values:
+        elif None in values or "" in values:
             pairs = zip(values, objects, strict=True)
-            values = [one.get(key) if value is None else value for value, one in pairs]
+            values = [one.get(key) if value is None or value == "" else value for value, one in pairs]
     return values
+
+
+def _statuses(objects: Sequence[dict[str, Any]], seen: set[str]) -> pa.Array | None:
+    """Return each object's status of HTTP, three digits, null without one; None where no object has its key."""
+    found = []
+    for path in STATUS_KEYS:
+        outer, *inner = [path] if path in seen else path.split(".")
+        if outer in seen:
+            values = _first(objects, [outer])
+            for key in inner:
+                values = [value.get(key) if type(value) is dict else None for value in values]
+            texts = _texts(values)
+            found.append(pc.if_else(pc.match_substring_regex(texts, r"^[1-5]\d\d$"), texts, None))
+    return pc.coalesce(*found) if found else None
+
+
+def _add_status(columns: dict[str, pa.Array], statuses: pa.Array) -> None:
+    """Put statuses behind messages; where no level is above INFO, they tell it."""
+    columns["message"] = pc.binary_join_element_wise(
+        columns["message"], pc.fill_null(pc.binary_join_element_wise(" status=", statuses, ""), ""), ""
+    )
+    levels = status_levels(pc.utf8_slice_codeunits(statuses, 0, 1))
+    if "level" in columns:
+        is_told = pc.or_(pc.equal(levels, ""), pc.invert(pc.is_in(columns["level"], pa.array(["", "INFO"]))))
+        levels = pc.if_else(is_told, columns["level"], levels)
+    columns["level"] = levels
 
 
 def _texts(values: Sequence[Any]) -> pa.Array:
@@ -196,7 +256,9 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def _usual(one: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with ECS's nested ``log`` as ``log.level`` and so on, CLEF's level, MongoDB's short names."""
+    """Return an object with ECS's ``log`` as ``log.level`` and so on, GCP's payload, CLEF's level, MongoDB's names."""
+    if type(one.get("jsonPayload")) is dict:
+        return {**one["jsonPayload"], **{key: value for key, value in one.items() if key != "jsonPayload"}}
     if "@t" in one:
         return {"@l": "Information", **one}
     if type(one.get("t")) is dict:

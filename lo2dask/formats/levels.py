@@ -43,6 +43,13 @@ def normalise_levels(levels: pa.Array, own: Mapping[str, str] | None = None) -> 
     return pc.fill_null(pa.array(names, pa.string()).take(coded.indices), "")
 
 
+def status_levels(digits: pa.Array) -> pa.Array:
+    """Return levels of the first digits of statuses of HTTP: a server's fault is an error, a client's a warning."""
+    coded = digits.dictionary_encode()
+    levels = [{"": "", "4": "WARN", "5": "ERROR"}.get(digit, "INFO") for digit in coded.dictionary.to_pylist()]
+    return pc.fill_null(pa.array(levels, pa.string()).take(coded.indices), "")
+
+
 def _normalise(text: str, own: Mapping[str, str]) -> str:
     mapped = str(own.get(text, text)).strip("[]<>(): ").upper()
     return KNOWN.get(mapped, "")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import Fields, TextLines, join_fields
-from lo2dask.formats.levels import normalise_levels
+from lo2dask.formats.levels import normalise_levels, status_levels
 from lo2dask.formats.times import Shape, read_times
 
 GROUPS = ("level", "logger", "thread", "correlation_id", "method")
@@ -76,7 +76,7 @@ class TextFormat:
             head = pc.binary_length(column["head"]).to_numpy().astype(np.int64)
             message = slices(lines.buffer, lines.starts[rows] + head, lines.ends[rows])
         if pattern.status:
-            column["level"] = _status_levels(pc.struct_field(pc.extract_regex(message, pattern.status), "status"))
+            column["level"] = status_levels(pc.struct_field(pc.extract_regex(message, pattern.status), "status"))
         if "before" in column:
             message = pc.binary_join_element_wise(column["before"], message, "")
         texts = {name: column[name] for name in GROUPS if name in column}
@@ -97,13 +97,6 @@ class TextFormat:
             if len(missing):
                 times[missing] = read_times(texts.take(pa.array(missing)), shape, timezone, latest[missing])
         return times
-
-
-def _status_levels(digits: pa.Array) -> pa.Array:
-    """Return levels of the first digits of statuses of HTTP: a server's fault is an error, a client's a warning."""
-    coded = digits.dictionary_encode()
-    levels = [{"": "", "4": "WARN", "5": "ERROR"}.get(digit, "INFO") for digit in coded.dictionary.to_pylist()]
-    return pc.fill_null(pa.array(levels, pa.string()).take(coded.indices), "")
 
 
 def _severities(priorities: pa.Array) -> pa.Array:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from lo2dask.buffers.arrays import Ints
+from lo2dask.buffers.arrays import Bools, Bytes, Ints
 from lo2dask.buffers.padded import padded_text, text_bytes
 from lo2dask.buffers.slices import slices
 from lo2dask.formats.fields import TextLines
@@ -83,9 +83,38 @@ def _without_prefix(lines: TextLines, name: str) -> TextLines:
         for group in ("wrapper", "indent")
     )
     has_one = wrapper > 0
+    if name == "cri":
+        parts, stream = _cri_parts(lines, wrapper)
+        if parts.any():
+            return _join_parts(replace(lines, starts=lines.starts + wrapper), parts, stream, has_one)
     return replace(
         lines, starts=lines.starts + wrapper + indent, indented=np.where(has_one, indent > 0, lines.indented)
     )
+
+
+def _cri_parts(lines: TextLines, wrapper: Ints) -> tuple[Bools, Bytes]:
+    """Return which lines are parts (P) that the next one of their stream goes on with, and each line's stream."""
+    end = np.maximum(lines.starts + wrapper - 1, lines.starts)
+    # The blank behind the P or F is not there where nothing follows.
+    tag = end - (lines.buffer[end] == ord(" "))
+    has_one = wrapper > 0
+    stream = np.where(has_one, lines.buffer[np.maximum(tag - 2, 0)], 0)
+    return has_one & (lines.buffer[tag] == ord("P")), stream
+
+
+def _join_parts(lines: TextLines, parts: Bools, stream: Bytes, has_one: Bools) -> TextLines:
+    """Join the parts of each line into the first one's row; the rows of the others are blank."""
+    order = np.lexsort((stream, lines.file))  # which keeps the order of lines within a stream
+    is_first = np.ones(len(order), dtype=bool)
+    same = (np.diff(lines.file[order]) == 0) & (stream[order][1:] == stream[order][:-1])
+    is_first[1:] = ~(parts[order][:-1] & same)
+    firsts = np.flatnonzero(is_first)
+    offsets = pa.array(np.append(firsts, len(order)), pa.int32())
+    whole = pc.binary_join(pa.ListArray.from_arrays(offsets, lines.texts.take(pa.array(order))), "")
+    place = np.full(len(order), len(firsts))
+    place[order[firsts]] = np.arange(len(firsts))
+    joined = _rewritten(lines, pa.concat_arrays([whole, pa.array([""])]).take(pa.array(place)))
+    return replace(joined, indented=np.where(has_one, joined.indented, lines.indented))
 
 
 def _cri_time(lines: TextLines) -> TextLines:

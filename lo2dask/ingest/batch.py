@@ -17,8 +17,12 @@ from lo2dask.features.masks import MASKS, Mask
 from lo2dask.features.startup import STARTUP, StartupWords
 from lo2dask.features.textpass import CODES, LINES, TextPass, TextTables, bags_schema
 from lo2dask.features.windows import WINDOW_COUNTS
+from lo2dask.formats.json_lines import JsonFormat, what_is_missing
+from lo2dask.formats.kinds import PLAIN
 from lo2dask.formats.line_format import LineFormat
 from lo2dask.formats.lo2 import LO2
+from lo2dask.formats.wrappers import unwrap
+from lo2dask.ingest.formats import read_sample
 from lo2dask.options import fingerprint
 from lo2dask.parse.chunks import BLOCK_BYTES, Reading, Reject, read_chunks
 from lo2dask.parse.clock import NO_TIME
@@ -280,15 +284,29 @@ def _reject_unusable(base: BaseFigures, parser: EventParser) -> None:
     """Record each log of which no line was kept, which makes no sequence, and each of which no line has a time."""
     reading, is_blank = parser.reading, (parser.read == parser.blank).tolist()
     known = {file for file, _, _ in reading.reasons}
-    expected = f"a line with a time looks like {parser.policy.line_format.example!r}"
     ends = zip(parser.keys.files, base.lengths.tolist(), base.ends.tolist(), is_blank, strict=True)
     for file, length, end, blank in ends:
         if length == 0 and file not in known:
-            reading.reject(
-                file, "no event", "it holds nothing but blank lines" if blank else f"no line was kept; {expected}"
-            )
+            reason = "it holds nothing but blank lines" if blank else f"no line was kept; {_expected(parser, file)}"
+            reading.reject(file, "no event", reason)
         elif length and end == NO_TIME:
-            reading.reject(file, "no time", f"none of its {length} lines has a time, they are kept without; {expected}")
+            reason = f"none of its {length} lines has a time, they are kept without; {_expected(parser, file)}"
+            reading.reject(file, "no time", reason)
+
+
+def _expected(parser: EventParser, file: SourceFile) -> str:
+    """Say what a line with a time looks like; of JSON, which keys of one there might be, and which there are."""
+    translation = parser.policy.translation
+    if translation is None or not translation.is_needed:
+        return f"a line with a time looks like {parser.policy.line_format.example!r}"
+    kind = translation.of(file.service)
+    if kind.name == PLAIN:
+        return f"the format {PLAIN} reads none"
+    if kind.name == JsonFormat.name:
+        lines = read_sample([file], translation.timezone)
+        if missing := what_is_missing(unwrap(lines, kind.wrappers), ["time"]):
+            return missing
+    return f"a line with a time looks like {kind.reader.example!r}"
 
 
 def write_rejects(layout: Layout, name: str, rejects: list[Reject]) -> list[Path]:

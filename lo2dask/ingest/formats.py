@@ -95,7 +95,11 @@ def find_formats(
     kinds = {kind: narrow(choice.kind, samples[kind]) for kind, choice in choices.items()}
     common = asked or Counter(kinds.values()).most_common(1)[0][0]
     translation = Translation(kinds | dict.fromkeys(unread, KindFormat(UNREAD)), common, options.timezone)
-    notes = [f"{kind}: {note}" for kind, choice in sorted(choices.items()) for note in choice.notes]
+    noted: dict[str, list[str]] = {}
+    for kind, choice in sorted(choices.items()):
+        for note in choice.notes:
+            noted.setdefault(note, []).append(kind)
+    notes = [f"{', '.join(of)}: {note}" for note, of in noted.items()]
     notes += _undated(choices, files)
     if not translation.is_needed:
         more = [(logging.INFO, text) for text in (describe(choices), *notes)] if notes else []

@@ -78,6 +78,11 @@ def test_lines_of_a_stack_trace_are_not_missed_as_headers() -> None:
         (["<11>Jan  2 03:04:05 host sshd[9]: no"], "syslog", "no year"),
         (["2026-01-02 03:04:05 CEST a"], TIMED, "the zone CEST of its times is not read"),
         (['{"msg":"a"}', '{"msg":"b"}'], "json", "2 of 2 events have no time"),
+        (['{"when":"9","msg":"a","x":1}'], "json", "none of the keys time, ts, @timestamp"),
+        (['{"when":"9","msg":"a"}'], "json", "no level is read from its objects; the keys there are: msg, when"),
+        ([json.dumps({"t": 1767323045, "level": "info", "what": "a"} | {f"x{n:02}": n for n in range(20)})], "json",
+         "the message is the whole object, as there is no key of one; the keys there are: level, t, what, x00, "
+         "x01, x02, x03, x04, x05, x06, x07, x08 and 11 more"),
         (["{", '"a": 1', "}"], PLAIN, "JSON printed over several lines"),
         (
             [json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": "a"}, {"body": "b"}]}]}]})], "json",
@@ -88,6 +93,11 @@ def test_lines_of_a_stack_trace_are_not_missed_as_headers() -> None:
 def test_what_a_reader_should_know_is_noted(lines: list[str], name: str, note: str) -> None:
     some = lines_of(lines)
     assert note in " ".join(with_notes(try_format(KindFormat(name), some), some).notes)
+
+
+def test_a_status_that_tells_levels_is_no_missing_level() -> None:
+    some = lines_of(['{"time":1767323045,"msg":"a","status":200}'])
+    assert with_notes(try_format(KindFormat("json"), some), some).notes == ()
 
 
 @pytest.mark.parametrize("name", NAMES)

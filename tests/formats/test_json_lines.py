@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import example, given
 
-from lo2dask.formats.json_lines import KEYS, JsonFormat, have_several
+from lo2dask.formats.json_lines import KEYS, JsonFormat, have_several, read_told
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.user_format import lines_of
 from tests.examples import examples
@@ -132,3 +132,71 @@ def test_values_that_are_objects_are_their_text() -> None:
     assert read(json.dumps(line), kind=JSON) == [Event(MS, "7", "", "ERROR", '{"a":1}', "", '[1,{"b":null}]')]
     for value, text in ((True, "true"), (1.5, "1.5"), (3.0, "3"), (2**63, str(2**63))):
         assert read(json.dumps({"time": NOW, "msg": value}), kind=JSON)[0].message == text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "status", "statusCode", "status_code", "response_code", "DownstreamStatus", "res.statusCode", "response.status",
+        "http.response.status_code", "httpRequest.status",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("nested", [True, False])
+def test_the_status_of_a_request_is_in_its_message_and_tells_the_level(key: str, nested: bool) -> None:
+    def line(status: object, **more: object) -> str:
+        *outer, last = key.split(".") if nested else [key]
+        inner = {last: status}
+        for name in reversed(outer):
+            inner = {name: inner}
+        return json.dumps({"time": NOW, "msg": "done", **inner, **more})
+
+    wanted = {200: "INFO", 404: "WARN", "503": "ERROR"}
+    for level in ({}, {"level": "info"}, {"level": 30}):
+        found = read(*[line(status, **level) for status in wanted], kind=JSON)
+        assert found == [Event(MS, level=wanted[n], message=f"done status={n}") for n in wanted]
+    (event,) = read(line(503, level="debug"), kind=JSON)
+    assert (event.level, event.message) == ("DEBUG", "done status=503")
+
+
+def test_what_is_no_status_of_http_is_not_told() -> None:
+    values = ["running", 7, 1200, {"a": 1}, None, True, "50x"]
+    found = read(*[json.dumps({"time": NOW, "msg": "a", "status": value}) for value in values], kind=JSON)
+    assert found == [Event(MS, message="a")] * len(values)
+    line = {"time": NOW, "msg": "a", "status": "failed", "res": {"statusCode": 500}}
+    assert read(json.dumps(line), kind=JSON) == [Event(MS, level="ERROR", message="a status=500")]
+    assert read_told(json.dumps(line)) == "a status=500"
+
+
+def test_an_empty_message_counts_as_none() -> None:
+    line = json.dumps({"time": NOW, "msg": "", "event": "paid"})
+    assert read(line, kind=JSON) == [Event(MS, message="paid")]
+    assert read_told(line) == "paid"
+    alone = json.dumps({"time": NOW, "msg": "", "path": "/x"})
+    assert read(alone, kind=JSON) == [Event(MS, message=alone)]
+    assert read_told(alone) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (
+            {"Timestamp": NOW, "LogLevel": "Error", "Category": "Shop.Pay", "Message": "a", "State": {"Message": "b"}},
+            Event(MS, level="ERROR", logger="Shop.Pay", message="a"),
+        ),
+        (
+            {"Timestamp": NOW, "Level": "Warning", "MessageTemplate": "{n} paid", "RenderedMessage": "1 paid"},
+            Event(MS, level="WARN", message="1 paid"),
+        ),
+        ({"Timestamp": NOW, "Level": "Fatal", "MessageTemplate": "{n}"}, Event(MS, level="FATAL", message="{n}")),
+        (
+            {"jsonPayload": {"message": "a", "logger": "shop", "level": ""}, "timestamp": NOW, "severity": "ERROR"},
+            Event(MS, level="ERROR", logger="shop", message="a"),
+        ),
+        ({"textPayload": "a", "timestamp": NOW, "severity": "INFO"}, Event(MS, level="INFO", message="a")),
+        ({"start_time": NOW, "msg": "a"}, Event(MS, message="a")),
+        ({"time_iso8601": "2026-01-02T03:04:05+00:00", "msg": "a"}, Event(MS - 678, message="a")),
+        ({"time_local": "02/Jan/2026:03:04:05 +0000", "msg": "a"}, Event(MS - 678, message="a")),
+    ],
+)  # fmt: skip
+def test_objects_of_other_tools_have_time_level_logger_and_message(line: dict, event: Event) -> None:
+    assert read(json.dumps(line), kind=JSON) == [event]

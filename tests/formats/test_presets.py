@@ -121,7 +121,7 @@ def test_stack_traces_continue_the_event_above(trace: list[str]) -> None:
         ("2026-01-02T03:04:06.678901234Z stdout F ", ("cri",)),
         ("2026-01-02T03:04:06.678901234Z ", ("docker",)),
         ("shop-1  | 2026-01-02T03:04:06.678901234Z ", ("compose", "docker")),
-        ("[pod/shop-7d/app] 2026-01-02T03:04:06.678901234Z stderr P ", ("kubectl", "cri")),
+        ("[pod/shop-7d/app] 2026-01-02T03:04:06.678901234Z stderr F ", ("kubectl", "cri")),
     ],
 )
 def test_wrappers_come_off_first_and_stack(before: str, wrappers: tuple[str, ...]) -> None:

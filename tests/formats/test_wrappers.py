@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from itertools import permutations
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 from hypothesis import example, given
 
@@ -95,6 +97,37 @@ def test_the_parts_of_a_line_of_cri_are_one_event() -> None:
     # Where the line has a header of its own, the rest has none.
     wrapped = [cri("P", "2026-01-02 03:04:05,678 [m] INFO a.B - x"), cri("F", "2nd"), cri("F", "3rd")]
     assert [event.time >= 0 for event in read(*wrapped, kind=KindFormat("logback", ("cri",)))] == [True, False, False]
+
+
+def test_the_parts_of_a_line_of_cri_are_joined_before_the_text_within_is_read() -> None:
+    lines = [
+        cri("F", '{"msg":"a"}'), cri("P", '{"msg":'), cri("P", '"b'), cri("F", "no", "stderr"), "bare",
+        cri("F", 'c"}'), cri("P", "  at x", "stderr"), cri("F", " y", "stderr"), cri("P", ""), cri("F", "d"),
+        cri("P", "never ends"),
+    ]  # fmt: skip
+    found = unwrap(lines_of(lines), ("cri",))
+    assert found.texts.to_pylist() == [
+        '{"msg":"a"}', '{"msg":"bc"}', "", "no", "bare", "", "at x y", "", "d", "", "never ends",
+    ]  # fmt: skip
+    assert found.indented.tolist() == [n == 6 for n in range(len(lines))]
+    events = [event.message for event in read(*lines[:6], kind=KindFormat("json", ("cri",)))]
+    assert [text for text in events if text] == ["a", "bc", "no", "bare"]
+
+
+def test_parts_of_a_line_of_cri_end_with_their_file() -> None:
+    lines = lines_of([cri("P", "a"), cri("F", "b")])
+    assert unwrap(replace(lines, file=np.array([0, 1])), ("cri",)).texts.to_pylist() == ["a", "b"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("PF"), st.sampled_from(["stdout", "stderr"]), inner), min_size=1))
+def test_parts_are_joined_as_one_reads_them_line_by_line(many: list[tuple[str, str, str]]) -> None:
+    wanted, first = [""] * len(many), {}
+    for row, (tag, stream, text) in enumerate(many):
+        at = first.setdefault(stream, row)
+        wanted[at] += text
+        if tag == "F":
+            del first[stream]
+    assert texts(*[cri(tag, text, stream).strip() for tag, stream, text in many], wrappers=("cri",)) == wanted
 
 
 def test_only_the_innermost_wrapper_gives_its_time() -> None:

@@ -405,3 +405,34 @@ def test_a_zone_by_name_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture
     load(options(root, tmp_path / "out"), Session.serial())
     told = [text for record in caplog.records if "the zone" in (text := record.getMessage())]
     assert told == ["token: the zone CET of its times is not read: give it as --timezone"]
+
+
+def test_json_without_a_known_time_names_the_keys_once_for_all_kinds_and_in_each_reject(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = '{{"when":"2026-01-02T03:04:{n:02d}Z","level":"{level}","msg":"order {n} paid"}}'
+    with caplog.at_level(logging.INFO):
+        load(options(write(tmp_path / "in", token=line, user=line), tmp_path / "out"), Session.serial())
+    told = "no time is read from its objects: there is none of the keys time, ts, @timestamp"
+    (note,) = [text for text in caplog.messages if told in text]
+    found = table_of(Layout(tmp_path / "out").rejects).to_pylist()
+    assert [row["reason"] for row in found] == ["no time"] * 4
+    for text in (note, *(row["detail"] for row in found)):
+        assert told in text
+        assert text.endswith("the keys there are: level, msg, when")
+
+
+def test_a_log_without_a_time_is_told_what_a_line_of_its_format_looks_like(tmp_path: Path) -> None:
+    line = '{{"time":"soon","msg":"order {n} paid"}}'
+    load(options(write(tmp_path / "in", token=line), tmp_path / "out"), Session.serial())
+    found = table_of(Layout(tmp_path / "out").rejects).to_pylist()
+    assert len(found) == 2
+    assert all(f"a line with a time looks like {PRESETS['json'].example!r}" in row["detail"] for row in found)
+
+
+def test_plain_lines_are_told_that_their_format_reads_no_time(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", token="order {n} paid")
+    load(options(root, tmp_path / "out", format="plain"), Session.serial())
+    found = table_of(Layout(tmp_path / "out").rejects).to_pylist()
+    assert len(found) == 2
+    assert all(row["detail"].endswith("kept without; the format plain reads none") for row in found)
