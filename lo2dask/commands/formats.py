@@ -39,7 +39,7 @@ def try_formats(file: Path, name: str = "auto", timezone: str = "UTC") -> list[C
     lines = lines.take(np.arange(min(len(lines.starts), FIRST_LINES)))
     kinds = [asked] if asked else [KindFormat(preset) for preset in PRESETS]
     choices = [with_notes(try_wrapped(kind, lines), lines) for kind in kinds]
-    return sorted(choices, key=lambda choice: -choice.headed)
+    return sorted(choices, key=lambda choice: -choice.worth)
 
 
 def _problem(log: SourceFile) -> str:
