@@ -217,7 +217,13 @@ def _texts(values: Sequence[Any]) -> pa.Array:
     try:
         return pa.array(values, pa.string())
     except pa.ArrowException:  # not all are strings
-        return pa.array(list(map(_text, values)), pa.string())
+        pass
+    if set(map(type, values)) <= {int, type(None)}:
+        try:
+            return pa.array(values, pa.int64()).cast(pa.string())
+        except OverflowError:  # a number of 64 bits without a sign
+            pass
+    return pa.array(list(map(_text, values)), pa.string())
 
 
 def _text(value: Any) -> str | None:
