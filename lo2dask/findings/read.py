@@ -95,10 +95,10 @@ def read_findings(layout: Layout) -> Iterator[Finding]:
     InputError : there is no table of findings.
     """
     if not has_findings(layout):
-        raise InputError(
-            f"{layout.root}: no lo2_findings.parquet in it; it is made with the model excess: "
-            f"lo2dask train --root {layout.root}"
-        )
+        is_loaded = bool(part_paths(layout.sequences))
+        made = f"it is made with the model excess: lo2dask train --root {layout.root}"
+        way_out = made if is_loaded else "give the --output-dir of run"
+        raise InputError(f"{layout.root}: no lo2_findings.parquet in it; {way_out}")
     return map(_finding, _rows(layout, FINDINGS.names))
 
 

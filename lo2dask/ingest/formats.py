@@ -261,7 +261,8 @@ def _check(
 def _unread(kind: str, choice: Choice, file: SourceFile, asked: KindFormat | None) -> str:
     """Write why files are left out, and the ways out."""
     path = f"{file.path}:{file.member}" if file.member else file.path
-    wanted = f"of the format {choice.kind.label}" if asked else f"of a known format ({choice.kind.label} has most)"
+    best = f" ({choice.kind.label} has most)" if choice.headed else ""
+    wanted = f"of the format {choice.kind.label}" if asked else f"of a known format{best}"
     return (
         f"{kind}: only {_percent(choice.headed, choice.lines)} of the lines have a header {wanted}, such as in {path}; "
         f"{_notes(choice)}{_WAY_OUT}, or leave them out with --exclude '*{kind}*'{_shown(choice)}"

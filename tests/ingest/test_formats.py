@@ -325,7 +325,7 @@ def test_a_load_of_lo2_that_has_nothing_to_do_looks_at_no_line(tmp_path: Path, m
     assert load(wanted, Session.serial()).skipped == 1
 
 
-@pytest.mark.parametrize(("name", "reason"), [("auto", "a known format"), ("klog", "the format klog")])
+@pytest.mark.parametrize(("name", "reason"), [("auto", "a known format,"), ("klog", "the format klog")])
 def test_lines_that_are_not_understood_are_refused(tmp_path: Path, name: str, reason: str) -> None:
     root = write(tmp_path / "in", token="line {n} of nothing")
     with pytest.raises(InputError, match=rf"token: only 0 % .*{reason}.*--format plain.*: line 0 of nothing \| line 1"):
