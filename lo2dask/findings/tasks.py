@@ -203,7 +203,8 @@ def telling_windows(part: PartWindows, judged: judge.Judged, carriers: Ints) -> 
     """Return which windows tell when a sequence is unusual: its alarms, or else its best ones.
 
     Where nothing is labelled, a sequence is judged by itself too, and a burst that goes on has many windows near the
-    best: those count in which there are more lines of the finding's statement than in others.
+    best: those count in which there are more lines of the finding's statement than in others, and those beside them
+    that have it too.
     """
     sequence, size = part.windows["sequence"], part.keys.num_rows
     best = np.full(size, -np.inf)
@@ -212,7 +213,17 @@ def telling_windows(part: PartWindows, judged: judge.Judged, carriers: Ints) -> 
     alarms = np.bincount(sequence[judged.is_alarm], minlength=size)
     has_carrier = (judged.statement == carriers[sequence]) & (judged.component < judge.COMPONENTS.index("gap"))
     near = (judged.score == best[sequence]) | (has_carrier & (judged.score >= NEAR_BEST * best[sequence]))
+    near = _with_neighbours(part, near, carriers)
     return known & np.where(alarms[sequence] > 0, judged.is_alarm, near)
+
+
+def _with_neighbours(part: PartWindows, chosen: Bools, carriers: Ints) -> Bools:
+    """Add the windows that are joined to chosen ones by windows which all have the sequence's carrier."""
+    sequence, cells = part.windows["sequence"], part.cells
+    has_carrier = np.zeros(len(sequence), dtype=bool)
+    has_carrier[cells["window"][cells["statement"] == carriers[sequence[cells["window"]]]]] = True
+    stretch = np.cumsum(~has_carrier | (np.diff(sequence, prepend=-1) != 0))
+    return chosen | (has_carrier & np.isin(stretch, stretch[chosen & has_carrier]))
 
 
 def evidence_lines(part: PartWindows, telling: Bools, carriers: Ints) -> pa.Array:

@@ -42,6 +42,18 @@ def test_a_burst_of_an_error_that_all_runs_have_is_told_where_it_is(tmp_path: Pa
     assert [line.line_no for line in row.evidence] == [701, 711, 721, 731, 741]
 
 
+def test_an_error_a_second_is_told_from_its_first_second(tmp_path: Path) -> None:
+    """What is unusual is how often it is repeated, which its last second has the most of."""
+    lines = {run: [(at, "INFO [main] shop.payments - paid") for at in range(180)] for run in range(8)}
+    for run, some in lines.items():
+        some[10 + run] = (10 + run, "ERROR [main] shop.payments - gateway timeout")
+    for at in range(100, 140):
+        lines[5][at] = (at, "ERROR [main] shop.payments - gateway timeout")
+    (row,) = found_in(tmp_path, lines)
+    assert (row.start, row.end) == (START + timedelta(seconds=100), START + timedelta(seconds=140))
+    assert row.evidence[0].line_no == 101
+
+
 def test_exceptions_that_are_printed_without_a_header_are_found(tmp_path: Path) -> None:
     lines = {run: quiet(run) for run in range(8)}
     trace = [" java.lang.IllegalStateException: no gateway", "\tat shop.Cart.pay(Cart.java:7)"]
