@@ -14,7 +14,7 @@ from lo2dask.domain import CORRECT
 _NORMAL = re.compile(CORRECT + r"(?:[_-]?\d+)?")
 
 # The version of everything in an output folder, raised with a table's or a state file's form. Folders without it: 1.
-LAYOUT_VERSION = 5
+LAYOUT_VERSION = 6
 
 TIME = pa.timestamp("us", "UTC")
 

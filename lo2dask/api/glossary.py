@@ -111,7 +111,7 @@ TABLES: tuple[TableNote, ...] = (
         margin="score less that of the next service",
         p="share of normal cases that score as high, this one counted among them (conformal p)",
         kind="error_excess, unseen or lack; a notice has silent: the service has no log here, but in every normal case "
-        "(where nothing is labelled, in nine of ten)",
+        "(where nothing is labelled, in nearly all)",
         count="lines | of the statement in this log",
         rate="occurrences a minute | of the statement that the log lacks; null for other kinds",
         normal_rate="occurrences a minute | of the statement in the logs compared with, their median; null for others",

@@ -122,13 +122,14 @@ def telling_line(text: str, statement: str, width: int) -> str:
 
 def _told(text: str) -> str:
     """Return level and message of a line of JSON, within a wrapper too; any other line as it is."""
-    at = text.find("{")
-    if at < 0 or _LEVEL.search(text, 0, at):
+    if (at := text.find("{")) < 0:
         return text
     # Few commands show lines, and none else needs what this takes.
     from lo2dask.formats.json_lines import read_told
+    from lo2dask.formats.wrappers import PREFIXES
 
-    told = read_told(text[at:])
+    is_wrapped = any(re.fullmatch(rf"(?:{prefix})\s*", text[:at]) for prefix in PREFIXES.values())
+    told = read_told(text[at:]) if not at or is_wrapped else None
     return visible(told) if told else text
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lo2dask.errors import InputError
-from lo2dask.formats.detect import Choice, with_notes
+from lo2dask.formats.detect import Choice, detect, with_notes
 from lo2dask.formats.kinds import KindFormat
 from lo2dask.formats.presets import PRESETS
 from lo2dask.ingest.formats import check_zone, read_asked, read_sample, try_wrapped
@@ -39,7 +39,9 @@ def try_formats(file: Path, name: str = "auto", timezone: str = "UTC") -> list[C
     lines = lines.take(np.arange(min(len(lines.starts), FIRST_LINES)))
     kinds = [asked] if asked else [KindFormat(preset) for preset in PRESETS]
     choices = [with_notes(try_wrapped(kind, lines), lines) for kind in kinds]
-    return sorted(choices, key=lambda choice: -choice.worth)
+    # What load would take comes first.
+    best = detect(lines).kind
+    return sorted(choices, key=lambda choice: (choice.kind != best, -choice.worth))
 
 
 def _problem(log: SourceFile) -> str:

@@ -1,8 +1,8 @@
 """Ids of statements: a letter for what a statement is, and a number in the order of the texts.
 
-A statement is a normalised line after its header. ``e12`` has an error level or is an exception above its trace,
-``c12`` is a continuation line (of a stack trace, say), ``s12`` any other one. Detectors read the letter, so that an id
-is all that they need.
+A statement is a normalised line after its header. ``e12`` has an error level, ``c12`` is a continuation line (of a
+stack trace, say), ``s12`` any other one, an exception above its trace among them. Detectors read the letter, so that an
+id is all that they need.
 
 Masks that leave too many statements apart would make each line a statement of its own. Then the statements are the
 templates (``et12``).
@@ -56,12 +56,11 @@ def are_too_many(statements: int, lines: int) -> bool:
 
 def letters_of(texts: pa.Array, levels: pa.Array, is_continuation: pa.Array, line_format: LineFormat) -> list[str]:
     """Return the letter of each statement from its level and whether it continues an event."""
-    is_error = pc.is_in(levels, pa.array(line_format.error_levels, pa.string()))
-    if line_format.error_start:
-        is_start = pc.match_substring_regex(texts, line_format.error_start)
-        is_error = pc.or_(is_error, pc.and_(is_continuation, is_start))
-    pairs = zip(is_error.to_pylist(), is_continuation.to_pylist(), strict=True)
-    return ["e" if fails else "c" if continues else "s" for fails, continues in pairs]
+    if line_format.own_start:
+        is_own = pc.match_substring_regex(texts, line_format.own_start)
+        is_continuation = pc.and_not(is_continuation, is_own)
+    pairs = zip(levels.to_pylist(), is_continuation.to_pylist(), strict=True)
+    return ["e" if level in line_format.error_levels else "c" if continues else "s" for level, continues in pairs]
 
 
 def kinds_of(ids: pa.Array) -> np.ndarray:

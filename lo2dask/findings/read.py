@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.errors import InputError
+from lo2dask.formats.canonical import CANONICAL
 from lo2dask.formats.levels import ERRORS
 from lo2dask.schema import FINDINGS
 from lo2dask.storage import read_json
@@ -159,7 +160,9 @@ def first_ranked(layout: Layout) -> tuple[Case, ...]:
     rows = [row for part in read_parts(layout.root / "excess_runs.parquet", _RANKED) for row in part.to_pylist()]
     failed = set()
     for part in read_parts(layout.windows, ["run", "test_case", "component", "statement"]):
-        is_error = pc.match_substring_regex(part["statement"].cast(pa.string()), rf"^(?:{'|'.join(ERRORS)})\b")
+        is_error = pc.match_substring_regex(
+            part["statement"].cast(pa.string()), rf"^(?:{'|'.join(ERRORS)})\b|{CANONICAL.own_start}"
+        )
         of_errors = part.filter(pc.and_(pc.equal(part["component"].cast(pa.string()), "unseen"), is_error))
         failed |= {(row["run"], row["test_case"]) for row in of_errors.to_pylist()}
     ranks = {(row["run"], row["test_case"]): row["rank"] for row in rows}

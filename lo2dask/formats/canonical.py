@@ -57,7 +57,7 @@ CANONICAL = LineFormat(
     has_whole_source=False,
     error_levels=ERRORS,
     error_code=r"\bERR\d{5}\b",
-    error_start=r"^(?:Exception in thread |Unhandled |Uncaught |Traceback \(|panic: |fatal error: "
+    own_start=r"^(?:Exception in thread |Unhandled |Uncaught |Traceback \(|panic: |fatal error: "
     r"|(?:[\w$]+[.\\:]+)*[\w$]*(?:Exception|Error|Throwable)(?::|$))",
     example="2026-01-02T03:04:05.678 [main]  correlation-id DEBUG logger method - message",
 )

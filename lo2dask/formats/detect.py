@@ -151,4 +151,8 @@ def with_notes(choice: Choice, lines: TextLines) -> Choice:
 
 def _best(lines: TextLines, wrappers: tuple[str, ...]) -> Choice:
     choices = [try_format(KindFormat(name, wrappers), lines) for name in PRESETS if name != PLAIN]
-    return max(choices, key=lambda choice: choice.worth)
+    best = max(choices, key=lambda choice: choice.worth)
+    json = next(choice for choice in choices if choice.kind.name == JsonFormat.name)
+    # Of an object that is cut off, a time may be found.
+    is_cut = best.kind.name == TIMED and json.share >= LEAST_SHARE and all(text[0] == "{" for text in json.others)
+    return json if is_cut else best

@@ -13,6 +13,7 @@ from lo2dask.buffers.slices import slices
 from lo2dask.formats.canonical import NO_TIME_TEXT, UNTIMED_MARK, write_times
 
 # Canonical lines write years in four digits, and -1 stands for a line without a time.
+_NO_TEXTS = ("rows", "time_ms", "has_date", "timezone")
 _LATEST = 253_402_300_800_000
 
 
@@ -52,7 +53,7 @@ class Fields:
     """The headers of lines, ascending by ``rows``: time (ms since 1970), text columns, None where a format has none.
 
     A time below 0 is that of an event without one. Of a format without dates (``has_date``), times are ms since
-    midnight.
+    midnight, in the zone ``timezone`` ("" = that of the lines).
     """
 
     rows: Ints
@@ -64,6 +65,7 @@ class Fields:
     correlation_id: pa.Array | None = None
     method: pa.Array | None = None
     has_date: bool = True
+    timezone: str = ""
 
     @classmethod
     def none(cls) -> "Fields":
@@ -83,10 +85,11 @@ class Fields:
         """Return some of them."""
         indices = pa.array(chosen)
         texts = {name: None if column is None else column.take(indices) for name, column in self._texts().items()}
-        return Fields(self.rows[chosen], self.time_ms[chosen], **texts, has_date=self.has_date)
+        times = self.time_ms[chosen]
+        return Fields(self.rows[chosen], times, **texts, has_date=self.has_date, timezone=self.timezone)
 
     def _texts(self) -> dict[str, pa.Array | None]:
-        return {name: value for name, value in vars(self).items() if name not in ("rows", "time_ms", "has_date")}
+        return {name: value for name, value in vars(self).items() if name not in _NO_TEXTS}
 
 
 def join_fields(pieces: Sequence[Fields]) -> Fields:
@@ -107,7 +110,7 @@ def join_fields(pieces: Sequence[Fields]) -> Fields:
         return Fields.none()
     rows = np.concatenate([piece.rows for piece in pieces])
     times = np.concatenate([piece.time_ms for piece in pieces])
-    joined = Fields(rows, times, **texts, has_date=pieces[0].has_date)
+    joined = Fields(rows, times, **texts, has_date=pieces[0].has_date, timezone=pieces[0].timezone)
     return joined.take(np.argsort(rows, kind="stable"))
 
 

@@ -34,7 +34,7 @@ class LineFormat:
     has_whole_source : whether level, logger and method always stand together, else each may be missing before a dash.
     error_levels : the levels that count as errors.
     error_code : regular expression (Python) of codes that distinguish errors of one statement.
-    error_start : regular expression (RE2) of lines without a header that are errors: an exception above its trace.
+    own_start : regular expression (RE2) of lines without a header that say something of their own: an exception.
     example : a line, shown where none of a log has a time.
     time_mask, correlation_mask : the placeholders of time and correlation id in a masked header.
     """
@@ -50,7 +50,7 @@ class LineFormat:
     has_whole_source: bool = True
     error_levels: tuple[str, ...] = ("ERROR",)
     error_code: str | None = None
-    error_start: str | None = None
+    own_start: str | None = None
     example: str = ""
     time_mask: str = "<TIME>"
     correlation_mask: str = "<CID>"

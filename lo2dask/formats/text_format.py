@@ -87,7 +87,9 @@ class TextFormat:
             texts["method"] = pc.if_else(is_unnamed, "", texts["method"])
         if "level" in texts:
             texts["level"] = normalise_levels(texts["level"], self.levels)
-        return Fields(rows, times, message, **texts, has_date=pattern.shapes[0].has_date).with_time()
+        return Fields(
+            rows, times, message, **texts, has_date=pattern.shapes[0].has_date, timezone=self.timezone
+        ).with_time()
 
     def _times(self, texts: pa.Array, shapes: tuple[Shape, ...], lines: TextLines, rows: Ints) -> Ints:
         timezone, latest = self.timezone or lines.timezone, lines.latest_ms[rows]

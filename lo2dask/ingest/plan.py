@@ -204,7 +204,7 @@ def clear_leftovers(layout: Layout) -> None:
     """Remove the half-written files that a killed process left in tables, records and markers."""
     if not is_local(layout.root):
         return  # an object that was not put to its end does not exist
-    for top in (*layout.root.glob("lo2_*.parquet"), layout.internal):
+    for top in (*layout.root.glob("*.parquet"), layout.internal):
         for folder in (top, *(path for path in top.rglob("*") if path.is_dir())):
             remove_leftovers(folder)
 

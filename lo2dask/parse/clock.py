@@ -11,7 +11,8 @@ from lo2dask.formats.times import to_utc
 from lo2dask.sources.names import DAY_MS, HOUR_MS
 
 NO_TIME = int(np.iinfo(np.int64).min)
-_HALF_DAY = DAY_MS // 2
+# A jump back by more is a midnight; one forward by more is a line from before it.
+_MIDNIGHT, _BEFORE_MIDNIGHT = DAY_MS // 2, DAY_MS - HOUR_MS
 
 
 def to_timestamps(time_ms: Ints, begin_ms: Ints, first_rows: Ints) -> Ints:
@@ -41,7 +42,9 @@ def continue_day(stamps: Ints, last: int) -> Ints:
     timed = stamps != NO_TIME
     if last == NO_TIME or not timed.any():
         return stamps
-    days = -(-(last - int(stamps[timed][0]) - _HALF_DAY) // DAY_MS)
+    first = int(stamps[timed][0])
+    step = first % DAY_MS - last % DAY_MS
+    days = last // DAY_MS - first // DAY_MS + int(step < -_MIDNIGHT) - int(step > _BEFORE_MIDNIGHT)
     return np.where(timed, stamps + days * DAY_MS, stamps)
 
 
@@ -64,6 +67,7 @@ class Days:
         starts = np.flatnonzero(np.diff(file, prepend=-1))
         counts = np.diff(starts, append=len(file))
         times = to_timestamps(fields.time_ms, begin, np.repeat(starts, counts))
+        timezone = fields.timezone or lines.timezone
         for low, high in pairwise([*starts.tolist(), len(file)]):
             if begin[low] == NO_TIME:
                 local, number = times[low:high], int(file[low])
@@ -71,10 +75,10 @@ class Days:
                     local = continue_day(local, self.last[number])
                 else:
                     named = int(day[low])
-                    first = _first_day(int(local[0]), int(latest[low]), lines.timezone)
+                    first = _first_day(int(local[0]), int(latest[low]), timezone)
                     local = local + (first if named == NO_TIME else named)
                 self.last = {number: int(local[-1])}
-                times[low:high] = to_utc(local, lines.timezone)
+                times[low:high] = to_utc(local, timezone)
         return replace(fields, time_ms=times, has_date=True).with_time()
 
 
@@ -109,9 +113,9 @@ def fill_times(stamps: Ints, first_rows: Ints, ends: Ints, before: int) -> Ints:
 
 
 def _midnights(times: Ints, first_rows: Ints) -> Ints:
-    """Count each line's midnights since its file's first time: over half a day back is one more, forward one less."""
+    """Count each line's midnights since its file's first time: a jump back is one more, one forward one less."""
     same_file: Bools = np.diff(first_rows, prepend=-1) == 0
     steps = np.where(same_file, np.diff(times, prepend=0), 0)
-    count = np.cumsum((steps < -_HALF_DAY).astype(np.int64) - (steps > _HALF_DAY))
+    count = np.cumsum((steps < -_MIDNIGHT).astype(np.int64) - (steps > _BEFORE_MIDNIGHT))
     first = np.maximum.accumulate(np.where(same_file, 0, np.arange(len(times))))
     return count - count[first]

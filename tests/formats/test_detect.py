@@ -159,3 +159,10 @@ def test_a_few_lines_more_do_not_make_a_format_with_loggers_generic() -> None:
     other = "Jun 28, 2024 4:29:46 PM shop.Cache"
     assert detect(lines_of([*lines, other])).kind.name == "logback"
     assert detect(lines_of([*lines[:20], *[other] * 5])).kind.name == "timed"
+
+
+def test_an_object_that_is_cut_off_is_json_all_the_same() -> None:
+    """CRI splits lines, and the sample of a log may end within one: a time stands in what is left."""
+    line = '{"time":"2026-01-02T03:04:05.678Z","level":"error","msg":"no money"}'
+    for lines in ([line, line[:50]], [line] * 20 + [line[:50]]):
+        assert detect(lines_of(lines)).kind.name == "json"

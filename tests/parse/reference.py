@@ -75,7 +75,8 @@ def _stamps(lines: list[str], begin: datetime | None) -> list[datetime | None]:
         if begin is not None:
             stamp += DAY * (stamp < begin)
         elif last is not None:
-            stamp += DAY * round((last - stamp) / DAY)
+            stamp += DAY * ((last - midnight) // DAY)
+            stamp += DAY * ((stamp - last < -DAY / 2) - (stamp - last > DAY - timedelta(hours=1)))
         stamps.append(stamp)
         last = stamp
     return stamps

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 
 from lo2dask.parse.clock import NO_TIME, continue_day, fill_times, to_timestamps
-from lo2dask.sources.names import DAY_MS
+from lo2dask.sources.names import DAY_MS, HOUR_MS
 
 times = st.one_of(st.just(-1), st.integers(0, DAY_MS - 1))
 files = st.lists(st.lists(times, min_size=1, max_size=8), min_size=1, max_size=4)
@@ -38,7 +38,7 @@ def test_without_an_epoch_days_begin_with_each_file(parts: list[list[int]]) -> N
         day, before = 0, None
         for row in rows:
             step = 0 if before is None else lines[row] - before
-            day += int(step < -DAY_MS // 2) - int(step > DAY_MS // 2)
+            day += int(step < -DAY_MS // 2) - int(step > DAY_MS - HOUR_MS)
             before = lines[row]
             assert stamps[row] == lines[row] + day * DAY_MS
 
@@ -61,7 +61,7 @@ def test_filling_takes_the_line_above_then_the_first_below(parts: list[list[int]
 def test_a_later_block_goes_on_with_the_day(last: int, time: int) -> None:
     (found,) = continue_day(np.array([time]), last)
     assert found % DAY_MS == time
-    assert -DAY_MS // 2 <= found - last <= DAY_MS // 2
+    assert -DAY_MS // 2 <= found - last <= DAY_MS - HOUR_MS
 
 
 def test_nothing_is_filled_or_moved_where_there_is_nothing() -> None:

@@ -134,3 +134,22 @@ def test_events_before_the_first_time_of_a_large_log_take_it(tmp_path: Path, mon
     assert found[0][9]["m_timestamp"] is not None
     texts = [[row["m_message"] for row in rows] for rows in found]
     assert texts[0] == texts[1] == texts[2]
+
+
+def test_a_format_without_dates_has_its_own_zone() -> None:
+    own = {"name": "till", "pattern": r"(?P<time>\S+) (?P<level>\S+) ", "time": "%H:%M:%S"}
+    own |= {"timezone": "Europe/Helsinki", "example": "10:00:00 INFO a"}
+    translation = Translation({"till": KindFormat("till", (), own)})
+    text = translate_text(b"10:00:00 INFO job\n", file_of("till"), translation).decode()
+    assert text == "2026-01-02T08:00:00.000 []   INFO - job\n"
+
+
+def test_a_silence_of_many_hours_is_no_day_back() -> None:
+    translator, found = Translator(Translation({"shop": KindFormat("clock")}), Reading()), []
+    for number, clock in enumerate(
+        ("08:00:00", "21:00:00", "08:00:00", "07:30:00", "21:00:00", "00:00:10", "23:59:50")
+    ):
+        text = f"{clock} INFO a.B - b\n".encode()
+        chunk = Chunk([Segment(3, file_of("shop"), len(text), number == 0, False)], padded(text))
+        found += [part.decode()[8:13] for part in translator.translate(chunk, find_lines(chunk.buffer)).texts()]
+    assert found == ["02T08", "02T21", "03T08", "03T07", "03T21", "04T00", "03T23"]
