@@ -23,7 +23,7 @@ def main(root: str, out: str, masks: str) -> None:
     frame = pd.concat(frames, ignore_index=True)
     frame["seq_id"] = frame["run"] + "__" + frame["test_case"] + "__" + frame["service"]
     header = r"^(?P<time>\d\d:\d\d:\d\d\.\d{3}) \[(?P<thread>[^\]]*)\]"
-    frame = frame.join(frame["line"].str.extract(header))
+    frame = frame.join(frame["line"].str.extract(header).astype("string"))
     frame["masked"] = frame["line"]
     for rule in json.loads(Path(masks).read_text(encoding="utf-8")):
         frame["masked"] = frame["masked"].str.replace(rule["pattern"], rule["backslash"], regex=True)

@@ -22,7 +22,7 @@ from lo2dask.tables.thrift import Reader, Struct, write_struct
 
 MAGIC = b"PAR1"
 # FileMetaData, SchemaElement, RowGroup, ColumnChunk, ColumnMetaData: the fields that change.
-_SCHEMA, _ROW_GROUPS, _COLUMN_ORDERS = 2, 4, 7
+_SCHEMA, _ROW_GROUPS, _KEY_VALUES, _COLUMN_ORDERS = 2, 4, 5, 7
 _NAME, _CHILDREN = 4, 5
 _COLUMNS, _BYTES, _ROWS, _GROUP_OFFSET, _COMPRESSED = 1, 2, 3, 5, 6
 _FILE_OFFSET, _META = 2, 3
@@ -106,7 +106,8 @@ def add_columns(path: Path, added: pa.Buffer, names: list[str], base: list[str])
 def splice(path: Path, sources: Sequence[Path | pa.Buffer], names: Sequence[str]) -> None:
     """Write a part, by rename, of the columns ``names`` of parts with the same row groups; later sources go first.
 
-    A column that replaces another must have its type: the Arrow schema in the footer stays the first source's.
+    A column that replaces another must have its type. Key-value metadata is left out: an Arrow schema in it would be
+    that of one source, and some readers see the columns that it names alone.
 
     Raises
     ------
@@ -162,6 +163,7 @@ def _write(new: BinaryIO, fields: Struct, columns: list[Column]) -> None:
     elements = fields[_SCHEMA][1][1]
     elements[0][_CHILDREN] = (elements[0][_CHILDREN][0], len(columns))
     elements[1:] = [element for column in columns for element in column.elements]
+    fields.pop(_KEY_VALUES, None)
     fields[_COLUMN_ORDERS][1][1][:] = [order for column in columns for order in column.orders]
     body = write_struct(fields)
     new.write(body + struct.pack("<I", len(body)) + MAGIC)
