@@ -5,6 +5,8 @@ import pytest
 
 from lo2dask import compat
 
+LIMIT = 10 * 10**9
+
 
 @pytest.fixture(scope="module")
 def explainer():
@@ -50,9 +52,10 @@ def cluster(tmp_path_factory):
     from distributed import LocalCluster
 
     folder = tmp_path_factory.mktemp("scratch")
+    # The worker lives in this process, which other tests have made large: at its limit, it would pause.
     with LocalCluster(
         n_workers=0, threads_per_worker=3, processes=False, dashboard_address=None, local_directory=str(folder),
-        memory_limit=10**9,
+        memory_limit=LIMIT,
     ) as made:  # fmt: skip
         yield made, folder
 
@@ -75,7 +78,7 @@ def test_distributed_tells_where_workers_spill_and_starts_them_at_once(cluster, 
     found = client.run(
         lambda dask_worker: (compat.worker_threads(dask_worker), compat.worker_memory_limit(dask_worker))
     )
-    assert list(found.values()) == [(3, 10**9)]
+    assert list(found.values()) == [(3, LIMIT)]
 
 
 def test_what_a_start_raises_is_raised(cluster):

@@ -211,7 +211,8 @@ def telling_windows(part: PartWindows, judged: judge.Judged, carriers: Ints) -> 
     known = ~np.isnan(judged.score)
     np.maximum.at(best, sequence[known], judged.score[known])
     alarms = np.bincount(sequence[judged.is_alarm], minlength=size)
-    has_carrier = (judged.statement == carriers[sequence]) & (judged.component < judge.COMPONENTS.index("gap"))
+    carrier = carriers[sequence]
+    has_carrier = (carrier >= 0) & (judged.statement == carrier) & (judged.component < judge.COMPONENTS.index("gap"))
     near = (judged.score == best[sequence]) | (has_carrier & (judged.score >= NEAR_BEST * best[sequence]))
     near = _with_neighbours(part, near, carriers)
     return known & np.where(alarms[sequence] > 0, judged.is_alarm, near)
