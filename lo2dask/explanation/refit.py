@@ -150,7 +150,8 @@ def _find_changes(
 
 def _trained_options(layout: Layout) -> dict[str, Any]:
     """Read the options of the last training from any bundle that it kept, or from the copy of an earlier reading."""
-    source = kept_sources(layout)[trained_models(layout)[0]]
+    kept = kept_sources(layout)
+    source = kept[next(iter([*trained_models(layout), *kept]))]
     cache = source.bundle.parents[1] / TRAINED_OPTIONS_FILE
     digest = bundle.hash_path(source.bundle).read_text(encoding="utf-8").split()[0]
     earlier = read_state(cache, TRAINED_OPTIONS)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.errors import InputError
-from lo2dask.formats.canonical import CANONICAL
+from lo2dask.formats.canonical import EXCEPTION
 from lo2dask.formats.levels import ERRORS
 from lo2dask.schema import FINDINGS
 from lo2dask.storage import read_json
@@ -161,7 +161,7 @@ def first_ranked(layout: Layout) -> tuple[Case, ...]:
     failed = set()
     for part in read_parts(layout.windows, ["run", "test_case", "component", "statement"]):
         is_error = pc.match_substring_regex(
-            part["statement"].cast(pa.string()), rf"^(?:{'|'.join(ERRORS)})\b|{CANONICAL.own_start}"
+            part["statement"].cast(pa.string()), rf"^(?:{'|'.join(ERRORS)})\b|{EXCEPTION}"
         )
         of_errors = part.filter(pc.and_(pc.equal(part["component"].cast(pa.string()), "unseen"), is_error))
         failed |= {(row["run"], row["test_case"]) for row in of_errors.to_pylist()}

@@ -165,10 +165,11 @@ def judge_group(group: Group, job: WindowJob) -> None:
     statements = read_statements(layout)
     windows, owner = _windows(part, judged, job.window_ms, statements)
     timeline, owner_of_step = _timeline(part, judged, job.window_ms)
-    carriers = carriers_of(part, _read_answers(job.answers))
-    telling = telling_windows(part, judged, carriers)
+    carriers, best = carriers_of(part, _read_answers(job.answers)), _best_scores(part, judged)
+    telling = telling_windows(part, judged, best, carriers)
     evidence = evidence_lines(part, telling, carriers)
-    sequences = _sequences(part, judged, training, telling, job.window_ms).append_column("evidence", evidence)
+    sequences = _sequences(part, judged, best, training, telling, job.window_ms)
+    sequences = sequences.append_column("evidence", evidence)
     with flushing_together():
         group.write(job.tables.windows, windows, schema.WINDOWS, owner)
         group.write(job.tables.timeline, timeline, schema.TIMELINE, owner_of_step)
@@ -199,23 +200,29 @@ def carriers_of(part: PartWindows, statements: Mapping[str, str]) -> Ints:
     return places
 
 
-def telling_windows(part: PartWindows, judged: judge.Judged, carriers: Ints) -> Bools:
+def _best_scores(part: PartWindows, judged: judge.Judged) -> np.ndarray:
+    """Return the largest score of each sequence's windows, -inf without one: float64 (sequences,)."""
+    best = np.full(part.keys.num_rows, -np.inf)
+    known = ~np.isnan(judged.score)
+    np.maximum.at(best, part.windows["sequence"][known], judged.score[known])
+    return best
+
+
+def telling_windows(part: PartWindows, judged: judge.Judged, best: np.ndarray, carriers: Ints) -> Bools:
     """Return which windows tell when a sequence is unusual: its alarms, or else its best ones.
 
     Where nothing is labelled, a sequence is judged by itself too, and a burst that goes on has many windows near the
     best: those count in which there are more lines of the finding's statement than in others, and those beside them
     that have it too.
     """
-    sequence, size = part.windows["sequence"], part.keys.num_rows
-    best = np.full(size, -np.inf)
-    known = ~np.isnan(judged.score)
-    np.maximum.at(best, sequence[known], judged.score[known])
-    alarms = np.bincount(sequence[judged.is_alarm], minlength=size)
+    sequence = part.windows["sequence"]
+    has_alarm = np.zeros(part.keys.num_rows, dtype=bool)
+    has_alarm[sequence[judged.is_alarm]] = True
     carrier = carriers[sequence]
     has_carrier = (carrier >= 0) & (judged.statement == carrier) & (judged.component < judge.COMPONENTS.index("gap"))
     near = (judged.score == best[sequence]) | (has_carrier & (judged.score >= NEAR_BEST * best[sequence]))
     near = _with_neighbours(part, near, carriers)
-    return known & np.where(alarms[sequence] > 0, judged.is_alarm, near)
+    return np.where(has_alarm[sequence], judged.is_alarm, near)
 
 
 def _with_neighbours(part: PartWindows, chosen: Bools, carriers: Ints) -> Bools:
@@ -308,13 +315,12 @@ def _timeline(part: PartWindows, judged: judge.Judged, window_ms: int) -> tuple[
     return pa.table({name: columns[name] for name in schema.TIMELINE.names}, schema=schema.TIMELINE), sequence
 
 
-def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, telling: Bools, window_ms: int) -> pa.Table:
+def _sequences(
+    part: PartWindows, judged: judge.Judged, best: np.ndarray, training: Bools, telling: Bools, window_ms: int
+) -> pa.Table:
     """Return a row per sequence (:data:`JUDGED` but evidence): from its first to its last telling window."""
     sequence, begin = part.windows["sequence"], part.windows["window"] * window_ms
     size = part.keys.num_rows
-    score = np.full(size, -np.inf)
-    known = ~np.isnan(judged.score)
-    np.maximum.at(score, sequence[known], judged.score[known])
     alarms = np.bincount(sequence[judged.is_alarm], minlength=size)
     start, end = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
     np.minimum.at(start, sequence[telling], begin[telling])
@@ -324,7 +330,7 @@ def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, telling
     columns = {
         **{name: strings(part.keys[name]) for name in ("seq_id", "run", "test_case", "service")},
         "is_training": training,
-        "score": pa.array(score, mask=none),
+        "score": pa.array(best, mask=none),
         "alarms": alarms,
         "start": pc.if_else(pa.array(~none), _time(start), None),
         "end": pc.if_else(pa.array(~none), _time(end), None),

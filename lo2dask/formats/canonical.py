@@ -20,6 +20,11 @@ _FRAME = ("", " [", "]  ", " ")
 _TIME_BYTES = len("YYYY-MM-DDTHH:MM:SS.mmm")
 # What stands before the text of an event without a time.
 UNTIMED_MARK = "- "
+# How an exception begins that is printed above its trace, in Java, .NET, Python, JavaScript, PHP and Go.
+EXCEPTION = (
+    r"^(?:Exception in thread |Unhandled |Uncaught |Traceback \(|panic: |fatal error: "
+    r"|(?:[\w$]+[.\\:]+)*[\w$]*(?:Exception|Error|Throwable)(?::|$))"
+)
 NO_TIME_TEXT = "0000-00-00T00:00:00.000"
 
 
@@ -57,7 +62,6 @@ CANONICAL = LineFormat(
     has_whole_source=False,
     error_levels=ERRORS,
     error_code=r"\bERR\d{5}\b",
-    own_start=r"^(?:Exception in thread |Unhandled |Uncaught |Traceback \(|panic: |fatal error: "
-    r"|(?:[\w$]+[.\\:]+)*[\w$]*(?:Exception|Error|Throwable)(?::|$))",
+    own_start=EXCEPTION,
     example="2026-01-02T03:04:05.678 [main]  correlation-id DEBUG logger method - message",
 )

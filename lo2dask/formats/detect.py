@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow.compute as pc
 
+from lo2dask.formats.canonical import EXCEPTION
 from lo2dask.formats.fields import TextLines
 from lo2dask.formats.json_lines import JsonFormat, have_several, what_is_missing
 from lo2dask.formats.kinds import PLAIN, TIMED, KindFormat
@@ -19,11 +20,10 @@ LEAST_SHARE = 0.5
 _SHOWN = 200
 # Any line with a time is `timed`: it is worth a little less than a format that tells loggers and threads too.
 _GENERIC = 0.99
-# Lines of a stack trace that may stand at the begin of a line, in Java, .NET, Python, JavaScript, PHP and Go.
+# An exception, and the lines of its trace that are not indented.
 _TRACE = (
-    r"^(?:at [A-Za-z_$<][^:]*[.(/]|\.\.\. \d+ |--- End of |Caused by: |Suppressed: |Traceback \(|"
-    r"During handling of the above |The above exception |Stack ?trace:|#\d+ (?:/|\{main)|goroutine \d+ |"
-    r"(?:[\w$]+[.\\])*[\w$]*(?:Exception|Error|Throwable)(?::|$))"
+    rf"{EXCEPTION}|^(?:at [A-Za-z_$<][^:]*[.(/]|\.\.\. \d+ |--- End of |Caused by: |Suppressed: |"
+    r"During handling of the above |The above exception |Stack ?trace:|#\d+ (?:/|\{main)|goroutine \d+ )"
 )
 _FOUR_YEARS_MS = 4 * 366 * 86_400_000
 

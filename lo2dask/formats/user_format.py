@@ -21,7 +21,7 @@ KEYS = {
     "name": "what the format is called",
     "pattern": f"regular expression (RE2) from a line's start, with groups: time, message, {', '.join(GROUPS)}",
     "time": "how the time is written: one or more of strptime's forms, or epoch_s, epoch_ms, epoch_us, epoch_ns; "
-    "without a date, the day is told by the run's name, else by the file's time of change",
+    "without a date, the day is told by the name of the file or run, else by the file's time of change",
     "year": "the year of dates without one; without it, that of the file's time of change",
     "timezone": "the zone of times without one, as Europe/Helsinki; without it, --timezone",
     "continuation": "what continues an event: no-header (every line without a header), or indent (indented ones too)",
