@@ -215,7 +215,7 @@ IF_PREDICTIONS = pa.schema(
 )
 
 # What stands out: a row per case (run and test case) that ``excess`` flags, the strongest first; after them notices
-# (kind silent, without a score): services that have lines in every normal run, and none in a case.
+# (without a score): services that have lines in every normal run and none in a case, or whose log ends early there.
 EVIDENCE = pa.list_(
     pa.struct(
         [

@@ -201,13 +201,21 @@ def _time(row: Finding) -> str:
 def _notices(rows: Sequence[Finding], width: int) -> list[str]:
     lines = []
     for row in rows[:_NOTICES]:
-        begin = f"notice: no line of {visible(row.service)}, which normal runs have, in "
+        begin = f"{notice_text(row)}, in "
         # Where both do not fit, the names stand below.
         room = width - columns(begin)
         name = case_name(visible(row.run), visible(row.test_case), max(room, width - 2 * len(_GAP)))
         lines += [begin + name] if columns(name) <= room else [begin.rstrip(), 2 * _GAP + name]
     left = len(rows) - _NOTICES
-    return [*lines, f"notice: {count(left, 'more service')} without a line"] if left > 0 else lines
+    return [*lines, f"and {count(left, 'notice')} more"] if left > 0 else lines
+
+
+def notice_text(row: Finding) -> str:
+    """Write which service is silent, or when its log ends and how much of the case is left then."""
+    if row.start is None or row.end is None:
+        return f"notice: no line of {visible(row.service)}, which normal runs have"
+    rest = (row.end - row.start).total_seconds()
+    return f"notice: {visible(row.service)} ends at {clock(row.start)}, {rest:,.0f} s before the last line"
 
 
 def _cell(value: Any) -> Any:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import ceil
 
 from lo2dask.buffers.visible import visible
-from lo2dask.cli.findings import clock, log_name, time_span, what_text
+from lo2dask.cli.findings import clock, log_name, notice_text, time_span, what_text
 from lo2dask.cli.terminal import case_name, columns, cut, padded, telling, telling_line
 from lo2dask.cli.text import count
 from lo2dask.commands.show import CaseSummary, Excerpt, ServiceView, Tick, Window
@@ -43,7 +43,7 @@ def show_text(summary: CaseSummary, width: int) -> list[str]:
 
 def _finding(row: Finding, width: int) -> list[str]:
     if row.is_notice:
-        return [f"notice: no line of {visible(row.service)}, which normal runs have"]
+        return [notice_text(row)]
     begin = f"stands out: {visible(row.service)}  {time_span(row.start, row.end)}"
     rest = width - columns(begin) - 2
     what = what_text(row, max(rest, width - len(_INDENT)))

@@ -20,7 +20,6 @@ from lo2dask.execute.session import Session
 from lo2dask.explanation.draw import RowCut
 from lo2dask.explanation.merged_parts import Names, Subject, deal_parts
 from lo2dask.explanation.summary import Flags
-from lo2dask.findings.read import SILENT
 from lo2dask.models.sample import Candidates, candidates, hashes, merge_candidates, quotas, strata
 from lo2dask.storage import cached_files
 from lo2dask.tables.layout import Layout
@@ -115,8 +114,8 @@ def _mask_findings(table: pa.Table, layout: Layout) -> Flags:
 def _read_findings(paths: tuple[Path, ...]) -> frozenset[str]:
     if not paths:
         return frozenset()
-    table = read_rows(paths, [*_NAMES[1:], "kind"])
-    return frozenset(_join_keys(table.filter(pc.not_equal(table["kind"], SILENT))).to_pylist())
+    table = read_rows(paths, [*_NAMES[1:], "score"])
+    return frozenset(_join_keys(table.filter(pc.is_valid(table["score"]))).to_pylist())
 
 
 def _join_keys(table: pa.Table) -> pa.Array:

@@ -15,7 +15,7 @@ from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask
 from lo2dask.findings import tasks
 from lo2dask.findings.lines import FOUND, Wanted, best_lines
-from lo2dask.findings.read import ALARM, SILENT
+from lo2dask.findings.read import ALARM
 from lo2dask.findings.tasks import JUDGED, WindowJob
 from lo2dask.ingest.text import loaded
 from lo2dask.memory import parse_bytes
@@ -48,10 +48,10 @@ ANSWERS = pa.schema(
 
 @dataclass(frozen=True)
 class Answers:
-    """What ``excess`` found: ``flagged`` (:data:`ANSWERS`); ``silent``: (run, test case, service) without a log."""
+    """What ``excess`` found: ``flagged`` (:data:`ANSWERS`); ``notices``: rows of schema.FINDINGS without a score."""
 
     flagged: pa.Table
-    silent: Sequence[tuple[str, str, str]]
+    notices: Sequence[Row]
 
 
 NO_ANSWERS = Answers(ANSWERS.empty_table(), ())
@@ -224,5 +224,4 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
             "statement": text, "e_event_drain_id": template,
             "evidence": sorted(evidence.get(key, []), key=lambda line: line["line_no"]),
         })  # fmt: skip
-    rows += [{"run": run, "test_case": case, "service": name, "kind": SILENT} for run, case, name in answers.silent]
-    return pa.Table.from_pylist(rows, schema=schema.FINDINGS)
+    return pa.Table.from_pylist([*rows, *answers.notices], schema=schema.FINDINGS)

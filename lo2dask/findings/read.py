@@ -21,7 +21,8 @@ from lo2dask.tables.parts import part_paths, read_parts
 # Run and test case.
 Case = tuple[str, str]
 
-SILENT = "silent"
+# Kinds of notices: a service without a line that all normal cases have; one whose log ends long before the others.
+SILENT, STOPPED = "silent", "stopped"
 # A window above this is an alarm; 1 is the oddest window of normal logs.
 ALARM = 1.25
 _CASE_COLUMNS = ["run", "test_case", "normal"]
@@ -43,7 +44,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """A row of lo2_findings.parquet; a notice (kind ``silent``) has neither score nor evidence."""
+    """A row of lo2_findings.parquet; a notice has neither score nor evidence.
+
+    ``start`` and ``end`` of a log that stopped are its last line and the last one of its case.
+    """
 
     run: str
     test_case: str
@@ -71,7 +75,7 @@ class Finding:
     @property
     def is_notice(self) -> bool:
         """Whether it flags nothing."""
-        return self.kind == SILENT
+        return self.score is None
 
 
 def has_findings(layout: Layout) -> bool:
@@ -105,8 +109,8 @@ def read_findings(layout: Layout) -> Iterator[Finding]:
 
 def flagged_cases(layout: Layout) -> Iterator[Case]:
     """Name the case of each finding, in order: the number of a finding counts them from 1."""
-    rows = _rows(layout, ["run", "test_case", "kind"])
-    return ((row["run"], row["test_case"]) for row in rows if row["kind"] != SILENT)
+    rows = _rows(layout, ["run", "test_case", "score"])
+    return ((row["run"], row["test_case"]) for row in rows if row["score"] is not None)
 
 
 def count_findings(layout: Layout) -> int:

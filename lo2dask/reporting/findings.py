@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.columns import strings
-from lo2dask.findings.read import SILENT, measure_cases
+from lo2dask.findings.read import measure_cases
 from lo2dask.findings.read import read_cases as list_cases
 from lo2dask.reporting.data import Case, Finding, Findings, Line, Nearest, Notice
 from lo2dask.reporting.heatmap import EXCESS, RunScores
@@ -58,14 +58,14 @@ def read_findings(layout: Layout, scores: RunScores | None, models: Sequence[str
         made = f"No findings were made yet: lo2dask train --root {layout.root} --models {EXCESS}"
         return Findings("Nothing was searched yet", missing=(made,))
     rows, total = _strongest(layout)
-    silent, silent_total = _notices(layout)
+    notices, notices_total = _notices(layout)
     cases = _judged(layout)
     return Findings(
         headline=_headline(layout, cases, scores),
         items=tuple(_items(layout, rows, cases, models, scores)),
         total=total,
-        notices=silent,
-        notices_total=silent_total,
+        notices=notices,
+        notices_total=notices_total,
         trust=" ".join(filter(None, (_trust(layout), *_verdicts(layout, [EXCESS, *models])))),
         missing=tuple(_missing(layout)),
     )
@@ -111,7 +111,7 @@ def _strongest(layout: Layout) -> tuple[list[Row], int]:
     total = 0
     best: list[Row] = []
     for part in read_parts(layout.findings):
-        flagged = part.unify_dictionaries().filter(pc.not_equal(part["kind"], SILENT))
+        flagged = part.unify_dictionaries().filter(pc.is_valid(part["score"]))
         total += flagged.num_rows
         first = flagged.sort_by([("score", "descending")]).slice(0, MOST)
         # One row costs a Python object for each of its lines: no more than are shown are made of a part.
@@ -126,10 +126,10 @@ def _order(row: Row) -> tuple[float, str, str]:
 def _notices(layout: Layout) -> tuple[tuple[Notice, ...], int]:
     shown: list[Notice] = []
     total = 0
-    for part in read_parts(layout.findings, ["run", "test_case", "service", "kind"]):
-        silent = part.filter(pc.equal(part["kind"], SILENT)).select(["run", "test_case", "service"])
-        total += silent.num_rows
-        shown += [Notice(**row) for row in silent.slice(0, MOST_NOTICES - len(shown)).to_pylist()]
+    for part in read_parts(layout.findings, ["run", "test_case", "service", "start", "end", "score"]):
+        rows = part.filter(pc.is_null(part["score"])).drop_columns(["score"])
+        total += rows.num_rows
+        shown += [Notice(**row) for row in rows.slice(0, MOST_NOTICES - len(shown)).to_pylist()]
     return tuple(shown), total
 
 
@@ -152,8 +152,8 @@ def _judged(layout: Layout) -> Cases:
 def _headline(layout: Layout, cases: Cases, scores: RunScores | None) -> str:
     """Write how many cases stand out, as the terminal does: runs where each has one case."""
     standing: set[tuple[str, str]] = set()
-    for part in read_parts(layout.findings, ["run", "test_case", "kind"]):
-        found = part.filter(pc.not_equal(part["kind"], SILENT))
+    for part in read_parts(layout.findings, ["run", "test_case", "score"]):
+        found = part.filter(pc.is_valid(part["score"]))
         standing |= set(zip(found["run"].to_pylist(), found["test_case"].to_pylist(), strict=True))
     unit = "run" if cases.runs == cases.total else "case"
     kind = f"normal {unit}" if scores and scores.is_labelled else unit

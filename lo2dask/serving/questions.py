@@ -19,7 +19,6 @@ from lo2dask.commands.show import CaseSummary, case_of_number, existing_cases, f
 from lo2dask.errors import InputError
 from lo2dask.findings.compare import compare_cases
 from lo2dask.findings.read import (
-    SILENT,
     Case,
     flagged_cases,
     list_services,
@@ -58,13 +57,14 @@ class Questions:
     def findings(self, run: str = "", service: str = "", limit: int = 10) -> Answer:
         """List what stands out, the strongest first: case, service, when, score, statement, lines with file and number.
 
-        A row of kind "silent" is a notice, after the findings: a service without a line that all normal cases have.
+        Rows without a score are notices, after the findings: a service without a line that all normal cases have
+        (kind "silent"), or whose log ends long before the last line of its case ("stopped").
         ``run`` is a run's name or how it begins or ends; both ``run`` and ``service`` may be empty for all.
         """
         limit = self._bounds.limit(limit)
         kept = self._filter(run, service)
         table = self._folder.findings().scan("arrow")
-        flagged = pc.field("kind") != SILENT
+        flagged = pc.field("score").is_valid()
         facts = {
             "cases": len(self._cases()),
             "findings_in_all": table.count_rows(filter=flagged & kept),

@@ -11,6 +11,7 @@ from lo2dask.buffers.arrays import Bools
 from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
 from lo2dask.findings.make import ANSWERS, Answers
+from lo2dask.findings.read import SILENT
 from lo2dask.models.conformal import p_values
 from lo2dask.models.lack import weigh
 from lo2dask.models.merged_rows import read_merged_rows
@@ -19,6 +20,7 @@ from lo2dask.models.runs import best_services
 from lo2dask.models.split import Split
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
+from lo2dask.training.ends import LogEnds
 from lo2dask.training.measures import SequenceKeys, run_rows
 from lo2dask.training.scoring import Target, read_bundle, read_calibrating, read_group_scores
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits
@@ -40,8 +42,7 @@ def describe_normals(rows: SequenceKeys, split: Split, scores: np.ndarray) -> di
     training = rows.normals(split)
     _, services, has_log = _services_of_cases(rows, training)
     maxima = [best.score for best in best_services(run_rows(rows, np.where(training, scores, np.nan))).values()]
-    trusted = rows.is_labelled.any() or not training.all()
-    needed = len(has_log) if trusted else _nearly(len(has_log))
+    needed = len(has_log) - _passed_over(rows, training, len(has_log))
     expected = [
         name for name, column in zip(services, has_log.T, strict=True) if len(column) and column.sum() >= needed
     ]
@@ -52,13 +53,22 @@ def describe_normals(rows: SequenceKeys, split: Split, scores: np.ndarray) -> di
     return {"normal_maxima": sorted(maxima), "expected_services": expected, "not_judged": not_judged}
 
 
-def _nearly(cases: int) -> int:
-    """Return in how many of some cases a service must be to be missed in others: those with a fault are among them."""
-    return cases if cases < _FEW_CASES else cases - max(1, cases // 10)
+def describe_rests(layout: Layout, rows: SequenceKeys, split: Split) -> dict[str, int]:
+    """Return for how long at most normal cases of the training part go on after the log of each service ends: ms."""
+    training = rows.normals(split)
+    ends = LogEnds.read(layout, training)
+    cases = len(np.unique(ends.case[ends.is_chosen]))
+    return ends.longest_rests(_passed_over(rows, training, cases))
+
+
+def _passed_over(rows: SequenceKeys, training: Bools, cases: int) -> int:
+    """Return how many of the normal cases may lack what the others have: some, where nothing is labelled."""
+    is_trusted = rows.is_labelled.any() or not training.all()
+    return 0 if is_trusted or cases < _FEW_CASES else max(1, cases // 10)
 
 
 def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any], session: Session) -> Answers:
-    """Find the cases in which a service is over the limit, and the services that are silent (see findings.make)."""
+    """Find the cases in which a service is over the limit, and the services that are silent or stop early."""
     rows, scores = SequenceKeys.read(layout), read_calibrating(layout, EXCESS)
     best = best_services(run_rows(rows, scores))
     weighed = session.map(weigh_group, group_parts(layout.enhanced), "findings", root=layout.root, target=target)
@@ -70,8 +80,9 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
             flagged.append(row | {"margin": answer.margin, "p": float(p)})
     distinct = {(row["run"], row["test_case"]): row for row in reversed(flagged)}
     ordered = sorted(distinct.values(), key=lambda row: (-row["score"], row["run"], row["test_case"]))
-    silent = list(_silent(rows, calibration["expected_services"]))
-    return Answers(pa.Table.from_pylist(ordered, schema=ANSWERS), silent)
+    notices = [*_silent(rows, calibration["expected_services"])]
+    notices += LogEnds.read(layout).stopped(calibration.get("longest_rests", {}))
+    return Answers(pa.Table.from_pylist(ordered, schema=ANSWERS), notices)
 
 
 def weigh_group(group: Group, root: Path, target: Target) -> list[Row]:
@@ -111,8 +122,9 @@ def _services_of_cases(rows: SequenceKeys, keep: Bools) -> tuple[list[tuple[str,
     return [(runs[pair // len(cases)], cases[pair % len(cases)]) for pair in pairs.tolist()], services, has_log
 
 
-def _silent(rows: SequenceKeys, expected: Sequence[str]) -> Iterable[tuple[str, str, str]]:
+def _silent(rows: SequenceKeys, expected: Sequence[str]) -> Iterable[Row]:
     cases, services, has_log = _services_of_cases(rows, np.ones(len(rows.anomaly), dtype=bool))
     wanted = [(name, services.index(name) if name in services else -1) for name in expected]
     for (run, case), present in zip(cases, has_log, strict=True):
-        yield from ((run, case, name) for name, column in wanted if column < 0 or not present[column])
+        for name in (name for name, column in wanted if column < 0 or not present[column]):
+            yield {"run": run, "test_case": case, "service": name, "kind": SILENT}

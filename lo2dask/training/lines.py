@@ -11,7 +11,7 @@ from lo2dask.models.split import Split
 from lo2dask.options import TrainOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.training import measures as measuring
-from lo2dask.training.answers import describe_normals
+from lo2dask.training.answers import describe_normals, describe_rests
 from lo2dask.training.left_out import SEEN
 from lo2dask.training.scoring import Target, has_scores, held_key, read_calibrating, read_labels, read_scores
 from lo2dask.training.units import BASELINE, measures_path, read_splits
@@ -75,6 +75,7 @@ def measure_models(
         table, calibrations[key] = measuring.calibrate_runs(rows, split, left_out)
         if key == EXCESS:
             calibrations[key] = uncalibrated(options.excess_threshold) | describe_normals(rows, split, left_out)
+            calibrations[key]["longest_rests"] = describe_rests(layout, rows, split)
         calibrations[key] |= {"scored": left_out_by.get(key, SEEN)}
         measuring.write_runs(runs_path(layout, key), table, calibrations[key], answers)
         measured = measuring.add_leakage(measured, *baselines[target.side])

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from lo2dask.cli.findings import notice_text
 from lo2dask.findings.read import Finding, first_ranked, read_findings
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, train_root
@@ -70,3 +71,18 @@ def test_a_run_with_one_error_that_no_other_has_is_looked_at_first(tmp_path: Pat
     lines[6].append((180, "ERROR [main] shop.payments - no disk left"))
     assert found_in(tmp_path, lines) == []
     assert first_ranked(Layout(tmp_path / "out"))[0] == ("run-6", "unlabelled")
+
+
+def test_a_service_that_says_nothing_more_is_a_notice(tmp_path: Path) -> None:
+    for run in range(8):
+        for service, last in (("payments", 180), ("basket", 60 if run == 5 else 179)):
+            path = tmp_path / "in" / f"run-{run}" / f"{service}.log"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = [f"{START + timedelta(seconds=at):%F %T},000 INFO [main] shop - paid {at}" for at in range(last)]
+            path.write_text("\n".join(lines) + "\n")
+    root = load_tree(tmp_path / "in", tmp_path / "out")
+    train_root(root, models=("excess",), skip_if=True)
+    (row,) = (row for row in read_findings(Layout(root)) if row.is_notice)
+    assert (row.run, row.service, row.kind) == ("run-5", "basket", "stopped")
+    assert (row.start, row.end) == (START + timedelta(seconds=59), START + timedelta(seconds=179))
+    assert notice_text(row) == "notice: basket ends at 09:00:59, 120 s before the last line"

@@ -25,8 +25,9 @@ def test_silent_and_expected_services_are_those_of_plain_sets(seed: int) -> None
     there: dict[tuple[str, str], set[str]] = {}
     for run, case, service in zip(*(c.to_pylist() for c in (rows.run, rows.test_case, rows.service)), strict=True):
         there.setdefault((run, case), set()).add(service)
-    wanted = [(*case, name) for case, found in sorted(there.items()) for name in ("w", "x", "z") if name not in found]
-    assert list(_silent(rows, ["w", "x", "z"])) == wanted
+    silent = [(*case, name) for case, found in sorted(there.items()) for name in ("w", "x", "z") if name not in found]
+    told = [tuple(row.values()) for row in _silent(rows, ["w", "x", "z"])]
+    assert told == [(*names, "silent") for names in silent]
     normals = [found for (_, case), found in there.items() if case == "correct"]
     expected = sorted(set.intersection(*normals)) if normals else []
     assert describe_normals(rows, Split("run"), np.zeros(1 + seed))["expected_services"] == expected
