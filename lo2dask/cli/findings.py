@@ -13,7 +13,7 @@ from lo2dask.buffers.visible import visible
 from lo2dask.cli.terminal import case_name, columns, cut, cut_middle, padded, telling, telling_line
 from lo2dask.cli.text import count
 from lo2dask.commands.findings import FindingsSummary, findings
-from lo2dask.findings.read import Finding, has_findings
+from lo2dask.findings.read import Finding, describe_notice, has_findings
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 
@@ -53,6 +53,7 @@ def summary_text(summary: FindingsSummary, width: int, trust: Sequence[str] = ()
     if left:
         lines.append(cut(f"and {count(left, 'finding')} more: --limit 0 shows all", width))
     lines += [cut(line, width) for line in _notices(summary.notices, width)]
+    lines += textwrap.wrap(_hidden(summary), width)
     normal = summary.cases - summary.standing
     if summary.standing and normal > 0:
         lines.append(f"{count(normal, unit)} {'looks' if normal == 1 else 'look'} normal")
@@ -120,11 +121,11 @@ def log_name(path: str) -> str:
 def what_text(row: Finding, width: int) -> str:
     """Write by what a case stands out, in so many columns: ``33 × ERR11000 (normal: at most 2)``."""
     most = row.normal_max or 0
-    normal = {
-        "unseen": "(normal: never)",
-        "lack": f"(normal: {row.normal_rate or 0:.3g} a minute)",
-    }.get(row.kind, f"(normal: at most {most:,})" if most else "(normal: none)")
-    times = f"{row.rate or 0:.3g} a minute × " if row.kind == "lack" else f"{row.count or 0:,} × "
+    if row.kind == "lack":
+        times, normal = "missing: ", f"({row.rate or 0:.3g} a minute, normal: {row.normal_rate or 0:.3g})"
+    else:
+        never = "(normal: never)" if row.kind == "unseen" else "(normal: none)"
+        times, normal = f"{row.count or 0:,} × ", f"(normal: at most {most:,})" if most else never
     return f"{times}{telling(visible(row.statement or ''), max(width - columns(times + normal) - 1, 8))} {normal}"
 
 
@@ -134,14 +135,14 @@ def _head(summary: FindingsSummary, unit: str, width: int) -> list[str]:
     kind = f"normal {unit}" if summary.labelled else unit
     compared = f", {count(summary.learned, kind)} to compare with" if summary.learned else ""
     if not summary.standing:
-        return [cut(f"no {unit} stands out (excess{compared})", width), *textwrap.wrap(_hidden(summary), width)]
+        return [cut(f"no {unit} stands out (excess{compared})", width)]
     of = f"{summary.standing:,} of {count(max(summary.cases, summary.standing), unit)}"
     return [cut(f"{of} {'stands' if summary.standing == 1 else 'stand'} out (excess{compared})", width)]
 
 
 def _hidden(summary: FindingsSummary) -> str:
     """Write which cases to look at where faults of runs without labels may have raised the limit for each other."""
-    if summary.labelled or not summary.ranked:
+    if summary.labelled or summary.standing or not summary.ranked:
         return ""
     single = summary.cases == summary.runs
     names = ", ".join(visible(run) if single else visible(f"{run} / {case}") for run, case in summary.ranked)
@@ -206,16 +207,14 @@ def _notices(rows: Sequence[Finding], width: int) -> list[str]:
         room = width - columns(begin)
         name = case_name(visible(row.run), visible(row.test_case), max(room, width - 2 * len(_GAP)))
         lines += [begin + name] if columns(name) <= room else [begin.rstrip(), 2 * _GAP + name]
+        lines += _evidence(row, width, len(_GAP))
     left = len(rows) - _NOTICES
     return [*lines, f"and {count(left, 'notice')} more"] if left > 0 else lines
 
 
 def notice_text(row: Finding) -> str:
-    """Write which service is silent, or when its log ends and how much of the case is left then."""
-    if row.start is None or row.end is None:
-        return f"notice: no line of {visible(row.service)}, which normal runs have"
-    rest = (row.end - row.start).total_seconds()
-    return f"notice: {visible(row.service)} ends at {clock(row.start)}, {rest:,.0f} s before the last line"
+    """Write which service is silent, from when on or for how long."""
+    return f"notice: {describe_notice(row.kind, visible(row.service), row.start, row.end)}"
 
 
 def _cell(value: Any) -> Any:

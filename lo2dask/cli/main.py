@@ -217,9 +217,9 @@ def _list_and_end(ctx: click.Context, param: click.Parameter, value: Any) -> Any
 for name, help in {
     "synth": "Write an LO2-shaped tree to OUT, deterministic from its seed.",
     "extract": "Unpack the archived runs of SRC into the raw tree OUT, resumably.",
-    "load": "Turn a raw tree of runs, or of tars, into Parquet tables (phase B).",
-    "train": "Fit the Isolation Forest and registry models, score and measure (phases C to E).",
-    "explain": "Explain what train flagged: SHAP, neighbours, wrong flags (phase F).",
+    "load": "Turn a raw tree of runs, or of tars, into Parquet tables.",
+    "train": "Fit the Isolation Forest and registry models, score and measure.",
+    "explain": "Explain what train flagged: SHAP, neighbours, wrong flags.",
     "findings": "List what stands out in ROOT: run, case, service, when, by which statement, with a log line.",
     "show": "Show one case: its services in time, unusual windows and lines, and the nearest normal case.",
     "serve-mcp": "Answer questions about ROOT over standard input and output, for programs that speak MCP.",

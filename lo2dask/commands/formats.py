@@ -28,7 +28,7 @@ def try_formats(file: Path, name: str = "auto", timezone: str = "UTC") -> list[C
     check_zone(timezone)
     asked = read_asked(name)
     if not file.is_file():
-        raise InputError(f"--try {file}: no such file")
+        raise InputError(f"--try {file}: {'it is a folder; give one log' if file.is_dir() else 'no such file'}")
     found = status(file)
     log = SourceFile(str(file), "", 0, found.st_size, found.st_mtime_ns, "", "", file.name, "log", "")
     # A compressed log is read as it is in a tree.

@@ -27,7 +27,7 @@ from lo2dask.ingest.batch import TEXT, LoadJob, TextJob, current_batch, load_bat
 from lo2dask.ingest.enhance import are_few, enhance_tables
 from lo2dask.ingest.formats import check_formats, choose_formats
 from lo2dask.ingest.metrics import METRICS_PREFIX, MetricsSummary, load_metrics
-from lo2dask.ingest.plan import LoadPlan, begin_load, make_plan, open_output
+from lo2dask.ingest.plan import LoadPlan, begin_load, check_normal, make_plan, open_output
 from lo2dask.ingest.text import EnhanceKey, mark_text, read_format
 from lo2dask.models.sample import hashes
 from lo2dask.options import LoadOptions, fingerprint
@@ -113,6 +113,8 @@ def read_tree(
     layout, tree = Layout(options.output_dir), tree or find_tree(options.root, options)
     resumed = open_output(layout, options, options.root)
     plan = make_plan(options.root, options, layout, session, tree)
+    if known is None:
+        check_normal(plan, options)
     if known is None and plan.batches and plan.labels.is_labelled and not plan.has_error:
         source = f"--labels {options.labels}" if options.labels else f"--normal {' '.join(options.normal)}"
         logger.warning("%s: no error case is left, so nothing can be judged", source)

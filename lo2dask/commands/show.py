@@ -241,17 +241,23 @@ def _views(layout: Layout, case: Case, services: Mapping[str, int]) -> Iterator[
 
 
 def _best_lines(layout: Layout, case: Case, services: Sequence[str], findings: list[Finding]) -> list[dict[str, Any]]:
-    """Read the most unusual lines of some services, or else the evidence of their findings."""
+    """Read the most unusual lines of some services, the line that ``findings`` shows first; or else all evidence."""
+    evidence = [
+        {"service": row.service, "path": line.path, "line_no": line.line_no, "text": line.text}
+        for row in findings
+        for line in row.evidence
+        if row.service in services
+    ]
     rows = [row for row in _rows(layout.lines, LINES.names, case) if row["service"] in services]
     rows.sort(key=lambda row: (-row["score"], row["path"], row["line_no"]))
     if not rows:
-        rows = [
-            {"service": row.service, "path": line.path, "line_no": line.line_no, "text": line.text}
-            for row in findings
-            for line in row.evidence
-            if row.service in services
-        ]
-    return rows[:MOST_LINES]
+        return evidence[:MOST_LINES]
+    first = evidence[:1]
+    return [*first, *(row for row in rows if not first or _place(row) != _place(first[0]))][:MOST_LINES]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, int]:
+    return row["path"], row["line_no"]
 
 
 def _excerpts(lines: list[dict[str, Any]], files: dict[str, SourceFile], around: int) -> Iterator[Excerpt]:

@@ -34,6 +34,8 @@ LEAST_UNSEEN = 2
 # Figures are counted in steps of this, so that the median of many is found without keeping them.
 STEP = 1 / 1024
 _SILENCE = 50.0
+# A pause is told where it is longer than so many times the longest silence of normal logs plus ten seconds.
+_PAUSE, _LEAST_PAUSE_MS, _LEAST_RUNS = 5, 10_000, 3
 # What speaks for a window, by its place: names in lo2_windows.parquet.
 COMPONENTS = ("unseen", "errors", "gap", "run")
 # Silences are told in octaves of the service's own longest one; their scale is that of all services together, since a
@@ -58,12 +60,16 @@ class Figures:
 
 @dataclass(frozen=True)
 class Judged:
-    """The windows of a part: ``score`` is NaN for a service without normals, ``component`` a place in COMPONENTS."""
+    """The windows of a part: ``score`` is NaN for a service without normals, ``component`` a place in COMPONENTS.
+
+    ``is_pause``: it is within or ends a silence that is much longer than all of normal logs.
+    """
 
     score: np.ndarray
     component: Ints
     statement: Ints
     is_alarm: Bools
+    is_pause: Bools
 
 
 def learn_scales(part: PartWindows, normal: Bools, normals: Normals) -> pa.Table:
@@ -124,7 +130,7 @@ def judge(part: PartWindows, normals: Normals, scales: Mapping[str, Any], traini
     component = scores.argmax(axis=0)
     at = np.arange(len(group))
     score = np.where(group >= 0, scores[component, at], np.nan)
-    return Judged(score, component, statements[component, at], score > ALARM)
+    return Judged(score, component, statements[component, at], score > ALARM, own.find_pauses(part))
 
 
 @dataclass(frozen=True)
@@ -132,11 +138,13 @@ class Baselines:
     """What each sequence of a part is judged by: the normals of its service, those of its own run left out or not.
 
     ``group`` is the place of a sequence's normals, -1 where there are none; ``services`` names the service of each
-    group; ``count`` and ``run`` (groups x statements) are the largest counts and runs, ``silence`` (groups,) in ms.
+    group, ``runs`` counts its normal runs; ``count`` and ``run`` (groups x statements) are the largest counts and runs,
+    ``silence`` (groups,) in ms.
     """
 
     group: Ints
     services: list[str]
+    runs: Ints
     count: np.ndarray
     run: np.ndarray
     silence: np.ndarray
@@ -154,12 +162,21 @@ class Baselines:
         owners = [(normals.of(service), run) for service, run in places]
         shape = (len(places), len(part.ids))
         count, longest = (np.zeros(shape) for _ in range(2))
-        silence = np.zeros(len(places))
+        silence, runs = np.zeros(len(places)), np.zeros(len(places), dtype=np.int64)
         for row, (own, left) in enumerate(owners):
             assert own is not None
             count[row], longest[row] = own.count.without(left), own.run.without(left)
             silence[row] = own.silence.without(left)[0]
-        return cls(group, [service for service, _ in places], count, longest, silence)
+            runs[row] = own.runs - (left is not None)
+        return cls(group, [service for service, _ in places], runs, count, longest, silence)
+
+    def find_pauses(self, part: PartWindows) -> Bools:
+        """Return which windows are within or end a silence that is much longer than all of enough normal runs."""
+        group = self.group[part.windows["sequence"]]
+        if not self.services:
+            return np.zeros(len(group), dtype=bool)
+        limit = np.where(self.runs >= _LEAST_RUNS, _PAUSE * self.silence + _LEAST_PAUSE_MS, np.inf)[group]
+        return (group >= 0) & (part.windows["silence"] > limit)
 
     def scaled(self, values: np.ndarray, group: Ints, scales: Mapping[str, Any], figure: str) -> np.ndarray:
         """Put the figures of windows on the scale of the normals of their groups."""

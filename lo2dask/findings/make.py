@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask
 from lo2dask.findings import tasks
 from lo2dask.findings.lines import FOUND, Wanted, best_lines
-from lo2dask.findings.read import ALARM
+from lo2dask.findings.read import ALARM, PAUSED, STOPPED
 from lo2dask.findings.tasks import JUDGED, WindowJob
+from lo2dask.findings.telling import Carrier, Said
 from lo2dask.ingest.text import loaded
 from lo2dask.memory import parse_bytes
 from lo2dask.sources.manifest import Batch, cut_batches
@@ -53,6 +55,20 @@ class Answers:
     flagged: pa.Table
     notices: Sequence[Row]
 
+    @property
+    def said(self) -> Said:
+        """What is to be looked for in the windows."""
+        findings = {
+            row["seq_id"]: Carrier(
+                row["statement_id"],
+                is_new=row["is_unseen"] or not row["normal_max"],
+                is_lacking=row["rate"] is not None,
+            )
+            for row in self.flagged.to_pylist()
+        }
+        stopped = (row for row in self.notices if row["kind"] == STOPPED)
+        return Said(findings, frozenset((row["run"], row["test_case"], row["service"]) for row in stopped))
+
 
 NO_ANSWERS = Answers(ANSWERS.empty_table(), ())
 
@@ -76,8 +92,7 @@ def judge_windows(job: WindowJob, answers: Answers, session: Session, learned: M
         session.call(tasks.merge_counts, job, label="normal windows")
     else:
         tasks.keep_state(job, learned)
-    statements = {row["seq_id"]: row["statement_id"] for row in answers.flagged.to_pylist()}
-    tasks.keep_answers(job, statements)
+    tasks.keep_answers(job, answers.said)
     session.map(tasks.judge_group, groups, "windows", job=job)
     for folder in (job.tables.windows, job.tables.timeline):
         prune_parts(folder, [name for group in groups for name in group.names])
@@ -128,6 +143,8 @@ def _read_judged(job: WindowJob, flagged: set[str]) -> list[Row]:
     for path in part_paths(job.folder / "judged"):
         table = read_part(path, JUDGED.names)
         keep = pc.or_(pc.greater(table["alarms"], 0), pa.array(among(table["seq_id"], flagged)))
+        has_more = pc.or_(pc.is_valid(table["pause_start"]), pc.greater(pc.list_value_length(table["evidence"]), 0))
+        keep = pc.or_(keep, has_more)
         shown = pc.greater(pc.fill_null(table["score"], 0.0), tasks.SHOWN)
         others = table.filter(pc.and_not(shown, keep)).sort_by([("score", "descending")])
         chosen = pa.concat_tables([table.filter(keep), others.slice(0, MOST_CASES)])
@@ -224,4 +241,11 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
             "statement": text, "e_event_drain_id": template,
             "evidence": sorted(evidence.get(key, []), key=lambda line: line["line_no"]),
         })  # fmt: skip
-    return pa.Table.from_pylist([*rows, *answers.notices], schema=schema.FINDINGS)
+    for row in answers.notices:
+        last = evidence.get((row["run"], row["test_case"], row["service"]), [])
+        rows.append(row | {"evidence": sorted(last, key=lambda line: line["line_no"])[-1:]})
+    for row in sorted(by_id.values(), key=itemgetter("run", "test_case", "service")):
+        if row["pause_start"]:
+            keys = {name: row[name] for name in ("run", "test_case", "service")}
+            rows.append(keys | {"kind": PAUSED, "start": row["pause_start"], "end": row["pause_end"], "evidence": []})
+    return pa.Table.from_pylist(rows, schema=schema.FINDINGS)

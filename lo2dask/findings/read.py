@@ -21,8 +21,9 @@ from lo2dask.tables.parts import part_paths, read_parts
 # Run and test case.
 Case = tuple[str, str]
 
-# Kinds of notices: a service without a line that all normal cases have; one whose log ends long before the others.
-SILENT, STOPPED = "silent", "stopped"
+# Kinds of notices: a service without a line that all normal cases have; one whose log ends long before the others; one
+# that says nothing for long and then goes on.
+SILENT, STOPPED, PAUSED = "silent", "stopped", "paused"
 # A window above this is an alarm; 1 is the oddest window of normal logs.
 ALARM = 1.25
 _CASE_COLUMNS = ["run", "test_case", "normal"]
@@ -46,7 +47,8 @@ class Evidence:
 class Finding:
     """A row of lo2_findings.parquet; a notice has neither score nor evidence.
 
-    ``start`` and ``end`` of a log that stopped are its last line and the last one of its case.
+    ``start`` and ``end`` of a log that stopped are its last line, which is its evidence, and the last one of its case;
+    of a pause its begin and end.
     """
 
     run: str
@@ -76,6 +78,16 @@ class Finding:
     def is_notice(self) -> bool:
         """Whether it flags nothing."""
         return self.score is None
+
+
+def describe_notice(kind: str, service: str, start: datetime | None, end: datetime | None) -> str:
+    """Say what a notice tells of a service, its times in UTC."""
+    if start is None or end is None:
+        return f"no line of {service}, which normal runs have"
+    seconds = f"{(end - start).total_seconds():,.0f} s"
+    if kind == STOPPED:
+        return f"{service} ends at {start:%H:%M:%S}, {seconds} before the last line"
+    return f"{service} says nothing for {seconds} from {start:%H:%M:%S} on"
 
 
 def has_findings(layout: Layout) -> bool:

@@ -18,6 +18,7 @@ from lo2dask.features.statements import ERROR
 from lo2dask.findings import judge, normals
 from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
 from lo2dask.findings.part import PartWindows, read_keys
+from lo2dask.findings.telling import Said, Telling, evidence_lines, longest_pauses, with_last_lines
 from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
@@ -30,10 +31,8 @@ from lo2dask.tables.parts import read_part, write_part
 # Windows that score less are left out of lo2_windows.parquet.
 SHOWN = 0.5
 TIMELINE_MS = 10_000
-MOST_EVIDENCE = 5
-# A window that has so much of the best one's score, and the statement that a finding is told by, belongs to it.
-NEAR_BEST = 0.8
-# One row per sequence: how unusual its windows are, and when; and the lines that carry its finding, if it has one.
+# One row per sequence: how unusual its windows are, and when; the lines that carry its finding or, of a log that stops
+# early, its last one; and its longest unusual pause.
 JUDGED = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("seq_id", "run", "test_case", "service")),
@@ -42,6 +41,7 @@ JUDGED = pa.schema(
         pa.field("alarms", pa.int64()),
         *(pa.field(name, schema.TIME) for name in ("start", "end")),
         pa.field("evidence", pa.list_(pa.int64())),
+        *(pa.field(name, schema.TIME) for name in ("pause_start", "pause_end")),
     ]
 )
 
@@ -76,7 +76,7 @@ class WindowJob:
 
     @property
     def answers(self) -> Path:
-        """The file of the statement id that carries each finding, by the sequence's id."""
+        """The file of what is said of sequences already (telling.Said)."""
         return self.folder / "answers.pickle"
 
     def training(self, keys: pa.Table) -> Bools:
@@ -124,9 +124,9 @@ def keep_state(job: WindowJob, state: Mapping[str, Any]) -> None:
     _keep(job.state, dict(state))
 
 
-def keep_answers(job: WindowJob, statements: Mapping[str, str]) -> None:
-    """Keep the statement id that carries each finding, by the sequence's id: their lines are evidence."""
-    _keep(job.answers, dict(statements))
+def keep_answers(job: WindowJob, said: Said) -> None:
+    """Keep what is said of sequences already: their lines are evidence."""
+    write_scratch(job.answers, said)
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,9 @@ def read_learned(path: Path) -> Learned:
 
 
 @cached_files(maxsize=1)
-def _read_answers(path: Path) -> dict[str, str]:
-    answers: dict[str, str] = read_scratch(path)
-    return answers
+def _read_answers(path: Path) -> Said:
+    said: Said = read_scratch(path)
+    return said
 
 
 def judge_group(group: Group, job: WindowJob) -> None:
@@ -165,11 +165,12 @@ def judge_group(group: Group, job: WindowJob) -> None:
     statements = read_statements(layout)
     windows, owner = _windows(part, judged, job.window_ms, statements)
     timeline, owner_of_step = _timeline(part, judged, job.window_ms)
-    carriers, best = carriers_of(part, _read_answers(job.answers)), _best_scores(part, judged)
-    telling = telling_windows(part, judged, best, carriers)
-    evidence = evidence_lines(part, telling, carriers)
-    sequences = _sequences(part, judged, best, training, telling, job.window_ms)
-    sequences = sequences.append_column("evidence", evidence)
+    said = _read_answers(job.answers)
+    telling = Telling.of(part, judged, said)
+    evidence = with_last_lines(evidence_lines(part, telling.windows, telling.carrier), part, said)
+    sequences = _sequences(part, judged, training, telling, job.window_ms).append_column("evidence", evidence)
+    for name, times in zip(("pause_start", "pause_end"), longest_pauses(part, judged, job.window_ms), strict=True):
+        sequences = sequences.append_column(name, pc.if_else(pa.array(times >= 0), _time(times), None))
     with flushing_together():
         group.write(job.tables.windows, windows, schema.WINDOWS, owner)
         group.write(job.tables.timeline, timeline, schema.TIMELINE, owner_of_step)
@@ -191,71 +192,6 @@ def read_unusual_lines(
     found, missing = find_lines(logs, reader, limit)
     write_part(job.folder / "lines" / part_name(record[0][0].index), found, FOUND)
     return missing
-
-
-def carriers_of(part: PartWindows, statements: Mapping[str, str]) -> Ints:
-    """Return the place among ``part.ids`` of the statement that each sequence's finding is told by, -1 = none."""
-    said = pa.array([statements.get(seq_id) for seq_id in part.names("seq_id")], pa.string())
-    places: Ints = pc.fill_null(pc.index_in(said, part.ids, skip_nulls=True), -1).to_numpy()
-    return places
-
-
-def _best_scores(part: PartWindows, judged: judge.Judged) -> np.ndarray:
-    """Return the largest score of each sequence's windows, -inf without one: float64 (sequences,)."""
-    best = np.full(part.keys.num_rows, -np.inf)
-    known = ~np.isnan(judged.score)
-    np.maximum.at(best, part.windows["sequence"][known], judged.score[known])
-    return best
-
-
-def telling_windows(part: PartWindows, judged: judge.Judged, best: np.ndarray, carriers: Ints) -> Bools:
-    """Return which windows tell when a sequence is unusual: its alarms, or else its best ones.
-
-    Where nothing is labelled, a sequence is judged by itself too, and a burst that goes on has many windows near the
-    best: those count in which there are more lines of the finding's statement than in others, and those beside them
-    that have it too.
-    """
-    sequence = part.windows["sequence"]
-    has_alarm = np.zeros(part.keys.num_rows, dtype=bool)
-    has_alarm[sequence[judged.is_alarm]] = True
-    carrier = carriers[sequence]
-    has_carrier = (carrier >= 0) & (judged.statement == carrier) & (judged.component < judge.COMPONENTS.index("gap"))
-    near = (judged.score == best[sequence]) | (has_carrier & (judged.score >= NEAR_BEST * best[sequence]))
-    near = _with_neighbours(part, near, carriers)
-    return np.where(has_alarm[sequence], judged.is_alarm, near)
-
-
-def _with_neighbours(part: PartWindows, chosen: Bools, carriers: Ints) -> Bools:
-    """Add the windows that are joined to chosen ones by windows which all have the sequence's carrier."""
-    sequence, cells = part.windows["sequence"], part.cells
-    has_carrier = np.zeros(len(sequence), dtype=bool)
-    has_carrier[cells["window"][cells["statement"] == carriers[sequence[cells["window"]]]]] = True
-    stretch = np.cumsum(~has_carrier | (np.diff(sequence, prepend=-1) != 0))
-    return chosen | (has_carrier & np.isin(stretch, stretch[chosen & has_carrier]))
-
-
-def evidence_lines(part: PartWindows, telling: Bools, carriers: Ints) -> pa.Array:
-    """Return lines of each sequence (rows of ``part.keys``) that have its carrier (:func:`carriers_of`), ascending.
-
-    At most MOST_EVIDENCE each, one of a window, those of windows that are ``telling`` first; none before the first of
-    these, where there is one. Empty lists for sequences without a carrier.
-    """
-    cells, windows = part.cells, part.windows
-    owner = windows["sequence"][cells["window"]]
-    found = np.flatnonzero(cells["statement"] == carriers[owner])
-    lines, owner = windows["first_line"][cells["window"][found]] + cells["line"][found], owner[found]
-    tells = telling[cells["window"][found]]
-    since = np.full(len(carriers), np.iinfo(np.int64).max)
-    np.minimum.at(since, owner[tells], lines[tells])
-    since[since == np.iinfo(np.int64).max] = 0
-    kept = np.flatnonzero(lines >= since[owner])
-    order = kept[np.lexsort((lines[kept], ~tells[kept], owner[kept]))]
-    lines, owner = lines[order], owner[order]
-    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    lines, owner = lines[rank < MOST_EVIDENCE], owner[rank < MOST_EVIDENCE]
-    lines = lines[np.lexsort((lines, owner))]
-    borders = np.searchsorted(owner, np.arange(len(carriers) + 1))
-    return pa.ListArray.from_arrays(pa.array(borders, pa.int32()), pa.array(lines, pa.int64()))
 
 
 def _seq_id(file: SourceFile) -> str:
@@ -315,22 +251,21 @@ def _timeline(part: PartWindows, judged: judge.Judged, window_ms: int) -> tuple[
     return pa.table({name: columns[name] for name in schema.TIMELINE.names}, schema=schema.TIMELINE), sequence
 
 
-def _sequences(
-    part: PartWindows, judged: judge.Judged, best: np.ndarray, training: Bools, telling: Bools, window_ms: int
-) -> pa.Table:
-    """Return a row per sequence (:data:`JUDGED` but evidence): from its first to its last telling window."""
+def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, telling: Telling, window_ms: int) -> pa.Table:
+    """Return a row per sequence (:data:`JUDGED` up to its end): from its first to its last telling window."""
     sequence, begin = part.windows["sequence"], part.windows["window"] * window_ms
     size = part.keys.num_rows
     alarms = np.bincount(sequence[judged.is_alarm], minlength=size)
     start, end = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
-    np.minimum.at(start, sequence[telling], begin[telling])
-    np.maximum.at(end, sequence[telling], begin[telling] + window_ms)
+    tells = telling.windows
+    np.minimum.at(start, sequence[tells], begin[tells])
+    np.maximum.at(end, sequence[tells], begin[tells] + window_ms)
     none = end < 0
     start[none] = end[none] = 0
     columns = {
         **{name: strings(part.keys[name]) for name in ("seq_id", "run", "test_case", "service")},
         "is_training": training,
-        "score": pa.array(best, mask=none),
+        "score": pa.array(telling.best, mask=none),
         "alarms": alarms,
         "start": pc.if_else(pa.array(~none), _time(start), None),
         "end": pc.if_else(pa.array(~none), _time(end), None),

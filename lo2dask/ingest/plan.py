@@ -24,7 +24,7 @@ from lo2dask.sources.layouts import LO2, OUTSIDE, UNPACK, Tree, choose_runs, fin
 from lo2dask.sources.listing import listed, scan_files
 from lo2dask.sources.manifest import READ_AS_METRIC, REJECTED, Batch, cut_batches, manifest_table
 from lo2dask.sources.names import WANTED_NAME, is_run_name, split_problem
-from lo2dask.sources.patterns import is_like
+from lo2dask.sources.patterns import UNLABELLED, is_like
 from lo2dask.sources.select import Selection, draw_without_duplicates
 from lo2dask.sources.tree import RunSource
 from lo2dask.storage import entries, is_local, read_json, remove_leftovers
@@ -36,6 +36,8 @@ from lo2dask.tables.state import short_name
 
 logger = logging.getLogger(__name__)
 
+# Names that a message lists.
+_NAMED = 10
 _PLACE = ("run", "test_case", "service")
 _OTHER_KINDS = ["other log", "other file", "image", "binary file", OUTSIDE]
 # Runs that one task scans; a run of LO2 has some 370 logs.
@@ -60,6 +62,7 @@ class LoadPlan:
     is_lo2: bool
     labels: Labels
     has_error: bool
+    has_normal: bool
 
     @property
     def files(self) -> int:
@@ -119,8 +122,9 @@ def make_plan(
     chosen = {case for summary in summaries for case in summary["chosen"]}
     has_error = bool(tree.labels.timed) or any(summary["has_error"] for summary in summaries)
     return LoadPlan(
-        tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored, tree.layout == LO2, tree.labels, has_error
-    )
+        tuple(runs), batches, tuple(others), tuple(sorted(chosen)), ignored, tree.layout == LO2, tree.labels, has_error,
+        any(summary["has_normal"] for summary in summaries),
+    )  # fmt: skip
 
 
 def _scan_groups(runs: list[RunSource]) -> list[list[RunSource]]:
@@ -154,11 +158,29 @@ def scan_runs(record: tuple[Path, list[RunSource]], selection: Selection, with_m
         "rejected": Counter(split_problem(row["problem"])[0] for row in rejected),
         "cases": [case for case in logs["test_case"].unique().to_pylist() if case],
         "errors": logs.filter(pc.invert(pc.fill_null(logs["normal"], False)))["test_case"].unique().to_pylist(),
+        "has_normal": pc.any(logs["normal"], min_count=0).as_py(),
         "has_error": pc.any(pc.invert(logs.filter(logs["selected"])["normal"]), min_count=0).as_py(),
         "chosen": logs.filter(logs["selected"])["test_case"].unique().to_pylist(),
         "unmet": selection.labels.unmet(zip(*(logs[one].to_pylist() for one in _PLACE), strict=True)),
         "ignored": {row["values"]: row["counts"] for row in left_out},
     }
+
+
+def check_normal(plan: LoadPlan, options: LoadingOptions) -> None:
+    """Check that something is like the globs that were given for what is normal.
+
+    Raises
+    ------
+    InputError : nothing is; the message names what there is.
+    """
+    if plan.has_normal or plan.labels.is_from_file or options.normal == LoadingOptions.normal:
+        return
+    is_named = plan.cases != (UNLABELLED,)
+    names = plan.cases if is_named else [run.name for run in plan.runs]
+    what = "test case" if is_named else "run"
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    given = " ".join(options.normal)
+    raise InputError(f"--normal {given}: no {what} is like it; there are {', '.join(names[:_NAMED])}{more}")
 
 
 def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:

@@ -78,9 +78,7 @@ def loaded(layout: Layout) -> dict[str, Any]:
     """
     marker = read_load(layout)
     if not marker or not marker["done"]:
-        raise InputError(
-            f"--root {layout.root}: no finished load in it; first: lo2dask load --output-dir {layout.root}"
-        )
+        raise InputError(f"--root {layout.root}: no finished load in it; give the --output-dir of load or run")
     return marker
 
 

@@ -152,6 +152,8 @@ def spec(key: str, flag: str = "--models") -> ModelSpec:
     known = REGISTRY.get(key) or _of_columns(key)
     if known:
         return known
+    if key == FOREST:
+        raise InputError(f"{flag}: {key!r} is the Isolation Forest, which is always there unless --skip-if is given")
     listed = "`lo2dask models` lists the models and how to name columns"
     raise InputError(f"{flag}: {key!r} is not known{_suggest(key)}; {listed}")
 

@@ -11,6 +11,7 @@ from types import UnionType
 from typing import Any, Self, TypeVar, get_args
 
 from lo2dask.errors import InputError
+from lo2dask.memory import parse_bytes
 from lo2dask.options.paths import is_local, to_path
 
 OptionsT = TypeVar("OptionsT", bound="Options")
@@ -28,9 +29,9 @@ def opt(default: Any, help: str, *, unit: str = "", **extra: Any) -> Any:
     extra : ``choices`` (tuple of str), ``off`` (the CLI's name for "no", where it is not ``--no-<name>``),
         ``minimum``/``maximum`` (numbers, inclusive), ``affects`` (the group of tables that change with this option:
         it goes into that group's fingerprint), ``argument`` (positional on the command line), ``fallback`` (what None
-        stands for, in words), ``local`` (a path that must be on this machine, no URL), ``writes`` (a folder
-        that the command writes), ``main`` (True, or the names of commands: ``--help`` shows it; the others stand
-        under ``--help-all``).
+        stands for, in words), ``size`` (text that is a size, as 64MB), ``local`` (a path that must be on this machine,
+        no URL), ``writes`` (a folder that the command writes), ``main`` (True, or the names of commands: ``--help``
+        shows it; the others stand under ``--help-all``).
     """
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **extra})
 
@@ -149,6 +150,8 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
     if problem := _kind_problem(field, value):
         raise InputError(f"{flag_name(field.name)}: {value!r} is {problem}")
     choices = field.metadata.get("choices", ())
+    if field.metadata.get("size") and value:
+        parse_bytes(value, flag_name(field.name))
     for item in value if isinstance(value, tuple) else (value,):
         if choices and item not in choices:
             raise InputError(f"{flag_name(field.name)}: {item!r} is not known; use {', '.join(choices)}")

@@ -94,7 +94,9 @@ class ExtractOptions(WritingOptions, ProgramOptions):
     seed: int = opt(42, "seed of every draw")
     dry_run: bool = opt(False, "print what would be unpacked, and how large it is; write nothing", main=True)
     max_ratio: int = opt(200, "stop at an archive that unpacks to over so many times its size", unit="times", minimum=1)
-    max_bytes: str = opt("", "unpack no more than this, as 500GB; none given = what fits on the disk", main=True)
+    max_bytes: str = opt(
+        "", "unpack no more than this, as 500GB; none given = what fits on the disk", size=True, main=True
+    )
     resume: bool = opt(True, "leave out the runs that are there already; --no-resume unpacks them again", main=True)
     strict: bool = opt(False, "exit with 3 if anything was rejected")
 
@@ -233,7 +235,7 @@ class ScoreOptions(OutputOptions, CommonOptions):
     trust: bool = opt(
         False, "load a bundle whose hash is missing or wrong, or of another layout: loading runs its code", main=True
     )
-    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work")
+    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work", size=True)
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
     fail_on_findings: bool = opt(
         False, "exit with 4 if anything stands out, for use in CI; notices do not count", main=True
@@ -332,14 +334,14 @@ class AuditOptions(ProgramOptions):
 class PlanOptions(CommonOptions):
     """`lo2dask plan`: time, memory and disk for a size."""
 
-    bytes: str = opt(REQUIRED, "raw logs to plan for, as 650GB")
+    bytes: str = opt(REQUIRED, "raw logs to plan for, as 650GB", size=True)
     from_: Path | None = opt(None, "output folder of an earlier run, whose rates are taken", main=True)
     calibrate: bool = opt(
         False, "measure this machine first: half a minute of made-up logs through all stages", main=True
     )
     save_events: bool = opt(False, "plan for load --save-events", main=True)
-    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work")
-    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB", main=True)
+    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work", size=True)
+    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB", size=True, main=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,4 +387,4 @@ class CheckOptions(ClusterOptions):
     file: str = opt(REQUIRED, "cluster file, or local, tcp://host:port or tls://host:port", argument=True)
     root: Path | None = opt(None, "folder that the work will read; its bandwidth is measured", main=True)
     output_dir: Path | None = opt(None, "folder that the work will write; a token goes through it both ways", main=True)
-    memory_budget: str = opt("2GB", "memory that each worker must have, as for train", main=True)
+    memory_budget: str = opt("2GB", "memory that each worker must have, as for train", size=True, main=True)

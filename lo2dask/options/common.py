@@ -199,7 +199,9 @@ class LoadingOptions(OutputOptions, CommonOptions):
     enhance: bool = opt(True, "enhance as the last step of load; --no-enhance leaves it to train")
     load_metrics: bool = opt(False, "write lo2_metrics.parquet and lo2_traces.parquet")
     metric_names: tuple[str, ...] = opt((), "metrics to read, by name; none given = all", affects="metrics")
-    partition_size: str = opt("64MB", "raw bytes of one batch, the unit of work, as 16MB or 1GB", affects="load")
+    partition_size: str = opt(
+        "64MB", "raw bytes of one batch, the unit of work, as 16MB or 1GB", size=True, affects="load"
+    )
     enhancer_run_batch: int = opt(0, "accepted for the predecessor's sake; without effect", unit="runs")
     head: int = opt(5, "rows of the sequence table shown at the end", unit="rows", minimum=0)
 
@@ -272,7 +274,7 @@ class ForestOptions(WritingOptions, CommonOptions):
         minimum=0,
         maximum=100,
     )
-    skip_if: bool = opt(False, "leave out phase D, the Isolation Forest")
+    skip_if: bool = opt(False, "leave out the Isolation Forest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,7 +298,9 @@ class HoldoutOptions(WritingOptions, CommonOptions):
         "others are held out; none given = the normal runs, all runs where nothing is labelled",
     )  # fmt: skip
     predict_batch_size: int = opt(50_000, "rows scored at once", unit="rows", minimum=1)
-    memory_budget: str = opt("2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it", main=("train",))
+    memory_budget: str = opt(
+        "2GB", "memory of one fit, as 500MB or 2GB; a sample is drawn to meet it", size=True, main=("train",)
+    )
     disable_memory_guard: bool = opt(
         False, "do not cap depth, trees, leaves and features, nor fit samples to the budget"
     )

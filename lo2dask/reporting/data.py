@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -163,23 +162,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Notice:
-    """A service without a line in a case, where every normal run has some, or whose log ends early: said, not flagged.
-
-    ``start`` and ``end`` are the last line of a log that ends early, and the last one of its case.
-    """
+    """What is said of a service in a case (``text``) and flags nothing: it is silent, ends early or pauses."""
 
     run: str
     test_case: str
-    service: str
-    start: datetime | None = None
-    end: datetime | None = None
-
-    @property
-    def text(self) -> str:
-        """What is said of the service."""
-        if self.start is None or self.end is None:
-            return f"{self.service} has no line"
-        return f"{self.service} ends at {self.start:%H:%M:%S}, {(self.end - self.start).total_seconds():,.0f} s early,"
+    text: str
 
 
 @dataclass(frozen=True)

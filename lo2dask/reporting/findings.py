@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.columns import strings
-from lo2dask.findings.read import measure_cases
+from lo2dask.findings.read import describe_notice, measure_cases
 from lo2dask.findings.read import read_cases as list_cases
 from lo2dask.reporting.data import Case, Finding, Findings, Line, Nearest, Notice
 from lo2dask.reporting.heatmap import EXCESS, RunScores
@@ -126,10 +126,12 @@ def _order(row: Row) -> tuple[float, str, str]:
 def _notices(layout: Layout) -> tuple[tuple[Notice, ...], int]:
     shown: list[Notice] = []
     total = 0
-    for part in read_parts(layout.findings, ["run", "test_case", "service", "start", "end", "score"]):
-        rows = part.filter(pc.is_null(part["score"])).drop_columns(["score"])
+    for part in read_parts(layout.findings, ["run", "test_case", "service", "start", "end", "kind", "score"]):
+        rows = part.filter(pc.is_null(part["score"]))
         total += rows.num_rows
-        shown += [Notice(**row) for row in rows.slice(0, MOST_NOTICES - len(shown)).to_pylist()]
+        for row in rows.slice(0, MOST_NOTICES - len(shown)).to_pylist():
+            text = describe_notice(row["kind"], row["service"], row["start"], row["end"])
+            shown.append(Notice(row["run"], row["test_case"], text))
     return tuple(shown), total
 
 

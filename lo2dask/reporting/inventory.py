@@ -19,7 +19,7 @@ def list_files(layout: Layout, models: Sequence[str], explained: Sequence[str]) 
     load, train = f"lo2dask load --root RAW --output-dir {root}", f"lo2dask train --root {root}"
     lines = [
         _line(root, layout.sequences, "one row per sequence", load),
-        _line(root, layout.events, "one row per line kept", f"{load} --save-events"),
+        _line(root, layout.events, "one row per line kept", f"{load} --save-events --no-resume"),
         _line(root, layout.enhanced, "sequences with figures, tokens, templates", f"{train} --phase enhancers"),
         _line(root, layout.templates, "Drain templates", f"{train} --phase enhancers"),
         _line(root, layout.vocabulary, "tokens of the whole tree", f"{train} --phase enhancers"),

@@ -58,7 +58,7 @@ class Questions:
         """List what stands out, the strongest first: case, service, when, score, statement, lines with file and number.
 
         Rows without a score are notices, after the findings: a service without a line that all normal cases have
-        (kind "silent"), or whose log ends long before the last line of its case ("stopped").
+        (kind "silent"), whose log ends long before the last line of its case ("stopped"), or which pauses ("paused").
         ``run`` is a run's name or how it begins or ends; both ``run`` and ``service`` may be empty for all.
         """
         limit = self._bounds.limit(limit)

@@ -132,8 +132,8 @@ class Labels:
         if is_decided or not _LIKE_CORRECT.fullmatch(test_case):
             return ""
         return (
-            f"label: {test_case!r} only looks like correct: name it correct or correct_1, or after its error, "
-            f"or take it as normal with --normal correct {test_case!r}"
+            f"label: {test_case!r} looks like a normal one, which --normal {' '.join(self.patterns)} does not "
+            f"take: name it correct or correct_1, or after its error, or add it to --normal"
         )
 
     def resembling(self, names: Collection[str]) -> list[str]:
@@ -178,7 +178,9 @@ def read_labels(path: Path, timezone: str = "UTC") -> Labels:
                     timed.append(_timed(key, (start, end), zone, (where, normal, reader.line_num)))
                 elif rows.setdefault(key, normal) != normal:
                     raise InputError(f"{where} contradicts an earlier one: {run}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise InputError(f"--labels {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--labels {path}: cannot be read as CSV: {error}") from None
     if not rows and not timed:
         raise InputError(f"--labels {path}: it has no row; write run,label and a line for each run")

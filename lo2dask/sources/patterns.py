@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from lo2dask.errors import InputError
+from lo2dask.sources.kubernetes import container_service, restarts
 
 FIELDS = ("run", "test_case", "service")
 ALL = "all"
@@ -136,6 +137,8 @@ def common_prefix(least: str, greatest: str) -> str:
 
 def service_name(path: str, prefix: str) -> str:
     """Name the service of a log that no pattern names: by its file, or by its folder if that is only a number."""
+    if restarts(path) is not None:
+        return container_service(path)
     folder, _, name = path.rpartition("/")
     stem = file_stem(name)
     if stem.isdigit() and folder:

@@ -19,6 +19,7 @@ from lo2dask.sources.folders import (
     is_folder,
     link_problem,
 )
+from lo2dask.sources.kubernetes import restarts
 from lo2dask.sources.names import (
     file_kind,
     is_run_name,
@@ -30,7 +31,7 @@ from lo2dask.sources.names import (
     show_name,
     split_problem,
 )  # fmt: skip
-from lo2dask.sources.streams import Part, PartsReader, codec, rotated_name
+from lo2dask.sources.streams import Part, PartsReader, RotatedName, codec, rotated_name
 from lo2dask.storage import Entry, is_local, open_at, open_read, status, to_path
 from lo2dask.storage import entries as scan
 
@@ -153,7 +154,7 @@ def scan_run(run: RunSource, with_metrics: bool) -> Iterator[SourceFile]:
 
 
 def join_parts(files: Iterable[SourceFile]) -> list[SourceFile]:
-    """Make one log of each compressed one, and of the files that rotation has left of one log.
+    """Make one log of each compressed one, and of the files that rotation or restarts have left of one log.
 
     Of files of the same age, such as ``x.log`` and ``x.log.gz``, the one that is not compressed is read.
     """
@@ -161,8 +162,7 @@ def join_parts(files: Iterable[SourceFile]) -> list[SourceFile]:
     groups: dict[tuple[str, str], list[SourceFile]] = {}
     for file in files:
         if file.kind == "log" and not file.problem and not file.member:
-            folder, name = os.path.split(file.path)
-            groups.setdefault((folder, rotated_name(name).name), []).append(file)
+            groups.setdefault((os.path.dirname(file.path), _log_name(file.path).name), []).append(file)
         else:
             joined.append(file)
     for group in groups.values():
@@ -170,8 +170,16 @@ def join_parts(files: Iterable[SourceFile]) -> list[SourceFile]:
     return joined
 
 
+def _log_name(path: str) -> RotatedName:
+    """Return a log's name and the age of a file of it; a container's files are one log, however often it started."""
+    folder, name = os.path.split(path)
+    own = rotated_name(name)
+    started = restarts(os.path.join(folder, own.name))
+    return own if started is None else RotatedName("", (started, *own.age))
+
+
 def _join(group: list[SourceFile]) -> list[SourceFile]:
-    ages = {file.path: rotated_name(os.path.basename(file.path)).age for file in group}
+    ages = {file.path: _log_name(file.path).age for file in group}
     group.sort(key=lambda file: (ages[file.path], bool(codec(file.path)), file.path))
     first = {ages[file.path]: file for file in reversed(group)}
     kept = [file for file in group if first[ages[file.path]] is file]

@@ -88,7 +88,10 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
 def weigh_group(group: Group, root: Path, target: Target) -> list[Row]:
     """Say what carries the score of each sequence of a group of parts that is over the limit."""
     layout = Layout(root)
-    _, (model,) = read_bundle(target.path)
+    _, models = read_bundle(target.path)
+    if not models:  # nothing normal to learn from
+        return []
+    (model,) = models
     scores = read_group_scores(layout, target.key, group)[2]
     if not (scores > model.scoring["threshold"]).any():
         return []

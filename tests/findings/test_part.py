@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lo2dask.findings.part import PartWindows
-from lo2dask.findings.tasks import MOST_EVIDENCE, carriers_of, evidence_lines
+from lo2dask.findings.telling import MOST_EVIDENCE, Carrier, Said, carriers_of, evidence_lines
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, make_tree, table_of
@@ -80,7 +80,8 @@ def test_evidence_is_of_unusual_windows_first(tmp_path: Path) -> None:
     (sequence, statement), count = pairs.most_common(1)[0]
     assert count > MOST_EVIDENCE
     windows = part.cells["window"][(owner == sequence) & (part.cells["statement"] == statement)]
-    carriers = carriers_of(part, {part.names("seq_id")[sequence]: part.ids[statement].as_py()})
+    said = Said({part.names("seq_id")[sequence]: Carrier(part.ids[statement].as_py())})
+    carriers = carriers_of(part, said)
     lines = {}
     for alarms in (windows[:0], windows[-1:], windows[-MOST_EVIDENCE:], windows):
         is_alarm = np.isin(np.arange(len(part.windows["window"])), alarms)

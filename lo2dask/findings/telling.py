@@ -1,0 +1,159 @@
+"""Which windows tell when a log is unusual, which of its lines are evidence, and where it paused."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask.buffers.arrays import Bools, Ints
+from lo2dask.features.statements import CONTINUATION, ERROR
+from lo2dask.findings.judge import COMPONENTS, Judged
+from lo2dask.findings.part import PartWindows
+
+MOST_EVIDENCE = 5
+# A window that has so much of the best one's score, and the statement that a finding is told by, belongs to it.
+NEAR_BEST = 0.8
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """The statement that tells a finding; ``is_new``: no normal log has it; ``is_lacking``: this one lacks it."""
+
+    statement_id: str
+    is_new: bool = False
+    is_lacking: bool = False
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of logs already: findings by ``seq_id``; those that stop early, as (run, test case, service)."""
+
+    findings: Mapping[str, Carrier]
+    stopped: Set[tuple[str, str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What tells of the sequences of a part.
+
+    ``carrier`` is the place among ``part.ids`` of the statement that a sequence's finding is told by, -1 = none;
+    ``best`` the largest score of its windows, -inf without one; ``windows`` is a bool mask (windows,).
+    """
+
+    carrier: Ints
+    best: np.ndarray
+    windows: Bools
+
+    @classmethod
+    def of(cls, part: PartWindows, judged: Judged, said: Said) -> "Telling":
+        """Choose the windows that tell when a sequence is unusual: its alarms, or else its best ones.
+
+        What no normal log has tells wherever it is, what a log lacks all over it. Where nothing is labelled, a sequence
+        is judged by itself too, and a burst that goes on has many windows near the best: those count in which there are
+        more lines of the finding's statement than in others, and those beside them that have it too.
+        """
+        carriers, best = carriers_of(part, said), best_scores(part, judged)
+        found = [said.findings.get(seq_id, Carrier("")) for seq_id in part.names("seq_id")]
+        is_new = np.array([one.is_new for one in found], dtype=bool)
+        is_lacking = np.array([one.is_lacking for one in found], dtype=bool)
+        sequence = part.windows["sequence"]
+        has_alarm = np.zeros(part.keys.num_rows, dtype=bool)
+        has_alarm[sequence[judged.is_alarm]] = True
+        carrier = carriers[sequence]
+        by_count = (carrier >= 0) & (judged.statement == carrier) & (judged.component < COMPONENTS.index("gap"))
+        near = (judged.score == best[sequence]) | (by_count & (judged.score >= NEAR_BEST * best[sequence]))
+        has_carrier = _having(part, carriers)
+        near = _with_neighbours(part, near, has_carrier)
+        chosen = np.where(has_alarm[sequence], judged.is_alarm, near) | (is_new[sequence] & has_carrier)
+        return cls(carriers, best, chosen | is_lacking[sequence])
+
+
+def carriers_of(part: PartWindows, said: Said) -> Ints:
+    """Return the place among ``part.ids`` of the statement that each sequence's finding is told by, -1 = none."""
+    found = (said.findings.get(seq_id) for seq_id in part.names("seq_id"))
+    named = [None if one is None or one.is_lacking else one.statement_id for one in found]
+    places: Ints = pc.fill_null(pc.index_in(pa.array(named, pa.string()), part.ids, skip_nulls=True), -1).to_numpy()
+    return places
+
+
+def best_scores(part: PartWindows, judged: Judged) -> np.ndarray:
+    """Return the largest score of each sequence's windows, -inf without one: float64 (sequences,)."""
+    best = np.full(part.keys.num_rows, -np.inf)
+    known = ~np.isnan(judged.score)
+    np.maximum.at(best, part.windows["sequence"][known], judged.score[known])
+    return best
+
+
+def _having(part: PartWindows, carriers: Ints) -> Bools:
+    """Return which windows have their sequence's carrier."""
+    sequence, cells = part.windows["sequence"], part.cells
+    found = np.zeros(len(sequence), dtype=bool)
+    found[cells["window"][cells["statement"] == carriers[sequence[cells["window"]]]]] = True
+    return found
+
+
+def _with_neighbours(part: PartWindows, chosen: Bools, has_carrier: Bools) -> Bools:
+    """Add the windows that are joined to chosen ones by windows which all have the sequence's carrier."""
+    stretch = np.cumsum(~has_carrier | (np.diff(part.windows["sequence"], prepend=-1) != 0))
+    return chosen | (has_carrier & np.isin(stretch, stretch[chosen & has_carrier]))
+
+
+def evidence_lines(part: PartWindows, telling: Bools, carriers: Ints) -> pa.Array:
+    """Return lines of each sequence (rows of ``part.keys``) that have its carrier (:func:`carriers_of`), ascending.
+
+    At most MOST_EVIDENCE each, one of a window, those of windows that are ``telling`` first; none before the first of
+    these, where there is one. Empty lists for sequences without a carrier.
+    """
+    cells, windows = part.cells, part.windows
+    owner = windows["sequence"][cells["window"]]
+    found = np.flatnonzero(cells["statement"] == carriers[owner])
+    lines, owner = windows["first_line"][cells["window"][found]] + cells["line"][found], owner[found]
+    tells = telling[cells["window"][found]]
+    since = np.full(len(carriers), np.iinfo(np.int64).max)
+    np.minimum.at(since, owner[tells], lines[tells])
+    since[since == np.iinfo(np.int64).max] = 0
+    kept = np.flatnonzero(lines >= since[owner])
+    order = kept[np.lexsort((lines[kept], ~tells[kept], owner[kept]))]
+    lines, owner = lines[order], owner[order]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    lines, owner = lines[rank < MOST_EVIDENCE], owner[rank < MOST_EVIDENCE]
+    return _as_lists(lines, owner, len(carriers))
+
+
+def with_last_lines(evidence: pa.Array, part: PartWindows, said: Said) -> pa.Array:
+    """Add the last line of logs that stop early and have no evidence: of their last second an error, if it has one."""
+    keys = zip(*(part.names(name) for name in ("run", "test_case", "service")), strict=True)
+    wanted = np.array([key in said.stopped for key in keys], dtype=bool)
+    wanted &= pc.list_value_length(evidence).to_numpy() == 0
+    sequence, cells = part.windows["sequence"], part.cells
+    last = np.full(len(wanted), -1)
+    last[sequence] = np.arange(len(sequence))  # of a sequence's windows the last one stays
+    owner = sequence[cells["window"]]
+    rows = np.flatnonzero(wanted[owner] & (cells["window"] == last[owner]))
+    owner, kind = owner[rows], part.kinds[cells["statement"][rows]]
+    lines = part.windows["first_line"][cells["window"][rows]] + cells["line"][rows]
+    order = np.lexsort((lines, kind == ERROR, kind != CONTINUATION, owner))
+    ends = np.flatnonzero(np.diff(owner[order], append=-1))
+    added = _as_lists(lines[order][ends], owner[order][ends], len(wanted))
+    return pc.if_else(pa.array(wanted), added, evidence)
+
+
+def longest_pauses(part: PartWindows, judged: Judged, window_ms: int) -> tuple[Ints, Ints]:
+    """Return begin and end of the longest of each sequence's unusual silences in ms since 1970, -1 = there is none."""
+    sequence, silence = part.windows["sequence"], part.windows["silence"]
+    rows = np.flatnonzero(judged.is_pause)
+    # Of a silence, the last one of its windows has the line that ends it.
+    rows = rows[np.lexsort((rows, silence[rows], sequence[rows]))]
+    start, end = (np.full(part.keys.num_rows, -1) for _ in range(2))
+    end[sequence[rows]] = part.windows["window"][rows] * window_ms
+    start[sequence[rows]] = end[sequence[rows]] - silence[rows]
+    return start, end
+
+
+def _as_lists(lines: Ints, owner: Ints, size: int) -> pa.Array:
+    """Return the lines of each owner, ascending, as lists."""
+    order = np.lexsort((lines, owner))
+    borders = np.searchsorted(owner[order], np.arange(size + 1))
+    return pa.ListArray.from_arrays(pa.array(borders, pa.int32()), pa.array(lines[order], pa.int64()))
