@@ -66,7 +66,9 @@ def read_cases(layout: Layout, most: int, seed: int) -> Cases:
     paths = part_paths(layout.enhanced)
     labels = _labels(layout)
     if not labels:
-        raise InputError(f"{layout.root}: no sequence in it; first: lo2dask load --output-dir {layout.root}")
+        raise InputError(
+            f"{layout.root}: no sequence in it; first: lo2dask load --root LOGS --output-dir {layout.root}"
+        )
     labels = {case: label for case, label in labels.items() if label is not None}
     if not labels:
         raise InputError(f"{layout.root}: audit needs labels; load with --normal or --labels")

@@ -31,6 +31,7 @@ _HEAD_COLUMNS = ("seq_id", "start_time", "duration_sec", "seq_len")
 # Findings that a command shows at its end.
 FINDINGS = 10
 _LINE_NAMES = {"lines_in": "all"}
+_NOT_MEASURED = "not measured: no labelled log is held out"
 
 
 def load_text(summary: "LoadSummary", head: int, lists_tables: bool = True) -> list[str]:
@@ -123,14 +124,12 @@ def _models(summary: "TrainSummary") -> list[str]:
             "F1": figure(line.f1),
             "AUC": figure(line.auc_roc),
             "AP": figure(line.average_precision),
-            "remark": line.reason or "",
+            "remark": _NOT_MEASURED if line.reason == "no sequence" else line.reason or "",
         }
         for line in shown
     ]
-    lines = [
-        *wrapped([f"models, measured {summary.measured}" + (" (all done before):" if summary.current else ":")]),
-        table(rows),
-    ]
+    before = " (all done before)" if summary.current else ""
+    lines = [*wrapped([f"models, log by log, measured {summary.measured}{before}:"]), table(rows)]
     trusted = _trust_blocks(summary)
     texts = [f"{line.key}: {line.warning}" for line in shown if line.warning and line.key not in trusted]
     return lines + wrapped([*texts, *(f"note: {note}" for note in summary.notes)])

@@ -77,9 +77,11 @@ def write_report(root: Path) -> ReportSummary:
     layout = Layout(root)
     marker = read_load(layout)
     if not marker or not (marker["done"] or part_paths(layout.sequences)):
-        raise InputError(f"--root {root}: nothing was loaded into it; first: lo2dask load --output-dir {root}")
+        raise InputError(
+            f"--root {root}: nothing was loaded into it; first: lo2dask load --root LOGS --output-dir {root}"
+        )
     data = collect(layout, marker)
-    markdown, html = root / "report.md", root / "report.html"
+    markdown, html = layout.reports
     page = render_page(data)
     stage = Stage(layout, REPORT)
     stage.invalidate()

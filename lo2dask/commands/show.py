@@ -153,7 +153,7 @@ def existing_cases(layout: Layout) -> dict[Case, bool | None]:
     elif part_paths(layout.sequences):
         why = f"load read no log that can be used; {layout.rejects.name} says why"
     else:
-        why = f"no case in it; first: lo2dask run --output-dir {layout.root}"
+        why = f"no case in it; first: lo2dask run --root LOGS --output-dir {layout.root}"
     raise InputError(f"{layout.root}: {why}")
 
 
@@ -296,7 +296,8 @@ def _files(layout: Layout, case: Case, guarded: bool) -> dict[str, SourceFile]:
             file = SourceFile.of_row(row)
             read = (file.path, *(part.path for part in file.parts))
             if not guarded or (raw and all(is_below(path, raw) for path in read)):
-                files[f"{file.path}:{file.member}" if file.member else file.path] = file
+                # Of a rotated log, lines are numbered file by file.
+                files |= {one.place: one for one in map(file.of_part, file.parts)} or {file.place: file}
     return files
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Ints
 from lo2dask.buffers.columns import strings
 from lo2dask.explanation.evidence import Patterns, Texts
-from lo2dask.explanation.line_search import BUNDLE_LINES, ERROR_TEXT, LineSource, PartLines, log_path, wanted_files
+from lo2dask.explanation.line_search import BUNDLE_LINES, ERROR_TEXT, LineSource, PartLines, wanted_files
 from lo2dask.explanation.summary import Flags
 from lo2dask.features.statements import ERROR, kinds_of
 from lo2dask.findings.lines import LineReader, ReadLines, times_of_day
@@ -24,7 +24,7 @@ from lo2dask.findings.part import flatten_lists
 from lo2dask.ingest.batch import TEXT
 from lo2dask.ingest.mining import read_mapping
 from lo2dask.ingest.text import read_translation
-from lo2dask.parse.line_ranges import read_line_bytes
+from lo2dask.parse.line_ranges import locate_rows, read_line_bytes
 from lo2dask.parse.translate import translate_text
 from lo2dask.schema import TIME
 from lo2dask.sources.tree import SourceFile
@@ -186,7 +186,7 @@ def _events(one: CountedSequence, rows: Ints, read: ReadLines) -> dict[int, dict
         "m_timestamp": pa.array(times * 1000).cast(TIME),
         "m_message": read.texts(at),
     }
-    return {event["line_no"]: {"path": log_path(one.file), **event} for event in pa.table(table).to_pylist()}
+    return dict(zip(numbers.tolist(), locate_rows(one.file, pa.table(table).to_pylist()), strict=True))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lo2dask.options import LoadOptions
 from lo2dask.parse.chunks import Reading
 from lo2dask.parse.columns import FILE, FileKeys
 from lo2dask.parse.events import EventParser, LinePolicy
+from lo2dask.parse.line_ranges import locate_rows
 from lo2dask.parse.raw_lines import raw_line
 from lo2dask.schema import seq_id
 from lo2dask.sources.manifest import Batch, batch_files, cut_batches
@@ -67,7 +68,7 @@ class SequenceLines:
     """
 
     seq_id: str
-    path: str
+    file: SourceFile
     events: pa.Table
     line_format: LineFormat
     patterns: Patterns
@@ -78,7 +79,7 @@ class SequenceLines:
         chosen = self.events.take(pa.array(indexes, pa.int64()))
         shown = chosen.select(["line_no", "m_timestamp"])
         rows = shown.append_column("m_message", raw_line(chosen, self.line_format)).to_pylist()
-        return [{"path": self.path, **row} for row in rows]
+        return list(locate_rows(self.file, rows))
 
 
 def line_source(layout: Layout, masks: tuple[Mask, ...], raw_tokens: bool) -> LineSource:
@@ -119,7 +120,7 @@ def read_lines(record: PartLines, wanted: Iterable[str], source: LineSource) -> 
             text = _Text(events, block, texts, block.line[start:end], line_templates)
             raw = text.patterns(raw=True) if source.has_raw_bags else None
             patterns = text.patterns(source.raw_tokens)
-            yield SequenceLines(name, log_path(files[name]), events, source.line_format, patterns, raw)
+            yield SequenceLines(name, files[name], events, source.line_format, patterns, raw)
 
 
 def wanted_files(record: PartLines, wanted: Iterable[str]) -> dict[str, SourceFile]:
@@ -149,11 +150,6 @@ def _load_options(layout: Layout) -> LoadOptions:
 
 def _seq_id(file: SourceFile) -> str:
     return seq_id(file.run, file.test_case, file.name)
-
-
-def log_path(file: SourceFile) -> str:
-    """Name a log as explanations do: by its path, in a tar with the member."""
-    return f"{file.path}:{file.member}" if file.member else file.path
 
 
 def _from_raw(file: SourceFile, policy: LinePolicy) -> pa.Table:

@@ -26,7 +26,7 @@ from lo2dask.findings.normals import Normals, ServiceNormals, ServiceStatistics
 from lo2dask.findings.read import ALARM
 from lo2dask.formats.kinds import Translation
 from lo2dask.ingest.mining import whole_mapping
-from lo2dask.parse.line_ranges import read_line_bytes
+from lo2dask.parse.line_ranges import locate, read_line_bytes
 from lo2dask.parse.lines import find_lines as split_lines
 from lo2dask.parse.text import without_marks
 from lo2dask.parse.translate import translate_text
@@ -150,13 +150,14 @@ def _table(logs: Sequence[tuple[SourceFile, Wanted, int]], read: "ReadLines", ch
         np.concatenate([getattr(one, name) for one in chosen]) for name in ("rows", "scores", "begins", "is_evidence")
     )
     log = pa.array(np.repeat(np.arange(len(chosen)), [len(one.rows) for one in chosen]))
-    paths = [f"{file.path}:{file.member}" if file.member else file.path for file, _, _ in logs]
+    paths, places, own_numbers = _locate_all([file for file, _, _ in logs], [read.numbers[one.rows] for one in chosen])
     names = {
         name: pa.array([getattr(wanted, name) for _, wanted, _ in logs]) for name in ("run", "test_case", "service")
     }
     columns = {
-        **{name: values.take(log) for name, values in (names | {"path": pa.array(paths)}).items()},
-        "line_no": read.numbers[rows],
+        **{name: values.take(log) for name, values in names.items()},
+        "path": paths.take(places),
+        "line_no": own_numbers,
         "time": pa.array(times_of_day(read.clock[rows], begins) * 1000).cast(schema.TIME),
         "score": scores,
         "statement": read.messages.take(pa.array(rows)),
@@ -164,6 +165,18 @@ def _table(logs: Sequence[tuple[SourceFile, Wanted, int]], read: "ReadLines", ch
         "is_evidence": is_evidence,
     }
     return pa.table({name: columns[name] for name in FOUND.names}, schema=FOUND)
+
+
+def _locate_all(files: Sequence[SourceFile], numbers: Sequence[Ints]) -> tuple[pa.Array, pa.Array, Ints]:
+    """Return the files that lines lie in, each line's place among them and its number there, log by log."""
+    paths: list[str] = []
+    places, own = [], []
+    for file, lines in zip(files, numbers, strict=True):
+        names, where, there = locate(file, lines)
+        places.append(len(paths) + where)
+        own.append(there)
+        paths += names
+    return pa.array(paths, pa.string()), pa.array(np.concatenate(places)), np.concatenate(own)
 
 
 def best_lines(tables: Iterable[pa.Table], limit: int) -> Iterator[pa.Table]:

@@ -228,6 +228,7 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
         table = read_part(path)
         for line in table.filter(table["is_evidence"]).to_pylist():
             shown = {name: line[name] for name in ("path", "line_no", "time", "text")}
+            # In the order of the log, of which a rotated one has several files.
             evidence.setdefault((line["run"], line["test_case"], line["service"]), []).append(shown)
     rows = []
     for row in answers.flagged.to_pylist():
@@ -239,11 +240,11 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
             "start": when.get("start"), "end": when.get("end"),
             "kind": "lack" if row["rate"] is not None else "unseen" if row["is_unseen"] else "error_excess",
             "statement": text, "e_event_drain_id": template,
-            "evidence": sorted(evidence.get(key, []), key=lambda line: line["line_no"]),
+            "evidence": evidence.get(key, []),
         })  # fmt: skip
     for row in answers.notices:
-        last = evidence.get((row["run"], row["test_case"], row["service"]), [])
-        rows.append(row | {"evidence": sorted(last, key=lambda line: line["line_no"])[-1:]})
+        last = evidence.get((row["run"], row["test_case"], row["service"]), [])[-1:]
+        rows.append(row | {"evidence": last})
     for row in sorted(by_id.values(), key=itemgetter("run", "test_case", "service")):
         if row["pause_start"]:
             keys = {name: row[name] for name in ("run", "test_case", "service")}

@@ -260,7 +260,7 @@ def _check(
 
 def _unread(kind: str, choice: Choice, file: SourceFile, asked: KindFormat | None) -> str:
     """Write why files are left out, and the ways out."""
-    path = f"{file.path}:{file.member}" if file.member else file.path
+    path = file.place
     best = f" ({choice.kind.label} has most)" if choice.headed else ""
     wanted = f"of the format {choice.kind.label}" if asked else f"of a known format{best}"
     return (

@@ -3,6 +3,7 @@
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from io import RawIOBase
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +70,39 @@ def read_line_bytes(file: SourceFile, ranges: Sequence[tuple[int, int]]) -> Iter
             number += count
     if carry and wanted:
         yield wanted[0].start, carry
+
+
+def locate(file: SourceFile, numbers: Ints) -> tuple[list[str], Ints, Ints]:
+    """Find the files that lines of a log lie in, of a rotated one its parts: paths, each line's place in them, number.
+
+    Raises
+    ------
+    OSError : a file is gone, or cannot be read.
+    """
+    if len(file.parts) < 2 or not len(numbers):
+        return [file.place], np.zeros(len(numbers), dtype=np.int64), numbers
+    starts = [1]
+    for part in file.parts[:-1]:
+        if starts[-1] > numbers.max():
+            break
+        starts.append(starts[-1] + _count_lines(file.of_part(part)))
+    where = np.searchsorted(starts, numbers, "right") - 1
+    return [part.path for part in file.parts], where, numbers - np.array(starts)[where] + 1
+
+
+def locate_rows(file: SourceFile, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield rows of lines (line_no in the whole log) with path and line_no of the file that each lies in."""
+    paths, where, numbers = locate(file, np.array([row["line_no"] for row in rows], dtype=np.int64))
+    for row, at, number in zip(rows, where.tolist(), numbers.tolist(), strict=True):
+        yield {**row, "path": paths[at], "line_no": number}
+
+
+def _count_lines(file: SourceFile) -> int:
+    count, last = 0, b"\n"
+    with file.open() as raw:
+        for block in _blocks(raw, file.limit):
+            count, last = count + block.count(b"\n"), block[-1:]
+    return count + (last != b"\n")
 
 
 def _cut(carry: bytes, block: bytes, span: tuple[int, int], ends: Ints) -> bytes:

@@ -4,8 +4,11 @@ import re
 
 _POD_FOLDER = re.compile(r"[^_/]+_([^_/]+)_(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _RESTARTS = re.compile(r"(\d+)\.log")
-# Deployments add two hashes to the names of their pods, stateful sets a number, daemon sets one hash.
-_ADDED = re.compile(r"(?<=.)-(?:[a-z0-9]{5,10}-[a-z0-9]{5}|\d+|[bcdf-hj-np-tv-xz2456789]{5})")
+# Deployments add two hashes to the names of their pods, stateful sets a number, daemon sets one hash. The letters of
+# hashes are no vowels; in the first one there is mostly a digit.
+_LETTERS = "[bcdf-hj-np-tv-xz2456789]"
+_HASH = rf"(?:{_LETTERS}{{8,10}}|(?=[a-z]*\d)[a-z0-9]{{5,10}})"
+_ADDED = re.compile(rf"(?<=.)-(?:{_HASH}-[a-z0-9]{{5}}|\d+|{_LETTERS}{{5}})$")
 
 
 def restarts(path: str) -> int | None:
@@ -19,9 +22,7 @@ def container_service(path: str) -> str:
 
     ``shop_cart-7d9f8b6c5-x2k7z_UID/cart/0.log`` is ``cart``, ``.../istio-proxy/0.log`` is ``cart-istio-proxy``.
     """
-    container, owner = path.split("/")[-2], _pod(path)
-    if match := re.search(rf"{_ADDED.pattern}$", owner):
-        owner = owner[: match.start()]
+    container, owner = path.split("/")[-2], _ADDED.sub("", _pod(path))
     return container if container in owner or owner in container else f"{owner}-{container}"
 
 

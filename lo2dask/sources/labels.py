@@ -133,7 +133,7 @@ class Labels:
             return ""
         return (
             f"label: {test_case!r} looks like a normal one, which --normal {' '.join(self.patterns)} does not "
-            f"take: name it correct or correct_1, or after its error, or add it to --normal"
+            f"take: name it correct or correct_1, or after its error, or add --normal correct {test_case!r}"
         )
 
     def resembling(self, names: Collection[str]) -> list[str]:
@@ -179,7 +179,7 @@ def read_labels(path: Path, timezone: str = "UTC") -> Labels:
                 elif rows.setdefault(key, normal) != normal:
                     raise InputError(f"{where} contradicts an earlier one: {run}")
     except OSError as error:
-        raise InputError(f"--labels {path}: {error.strerror or error}") from None
+        raise InputError(f"--labels {path}: cannot be read: {error.strerror or error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--labels {path}: cannot be read as CSV: {error}") from None
     if not rows and not timed:

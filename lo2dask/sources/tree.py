@@ -88,6 +88,15 @@ class SourceFile:
         return PartsReader(self.parts) if self.parts else open_at(self.path, self.offset)
 
     @property
+    def place(self) -> str:
+        """Where it lies, as tables name it: its path, in a tar with the member."""
+        return f"{self.path}:{self.member}" if self.member else self.path
+
+    def of_part(self, part: Part) -> "SourceFile":
+        """Return one of its files as a log of its own."""
+        return replace(self, path=part.path, size=part.size, parts=(part,))
+
+    @property
     def limit(self) -> int:
         """The most bytes to read: of a log with parts nobody knows how many there are."""
         return NO_LIMIT if self.parts else self.size

@@ -97,6 +97,11 @@ class Layout:
         return self.findings, self.windows, self.timeline, self.lines
 
     @property
+    def reports(self) -> tuple[Path, Path]:
+        """The reports, as text and as a page."""
+        return self.root / "report.md", self.root / "report.html"
+
+    @property
     def explainability(self) -> Path:
         """Folder of phase F."""
         return self.root / "explainability"

@@ -44,7 +44,7 @@ def describe(split: Split, groups: Groups, left_out: Sequence[str]) -> str:
     whole = "all" if learned == len(runs) else f"{learned} of"
     text = f"compared with {whole} {len(runs)} runs, each judged without itself"
     if may_hold_faults(split, groups):
-        text += "; they may hold faults, so excess takes .9 quantiles instead of maxima, and lack joins"
+        text += "; none is labelled normal, so excess takes .9 quantiles instead of maxima, and lack joins"
     if is_unlabelled(groups):
         names = f"left out: {', '.join(left_out)}; " if left_out else ""
         text = f"nothing is labelled normal: {names}no measures; {text}"

@@ -38,7 +38,8 @@ def result(tree: Path, program: Callable[..., Any]) -> Path:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert "Warning" not in done.stderr
-    parts = [done.stdout.index(text) for text in (" out (excess", "\ntrust: ", "\n\nmodels, measured", "\nreport: ")]
+    begins = (" out (excess", "\ntrust: ", "\n\nmodels, log by log, measured", "\nreport: ")
+    parts = [done.stdout.index(text) for text in begins]
     assert parts == sorted(parts)
     verdicts = [line.split(":")[1] for line in done.stdout.splitlines() if line.startswith("trust: ")]
     assert len(verdicts) == len(set(verdicts)) > 1

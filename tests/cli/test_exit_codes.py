@@ -278,7 +278,12 @@ def test_a_missing_folder_of_every_command(ending: Callable[..., Any], tmp_path:
     assert answer.code == 2
     assert str(tmp_path / "none") in answer.err
     # Commands that write into the folder that they read have made it for their lock.
-    assert "no such folder" in answer.err or "first: lo2dask load" in answer.err or name == "cluster check"
+    assert (
+        "no such folder" in answer.err
+        or "the --output-dir of load" in answer.err
+        or "first: lo2dask load" in answer.err
+        or name == "cluster check"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in READING if name != "cluster check"])

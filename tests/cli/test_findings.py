@@ -190,7 +190,7 @@ def test_a_terminal_without_unicode(root: Path, program: Callable[..., Any]) -> 
     [
         ({}, "33 × ERR11000 (normal: at most 2)"),
         ({"normal_max": 0}, "33 × ERR11000 (normal: none)"),
-        ({"kind": "lack", "count": 0, "rate": 0.0, "normal_rate": 40.0}, "0 a minute × ERR11000 (normal: 40 a minute)"),
+        ({"kind": "lack", "count": 0, "rate": 0.0, "normal_rate": 40.0}, "missing: ERR11000 (0 a minute, normal: 40)"),
         ({"end": clock(7)}, "refresh-token  16:41:07  33"),
         ({"end": clock(90_000)}, "2024-06-28 16:41:07–2024-06-29 17:41:00"),
         ({"start": None}, "time not known: no time was read in these logs, or"),

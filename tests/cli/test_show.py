@@ -104,7 +104,8 @@ def test_a_case(root: Path) -> None:
         "  16:41:02  3.00  a longer silence than in normal logs: ERR11000",
         "",
         f"refresh-token  {LOG}",
-        '  21  16:41:07.120 ERROR … "code":"ERR11000","message":"VALIDATOR_REQUEST_PARAM…',
+        "  20  16:41:19.000 [XNIO-1 task-1]  abc DEBUG c.n.Some run - step 19",
+        '> 21  16:41:07.120 ERROR … "code":"ERR11000","message":"VALIDATOR_REQUEST_PARAM…',
         '> 22  16:41:07.120 ERROR … "code":"ERR11000","message":"VALIDATOR_REQUEST_PARAM…',
         '  23  16:41:07.120 ERROR … "code":"ERR11000","message":"VALIDATOR_REQUEST_PARAM…',
         '> 24  16:41:07.120 ERROR … "code":"ERR11000","message":"VALIDATOR_REQUEST_PARAM…',
@@ -162,7 +163,7 @@ def test_around_none_reads_no_log(root: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("lo2dask.commands.show.read_line_ranges", None)
     lines = text(root, around=0)
     at = lines.index(f"refresh-token  {LOG}")
-    assert [line[:4] for line in lines[at + 1 : at + 5]] == ["> 22", "  --", "> 24", ""]
+    assert [line[:4] for line in lines[at + 1 : at + 5]] == ["> 21", "> 22", "  --", "> 24"]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ def test_a_terminal_without_unicode(root: Path, program: Callable[..., Any]) -> 
 def test_a_folder_without_a_case_says_why_and_what_to_do(tmp_path: Path, ask: Callable[[Path], Any]) -> None:
     root = tmp_path / "out"
     (root / "_lo2dask").mkdir(parents=True)
-    ways = ["no case in it; first: lo2dask run --output-dir"]
+    ways = ["no case in it; first: lo2dask run --root LOGS --output-dir"]
     ways += ["load read no log that can be used; lo2_rejects.parquet says why"]
     ways += ["excess judged no case, as no service has a log in another run to compare with; load more runs"]
     for way, table in zip(ways, ("", "lo2_sequences.parquet", "excess_runs.parquet"), strict=True):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lo2dask.cli.findings import notice_text
+from lo2dask.cli.findings import findings_text, notice_text, what_text
 from lo2dask.findings.read import Finding, first_ranked, read_findings
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, train_root
@@ -73,16 +73,76 @@ def test_a_run_with_one_error_that_no_other_has_is_looked_at_first(tmp_path: Pat
     assert first_ranked(Layout(tmp_path / "out"))[0] == ("run-6", "unlabelled")
 
 
-def test_a_service_that_says_nothing_more_is_a_notice(tmp_path: Path) -> None:
+def notices_of(folder: Path, baskets: dict[int, list[tuple[int, str]]]) -> list[Finding]:
+    """Load and judge eight runs of two services, of which one speaks all the time, and return the notices."""
     for run in range(8):
-        for service, last in (("payments", 180), ("basket", 60 if run == 5 else 179)):
-            path = tmp_path / "in" / f"run-{run}" / f"{service}.log"
+        usual = [(at, f"INFO [main] shop - paid {at}") for at in range(180)]
+        for service, some in (("payments", usual), ("basket", baskets.get(run, usual[:-1]))):
+            path = folder / "in" / f"run-{run}" / f"{service}.log"
             path.parent.mkdir(parents=True, exist_ok=True)
-            lines = [f"{START + timedelta(seconds=at):%F %T},000 INFO [main] shop - paid {at}" for at in range(last)]
-            path.write_text("\n".join(lines) + "\n")
-    root = load_tree(tmp_path / "in", tmp_path / "out")
+            path.write_text("".join(f"{START + timedelta(seconds=at):%F %T},000 {text}\n" for at, text in some))
+    root = load_tree(folder / "in", folder / "out")
     train_root(root, models=("excess",), skip_if=True)
-    (row,) = (row for row in read_findings(Layout(root)) if row.is_notice)
-    assert (row.run, row.service, row.kind) == ("run-5", "basket", "stopped")
+    return [row for row in read_findings(Layout(root)) if row.is_notice]
+
+
+def test_a_service_that_says_nothing_more_is_a_notice_with_its_last_error(tmp_path: Path) -> None:
+    some = [(at, f"INFO [main] shop - paid {at}") for at in range(60)]
+    last = [(59, "CRITICAL [main] shop - no disk left"), (59, "INFO [main] shop - good bye")]
+    (row,) = notices_of(tmp_path, {5: [*some, *last]})
+    assert (row.run, row.service, row.kind, row.is_notice) == ("run-5", "basket", "stopped", True)
     assert (row.start, row.end) == (START + timedelta(seconds=59), START + timedelta(seconds=179))
+    assert [(line.line_no, line.text.partition(" - ")[2]) for line in row.evidence] == [(61, "no disk left")]
     assert notice_text(row) == "notice: basket ends at 09:00:59, 120 s before the last line"
+    lines = findings_text(Layout(tmp_path / "out"), 10, 100)
+    assert lines[1:3] == [
+        "notice: basket ends at 09:00:59, 120 s before the last line, in run-5 / unlabelled",
+        "   basket.log:61  CRITICAL [main] shop - no disk left",
+    ]
+
+
+def test_the_last_line_of_a_service_is_told_where_it_is_no_error(tmp_path: Path) -> None:
+    (row,) = notices_of(tmp_path, {5: [(at, f"INFO [main] shop - paid {at}") for at in range(60)]})
+    assert [(line.line_no, line.text.partition(" - ")[2]) for line in row.evidence] == [(60, "paid 59")]
+
+
+def test_a_service_that_pauses_for_long_is_a_notice(tmp_path: Path) -> None:
+    """Normal logs are silent for a second; what is told is ten seconds and five times that."""
+    usual = [(at, f"INFO [main] shop - paid {at}") for at in range(180)]
+    (row,) = notices_of(tmp_path, {2: usual[:40] + usual[43:], 5: usual[:60] + usual[100:]})
+    assert (row.run, row.service, row.kind) == ("run-5", "basket", "paused")
+    assert (row.start, row.end) == (START + timedelta(seconds=59), START + timedelta(seconds=100))
+    assert notice_text(row) == "notice: basket says nothing for 41 s from 09:00:59 on"
+
+
+def test_a_statement_that_only_one_log_has_is_told_from_its_first_to_its_last_line(tmp_path: Path) -> None:
+    """One a second is no alarm by itself; two in one second are."""
+    lines = {run: quiet(run) for run in range(8)}
+    new = [(at, "ERROR [main] shop.payments - deadlock") for at in (30, 60, 90, 90, 120)]
+    lines[5] = sorted([*lines[5], *new], key=lambda line: line[0])
+    (row,) = found_in(tmp_path, lines)
+    assert (row.start, row.end) == (START + timedelta(seconds=30), START + timedelta(seconds=121))
+    assert row.evidence[0].text.endswith("deadlock")
+    assert row.evidence[0].time == START + timedelta(seconds=30)
+
+
+def test_what_a_log_lacks_is_lacking_all_over_it(tmp_path: Path) -> None:
+    lines = {run: quiet(run) for run in range(12)}
+    for run, some in lines.items():
+        lines[run] = [(at, f"INFO [main] shop.payments - heartbeat {at}") for at in range(run != 5 and 170)] + some
+        lines[run].sort(key=lambda line: line[0])
+    (row,) = found_in(tmp_path, lines)
+    assert (row.run, row.kind, row.evidence) == ("run-5", "lack", ())
+    assert (row.start, row.end) == (START, START + timedelta(seconds=180))
+    assert what_text(row, 100).startswith("missing: ")
+
+
+def test_without_a_normal_log_nothing_is_found_and_nothing_fails(tmp_path: Path) -> None:
+    for run in range(3):
+        path = tmp_path / "in" / f"run-{run}" / "basket.log"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(f"{START + timedelta(seconds=at):%F %T},000 INFO [main] x - y\n" for at in range(9)))
+    (tmp_path / "labels.csv").write_text("run,label\n" + "".join(f"run-{run},fault\n" for run in range(3)))
+    root = load_tree(tmp_path / "in", tmp_path / "out", labels=tmp_path / "labels.csv")
+    train_root(root, models=("excess",), skip_if=True)
+    assert list(read_findings(Layout(root))) == []

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,10 +87,10 @@ def test_a_shop_is_read_without_an_option_and_nothing_is_labelled(tmp_path: Path
 def test_lines_of_a_rotated_log_are_found_again_by_their_numbers(tmp_path: Path) -> None:
     load_all(make_shop(tmp_path / "raw"), tmp_path / "out")
     files = _files(Layout(tmp_path / "out"), ("monday", "unlabelled"), guarded=False)
-    file = files[str(tmp_path / "raw" / "monday" / "cart.log")]
-    assert [Path(part.path).name for part in file.parts] == ["cart.log.2.gz", "cart.log.1", "cart.log"]
-    found = {number: text.split()[-1] for number, text in read_line_ranges(file, [(10, 11), (25, 25)])}
-    assert found == {10: "9", 11: "10", 25: "24"}
+    for name, before in (("cart.log.2.gz", 0), ("cart.log.1", 10), ("cart.log", 20)):
+        lines = read_line_ranges(files[str(tmp_path / "raw" / "monday" / name)], [(9, 10), (1, 1)])
+        found = {number: int(text.split()[-1]) for number, text in lines}
+        assert found == {1: before, 9: before + 8, 10: before + 9}
 
 
 @pytest.mark.parametrize("change", [{"normal": ("mon*",)}, {"labels": "run,label\nmonday,normal\ntuesday,pay\nx,y\n"}])
@@ -351,3 +352,29 @@ def test_logs_are_found_again_from_another_working_directory(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path / "elsewhere")
     again = load(LoadOptions(root=Path("..") / "raw", output_dir=out), Session.serial())
     assert again.skipped == again.batches
+
+
+@pytest.mark.parametrize("normal", [("nothing",), ("correct_9*", "base")])
+def test_globs_of_normal_ones_that_nothing_is_like_are_refused(tmp_path: Path, normal: tuple[str, ...]) -> None:
+    write(tmp_path / "raw" / "r1" / "pay_fails" / "cart.log", lines("cart", 0, 5))
+    write(tmp_path / "raw" / "r1" / "steady" / "cart.log", lines("cart", 0, 5))
+    given = f"--normal {' '.join(normal)}: no test case is like it; there are pay_fails, steady"
+    with pytest.raises(InputError, match=re.escape(given)):
+        load_all(tmp_path / "raw", tmp_path / "out", normal=normal, layout="{run}/{test_case}/{service}.log")
+    load_all(tmp_path / "raw", tmp_path / "out", normal=("st*",), layout="{run}/{test_case}/{service}.log")
+
+
+def test_runs_are_named_where_they_are_what_may_be_normal(tmp_path: Path) -> None:
+    for number in range(12):
+        write(tmp_path / "raw" / f"r{number:02d}" / "cart.log", lines("cart", 0, 5))
+    with pytest.raises(InputError, match="--normal x: no run is like it; there are r00, .*, r09 and 2 more"):
+        load_all(tmp_path / "raw", tmp_path / "out", normal=("x",))
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.html"])
+def test_a_report_that_is_not_of_lo2dask_is_not_replaced(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "raw" / "r1" / "cart.log", lines("cart", 0, 5))
+    write(tmp_path / "out" / name, b"mine")
+    with pytest.raises(InputError, match=f"{name} is not of lo2dask"):
+        load_all(tmp_path / "raw", tmp_path / "out")
+    assert (tmp_path / "out" / name).read_bytes() == b"mine"

@@ -73,7 +73,7 @@ def other_value(field: dataclasses.Field) -> Any:
         return not field.default
     if isinstance(field.default, int | float):
         return field.default + (1 if isinstance(field.default, int) else 0.125)
-    return ("other",) if isinstance(field.default, tuple) else "128MB" if "size" in field.name else "other"
+    return ("other",) if isinstance(field.default, tuple) else "128MB" if "size" in field.metadata else "other"
 
 
 def test_every_class_of_a_command_is_tested_here() -> None:

@@ -1,6 +1,8 @@
 """Lines are read again by their numbers: those that lo2_events.parquet has."""
 
+import gzip
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -8,8 +10,9 @@ import pytest
 from hypothesis import given
 
 from lo2dask.parse import line_ranges
-from lo2dask.parse.line_ranges import CUT_MARK, read_line_ranges
+from lo2dask.parse.line_ranges import CUT_MARK, locate_rows, read_line_ranges
 from lo2dask.sources.manifest import batch_files, cut_batches
+from lo2dask.sources.streams import Part
 from lo2dask.sources.tree import SourceFile
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
@@ -128,3 +131,25 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     Path(file.path).unlink()
     with pytest.raises(FileNotFoundError):
         list(read_line_ranges(file, EVERYTHING))
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=4))
+@examples(50)
+def test_a_line_of_a_rotated_log_is_found_in_its_file(folder: Path, sizes: list[tuple[int, bool]]) -> None:
+    """A file that ends without a newline ends a line all the same; one may be empty, or compressed."""
+    parts, places = [], []
+    for number, (size, is_whole) in enumerate(sizes):
+        texts = [f"{number}-{line}" for line in range(1, size + 1)]
+        data = "\n".join(texts).encode() + (b"\n" if is_whole and texts else b"")
+        path = folder / (f"x.log.{len(sizes) - number}.gz" if number % 2 else f"x.log.{len(sizes) - number}")
+        path.write_bytes(gzip.compress(data) if number % 2 else data)
+        parts.append(Part(str(path), path.stat().st_size))
+        places += [(str(path), line) for line in range(1, size + 1)]
+    file = replace(write(folder, b""), path=parts[-1].path, parts=tuple(parts))
+    rows = [{"line_no": line, "text": text} for line, text in read_line_ranges(file, EVERYTHING)]
+    found = list(locate_rows(file, rows))
+    assert [(row["path"], row["line_no"]) for row in found] == places
+    for row in found[:5]:
+        (own,) = (part for part in file.parts if part.path == row["path"])
+        (line,) = read_line_ranges(file.of_part(own), [(row["line_no"], row["line_no"])])
+        assert line == (row["line_no"], row["text"])

@@ -372,7 +372,7 @@ def test_bad_options_end_before_any_work(one, tmp_path):
         train_root(root, if_numeric=("nonsense",))
     with pytest.raises(InputError, match="--skip-if"):
         train_root(root, phase="if", skip_if=True)
-    with pytest.raises(InputError, match="lo2dask load"):
+    with pytest.raises(InputError, match="no finished load in it"):
         train(TrainOptions(root=tmp_path), Session.serial())
 
 
