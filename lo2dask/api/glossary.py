@@ -133,7 +133,7 @@ TABLES: tuple[TableNote, ...] = (
               "train, score", schema.LINES, _named(
         time="UTC | time of the line", score="how unusual; from 10 on no normal log has such a line; "
               "0: evidence outside the windows that were read",
-        text="the line as it stands in the file",
+        text="the line as it stands in the file", line_no="number of the line in the file `path`, from 1",
     )),
     TableNote("predictions of a model", "sequence", "train", schema.PREDICTIONS, _named(
         score="the model's score, higher is more anomalous; null where no model is for the service",
