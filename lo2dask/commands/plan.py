@@ -1,6 +1,7 @@
 """``lo2dask plan``: what a size would need, from stored rates, an earlier run, or a quick run on made-up logs."""
 
 import contextlib
+import logging
 import tempfile
 from pathlib import Path
 
@@ -19,8 +20,12 @@ from lo2dask.tables.parts import count_rows
 from lo2dask.tables.state import check_exists
 from lo2dask.training.train import train_models
 
+logger = logging.getLogger(__name__)
+
 # Raw logs that a calibration makes and runs through all stages: large enough for several batches on each worker.
 CALIBRATION_RUNS, CALIBRATION_BATCH = 6, "8MB"
+# What takes so many times what was measured is forecast roughly.
+_FAR = 1_000
 
 
 def plan(options: PlanOptions, session: Session | None = None) -> Forecast:
@@ -51,7 +56,11 @@ def rates_for(options: PlanOptions, session: Session | None = None) -> Rates:
     if options.from_ and options.calibrate:
         raise InputError("--calibrate measures this machine, --from an earlier run: give one of them")
     if options.from_:
-        return rates_of(options.from_)
+        rates, measured = rates_of(options.from_), batch_seconds(Layout(options.from_))[1]
+        if parse_bytes(options.bytes, "--bytes") > _FAR * measured:
+            logger.warning("--from %s: measured on %s, too little for a forecast of %s: it is rough", options.from_,
+                           format_bytes(measured), options.bytes)  # fmt: skip
+        return rates
     return calibrated(session) if options.calibrate else STORED
 
 

@@ -35,7 +35,10 @@ from lo2dask.sources.streams import Part, PartsReader, RotatedName, codec, rotat
 from lo2dask.storage import Entry, is_local, open_at, open_read, status, to_path
 from lo2dask.storage import entries as scan
 
-LOOKED_FOR = "light-oauth2-data-<epoch>/, LO2_run_<epoch>/, run_0001/, logs/<run>/ or light-oauth2-data-<epoch>.tar"
+LOOKED_FOR = (
+    "light-oauth2-data-<epoch>/, LO2_run_<epoch>/, run_0001/, logs/<run>/ or light-oauth2-data-<epoch>.tar; folders of "
+    "logs of other systems may have any name"
+)
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 

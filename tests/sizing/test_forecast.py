@@ -87,7 +87,7 @@ def test_train_and_explain_part_into_fixed_and_growing_as_the_stored_rates_do() 
     assert few == alone, "what the client did of few logs tells nothing of workers"
 
 
-def test_rates_of_a_folder(tiny_tree: Path, tmp_path: Path) -> None:
+def test_rates_of_a_folder(tiny_tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     out = load_tree(tiny_tree, tmp_path / "out", save_events=True)
     train(TrainOptions(root=out, models=("lr_words",), if_n_estimators=10), Session.serial())
     timings = read_timings(Layout(out))
@@ -97,6 +97,11 @@ def test_rates_of_a_folder(tiny_tree: Path, tmp_path: Path) -> None:
     assert str(out) in rates.source
     assert 0 < rates.load_task < 1e-5
     assert 0.01 < rates.events < 1
+    raw = sum(path.stat().st_size for path in tiny_tree.rglob("*-1.log"))
+    for size, is_rough in ((900 * raw, False), (1100 * raw, True)):
+        caplog.clear()
+        plan(PlanOptions(bytes=str(size), from_=out))
+        assert ("it is rough" in caplog.text) is is_rough
     load_tree(tiny_tree, out, save_events=True)
     assert read_timings(Layout(out)) == timings, "nothing was done, so nothing was measured"
 
