@@ -108,7 +108,7 @@ class Folder:
     @property
     def report(self) -> Path | None:
         """The page report.html, where one was written."""
-        path = Layout(self.root).reports[1]
+        path = Layout(self.root).report
         return path if path.is_file() else None
 
     def __repr__(self) -> str:

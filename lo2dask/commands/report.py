@@ -81,7 +81,7 @@ def write_report(root: Path) -> ReportSummary:
             f"--root {root}: nothing was loaded into it; first: lo2dask load --root LOGS --output-dir {root}"
         )
     data = collect(layout, marker)
-    markdown, html = layout.reports
+    markdown, html = layout.report_text, layout.report
     page = render_page(data)
     stage = Stage(layout, REPORT)
     stage.invalidate()

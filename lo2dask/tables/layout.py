@@ -97,9 +97,14 @@ class Layout:
         return self.findings, self.windows, self.timeline, self.lines
 
     @property
-    def reports(self) -> tuple[Path, Path]:
-        """The reports, as text and as a page."""
-        return self.root / "report.md", self.root / "report.html"
+    def report(self) -> Path:
+        """The report as a page."""
+        return self.root / "report.html"
+
+    @property
+    def report_text(self) -> Path:
+        """The report as Markdown."""
+        return self.root / "report.md"
 
     @property
     def explainability(self) -> Path:

@@ -42,7 +42,7 @@ def texts_of(lines: SequenceLines) -> list[str]:
 
 def test_only_the_wanted_sequences_are_read_whole_and_in_order(tree, tmp_path):
     (found,) = lines_of(loaded(tree, tmp_path), {WANTED, "unknown"})
-    raw = Path(found.path).read_text().splitlines()
+    raw = Path(found.file.place).read_text().splitlines()
     assert found.seq_id == WANTED
     assert whole(found) == raw
     assert found.events["line_no"].to_pylist() == list(range(1, len(raw) + 1))
@@ -76,7 +76,7 @@ def test_the_events_table_gives_the_same_as_the_raw_tree(tree, tmp_path, continu
     kept = loaded(copy, tmp_path / "kept", continuation_lines=continuation, save_events=True)
     shutil.rmtree(copy)
     events = lines_of(kept, {WANTED})[0]
-    assert events.path == raw.path
+    assert events.file == raw.file
     assert texts_of(events) == texts_of(raw)
     assert events.patterns.templates == raw.patterns.templates
     assert events.rows(list(range(events.events.num_rows))) == raw.rows(list(range(raw.events.num_rows)))
@@ -90,7 +90,7 @@ def test_a_line_of_an_archive_names_archive_and_member(tree, tmp_path):
         with tarfile.open(runs / f"{run.name}.tar", "w") as archive:
             archive.add(run, run.name)
     (found,) = lines_of(loaded(runs, tmp_path / "out"), {WANTED})
-    assert found.path.startswith(str(runs))
-    assert found.path.endswith(".log")
-    assert ".tar:" in found.path
+    assert found.file.place.startswith(str(runs))
+    assert found.file.place.endswith(".log")
+    assert ".tar:" in found.file.place
     assert TELLTALE in whole(found)[-1]
