@@ -220,11 +220,13 @@ def _encodings(table: pa.Table) -> dict[str, Any]:
                     encoded.append(path + item.name)
                 elif pa.types.is_string(getattr(item.type, "value_type", item.type)):
                     delta[path + item.name] = "DELTA_BYTE_ARRAY"
-    # Packed counts are as short as zstd would make them.
-    packed = [path for path in delta if path.endswith(".count")]
+    # Packed counts are as short as zstd would make them; of raw trigrams, without what they share with the one before,
+    # it would save a seventh in half as much time again.
+    codecs = {path: "NONE" for path in delta if path.endswith(".count")}
+    codecs |= {path: "SNAPPY" for path in delta if path.startswith("e_trigrams_raw.") and path.endswith(".token")}
     return {
-        "compression": {path: "NONE" if path in packed else "ZSTD" for path in _leaves(schema)},
-        "compression_level": {path: 1 for path in _leaves(schema) if path not in packed},
+        "compression": {path: codecs.get(path, "ZSTD") for path in _leaves(schema)},
+        "compression_level": {path: 1 for path in _leaves(schema) if path not in codecs},
         "use_dictionary": encoded,
         "column_encoding": delta or None,
         "dictionary_pagesize_limit": _DICTIONARY_BYTES,
