@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ ANSWERS = pa.schema(
 
 @dataclass(frozen=True)
 class Answers:
-    """What ``excess`` found: ``flagged`` (:data:`ANSWERS`); ``notices``: rows of schema.FINDINGS without a score."""
+    """What ``excess`` found: ``flagged`` (:data:`ANSWERS`); ``notices``: rows of schema.FINDINGS without a score.
+
+    Of logs that stop early they have ``seq_id``.
+    """
 
     flagged: pa.Table
     notices: Sequence[Row]
@@ -66,8 +70,7 @@ class Answers:
             )
             for row in self.flagged.to_pylist()
         }
-        stopped = (row for row in self.notices if row["kind"] == STOPPED)
-        return Said(findings, frozenset((row["run"], row["test_case"], row["service"]) for row in stopped))
+        return Said(findings, frozenset(row["seq_id"] for row in self.notices if row["kind"] == STOPPED))
 
 
 NO_ANSWERS = Answers(ANSWERS.empty_table(), ())
@@ -118,7 +121,7 @@ def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], se
     with open_part(job.tables.lines / "part-000000.parquet", schema.LINES) as part:
         for table in best_lines((read_part(path).cast(FOUND) for path in found), MOST_LINES):
             part.write(table)
-    write_part(job.tables.findings / "part-000000.parquet", _findings(layout, answers, by_id, found), schema.FINDINGS)
+    write_part(job.tables.findings / "part-000000.parquet", _findings(job, answers, by_id, found), schema.FINDINGS)
     for folder in (job.tables.findings, job.tables.lines):
         prune_parts(folder, ["part-000000.parquet"])
 
@@ -221,8 +224,15 @@ def _records(
         yield record
 
 
-def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:
-    statements = tasks.read_statements(layout)
+def _is_last(line: Row, notice: Row, window_ms: int) -> bool:
+    """Return whether a line is of the last window of a log that stops early; others of its service may do so too."""
+    if notice["kind"] != STOPPED or line["time"] is None:
+        return False
+    return abs(line["time"] - notice["start"]) <= timedelta(milliseconds=window_ms)
+
+
+def _findings(job: WindowJob, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:
+    statements = tasks.read_statements(job.layout)
     evidence: dict[tuple[str, str, str], list[Row]] = {}
     for path in found:
         table = read_part(path)
@@ -243,8 +253,9 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
             "evidence": evidence.get(key, []),
         })  # fmt: skip
     for row in answers.notices:
-        last = evidence.get((row["run"], row["test_case"], row["service"]), [])[-1:]
-        rows.append(row | {"evidence": last})
+        lines = evidence.get((row["run"], row["test_case"], row["service"]), [])
+        # Of a service's logs, the one that ends there.
+        rows.append(row | {"evidence": [line for line in lines if _is_last(line, row, job.window_ms)][-1:]})
     for row in sorted(by_id.values(), key=itemgetter("run", "test_case", "service")):
         if row["pause_start"]:
             keys = {name: row[name] for name in ("run", "test_case", "service")}

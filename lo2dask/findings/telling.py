@@ -28,10 +28,10 @@ class Carrier:
 
 @dataclass(frozen=True)
 class Said:
-    """What is said of logs already: findings by ``seq_id``; those that stop early, as (run, test case, service)."""
+    """What is said of logs already, by ``seq_id``: their findings; that they stop early."""
 
     findings: Mapping[str, Carrier]
-    stopped: Set[tuple[str, str, str]] = frozenset()
+    stopped: Set[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,7 @@ def evidence_lines(part: PartWindows, telling: Bools, carriers: Ints) -> pa.Arra
 
 def with_last_lines(evidence: pa.Array, part: PartWindows, said: Said) -> pa.Array:
     """Add the last line of logs that stop early and have no evidence: of their last second an error, if it has one."""
-    keys = zip(*(part.names(name) for name in ("run", "test_case", "service")), strict=True)
-    wanted = np.array([key in said.stopped for key in keys], dtype=bool)
+    wanted = np.array([seq_id in said.stopped for seq_id in part.names("seq_id")], dtype=bool)
     wanted &= pc.list_value_length(evidence).to_numpy() == 0
     sequence, cells = part.windows["sequence"], part.cells
     last = np.full(len(wanted), -1)

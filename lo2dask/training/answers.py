@@ -20,7 +20,7 @@ from lo2dask.models.runs import best_services
 from lo2dask.models.split import Split
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.training.ends import LogEnds
+from lo2dask.training.ends import LogEnds, Rests
 from lo2dask.training.measures import SequenceKeys, run_rows
 from lo2dask.training.scoring import Target, read_bundle, read_calibrating, read_group_scores
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits
@@ -53,12 +53,11 @@ def describe_normals(rows: SequenceKeys, split: Split, scores: np.ndarray) -> di
     return {"normal_maxima": sorted(maxima), "expected_services": expected, "not_judged": not_judged}
 
 
-def describe_rests(layout: Layout, rows: SequenceKeys, split: Split) -> dict[str, int]:
-    """Return for how long at most normal cases of the training part go on after the log of each service ends: ms."""
+def describe_rests(layout: Layout, rows: SequenceKeys, split: Split) -> Rests:
+    """Return for how long at most normal cases of the training part go on after each log and service ends."""
     training = rows.normals(split)
     ends = LogEnds.read(layout, training)
-    cases = len(np.unique(ends.case[ends.is_chosen]))
-    return ends.longest_rests(_passed_over(rows, training, cases))
+    return ends.longest_rests(_passed_over(rows, training, len(np.unique(ends.case))))
 
 
 def _passed_over(rows: SequenceKeys, training: Bools, cases: int) -> int:

@@ -1,14 +1,15 @@
-"""When the log of each service ends in each case; those that end long before the others are told, not flagged."""
+"""When the logs of a case end; those that end long before the others are told, not flagged."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
-from lo2dask.buffers.columns import codes
+from lo2dask.buffers.columns import codes, strings
 from lo2dask.findings.read import STOPPED
 from lo2dask.schema import TIME
 from lo2dask.tables.layout import Layout
@@ -17,72 +18,91 @@ from lo2dask.tables.parts import part_paths, read_part
 # A log has stopped early where its case goes on without it for longer than so many times the longest such rest of the
 # normal cases plus ten seconds, and than so many of its own mean pauses between lines. Fewer normal cases tell nothing.
 _RESTS, _LEAST_MS, _PAUSES, _LEAST_CASES = 5, 10_000, 10, 3
-_COLUMNS = ["run", "test_case", "service", "start_time", "end_time", "seq_len"]
+_KEYS = ["run", "test_case", "service"]
+_COLUMNS = ["seq_id", *_KEYS, "start_time", "end_time", "seq_len"]
+# For how long at most normal cases go on after each log, by its name, and after the last log of each service: ms.
+Rests = Mapping[str, Mapping[str, int]]
+LOGS, SERVICES = "logs", "services"
 
 
 @dataclass(frozen=True)
 class LogEnds:
-    """Of each service of each case that has times, in the order of their names: when its log ends.
+    """The logs of cases that have times: columns seq_id, run, test_case, service; where each ends.
 
-    ``end`` and ``case_end`` are ms since 1970, ``pause`` is the mean pause between its lines in ms; ``is_chosen`` is
-    the mask that it was read with.
+    ``case``, ``service`` and ``name`` are codes, ``names`` what logs are called; ``end`` is in ms since 1970, ``rest``
+    for how long the case goes on after it and ``pause`` the mean pause between its lines, in ms.
     """
 
-    cases: list[tuple[str, str]]
+    logs: pa.Table
     services: list[str]
+    names: list[str]
     case: Ints
     service: Ints
+    name: Ints
     end: Ints
-    case_end: Ints
+    rest: Ints
     pause: np.ndarray
-    is_chosen: Bools
 
     @classmethod
     def read(cls, layout: Layout, chosen: Bools | None = None) -> "LogEnds":
-        """Read the times of the enhanced table; ``chosen`` is a bool mask over its sequences, None = all."""
+        """Read the logs of the enhanced table, or of a bool mask over its sequences."""
         tables = [read_part(path, _COLUMNS) for path in part_paths(layout.enhanced)]
         logs = pa.concat_tables(tables).unify_dictionaries()
-        mask = np.ones(logs.num_rows, dtype=bool) if chosen is None else chosen
-        logs = logs.append_column("chosen", pa.array(mask)).filter(pc.is_valid(logs["end_time"]))
-        (run, runs), (name, names), (service, services) = (codes(logs[one]) for one in _COLUMNS[:3])
+        logs = logs if chosen is None else logs.filter(pa.array(chosen))
+        logs = logs.filter(pc.is_valid(logs["end_time"]))
+        (run, _), (test_case, test_cases), (service, services) = (codes(logs[name]) for name in _KEYS)
+        _, case = np.unique(run * len(test_cases) + test_case, return_inverse=True)
+        prefix = pc.binary_length(pc.binary_join_element_wise(strings(logs["run"]), strings(logs["test_case"]), "__"))
+        whole = zip(strings(logs["seq_id"]).to_pylist(), prefix.to_pylist(), strict=True)
+        names, name = np.unique([one.encode()[size + 2 :].decode() for one, size in whole], return_inverse=True)
         start, end = (pc.divide(logs[one].cast(pa.int64()), 1000).to_numpy() for one in ("start_time", "end_time"))
-        pairs, case = np.unique(run * len(names) + name, return_inverse=True)
-        keys, log = np.unique(case * len(services) + service, return_inverse=True)
-        first, last = np.full(len(keys), np.iinfo(np.int64).max), np.full(len(keys), np.iinfo(np.int64).min)
-        np.minimum.at(first, log, start)
-        np.maximum.at(last, log, end)
-        lines, taken = np.bincount(log, logs["seq_len"].to_numpy(), len(keys)), np.zeros(len(keys), dtype=bool)
-        taken[log[logs["chosen"].to_numpy()]] = True
-        case, service = np.divmod(keys, max(len(services), 1))
-        case_end = np.full(len(pairs), np.iinfo(np.int64).min)
-        np.maximum.at(case_end, case, last)
+        case_end = np.full(len(end), np.iinfo(np.int64).min)
+        np.maximum.at(case_end, case, end)
+        pause = (end - start) / np.maximum(logs["seq_len"].to_numpy() - 1, 1)
         return cls(
-            [(runs[pair // len(names)], names[pair % len(names)]) for pair in pairs.tolist()],
-            services, case, service, last, case_end[case], (last - first) / np.maximum(lines - 1, 1), taken,
-        )  # fmt: skip
+            logs, services, names.tolist(), case, service, name.astype(np.int64), end, case_end[case] - end, pause
+        )
 
-    @property
-    def rest(self) -> Ints:
-        """For how long the case goes on after the log: ms."""
-        return self.case_end - self.end
+    def longest_rests(self, passed_over: int) -> dict[str, dict[str, int]]:
+        """Return the longest rests (:data:`Rests`), so many of each log and service passed over."""
+        last = self._last_of_services(np.ones(len(self.case), dtype=bool))
+        return {
+            LOGS: _longest(self.rest, self.name, self.names, passed_over),
+            SERVICES: _longest(self.rest[last], self.service[last], self.services, passed_over),
+        }
 
-    def longest_rests(self, passed_over: int) -> dict[str, int]:
-        """Return the longest rest of each service in chosen cases in ms, so many longest ones of each passed over."""
-        found = {}
-        for place, name in enumerate(self.services):
-            rests = np.sort(self.rest[self.is_chosen & (self.service == place)])
-            if len(rests) - passed_over >= _LEAST_CASES:
-                found[name] = int(rests[-1 - passed_over])
-        return found
+    def stopped(self, longest: Rests) -> Iterator[dict[str, Any]]:
+        """Yield a notice (with ``seq_id``) for each log that ends early, given the longest rests of normal cases.
 
-    def stopped(self, longest: Mapping[str, int]) -> Iterator[dict[str, object]]:
-        """Yield a notice for each log that ends early, given the longest normal rest of each service in ms."""
-        limit = np.array([longest.get(name, np.inf) for name in self.services] or [np.inf])[self.service]
+        A log whose name normal cases do not have, as that of a pod, is judged by its service, all logs of it together.
+        """
+        of_log, of_service = longest.get(LOGS, {}), longest.get(SERVICES, {})
+        limit = np.array([of_log.get(name, np.nan) for name in self.names])[self.name]
+        last = self._last_of_services(np.isnan(limit))
+        limit[last] = np.array([of_service.get(name, np.nan) for name in self.services])[self.service[last]]
         is_early = (self.rest > _RESTS * limit + _LEAST_MS) & (self.rest > _PAUSES * self.pause)
         for at in np.flatnonzero(is_early).tolist():
-            run, test_case = self.cases[self.case[at]]
-            times = pa.array([self.end[at] * 1000, self.case_end[at] * 1000]).cast(TIME)
-            yield {
-                "run": run, "test_case": test_case, "service": self.services[self.service[at]], "kind": STOPPED,
-                "start": times[0].as_py(), "end": times[1].as_py(),
-            }  # fmt: skip
+            times = pa.array([self.end[at] * 1000, (self.end[at] + self.rest[at]) * 1000]).cast(TIME).to_pylist()
+            row = {name: self.logs[name][at].as_py() for name in ("seq_id", *_KEYS)}
+            yield row | {"kind": STOPPED, "start": times[0], "end": times[1]}
+
+    def _last_of_services(self, mask: Bools) -> Ints:
+        """Return the log that ends last of each service of a case whose logs are all in a mask: rows."""
+        group = self.case * max(len(self.services), 1) + self.service
+        order = np.lexsort((self.end, group))
+        ends = np.flatnonzero(np.diff(group[order], append=-1))
+        rest = ~np.isin(group[order][ends], group[~mask])
+        rows: Ints = order[ends][rest]
+        return rows
+
+
+def _longest(rest: Ints, code: Ints, names: list[str], passed_over: int) -> dict[str, int]:
+    """Return the longest rest of each name that has enough of them, so many passed over."""
+    order = np.lexsort((rest, code))
+    counts = np.bincount(code, minlength=len(names))
+    ends = np.cumsum(counts) - 1 - passed_over
+    return {
+        name: int(rest[order[end]])
+        for name, count, end in zip(names, counts.tolist(), ends.tolist(), strict=True)
+        if count - passed_over >= _LEAST_CASES
+    }

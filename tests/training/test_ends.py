@@ -14,49 +14,56 @@ from lo2dask.training.ends import LogEnds
 
 START = datetime(2026, 3, 6, 9, tzinfo=UTC)
 KIND = pa.schema(
-    [(name, pa.string()) for name in ("run", "test_case", "service")]
+    [(name, pa.string()) for name in ("seq_id", "run", "test_case", "service")]
     + [("start_time", schema.TIME), ("end_time", schema.TIME), ("seq_len", pa.int64())]
 )
 
 
 def made(folder: Path, logs: list[tuple[str, str, float | None]], lines: int = 100) -> Layout:
-    """Make a table of logs (run, service, second of the last line or None), two parts long."""
+    """Make a table of logs (run, name, second of the last line or None), two parts long; x-1 is of the service x."""
     rows = [
         {
-            "run": run, "test_case": "all", "service": service, "seq_len": lines,
-            "start_time": None if end is None else START,
+            "seq_id": f"{run}__all__{name}", "run": run, "test_case": "all", "service": name.partition("-")[0],
+            "start_time": None if end is None else START, "seq_len": lines,
             "end_time": None if end is None else START + timedelta(seconds=end),
         }
-        for run, service, end in logs
+        for run, name, end in logs
     ]  # fmt: skip
     for number, some in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
         write_part(Layout(folder).enhanced / f"part-{number:06d}.parquet", pa.Table.from_pylist(some, KIND), KIND)
     return Layout(folder)
 
 
+def stopped(layout: Layout, longest: dict) -> dict[str, tuple[datetime, datetime]]:
+    return {row["seq_id"]: (row["start"], row["end"]) for row in LogEnds.read(layout).stopped(longest)}
+
+
+@pytest.mark.parametrize("passed_over", [0, 2])
 @pytest.mark.parametrize("seed", range(5))
-def test_rests_are_those_of_plain_loops(tmp_path: Path, seed: int) -> None:
+def test_rests_are_those_of_plain_loops(tmp_path: Path, seed: int, passed_over: int) -> None:
     rng = np.random.default_rng(seed)
+    names = ("x", "y-1", "y-2", "z")
     logs = [
         (f"r{run}", name, None if rng.random() < 0.1 else round(rng.uniform(50, 100), 3))
         for run in range(8)
-        for name in "xyzx"
+        for name in names
     ]
     chosen = np.array([run != "r3" for run, _, _ in logs])
-    ends = LogEnds.read(made(tmp_path, logs), chosen)
-    last: dict[tuple[str, str], float] = {}
-    for run, name, end in logs:
-        if end is not None:
-            last[run, name] = max(last.get((run, name), 0), end)
-    rests = {key: max(end for (run, _), end in last.items() if run == key[0]) - end for key, end in last.items()}
-    named = [(ends.cases[case][0], ends.services[at]) for case, at in zip(ends.case, ends.service, strict=True)]
-    assert dict(zip(named, ends.rest.tolist(), strict=True)) == {key: round(1000 * rest) for key, rest in rests.items()}
-    for passed_over in (0, 2):
-        expected = {
-            name: round(1000 * sorted(rest for (run, own), rest in rests.items() if own == name and run != "r3")[at])
-            for name, at in ((name, -1 - passed_over) for name in "xyz")
-        }
-        assert ends.longest_rests(passed_over) == expected
+    ends = {(run, name): end for run, name, end in logs if end is not None and run != "r3"}
+    case_end = {run: max(end for (own, _), end in ends.items() if own == run) for run, _ in ends}
+    expected: dict[str, dict[str, list[float]]] = {"logs": {}, "services": {}}
+    for (run, name), end in ends.items():
+        expected["logs"].setdefault(name, []).append(case_end[run] - end)
+    for run in case_end:
+        for service in "xyz":
+            own = [end for (of, name), end in ends.items() if of == run and name[0] == service]
+            if own:
+                expected["services"].setdefault(service, []).append(case_end[run] - max(own))
+    found = LogEnds.read(made(tmp_path, logs), chosen).longest_rests(passed_over)
+    assert found == {
+        what: {name: round(1000 * sorted(rests)[-1 - passed_over]) for name, rests in of.items()}
+        for what, of in expected.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -68,23 +75,32 @@ def test_a_log_that_ends_early_is_told_with_its_last_line(
 ) -> None:
     """Normal rests are 2 s at most: ten seconds and five times that are left alone, and so are ten mean pauses."""
     logs = [(f"r{run}", "x", 600.0) for run in range(5)] + [(f"r{run}", "y", 598 + run / 2) for run in range(4)]
-    ends = LogEnds.read(made(tmp_path, [*logs, ("r4", "y", 600 - rest)], lines))
-    notices = list(ends.stopped(ends.longest_rests(1)))
-    times = {"start": START + timedelta(seconds=600 - rest), "end": START + timedelta(seconds=600)}
-    told = [{"run": "r4", "test_case": "all", "service": "y", "kind": "stopped", **times}]
-    assert notices == (told if is_told else [])
+    layout = made(tmp_path, [*logs, ("r4", "y", 600 - rest)], lines)
+    found = stopped(layout, LogEnds.read(layout).longest_rests(1))
+    told = {"r4__all__y": (START + timedelta(seconds=600 - rest), START + timedelta(seconds=600))}
+    assert found == (told if is_told else {})
+
+
+def test_replicas_are_judged_one_by_one_and_pods_together(tmp_path: Path) -> None:
+    """The name of a replica comes again, that of a pod does not."""
+    logs = [(f"r{run}", name, 600.0) for run in range(6) for name in ("x", "y-1", "y-2", f"z-a{run}", f"z-b{run}")]
+    early = {("r2", "y-2"), ("r3", "z-a3"), ("r4", "z-a4"), ("r4", "z-b4")}
+    layout = made(tmp_path, [(run, name, 100.0 if (run, name) in early else end) for run, name, end in logs], 1000)
+    longest = LogEnds.read(layout).longest_rests(1)
+    assert set(longest["logs"]) == {"x", "y-1", "y-2"}
+    assert set(longest["services"]) == {"x", "y", "z"}
+    assert set(stopped(layout, longest)) == {"r2__all__y-2", "r4__all__z-b4"}
 
 
 def test_two_normal_cases_tell_nothing(tmp_path: Path) -> None:
     logs = [(f"r{run}", name, 600.0) for run in range(2) for name in "xy"]
-    ends = LogEnds.read(
-        made(tmp_path, [*logs, ("r2", "x", 600.0), ("r2", "y", 1.0)]), np.array([True] * 4 + [False] * 2)
-    )
-    assert ends.longest_rests(0) == {}
-    assert list(ends.stopped({})) == []
+    layout = made(tmp_path, [*logs, ("r2", "x", 600.0), ("r2", "y", 1.0)])
+    longest = LogEnds.read(layout, np.array([True] * 4 + [False] * 2)).longest_rests(0)
+    assert longest == {"logs": {}, "services": {}}
+    assert stopped(layout, longest) == stopped(layout, {}) == {}
 
 
 def test_logs_without_times_tell_nothing(tmp_path: Path) -> None:
-    ends = LogEnds.read(made(tmp_path, [(f"r{run}", "x", None) for run in range(5)]))
-    assert ends.longest_rests(0) == {}
-    assert list(ends.stopped({"x": 1})) == []
+    layout = made(tmp_path, [(f"r{run}", "x", None) for run in range(5)])
+    assert LogEnds.read(layout).longest_rests(0) == {"logs": {}, "services": {}}
+    assert stopped(layout, {"logs": {"x": 1}, "services": {"x": 1}}) == {}
