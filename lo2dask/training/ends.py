@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import codes, strings
 from lo2dask.findings.read import STOPPED
-from lo2dask.schema import TIME
+from lo2dask.schema import TIME, seq_id
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
@@ -27,7 +28,7 @@ LOGS, SERVICES = "logs", "services"
 
 @dataclass(frozen=True)
 class LogEnds:
-    """The logs of cases that have times: columns seq_id, run, test_case, service; where each ends.
+    """The logs of cases that have times (columns run, test_case, service), and where each ends.
 
     ``case``, ``service`` and ``name`` are codes, ``names`` what logs are called; ``end`` is in ms since 1970, ``rest``
     for how long the case goes on after it and ``pause`` the mean pause between its lines, in ms.
@@ -46,22 +47,17 @@ class LogEnds:
     @classmethod
     def read(cls, layout: Layout, chosen: Bools | None = None) -> "LogEnds":
         """Read the logs of the enhanced table, or of a bool mask over its sequences."""
-        tables = [read_part(path, _COLUMNS) for path in part_paths(layout.enhanced)]
-        logs = pa.concat_tables(tables).unify_dictionaries()
+        logs = pa.concat_tables([_read_logs(path) for path in part_paths(layout.enhanced)]).unify_dictionaries()
         logs = logs if chosen is None else logs.filter(pa.array(chosen))
         logs = logs.filter(pc.is_valid(logs["end_time"]))
-        (run, _), (test_case, test_cases), (service, services) = (codes(logs[name]) for name in _KEYS)
+        coded = (codes(logs[one]) for one in (*_KEYS, "name"))
+        (run, _), (test_case, test_cases), (service, services), (name, names) = coded
         _, case = np.unique(run * len(test_cases) + test_case, return_inverse=True)
-        prefix = pc.binary_length(pc.binary_join_element_wise(strings(logs["run"]), strings(logs["test_case"]), "__"))
-        whole = zip(strings(logs["seq_id"]).to_pylist(), prefix.to_pylist(), strict=True)
-        names, name = np.unique([one.encode()[size + 2 :].decode() for one, size in whole], return_inverse=True)
         start, end = (pc.divide(logs[one].cast(pa.int64()), 1000).to_numpy() for one in ("start_time", "end_time"))
         case_end = np.full(len(end), np.iinfo(np.int64).min)
         np.maximum.at(case_end, case, end)
         pause = (end - start) / np.maximum(logs["seq_len"].to_numpy() - 1, 1)
-        return cls(
-            logs, services, names.tolist(), case, service, name.astype(np.int64), end, case_end[case] - end, pause
-        )
+        return cls(logs, services, names, case, service, name, end, case_end[case] - end, pause)
 
     def longest_rests(self, passed_over: int) -> dict[str, dict[str, int]]:
         """Return the longest rests (:data:`Rests`), so many of each log and service passed over."""
@@ -83,8 +79,9 @@ class LogEnds:
         is_early = (self.rest > _RESTS * limit + _LEAST_MS) & (self.rest > _PAUSES * self.pause)
         for at in np.flatnonzero(is_early).tolist():
             times = pa.array([self.end[at] * 1000, (self.end[at] + self.rest[at]) * 1000]).cast(TIME).to_pylist()
-            row = {name: self.logs[name][at].as_py() for name in ("seq_id", *_KEYS)}
-            yield row | {"kind": STOPPED, "start": times[0], "end": times[1]}
+            keys = {name: self.logs[name][at].as_py() for name in _KEYS}
+            own = seq_id(keys["run"], keys["test_case"], self.names[self.name[at]])
+            yield {**keys, "seq_id": own, "kind": STOPPED, "start": times[0], "end": times[1]}
 
     def _last_of_services(self, mask: Bools) -> Ints:
         """Return the log that ends last of each service of a case whose logs are all in a mask: rows."""
@@ -94,6 +91,14 @@ class LogEnds:
         rest = ~np.isin(group[order][ends], group[~mask])
         rows: Ints = order[ends][rest]
         return rows
+
+
+def _read_logs(path: Path) -> pa.Table:
+    """Read the logs of a part, their names in place of seq_id, which is long and of each one alone."""
+    table = read_part(path, _COLUMNS)
+    prefixes = zip(*(strings(table[one]).to_pylist() for one in ("seq_id", "run", "test_case")), strict=True)
+    names = [own.removeprefix(seq_id(run, test_case, "")) for own, run, test_case in prefixes]
+    return table.set_column(0, "name", pa.array(names, pa.string()).dictionary_encode())
 
 
 def _longest(rest: Ints, code: Ints, names: list[str], passed_over: int) -> dict[str, int]:
