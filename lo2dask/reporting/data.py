@@ -162,11 +162,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Notice:
-    """What is said of a service in a case (``text``) and flags nothing: it is silent, ends early or pauses."""
+    """What is said of a service in a case (``text``) and flags nothing: it is silent, ends early or pauses.
+
+    ``line`` is the last one of a log that ends early.
+    """
 
     run: str
     test_case: str
     text: str
+    line: Line | None = None
 
 
 @dataclass(frozen=True)

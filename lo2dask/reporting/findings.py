@@ -126,12 +126,14 @@ def _order(row: Row) -> tuple[float, str, str]:
 def _notices(layout: Layout) -> tuple[tuple[Notice, ...], int]:
     shown: list[Notice] = []
     total = 0
-    for part in read_parts(layout.findings, ["run", "test_case", "service", "start", "end", "kind", "score"]):
+    columns = ["run", "test_case", "service", "start", "end", "kind", "score", "evidence"]
+    for part in read_parts(layout.findings, columns):
         rows = part.filter(pc.is_null(part["score"]))
         total += rows.num_rows
         for row in rows.slice(0, MOST_NOTICES - len(shown)).to_pylist():
             text = describe_notice(row["kind"], row["service"], row["start"], row["end"])
-            shown.append(Notice(row["run"], row["test_case"], text))
+            lines = [_line(line, "") for line in row["evidence"] or ()]
+            shown.append(Notice(row["run"], row["test_case"], text, lines[0] if lines else None))
     return tuple(shown), total
 
 

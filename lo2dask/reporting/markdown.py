@@ -113,7 +113,9 @@ def _changes(changes: Sequence[Change]) -> str:
 
 def _notice(notice: Notice) -> str:
     where = escape_markdown(f"{notice.run} / {notice.test_case}")
-    return f"- {escape_markdown(notice.text)}, in {where}"
+    line = notice.line
+    last = f": {escape_markdown(line.path)}:{line.line_no}: {escape_markdown(line.text)}" if line else ""
+    return f"- {escape_markdown(notice.text)}, in {where}{last}"
 
 
 def _heat(heat: HeatMap | None) -> str:

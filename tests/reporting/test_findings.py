@@ -36,7 +36,7 @@ def test_a_case_is_one_item_with_its_reason_in_words(layout):
     assert first.time == "16:41:07–16:41:19"
     assert first.error_type == "ERR12010"
     assert first.facts.startswith("score 30 (stands out above 3), 11 ahead of the next service, p = 0.1")
-    assert found.notices[0].text == "no line of token, which normal runs have"
+    assert (found.notices[0].text, found.notices[0].line) == ("no line of token, which normal runs have", None)
     assert found.items[2].absent.startswith("There is no line to show: what speaks here")
 
 

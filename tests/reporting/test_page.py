@@ -107,7 +107,9 @@ def made_data(text: str = "word") -> ReportData:
     cells = (Cell(4.7, text, "run/case"), Cell(0.98, text), Cell(None, text))
     return ReportData(
         root=text,
-        findings=Findings(text, (made_finding(text),), 90, (Notice(text, text, text),), 60, text, (text,)),
+        findings=Findings(
+            text, (made_finding(text),), 90, (Notice(text, text, text, Line(text, 1, "", text)),), 60, text, (text,)
+        ),
         heat=HeatMap((text, "b", "c"), (HeatRow(text, text, cells),), 9, 3.0),
         templates=TemplateDifferences(5, 6, (row,), (row,)),
         flow=(("Raw tree", text),),
