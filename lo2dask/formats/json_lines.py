@@ -100,6 +100,8 @@ def read_told(text: str) -> str | None:
     one = _usual(_flatten(one))
     level, message = (_text(_first([one], KEYS[field])[0]) for field in ("level", "message"))
     status = _statuses([one], set(one))
+    if level and level.isdigit():
+        level = normalise_levels(pa.array([level]))[0].as_py()
     end = f" status={status[0]}" if status is not None and status[0].is_valid else ""
     return f"{level or ''} {message}{end}".strip() if message else None
 

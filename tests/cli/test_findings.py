@@ -221,6 +221,8 @@ def test_what_tells_of_a_statement_and_of_a_line() -> None:
         ('{"time":"09:00","level":"error","msg":"order 17 lost"}', 13, "error order …"),
         ('{"severityText":"ERROR","body":{"stringValue":"gone\\u001b[2J"}}', 80, "ERROR gone\\x1b[2J"),
         ('cart-1  | {"level":"ERROR","msg":"gone"}', 80, "ERROR gone"),
+        ('{"PRIORITY":"3","MESSAGE":"no login: FATAL no slot"}', 80, "ERROR no login: FATAL no slot"),
+        ('{"level":50,"msg":"gone"}', 80, "ERROR gone"),
         ('{"log":"09:00 [x] ERROR shop - gone","stream":"stdout","time":"09:00"}', 80, "ERROR shop - gone"),
         ('{"at":"09:00","level":"ERROR","code":7}', 30, '{"at":"09:00","level":"ERROR",…'[:29] + "…"),
         ('{"at":"09:00","level":"ERROR","msg":"cut he', 20, '{"at":"09:00","leve…'),
