@@ -14,7 +14,7 @@ from lo2dask.domain import CORRECT
 _NORMAL = re.compile(CORRECT + r"(?:[_-]?\d+)?")
 
 # The version of everything in an output folder, raised with a table's or a state file's form. Folders without it: 1.
-LAYOUT_VERSION = 6
+LAYOUT_VERSION = 7
 
 TIME = pa.timestamp("us", "UTC")
 
@@ -215,7 +215,7 @@ IF_PREDICTIONS = pa.schema(
 )
 
 # What stands out: a row per case (run and test case) that ``excess`` flags, the strongest first; after them notices
-# (without a score): services that have lines in every normal run and none in a case, or whose log ends early there.
+# (without a score): services that have lines in every normal run and none in a case, or that are silent for long there.
 EVIDENCE = pa.list_(
     pa.struct(
         [

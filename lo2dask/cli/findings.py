@@ -17,7 +17,6 @@ from lo2dask.findings.read import Finding, describe_notice, has_findings
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 
-_NOTICES = 3
 _NOT_SOUGHT = "findings: none were looked for, as --models has no excess"
 _NO_TIME = "time not known: no time was read in these logs, or the tables were made with --no-windows"
 _NOT_JUDGED = (
@@ -52,7 +51,7 @@ def summary_text(summary: FindingsSummary, width: int, trust: Sequence[str] = ()
     left = summary.total - len(summary.findings)
     if left:
         lines.append(cut(f"and {count(left, 'finding')} more: --limit 0 shows all", width))
-    lines += [cut(line, width) for line in _notices(summary.notices, width)]
+    lines += [cut(line, width) for line in _notices(summary.notices, width, summary.most_notices)]
     lines += textwrap.wrap(_hidden(summary), width)
     normal = summary.cases - summary.standing
     if summary.standing and normal > 0:
@@ -199,17 +198,24 @@ def _time(row: Finding) -> str:
     return time_span(row.start, row.end)
 
 
-def _notices(rows: Sequence[Finding], width: int) -> list[str]:
+def _notices(rows: Sequence[Finding], width: int, limit: int) -> list[str]:
     lines = []
-    for row in rows[:_NOTICES]:
+    for row in rows[:limit]:
         begin = f"{notice_text(row)}, in "
-        # Where both do not fit, the names stand below.
+        # Where both do not fit, the names stand below; a narrow terminal wraps what is said.
         room = width - columns(begin)
         name = case_name(visible(row.run), visible(row.test_case), max(room, width - 2 * len(_GAP)))
-        lines += [begin + name] if columns(name) <= room else [begin.rstrip(), 2 * _GAP + name]
+        lines += [begin + name] if columns(name) <= room else [*_wrapped(begin.rstrip(), width), 2 * _GAP + name]
         lines += _evidence(row, width, len(_GAP))
-    left = len(rows) - _NOTICES
-    return [*lines, f"and {count(left, 'notice')} more"] if left > 0 else lines
+    left = len(rows) - limit
+    more = "1 more notice" if left == 1 else f"{left:,} more notices"
+    return [*lines, f"{more}: lo2dask findings --limit 0 shows all"] if left > 0 else lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Wrap a text between words, or cut it where it has a word that is wider."""
+    lines = textwrap.wrap(text, width, break_long_words=False, subsequent_indent=_GAP)
+    return lines if all(columns(line) <= width for line in lines) else [cut(text, width)]
 
 
 def notice_text(row: Finding) -> str:

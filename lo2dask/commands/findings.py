@@ -20,6 +20,9 @@ from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.state import check_exists
 
+_NOTICES = 3
+
+
 
 @dataclass(frozen=True)
 class FindingsSummary:
@@ -28,7 +31,7 @@ class FindingsSummary:
     ``cases``, ``runs``, ``normals`` (normal cases) and ``labelled`` (cases with a label) count what was scored,
     ``learned`` the cases that it was compared with, ``standing`` the cases that stand out;
     ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first;
-    ``numbers`` count them from 1 among all findings, as show takes them.
+    ``numbers`` count them from 1 among all findings, as show takes them; of notices ``most_notices`` are to be shown.
     ``average_precision`` is that of the cases' excess, beside the share of anomalous ones, which chance reaches; None
     where the labels have one class. ``ranked`` are the cases with the largest scores, where none stands out, of those
     that were compared with each other. Without ``is_sought`` no model has looked for findings.
@@ -45,6 +48,7 @@ class FindingsSummary:
     findings: tuple[Finding, ...]
     numbers: tuple[int, ...]
     notices: tuple[Finding, ...]
+    most_notices: int
     average_precision: float | None = None
     prevalence: float | None = None
     is_sought: bool = True
@@ -86,6 +90,7 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         findings=tuple(row for _, row in found),
         numbers=tuple(number for number, _ in found),
         notices=tuple(notices),
+        most_notices=len(notices) if not options.limit else _NOTICES,
         average_precision=precision,
         prevalence=prevalence,
         is_sought=was_sought(layout),

@@ -16,6 +16,8 @@ from lo2dask.parse.clock import NO_TIME
 from lo2dask.vocabulary.counts import count_pairs, distinct
 
 _INT = pa.int32()
+# A clock that was set makes years of silence.
+_MOST = np.iinfo(np.int32).max
 # ``window`` counts windows since 1970; ``silence`` is the longest one that ends in the window, in ms, -1 = none.
 WINDOWS = pa.list_(pa.struct([("window", pa.int64()), ("first_line", _INT), ("last_line", _INT), ("silence", _INT)]))
 # ``window`` is the place among the log's windows, ``line`` the distance of the first line from the window's first one.
@@ -75,7 +77,12 @@ class WindowCounts:
         groups, cells = self._joined()
         group = cells[:, 0]
         first = np.searchsorted(groups[:, 0], groups[:, 0])
-        own = {"window": groups[:, 1], "first_line": groups[:, 2], "last_line": groups[:, 3], "silence": groups[:, 4]}
+        own = {
+            "window": groups[:, 1],
+            "first_line": groups[:, 2],
+            "last_line": groups[:, 3],
+            "silence": np.minimum(groups[:, 4], _MOST),
+        }
         counted = {
             "window": group - first[group],
             "statement": cells[:, 1],

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.statements import CONTINUATION, ERROR
+from lo2dask.findings.ends import LEAST_CASES
 from lo2dask.findings.normals import Normals
 from lo2dask.findings.part import PartWindows
 from lo2dask.findings.read import ALARM
@@ -34,8 +35,6 @@ LEAST_UNSEEN = 2
 # Figures are counted in steps of this, so that the median of many is found without keeping them.
 STEP = 1 / 1024
 _SILENCE = 50.0
-# A pause is told where it is longer than so many times the longest silence of normal logs plus ten seconds.
-_PAUSE, _LEAST_PAUSE_MS, _LEAST_RUNS = 5, 10_000, 3
 # What speaks for a window, by its place: names in lo2_windows.parquet.
 COMPONENTS = ("unseen", "errors", "gap", "run")
 # Silences are told in octaves of the service's own longest one; their scale is that of all services together, since a
@@ -62,14 +61,14 @@ class Figures:
 class Judged:
     """The windows of a part: ``score`` is NaN for a service without normals, ``component`` a place in COMPONENTS.
 
-    ``is_pause``: it is within or ends a silence that is much longer than all of normal logs.
+    ``normal_silence`` is the longest silence of normal logs of its service in ms, -1 where there are too few.
     """
 
     score: np.ndarray
     component: Ints
     statement: Ints
     is_alarm: Bools
-    is_pause: Bools
+    normal_silence: Ints
 
 
 def learn_scales(part: PartWindows, normal: Bools, normals: Normals) -> pa.Table:
@@ -130,7 +129,7 @@ def judge(part: PartWindows, normals: Normals, scales: Mapping[str, Any], traini
     component = scores.argmax(axis=0)
     at = np.arange(len(group))
     score = np.where(group >= 0, scores[component, at], np.nan)
-    return Judged(score, component, statements[component, at], score > ALARM, own.find_pauses(part))
+    return Judged(score, component, statements[component, at], score > ALARM, own.normal_silence(group))
 
 
 @dataclass(frozen=True)
@@ -170,13 +169,12 @@ class Baselines:
             runs[row] = own.runs - (left is not None)
         return cls(group, [service for service, _ in places], runs, count, longest, silence)
 
-    def find_pauses(self, part: PartWindows) -> Bools:
-        """Return which windows are within or end a silence that is much longer than all of enough normal runs."""
-        group = self.group[part.windows["sequence"]]
+    def normal_silence(self, group: Ints) -> Ints:
+        """Return the longest silence of the normals of groups in ms, -1 where enough runs are not known."""
         if not self.services:
-            return np.zeros(len(group), dtype=bool)
-        limit = np.where(self.runs >= _LEAST_RUNS, _PAUSE * self.silence + _LEAST_PAUSE_MS, np.inf)[group]
-        return (group >= 0) & (part.windows["silence"] > limit)
+            return np.full(len(group), -1, dtype=np.int64)
+        known = np.where(self.runs >= LEAST_CASES, self.silence, -1).astype(np.int64)
+        return np.where(group >= 0, known[group], -1)
 
     def scaled(self, values: np.ndarray, group: Ints, scales: Mapping[str, Any], figure: str) -> np.ndarray:
         """Put the figures of windows on the scale of the normals of their groups."""

@@ -36,17 +36,23 @@ from lo2dask.tables.layout import Layout
 
 # Lines that are read before a window.
 _BEFORE = 10
-FOUND = schema.LINES.append(pa.field("is_evidence", pa.bool_()))
+# The lines, each with its log, its number there and whether a finding or a notice shows it.
+FOUND = pa.schema(
+    [*schema.LINES, pa.field("seq_id", pa.string()), pa.field("number", pa.int64()), pa.field("is_shown", pa.bool_())]
+)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is read of one log: windows (first line, last line, begin in ms since 1970), and lines that are evidence.
+    """What is read of one log: windows (first line, last line, begin in ms since 1970), and lines that are shown.
+
+    These are the ``evidence`` of its finding and, ``extra``, lines of notices.
 
     ``left_out`` is the run that its normals are without, "" = none; ``begin`` a time of the log in ms since 1970, which
     tells the day of evidence that is in no window.
     """
 
+    seq_id: str
     run: str
     test_case: str
     service: str
@@ -54,11 +60,17 @@ class Wanted:
     begin: int
     windows: tuple[tuple[int, int, int], ...]
     evidence: tuple[int, ...]
+    extra: tuple[int, ...] = ()
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """All lines that are shown."""
+        return (*self.evidence, *self.extra)
 
     @property
     def lines(self) -> int:
         """Return how many lines that is at most."""
-        return sum(last - first + 1 + _BEFORE for first, last, _ in self.windows) + len(self.evidence)
+        return sum(last - first + 1 + _BEFORE for first, last, _ in self.windows) + len(self.shown)
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, li
         # The line before a window is what its first line is judged after; some may be empty, or were not kept.
         ranges = [(max(first - _BEFORE, 1), last) for first, last, _ in wanted.windows]
         try:
-            read = list(read_line_bytes(file, [*ranges, *((line, line) for line in wanted.evidence)]))
+            read = list(read_line_bytes(file, [*ranges, *((line, line) for line in wanted.shown)]))
         except OSError:
             continue
         there.append((file, wanted, sum(data.count(b"\n") or 1 for _, data in read)))
@@ -111,12 +123,12 @@ def find_lines(logs: Sequence[tuple[SourceFile, Wanted]], reader: LineReader, li
 
 @dataclass(frozen=True)
 class Chosen:
-    """Chosen lines of a log: places among all lines that were read, scores, begins of their windows (ms), evidence."""
+    """Chosen lines of a log: places among all that were read, scores, begins of their windows (ms), which are shown."""
 
     rows: Ints
     scores: np.ndarray
     begins: Ints
-    is_evidence: Bools
+    is_shown: Bools
 
 
 def _choose(wanted: Wanted, read: "ReadLines", start: int, context: tuple[LineReader, Normals, int]) -> Chosen:
@@ -134,25 +146,26 @@ def _choose(wanted: Wanted, read: "ReadLines", start: int, context: tuple[LineRe
     if own is not None and len(rows):
         said = (window[rows], read.statement[rows], previous[rows])
         scores[rows] = _score(said, read.kinds, own, (reader, wanted))
-    is_evidence = np.isin(numbers, wanted.evidence)
-    keep = is_evidence.copy()
+    is_shown = np.isin(numbers, wanted.shown)
+    keep = is_shown.copy()
     best = np.argsort(-scores, kind="stable")[:limit]
     keep[best[scores[best] > 0]] = True
     kept = np.flatnonzero(keep)
-    return Chosen(start + kept, scores[kept], begins[kept], is_evidence[kept])
+    return Chosen(start + kept, scores[kept], begins[kept], is_shown[kept])
 
 
 def _table(logs: Sequence[tuple[SourceFile, Wanted, int]], read: "ReadLines", chosen: Sequence[Chosen]) -> pa.Table:
     """Join the chosen lines of all logs (:data:`FOUND`)."""
     if not chosen:
         return FOUND.empty_table()
-    rows, scores, begins, is_evidence = (
-        np.concatenate([getattr(one, name) for one in chosen]) for name in ("rows", "scores", "begins", "is_evidence")
+    rows, scores, begins, is_shown = (
+        np.concatenate([getattr(one, name) for one in chosen]) for name in ("rows", "scores", "begins", "is_shown")
     )
     log = pa.array(np.repeat(np.arange(len(chosen)), [len(one.rows) for one in chosen]))
     paths, places, own_numbers = _locate_all([file for file, _, _ in logs], [read.numbers[one.rows] for one in chosen])
     names = {
-        name: pa.array([getattr(wanted, name) for _, wanted, _ in logs]) for name in ("run", "test_case", "service")
+        name: pa.array([getattr(wanted, name) for _, wanted, _ in logs])
+        for name in ("seq_id", "run", "test_case", "service")
     }
     columns = {
         **{name: values.take(log) for name, values in names.items()},
@@ -162,7 +175,8 @@ def _table(logs: Sequence[tuple[SourceFile, Wanted, int]], read: "ReadLines", ch
         "score": scores,
         "statement": read.messages.take(pa.array(rows)),
         "text": read.texts(rows),
-        "is_evidence": is_evidence,
+        "number": read.numbers[rows],
+        "is_shown": is_shown,
     }
     return pa.table({name: columns[name] for name in FOUND.names}, schema=FOUND)
 

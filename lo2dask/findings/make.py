@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from lo2dask.buffers.columns import among
 from lo2dask.execute.session import Session
 from lo2dask.features.masks import Mask
 from lo2dask.findings import tasks
+from lo2dask.findings.ends import LogEnds, Rests, is_end, paused
 from lo2dask.findings.lines import FOUND, Wanted, best_lines
-from lo2dask.findings.read import ALARM, PAUSED, STOPPED
+from lo2dask.findings.read import ALARM
 from lo2dask.findings.tasks import JUDGED, WindowJob
 from lo2dask.findings.telling import Carrier, Said
 from lo2dask.ingest.text import loaded
@@ -51,13 +52,20 @@ ANSWERS = pa.schema(
 
 @dataclass(frozen=True)
 class Answers:
-    """What ``excess`` found: ``flagged`` (:data:`ANSWERS`); ``notices``: rows of schema.FINDINGS without a score.
+    """What ``excess`` found: ``flagged`` (:data:`ANSWERS`); ``silent``: services without a log, as rows of findings.
 
-    Of logs that stop early they have ``seq_id``.
+    ``ends`` are those of the logs, ``rests`` what is normal for them (ends.Rests).
     """
 
     flagged: pa.Table
-    notices: Sequence[Row]
+    silent: Sequence[Row] = ()
+    ends: LogEnds | None = None
+    rests: Rests = field(default_factory=dict)
+
+    @cached_property
+    def stopped(self) -> Sequence[Row]:
+        """Notices, with ``seq_id``, of logs that end before the others of their case."""
+        return list(self.ends.stopped(self.rests)) if self.ends else []
 
     @property
     def said(self) -> Said:
@@ -70,10 +78,10 @@ class Answers:
             )
             for row in self.flagged.to_pylist()
         }
-        return Said(findings, frozenset(row["seq_id"] for row in self.notices if row["kind"] == STOPPED))
+        return Said(findings, frozenset(row["seq_id"] for row in self.stopped))
 
 
-NO_ANSWERS = Answers(ANSWERS.empty_table(), ())
+NO_ANSWERS = Answers(ANSWERS.empty_table())
 
 
 def judge_windows(job: WindowJob, answers: Answers, session: Session, learned: Mapping[str, Any] | None = None) -> None:
@@ -121,7 +129,7 @@ def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], se
     with open_part(job.tables.lines / "part-000000.parquet", schema.LINES) as part:
         for table in best_lines((read_part(path).cast(FOUND) for path in found), MOST_LINES):
             part.write(table)
-    write_part(job.tables.findings / "part-000000.parquet", _findings(job, answers, by_id, found), schema.FINDINGS)
+    write_part(job.tables.findings / "part-000000.parquet", _findings(layout, answers, by_id, found), schema.FINDINGS)
     for folder in (job.tables.findings, job.tables.lines):
         prune_parts(folder, ["part-000000.parquet"])
 
@@ -146,8 +154,7 @@ def _read_judged(job: WindowJob, flagged: set[str]) -> list[Row]:
     for path in part_paths(job.folder / "judged"):
         table = read_part(path, JUDGED.names)
         keep = pc.or_(pc.greater(table["alarms"], 0), pa.array(among(table["seq_id"], flagged)))
-        has_more = pc.or_(pc.is_valid(table["pause_start"]), pc.greater(pc.list_value_length(table["evidence"]), 0))
-        keep = pc.or_(keep, has_more)
+        keep = pc.or_(keep, pc.or_(pc.is_valid(table["pause"]), pc.is_valid(table["last_line"])))
         shown = pc.greater(pc.fill_null(table["score"], 0.0), tasks.SHOWN)
         others = table.filter(pc.and_not(shown, keep)).sort_by([("score", "descending")])
         chosen = pa.concat_tables([table.filter(keep), others.slice(0, MOST_CASES)])
@@ -168,12 +175,15 @@ def _choose(job: WindowJob, rows: Sequence[Row], judged: Sequence[Row]) -> dict[
     wanted = {}
     for row in judged:
         case = (row["run"], row["test_case"])
-        if case in whole or row["evidence"]:
+        extra = tuple(line for line in (row["last_line"], row["pause_line"]) if line is not None)
+        if case in whole or row["evidence"] or extra:
             keys = {name: row[name] for name in ("run", "test_case", "service")}
             left_out = row["run"] if row["is_training"] else ""
             begin = round(row["start"].timestamp() * 1000) if row["start"] else 0
-            evidence = tuple(row["evidence"])
-            wanted[row["seq_id"]] = Wanted(**keys, left_out=left_out, begin=begin, windows=(), evidence=evidence)
+            wanted[row["seq_id"]] = Wanted(
+                row["seq_id"], **keys, left_out=left_out, begin=begin, windows=(), evidence=tuple(row["evidence"]),
+                extra=extra,
+            )  # fmt: skip
     _add_windows(job.tables, wanted, whole)
     return wanted
 
@@ -206,7 +216,7 @@ def _records(
     """Pair what is to be read again of each part with its batch of logs, about LINES_AT_ONCE lines in a record."""
     by_part: dict[str, dict[str, Wanted]] = {}
     for seq_id, one in wanted.items():
-        if one.windows or one.evidence:
+        if one.lines:
             by_part.setdefault(by_id[seq_id]["part"], {})[seq_id] = one
     size = parse_bytes(loaded(layout)["options"]["partition_size"], "--partition-size")
     record: list[tuple[Batch, dict[str, Wanted]]] = []
@@ -224,25 +234,12 @@ def _records(
         yield record
 
 
-def _is_last(line: Row, notice: Row, window_ms: int) -> bool:
-    """Return whether a line is of the last window of a log that stops early; others of its service may do so too."""
-    if notice["kind"] != STOPPED or line["time"] is None:
-        return False
-    return abs(line["time"] - notice["start"]) <= timedelta(milliseconds=window_ms)
-
-
-def _findings(job: WindowJob, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:
-    statements = tasks.read_statements(job.layout)
-    evidence: dict[tuple[str, str, str], list[Row]] = {}
-    for path in found:
-        table = read_part(path)
-        for line in table.filter(table["is_evidence"]).to_pylist():
-            shown = {name: line[name] for name in ("path", "line_no", "time", "text")}
-            # In the order of the log, of which a rotated one has several files.
-            evidence.setdefault((line["run"], line["test_case"], line["service"]), []).append(shown)
+def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:
+    """Join the findings, each with its lines of evidence, and the notices, each with the line before its silence."""
+    statements = tasks.read_statements(layout)
+    shown = _Shown.read(found)
     rows = []
     for row in answers.flagged.to_pylist():
-        key = (row["run"], row["test_case"], row["service"])
         when = by_id.get(row["seq_id"], {})
         text, template = statements.get(row["statement_id"], (None, None))
         rows.append({
@@ -250,14 +247,34 @@ def _findings(job: WindowJob, answers: Answers, by_id: Mapping[str, Row], found:
             "start": when.get("start"), "end": when.get("end"),
             "kind": "lack" if row["rate"] is not None else "unseen" if row["is_unseen"] else "error_excess",
             "statement": text, "e_event_drain_id": template,
-            "evidence": evidence.get(key, []),
+            "evidence": shown.rows(row["seq_id"], when.get("evidence", ())),
         })  # fmt: skip
-    for row in answers.notices:
-        lines = evidence.get((row["run"], row["test_case"], row["service"]), [])
-        # Of a service's logs, the one that ends there.
-        rows.append(row | {"evidence": [line for line in lines if _is_last(line, row, job.window_ms)][-1:]})
-    for row in sorted(by_id.values(), key=itemgetter("run", "test_case", "service")):
-        if row["pause_start"]:
-            keys = {name: row[name] for name in ("run", "test_case", "service")}
-            rows.append(keys | {"kind": PAUSED, "start": row["pause_start"], "end": row["pause_end"], "evidence": []})
+    rows += answers.silent
+    stopped = [(row, "last_line") for row in answers.stopped if is_end(row, by_id.get(row["seq_id"]))]
+    ordered = sorted(by_id.values(), key=itemgetter("seq_id")) if answers.ends else ()
+    pauses = (row for row in ordered if row["pause"] and answers.ends and answers.ends.is_pause(row, answers.rests))
+    for notice, line in (*stopped, *((paused(row), "pause_line") for row in pauses)):
+        evidence = shown.rows(notice["seq_id"], [by_id.get(notice["seq_id"], {}).get(line)])
+        rows.append({name: notice.get(name) for name in schema.FINDINGS.names} | {"evidence": evidence})
     return pa.Table.from_pylist(rows, schema=schema.FINDINGS)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The lines that findings and notices show, by log and number in it."""
+
+    lines: dict[tuple[str, int], Row]
+
+    @classmethod
+    def read(cls, paths: Sequence[Path]) -> "_Shown":
+        """Read them from scratch."""
+        lines = {}
+        for table in map(read_part, paths):
+            for row in table.filter(table["is_shown"]).to_pylist():
+                fields = {name: row[name] for name in ("path", "line_no", "time", "text")}
+                lines[row["seq_id"], row["number"]] = fields
+        return cls(lines)
+
+    def rows(self, seq_id: str, numbers: Sequence[int | None]) -> list[Row]:
+        """Return lines of a log, those that could not be read left out."""
+        return [self.lines[seq_id, number] for number in numbers if number and (seq_id, number) in self.lines]

@@ -45,10 +45,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """A row of lo2_findings.parquet; a notice has neither score nor evidence.
+    """A row of lo2_findings.parquet; a notice has no score.
 
-    ``start`` and ``end`` of a log that stopped are its last line, which is its evidence, and the last one of its case;
-    of a pause its begin and end.
+    ``start`` and ``end`` of a notice are the last line before the silence, which is its evidence, and the first line
+    after it or the last one of the case.
     """
 
     run: str

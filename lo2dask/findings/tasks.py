@@ -18,7 +18,7 @@ from lo2dask.features.statements import ERROR
 from lo2dask.findings import judge, normals
 from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
 from lo2dask.findings.part import PartWindows, read_keys
-from lo2dask.findings.telling import Said, Telling, evidence_lines, longest_pauses, with_last_lines
+from lo2dask.findings.telling import Said, Telling, evidence_lines, last_lines, longest_silences
 from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
 from lo2dask.sources.manifest import Batch, batch_files
@@ -31,8 +31,9 @@ from lo2dask.tables.parts import read_part, write_part
 # Windows that score less are left out of lo2_windows.parquet.
 SHOWN = 0.5
 TIMELINE_MS = 10_000
-# One row per sequence: how unusual its windows are, and when; the lines that carry its finding or, of a log that stops
-# early, its last one; and its longest unusual pause.
+# One row per sequence: how unusual its windows are, and when; the lines that carry its finding; the last line of a log
+# that ends early; its longest silence and the longest normal one (where enough is known), in ms; and, where that is
+# much longer, the pause and the line before it.
 JUDGED = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("seq_id", "run", "test_case", "service")),
@@ -41,7 +42,9 @@ JUDGED = pa.schema(
         pa.field("alarms", pa.int64()),
         *(pa.field(name, schema.TIME) for name in ("start", "end")),
         pa.field("evidence", pa.list_(pa.int64())),
+        *(pa.field(name, pa.int64()) for name in ("last_line", "silence", "normal_silence", "pause")),
         *(pa.field(name, schema.TIME) for name in ("pause_start", "pause_end")),
+        pa.field("pause_line", pa.int64()),
     ]
 )
 
@@ -167,10 +170,14 @@ def judge_group(group: Group, job: WindowJob) -> None:
     timeline, owner_of_step = _timeline(part, judged, job.window_ms)
     said = _read_answers(job.answers)
     telling = Telling.of(part, judged, said)
-    evidence = with_last_lines(evidence_lines(part, telling.windows, telling.carrier), part, said)
-    sequences = _sequences(part, judged, training, telling, job.window_ms).append_column("evidence", evidence)
-    for name, times in zip(("pause_start", "pause_end"), longest_pauses(part, judged, job.window_ms), strict=True):
-        sequences = sequences.append_column(name, pc.if_else(pa.array(times >= 0), _time(times), None))
+    sequences = _sequences(part, judged, training, telling, job.window_ms)
+    columns = {
+        "evidence": evidence_lines(part, telling.windows, telling.carrier),
+        "last_line": last_lines(part, said),
+        **longest_silences(part, judged, job.window_ms),
+    }
+    for name, column in columns.items():
+        sequences = sequences.append_column(name, column)
     with flushing_together():
         group.write(job.tables.windows, windows, schema.WINDOWS, owner)
         group.write(job.tables.timeline, timeline, schema.TIMELINE, owner_of_step)

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
-from lo2dask.features.statements import CONTINUATION, ERROR
+from lo2dask.features.statements import ERROR
+from lo2dask.findings.ends import LEAST_MS, TIMES
 from lo2dask.findings.judge import COMPONENTS, Judged
 from lo2dask.findings.part import PartWindows
+from lo2dask.schema import TIME
 
 MOST_EVIDENCE = 5
 # A window that has so much of the best one's score, and the statement that a finding is told by, belongs to it.
@@ -122,33 +124,41 @@ def evidence_lines(part: PartWindows, telling: Bools, carriers: Ints) -> pa.Arra
     return _as_lists(lines, owner, len(carriers))
 
 
-def with_last_lines(evidence: pa.Array, part: PartWindows, said: Said) -> pa.Array:
-    """Add the last line of logs that stop early and have no evidence: of their last second an error, if it has one."""
+def last_lines(part: PartWindows, said: Said) -> pa.Array:
+    """Return the number of the last line of logs that end early, of their last window an error, if it has one."""
     wanted = np.array([seq_id in said.stopped for seq_id in part.names("seq_id")], dtype=bool)
-    wanted &= pc.list_value_length(evidence).to_numpy() == 0
     sequence, cells = part.windows["sequence"], part.cells
-    last = np.full(len(wanted), -1)
+    last, lines = np.full(len(wanted), -1), np.full(len(wanted), -1)
     last[sequence] = np.arange(len(sequence))  # of a sequence's windows the last one stays
+    lines[sequence] = part.windows["last_line"]
     owner = sequence[cells["window"]]
-    rows = np.flatnonzero(wanted[owner] & (cells["window"] == last[owner]))
-    owner, kind = owner[rows], part.kinds[cells["statement"][rows]]
-    lines = part.windows["first_line"][cells["window"][rows]] + cells["line"][rows]
-    order = np.lexsort((lines, kind == ERROR, kind != CONTINUATION, owner))
-    ends = np.flatnonzero(np.diff(owner[order], append=-1))
-    added = _as_lists(lines[order][ends], owner[order][ends], len(wanted))
-    return pc.if_else(pa.array(wanted), added, evidence)
+    is_error = part.kinds[cells["statement"]] == ERROR
+    rows = np.flatnonzero(wanted[owner] & is_error & (cells["window"] == last[owner]))
+    errors = np.full(len(wanted), -1)
+    np.maximum.at(errors, owner[rows], part.windows["first_line"][cells["window"][rows]] + cells["line"][rows])
+    lines = np.where(errors >= 0, errors, lines)
+    return pa.array(lines, mask=~wanted | (lines < 0))
 
 
-def longest_pauses(part: PartWindows, judged: Judged, window_ms: int) -> tuple[Ints, Ints]:
-    """Return begin and end of the longest of each sequence's unusual silences in ms since 1970, -1 = there is none."""
+def longest_silences(part: PartWindows, judged: Judged, window_ms: int) -> dict[str, pa.Array]:
+    """Return columns of tasks.JUDGED: each sequence's longest silence, the longest normal one, and the pause it is."""
     sequence, silence = part.windows["sequence"], part.windows["silence"]
-    rows = np.flatnonzero(judged.is_pause)
     # Of a silence, the last one of its windows has the line that ends it.
-    rows = rows[np.lexsort((rows, silence[rows], sequence[rows]))]
-    start, end = (np.full(part.keys.num_rows, -1) for _ in range(2))
+    rows = np.lexsort((np.arange(len(silence)), silence, sequence))
+    size = part.keys.num_rows
+    longest, normal, end, line = (np.full(size, -1) for _ in range(4))
+    longest[sequence[rows]], normal[sequence[rows]] = silence[rows], judged.normal_silence[rows]
     end[sequence[rows]] = part.windows["window"][rows] * window_ms
-    start[sequence[rows]] = end[sequence[rows]] - silence[rows]
-    return start, end
+    line[sequence[rows]] = part.windows["first_line"][rows] - 1
+    is_pause = (normal >= 0) & (longest > TIMES * normal + LEAST_MS)
+    times = {"pause_start": end - longest, "pause_end": end}
+    return {
+        "silence": pa.array(longest, mask=longest < 0),
+        "normal_silence": pa.array(normal, mask=normal < 0),
+        "pause": pa.array(longest, mask=~is_pause),
+        **{name: pa.array(value * 1000, mask=~is_pause).cast(TIME) for name, value in times.items()},
+        "pause_line": pa.array(line, mask=~is_pause | (line < 1)),
+    }
 
 
 def _as_lists(lines: Ints, owner: Ints, size: int) -> pa.Array:

@@ -196,13 +196,22 @@ def _event_rows(layout: Layout, events: pa.Table) -> list[Row]:
     ]
 
 
+def _shown_path(row: Row) -> str:
+    path = ":".join(filter(None, (row["path"], row["member"])))
+    files = len(row["parts"])
+    return f"{path} (lines counted over {files} files, the oldest first)" if files > 1 else path
+
+
 def log_paths(layout: Layout, cases: set[Case]) -> dict[str, str]:
-    """Find the logs of some cases in the manifest: the path of each sequence, ``path:member`` in a tar."""
-    columns = [*_KEYS, "name", "path", "member"]
+    """Find the logs of some cases in the manifest: the path of each sequence, ``path:member`` in a tar.
+
+    Of a rotated log, whose lines are counted over all of its files, that is said.
+    """
+    columns = [*_KEYS, "name", "path", "member", "parts"]
     runs = pa.array(sorted({run for run, _ in cases}), pa.string())
     rows = read_rows(layout.manifest, columns, pc.field("selected") & pc.field("run").isin(runs)).to_pylist()
     return {
-        seq_id(row["run"], row["test_case"], row["name"]): ":".join(filter(None, (row["path"], row["member"])))
+        seq_id(row["run"], row["test_case"], row["name"]): _shown_path(row)
         for row in rows
         if (row["run"], row["test_case"]) in cases
     }

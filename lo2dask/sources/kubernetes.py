@@ -18,12 +18,14 @@ def restarts(path: str) -> int | None:
 
 
 def container_service(path: str) -> str:
-    """Name the service of such a log: its container, after that of its deployment where it names another one.
+    """Name the service of such a log: deployment and container, once where one has the words of the other.
 
     ``shop_cart-7d9f8b6c5-x2k7z_UID/cart/0.log`` is ``cart``, ``.../istio-proxy/0.log`` is ``cart-istio-proxy``.
     """
     container, owner = path.split("/")[-2], _ADDED.sub("", _pod(path))
-    return container if container in owner or owner in container else f"{owner}-{container}"
+    if f"-{container}-" in f"-{owner}-":
+        return owner
+    return container if f"-{owner}-" in f"-{container}-" else f"{owner}-{container}"
 
 
 def _pod(path: str) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from lo2dask.buffers.arrays import Bools
 from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
+from lo2dask.findings.ends import LogEnds, Rests
 from lo2dask.findings.make import ANSWERS, Answers
 from lo2dask.findings.read import SILENT
 from lo2dask.models.conformal import p_values
@@ -20,7 +21,6 @@ from lo2dask.models.runs import best_services
 from lo2dask.models.split import Split
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.training.ends import LogEnds, Rests
 from lo2dask.training.measures import SequenceKeys, run_rows
 from lo2dask.training.scoring import Target, read_bundle, read_calibrating, read_group_scores
 from lo2dask.training.units import KEY_COLUMNS, TrainingRows, read_splits
@@ -79,9 +79,9 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
             flagged.append(row | {"margin": answer.margin, "p": float(p)})
     distinct = {(row["run"], row["test_case"]): row for row in reversed(flagged)}
     ordered = sorted(distinct.values(), key=lambda row: (-row["score"], row["run"], row["test_case"]))
-    notices = [*_silent(rows, calibration["expected_services"])]
-    notices += LogEnds.read(layout).stopped(calibration.get("longest_rests", {}))
-    return Answers(pa.Table.from_pylist(ordered, schema=ANSWERS), notices)
+    silent = list(_silent(rows, calibration["expected_services"]))
+    flagged_cases = pa.Table.from_pylist(ordered, schema=ANSWERS)
+    return Answers(flagged_cases, silent, LogEnds.read(layout), calibration.get("longest_rests", {}))
 
 
 def weigh_group(group: Group, root: Path, target: Target) -> list[Row]:

@@ -35,7 +35,7 @@ def test_on_a_wide_terminal_a_finding_is_a_row(root: Path) -> None:
         f'   {LOG}:812  ERROR … "code":"ERR11000","message":"VALIDATOR_REQUEST_PARAMETER_QUERY_MISSING"}}',
         "and 1 finding more: --limit 0 shows all",
         *(f"notice: no line of {name}, which normal runs have, in {RUNS[0]} / {BAD}" for name in "abc"),
-        "and 1 notice more",
+        "1 more notice: lo2dask findings --limit 0 shows all",
         "3 cases look normal",
         "trust: 5 cases of 3 runs, 3 normal, 2 anomalous; not measured: excess_runs.parquet is not there",
     ]

@@ -17,12 +17,15 @@ UID = "d68c8409-eba4-4c7e-24c7-2ab3f9a2c8bf"
         ("cart-7d9f8b6c5-x2k7z", "cart", "cart"),
         ("cart-7d9f8b6c5-x2k7z", "server", "cart-server"),
         ("cart-7d9f8b6c5-x2k7z", "istio-proxy", "cart-istio-proxy"),
-        ("orders-cart-7d9f8b6c5-x2k7z", "cart", "cart"),
+        ("orders-cart-7d9f8b6c5-x2k7z", "cart", "orders-cart"),
         ("db-0", "postgres", "db-postgres"),
         ("db-12", "db", "db"),
-        ("node-agent-x2k7z", "agent", "agent"),
+        ("node-agent-x2k7z", "agent", "node-agent"),
         ("node-agent-x2k7z", "log", "node-agent-log"),
         ("x2k7z", "main", "x2k7z-main"),
+        ("myapp-7d9f8b6c5-x2k7z", "app", "myapp-app"),
+        ("cart-db-0", "db", "cart-db"),
+        ("cart-7d9f8b6c5-x2k7z", "cart-server", "cart-server"),
     ],
 )
 def test_a_container_is_named_with_its_deployment_where_it_says_something_else(

@@ -1,7 +1,8 @@
-"""When the logs of a case end; those that end long before the others are told, not flagged."""
+"""When the logs of a case end: those that end long before the others are told, not flagged."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +12,33 @@ import pyarrow.compute as pc
 
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import codes, strings
-from lo2dask.findings.read import STOPPED
+from lo2dask.findings.read import PAUSED, STOPPED
 from lo2dask.schema import TIME, seq_id
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths, read_part
 
-# A log has stopped early where its case goes on without it for longer than so many times the longest such rest of the
-# normal cases plus ten seconds, and than so many of its own mean pauses between lines. Fewer normal cases tell nothing.
-_RESTS, _LEAST_MS, _PAUSES, _LEAST_CASES = 5, 10_000, 10, 3
+# A silence is told where it is longer than so many times the longest one of normal cases plus ten seconds; fewer normal
+# cases tell nothing. The silence at a log's end must be longer than its mean pause between lines too, and than twice
+# its longest one.
+TIMES, LEAST_MS, LEAST_CASES = 5, 10_000, 3
+_MEAN_PAUSES, _OWN_SILENCES = 10, 2
 _KEYS = ["run", "test_case", "service"]
 _COLUMNS = ["seq_id", *_KEYS, "start_time", "end_time", "seq_len"]
-# For how long at most normal cases go on after each log, by its name, and after the last log of each service: ms.
+# For how long at most normal cases go on after each log, by its name, and after the last log of each service, and for
+# how long the longest one lasts: ms.
 Rests = Mapping[str, Mapping[str, int]]
-LOGS, SERVICES = "logs", "services"
+LOGS, SERVICES, CASES = "logs", "services", "cases"
+_LONGEST = "longest"
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class LogEnds:
     """The logs of cases that have times (columns run, test_case, service), and where each ends.
 
-    ``case``, ``service`` and ``name`` are codes, ``names`` what logs are called; ``end`` is in ms since 1970, ``rest``
-    for how long the case goes on after it and ``pause`` the mean pause between its lines, in ms.
+    ``case``, ``service`` and ``name`` are codes, ``names`` what logs are called. ``end`` is in ms since 1970, the rest
+    in ms: ``rest`` for how long the case goes on after the log, ``length`` for how long the case lasts, ``pause`` the
+    mean one between lines.
     """
 
     logs: pa.Table
@@ -42,6 +49,7 @@ class LogEnds:
     name: Ints
     end: Ints
     rest: Ints
+    length: Ints
     pause: np.ndarray
 
     @classmethod
@@ -54,10 +62,12 @@ class LogEnds:
         (run, _), (test_case, test_cases), (service, services), (name, names) = coded
         _, case = np.unique(run * len(test_cases) + test_case, return_inverse=True)
         start, end = (pc.divide(logs[one].cast(pa.int64()), 1000).to_numpy() for one in ("start_time", "end_time"))
-        case_end = np.full(len(end), np.iinfo(np.int64).min)
-        np.maximum.at(case_end, case, end)
+        first, last = np.full(len(end), np.iinfo(np.int64).max), np.full(len(end), np.iinfo(np.int64).min)
+        np.minimum.at(first, case, start)
+        np.maximum.at(last, case, end)
         pause = (end - start) / np.maximum(logs["seq_len"].to_numpy() - 1, 1)
-        return cls(logs, services, names, case, service, name, end, case_end[case] - end, pause)
+        length = last[case] - first[case]
+        return cls(logs.select(_KEYS), services, names, case, service, name, end, last[case] - end, length, pause)
 
     def longest_rests(self, passed_over: int) -> dict[str, dict[str, int]]:
         """Return the longest rests (:data:`Rests`), so many of each log and service passed over."""
@@ -65,23 +75,45 @@ class LogEnds:
         return {
             LOGS: _longest(self.rest, self.name, self.names, passed_over),
             SERVICES: _longest(self.rest[last], self.service[last], self.services, passed_over),
+            CASES: {_LONGEST: int(self.length.max(initial=0))},
         }
 
-    def stopped(self, longest: Rests) -> Iterator[dict[str, Any]]:
+    def stopped(self, longest: Rests) -> Iterator[Row]:
         """Yield a notice (with ``seq_id``) for each log that ends early, given the longest rests of normal cases.
 
         A log whose name normal cases do not have, as that of a pod, is judged by its service, all logs of it together.
+        Where more than half of a case's logs would be told, it is the others that go on, perhaps by a wrong clock.
         """
         of_log, of_service = longest.get(LOGS, {}), longest.get(SERVICES, {})
         limit = np.array([of_log.get(name, np.nan) for name in self.names])[self.name]
         last = self._last_of_services(np.isnan(limit))
         limit[last] = np.array([of_service.get(name, np.nan) for name in self.services])[self.service[last]]
-        is_early = (self.rest > _RESTS * limit + _LEAST_MS) & (self.rest > _PAUSES * self.pause)
+        is_early = self.rest > TIMES * limit * self._stretched(longest, self.length) + LEAST_MS
+        is_early &= self.rest > _MEAN_PAUSES * self.pause
+        logs = np.bincount(self.case)
+        is_early &= (2 * np.bincount(self.case[is_early], minlength=len(logs)) <= logs)[self.case]
         for at in np.flatnonzero(is_early).tolist():
-            times = pa.array([self.end[at] * 1000, (self.end[at] + self.rest[at]) * 1000]).cast(TIME).to_pylist()
             keys = {name: self.logs[name][at].as_py() for name in _KEYS}
             own = seq_id(keys["run"], keys["test_case"], self.names[self.name[at]])
+            times = pa.array([self.end[at] * 1000, (self.end[at] + self.rest[at]) * 1000]).cast(TIME).to_pylist()
             yield {**keys, "seq_id": own, "kind": STOPPED, "start": times[0], "end": times[1]}
+
+    def is_pause(self, row: Row, longest: Rests) -> bool:
+        """Return whether a silence within a log (a row of tasks.JUDGED) is longer than the one at the end of others."""
+        rest = longest.get(SERVICES, {}).get(row["service"], 0)
+        length = self._lengths.get((row["run"], row["test_case"]), 0)
+        normal = max(rest, row["normal_silence"]) * float(self._stretched(longest, np.array([length]))[0])
+        return bool(row["pause"] > TIMES * normal + LEAST_MS)
+
+    @cached_property
+    def _lengths(self) -> dict[tuple[str, str], int]:
+        rows = zip(*(strings(self.logs[name]).to_pylist() for name in _KEYS[:2]), self.length.tolist(), strict=True)
+        return {(run, test_case): length for run, test_case, length in rows}
+
+    def _stretched(self, longest: Rests, length: Ints) -> np.ndarray:
+        """Return by how much cases are longer than all normal ones, as their silences are then: at least 1."""
+        normal = longest.get(CASES, {}).get(_LONGEST, 0)
+        return np.maximum(length / max(normal, 1), 1.0) if normal else np.ones(len(length))
 
     def _last_of_services(self, mask: Bools) -> Ints:
         """Return the log that ends last of each service of a case whose logs are all in a mask: rows."""
@@ -91,6 +123,21 @@ class LogEnds:
         rest = ~np.isin(group[order][ends], group[~mask])
         rows: Ints = order[ends][rest]
         return rows
+
+
+def is_end(notice: Row, judged: Row | None) -> bool:
+    """Return whether a log that ends early is silent for longer than before; ``judged`` is its row of tasks.JUDGED."""
+    if judged is None or judged["silence"] is None:
+        return True
+    rest = (notice["end"] - notice["start"]).total_seconds() * 1000
+    normal = judged["normal_silence"] or 0
+    return bool(rest > _OWN_SILENCES * judged["silence"] and rest > TIMES * normal + LEAST_MS)
+
+
+def paused(row: Row) -> Row:
+    """Make the notice of a pause of a row of tasks.JUDGED."""
+    keys = {name: row[name] for name in ("seq_id", *_KEYS)}
+    return {**keys, "kind": PAUSED, "start": row["pause_start"], "end": row["pause_end"]}
 
 
 def _read_logs(path: Path) -> pa.Table:
@@ -109,5 +156,5 @@ def _longest(rest: Ints, code: Ints, names: list[str], passed_over: int) -> dict
     return {
         name: int(rest[order[end]])
         for name, count, end in zip(names, counts.tolist(), ends.tolist(), strict=True)
-        if count - passed_over >= _LEAST_CASES
+        if count - passed_over >= LEAST_CASES
     }

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from lo2dask import schema
+from lo2dask.findings.ends import LogEnds
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import write_part
-from lo2dask.training.ends import LogEnds
 
 START = datetime(2026, 3, 6, 9, tzinfo=UTC)
 KIND = pa.schema(
@@ -60,6 +60,7 @@ def test_rests_are_those_of_plain_loops(tmp_path: Path, seed: int, passed_over: 
             if own:
                 expected["services"].setdefault(service, []).append(case_end[run] - max(own))
     found = LogEnds.read(made(tmp_path, logs), chosen).longest_rests(passed_over)
+    assert found.pop("cases") == {"longest": round(1000 * max(case_end.values()))}
     assert found == {
         what: {name: round(1000 * sorted(rests)[-1 - passed_over]) for name, rests in of.items()}
         for what, of in expected.items()
@@ -96,11 +97,11 @@ def test_two_normal_cases_tell_nothing(tmp_path: Path) -> None:
     logs = [(f"r{run}", name, 600.0) for run in range(2) for name in "xy"]
     layout = made(tmp_path, [*logs, ("r2", "x", 600.0), ("r2", "y", 1.0)])
     longest = LogEnds.read(layout, np.array([True] * 4 + [False] * 2)).longest_rests(0)
-    assert longest == {"logs": {}, "services": {}}
+    assert longest == {"logs": {}, "services": {}, "cases": {"longest": 600_000}}
     assert stopped(layout, longest) == stopped(layout, {}) == {}
 
 
 def test_logs_without_times_tell_nothing(tmp_path: Path) -> None:
     layout = made(tmp_path, [(f"r{run}", "x", None) for run in range(5)])
-    assert LogEnds.read(layout).longest_rests(0) == {"logs": {}, "services": {}}
+    assert LogEnds.read(layout).longest_rests(0) == {"logs": {}, "services": {}, "cases": {"longest": 0}}
     assert stopped(layout, {"logs": {"x": 1}, "services": {"x": 1}}) == {}
