@@ -23,7 +23,6 @@ from lo2dask.tables.state import check_exists
 _NOTICES = 3
 
 
-
 @dataclass(frozen=True)
 class FindingsSummary:
     """The chosen findings and notices, and how many there are.

@@ -82,7 +82,7 @@ class LogEnds:
         """Yield a notice (with ``seq_id``) for each log that ends early, given the longest rests of normal cases.
 
         A log whose name normal cases do not have, as that of a pod, is judged by its service, all logs of it together.
-        Where more than half of a case's logs would be told, it is the others that go on, perhaps by a wrong clock.
+        Where more than half of a case's services would be told, it is the others that go on, perhaps by a wrong clock.
         """
         of_log, of_service = longest.get(LOGS, {}), longest.get(SERVICES, {})
         limit = np.array([of_log.get(name, np.nan) for name in self.names])[self.name]
@@ -90,8 +90,7 @@ class LogEnds:
         limit[last] = np.array([of_service.get(name, np.nan) for name in self.services])[self.service[last]]
         is_early = self.rest > TIMES * limit * self._stretched(longest, self.length) + LEAST_MS
         is_early &= self.rest > _MEAN_PAUSES * self.pause
-        logs = np.bincount(self.case)
-        is_early &= (2 * np.bincount(self.case[is_early], minlength=len(logs)) <= logs)[self.case]
+        is_early &= (2 * self._count_services(is_early) <= self._count_services(self.rest >= 0))[self.case]
         for at in np.flatnonzero(is_early).tolist():
             keys = {name: self.logs[name][at].as_py() for name in _KEYS}
             own = seq_id(keys["run"], keys["test_case"], self.names[self.name[at]])
@@ -114,6 +113,11 @@ class LogEnds:
         """Return by how much cases are longer than all normal ones, as their silences are then: at least 1."""
         normal = longest.get(CASES, {}).get(_LONGEST, 0)
         return np.maximum(length / max(normal, 1), 1.0) if normal else np.ones(len(length))
+
+    def _count_services(self, mask: Bools) -> Ints:
+        """Count the services of each case that have a log in a mask."""
+        pairs = np.unique(np.stack([self.case[mask], self.service[mask]]), axis=1)
+        return np.bincount(pairs[0], minlength=int(self.case.max(initial=-1)) + 1)
 
     def _last_of_services(self, mask: Bools) -> Ints:
         """Return the log that ends last of each service of a case whose logs are all in a mask: rows."""

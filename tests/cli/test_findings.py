@@ -41,6 +41,18 @@ def test_on_a_wide_terminal_a_finding_is_a_row(root: Path) -> None:
     ]
 
 
+def test_without_a_limit_all_notices_are_told(root: Path) -> None:
+    lines = summary_text(findings(FindingsOptions(root=root, limit=0)), 160)
+    assert sum(line.startswith("notice: ") for line in lines) == 4
+    assert not any("more notice" in line for line in lines)
+
+
+def test_what_a_notice_says_is_wrapped_on_a_narrow_terminal(root: Path) -> None:
+    lines = findings_text(Layout(root), 10, 40)
+    at = lines.index("notice: no line of a, which normal runs")
+    assert lines[at + 1 : at + 3] == ["   have, in", f"      {RUNS[0][:12]}" + lines[at + 2][18:]]
+
+
 def test_lines_on_each_model_follow_the_units(root: Path) -> None:
     lines = findings_text(Layout(root), 1, 160, ["trust excess: …"])
     assert lines[-2:] == ["trust: 5 cases of 3 runs, 3 normal, 2 anomalous", "trust excess: …"]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lo2dask import schema
-from lo2dask.findings.ends import LogEnds
+from lo2dask.findings.ends import LogEnds, is_end
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import write_part
 
@@ -105,3 +105,47 @@ def test_logs_without_times_tell_nothing(tmp_path: Path) -> None:
     layout = made(tmp_path, [(f"r{run}", "x", None) for run in range(5)])
     assert LogEnds.read(layout).longest_rests(0) == {"logs": {}, "services": {}, "cases": {"longest": 0}}
     assert stopped(layout, {"logs": {"x": 1}, "services": {"x": 1}}) == {}
+
+
+def test_where_a_case_is_longer_than_normal_ones_so_is_the_rest_of_a_short_log(tmp_path: Path) -> None:
+    """A log of the start of 3 s is as long in a case of 300 s as in normal ones of 20 s."""
+    logs = [(f"r{run}", name, end) for run in range(5) for name, end in (("init", 3.0), ("x", 20.0), ("y", 20.0))]
+    layout = made(tmp_path, [*logs, ("r5", "init", 3.0), ("r5", "x", 300.0), ("r5", "y", 15.0)], 1000)
+    longest = LogEnds.read(layout, np.array([True] * 15 + [False] * 3)).longest_rests(0)
+    assert set(stopped(layout, longest)) == {"r5__all__y"}
+
+
+@pytest.mark.parametrize(("early", "is_told"), [(("y", "z"), True), (("x", "y", "z"), False)])
+def test_where_most_services_end_early_none_is_told(tmp_path: Path, early: tuple[str, ...], is_told: bool) -> None:
+    """The clock of one log may be wrong, which makes its end the last one; replicas are one service."""
+    logs = [(f"r{run}", name, 600.0) for run in range(6) for name in ("w", "x", "y", "z", "z-2")]
+    ends = [(run, name, 100.0 if run == "r5" and name.partition("-")[0] in early else end) for run, name, end in logs]
+    layout = made(tmp_path, ends, 1000)
+    found = {
+        name.rpartition("__")[2].partition("-")[0] for name in stopped(layout, LogEnds.read(layout).longest_rests(1))
+    }
+    assert found == (set(early) if is_told else set())
+
+
+@pytest.mark.parametrize(
+    ("silence", "normal_silence", "is_told"),
+    [(None, None, True), (20_000, None, True), (30_000, None, False), (1000, 8_000, True), (1000, 9_000, False)],
+)
+def test_a_log_that_was_silent_for_as_long_before_has_not_ended(
+    silence: int | None, normal_silence: int | None, is_told: bool
+) -> None:
+    notice = {"start": START, "end": START + timedelta(seconds=55)}
+    assert is_end(notice, {"silence": silence, "normal_silence": normal_silence}) is is_told
+    assert is_end(notice, None)
+
+
+@pytest.mark.parametrize(("pause", "length", "is_told"), [(59, 600, False), (61, 600, True), (61, 1200, False)])
+def test_a_pause_is_longer_than_what_follows_the_end_of_normal_logs(
+    tmp_path: Path, pause: int, length: int, is_told: bool
+) -> None:
+    """A service that speaks at the start alone is silent until the end of its case."""
+    logs = [(f"r{run}", name, end) for run in range(4) for name, end in (("x", 600.0), ("y", 590.0))]
+    layout = made(tmp_path, [*logs, ("r4", "x", float(length)), ("r4", "y", 1.0 * length)])
+    longest = LogEnds.read(layout, np.array([True] * 8 + [False] * 2)).longest_rests(0)
+    row = {"run": "r4", "test_case": "all", "service": "y", "pause": pause * 1000, "normal_silence": 2_000}
+    assert LogEnds.read(layout).is_pause(row, longest) is is_told

@@ -146,3 +146,31 @@ def test_without_a_normal_log_nothing_is_found_and_nothing_fails(tmp_path: Path)
     root = load_tree(tmp_path / "in", tmp_path / "out", labels=tmp_path / "labels.csv")
     train_root(root, models=("excess",), skip_if=True)
     assert list(read_findings(Layout(root))) == []
+
+
+def test_a_finding_and_a_notice_each_have_lines_of_their_own_log(tmp_path: Path) -> None:
+    """Of two replicas that both stop, one has an error; a third service goes on."""
+    for run in range(8):
+        for name in ("api-1", "api-2", "payments"):
+            usual = [(at // 2, f"INFO [main] shop - paid {at}") for at in range(360)]
+            if run == 5 and name != "payments":
+                usual = usual[:120]
+            if run == 5 and name == "api-2":
+                usual[60:60] = [(30, f"ERROR [main] shop - ledger {at} broken") for at in range(9)]
+            path = tmp_path / "in" / f"run-{run}" / f"{name}.log"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{START + timedelta(seconds=at):%F %T},000 {text}\n" for at, text in usual))
+    root = load_tree(tmp_path / "in", tmp_path / "out")
+    train_root(root, models=("excess",), skip_if=True)
+    finding, *notices = read_findings(Layout(root))
+    assert (finding.service, finding.start) == ("api", START + timedelta(seconds=30))
+    assert all("api-2.log" in line.path and "broken" in line.text for line in finding.evidence)
+    shown = [(row.kind, Path(line.path).name, line.line_no) for row in notices for line in row.evidence]
+    assert shown == [("stopped", "api-1.log", 120), ("stopped", "api-2.log", 129)]
+
+
+def test_a_clock_that_is_far_ahead_for_a_line_does_not_stop_the_load(tmp_path: Path) -> None:
+    lines = {run: quiet(run) for run in range(4)}
+    lines[2].append((40 * 86_400, "INFO [main] shop.payments - order 3 paid"))
+    # In a log of forty days, lines of all other logs are rare.
+    assert [(row.run, row.kind) for row in found_in(tmp_path, lines)] == [("run-2", "lack")]
