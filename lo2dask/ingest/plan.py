@@ -211,9 +211,9 @@ def open_output(layout: Layout, options: LoadingOptions, root: Path) -> bool:
         clear_leftovers(layout)
         return True
     reports = (layout.report_text, layout.report)
-    if foreign := next((path for path in reports if is_local(path) and path.exists()), None):
-        if not layout.manifest.exists():
-            raise InputError(f"{foreign} is not of lo2dask, which writes such a file: choose another --output-dir")
+    foreign = next((path for path in reports if is_local(path) and path.exists()), None)
+    if foreign and not layout.manifest.exists():
+        raise InputError(f"{foreign} is not of lo2dask, which writes such a file: choose another --output-dir")
     clear_leftovers(layout)
     begin_load(layout, options, root)
     return False

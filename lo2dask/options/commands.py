@@ -111,7 +111,7 @@ class LoadOptions(LoadingOptions, EnhancingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ModellingOptions(ForestOptions, HoldoutOptions):
-    """What is fitted, measured and saved (phases D and E)."""
+    """What is fitted, measured and saved."""
 
     phase: str = opt(
         "full", "how far to go: enhancers, if (Isolation Forest) or full", choices=("enhancers", "if", "full")
@@ -174,7 +174,7 @@ class TrainOptions(ModellingOptions, EnhancingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainingOptions(ForestOptions, HoldoutOptions):
-    """What is explained, and within which bounds (phase F)."""
+    """What is explained, and within which bounds."""
 
     shap_sample: int = opt(
         0, "rows explained for the plots, a seeded sample; 0 = all", unit="rows", minimum=0, main=("explain",)

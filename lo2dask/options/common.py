@@ -110,7 +110,7 @@ class CommonOptions(ClusterOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadingOptions(OutputOptions, CommonOptions):
-    """What to read of the raw tree and how to read it (phase B)."""
+    """What to read of the raw tree and how to read it."""
 
     output_dir: Path = opt(Path("result/lo2"), "folder for all tables", writes=True, main=True)
     layout: str = opt(
@@ -208,7 +208,7 @@ class LoadingOptions(OutputOptions, CommonOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class EnhancingOptions(WritingOptions, CommonOptions):
-    """How text becomes tokens, templates and features (phase C)."""
+    """How text becomes tokens, templates and features."""
 
     tokens: str = opt(
         "masked",
@@ -249,7 +249,7 @@ class EnhancingOptions(WritingOptions, CommonOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ForestOptions(WritingOptions, CommonOptions):
-    """The Isolation Forest's own options (phase D); explain takes them too."""
+    """The Isolation Forest's own options; explain takes them too."""
 
     if_item: str = opt(
         "e_words",
