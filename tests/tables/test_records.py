@@ -164,9 +164,9 @@ EARLIER = {"root": "/raw", "options": {"runs": 0}, "done": True, "inputs": "0123
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
-        (EARLIER, "an earlier version (layout 1, now 6)"),
-        ({"layout": 0}, "an earlier version (layout 0, now 6)"),
-        ({"layout": 7}, "a later version (layout 7, now 6)"),
+        (EARLIER, "an earlier version (layout 1, now 7)"),
+        ({"layout": 0}, "an earlier version (layout 0, now 7)"),
+        ({"layout": 8}, "a later version (layout 8, now 7)"),
     ],
 )
 def test_a_folder_of_another_layout_is_refused(tmp_path: Path, marker: dict, said: str) -> None:
