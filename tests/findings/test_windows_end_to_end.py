@@ -179,7 +179,7 @@ def test_windows_are_what_the_formulas_make_of_them(tmp_path: Path, seed: int) -
     new = {statement for _, component, statement in found.values() if component == "unseen"}
     assert new <= {STATEMENTS["s4"], STATEMENTS["e2"]}
     check_timeline(table_of(Layout(root).timeline), logs, plain)
-    check_spans(table_of(Layout(root).findings), plain)
+    check_spans(table_of(Layout(root).findings), logs, plain)
     check_lines(table_of(Layout(root).lines), logs, plain)
 
 
@@ -201,13 +201,15 @@ def check_timeline(table: pa.Table, logs: dict[Key, list[Line]], plain: dict) ->
             assert row["score"] == (pytest.approx(max(scores), abs=0.005) if scores else None)
 
 
-def check_spans(table: pa.Table, plain: dict) -> None:
-    """A finding lasts from the first to the last alarm of its service; here each has some."""
-    rows = [row for row in table.to_pylist() if row["kind"] != "silent"]
+def check_spans(table: pa.Table, logs: dict[Key, list[Line]], plain: dict) -> None:
+    """A finding lasts from the first to the last alarm of its service (each has some); a new statement tells too."""
+    rows = [row for row in table.to_pylist() if row["score"] is not None]
     assert rows
     for row in rows:
-        alarms = [at for (of, at), (*_, is_alarm) in plain.items() if of == key_of(row) and is_alarm]
-        assert (since_midnight(row["start"]), since_midnight(row["end"])) == (min(alarms), max(alarms) + 1)
+        tell = [at for (of, at), (*_, is_alarm) in plain.items() if of == key_of(row) and is_alarm]
+        if not row["normal_max"]:
+            tell += [time // 1000 for time, name in logs[key_of(row)] if STATEMENTS[name] == row["statement"]]
+        assert (since_midnight(row["start"]), since_midnight(row["end"])) == (min(tell), max(tell) + 1)
 
 
 def check_lines(table: pa.Table, logs: dict[Key, list[Line]], plain: dict) -> None:
