@@ -80,8 +80,8 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
     distinct = {(row["run"], row["test_case"]): row for row in reversed(flagged)}
     ordered = sorted(distinct.values(), key=lambda row: (-row["score"], row["run"], row["test_case"]))
     silent = list(_silent(rows, calibration["expected_services"]))
-    flagged_cases = pa.Table.from_pylist(ordered, schema=ANSWERS)
-    return Answers(flagged_cases, silent, LogEnds.read(layout), calibration.get("longest_rests", {}))
+    cases = pa.Table.from_pylist(ordered, schema=ANSWERS)
+    return Answers(cases, silent, LogEnds.read(layout), calibration.get("longest_rests", {}))
 
 
 def weigh_group(group: Group, root: Path, target: Target) -> list[Row]:
@@ -90,7 +90,7 @@ def weigh_group(group: Group, root: Path, target: Target) -> list[Row]:
     _, models = read_bundle(target.path)
     if not models:  # nothing normal to learn from
         return []
-    (model,) = models
+    model = models[0]
     scores = read_group_scores(layout, target.key, group)[2]
     if not (scores > model.scoring["threshold"]).any():
         return []
