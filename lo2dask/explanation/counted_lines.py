@@ -19,6 +19,7 @@ from lo2dask.explanation.evidence import Patterns, Texts
 from lo2dask.explanation.line_search import BUNDLE_LINES, ERROR_TEXT, LineSource, PartLines, wanted_files
 from lo2dask.explanation.summary import Flags
 from lo2dask.features.statements import ERROR, kinds_of
+from lo2dask.findings.judge import Scales
 from lo2dask.findings.lines import LineReader, ReadLines, times_of_day
 from lo2dask.findings.part import flatten_lists
 from lo2dask.ingest.batch import TEXT
@@ -141,7 +142,7 @@ def read_shown(
         return {}
     layout = Layout(source.root)
     translation = read_translation(layout)
-    reader = LineReader(layout, source.masks, translation, {}, {})
+    reader = LineReader(layout, source.masks, translation, {}, Scales({}))
     there, pieces = [], []
     for seq_id, (one, numbers) in chosen.items():
         rows = np.flatnonzero(np.isin(one.patterns.first, list(numbers)))

@@ -9,13 +9,13 @@ Per window of a service, against its training normals:
 - run: r = max of log2((equal lines in a row + 1) / (longest normal run of the statement + 1))
 
 Each of e, g and r is put on the scale of the normals, each judged without its own run: 0 is their median, 1 the largest
-(a spread of at least 1); g on that of all services together. D is the largest of the four. It is an alarm above 1.25.
+(a spread of at least 1); g on that of all services together. The largest is that of other runs than the judged one.
+D is the largest of the four. It is an alarm above 1.25.
 Many unseen statements with a line each are no burst: services that log how they are set up do so once, at any time.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +24,10 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.statements import CONTINUATION, ERROR
 from lo2dask.findings.ends import LEAST_CASES
-from lo2dask.findings.normals import Normals
+from lo2dask.findings.normals import Normals, Statistics
 from lo2dask.findings.part import PartWindows
 from lo2dask.findings.read import ALARM
-from lo2dask.models.largest import rows_of
+from lo2dask.models.largest import keep_largest, rows_of
 
 # By whether the statement is of an error level.
 UNSEEN = {True: 20.0, False: 10.0}
@@ -71,8 +71,30 @@ class Judged:
     normal_silence: Ints
 
 
-def learn_scales(part: PartWindows, normal: Bools, normals: Normals) -> pa.Table:
-    """Count the figures of a part's training normals, each judged without its run (columns of :data:`COUNTS`)."""
+@dataclass(frozen=True)
+class Scales:
+    """What figures of normals are put on, by service and figure: their median and their spread.
+
+    ``without`` has the run that the largest figure is of, and the spread without it.
+    """
+
+    whole: Mapping[str, Mapping[str, tuple[float, float]]]
+    without: Mapping[str, Mapping[str, tuple[str, float]]] = field(default_factory=dict)
+
+    def of(self, service: str, figure: str, left_out: str | None = None) -> tuple[float, float]:
+        """Return median and spread; without one run's largest (the median is that of all)."""
+        median, spread = self.whole.get(service, {}).get(figure, (0.0, 1.0))
+        run, other = self.without.get(service, {}).get(figure, (None, 1.0))
+        return median, other if left_out is not None and left_out == run else spread
+
+
+def learn_scales(part: PartWindows, normal: Bools, normals: Normals) -> Statistics:
+    """Count the figures of a part's training normals, each judged without its run.
+
+    Returns
+    -------
+    ``counts`` (columns of :data:`COUNTS`), and ``largest``: those of two runs (service, figure, run, value).
+    """
     chosen = part.of_sequences(normal)
     own = Baselines.of(chosen, normal, normals)
     group = own.group[chosen.windows["sequence"]]
@@ -80,7 +102,7 @@ def learn_scales(part: PartWindows, normal: Bools, normals: Normals) -> pa.Table
     known, heard = group >= 0, (group >= 0) & (chosen.windows["events"] > 0)
     ones = np.ones(len(group), dtype=np.int64)
     tables = [
-        _count(own.services, (group[rows], value[rows], ones[rows]), figure)
+        _count(own, (group[rows], value[rows], ones[rows]), figure)
         for figure, value, rows in (
             ("errors", figures.errors, heard), ("gap", figures.gap, known), ("run", figures.run, heard),
         )
@@ -92,32 +114,42 @@ def learn_scales(part: PartWindows, normal: Bools, normals: Normals) -> pa.Table
         rows = np.flatnonzero(np.isin(of_pair, places))
         before, statement, count = (pairs[name][rows] for name in ("before", "statement", "count"))
         value = normals.pairs(service).surprise(before, statement, (pairs["sequence"][rows], count))
-        tables.append(_count(own.services, (of_pair[rows], value, count), "surprise"))
-    return add_counts(tables)
+        tables.append(_count(own, (of_pair[rows], value, count), "surprise"))
+    return add_counts([{"counts": table, "largest": table.select(_LARGEST.names)} for table in tables])
 
 
-def add_counts(tables: list[pa.Table]) -> pa.Table:
-    """Add up counts of figures."""
-    joined = pa.concat_tables([COUNTS.empty_table(), *tables]).group_by(["service", "figure", "value"])
-    summed = joined.aggregate([("count", "sum")]).rename_columns(COUNTS.names)
-    return summed.sort_by([(name, "ascending") for name in COUNTS.names[:3]])
+def add_counts(counted: Sequence[Statistics]) -> Statistics:
+    """Join counts of figures and the largest ones."""
+    counts = pa.concat_tables([COUNTS.empty_table(), *(one["counts"].select(COUNTS.names) for one in counted)])
+    summed = counts.group_by(COUNTS.names[:3]).aggregate([("count", "sum")]).rename_columns(COUNTS.names)
+    largest = pa.concat_tables([_LARGEST.empty_table(), *(one["largest"] for one in counted)])
+    of_run = largest.group_by(_LARGEST.names[:3]).aggregate([("value", "max")]).rename_columns(_LARGEST.names)
+    return {
+        "counts": summed.sort_by([(name, "ascending") for name in COUNTS.names[:3]]),
+        "largest": keep_largest([of_run], _LARGEST.names[:2]),
+    }
 
 
-def to_scales(counts: pa.Table) -> dict[str, dict[str, tuple[float, float]]]:
-    """Return the median and the spread (largest - median, at least 1) of each figure of a service; of gaps, of all."""
-    scales: dict[str, dict[str, tuple[float, float]]] = {}
-    for service in pc.unique(counts["service"]).to_pylist():
+def to_scales(counted: Statistics) -> Scales:
+    """Return the scales: the spread is largest - median, at least 1; of gaps, of those of all services."""
+    whole: dict[str, dict[str, tuple[float, float]]] = {}
+    without: dict[str, dict[str, tuple[str, float]]] = {}
+    for service in pc.unique(counted["counts"]["service"]).to_pylist():
         for figure in _SCALED:
-            of_figure = counts if figure == _POOLED else rows_of(counts, service=service)
-            own = rows_of(of_figure, figure=figure).sort_by("value")
-            if own.num_rows:
-                values, numbers = own["value"].to_numpy(), own["count"].to_numpy()
-                median = float(values[np.searchsorted(np.cumsum(numbers), (numbers.sum() + 1) // 2)] * STEP)
-                scales.setdefault(service, {})[figure] = (median, max(float(values[-1] * STEP) - median, 1.0))
-    return scales
+            of = {"figure": figure} if figure == _POOLED else {"figure": figure, "service": service}
+            counts, largest = (rows_of(counted[name], **of) for name in ("counts", "largest"))
+            if counts.num_rows:
+                counts = counts.sort_by("value")
+                middle = np.searchsorted(np.cumsum(counts["count"]), (pc.sum(counts["count"]).as_py() + 1) // 2)
+                median = counts["value"][middle].as_py() * STEP
+                top, *others = keep_largest([largest], ["figure"]).to_pylist()
+                spreads = [max(one["value"] * STEP - median, 1.0) for one in (top, *others)]
+                whole.setdefault(service, {})[figure] = (median, spreads[0])
+                without.setdefault(service, {})[figure] = (top["run"], spreads[1] if others else 1.0)
+    return Scales(whole, without)
 
 
-def judge(part: PartWindows, normals: Normals, scales: Mapping[str, Any], training: Bools) -> Judged:
+def judge(part: PartWindows, normals: Normals, scales: Scales, training: Bools) -> Judged:
     """Score all windows of a part; a training normal, a bool mask (sequences,), is judged without its run."""
     own = Baselines.of(part, training, normals)
     group, figures = own.group[part.windows["sequence"]], measure(part, own)
@@ -137,12 +169,13 @@ class Baselines:
     """What each sequence of a part is judged by: the normals of its service, those of its own run left out or not.
 
     ``group`` is the place of a sequence's normals, -1 where there are none; ``services`` names the service of each
-    group, ``runs`` counts its normal runs; ``count`` and ``run`` (groups x statements) are the largest counts and runs,
-    ``silence`` (groups,) in ms.
+    group, ``left_out`` the run, ``runs`` counts its normal runs; ``count`` and ``run`` (groups x statements) are the
+    largest counts and runs, ``silence`` (groups,) in ms.
     """
 
     group: Ints
     services: list[str]
+    left_out: list[str | None]
     runs: Ints
     count: np.ndarray
     run: np.ndarray
@@ -167,7 +200,8 @@ class Baselines:
             count[row], longest[row] = own.count.without(left), own.run.without(left)
             silence[row] = own.silence.without(left)[0]
             runs[row] = own.runs - (left is not None)
-        return cls(group, [service for service, _ in places], runs, count, longest, silence)
+        services, runs_out = [service for service, _ in places], [run for _, run in places]
+        return cls(group, services, runs_out, runs, count, longest, silence)
 
     def normal_silence(self, group: Ints) -> Ints:
         """Return the longest silence of the normals of groups in ms, -1 where enough runs are not known."""
@@ -176,12 +210,12 @@ class Baselines:
         known = np.where(self.runs >= LEAST_CASES, self.silence, -1).astype(np.int64)
         return np.where(group >= 0, known[group], -1)
 
-    def scaled(self, values: np.ndarray, group: Ints, scales: Mapping[str, Any], figure: str) -> np.ndarray:
+    def scaled(self, values: np.ndarray, group: Ints, scales: Scales, figure: str) -> np.ndarray:
         """Put the figures of windows on the scale of the normals of their groups."""
         if not self.services:
             return values
-        pairs = [scales.get(service, {}).get(figure, (0.0, 1.0)) for service in self.services]
-        median, spread = np.array(pairs).T
+        owners = zip(self.services, self.left_out, strict=True)
+        median, spread = np.array([scales.of(service, figure, run) for service, run in owners]).T
         return (values - median[group]) / spread[group]
 
 
@@ -189,12 +223,6 @@ def weigh_unseen(count: Ints, is_error: Bools) -> np.ndarray:
     """Return what lines of unseen statements count on the scale of D, given how many there are: float64 (counts,)."""
     level = np.where(is_error, UNSEEN[True], UNSEEN[False])
     return np.where(count >= LEAST_UNSEEN, level + np.log2(1 + count), ALARM)
-
-
-def to_scale(values: np.ndarray, scales: Mapping[str, Any], figure: str) -> np.ndarray:
-    """Put figures on the scale of a service's normals: 0 is their median, 1 their largest."""
-    median, spread = scales.get(figure, (0.0, 1.0))
-    return (values - median) / spread
 
 
 def measure(part: PartWindows, own: Baselines) -> Figures:
@@ -239,13 +267,14 @@ def _strongest(size: int, window: Ints, value: np.ndarray, statement: Ints) -> t
     return largest, at
 
 
-def _count(services: Sequence[str], rows: tuple[Ints, np.ndarray, Ints], figure: str) -> pa.Table:
-    """Count figures, given as (place of the service, value, count), in steps of STEP."""
+def _count(own: Baselines, rows: tuple[Ints, np.ndarray, Ints], figure: str) -> pa.Table:
+    """Count figures, given as (place of the baseline, value, count), in steps of STEP."""
     group, values, counts = rows
     steps = np.rint(values / STEP).astype(np.int64)
-    names = pa.array(services, pa.string()).take(pa.array(group))
-    columns = [names, pa.array([figure] * len(group), pa.string()), steps, counts]
-    return pa.table(columns, names=COUNTS.names)
+    service, run = (pa.array(names, pa.string()).take(pa.array(group)) for names in (own.services, own.left_out))
+    figures = pa.array([figure] * len(group), pa.string())
+    return pa.table({"service": service, "figure": figures, "run": run, "value": steps, "count": counts})
 
 
 COUNTS = pa.schema([("service", pa.string()), ("figure", pa.string()), ("value", pa.int64()), ("count", pa.int64())])
+_LARGEST = pa.schema([*((name, pa.string()) for name in ("service", "figure", "run")), ("value", pa.int64())])

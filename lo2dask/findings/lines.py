@@ -8,7 +8,6 @@ surprise at it after the line before (others). See judge.py for the scales.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,7 @@ from lo2dask.buffers.padded import padded
 from lo2dask.buffers.slices import encode_slices, slices
 from lo2dask.features.masks import Mask, normalise
 from lo2dask.features.statements import CONTINUATION, ERROR, kinds_of
-from lo2dask.findings.judge import LEAST_UNSEEN, UNSEEN, to_scale
+from lo2dask.findings.judge import LEAST_UNSEEN, UNSEEN, Scales
 from lo2dask.findings.normals import Normals, ServiceNormals, ServiceStatistics
 from lo2dask.findings.read import ALARM
 from lo2dask.formats.kinds import Translation
@@ -81,7 +80,7 @@ class LineReader:
     masks: tuple[Mask, ...]
     translation: Translation
     normals: Mapping[str, ServiceStatistics]
-    scales: Mapping[str, Any]
+    scales: Scales
 
     @property
     def messages(self) -> pa.Array:
@@ -308,17 +307,24 @@ def _score(
     """Score the lines of a log by window, their statements and those of the lines before them: float64 (lines,)."""
     (window, own, before), (reader, wanted) = said, context
     key = window * len(kinds) + own
-    scales, left_out = reader.scales.get(wanted.service, {}), wanted.left_out or None
+    left_out = wanted.left_out or None
     kind, longest = kinds[own], normals.run.without(left_out)[own]
-    repeated = to_scale(np.log2((_run_lengths(key) + 1) / (longest + 1)), scales, "run")
+    repeated = _scaled(np.log2((_run_lengths(key) + 1) / (longest + 1)), (reader.scales, wanted), "run")
     counts, most = np.bincount(key)[key], normals.count.without(left_out)[own]
-    errors = to_scale((counts - most) / np.sqrt(most + 1), scales, "errors")
+    errors = _scaled((counts - most) / np.sqrt(most + 1), (reader.scales, wanted), "errors")
     pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), own)
-    surprise = np.where(before >= 0, 0.5 * to_scale(pairs, scales, "surprise"), 0.0)
+    surprise = np.where(before >= 0, 0.5 * _scaled(pairs, (reader.scales, wanted), "surprise"), 0.0)
     added = np.maximum.reduce([np.zeros(len(own)), repeated, np.where(kind == ERROR, errors, surprise)])
     is_new = (longest == 0) & (kind != CONTINUATION)
     unseen = np.where(kind == ERROR, UNSEEN[True], np.where(counts >= LEAST_UNSEEN, UNSEEN[False], ALARM))
     return added + np.where(is_new, unseen, 0.0)
+
+
+def _scaled(values: np.ndarray, context: tuple[Scales, Wanted], figure: str) -> np.ndarray:
+    """Put figures on the scale of the normals of a log: 0 is their median, 1 their largest."""
+    scales, wanted = context
+    median, spread = scales.of(wanted.service, figure, wanted.left_out or None)
+    return (values - median) / spread
 
 
 def _run_lengths(values: Ints) -> Ints:

@@ -103,10 +103,8 @@ def scale_group(group: Group, job: WindowJob) -> None:
     training = job.training(read_keys(job.layout, group))
     if training.any():
         part = PartWindows.read(job.layout, group, training)
-        counts = judge.learn_scales(
-            part, training[training], normals.Normals(read_learned(job.state).normals, part.ids)
-        )
-        _keep(job.folder / "counts" / f"{group.name}.pickle", {"counts": counts})
+        learned = normals.Normals(read_learned(job.state).normals, part.ids)
+        _keep(job.folder / "counts" / f"{group.name}.pickle", judge.learn_scales(part, training[training], learned))
 
 
 def merge_statistics(job: WindowJob) -> None:
@@ -117,9 +115,9 @@ def merge_statistics(job: WindowJob) -> None:
 
 def merge_counts(job: WindowJob) -> None:
     """Turn the counted figures of all parts into scales."""
-    counts = (one["counts"] for one in _read_all(job.folder / "counts"))
-    total = reduce(lambda left, right: judge.add_counts([left, right]), counts, judge.COUNTS.empty_table())
-    _keep(job.state, {**read_scratch(job.state), "scales": judge.to_scales(total)})
+    counted = _read_all(job.folder / "counts")
+    scales = judge.to_scales(reduce(lambda left, right: judge.add_counts([left, right]), counted, judge.add_counts([])))
+    _keep(job.state, {**read_scratch(job.state), "scales": scales.whole, "without": scales.without})
 
 
 def keep_state(job: WindowJob, state: Mapping[str, Any]) -> None:
@@ -137,7 +135,7 @@ class Learned:
     """What was learned from the training normals: of each service, and its ``scales``."""
 
     normals: dict[str, normals.ServiceStatistics]
-    scales: dict[str, Any]
+    scales: judge.Scales
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -150,7 +148,7 @@ def read_state(path: Path) -> dict[str, Any]:
 def read_learned(path: Path) -> Learned:
     """Read what was learned, by service; a worker keeps the last one."""
     state = read_state(path)
-    return Learned(normals.by_service(state["statistics"]), state["scales"])
+    return Learned(normals.by_service(state["statistics"]), judge.Scales(state["scales"], state.get("without", {})))
 
 
 @cached_files(maxsize=1)

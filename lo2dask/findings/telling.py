@@ -52,9 +52,9 @@ class Telling:
     def of(cls, part: PartWindows, judged: Judged, said: Said) -> "Telling":
         """Choose the windows that tell when a sequence is unusual: its alarms, or else its best ones.
 
-        What no normal log has tells wherever it is, what a log lacks all over it. Where nothing is labelled, a sequence
-        is judged by itself too, and a burst that goes on has many windows near the best: those count in which there are
-        more lines of the finding's statement than in others, and those beside them that have it too.
+        What no normal log has tells wherever it is, what a log lacks all over it. Without an alarm, those near the best
+        count in which there are more lines of the finding's statement than in others. A burst begins before it is one:
+        windows with the statement, one after the other, count all if at least half of them do.
         """
         carriers, best = carriers_of(part, said), best_scores(part, judged)
         found = [said.findings.get(seq_id, Carrier("")) for seq_id in part.names("seq_id")]
@@ -67,8 +67,8 @@ class Telling:
         by_count = (carrier >= 0) & (judged.statement == carrier) & (judged.component < COMPONENTS.index("gap"))
         near = (judged.score == best[sequence]) | (by_count & (judged.score >= NEAR_BEST * best[sequence]))
         has_carrier = _having(part, carriers)
-        near = _with_neighbours(part, near, has_carrier)
-        chosen = np.where(has_alarm[sequence], judged.is_alarm, near) | (is_new[sequence] & has_carrier)
+        chosen = _with_neighbours(part, np.where(has_alarm[sequence], judged.is_alarm, near), has_carrier)
+        chosen |= is_new[sequence] & has_carrier
         return cls(carriers, best, chosen | is_lacking[sequence])
 
 
@@ -97,9 +97,10 @@ def _having(part: PartWindows, carriers: Ints) -> Bools:
 
 
 def _with_neighbours(part: PartWindows, chosen: Bools, has_carrier: Bools) -> Bools:
-    """Add the windows that are joined to chosen ones by windows which all have the sequence's carrier."""
+    """Add the windows of stretches, in which all have the sequence's carrier, of which at least half are chosen."""
     stretch = np.cumsum(~has_carrier | (np.diff(part.windows["sequence"], prepend=-1) != 0))
-    return chosen | (has_carrier & np.isin(stretch, stretch[chosen & has_carrier]))
+    chosen_ones, all_of_them = np.bincount(stretch, chosen & has_carrier), np.bincount(stretch, has_carrier)
+    return chosen | (has_carrier & (2 * chosen_ones >= all_of_them)[stretch])
 
 
 def evidence_lines(part: PartWindows, telling: Bools, carriers: Ints) -> pa.Array:

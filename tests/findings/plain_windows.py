@@ -66,26 +66,30 @@ def weigh_unseen(count: int, statement: str) -> float:
     return (20 if statement.startswith("e") else 10) + math.log2(1 + count) if count >= 2 else 1.25
 
 
-def scales_of(logs: dict[Key, list[Line]], training: set[Key], service: str) -> dict[str, tuple[float, float]]:
+def scales_of(logs: dict[Key, list[Line]], training: set[Key], judged: Key) -> dict[str, tuple[float, float]]:
     """Return median and spread of each figure over the training normals, each judged without its run.
 
-    Gaps have one scale for all services that have any.
+    Gaps have one scale for all services that have any. A training normal is no measure of itself: its run's figures
+    count for the median, not for the largest.
     """
     values: dict[str, list[float]] = {"errors": [], "gap": [], "run": []}
-    if not any(key[2] == service and normals_for(logs, training, key) for key in training):
+    largest = {name: 0.0 for name in values}
+    if not any(key[2] == judged[2] and normals_for(logs, training, key) for key in training):
         return {}
     for key in training:
         others = normals_for(logs, training, key)
         for window in windows_of(logs[key]).values() if others else ():
             found = figures(window, others)
             for name in values:
-                if name == "gap" or (window.counts and key[2] == service):
+                if name == "gap" or (window.counts and key[2] == judged[2]):
                     values[name].append(found[name])
+                    if judged not in training or key[0] != judged[0]:
+                        largest[name] = max(largest[name], found[name])
     scales = {}
     for name, numbers in values.items():
         if numbers:
             median = sorted(numbers)[(len(numbers) + 1) // 2 - 1]
-            scales[name] = (median, max(max(numbers) - median, 1.0))
+            scales[name] = (median, max(largest[name] - median, 1.0))
     return scales
 
 
@@ -99,7 +103,7 @@ def judge(logs: dict[Key, list[Line]], training: set[Key]) -> dict[tuple[Key, in
     """Return D, what speaks for it and whether it is an alarm, of every window; a service without normals has none."""
     judged = {}
     for key, lines in logs.items():
-        normals, scales = normals_for(logs, training, key), scales_of(logs, training, key[2])
+        normals, scales = normals_for(logs, training, key), scales_of(logs, training, key)
         for begin, window in windows_of(lines).items() if normals else ():
             found = figures(window, normals)
             scores = {"unseen": found.pop("unseen")}
@@ -114,7 +118,7 @@ def judge(logs: dict[Key, list[Line]], training: set[Key]) -> dict[tuple[Key, in
 def score_lines(logs: dict[Key, list[Line]], training: set[Key], key: Key) -> list[float]:
     """Return the score of every line of a log that is no training normal, in its window, after the line before it."""
     normals, lines = normals_for(logs, training, key), logs[key]
-    scales = scales_of(logs, training, key[2]) | {"surprise": surprise_scale(normals)}
+    scales = scales_of(logs, training, key) | {"surprise": surprise_scale(normals)}
     others = [one for log in normals for one in windows_of(log).values()]
     scores = []
     for place, (time, statement) in enumerate(lines):

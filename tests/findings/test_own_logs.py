@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from lo2dask.cli.findings import findings_text, notice_text, what_text
-from lo2dask.findings.read import Finding, first_ranked, read_findings
+from lo2dask.findings.read import ALARM, Finding, first_ranked, read_findings
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, train_root
 
@@ -41,6 +43,19 @@ def test_a_burst_of_an_error_that_all_runs_have_is_told_where_it_is(tmp_path: Pa
     assert (row.run, row.statement) == ("run-5", "ERROR shop.payments - gateway timeout")
     assert (row.start, row.end) == (START + timedelta(seconds=70), START + timedelta(seconds=90))
     assert [line.line_no for line in row.evidence] == [701, 711, 721, 731, 741]
+    windows = pq.read_table(Layout(tmp_path / "out").windows).to_pylist()
+    alarms = {(one["run"], (one["window_start"] - START).seconds) for one in windows if one["score"] > ALARM}
+    assert alarms == {("run-5", at) for at in range(70, 90)}, "the run itself is no measure of how unusual it is"
+
+
+def test_a_burst_of_an_error_that_is_in_every_second_is_told_where_it_is(tmp_path: Path) -> None:
+    lines = {run: quiet(run) for run in range(8)}
+    for some in lines.values():
+        some[::10] = [(at, "ERROR [main] shop.payments - gateway timeout") for at in range(180)]
+    for at in range(700, 900, 2):
+        lines[5][at] = (at // 10, "ERROR [main] shop.payments - gateway timeout")
+    (row,) = found_in(tmp_path, lines)
+    assert (row.start, row.end) == (START + timedelta(seconds=70), START + timedelta(seconds=90))
 
 
 def test_an_error_a_second_is_told_from_its_first_second(tmp_path: Path) -> None:
