@@ -219,8 +219,8 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def notice_text(row: Finding) -> str:
-    """Write which service is silent, from when on or for how long."""
-    return f"notice: {describe_notice(row.kind, visible(row.service), row.start, row.end)}"
+    """Write which service is silent, from when on or for how long, or what it repeats."""
+    return f"notice: {visible(describe_notice(vars(row)))}"
 
 
 def _cell(value: Any) -> Any:

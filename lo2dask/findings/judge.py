@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.statements import CONTINUATION, ERROR
 from lo2dask.findings.ends import LEAST_CASES
-from lo2dask.findings.normals import Normals, Statistics
+from lo2dask.findings.normals import Normals, ServiceNormals, Statistics
 from lo2dask.findings.part import PartWindows
 from lo2dask.findings.read import ALARM
 from lo2dask.models.largest import keep_largest, rows_of
@@ -149,9 +149,8 @@ def to_scales(counted: Statistics) -> Scales:
     return Scales(whole, without)
 
 
-def judge(part: PartWindows, normals: Normals, scales: Scales, training: Bools) -> Judged:
-    """Score all windows of a part; a training normal, a bool mask (sequences,), is judged without its run."""
-    own = Baselines.of(part, training, normals)
+def judge(part: PartWindows, own: "Baselines", scales: Scales) -> Judged:
+    """Score all windows of a part, each by the normals of its sequence."""
     group, figures = own.group[part.windows["sequence"]], measure(part, own)
     none = np.full(len(group), -1, dtype=np.int64)
     scores = np.stack([figures.unseen, *(
@@ -168,14 +167,15 @@ def judge(part: PartWindows, normals: Normals, scales: Scales, training: Bools) 
 class Baselines:
     """What each sequence of a part is judged by: the normals of its service, those of its own run left out or not.
 
-    ``group`` is the place of a sequence's normals, -1 where there are none; ``services`` names the service of each
-    group, ``left_out`` the run, ``runs`` counts its normal runs; ``count`` and ``run`` (groups x statements) are the
-    largest counts and runs, ``silence`` (groups,) in ms.
+    ``group`` is the place of a sequence's normals, -1 where there are none; ``owners`` are the normals of each group,
+    ``services`` names their service, ``left_out`` the run they are without, ``runs`` counts their runs; ``count`` and
+    ``run`` (groups x statements) are the largest counts and runs, ``silence`` (groups,) in ms.
     """
 
     group: Ints
     services: list[str]
     left_out: list[str | None]
+    owners: list[ServiceNormals]
     runs: Ints
     count: np.ndarray
     run: np.ndarray
@@ -191,17 +191,24 @@ class Baselines:
             own = normals.of(service)
             if own is not None and own.runs > int(out):
                 group[row] = places.setdefault((service, run if out else None), len(places))
-        owners = [(normals.of(service), run) for service, run in places]
+        owners = [own for service, _ in places if (own := normals.of(service)) is not None]
         shape = (len(places), len(part.ids))
         count, longest = (np.zeros(shape) for _ in range(2))
         silence, runs = np.zeros(len(places)), np.zeros(len(places), dtype=np.int64)
-        for row, (own, left) in enumerate(owners):
-            assert own is not None
+        for row, (own, (_, left)) in enumerate(zip(owners, places, strict=True)):
             count[row], longest[row] = own.count.without(left), own.run.without(left)
             silence[row] = own.silence.without(left)[0]
             runs[row] = own.runs - (left is not None)
         services, runs_out = [service for service, _ in places], [run for _, run in places]
-        return cls(group, services, runs_out, runs, count, longest, silence)
+        return cls(group, services, runs_out, owners, runs, count, longest, silence)
+
+    def totals(self, group: Ints, statement: Ints) -> tuple[np.ndarray, np.ndarray]:
+        """Return the largest count of statements in a normal log of groups, and the most lines of one: (pairs,)."""
+        total, lines = np.zeros(len(group)), np.zeros(len(group))
+        for place in np.unique(group).tolist():
+            rows, own, run = np.flatnonzero(group == place), self.owners[place], self.left_out[place]
+            total[rows], lines[rows] = own.total.without(run)[statement[rows]], own.lines.without(run)[0]
+        return total, lines
 
     def normal_silence(self, group: Ints) -> Ints:
         """Return the longest silence of the normals of groups in ms, -1 where enough runs are not known."""

@@ -19,6 +19,7 @@ from lo2dask.findings import tasks
 from lo2dask.findings.ends import LogEnds, Rests, is_end, paused
 from lo2dask.findings.lines import FOUND, Wanted, best_lines
 from lo2dask.findings.read import ALARM
+from lo2dask.findings.repeats import repeated
 from lo2dask.findings.tasks import JUDGED, WindowJob
 from lo2dask.findings.telling import Carrier, Said
 from lo2dask.ingest.text import loaded
@@ -61,6 +62,11 @@ class Answers:
     silent: Sequence[Row] = ()
     ends: LogEnds | None = None
     rests: Rests = field(default_factory=dict)
+
+    @cached_property
+    def cases(self) -> dict[tuple[str, str], bool]:
+        """The cases that are flagged, each with whether it is for what it says, not for what it lacks."""
+        return {(row["run"], row["test_case"]): row["rate"] is None for row in self.flagged.to_pylist()}
 
     @cached_property
     def stopped(self) -> Sequence[Row]:
@@ -112,10 +118,9 @@ def judge_windows(job: WindowJob, answers: Answers, session: Session, learned: M
 def write_findings(job: WindowJob, answers: Answers, masks: tuple[Mask, ...], session: Session) -> None:
     """Write lo2_findings and lo2_lines; the windows must have been judged."""
     layout = job.layout
-    rows = answers.flagged.to_pylist()
-    judged = _read_judged(job, {row["seq_id"] for row in rows})
+    judged = _read_judged(job, set(answers.flagged["seq_id"].to_pylist()))
     by_id = {row["seq_id"]: row for row in judged}
-    wanted = _choose(job, rows, judged)
+    wanted = _choose(job, answers.cases, judged)
     missing = sum(session.map(
         tasks.read_unusual_lines, list(_records(layout, by_id, wanted)), "unusual lines",
         job=job, masks=masks, limit=MOST_LINES,
@@ -154,7 +159,8 @@ def _read_judged(job: WindowJob, flagged: set[str]) -> list[Row]:
     for path in part_paths(job.folder / "judged"):
         table = read_part(path, JUDGED.names)
         keep = pc.or_(pc.greater(table["alarms"], 0), pa.array(among(table["seq_id"], flagged)))
-        keep = pc.or_(keep, pc.or_(pc.is_valid(table["pause"]), pc.is_valid(table["last_line"])))
+        for notice in ("pause", "last_line", "repeated"):
+            keep = pc.or_(keep, pc.is_valid(table[notice]))
         shown = pc.greater(pc.fill_null(table["score"], 0.0), tasks.SHOWN)
         others = table.filter(pc.and_not(shown, keep)).sort_by([("score", "descending")])
         chosen = pa.concat_tables([table.filter(keep), others.slice(0, MOST_CASES)])
@@ -162,9 +168,8 @@ def _read_judged(job: WindowJob, flagged: set[str]) -> list[Row]:
     return rows
 
 
-def _choose(job: WindowJob, rows: Sequence[Row], judged: Sequence[Row]) -> dict[str, Wanted]:
+def _choose(job: WindowJob, findings: Mapping[tuple[str, str], bool], judged: Sequence[Row]) -> dict[str, Wanted]:
     """Choose what is read again, by seq_id: evidence of findings; best windows of MOST_CASES cases, findings first."""
-    findings = {(row["run"], row["test_case"]): row["service"] for row in rows}
     others: dict[tuple[str, str], float] = {}
     for row in judged:
         case = (row["run"], row["test_case"])
@@ -175,7 +180,8 @@ def _choose(job: WindowJob, rows: Sequence[Row], judged: Sequence[Row]) -> dict[
     wanted = {}
     for row in judged:
         case = (row["run"], row["test_case"])
-        extra = tuple(line for line in (row["last_line"], row["pause_line"]) if line is not None)
+        lines = (row["last_line"], row["pause_line"], *(() if findings.get(case) else row["repeat_lines"]))
+        extra = tuple(line for line in lines if line is not None)
         if case in whole or row["evidence"] or extra:
             keys = {name: row[name] for name in ("run", "test_case", "service")}
             left_out = row["run"] if row["is_training"] else ""
@@ -243,20 +249,34 @@ def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found:
         when = by_id.get(row["seq_id"], {})
         text, template = statements.get(row["statement_id"], (None, None))
         rows.append({
-            **{name: row[name] for name in ANSWERS.names if name in schema.FINDINGS.names},
+            **row,
             "start": when.get("start"), "end": when.get("end"),
             "kind": "lack" if row["rate"] is not None else "unseen" if row["is_unseen"] else "error_excess",
             "statement": text, "e_event_drain_id": template,
             "evidence": shown.rows(row["seq_id"], when.get("evidence", ())),
         })  # fmt: skip
-    rows += answers.silent
-    stopped = [(row, "last_line") for row in answers.stopped if is_end(row, by_id.get(row["seq_id"]))]
-    ordered = sorted(by_id.values(), key=itemgetter("seq_id")) if answers.ends else ()
-    pauses = (row for row in ordered if row["pause"] and answers.ends and answers.ends.is_pause(row, answers.rests))
-    for notice, line in (*stopped, *((paused(row), "pause_line") for row in pauses)):
-        evidence = shown.rows(notice["seq_id"], [by_id.get(notice["seq_id"], {}).get(line)])
-        rows.append({name: notice.get(name) for name in schema.FINDINGS.names} | {"evidence": evidence})
+    rows += _notices(answers, by_id, shown, statements)
     return pa.Table.from_pylist(rows, schema=schema.FINDINGS)
+
+
+def _notices(
+    answers: Answers, by_id: Mapping[str, Row], shown: "_Shown", statements: Mapping[str, tuple[str, str]]
+) -> Iterator[Row]:
+    """Yield the notices: services that are silent, end early or pause; what is repeated where nothing is found."""
+    yield from answers.silent
+    for row in answers.stopped:
+        judged = by_id.get(row["seq_id"])
+        if is_end(row, judged):
+            yield row | {"evidence": shown.rows(row["seq_id"], [judged["last_line"] if judged else None])}
+    ordered = sorted(by_id.values(), key=itemgetter("seq_id")) if answers.ends else []
+    for row in ordered:
+        if row["pause"] and answers.ends and answers.ends.is_pause(row, answers.rests):
+            yield paused(row) | {"evidence": shown.rows(row["seq_id"], [row["pause_line"]])}
+    for row in ordered:
+        if row["repeated"] and not answers.cases.get((row["run"], row["test_case"])):
+            text, template = statements.get(row["repeated"], (None, None))
+            evidence = shown.rows(row["seq_id"], row["repeat_lines"])
+            yield repeated(row) | {"statement": text, "e_event_drain_id": template, "evidence": evidence}
 
 
 @dataclass(frozen=True)

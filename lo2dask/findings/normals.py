@@ -1,9 +1,9 @@
 """What the normal logs of the training part are like, second by second: sums and maxima that merge in any order.
 
 Of each service are kept, with the run that has them and the next value of another run: the largest count of a statement
-of an error level in one window, the longest run of each statement, the longest silence; and how often a statement
-follows another one. From these each normal log is judged as if its run were not there (leave one run out), and the
-distribution of those figures tells what is unusual.
+of an error level in one window, the longest run of each statement, its largest count in a log, the most lines of a log,
+the longest silence; and how often a statement follows another one. From these each normal log is judged as if its run
+were not there (leave one run out), and the distribution of those figures tells what is unusual.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,6 +25,8 @@ Statistics = dict[str, pa.Table]
 _LARGEST = ("what", "service", "statement")
 _PAIR = ("service", "before", "statement")
 _LOGS = ("service", "run")
+# What the largest values are of; some are of a log as a whole, in place of a statement.
+WHATS, _OF_LOGS = ("count", "run", "silence", "total", "lines"), ("silence", "lines")
 
 
 def collect(part: PartWindows, normal: Bools) -> Statistics:
@@ -34,12 +36,17 @@ def collect(part: PartWindows, normal: Bools) -> Statistics:
     cells, windows, pairs = chosen.cells, chosen.windows, chosen.pairs
     of_cell = windows["sequence"][cells["window"]]
     is_error = chosen.kinds[cells["statement"]] == ERROR
+    keys, at = np.unique(of_cell * len(own.ids) + cells["statement"], return_inverse=True)
+    total = np.bincount(at, cells["count"], len(keys))
+    lines = np.bincount(windows["sequence"], windows["events"], len(normal))[normal]
     heard = windows["silence"] >= 0
     none = np.full(int(heard.sum()), -1, dtype=np.int64)
     tables = [
         own.values("run", of_cell, cells["statement"], cells["run"]),
         own.values("count", of_cell[is_error], cells["statement"][is_error], cells["count"][is_error]),
         own.values("silence", windows["sequence"][heard], none, windows["silence"][heard]),
+        own.values("total", keys // len(own.ids), keys % len(own.ids), total),
+        own.values("lines", np.flatnonzero(normal), np.full(len(lines), -1), lines),
     ]
     service = own.service.take(pa.array(pairs["sequence"]))
     before, statement = (chosen.ids.take(pa.array(pairs[name])) for name in ("before", "statement"))
@@ -75,12 +82,18 @@ def merge(left: Statistics, right: Statistics) -> Statistics:
 
 @dataclass(frozen=True)
 class ServiceNormals:
-    """The normals of one service, over the statements ``ids`` of a part: ``runs`` have a log of it."""
+    """The normals of one service, over the statements ``ids`` of a part: ``runs`` have a log of it.
+
+    ``count`` is that of an error in a window, ``run`` of equal lines, ``total`` of a statement in a log; ``silence`` in
+    ms and ``lines`` are of whole logs: one value each.
+    """
 
     runs: int
     count: Largest
     run: Largest
     silence: Largest
+    total: Largest
+    lines: Largest
     followed: pa.Table
     ids: pa.Array
 
@@ -166,7 +179,7 @@ def by_service(statistics: Statistics) -> dict[str, ServiceStatistics]:
     found = {}
     for name in pc.unique(statistics["logs"]["service"]).to_pylist():
         logs, largest, pairs = (rows_of(statistics[table], service=name) for table in ("logs", "largest", "pairs"))
-        whats = {what: rows_of(largest, what=what) for what in ("count", "run", "silence")}
+        whats = {what: rows_of(largest, what=what) for what in WHATS}
         found[name] = ServiceStatistics(logs.num_rows, whats, pairs)
     return found
 
@@ -196,7 +209,7 @@ class Normals:
         return {}
 
     def _service(self, own: ServiceStatistics) -> ServiceNormals:
-        tokens = {"count": self.ids, "run": self.ids, "silence": pa.array([""])}
+        tokens = {what: pa.array([""]) if what in _OF_LOGS else self.ids for what in WHATS}
         largest = {what: Largest.of(own.largest[what], own.largest[what]["statement"], tokens[what]) for what in tokens}
         return ServiceNormals(own.runs, **largest, followed=own.pairs, ids=self.ids)
 

@@ -22,13 +22,15 @@ from lo2dask.tables.parts import part_paths, read_parts
 Case = tuple[str, str]
 
 # Kinds of notices: a service without a line that all normal cases have; one whose log ends long before the others; one
-# that says nothing for long and then goes on.
-SILENT, STOPPED, PAUSED = "silent", "stopped", "paused"
+# that says nothing for long and then goes on; one that says the same far more often than normal.
+SILENT, STOPPED, PAUSED, REPEATED = "silent", "stopped", "paused", "repeated"
 # A window above this is an alarm; 1 is the oddest window of normal logs.
 ALARM = 1.25
 _CASE_COLUMNS = ["run", "test_case", "normal"]
 _RANKED = ["run", "test_case", "rank"]
 _NEAR = 3
+# Characters of a statement that a notice names.
+_MOST_SAID = 60
 # Findings that are turned into Python objects at once.
 _AT_ONCE = 1_000
 
@@ -47,7 +49,7 @@ class Evidence:
 class Finding:
     """A row of lo2_findings.parquet; a notice has no score.
 
-    ``start`` and ``end`` of a notice are the last line before the silence, which is its evidence, and the first line
+    ``start`` and ``end`` of a notice of silence are the last line before it, which is its evidence, and the first line
     after it or the last one of the case.
     """
 
@@ -80,12 +82,18 @@ class Finding:
         return self.score is None
 
 
-def describe_notice(kind: str, service: str, start: datetime | None, end: datetime | None) -> str:
-    """Say what a notice tells of a service, its times in UTC."""
+def describe_notice(row: Mapping[str, Any]) -> str:
+    """Say what a notice, a row of lo2_findings.parquet, tells of a service, its times in UTC."""
+    service, start, end = row["service"], row["start"], row["end"]
     if start is None or end is None:
         return f"no line of {service}, which normal runs have"
     seconds = f"{(end - start).total_seconds():,.0f} s"
-    if kind == STOPPED:
+    if row["kind"] == REPEATED:
+        said = row["statement"] or row["statement_id"]
+        said = said if len(said) <= _MOST_SAID else f"{said[: _MOST_SAID - 1]}…"
+        often = f"{row['count']:,} × {said} (normal: at most {row['normal_max']:,})"
+        return f"{service} repeats itself from {start:%H:%M:%S} to {end:%H:%M:%S}: {often}"
+    if row["kind"] == STOPPED:
         return f"{service} ends at {start:%H:%M:%S}, {seconds} before the last line"
     return f"{service} says nothing for {seconds} from {start:%H:%M:%S} on"
 

@@ -18,6 +18,7 @@ from lo2dask.features.statements import ERROR
 from lo2dask.findings import judge, normals
 from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
 from lo2dask.findings.part import PartWindows, read_keys
+from lo2dask.findings.repeats import find_repeats
 from lo2dask.findings.telling import Said, Telling, evidence_lines, last_lines, longest_silences
 from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
@@ -32,8 +33,8 @@ from lo2dask.tables.parts import read_part, write_part
 SHOWN = 0.5
 TIMELINE_MS = 10_000
 # One row per sequence: how unusual its windows are, and when; the lines that carry its finding; the last line of a log
-# that ends early; its longest silence and the longest normal one (where enough is known), in ms; and, where that is
-# much longer, the pause and the line before it.
+# that ends early; its longest silence and the longest normal one (where enough is known), in ms; where that is much
+# longer, the pause and the line before it; and the statement that it repeats far more often than normal logs.
 JUDGED = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("seq_id", "run", "test_case", "service")),
@@ -45,6 +46,10 @@ JUDGED = pa.schema(
         *(pa.field(name, pa.int64()) for name in ("last_line", "silence", "normal_silence", "pause")),
         *(pa.field(name, schema.TIME) for name in ("pause_start", "pause_end")),
         pa.field("pause_line", pa.int64()),
+        pa.field("repeated", pa.string()),
+        *(pa.field(name, pa.int64()) for name in ("repeats", "normal_repeats")),
+        *(pa.field(name, schema.TIME) for name in ("repeat_start", "repeat_end")),
+        pa.field("repeat_lines", pa.list_(pa.int64())),
     ]
 )
 
@@ -162,7 +167,8 @@ def judge_group(group: Group, job: WindowJob) -> None:
     layout, part = job.layout, PartWindows.read(job.layout, group)
     learned = read_learned(job.state)
     training = job.training(part.keys)
-    judged = judge.judge(part, normals.Normals(learned.normals, part.ids), learned.scales, training)
+    own = judge.Baselines.of(part, training, normals.Normals(learned.normals, part.ids))
+    judged = judge.judge(part, own, learned.scales)
     statements = read_statements(layout)
     windows, owner = _windows(part, judged, job.window_ms, statements)
     timeline, owner_of_step = _timeline(part, judged, job.window_ms)
@@ -173,6 +179,7 @@ def judge_group(group: Group, job: WindowJob) -> None:
         "evidence": evidence_lines(part, telling.windows, telling.carrier),
         "last_line": last_lines(part, said),
         **longest_silences(part, judged, job.window_ms),
+        **find_repeats(part, own, job.window_ms),
     }
     for name, column in columns.items():
         sequences = sequences.append_column(name, column)

@@ -127,11 +127,11 @@ def _notices(layout: Layout) -> tuple[tuple[Notice, ...], int]:
     shown: list[Notice] = []
     total = 0
     columns = ["run", "test_case", "service", "start", "end", "kind", "score", "evidence"]
-    for part in read_parts(layout.findings, columns):
+    for part in read_parts(layout.findings, [*columns, "statement_id", "statement", "count", "normal_max"]):
         rows = part.filter(pc.is_null(part["score"]))
         total += rows.num_rows
         for row in rows.slice(0, MOST_NOTICES - len(shown)).to_pylist():
-            text = describe_notice(row["kind"], row["service"], row["start"], row["end"])
+            text = describe_notice(row)
             lines = [_line(line, "") for line in row["evidence"] or ()]
             shown.append(Notice(row["run"], row["test_case"], text, lines[0] if lines else None))
     return tuple(shown), total
