@@ -215,7 +215,8 @@ IF_PREDICTIONS = pa.schema(
 )
 
 # What stands out: a row per case (run and test case) that ``excess`` flags, the strongest first; after them notices
-# (without a score): services that have lines in every normal run and none in a case, or that are silent for long there.
+# (without a score): services that have lines in every normal run and none in a case, that are silent for long there, or
+# that repeat a statement.
 EVIDENCE = pa.list_(
     pa.struct(
         [

@@ -105,14 +105,15 @@ TABLES: tuple[TableNote, ...] = (
     TableNote("lo2_findings", "case that stands out, the strongest first; notices", "train, score",
               schema.FINDINGS, _named(
         service="the service that stands out most",
-        start="UTC | begin of the first unusual window of that service; of a notice the last line before the silence",
+        start="UTC | begin of the first unusual window of that service; of a notice the line before the silence",
         end="UTC | end of the last one; of a notice the first line after it, or the last one of the case",
         score="the excess of the service; null for notices",
         margin="score less that of the next service",
         p="share of normal cases that score as high, this one counted among them (conformal p)",
         kind="error_excess, unseen or lack; a notice has silent: the service has no log here, but in every normal case "
         "(where nothing is labelled, in nearly all), stopped: its log ends long before the last line of the case, or "
-        "paused: it says nothing for long (both for over 10 s and 5 times the longest of at least 3 normal runs)",
+        "paused: it says nothing for long (both for over 10 s and 5 times the longest of at least 3 normal runs), or "
+        "repeated: it has one statement more than 5 times as often as any of them, in a case that is no finding",
         count="lines | of the statement in this log",
         rate="occurrences a minute | of the statement that the log lacks; null for other kinds",
         normal_rate="occurrences a minute | of the statement in the logs compared with, their median; null for others",

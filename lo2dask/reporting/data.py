@@ -162,9 +162,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Notice:
-    """What is said of a service in a case (``text``) and flags nothing: it is silent, ends early or pauses.
+    """What is said of a service in a case (``text``) and flags nothing: that it is silent, ends early, pauses, repeats.
 
-    ``line`` is the last one of a log that ends early.
+    ``line`` is the last one before the silence, or the first that is repeated.
     """
 
     run: str

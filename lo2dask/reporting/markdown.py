@@ -25,7 +25,7 @@ def render_markdown(data: ReportData) -> str:
     if found.total > min(ITEMS, len(found.items)):
         parts.append(f"The first {min(ITEMS, len(found.items))} of {found.total} findings are here.")
     if found.notices:
-        parts += ["## Services that are silent", "\n".join(map(_notice, found.notices))]
+        parts += ["## Notices", "\n".join(map(_notice, found.notices))]
     parts += ["## Runs by services", _heat(data.heat)]
     parts += ["## Template differences over the whole tree", *_templates(data.templates)]
     parts += ["## Models side by side"]
