@@ -8,6 +8,8 @@ Per window of a service, against its training normals:
 - gap: g = log2((longest silence that ends in or spans it + 50 ms) / (longest normal silence + 50 ms))
 - run: r = max of log2((equal lines in a row + 1) / (longest normal run of the statement + 1))
 
+A window without a line has a gap alone.
+
 Each of e, g and r is put on the scale of the normals, each judged without its own run: 0 is their median, 1 the largest
 (a spread of at least 1); g on that of all services together. The largest is that of other runs than the judged one.
 D is the largest of the four. It is an alarm above 1.25.
@@ -245,8 +247,8 @@ def measure(part: PartWindows, own: Baselines) -> Figures:
     kind = part.kinds[statement]
     is_new = (longest == 0) & (kind != CONTINUATION)
     excess = np.where(kind == ERROR, (count - most) / np.sqrt(most + 1), 0.0)
-    errors = np.bincount(window, np.where(is_new & (kind == ERROR), count, 0), size)
-    unseen = weigh_unseen(np.where(kind == ERROR, errors[window], count), kind == ERROR)
+    refused = np.bincount(window, np.where(is_new & (kind == ERROR), count, 0), size)
+    unseen = weigh_unseen(np.where(kind == ERROR, refused[window], count), kind == ERROR)
     values = {
         "unseen": np.where(is_new, unseen, 0.0),
         "errors": np.maximum(excess, 0.0),
@@ -256,7 +258,9 @@ def measure(part: PartWindows, own: Baselines) -> Figures:
     silence = np.maximum(part.windows["silence"], 0) + _SILENCE
     gap = np.log2(silence / (own.silence[group] + _SILENCE))
     statements = {name: at for name, (_, at) in strongest.items()}
-    return Figures(strongest["unseen"][0], strongest["errors"][0], gap, strongest["run"][0], statements)
+    # A window without a line has no errors and no run, not even few: only its silence speaks.
+    errors, run = (np.where(part.windows["events"] > 0, strongest[name][0], -np.inf) for name in ("errors", "run"))
+    return Figures(strongest["unseen"][0], errors, gap, run, statements)
 
 
 def _strongest(size: int, window: Ints, value: np.ndarray, statement: Ints) -> tuple[np.ndarray, Ints]:

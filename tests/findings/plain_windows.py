@@ -55,9 +55,9 @@ def figures(window: Window, normals: list[list[Line]]) -> dict[str, float]:
     unseen = [weigh_unseen(refused if s.startswith("e") else n, s) for s, n in new.items()]
     return {
         "unseen": max(unseen, default=0.0),
-        "errors": max([0.0, *errors]),
+        "errors": max([0.0, *errors]) if window.counts else -math.inf,
         "gap": math.log2((max(window.silence, 0) + 50) / (max(silence, 0) + 50)),
-        "run": max(repeated, default=0.0),
+        "run": max(repeated, default=-math.inf),
     }
 
 
