@@ -290,15 +290,19 @@ def _time(milliseconds: Ints) -> pa.Array:
 
 
 def read_statements(layout: Layout) -> dict[str, tuple[str, str]]:
-    """Return text and template of each statement id; of a template the first text. A worker keeps the last ones."""
-    return _read_statements(layout.statements / "part-000000.parquet")
+    """Return text and template of each statement id; a template of several texts its own. A worker keeps them."""
+    return _read_statements(*(folder / "part-000000.parquet" for folder in (layout.statements, layout.templates)))
 
 
 @cached_files(maxsize=1)
-def _read_statements(path: Path) -> dict[str, tuple[str, str]]:
+def _read_statements(path: Path, templates: Path) -> dict[str, tuple[str, str]]:
     table = read_part(path, ["statement_id", "text", "e_event_drain_id"])
-    rows = zip(*(reversed(strings(table[name]).to_pylist()) for name in table.column_names), strict=True)
-    return {one: (text, template) for one, text, template in rows}
+    mined = read_part(templates, ["e_event_drain_id", "template"])
+    texts = dict(zip(*(strings(mined[name]).to_pylist() for name in mined.column_names), strict=True))
+    found: dict[str, tuple[str, str]] = {}
+    for one, text, template in zip(*(strings(table[name]).to_pylist() for name in table.column_names), strict=True):
+        found[one] = (text if one not in found else texts[template], template)
+    return found
 
 
 def _read_all(folder: Path) -> Iterator[Any]:

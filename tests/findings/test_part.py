@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lo2dask.findings.part import PartWindows
+from lo2dask.findings.tasks import read_statements
 from lo2dask.findings.telling import MOST_EVIDENCE, Carrier, Said, carriers_of, evidence_lines
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
@@ -27,6 +28,16 @@ def test_of_messages_with_one_template_the_lines_are_added_up(tmp_path: Path, mo
     assert max(Counter(zip(coarse.cells["window"], coarse.cells["statement"], strict=True)).values()) == 1
     assert max(Counter(zip(*(coarse.pairs[k] for k in ("sequence", "before", "statement")), strict=True)).values()) == 1
     assert (cells, pairs) == counted(fine, names)
+    texts = Counter(name_of.values())
+    mined = {
+        row["e_event_drain_id"]: row["template"] for row in table_of(by_template / "lo2_templates.parquet").to_pylist()
+    }
+    for row in table_of(by_template / "lo2_statements.parquet").to_pylist():
+        shown = read_statements(Layout(by_template))[row["statement_id"]]
+        text = row["text"] if texts[row["statement_id"]] == 1 else mined[row["e_event_drain_id"]]
+        assert shown == (text, row["e_event_drain_id"]), (
+            "a template stands for all its messages, one message for itself"
+        )
 
 
 def counted(part: PartWindows, names: dict[str, str]) -> tuple[Counter, Counter]:
