@@ -19,6 +19,7 @@ def p_values(scores: np.ndarray, normals: np.ndarray, is_among: np.ndarray | boo
     """
     ordered, itself = np.sort(np.asarray(normals, dtype=np.float64)), np.where(is_among, 0, 1)
     higher = len(ordered) - np.searchsorted(ordered, np.asarray(scores, dtype=np.float64))
+    higher = np.maximum(higher, 1 - itself)  # at least itself
     return (itself + higher) / np.maximum(itself + len(ordered), 1)
 
 

@@ -7,11 +7,11 @@ A sequence's score s is calibrated on the training normals of its own service, s
 with the median and the 95 % quantile (an observed score, the next higher one) of that service's training normals: 0
 is an ordinary normal sequence, 1 one of the most unusual normals. A few outliers among the normals change neither
 figure. A service whose normals have no spread takes the mean spread of the others, or 1 where none has any. A service
-without training normals is calibrated on all services together. ``score_run`` is the largest c over the services of a
-run and test case: one failing service does not drown among those that are well. ``p`` compares it with the
-``score_run`` of the training part's normal cases (see conformal.py), each scored by a model that has not seen its run,
-and calibrated without itself. A case is an anomaly (``pred_ano``) at p of at most .05, so never with fewer than 19
-normal cases.
+without training normals is calibrated on all services together. A training normal is put on a scale that it has no part
+in, as a new one is. ``score_run`` is the largest c over the services of a run and test case: one failing service does
+not drown among those that are well. ``p`` compares it with the ``score_run`` of the training part's normal cases (see
+conformal.py), each scored by a model that has not seen its run. A case is an anomaly (``pred_ano``) at p of at most
+.05, so never with fewer than 19 normal cases.
 
 A model with a limit of its own (``excess``) is not calibrated: a case is an anomaly where a service is over the limit,
 and its p is only given beside it.
@@ -85,14 +85,7 @@ def calibrate(rows: RunRows, training_normal: np.ndarray) -> Calibration:
     pooled = _centre(rows.score[training_normal]) if training_normal.any() else {"median": 0.0, "spread": 0.0}
     for entry in (*known.values(), pooled):
         entry["spread"] = entry["spread"] or fallback
-    # A normal is put on a scale that it has no part in, as a new one is.
-    value = np.full(len(rows.score), -np.inf)
-    for own in chosen.values():
-        if len(own) > 1:
-            median, spread = left_out_centres(rows.score[own])
-            value[own] = _scaled(rows.score[own], median, np.where(spread > 0, spread, fallback))
-        else:
-            value[own] = _scaled(rows.score[own], pooled["median"], pooled["spread"])
+    value = calibrate_scores(rows.score, rows.service, {"services": known, "pooled": pooled}, training_normal)
     case, cases = codes(rows.test_case)
     group = codes(rows.run)[0] * max(len(cases), 1) + case
     distinct, of_case = np.unique(group[training_normal], return_inverse=True)
@@ -176,15 +169,33 @@ def run_scores(rows: RunRows, calibration: Mapping[str, Any], answers: Answers) 
     return pa.table(columns, schema=RUNS)
 
 
-def calibrate_scores(score: np.ndarray, service: Any, calibration: Mapping[str, Any]) -> np.ndarray:
-    """Put scores on their service's scale (see the formula above): float64 (rows,)."""
+def calibrate_scores(
+    score: np.ndarray, service: Any, calibration: Mapping[str, Any], learned: np.ndarray | None = None
+) -> np.ndarray:
+    """Put scores on their service's scale (see the formula above): float64 (rows,).
+
+    ``learned`` is the bool mask of the training normals among the rows: each is put on the scale of the others.
+    """
     if calibration.get("own_limit"):
         return score
     code, names = codes(service)
-    entries = [calibration["services"].get(name, calibration["pooled"]) for name in names]
-    median = np.array([entry["median"] for entry in entries])
-    spread = np.array([entry["spread"] for entry in entries])
-    return _scaled(score, median[code], spread[code]) if len(code) else np.empty(0)
+    if not len(code):
+        return np.empty(0)
+    pooled = calibration["pooled"]
+    entries = [calibration["services"].get(name, pooled) for name in names]
+    median = np.array([entry["median"] for entry in entries])[code]
+    spread = np.array([entry["spread"] for entry in entries])[code]
+    if learned is not None:
+        # A service without a spread has the mean of the others' already.
+        fallback = float(np.mean([entry["spread"] for entry in calibration["services"].values()] or [1.0]))
+        for index in np.unique(code[learned]).tolist():
+            own = np.flatnonzero(learned & (code == index))
+            if len(own) > 1:
+                median[own], others = left_out_centres(score[own])
+                spread[own] = np.where(others > 0, others, fallback)
+            else:
+                median[own], spread[own] = pooled["median"], pooled["spread"]
+    return _scaled(score, median, spread)
 
 
 def _combine(rows: RunRows, calibration: Mapping[str, Any]) -> tuple[list[tuple[str, str]], np.ndarray, np.ndarray]:
@@ -193,7 +204,7 @@ def _combine(rows: RunRows, calibration: Mapping[str, Any]) -> tuple[list[tuple[
     case, case_names = codes(rows.test_case)
     distinct, group = np.unique(run * max(len(case_names), 1) + case, return_inverse=True)
     keys = [(run_names[key // len(case_names)], case_names[key % len(case_names)]) for key in distinct]
-    value = calibrate_scores(rows.score, rows.service, calibration)
+    value = calibrate_scores(rows.score, rows.service, calibration, rows.learned)
     largest = np.full(len(keys), -np.inf)
     np.maximum.at(largest, group, value)
     return keys, largest, group

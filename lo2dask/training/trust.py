@@ -132,7 +132,7 @@ def judge(job: TrustJob, root: Path) -> Block:
     if job.startup and not (is_used & ~held).any():
         compared[STARTUP] = job.startup
     values = {name: np.where(is_used, read_calibrating(layout, key), np.nan) for name, key in compared.items()}
-    calibrated = np.where(is_used, calibrate_scores(scores, rows.service, job.calibration), np.nan)
+    calibrated = np.where(is_used, calibrate_scores(scores, rows.service, job.calibration, normal), np.nan)
     block = judge_scores(Cases.of(rows, job.truth), calibrated, normal, values, job)
     if not rows.is_labelled.any():
         return block | {"reason": "no case is labelled", "verdict": "not measured, as no case is labelled"}

@@ -1,6 +1,8 @@
 import json
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lo2dask.models.runs import BOUND, RUNS, RunRows, best_services, calibrate, name_services, run_scores, uncalibrated
 
@@ -56,6 +58,21 @@ def test_a_case_is_flagged_from_nineteen_normals_on():
         # A normal counts once among the normals.
         assert min(table["p"].to_pylist()[:-1]) >= 1 / normals
         assert (calibration["threshold"] is None) == (flagged == 0)
+
+
+@given(st.lists(st.tuples(*2 * [st.integers(-9, 9)]), min_size=1, max_size=30), st.integers(-20, 20))
+def test_training_normals_have_the_ps_of_their_ranks(normals, other):
+    """Each is held against all of them as they were calibrated, itself among them: no p below one in so many."""
+    scores = {(f"run_{n:02}", "correct"): pair for n, pair in enumerate(normals)} | {("run_99", "get_403"): (other, 0)}
+    rows = _rows(scores)
+    learned = rows.test_case == "correct"
+    calibration = calibrate(rows, learned)
+    table = run_scores(RunRows(rows.run, rows.test_case, rows.service, rows.score, learned), calibration, {})
+    own = table.filter(table["test_case"].to_numpy() == "correct")
+    assert sorted(own["score_run"].to_pylist()) == calibration["normal_maxima"]
+    of_rank = [(own["score_run"].to_numpy() >= score).mean() for score in own["score_run"].to_pylist()]
+    assert own["p"].to_pylist() == of_rank
+    assert min(of_rank) >= 1 / len(normals)
 
 
 def test_order_of_rows_and_json_change_nothing():
