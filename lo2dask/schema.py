@@ -247,6 +247,7 @@ WINDOWS = pa.schema(
         pa.field("score", pa.float64()),
         *(pa.field(name, pa.string()) for name in ("component", "statement", "e_event_drain_id")),
         *(pa.field(name, pa.int64()) for name in ("first_line", "last_line")),
+        pa.field("seq_id", pa.string()),
     ]
 )
 TIMELINE = pa.schema(

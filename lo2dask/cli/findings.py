@@ -15,6 +15,7 @@ from lo2dask.cli.text import count
 from lo2dask.commands.findings import FindingsSummary, findings
 from lo2dask.findings.read import Finding, describe_notice, has_findings
 from lo2dask.options import FindingsOptions
+from lo2dask.sources.kubernetes import pod_of
 from lo2dask.tables.layout import Layout
 
 _NOT_SOUGHT = "findings: none were looked for, as --models has no excess"
@@ -111,10 +112,20 @@ def clock(time: datetime) -> str:
     return f"{time:%H:%M:%S}" + (f"{time.microsecond / 1e6:.3g}"[1:] if time.microsecond >= 1000 else "")
 
 
-def log_name(path: str) -> str:
-    """Return a log's own name, of a path or ``path:member``; with its folder where it is a number: ``cart/0.log``."""
-    folder, _, name = path.replace("\\", "/").rpartition("/")
-    return visible(f"{folder.rpartition('/')[2]}/{name}" if folder and name.partition(".")[0].isdigit() else name)
+def log_name(path: str, case: tuple[str, str] = ("", "")) -> str:
+    """Return a log's own name, of a path or ``path:member``, with the folder that tells which of several it is.
+
+    That is a container and its pod (``cart-7d9f8b6c5-x2k7z/cart/0.log``), a folder of a name that is a number
+    (``cart/0.log``), or the one folder below that of its run which is no test case (``host-a/cart.log``).
+    """
+    *folders, name = path.replace("\\", "/").split("/")
+    if pod := pod_of("/".join([*folders, name])):
+        shown = [pod, folders[-1]]
+    elif name.partition(".")[0].isdigit() or (folders[-2:-1] == [case[0]] and folders[-1] != case[1]):
+        shown = folders[-1:]
+    else:
+        shown = []
+    return visible("/".join([*shown, name]))
 
 
 def what_text(row: Finding, width: int) -> str:
@@ -184,7 +195,7 @@ def _evidence(row: Finding, width: int, indent: int) -> list[str]:
     if not row.evidence:
         return []
     first = row.evidence[0]
-    place = " " * indent + f"{log_name(first.path)}:{first.line_no}"
+    place = " " * indent + f"{log_name(first.path, row.case)}:{first.line_no}"
     rest = width - columns(place) - 2
     if rest < _LEAST_TEXT:
         return [

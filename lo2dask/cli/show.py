@@ -33,7 +33,7 @@ def show_text(summary: CaseSummary, width: int) -> list[str]:
         lines.append("a normal case, nothing stands out" if summary.normal else "nothing stands out")
     lines += _services(summary.services, width)
     for excerpt in summary.excerpts:
-        lines += ["", *_excerpt(excerpt, _statement(summary), width)]
+        lines += ["", *_excerpt(excerpt, (summary.run, summary.test_case), _statement(summary), width)]
     lines += ["", *_nearest(summary, width)]
     if summary.missing:
         names = ", ".join(path.name for path in summary.missing)
@@ -95,9 +95,9 @@ def _window(window: Window, width: int) -> str:
     return f"{text}: {telling(visible(window.statement), rest)}" if window.statement and rest > len(_INDENT) else text
 
 
-def _excerpt(excerpt: Excerpt, statement: str, width: int) -> list[str]:
+def _excerpt(excerpt: Excerpt, case: tuple[str, str], statement: str, width: int) -> list[str]:
     """Write the lines of one log, unusual ones with a mark before them."""
-    lines = [f"{visible(excerpt.service)}  {log_name(excerpt.path)}"]
+    lines = [f"{visible(excerpt.service)}  {log_name(excerpt.path, case)}"]
     if excerpt.note:
         lines.append(f"{_INDENT}{visible(excerpt.note)}: only the kept text is shown")
     digits = len(str(excerpt.lines[-1][0])) if excerpt.lines else 1

@@ -98,11 +98,14 @@ class LogEnds:
             yield {**keys, "seq_id": own, "kind": STOPPED, "start": times[0], "end": times[1]}
 
     def is_pause(self, row: Row, longest: Rests) -> bool:
-        """Return whether a silence within a log (a row of tasks.JUDGED) is longer than the one at the end of others."""
+        """Return whether a silence within a log (a row of tasks.JUDGED) is so long that it is told.
+
+        Logs that are silent for as long at their end, as others go on, may be so before it.
+        """
         rest = longest.get(SERVICES, {}).get(row["service"], 0)
         length = self._lengths.get((row["run"], row["test_case"]), 0)
-        normal = max(rest, row["normal_silence"]) * float(self._stretched(longest, np.array([length]))[0])
-        return bool(row["pause"] > TIMES * normal + LEAST_MS)
+        normal = max(rest, TIMES * row["normal_silence"]) * float(self._stretched(longest, np.array([length]))[0])
+        return bool(row["pause"] > normal + LEAST_MS)
 
     @cached_property
     def _lengths(self) -> dict[tuple[str, str], int]:

@@ -297,7 +297,7 @@ def _previous(numbers: Ints, statement: Ints) -> Ints:
     at = np.arange(len(numbers))
     latest = np.maximum.accumulate(np.where(statement >= 0, at, -1))
     before = np.append(-1, latest[:-1])
-    start = np.maximum.accumulate(np.where(np.diff(numbers, prepend=numbers[0] - 1) == 1, 0, at))
+    start = np.maximum.accumulate(np.where(np.diff(numbers, prepend=-1) == 1, 0, at))
     return np.where(before >= start, statement[before], -1)
 
 

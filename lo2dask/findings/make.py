@@ -79,6 +79,7 @@ class Answers:
         findings = {
             row["seq_id"]: Carrier(
                 row["statement_id"],
+                row["count"] - row["normal_max"],
                 is_new=row["is_unseen"] or not row["normal_max"],
                 is_lacking=row["rate"] is not None,
             )
@@ -196,20 +197,16 @@ def _choose(job: WindowJob, findings: Mapping[tuple[str, str], bool], judged: Se
 
 def _add_windows(layout: Layout, wanted: dict[str, Wanted], cases: Set[tuple[str, str]]) -> None:
     """Add the windows of some cases that are alarms, or else the best ones; at most MOST_WINDOWS a case."""
-    by_key = {
-        (one.run, one.test_case, one.service): seq_id
-        for seq_id, one in wanted.items() if (one.run, one.test_case) in cases
-    }  # fmt: skip
     windows: dict[tuple[str, str], list[tuple[float, str, tuple[int, int, int]]]] = {}
-    columns = ["run", "test_case", "service", "window_start", "score", "first_line", "last_line"]
+    columns = ["run", "test_case", "seq_id", "window_start", "score", "first_line", "last_line"]
     for path in part_paths(layout.windows):
         table = read_part(path, columns)
         table = table.set_column(3, "begin", pc.divide(table["window_start"].cast(pa.int64()), 1000))
         for row in table.to_pylist():
-            seq_id = by_key.get((row["run"], row["test_case"], row["service"]))
-            if seq_id is not None:
+            case = (row["run"], row["test_case"])
+            if case in cases and row["seq_id"] in wanted:
                 window = (row["first_line"], row["last_line"], row["begin"])
-                windows.setdefault((row["run"], row["test_case"]), []).append((-row["score"], seq_id, window))
+                windows.setdefault(case, []).append((-row["score"], row["seq_id"], window))
     for found in windows.values():
         alarms = [one for one in found if one[0] < -ALARM]
         for _, seq_id, window in sorted(alarms)[:MOST_WINDOWS] or sorted(found)[:FEW_WINDOWS]:

@@ -236,6 +236,7 @@ def _windows(
         "e_event_drain_id": pa.array([template for _, template in named], pa.string()),
         "first_line": windows["first_line"],
         "last_line": windows["last_line"],
+        "seq_id": strings(part.keys["seq_id"]).take(pa.array(windows["sequence"])),
     }
     return pa.table({name: columns[name] for name in schema.WINDOWS.names}, schema=schema.WINDOWS), windows["sequence"]
 

@@ -10,20 +10,24 @@ import pyarrow.compute as pc
 from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.features.statements import ERROR
 from lo2dask.findings.ends import LEAST_MS, TIMES
-from lo2dask.findings.judge import COMPONENTS, Judged
+from lo2dask.findings.judge import Judged
 from lo2dask.findings.part import PartWindows
 from lo2dask.schema import TIME
 
 MOST_EVIDENCE = 5
-# A window that has so much of the best one's score, and the statement that a finding is told by, belongs to it.
-NEAR_BEST = 0.8
+# A burst has so many times the mean rate of its statement in the log.
+_DENSE = 2
 
 
 @dataclass(frozen=True)
 class Carrier:
-    """The statement that tells a finding; ``is_new``: no normal log has it; ``is_lacking``: this one lacks it."""
+    """The statement that tells a finding, and how many more of it there are than is normal.
+
+    ``is_new``: no normal log has it; ``is_lacking``: this one lacks it.
+    """
 
     statement_id: str
+    excess: int = 0
     is_new: bool = False
     is_lacking: bool = False
 
@@ -50,26 +54,45 @@ class Telling:
 
     @classmethod
     def of(cls, part: PartWindows, judged: Judged, said: Said) -> "Telling":
-        """Choose the windows that tell when a sequence is unusual: its alarms, or else its best ones.
+        """Choose the windows that tell when a sequence is unusual.
 
-        What no normal log has tells wherever it is, what a log lacks all over it. Without an alarm, those near the best
-        count in which there are more lines of the finding's statement than in others. A burst begins before it is one:
-        windows with the statement, one after the other, count all if at least half of them do.
+        What no normal log has tells wherever it is, what a log lacks all over it, and what it has too often where that
+        is densest (:func:`densest_span`). Without any of these, it is its alarms, or else its best windows.
         """
         carriers, best = carriers_of(part, said), best_scores(part, judged)
         found = [said.findings.get(seq_id, Carrier("")) for seq_id in part.names("seq_id")]
-        is_new = np.array([one.is_new for one in found], dtype=bool)
+        sequence, window = part.windows["sequence"], part.windows["window"]
+        cells = part.cells
+        owner = sequence[cells["window"]]
+        having = np.flatnonzero(cells["statement"] == carriers[owner])
+        borders = np.searchsorted(owner[having], np.arange(len(found) + 1))
         is_lacking = np.array([one.is_lacking for one in found], dtype=bool)
-        sequence = part.windows["sequence"]
-        has_alarm = np.zeros(part.keys.num_rows, dtype=bool)
+        has_alarm = np.zeros(len(found), dtype=bool)
         has_alarm[sequence[judged.is_alarm]] = True
-        carrier = carriers[sequence]
-        by_count = (carrier >= 0) & (judged.statement == carrier) & (judged.component < COMPONENTS.index("gap"))
-        near = (judged.score == best[sequence]) | (by_count & (judged.score >= NEAR_BEST * best[sequence]))
-        has_carrier = _having(part, carriers)
-        chosen = _with_neighbours(part, np.where(has_alarm[sequence], judged.is_alarm, near), has_carrier)
-        chosen |= is_new[sequence] & has_carrier
-        return cls(carriers, best, chosen | is_lacking[sequence])
+        chosen = np.where(has_alarm[sequence], judged.is_alarm, judged.score == best[sequence])
+        chosen = (chosen & (carriers < 0)[sequence]) | is_lacking[sequence]
+        for row in np.flatnonzero(carriers >= 0).tolist():
+            own = having[borders[row] : borders[row + 1]]
+            at, count = cells["window"][own], cells["count"][own]
+            if len(own) and not found[row].is_new:
+                length = int(np.ptp(window[sequence == row])) + 1
+                at = at[densest_span(window[at], count, length, found[row].excess)]
+            chosen[at] = True
+        return cls(carriers, best, chosen)
+
+
+def densest_span(window: Ints, count: Ints, length: int, excess: int) -> slice:
+    """Return where a statement is more than twice as frequent as in its log on the whole: a slice of its windows.
+
+    That is the span with the largest surplus of lines over twice the mean rate; all windows, where no span has half of
+    the ``excess``. ``window`` are numbers, ascending, ``count`` the lines in each, ``length`` the log's windows.
+    """
+    rate, before = _DENSE * count.sum() / length, np.cumsum(count) - count
+    begin, end = before - rate * window, before + count - rate * (window + 1)
+    last = int((end - np.minimum.accumulate(begin)).argmax())
+    first = int(begin[: last + 1].argmin())
+    span = slice(first, last + 1)
+    return span if 2 * count[span].sum() >= excess else slice(None)
 
 
 def carriers_of(part: PartWindows, said: Said) -> Ints:
@@ -86,21 +109,6 @@ def best_scores(part: PartWindows, judged: Judged) -> np.ndarray:
     known = ~np.isnan(judged.score)
     np.maximum.at(best, part.windows["sequence"][known], judged.score[known])
     return best
-
-
-def _having(part: PartWindows, carriers: Ints) -> Bools:
-    """Return which windows have their sequence's carrier."""
-    sequence, cells = part.windows["sequence"], part.cells
-    found = np.zeros(len(sequence), dtype=bool)
-    found[cells["window"][cells["statement"] == carriers[sequence[cells["window"]]]]] = True
-    return found
-
-
-def _with_neighbours(part: PartWindows, chosen: Bools, has_carrier: Bools) -> Bools:
-    """Add the windows of stretches, in which all have the sequence's carrier, of which at least half are chosen."""
-    stretch = np.cumsum(~has_carrier | (np.diff(part.windows["sequence"], prepend=-1) != 0))
-    chosen_ones, all_of_them = np.bincount(stretch, chosen & has_carrier), np.bincount(stretch, has_carrier)
-    return chosen | (has_carrier & (2 * chosen_ones >= all_of_them)[stretch])
 
 
 def evidence_lines(part: PartWindows, telling: Bools, carriers: Ints) -> pa.Array:

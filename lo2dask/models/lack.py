@@ -7,7 +7,8 @@ log of a service are kept its lines, its minutes (at least 1/6) and its counts o
 - excess: as in excess.py, with m_s the .9 quantile of the shares of statement s (absent = 0) instead of the largest;
   unseen is what no other log has
 - lack: y = log(1 + occurrences a minute), z = (y - median) / (1.4826 MAD + 0.1) over the other logs; the largest of -z
-  over the statements that occur in at least half of them
+  over the statements that occur in at least half of them; no error is missed, nor a line of a stack trace: where most
+  runs have a fault, those without it are well
 
 Each of the two is divided by its own .99 quantile over the reference (the next lower log; .9 of fewer than 100 logs),
 each log judged without its run; by 1 at the least, so that a reference in which nothing stands out makes nothing of
@@ -23,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lo2dask.buffers.columns import codes, strings
-from lo2dask.features.statements import ERROR, in_order, kinds_of
+from lo2dask.features.statements import ERROR, OTHER, in_order, kinds_of
 from lo2dask.models import excess
 from lo2dask.models.excess import Excess, counts_of, find_strongest
 from lo2dask.models.rows import Rows
@@ -66,13 +67,14 @@ class Reference:
         counts, size = self.counts[keep], self.counts.shape[1]
         logs = np.bincount(counts.indices, minlength=size)
         share, most = np.zeros(size), np.zeros(size)
-        errors = np.flatnonzero(kinds_of(self.tokens) == ERROR)
+        kinds = kinds_of(self.tokens)
+        errors = np.flatnonzero(kinds == ERROR)
         if len(errors) and len(keep):
             lines = np.maximum(np.asarray(counts.sum(axis=1)), 1)
             found = counts[:, errors].toarray()
             share[errors] = np.quantile(found / lines, QUANTILE, axis=0)
             most[errors] = np.quantile(found, QUANTILE, axis=0, method="lower")
-        usual = np.flatnonzero((2 * logs >= len(keep)) & (logs > 0))
+        usual = np.flatnonzero((2 * logs >= len(keep)) & (logs > 0) & (kinds == OTHER))
         y = np.log1p(counts[:, usual].toarray() / self.minutes[keep, None])
         median = np.median(y, axis=0) if len(usual) else np.zeros(0)
         spread = 1.4826 * np.median(np.abs(y - median), axis=0) + 0.1 if len(usual) else np.ones(0)

@@ -14,7 +14,7 @@ _ADDED = re.compile(rf"(?<=.)-(?:{_HASH}-[a-z0-9]{{5}}|\d+|{_LETTERS}{{5}})$")
 def restarts(path: str) -> int | None:
     """Return how often a container had been started again when a file was begun; None if it is no such log."""
     match = _RESTARTS.fullmatch(path.rpartition("/")[2])
-    return int(match[1]) if match and _pod(path) else None
+    return int(match[1]) if match and pod_of(path) else None
 
 
 def container_service(path: str) -> str:
@@ -22,13 +22,13 @@ def container_service(path: str) -> str:
 
     ``shop_cart-7d9f8b6c5-x2k7z_UID/cart/0.log`` is ``cart``, ``.../istio-proxy/0.log`` is ``cart-istio-proxy``.
     """
-    container, owner = path.split("/")[-2], _ADDED.sub("", _pod(path))
+    container, owner = path.split("/")[-2], _ADDED.sub("", pod_of(path))
     if f"-{container}-" in f"-{owner}-":
         return owner
     return container if f"-{owner}-" in f"-{container}-" else f"{owner}-{container}"
 
 
-def _pod(path: str) -> str:
+def pod_of(path: str) -> str:
     """Return the pod of a path that has a pod's folder above that of a container; "" of others."""
     parts = path.split("/")
     match = _POD_FOLDER.fullmatch(parts[-3]) if len(parts) > 2 else None

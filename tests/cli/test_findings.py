@@ -119,6 +119,20 @@ def test_a_log_that_is_named_by_a_number_has_its_folder(path: str, name: str) ->
     assert log_name(path) == name
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (f"a/shop_cart-7d9f8b6c5-x2k7z_{32 * '0'}/cart/0.log", "cart-7d9f8b6c5-x2k7z/cart/0.log"),
+        ("a/run-1/host-a/cart.log", "host-a/cart.log"),
+        ("a/run-1/get_404/cart.log", "cart.log"),
+        ("a/run-1/cart.log", "cart.log"),
+        ("a/run-1/b/host-a/cart.log", "cart.log"),
+    ],
+)
+def test_one_of_several_logs_has_its_pod_or_host(path: str, name: str) -> None:
+    assert log_name(path, ("run-1", "get_404")) == name
+
+
 def test_nothing_was_looked_for(tmp_path: Path, command: Callable[..., Any]) -> None:
     layout = write_findings(tmp_path, [])
     (layout.findings / "part-000000.parquet").unlink()

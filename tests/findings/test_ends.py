@@ -139,7 +139,7 @@ def test_a_log_that_was_silent_for_as_long_before_has_not_ended(
     assert is_end(notice, None)
 
 
-@pytest.mark.parametrize(("pause", "length", "is_told"), [(59, 600, False), (61, 600, True), (61, 1200, False)])
+@pytest.mark.parametrize(("pause", "length", "is_told"), [(19, 600, False), (21, 600, True), (21, 1200, False)])
 def test_a_pause_is_longer_than_what_follows_the_end_of_normal_logs(
     tmp_path: Path, pause: int, length: int, is_told: bool
 ) -> None:

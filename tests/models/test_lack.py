@@ -47,6 +47,18 @@ def test_what_is_normal_is_told_as_logs_have_it_whatever_the_length_of_this_one(
     assert (found.statement, found.count.tolist(), found.normal_max.tolist()) == (["e1"], [600], [2])
 
 
+def test_a_log_without_the_error_that_most_have_lacks_nothing():
+    """Where most runs have a fault, those without it are well; so are those without a line of its stack trace."""
+    tokens = pa.array(["c1", "e1", "s1"])
+    counts = [[60, 60, 40 + n] for n in range(6)] + [[0, 0, 40 + n] for n in range(4)]
+    rows = _rows(counts, RUNS, tokens=tokens)
+    found = lack.weigh(_state(rows), rows, left_out=True)
+    assert found.score[6:].max() <= 3
+    missing = lack.weigh(_state(rows), _rows([[60, 60, 0]], ["new-1"], tokens=tokens))
+    assert missing.score[0] > 3
+    assert missing.statement == ["s1"]
+
+
 def test_faults_in_several_of_few_logs_do_not_hide_each_other():
     counts = [[0, 0, 0, 50, 40 + n] for n in range(30)]
     for number in range(3):

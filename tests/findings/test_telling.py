@@ -1,0 +1,51 @@
+"""When a finding is: where its statement is densest in the log."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lo2dask.findings.telling import densest_span
+
+
+@pytest.mark.parametrize(
+    ("windows", "excess", "span"),
+    [
+        ([*range(0, 1800, 180), *range(900, 960)], 60, (900, 959)),
+        (list(range(0, 1800, 60)), 15, (0, 1740)),
+        (list(range(1800)), 900, (0, 1799)),
+        ([5], 1, (5, 5)),
+        ([*range(0, 1800, 300), *range(900, 960), *range(1500, 1560)], 115, (900, 959)),
+    ],
+    ids=[
+        "a burst among what is normal",
+        "spread over the log",
+        "in every window",
+        "one line",
+        "the first of two bursts",
+    ],
+)
+def test_a_finding_lasts_as_long_as_its_burst(windows: list[int], excess: int, span: tuple[int, int]) -> None:
+    window, count = np.unique(windows, return_counts=True)
+    found = window[densest_span(window, count, 1800, excess)]
+    assert (found[0], found[-1]) == span
+
+
+@given(st.dictionaries(st.integers(0, 60), st.integers(1, 9), min_size=1), st.integers(1, 40))
+def test_no_span_has_more_lines_over_twice_the_mean_rate(counts: dict[int, int], excess: int) -> None:
+    window = np.array(sorted(counts))
+    count = np.array([counts[at] for at in window.tolist()])
+
+    def surplus(first: int, last: int) -> float:
+        return count[first : last + 1].sum() - 2 * count.sum() / 61 * (window[last] + 1 - window[first])
+
+    pairs = [(first, last) for last in range(len(window)) for first in range(last + 1)]
+    chosen = np.arange(len(window))[densest_span(window, count, 61, excess)]
+    best = max(surplus(*pair) for pair in pairs)
+    ties = [(first, last) for first, last in pairs if surplus(first, last) == pytest.approx(best)]
+    if len(chosen) < len(window):
+        assert surplus(chosen[0], chosen[-1]) == pytest.approx(best)
+        assert 2 * count[chosen].sum() >= excess
+    else:
+        whole = (0, len(window) - 1)
+        assert whole in ties or any(2 * count[first : last + 1].sum() < excess for first, last in ties)
