@@ -14,6 +14,7 @@ from lo2dask.cli.terminal import case_name, columns, cut, cut_middle, padded, te
 from lo2dask.cli.text import count
 from lo2dask.commands.findings import FindingsSummary, findings
 from lo2dask.findings.read import Finding, describe_notice, has_findings
+from lo2dask.findings.suspects import MORE_ERRORS, NEW_ERROR, Suspect
 from lo2dask.options import FindingsOptions
 from lo2dask.sources.kubernetes import pod_of
 from lo2dask.tables.layout import Layout
@@ -29,6 +30,14 @@ _GAP = "   "
 _LEAST_WHAT = 33
 _LEAST_TEXT = 25
 _CSV_EVIDENCE = ("path", "line_no", "text")
+
+
+# Of runs that are held against each other; what is worth a look follows, if there is anything.
+_HIDDEN = (
+    "note: nothing is labelled, so faults that several runs have can hide each other; --reference or --labels tell "
+    "which are well"
+)
+_ALSO = "note: worth a look too, as nothing is labelled:"
 
 
 def findings_text(layout: Layout, limit: int, width: int, trust: Sequence[str] = ()) -> list[str]:
@@ -53,7 +62,7 @@ def summary_text(summary: FindingsSummary, width: int, trust: Sequence[str] = ()
     if left:
         lines.append(cut(f"and {count(left, 'finding')} more: --limit 0 shows all", width))
     lines += [cut(line, width) for line in _notices(summary.notices, width, summary.most_notices)]
-    lines += textwrap.wrap(_hidden(summary), width)
+    lines += _hidden(summary, width)
     normal = summary.cases - summary.standing
     if summary.standing and normal > 0:
         lines.append(f"{count(normal, unit)} {'looks' if normal == 1 else 'look'} normal")
@@ -150,16 +159,27 @@ def _head(summary: FindingsSummary, unit: str, width: int) -> list[str]:
     return [cut(f"{of} {'stands' if summary.standing == 1 else 'stand'} out (excess{compared})", width)]
 
 
-def _hidden(summary: FindingsSummary) -> str:
+def _hidden(summary: FindingsSummary, width: int) -> list[str]:
     """Write which cases to look at where faults of runs without labels may have raised the limit for each other."""
-    if summary.labelled or summary.standing or not summary.ranked:
-        return ""
+    if summary.labelled or not summary.learned or (summary.standing and not summary.suspects):
+        return []
     single = summary.cases == summary.runs
-    names = ", ".join(visible(run) if single else visible(f"{run} / {case}") for run, case in summary.ranked)
-    return (
-        f"note: nothing is labelled, so faults in several runs can hide each other; the most unusual: {names} (all in "
-        "excess_runs.parquet); give --reference or --labels, or --excess-threshold 1"
-    )
+    lines = textwrap.wrap(_HIDDEN if not summary.standing else _ALSO, width)
+    for one in summary.suspects:
+        name = visible(one.run if single else f"{one.run} / {one.test_case}")
+        lines += [cut(f"{_GAP}{name}  {visible(one.service)}  {_why(one)}", width)]
+    return lines
+
+
+def _why(suspect: Suspect) -> str:
+    """Write what speaks for a case."""
+    at = f"{suspect.start:%H:%M:%S}" if suspect.start else ""
+    said = visible(suspect.statement or "")
+    if suspect.kind == NEW_ERROR:
+        return f"{at}  no other has: {said}"
+    if suspect.kind == MORE_ERRORS:
+        return f"{count(suspect.count, 'line')} of an error level, usual: {suspect.usual:,}"
+    return f"{count(suspect.count, 'unusual second')} from {at} on{': ' if said else ''}{said}"
 
 
 def _rows(rows: Sequence[Finding], numbers: Sequence[int], width: int) -> list[str]:

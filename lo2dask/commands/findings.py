@@ -8,7 +8,6 @@ from lo2dask.findings.read import (
     Case,
     Finding,
     count_learned,
-    first_ranked,
     list_services,
     matching,
     measure_cases,
@@ -16,6 +15,7 @@ from lo2dask.findings.read import (
     read_findings,
     was_sought,
 )
+from lo2dask.findings.suspects import Named, Suspect, find_suspects
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.state import check_exists
@@ -32,8 +32,8 @@ class FindingsSummary:
     ``total`` counts the findings of the chosen run and service, of which ``findings`` are the first;
     ``numbers`` count them from 1 among all findings, as show takes them; of notices ``most_notices`` are to be shown.
     ``average_precision`` is that of the cases' excess, beside the share of anomalous ones, which chance reaches; None
-    where the labels have one class. ``ranked`` are the cases with the largest scores, where none stands out, of those
-    that were compared with each other. Without ``is_sought`` no model has looked for findings.
+    where the labels have one class. ``suspects`` are cases without a finding that something speaks for, where nothing
+    is labelled. Without ``is_sought`` no model has looked for findings.
     """
 
     root: Path
@@ -51,7 +51,7 @@ class FindingsSummary:
     average_precision: float | None = None
     prevalence: float | None = None
     is_sought: bool = True
-    ranked: tuple[Case, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
 
 
 def findings(options: FindingsOptions) -> FindingsSummary:
@@ -76,15 +76,16 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         total += 1
         if total <= options.limit or not options.limit:
             found.append((number, row))
+    labelled = sum(label is not None for label in cases.values())
     learned = count_learned(layout, sum(label is True for label in cases.values()))
     return FindingsSummary(
         root=options.root,
         cases=len(cases),
         runs=len({run for run, _ in cases}),
         normals=sum(label is True for label in cases.values()),
-        labelled=sum(label is not None for label in cases.values()),
+        labelled=labelled,
         learned=learned,
-        standing=standing,
+        standing=len(standing),
         total=total,
         findings=tuple(row for _, row in found),
         numbers=tuple(number for number, _ in found),
@@ -93,12 +94,12 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         average_precision=precision,
         prevalence=prevalence,
         is_sought=was_sought(layout),
-        ranked=() if standing or not learned else first_ranked(layout),
+        suspects=find_suspects(layout, standing) if learned and not labelled and not options.service else (),
     )
 
 
-def _look_over(layout: Layout, options: FindingsOptions, cases: Iterable[Case]) -> tuple[set[str], int]:
-    """Return the chosen runs, and how many cases stand out; the service is checked.
+def _look_over(layout: Layout, options: FindingsOptions, cases: Iterable[Case]) -> tuple[set[str], set[Named]]:
+    """Return the chosen runs, and the cases that stand out, each with its service; the service is checked.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def _look_over(layout: Layout, options: FindingsOptions, cases: Iterable[Case]) 
         known.add(row.run)
         services.add(row.service)
         if not row.is_notice:
-            standing.add(row.case)
+            standing.add((*row.case, row.service))
     if options.service and services:
         matching(options.service, services, "service")
-    return set(matching(options.run, known, "run")) if options.run else known, len(standing)
+    return set(matching(options.run, known, "run")) if options.run else known, standing

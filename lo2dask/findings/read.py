@@ -27,7 +27,6 @@ SILENT, STOPPED, PAUSED, REPEATED = "silent", "stopped", "paused", "repeated"
 # A window above this is an alarm; 1 is the oddest window of normal logs.
 ALARM = 1.25
 _CASE_COLUMNS = ["run", "test_case", "normal"]
-_RANKED = ["run", "test_case", "rank"]
 _NEAR = 3
 # Characters of a statement that a notice names.
 _MOST_SAID = 60
@@ -176,21 +175,9 @@ def read_cases(layout: Layout) -> dict[Case, bool | None]:
     return dict(sorted(cases.items()))
 
 
-def first_ranked(layout: Layout) -> tuple[Case, ...]:
-    """Name the five most unusual cases: those with an error that no normal log has, then those of the largest scores.
-
-    Fewer errors than ``excess`` asks for are no finding, but one alone may be the last line of a log.
-    """
-    rows = [row for part in read_parts(layout.root / "excess_runs.parquet", _RANKED) for row in part.to_pylist()]
-    failed = set()
-    for part in read_parts(layout.windows, ["run", "test_case", "component", "statement"]):
-        is_error = pc.match_substring_regex(
-            part["statement"].cast(pa.string()), rf"^(?:{'|'.join(ERRORS)})\b|{EXCEPTION}"
-        )
-        of_errors = part.filter(pc.and_(pc.equal(part["component"].cast(pa.string()), "unseen"), is_error))
-        failed |= {(row["run"], row["test_case"]) for row in of_errors.to_pylist()}
-    ranks = {(row["run"], row["test_case"]): row["rank"] for row in rows}
-    return tuple(sorted(ranks, key=lambda case: (case not in failed, ranks[case], case))[:5])
+def is_error_text(statements: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return which statements are of an error level, or an exception: bool, null for null."""
+    return pc.match_substring_regex(statements, rf"^(?:{'|'.join(ERRORS)})\b|{EXCEPTION}")
 
 
 def measure_cases(layout: Layout) -> tuple[float | None, float | None]:

@@ -17,6 +17,7 @@ from lo2dask.findings.ends import LEAST_CASES, TIMES
 from lo2dask.findings.judge import Baselines
 from lo2dask.findings.part import PartWindows
 from lo2dask.findings.read import REPEATED
+from lo2dask.findings.telling import densest_span
 from lo2dask.schema import TIME
 
 # What counts beside so many times the normal count, and in how many windows.
@@ -47,7 +48,7 @@ class _Counts:
 def find_repeats(part: PartWindows, own: Baselines, window_ms: int) -> dict[str, pa.Array]:
     """Return columns of tasks.JUDGED: the statement that each sequence repeats most, over what is normal for it.
 
-    These are its id, its counts here and in the normal log that has most, when, and the first lines. Null for others.
+    These are its id, its counts here and in the normal log that has most, where it is densest, and first lines of that.
     """
     counts, size = _Counts.of(part), part.keys.num_rows
     group = own.group[counts.sequence]
@@ -78,24 +79,23 @@ def repeated(row: dict[str, Any]) -> dict[str, Any]:
 
 def _columns(part: PartWindows, statement: Ints, counts: dict[str, Ints], window_ms: int) -> dict[str, pa.Array]:
     """Return the columns, given the statement of each sequence (-1 = none) and the columns of its counts."""
-    size, cells = len(statement), part.cells
+    size, cells, windows = len(statement), part.cells, part.windows
     none = statement < 0
-    owner = part.windows["sequence"][cells["window"]]
+    owner = windows["sequence"][cells["window"]]
     having = np.flatnonzero(cells["statement"] == statement[owner])
-    window, owner = cells["window"][having], owner[having]
-    order = np.lexsort((window, owner))
-    having, window, owner = having[order], window[order], owner[order]
-    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    shown = np.flatnonzero(rank < MOST_SHOWN)
-    lines = part.windows["first_line"][window[shown]] + cells["line"][having[shown]]
-    borders = np.searchsorted(owner[shown], np.arange(size + 1))
-    begin = part.windows["window"] * window_ms
+    borders = np.searchsorted(owner[having], np.arange(size + 1))
     start, end = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    start[owner[::-1]], end[owner] = begin[window[::-1]], begin[window] + window_ms  # the first stays, and the last
+    lines: list[list[int]] = [[] for _ in range(size)]
+    for row in np.flatnonzero(~none).tolist():
+        own = having[borders[row] : borders[row + 1]]
+        own = own[densest_span(part, own, int(counts["repeats"][row] - counts["normal_repeats"][row]))]
+        at = cells["window"][own]
+        start[row], end[row] = windows["window"][at[[0, -1]]] * window_ms + (0, window_ms)
+        lines[row] = (windows["first_line"][at] + cells["line"][own])[:MOST_SHOWN].tolist()
     times = {"repeat_start": start, "repeat_end": end}
     return {
         "repeated": part.ids.take(pa.array(statement, mask=none)),
         **{name: pa.array(values, mask=none) for name, values in counts.items()},
         **{name: pa.array(values * 1000, mask=none).cast(TIME) for name, values in times.items()},
-        "repeat_lines": pa.ListArray.from_arrays(pa.array(borders, pa.int32()), pa.array(lines, pa.int64())),
+        "repeat_lines": pa.array(lines, pa.list_(pa.int64())),
     }

@@ -61,8 +61,7 @@ class Telling:
         """
         carriers, best = carriers_of(part, said), best_scores(part, judged)
         found = [said.findings.get(seq_id, Carrier("")) for seq_id in part.names("seq_id")]
-        sequence, window = part.windows["sequence"], part.windows["window"]
-        cells = part.cells
+        sequence, cells = part.windows["sequence"], part.cells
         owner = sequence[cells["window"]]
         having = np.flatnonzero(cells["statement"] == carriers[owner])
         borders = np.searchsorted(owner[having], np.arange(len(found) + 1))
@@ -70,28 +69,29 @@ class Telling:
         has_alarm = np.zeros(len(found), dtype=bool)
         has_alarm[sequence[judged.is_alarm]] = True
         chosen = np.where(has_alarm[sequence], judged.is_alarm, judged.score == best[sequence])
-        chosen = (chosen & (carriers < 0)[sequence]) | is_lacking[sequence]
-        for row in np.flatnonzero(carriers >= 0).tolist():
+        is_told = np.diff(borders) > 0
+        chosen = (chosen & ~is_told[sequence]) | is_lacking[sequence]
+        for row in np.flatnonzero(is_told).tolist():
             own = having[borders[row] : borders[row + 1]]
-            at, count = cells["window"][own], cells["count"][own]
-            if len(own) and not found[row].is_new:
-                length = int(np.ptp(window[sequence == row])) + 1
-                at = at[densest_span(window[at], count, length, found[row].excess)]
-            chosen[at] = True
+            if not found[row].is_new:
+                own = own[densest_span(part, own, found[row].excess)]
+            chosen[cells["window"][own]] = True
         return cls(carriers, best, chosen)
 
 
-def densest_span(window: Ints, count: Ints, length: int, excess: int) -> slice:
-    """Return where a statement is more than twice as frequent as in its log on the whole: a slice of its windows.
+def densest_span(part: PartWindows, own: Ints, excess: int) -> slice:
+    """Return where a statement is more than twice as frequent as in its log on the whole: a slice of its cells.
 
-    That is the span with the largest surplus of lines over twice the mean rate; all windows, where no span has half of
-    the ``excess``. ``window`` are numbers, ascending, ``count`` the lines in each, ``length`` the log's windows.
+    That is the span with the largest surplus of lines over twice the mean rate; all cells, where no span has half of
+    the ``excess``. ``own`` are the cells of a statement of one sequence, in the order of their windows.
     """
-    rate, before = _DENSE * count.sum() / length, np.cumsum(count) - count
-    begin, end = before - rate * window, before + count - rate * (window + 1)
-    last = int((end - np.minimum.accumulate(begin)).argmax())
-    first = int(begin[: last + 1].argmin())
-    span = slice(first, last + 1)
+    at, count = part.cells["window"][own], part.cells["count"][own]
+    window, sequence = part.windows["window"], part.windows["sequence"]
+    first, last = np.searchsorted(sequence, [sequence[at[0]], sequence[at[0]] + 1])
+    rate, before = _DENSE * count.sum() / (window[last - 1] - window[first] + 1), np.cumsum(count) - count
+    begin, end = before - rate * window[at], before + count - rate * (window[at] + 1)
+    stop = int((end - np.minimum.accumulate(begin)).argmax()) + 1
+    span = slice(int(begin[:stop].argmin()), stop)
     return span if 2 * count[span].sum() >= excess else slice(None)
 
 

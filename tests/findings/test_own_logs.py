@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from lo2dask.cli.findings import findings_text, notice_text, what_text
-from lo2dask.findings.read import ALARM, Finding, first_ranked, read_findings
+from lo2dask.findings.read import ALARM, Finding, read_findings
+from lo2dask.findings.suspects import find_suspects
 from lo2dask.tables.layout import Layout
 from tests.trees import load_tree, train_root
 
@@ -85,7 +86,10 @@ def test_a_run_with_one_error_that_no_other_has_is_looked_at_first(tmp_path: Pat
     lines[3].append((180, "INFO [main] shop.payments - stopped once"))
     lines[6].append((180, "ERROR [main] shop.payments - no disk left"))
     assert found_in(tmp_path, lines) == []
-    assert first_ranked(Layout(tmp_path / "out"))[0] == ("run-6", "unlabelled")
+    (suspect,) = find_suspects(Layout(tmp_path / "out"), set())
+    assert (suspect.run, suspect.service, suspect.kind) == ("run-6", "payments", "new error")
+    shown = findings_text(Layout(tmp_path / "out"), 10, 100)
+    assert "   run-6  payments  09:03:00  no other has: ERROR shop.payments - no disk left" in shown
 
 
 def notices_of(folder: Path, baskets: dict[int, list[tuple[int, str]]]) -> list[Finding]:

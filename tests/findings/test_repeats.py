@@ -70,6 +70,16 @@ def test_what_is_repeated_is_told_beside_what_is_missing(tmp_path: Path) -> None
     assert (row.kind, row.count) == ("repeated", 20)
 
 
+def test_a_burst_of_warnings_is_told_where_it_is(tmp_path: Path) -> None:
+    warning = "WARN [main] shop.Queue - above soft limit"
+    logs = {run: [*usual(run), *((at, warning) for at in range(0, 300, 60))] for run in range(10)}
+    logs[4] += [(at, warning) for at in range(100, 140) for _ in range(2)]
+    (row,) = notices_of(tmp_path, {"cart": logs})
+    assert (row.kind, row.count, row.normal_max) == ("repeated", 85, 5)
+    assert (row.start, row.end) == (START + timedelta(seconds=100), START + timedelta(seconds=140))
+    assert row.evidence[0].time == START + timedelta(seconds=100)
+
+
 def test_an_error_that_is_found_is_not_told_again(tmp_path: Path) -> None:
     failing = [(at, "ERROR [main] shop.Boot - no disk left") for at in range(15, 300, 15)]
     assert notices_of(tmp_path, {"cart": {4: [*starting(4, 15), *failing]}}, findings=1) == []

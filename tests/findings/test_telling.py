@@ -1,10 +1,12 @@
 """When a finding is: where its statement is densest in the log."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lo2dask.findings.part import PartWindows
 from lo2dask.findings.telling import densest_span
 
 
@@ -27,8 +29,15 @@ from lo2dask.findings.telling import densest_span
 )
 def test_a_finding_lasts_as_long_as_its_burst(windows: list[int], excess: int, span: tuple[int, int]) -> None:
     window, count = np.unique(windows, return_counts=True)
-    found = window[densest_span(window, count, 1800, excess)]
+    found = window[densest_span(*part_of(window, count, 1800), excess)]
     assert (found[0], found[-1]) == span
+
+
+def part_of(window: np.ndarray, count: np.ndarray, length: int) -> tuple[PartWindows, np.ndarray]:
+    """Make a part of two logs with so many windows; the second has a statement so often in some of them."""
+    windows = {"sequence": np.repeat([0, 1], length), "window": np.tile(np.arange(length), 2)}
+    cells = {"window": length + window, "count": count}
+    return PartWindows(pa.table({}), pa.array([], pa.string()), np.zeros(0), windows, cells, {}), np.arange(len(window))
 
 
 @given(st.dictionaries(st.integers(0, 60), st.integers(1, 9), min_size=1), st.integers(1, 40))
@@ -40,7 +49,7 @@ def test_no_span_has_more_lines_over_twice_the_mean_rate(counts: dict[int, int],
         return count[first : last + 1].sum() - 2 * count.sum() / 61 * (window[last] + 1 - window[first])
 
     pairs = [(first, last) for last in range(len(window)) for first in range(last + 1)]
-    chosen = np.arange(len(window))[densest_span(window, count, 61, excess)]
+    chosen = np.arange(len(window))[densest_span(*part_of(window, count, 61), excess)]
     best = max(surplus(*pair) for pair in pairs)
     ties = [(first, last) for first, last in pairs if surplus(first, last) == pytest.approx(best)]
     if len(chosen) < len(window):

@@ -1,0 +1,118 @@
+"""Cases and services without a finding that are worth a look all the same, where nothing is labelled.
+
+Of runs that are held against each other, a fault that several of them have is normal for all; fewer lines of an error
+than ``excess`` asks for, and bursts of other lines, are no finding. What speaks for a case is one of, in this order:
+
+- an error that no other case has
+- lines of an error level: x of them in a service whose cases have m (the median), (x - m) / sqrt(m + 1) > 3 and x > 2 m
+- at least five unusual windows of a service
+"""
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lo2dask.buffers.columns import codes, strings
+from lo2dask.findings.read import ALARM, Case, is_error_text
+from lo2dask.tables.layout import Layout
+from lo2dask.tables.parts import read_parts
+
+NEW_ERROR, MORE_ERRORS, UNUSUAL = "new error", "more errors", "unusual"
+MOST_SUSPECTS = 5
+_LEAST_Z, _LEAST_WINDOWS = 3.0, 5
+_KEY = ["run", "test_case", "service"]
+# A case and a service.
+Named = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A case, and what speaks for it: ``kind``, in which service, how often.
+
+    ``count`` are lines of an error level (``usual``: the median of the service's cases), or unusual windows; ``start``
+    is the first one, ``statement`` that of the error or of the most unusual window.
+    """
+
+    run: str
+    test_case: str
+    service: str
+    kind: str
+    count: int
+    usual: int = 0
+    start: datetime | None = None
+    statement: str | None = None
+
+
+def find_suspects(layout: Layout, flagged: Set[Named]) -> tuple[Suspect, ...]:
+    """Find cases, each once, in which something speaks for a service that no finding names: MOST_SUSPECTS at most."""
+    found: dict[Case, Suspect] = {}
+    windows = _read_windows(layout)
+    for suspects in (_new_errors(windows), _more_errors(layout), _unusual(windows)):
+        for suspect in suspects:
+            case = (suspect.run, suspect.test_case)
+            if (*case, suspect.service) not in flagged:
+                found.setdefault(case, suspect)
+    return tuple(found.values())[:MOST_SUSPECTS]
+
+
+def _read_windows(layout: Layout) -> pa.Table:
+    """Read the windows that are alarms, or have an error that no other case has."""
+    columns = [*_KEY, "window_start", "score", "component", "statement"]
+    chosen = []
+    for part in read_parts(layout.windows, columns):
+        table = pa.table({name: _plain(part[name]) for name in columns})
+        is_new = pc.and_(pc.equal(table["component"], "unseen"), is_error_text(table["statement"]))
+        chosen.append(table.append_column("is_new", is_new).filter(pc.or_(is_new, pc.greater(table["score"], ALARM))))
+    return pa.concat_tables(chosen) if chosen else pa.table({"is_new": pa.array([], pa.bool_())})
+
+
+def _new_errors(windows: pa.Table) -> Iterator[Suspect]:
+    yield from _of_windows(windows.filter(windows["is_new"]), NEW_ERROR, 1)
+
+
+def _unusual(windows: pa.Table) -> Iterator[Suspect]:
+    yield from _of_windows(windows.filter(pc.invert(windows["is_new"])), UNUSUAL, _LEAST_WINDOWS)
+
+
+def _of_windows(windows: pa.Table, kind: str, least: int) -> Iterator[Suspect]:
+    """Yield a suspect for each case and service with at least so many windows, those with the most first."""
+    if not windows.num_rows:
+        return
+    ordered = windows.sort_by([("score", "descending")])
+    grouped = ordered.group_by(_KEY, use_threads=False).aggregate(
+        [("score", "count"), ("window_start", "min"), ("statement", "first")]
+    )
+    order = [("score_count", "descending"), *((name, "ascending") for name in _KEY)]
+    for row in grouped.filter(pc.greater_equal(grouped["score_count"], least)).sort_by(order).to_pylist():
+        keys = {name: row[name] for name in _KEY}
+        first, statement = row["window_start_min"], row["statement_first"]
+        yield Suspect(**keys, kind=kind, count=row["score_count"], start=first, statement=statement)
+
+
+def _more_errors(layout: Layout) -> Iterator[Suspect]:
+    """Yield the cases and services with far more lines of an error level than others, the furthest first."""
+    parts = []
+    for part in read_parts(layout.timeline, [*_KEY, "n_error"]):
+        rows = pa.table({name: _plain(part[name]) for name in part.column_names})
+        parts.append(rows.group_by(_KEY).aggregate([("n_error", "sum")]))
+    if not parts:
+        return
+    logs = pa.concat_tables(parts).group_by(_KEY).aggregate([("n_error_sum", "sum")])
+    code, names = codes(logs["service"])
+    errors, usual = logs["n_error_sum_sum"].to_numpy(), np.zeros(logs.num_rows)
+    for own in (np.flatnonzero(code == place) for place in range(len(names))):
+        usual[own] = np.median(errors[own])
+    z = (errors - usual) / np.sqrt(usual + 1)
+    many = logs.append_column("usual", pa.array(usual)).append_column("z", pa.array(z))
+    many = many.filter(pa.array((z > _LEAST_Z) & (errors > 2 * usual)))
+    for row in many.sort_by([("z", "descending"), *((name, "ascending") for name in _KEY)]).to_pylist():
+        keys = {name: row[name] for name in _KEY}
+        yield Suspect(**keys, kind=MORE_ERRORS, count=row["n_error_sum_sum"], usual=round(row["usual"]))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return strings(column) if pa.types.is_dictionary(column.type) else column
