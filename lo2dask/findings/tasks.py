@@ -15,6 +15,7 @@ from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import strings
 from lo2dask.features.masks import Mask
 from lo2dask.features.statements import ERROR
+from lo2dask.features.templates import Templates, readable
 from lo2dask.findings import judge, normals
 from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
 from lo2dask.findings.part import PartWindows, read_keys
@@ -292,17 +293,17 @@ def _time(milliseconds: Ints) -> pa.Array:
 
 def read_statements(layout: Layout) -> dict[str, tuple[str, str]]:
     """Return text and template of each statement id; a template of several texts its own. A worker keeps them."""
-    return _read_statements(*(folder / "part-000000.parquet" for folder in (layout.statements, layout.templates)))
+    return _read_statements(layout.statements / "part-000000.parquet", layout.template_state)
 
 
 @cached_files(maxsize=1)
 def _read_statements(path: Path, templates: Path) -> dict[str, tuple[str, str]]:
     table = read_part(path, ["statement_id", "text", "e_event_drain_id"])
-    mined = read_part(templates, ["e_event_drain_id", "template"])
-    texts = dict(zip(*(strings(mined[name]).to_pylist() for name in mined.column_names), strict=True))
+    mined = Templates.load(templates)
+    texts = dict(zip(mined.ids, map(readable, mined.texts), strict=True))
     found: dict[str, tuple[str, str]] = {}
     for one, text, template in zip(*(strings(table[name]).to_pylist() for name in table.column_names), strict=True):
-        found[one] = (text if one not in found else texts[template], template)
+        found[one] = (text if one not in found else texts.get(template, text), template)
     return found
 
 

@@ -129,9 +129,10 @@ def enhance_with(
     if is_enhanced(layout, key):
         return
     Stage(layout, ENHANCE).invalidate()
+    templates.save(layout.template_state)
     match(layout, templates, statements)
     _finish_parts(layout, key, _session_for(layout, session))
-    outputs = [*part_paths(layout.statements), layout.template_mapping]
+    outputs = [*part_paths(layout.statements), layout.template_state, layout.template_mapping]
     Stage(layout, ENHANCE).commit(_stage_key(layout, key), outputs, {})
 
 

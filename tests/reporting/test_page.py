@@ -172,7 +172,7 @@ def test_findings_come_first_then_map_templates_models_and_data():
     ids = [name for name in Page(page).ids() if name in ("run/case", "map", "templates", "models", "data")]
     assert ids == ["run/case", "map", "templates", "models", "data"]
     heads = [line for line in document.splitlines() if line.startswith("## ")]
-    assert [head.split()[1] for head in heads] == ["1.", "Services", "Runs", "Template", "Models", "What"]
+    assert [head.split()[1] for head in heads] == ["1.", "Notices", "Runs", "Template", "Models", "What"]
 
 
 def test_what_is_absent_is_said_as_absence():
