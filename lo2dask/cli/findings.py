@@ -55,7 +55,7 @@ def summary_text(summary: FindingsSummary, width: int, trust: Sequence[str] = ()
     if not summary.is_sought:
         return [cut(_NOT_SOUGHT, width), *trust]
     unit = "run" if summary.cases == summary.runs else "case"
-    lines = [*_head(summary, unit, width), *_rows(summary.findings, summary.numbers, width)]
+    lines = [*_head(summary, unit, width), *_rows(summary, width)]
     if any(row.start is None for row in summary.findings):
         lines += textwrap.wrap(_NO_TIME, width)
     left = summary.total - len(summary.findings)
@@ -137,14 +137,20 @@ def log_name(path: str, case: tuple[str, str] = ("", "")) -> str:
     return visible("/".join([*shown, name]))
 
 
-def what_text(row: Finding, width: int) -> str:
-    """Write by what a case stands out, in so many columns: ``33 × ERR11000 (normal: at most 2)``."""
+def what_text(row: Finding, width: int, labelled: bool = True) -> str:
+    """Write by what a case stands out, in so many columns: ``33 × ERR11000 (normal: at most 2)``.
+
+    Where nothing is ``labelled``, some of the logs compared with may have more.
+    """
     most = row.normal_max or 0
     if row.kind == "lack":
         times, normal = "missing: ", f"({row.rate or 0:.3g} a minute, normal: {row.normal_rate or 0:.3g})"
     else:
         never = "(normal: never)" if row.kind == "unseen" else "(normal: none)"
-        times, normal = f"{row.count or 0:,} × ", f"(normal: at most {most:,})" if most else never
+        times, normal = (
+            f"{row.count or 0:,} × ",
+            f"(normal: {'' if labelled else 'mostly '}at most {most:,})" if most else never,
+        )
     return f"{times}{telling(visible(row.statement or ''), max(width - columns(times + normal) - 1, 8))} {normal}"
 
 
@@ -182,8 +188,9 @@ def _why(suspect: Suspect) -> str:
     return f"{count(suspect.count, 'unusual second')} from {at} on{': ' if said else ''}{said}"
 
 
-def _rows(rows: Sequence[Finding], numbers: Sequence[int], width: int) -> list[str]:
+def _rows(summary: FindingsSummary, width: int) -> list[str]:
     """Write each finding and its evidence: in columns where there is room for them, else on a line more."""
+    rows, numbers, labelled = summary.findings, summary.numbers, bool(summary.labelled)
     indent = len(str(max(numbers, default=0))) + 2
     cells = [
         (case_name(visible(row.run), visible(row.test_case), width - indent), visible(row.service), _time(row))
@@ -195,20 +202,20 @@ def _rows(rows: Sequence[Finding], numbers: Sequence[int], width: int) -> list[s
     for number, row, cell in zip(numbers, rows, cells, strict=True):
         start = padded(str(number), indent)
         if rest >= _LEAST_WHAT:
-            lines.append(start + _GAP.join([*map(padded, cell, widths), what_text(row, rest)]))
+            lines.append(start + _GAP.join([*map(padded, cell, widths), what_text(row, rest, labelled)]))
         else:
-            lines += [start + cell[0], *_second(row, width, indent)]
+            lines += [start + cell[0], *_second(row, width, indent, labelled)]
         lines += _evidence(row, width, indent)
     return [cut(line, width) for line in lines]
 
 
-def _second(row: Finding, width: int, indent: int) -> list[str]:
+def _second(row: Finding, width: int, indent: int, labelled: bool) -> list[str]:
     """Write service, time and count below the name of a case, on one line or two."""
     begin = " " * indent + f"{visible(row.service)}  {_time(row)}"
     rest = width - columns(begin) - 2
     if rest >= _LEAST_WHAT:
-        return [f"{begin}  {what_text(row, rest)}"]
-    return [begin, " " * indent + what_text(row, width - indent)]
+        return [f"{begin}  {what_text(row, rest, labelled)}"]
+    return [begin, " " * indent + what_text(row, width - indent, labelled)]
 
 
 def _evidence(row: Finding, width: int, indent: int) -> list[str]:

@@ -25,9 +25,10 @@ _INDENT = "  "
 
 def show_text(summary: CaseSummary, width: int) -> list[str]:
     """Write a case in so many columns."""
+    labelled = summary.compares_normal or summary.is_scored
     lines = [
         case_name(visible(summary.run), visible(summary.test_case), width),
-        *(line for row in summary.findings for line in _finding(row, width)),
+        *(line for row in summary.findings for line in _finding(row, width, labelled)),
     ]
     if not summary.findings:
         lines.append("a normal case, nothing stands out" if summary.normal else "nothing stands out")
@@ -41,12 +42,12 @@ def show_text(summary: CaseSummary, width: int) -> list[str]:
     return [cut(line, width) for line in lines]
 
 
-def _finding(row: Finding, width: int) -> list[str]:
+def _finding(row: Finding, width: int, labelled: bool) -> list[str]:
     if row.is_notice:
         return [notice_text(row)]
     begin = f"stands out: {visible(row.service)}  {time_span(row.start, row.end)}"
     rest = width - columns(begin) - 2
-    what = what_text(row, max(rest, width - len(_INDENT)))
+    what = what_text(row, max(rest, width - len(_INDENT)), labelled)
     return [f"{begin}  {what}"] if columns(what) <= rest else [begin, _INDENT + what]
 
 

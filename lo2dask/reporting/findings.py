@@ -45,11 +45,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cases:
-    """The cases that the detector judged: how many runs and cases, and those that are normal and not flagged."""
+    """The cases that the detector judged: how many runs and cases, and those that are normal and not flagged.
+
+    Where none is ``labelled`` normal, these are the cases without a label.
+    """
 
     runs: int
     total: int
     normals: tuple[Case, ...]
+    labelled: bool
 
 
 def read_findings(layout: Layout, scores: RunScores | None, models: Sequence[str]) -> Findings:
@@ -82,8 +86,8 @@ def name_anchors(cases: Sequence[Case]) -> list[str]:
     return anchors
 
 
-def explain_row(row: Mapping[str, Any]) -> str:
-    """Say in words why a case stands out."""
+def explain_row(row: Mapping[str, Any], labelled: bool = True) -> str:
+    """Say in words why a case stands out; where nothing is labelled, some of the others may have more."""
     service, count, most = row["service"], row["count"] or 0, row["normal_max"]
     if row["kind"] == "lack":
         rates = (f"{row[name] or 0:.3g}" for name in ("rate", "normal_rate"))
@@ -91,7 +95,8 @@ def explain_row(row: Mapping[str, Any]) -> str:
     if row["kind"] == "unseen" or not most:
         return f"{service} has a line {_times(count)} that no normal log of it has"
     normal = "once" if most == 1 else f"{most:,} times"
-    return f"{service} has an error line {_times(count)}; no normal log of it has it more than {normal}"
+    others = "no normal log of it has" if labelled else "few other logs of it have"
+    return f"{service} has an error line {_times(count)}; {others} it more than {normal}"
 
 
 def name_error(row: Row, near: Nearest | None) -> str:
@@ -150,7 +155,7 @@ def _judged(layout: Layout) -> Cases:
         for label, found in ((True, normals), (None, unlabelled)):
             chosen = calm.filter(pc.is_null(calm["normal"]) if label is None else pc.fill_null(calm["normal"], False))
             found += zip(*(chosen[name].to_pylist() for name in ("run", "test_case")), strict=True)
-    return Cases(len(runs), total, tuple(normals or unlabelled))
+    return Cases(len(runs), total, tuple(normals or unlabelled), bool(normals))
 
 
 def _headline(layout: Layout, cases: Cases, scores: RunScores | None) -> str:
@@ -223,7 +228,7 @@ def _items(
             service=row["service"] or "",
             time=_span(row),
             error_type=name_error(row, nearest.get(key)),
-            why=explain_row(row),
+            why=explain_row(row, cases.labelled),
             facts=_facts(row, scores),
             statement=shorten(row["statement"] or "", _STATEMENT),
             template_id=row["e_event_drain_id"] or "",

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lo2dask.cli.findings import findings_text, log_name, summary_text
 from lo2dask.cli.terminal import columns, cut, cut_middle, telling, telling_line
 from lo2dask.cli.text import say, table, wrapped
 from lo2dask.commands.findings import findings
+from lo2dask.findings.suspects import Suspect
 from lo2dask.options import FindingsOptions
 from lo2dask.tables.layout import Layout
 from tests.findings.made import BAD, LOG, RUNS, STATEMENT, TEXT, clock, finding, notice, write_findings
@@ -94,12 +96,28 @@ def test_a_run_is_a_run_where_it_has_one_case(tmp_path: Path) -> None:
 def test_faults_of_runs_without_labels_may_hide_each_other(tmp_path: Path) -> None:
     layout = write_findings(tmp_path, [], ())
     summary = findings(FindingsOptions(root=layout.root))
-    unlabelled = replace(summary, normals=0, labelled=0, ranked=((RUNS[1], "correct"), (RUNS[0], "correct")))
+    start = datetime(2026, 3, 6, 9, 10, 14, tzinfo=UTC)
+    suspects = (
+        Suspect(RUNS[1], "correct", "cart", "new error", 1, start=start, statement="ERROR shop - no disk left"),
+        Suspect(RUNS[0], "correct", "auth", "more errors", 60, usual=8),
+        Suspect(RUNS[2], "correct", "auth", "unusual", 27, start=start, statement="WARN shop - slow"),
+    )
+    unlabelled = replace(summary, normals=0, labelled=0, suspects=suspects)
     first, *note = summary_text(unlabelled, 500)
     assert first == "no run stands out (excess, 3 runs to compare with)"
-    assert f"the most unusual: {RUNS[1]}, {RUNS[0]} (all in excess_runs.parquet)" in note[0]
-    assert not any("hide" in line for line in summary_text(replace(unlabelled, labelled=3), 500))
-    assert "nothing is labelled" not in " ".join(summary_text(replace(unlabelled, ranked=()), 500)[:-1])
+    assert note[0].startswith("note: nothing is labelled, so faults that several runs have can hide each other")
+    assert note[1:4] == [
+        f"   {RUNS[1]}  cart  09:10:14  no other has: ERROR shop - no disk left",
+        f"   {RUNS[0]}  auth  60 lines of an error level, usual: 8",
+        f"   {RUNS[2]}  auth  27 unusual seconds from 09:10:14 on: WARN shop - slow",
+    ]
+    assert all(len(line) <= 60 for line in summary_text(unlabelled, 60))
+    assert len(summary_text(replace(unlabelled, suspects=()), 500)) == len([first, *note]) - len(suspects)
+    standing = summary_text(replace(unlabelled, standing=1), 500)
+    assert "note: worth a look too, as nothing is labelled:" in standing
+    assert not any("hide" in line for line in standing)
+    for other in (replace(unlabelled, labelled=3), replace(unlabelled, learned=0)):
+        assert not any("hide" in line or "unusual" in line for line in summary_text(other, 500))
 
 
 def test_runs_that_have_no_service_in_common_are_not_called_well(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_lines_come_from_the_evidence_and_the_raw_log(tmp_path: Path, tar: bool)
 def test_a_line_of_json_that_is_too_long_is_shown_by_its_message() -> None:
     line = '{"time":"2026-01-02T03:04:05.678Z","level":"ERROR","logger":"shop.orders","msg":"order 17 lost"}'
     excerpt = Excerpt("cart.log", "cart", ((1, line), (2, '{"msg":"a"}')), (1,))
-    assert _excerpt(excerpt, "", 60)[1:] == ["> 1  ERROR order 17 lost", '  2  {"msg":"a"}']
+    assert _excerpt(excerpt, ("run-1", "correct"), "", 60)[1:] == ["> 1  ERROR order 17 lost", '  2  {"msg":"a"}']
 
 
 def test_around_none_reads_no_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

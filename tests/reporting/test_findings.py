@@ -76,7 +76,11 @@ def test_words_for_each_kind():
     row = {"service": "token", "kind": "unseen", "count": 3, "normal_max": None}
     assert explain_row(row) == "token has a line 3 times that no normal log of it has"
     assert "at" not in explain_row(row | {"kind": "error_excess", "count": 1, "normal_max": 0}).split("that")[0].split()
-    assert explain_row(row | {"kind": "error_excess", "normal_max": 1}).endswith("more than once")
+    assert explain_row(row | {"kind": "error_excess", "normal_max": 1}).endswith(
+        "no normal log of it has it more than once"
+    )
+    few = explain_row(row | {"kind": "error_excess", "normal_max": 1}, labelled=False)
+    assert few.endswith("few other logs of it have it more than once")
     lack = {"kind": "lack", "count": 0, "rate": 0.0, "normal_rate": 12.5}
     assert (
         explain_row(row | lack) == "token has a line 0 times a minute that is there 12.5 times a minute in other logs"
