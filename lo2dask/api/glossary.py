@@ -111,7 +111,8 @@ TABLES: tuple[TableNote, ...] = (
         margin="score less that of the next service",
         p="share of normal cases that score as high, this one counted among them (conformal p)",
         kind="error_excess, unseen or lack; a notice has silent: the service has no log here, but in every normal case "
-        "(where nothing is labelled, in nearly all), stopped: its log ends long before the last line of the case, or "
+        "(where nothing is labelled, in nearly all), fewer: it has fewer logs (replicas) than each of them, stopped: "
+        "its log ends long before the last line of the case, or "
         "paused: it says nothing for long (both for over 10 s and 5 times the longest of at least 3 normal runs), or "
         "repeated: it has one statement more than 5 times as often as any of them, in a case that is no finding",
         count="lines | of the statement in this log",

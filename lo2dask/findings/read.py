@@ -21,9 +21,9 @@ from lo2dask.tables.parts import part_paths, read_parts
 # Run and test case.
 Case = tuple[str, str]
 
-# Kinds of notices: a service without a line that all normal cases have; one whose log ends long before the others; one
-# that says nothing for long and then goes on; one that says the same far more often than normal.
-SILENT, STOPPED, PAUSED, REPEATED = "silent", "stopped", "paused", "repeated"
+# Kinds of notices: a service without a line that all normal cases have, or with fewer logs; one whose log ends long
+# before the others; one that says nothing for long and then goes on; one that says the same far more often than normal.
+SILENT, FEWER, STOPPED, PAUSED, REPEATED = "silent", "fewer", "stopped", "paused", "repeated"
 # A window above this is an alarm; 1 is the oddest window of normal logs.
 ALARM = 1.25
 _CASE_COLUMNS = ["run", "test_case", "normal"]
@@ -84,6 +84,9 @@ class Finding:
 def describe_notice(row: Mapping[str, Any]) -> str:
     """Say what a notice, a row of lo2_findings.parquet, tells of a service, its times in UTC."""
     service, start, end = row["service"], row["start"], row["end"]
+    if row["kind"] == FEWER:
+        logs = "1 log" if row["count"] == 1 else f"{row['count']:,} logs"
+        return f"{service} has {logs}, normal runs have at least {row['normal_max']:,}"
     if start is None or end is None:
         return f"no line of {service}, which normal runs have"
     seconds = f"{(end - start).total_seconds():,.0f} s"

@@ -58,8 +58,8 @@ class Questions:
         """List what stands out, the strongest first: case, service, when, score, statement, lines with file and number.
 
         Rows without a score are notices, after the findings: a service without a line that all normal cases have
-        (kind "silent"), whose log ends long before the last line of its case ("stopped"), which pauses ("paused"), or
-        which logs one statement far more often than any normal log ("repeated").
+        (kind "silent") or with fewer logs ("fewer"), whose log ends long before the last line of its case ("stopped"),
+        which pauses ("paused"), or which logs one statement far more often than any normal log ("repeated").
         ``run`` is a run's name or how it begins or ends; both ``run`` and ``service`` may be empty for all.
         """
         limit = self._bounds.limit(limit)

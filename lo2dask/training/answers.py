@@ -1,18 +1,18 @@
 """What ``excess`` says of each run and test case: which service stands out, by which statement, and how surely."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lo2dask.buffers.arrays import Bools
+from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import codes
 from lo2dask.execute.session import Session
-from lo2dask.findings.ends import LogEnds, Rests
+from lo2dask.findings.ends import LEAST_CASES, LogEnds, Rests
 from lo2dask.findings.make import ANSWERS, Answers
-from lo2dask.findings.read import SILENT
+from lo2dask.findings.read import FEWER, SILENT
 from lo2dask.models.conformal import p_values
 from lo2dask.models.lack import weigh
 from lo2dask.models.merged_rows import read_merged_rows
@@ -36,21 +36,27 @@ def describe_normals(rows: SequenceKeys, split: Split, scores: np.ndarray) -> di
     """Describe the normal cases of the training part, each scored without its run.
 
     ``normal_maxima`` are their largest scores, ascending; ``expected_services`` have a log in each of them, or in
-    nearly all where nothing is labelled.
+    nearly all where nothing is labelled; ``expected_logs`` are as many, at least, of services with several (replicas).
     ``not_judged`` counts the logs of all cases that have none to be compared with, and names some of their services.
     """
     training = rows.normals(split)
-    _, services, has_log = _services_of_cases(rows, training)
+    _, services, logs = _logs_of_cases(rows, training)
     maxima = [best.score for best in best_services(run_rows(rows, np.where(training, scores, np.nan))).values()]
-    needed = len(has_log) - _passed_over(rows, training, len(has_log))
-    expected = [
-        name for name, column in zip(services, has_log.T, strict=True) if len(column) and column.sum() >= needed
-    ]
+    passed_over = _passed_over(rows, training, len(logs))
+    least = np.sort(logs, axis=0)[passed_over] if len(logs) else np.zeros(len(services), dtype=np.int64)
+    fewest = dict(zip(services, least.tolist(), strict=True))
+    expected = [name for name, count in fewest.items() if count]
+    replicas = {name: count for name, count in fewest.items() if count > 1 and len(logs) >= LEAST_CASES}
     service, names = codes(rows.service)
     alone = np.isnan(scores)
     services = sorted(names[place] for place in np.unique(service[alone]).tolist())
     not_judged = {"logs": int(alone.sum()), "services": len(services), "first": services[:MOST_NAMED]}
-    return {"normal_maxima": sorted(maxima), "expected_services": expected, "not_judged": not_judged}
+    return {
+        "normal_maxima": sorted(maxima),
+        "expected_services": expected,
+        "expected_logs": replicas,
+        "not_judged": not_judged,
+    }
 
 
 def describe_rests(layout: Layout, rows: SequenceKeys, split: Split) -> Rests:
@@ -79,7 +85,8 @@ def find_answers(layout: Layout, target: Target, calibration: Mapping[str, Any],
             flagged.append(row | {"margin": answer.margin, "p": float(p)})
     distinct = {(row["run"], row["test_case"]): row for row in reversed(flagged)}
     ordered = sorted(distinct.values(), key=lambda row: (-row["score"], row["run"], row["test_case"]))
-    silent = list(_silent(rows, calibration["expected_services"]))
+    expected = dict.fromkeys(calibration["expected_services"], 1) | calibration.get("expected_logs", {})
+    silent = list(_silent(rows, expected))
     cases = pa.Table.from_pylist(ordered, schema=ANSWERS)
     return Answers(cases, silent, LogEnds.read(layout), calibration.get("longest_rests", {}))
 
@@ -115,18 +122,22 @@ def weigh_group(group: Group, root: Path, target: Target) -> list[Row]:
     return rows
 
 
-def _services_of_cases(rows: SequenceKeys, keep: Bools) -> tuple[list[tuple[str, str]], list[str], Bools]:
-    """List cases (run, test case) and services by name, and which case has a log of which: (cases, services)."""
+def _logs_of_cases(rows: SequenceKeys, keep: Bools) -> tuple[list[tuple[str, str]], list[str], Ints]:
+    """List cases (run, test case) and services by name, and how many logs of which each case has: (cases, services)."""
     (run, runs), (case, cases), (service, services) = (codes(one) for one in (rows.run, rows.test_case, rows.service))
     pairs, place = np.unique(run[keep] * len(cases) + case[keep], return_inverse=True)
-    has_log = np.zeros((len(pairs), len(services)), dtype=bool)
-    has_log[place, service[keep]] = True
-    return [(runs[pair // len(cases)], cases[pair % len(cases)]) for pair in pairs.tolist()], services, has_log
+    logs = np.zeros((len(pairs), len(services)), dtype=np.int64)
+    np.add.at(logs, (place, service[keep]), 1)
+    return [(runs[pair // len(cases)], cases[pair % len(cases)]) for pair in pairs.tolist()], services, logs
 
 
-def _silent(rows: SequenceKeys, expected: Sequence[str]) -> Iterable[Row]:
-    cases, services, has_log = _services_of_cases(rows, np.ones(len(rows.anomaly), dtype=bool))
-    wanted = [(name, services.index(name) if name in services else -1) for name in expected]
-    for (run, case), present in zip(cases, has_log, strict=True):
-        for name in (name for name, column in wanted if column < 0 or not present[column]):
-            yield {"run": run, "test_case": case, "service": name, "kind": SILENT}
+def _silent(rows: SequenceKeys, expected: Mapping[str, int]) -> Iterable[Row]:
+    """Yield a notice for each case that has no log of a service, or fewer than normal ones have."""
+    cases, services, logs = _logs_of_cases(rows, np.ones(len(rows.anomaly), dtype=bool))
+    wanted = [(name, least, services.index(name) if name in services else -1) for name, least in expected.items()]
+    for (run, case), there in zip(cases, logs.tolist(), strict=True):
+        for name, least, column in wanted:
+            count = there[column] if column >= 0 else 0
+            if count < least:
+                told = {"kind": FEWER, "count": count, "normal_max": least} if count else {"kind": SILENT}
+                yield {"run": run, "test_case": case, "service": name, **told}

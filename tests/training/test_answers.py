@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lo2dask.findings.read import describe_notice
 from lo2dask.models.split import REFERENCE, Split
 from lo2dask.training.answers import _silent, describe_normals
 from lo2dask.training.left_out import describe_calibrations
@@ -26,7 +27,7 @@ def test_silent_and_expected_services_are_those_of_plain_sets(seed: int) -> None
     for run, case, service in zip(*(c.to_pylist() for c in (rows.run, rows.test_case, rows.service)), strict=True):
         there.setdefault((run, case), set()).add(service)
     silent = [(*case, name) for case, found in sorted(there.items()) for name in ("w", "x", "z") if name not in found]
-    told = [tuple(row.values()) for row in _silent(rows, ["w", "x", "z"])]
+    told = [tuple(row.values()) for row in _silent(rows, dict.fromkeys(("w", "x", "z"), 1))]
     assert told == [(*names, "silent") for names in silent]
     normals = [found for (_, case), found in there.items() if case == "correct"]
     expected = sorted(set.intersection(*normals)) if normals else []
@@ -47,6 +48,29 @@ def test_where_nothing_is_labelled_nearly_all_cases_say_what_one_lacks(
     split = Split(REFERENCE)
     expected = describe_normals(rows, split, np.zeros(len(logs)))["expected_services"]
     assert expected == (["x", "y"] if is_missed else ["x"])
+
+
+@pytest.mark.parametrize(("cases", "told"), [(2, []), (3, []), (10, [("r0", "x", "fewer", 2, 3)])])
+def test_a_service_with_fewer_logs_than_others_have_is_told(
+    cases: int, told: list[tuple[str, str, str, int, int]]
+) -> None:
+    """Pods of a deployment have other names in each run; in the first run one is missing, the second has one more."""
+    logs = [
+        (f"r{number}", "x") for number in range(cases) for _ in range(2 if number == 0 else 4 if number == 1 else 3)
+    ]
+    logs += [(f"r{number}", "y") for number in range(cases)]
+    run, service = (pa.chunked_array([pa.array(one).dictionary_encode()]) for one in zip(*logs, strict=True))
+    case = pa.chunked_array([pa.array(["all"] * len(logs)).dictionary_encode()])
+    none = np.zeros(len(logs), dtype=bool)
+    rows = SequenceKeys(run, case, service, none, none)
+    expected = describe_normals(rows, Split(REFERENCE), np.zeros(len(logs)))["expected_logs"]
+    assert expected == ({} if cases < 3 else {"x": 2 if cases == 3 else 3})
+    found = [
+        (row["run"], row["service"], row["kind"], row["count"], row["normal_max"]) for row in _silent(rows, expected)
+    ]
+    assert found == told
+    words = [describe_notice({"start": None, "end": None, **row}) for row in _silent(rows, expected)]
+    assert words == ["x has 2 logs, normal runs have at least 3"] * len(told)
 
 
 def test_logs_that_nothing_is_compared_with_are_counted_and_told() -> None:
