@@ -19,17 +19,16 @@ _FUNCTIONS = {
     "plan": ("lo2dask.commands.plan", "plan"),
     "show": ("lo2dask.commands.show", "show"),
     "verify": ("lo2dask.commands.verify", "verify"),
+    # Rooms have the names of these commands.
+    "list_findings": ("lo2dask.commands.findings", "findings"),
+    "audit_folder": ("lo2dask.commands.audit", "audit"),
 }
-_OPTIONS = tuple(f"{name.capitalize()}Options" for name in _FUNCTIONS)
+_OPTIONS = ("FindingsOptions", "AuditOptions", *(f"{n.capitalize()}Options" for n in _FUNCTIONS if "_" not in n))
 _ERRORS = ("Lo2Error", "InputError", "RejectsError", "IntegrityError")
 _NAMES = (
     _FUNCTIONS
     | {"open": ("lo2dask.api.folder", "open_folder"), "cluster": ("lo2dask.api.calls", "cluster")}
     | {"raw_line": ("lo2dask.parse.raw_lines", "raw_line"), "read_table": ("lo2dask.tables.committed", "read_table")}
-    # Rooms have the names of these commands.
-    | {"list_findings": ("lo2dask.commands.findings", "findings")}
-    | {"audit_folder": ("lo2dask.commands.audit", "audit"), "AuditOptions": ("lo2dask.options", "AuditOptions")}
-    | {"FindingsOptions": ("lo2dask.options", "FindingsOptions")}
     | {name: ("lo2dask.options", name) for name in _OPTIONS}
     | {name: ("lo2dask.errors", name) for name in _ERRORS}
 )

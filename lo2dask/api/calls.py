@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from lo2dask import options as option_classes
 from lo2dask.api.folder import Folder
 from lo2dask.api.notebook import showing
 from lo2dask.errors import InputError, Lo2Error
@@ -31,8 +30,9 @@ def as_function(name: str, module: str, attribute: str) -> Callable[..., Any]:
     module, attribute : where the function is that takes its options object.
     """
     command = getattr(importlib.import_module(module), attribute)
-    kind: type[Options] = getattr(option_classes, f"{name.capitalize()}Options")
-    takes_session = "session" in inspect.signature(command).parameters
+    parameters = inspect.signature(command).parameters
+    kind: type[Options] = next(iter(parameters.values())).annotation
+    takes_session = "session" in parameters
 
     def call(options: Any = None, *given: Any, client: Any = None, **keywords: Any) -> Any:
         """Take the command's docstring below."""

@@ -1,6 +1,7 @@
 """An output folder: its tables, its findings, and the figures of the command that wrote it."""
 
 import html
+import logging
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from lo2dask.options.paths import is_local, to_path
 from lo2dask.storage import entries
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import part_paths
+from lo2dask.tables.records import Stage
+from lo2dask.training.units import BASELINE, TRAIN
+
+logger = logging.getLogger(__name__)
 
 _FINDINGS_SHOWN = 10
 # Characters of a statement that a notebook shows.
@@ -88,22 +93,67 @@ class Folder:
         return self._table("lines")
 
     def models(self) -> list[str]:
-        """Return the keys of the models that have predictions."""
-        folder = Layout(self.root).predictions
-        return sorted(entry.name for entry in entries(folder) if entry.is_dir()) if folder.is_dir() else []
+        """Return the keys of the models of the last training that have predictions, or of those that scored here."""
+        return [key for key in self._predictions() if key not in self._earlier()]
 
     def predictions(self, model: str) -> Table:
         """Return what a model says of each sequence: score, rank, label.
+
+        In a folder of ``score`` the columns are ``score_<model>`` and ``rank_<model>``.
 
         Raises
         ------
         InputError : there is no such model; names those there are.
         """
-        if model not in self.models():
-            raise InputError(
-                f"{self.root}: no predictions of {model!r}; there are: {', '.join(self.models()) or 'none'}"
-            )
-        return _table(f"predictions of {model}", Layout(self.root).predictions / model)
+        found = self._predictions()
+        if model not in found:
+            raise InputError(f"{self.root}: no predictions of {model!r}; there are: {', '.join(found) or 'none'}")
+        return self._of_model(f"predictions of {model}", found[model], model)
+
+    def runs(self, model: str) -> Table:
+        """Return what a model says of each run and test case: score, p, label.
+
+        Raises
+        ------
+        InputError : there are no run scores of such a model.
+        """
+        return self._of_model(f"{model}_runs", self.root / f"{model}_runs.parquet", model)
+
+    def explanations(self, model: str) -> Table:
+        """Return why a model flags what it flags, where explain has run: one row per flagged sequence.
+
+        Raises
+        ------
+        InputError : there are no explanations of such a model.
+        """
+        name = f"{model}_explanations"
+        return self._of_model(name, Layout(self.root).explainability / f"{name}.parquet", model)
+
+    def _predictions(self) -> dict[str, Path]:
+        """Find the predictions of each model; ``score`` names the files after bundles, a column after the model."""
+        folder = Layout(self.root).predictions
+        if folder.is_dir():
+            return {name: folder / name for name in sorted(entry.name for entry in entries(folder) if entry.is_dir())}
+        names = sorted(entry.name for entry in entries(self.root)) if self.root.is_dir() else []
+        tables = [_table(name, self.root / name) for name in names if name.endswith("_predictions.parquet")]
+        return {
+            column.removeprefix("score_"): self.root / table.name
+            for table in tables
+            for column in table.column_names
+            if column.startswith("score_")
+        }
+
+    def _earlier(self) -> set[str]:
+        """Return the models that only an earlier training has made; baselines are in no list of one."""
+        record = Stage(Layout(self.root), TRAIN).read()
+        last = {line["key"] for line in record.summary["models"]} if record else set()
+        return {key for key in self._predictions() if record and key not in last and not key.startswith(BASELINE)}
+
+    def _of_model(self, name: str, folder: Path, model: str) -> Table:
+        table = _table(name, folder)
+        if model in self._earlier():
+            logger.warning("model %s is of an earlier training, the last one has none: train it for a new one", model)
+        return table
 
     @property
     def report(self) -> Path | None:

@@ -41,17 +41,19 @@ class Options:
     """Frozen options of one command; checked when made."""
 
     def __post_init__(self) -> None:
-        """Make paths of what is given as text or URL, and check choices and bounds.
+        """Make paths of what is given as text or URL, Python's own numbers of numpy's, and check choices and bounds.
 
         Raises
         ------
         InputError : names the option, the value and what is allowed.
         """
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is not None and field.type in _PATHS:
-                # A frozen class has no other way to complete itself.
-                object.__setattr__(self, field.name, _path(field, value))
+            value = as_python(getattr(self, field.name))
+            if field.type is str and type(value) is int and not field.metadata.get("size"):
+                value = str(value)  # the number of a finding, a run named 20260301
+            given = _path(field, value) if value is not None and field.type in _PATHS else value
+            # A frozen class has no other way to complete itself.
+            object.__setattr__(self, field.name, given)
             _check(field, value)
 
     def paths(self) -> list[Path]:
@@ -117,6 +119,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, Iterable) else value
+
+
+def as_python(value: Any) -> Any:
+    """Turn a scalar of numpy into Python's own, also within a tuple: neither records nor bundles know numpy's."""
+    if isinstance(value, tuple):
+        return tuple(map(as_python, value))
+    # Asked of the value: numpy is not imported for the sake of options.
+    return value.item() if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)) else value
 
 
 def flag_name(name: str) -> str:

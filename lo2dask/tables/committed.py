@@ -32,7 +32,7 @@ def read_table(root: str | Path, name: str, wait: float = 0.0) -> pa.Table:
     Parameters
     ----------
     root : the output folder.
-    name : the table, as ``sequences`` for ``lo2_sequences.parquet``.
+    name : the table, as ``sequences`` for ``lo2_sequences.parquet``, or ``excess_runs`` for ``excess_runs.parquet``.
     wait : seconds to wait for a committed state; a load that runs may take longer.
 
     Raises
@@ -40,14 +40,16 @@ def read_table(root: str | Path, name: str, wait: float = 0.0) -> pa.Table:
     InputError : there is no such table, or the command that writes it has not ended.
     """
     layout = Layout(to_path(root))
+    # Run scores are named after their model.
+    table = f"{name}.parquet" if name.endswith("_runs") else f"lo2_{name}.parquet"
     deadline = time.monotonic() + wait
     while True:
         try:
-            return _read_once(layout, f"lo2_{name}.parquet")
+            return _read_once(layout, table)
         except _HalfStateError as half:
             if time.monotonic() >= deadline:
                 remedy = "wait until the command that writes it has ended, or run it again if it failed"
-                raise InputError(f"{layout.root}: lo2_{name}.parquet: {half}; {remedy}") from half
+                raise InputError(f"{layout.root}: {table}: {half}; {remedy}") from half
             time.sleep(_POLL_SECONDS)
 
 
@@ -68,13 +70,16 @@ def _named_parts(layout: Layout, table: str) -> dict[str, str]:
     for stage in ("load", "metrics", "text", "enhance"):
         paths += list_paths(layout.record(stage, 0).parent, ".json")
     parts: dict[str, str] = {}
+    tables: set[str] = set()
     for record in map(_content, paths):
-        outputs = {name: one["checksum"] for name, one in record.get("outputs", {}).items() if f"{table}/" in name}
+        named = {name: one["checksum"] for name, one in record.get("outputs", {}).items() if ".parquet/" in name}
+        tables |= {name.partition(".parquet/")[0].removeprefix("lo2_") for name in named}
+        outputs = {name: checksum for name, checksum in named.items() if name.startswith(f"{table}/")}
         if outputs and not layout.marker(record["type"]).is_file():
             raise _HalfStateError(f"the stage {record['type']} has not ended")
         parts |= outputs
     if not parts:
-        raise _HalfStateError("no record names it")
+        raise _HalfStateError(f"no record names it (there are {', '.join(sorted(tables))})")
     return parts
 
 

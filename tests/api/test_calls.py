@@ -1,6 +1,7 @@
 """Commands as functions: keywords, the user's own cluster, errors in the words of the caller."""
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import numpy as np
 import psutil
 import pytest
 from distributed import Client, LocalCluster
@@ -125,6 +127,15 @@ def test_errors_name_what_switches_an_option_off(tiny_tree: Path, tmp_path: Path
         lo2dask.load(other, Session.serial(other))
 
 
+def test_numbers_of_numpy_are_taken_for_pythons() -> None:
+    given = {"sample_seed": np.int64(3), "report_precision_at": np.int64(5), "if_contamination": np.float32(0.25)}
+    options = lo2dask.TrainOptions(root="x", skip_if=np.bool_(True), models=(np.str_("excess"),), **given)
+    assert json.loads(json.dumps(options.affecting("train") | {name: getattr(options, name) for name in given}))
+    values = (options.sample_seed, options.report_precision_at, options.if_contamination, options.skip_if)
+    assert values == (3, 5, 0.25, True)
+    assert [type(value) for value in (*values, *options.models)] == [int, int, float, bool, str]
+
+
 def test_keywords_are_checked() -> None:
     with pytest.raises(TypeError, match=r"load\(\) has no keyword 'rot'; did you mean root\?"):
         lo2dask.load(rot="x")
@@ -145,7 +156,7 @@ def test_help_lists_every_keyword(name: str) -> None:
     words = inspect.signature(function).parameters
     for keyword in words:
         assert keyword == "options" or f"\n{keyword} : " in function.__doc__, keyword
-    assert ("client" in words) == (name not in ("synth", "extract", "show"))
+    assert ("client" in words) == (name not in ("synth", "extract", "show", "list_findings", "audit_folder"))
 
 
 def test_a_script_without_a_guard_is_told_in_one_line(tiny_tree: Path, tmp_path: Path) -> None:
