@@ -1,6 +1,7 @@
 """Cases (run and test case) as what a model is judged by: the score of one is the largest of its services."""
 
 import csv
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,16 @@ from lo2dask.buffers.columns import codes
 from lo2dask.domain import FAILING_SERVICES
 from lo2dask.errors import InputError
 from lo2dask.models.uncertainty import Units
+from lo2dask.tables.layout import Layout
 from lo2dask.training.measures import SequenceKeys
 
 # The service that fails by run ("" = in every run) and test case.
 Truth = Mapping[tuple[str, str], str]
 _FIELDS = {"test_case", "service"}
+# Of names in a warning.
+_MOST_SHOWN = 3
+
+logger = logging.getLogger(__name__)
 
 
 def read_truth(path: Path | None) -> dict[tuple[str, str], str]:
@@ -43,6 +49,26 @@ def read_truth(path: Path | None) -> dict[tuple[str, str], str]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--services-truth {path}: cannot be read as CSV: {error}") from error
     return truth
+
+
+def warn_of_unknown(path: Path | None, layout: Layout) -> None:
+    """Warn once of lines of a file of failing services that name no case or no service that was loaded."""
+    if path is None:
+        return
+    truth, rows = read_truth(path), SequenceKeys.read(layout)
+    runs, cases, services = ({*codes(column)[1]} for column in (rows.run, rows.test_case, rows.service))
+    kinds = {
+        "runs": {run for run, _ in truth if run} - runs,
+        "test cases": {case for _, case in truth} - cases,
+        "services": {*truth.values()} - services,
+    }
+    told = [
+        f"{len(unknown)} of its {kind} not in the tables: {', '.join(sorted(unknown)[:_MOST_SHOWN])}"
+        for kind, unknown in kinds.items()
+        if unknown
+    ]
+    if told:
+        logger.warning("--services-truth %s: %s", path, "; ".join(told))
 
 
 @dataclass(frozen=True)

@@ -84,15 +84,18 @@ def describe_calibrations(calibrations: Mapping[str, Mapping[str, Any]]) -> list
     """Say which normals the run scores of models (by key) are compared with, or that they are too few."""
     notes = [_tell_not_judged(value["not_judged"]) for value in calibrations.values() if value.get("not_judged")]
     judged = {key: value for key, value in calibrations.items() if not value.get("own_limit")}
-    few = min((len(value["normal_maxima"]) for value in judged.values()), default=least_normals())
-    if few < least_normals():
+    counts = {key: len(value["normal_maxima"]) for key, value in judged.items()}
+    short = [key for key, count in counts.items() if count < least_normals()]
+    for few in sorted({counts[key] for key in short}):
+        keys = [key for key in short if counts[key] == few]
+        named = "" if len(keys) == len(judged) else f"{', '.join(keys)}: "
         notes.append(
-            f"{few} normal cases to compare with: no run can be flagged at p ≤ {ALPHA} (that takes {least_normals()}); "
-            "runs are ranked by their scores; excess has a limit of its own"
+            f"{named}{few} normal cases to compare with: no run can be flagged at p ≤ {ALPHA} (that takes "
+            f"{least_normals()}); runs are ranked by their scores; excess has a limit of its own"
         )
-    else:
-        ways = {way: [key for key, value in judged.items() if value["scored"] == way] for way in (ALONE, FOLDED, SEEN)}
-        notes += [f"p of runs: normals scored {way}: {', '.join(keys)}" for way, keys in ways.items() if keys]
+    for way in (ALONE, FOLDED, SEEN):
+        keys = [key for key, value in judged.items() if value["scored"] == way and key not in short]
+        notes += [f"p of runs: normals scored {way}: {', '.join(keys)}"] if keys else []
     return list(filter(None, notes))
 
 

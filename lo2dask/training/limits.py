@@ -9,6 +9,7 @@ from lo2dask.models import bundle
 from lo2dask.models.evaluate import Measures, percentile_threshold
 from lo2dask.models.registry import FOREST
 from lo2dask.models.score import label
+from lo2dask.models.split import CROSSED
 from lo2dask.options import ForestOptions, TrainOptions, flag_name
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
@@ -20,6 +21,7 @@ _FOREST_OPTIONS = (
     *("save_if", "overwrite_if", "save_model", "load_model", "if_threshold_percentile"),
     *("report_precision_at", "report_fp_alpha", "report_psi"),
 )
+_SHARE_OPTIONS = ("sup_holdout_fraction", "sup_holdout_min_groups", "sup_holdout_shuffle")
 PER_SERVICE = "each service has a model and a limit of its own: see per_service"
 
 
@@ -30,11 +32,15 @@ def alert_percentile(options: ForestOptions) -> float | None:
 
 
 def describe_options(options: TrainOptions) -> list[str]:
-    """Return a note for each option of the forest without effect, and where the percentile is given as a fraction."""
+    """Return a note for each option without effect, and where the forest's percentile is given as a fraction."""
+    notes = []
+    if options.holdout_by in CROSSED:
+        given = [name for name in _SHARE_OPTIONS if getattr(options, name) != getattr(TrainOptions, name)]
+        why = f"--holdout-by {options.holdout_by} holds nothing out"
+        notes += [f"{flag_name(name)} is without effect: {why}" for name in given]
     if options.skip_if:
         given = [name for name in _FOREST_OPTIONS if getattr(options, name) not in (None, False)]
-        return [f"{flag_name(name)} is without effect: --skip-if leaves the forest out" for name in given]
-    notes = []
+        return [*notes, *(f"{flag_name(name)} is without effect: --skip-if leaves the forest out" for name in given)]
     if options.report_psi and not options.if_holdout_fraction:
         notes.append("--report-psi has nothing to compare: --if-holdout-fraction 0 holds nothing out, so psi is null")
     value = options.if_threshold_percentile

@@ -38,7 +38,7 @@ from lo2dask.training.bundles import (
     keep_windows,
     train_options,
 )
-from lo2dask.training.cases import read_truth
+from lo2dask.training.cases import read_truth, warn_of_unknown
 from lo2dask.training.choices import Chosen, choose, list_units
 from lo2dask.training.differences import keep_cases
 from lo2dask.training.exports import export_enhanced, export_forest, export_models, written_targets
@@ -131,6 +131,7 @@ def train_models(
             export_enhanced(options, layout)
         if options.phase == "enhancers":
             return TrainSummary(options.root, enhanced, seconds=time.perf_counter() - started)
+        warn_of_unknown(options.services_truth, layout)
         key = _train_key(options, layout, splits or {})
         stage = Stage(layout, TRAIN)
         record = stage.read_current(key) if options.resume else None

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from lo2dask.models.conformal import p_values
+from lo2dask.options import TrainOptions
 from lo2dask.storage import read_json
 from lo2dask.tables.layout import Layout
-from lo2dask.training.left_out import ALONE, FOLDED
+from lo2dask.training.left_out import ALONE, FOLDED, describe_calibrations
+from lo2dask.training.limits import describe_options
 from lo2dask.training.units import read_splits
 from tests.trees import load_tree, make_tree, table_of, train_root
 
@@ -22,6 +24,25 @@ def _flagged(folder, seed, held, models, **changes):
     tables = {key: table_of(root / f"{key}_runs.parquet") for key in ("if", *models)}
     keep = np.isin(tables["if"]["run"].to_pylist(), sorted(newest))
     return {key: table["pred_ano"].to_numpy()[keep] for key, table in tables.items()}
+
+
+def test_models_with_few_normals_are_named_where_others_have_enough():
+    def made(normals, own_limit=False):
+        return {"normal_maxima": [0.0] * normals, "scored": ALONE, "own_limit": own_limit}
+
+    notes = describe_calibrations({"one": made(4), "two": made(30), "excess": made(2, True)})
+    assert [note.partition(" to compare")[0] for note in notes] == [
+        "one: 4 normal cases", "p of runs: normals scored leave-one-run-out: two"
+    ]  # fmt: skip
+    assert describe_calibrations({"one": made(4), "two": made(4)})[0].startswith("4 normal cases to compare with: no")
+
+
+def test_options_of_a_hold_out_are_without_effect_where_nothing_is_held_out():
+    given = {"root": "x", "skip_if": True, "sup_holdout_fraction": 0.3}
+    assert not describe_options(TrainOptions(**given))
+    assert describe_options(TrainOptions(**given, holdout_by="folds")) == [
+        "--sup-holdout-fraction is without effect: --holdout-by folds holds nothing out"
+    ]
 
 
 def test_training_normals_are_scored_without_their_run(tmp_path):

@@ -15,7 +15,7 @@ from lo2dask.options import TrainOptions
 from lo2dask.reporting.trust import trust_rows
 from lo2dask.tables.groups import group_parts
 from lo2dask.tables.layout import Layout
-from lo2dask.training.cases import Cases, read_truth
+from lo2dask.training.cases import Cases, read_truth, warn_of_unknown
 from lo2dask.training.measures import SequenceKeys
 from lo2dask.training.simple import read_pairs
 from lo2dask.training.train import train_models
@@ -84,6 +84,21 @@ def test_a_file_of_failing_services_that_cannot_be_read_is_named(tmp_path, text,
         path.write_text(text)
     with pytest.raises(InputError, match=f"--services-truth .*truth.csv: .*{told}"):
         train_models(TrainOptions(root=tmp_path, services_truth=path), Session.serial())
+
+
+def test_names_of_failing_services_that_are_not_loaded_are_told_once(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "truth.csv"
+    monkeypatch.setattr(SequenceKeys, "read", lambda layout: _keys())
+    path.write_text("run,test_case,service\nrun_1,strange,user\n,delete_token_404,token\n")
+    warn_of_unknown(path, Layout(tmp_path))
+    warn_of_unknown(None, Layout(tmp_path))
+    assert not caplog.messages
+    path.write_text("run,test_case,service\nrun_9,strange,user\n" + "".join(f",case_{n},tokn\n" for n in range(5)))
+    warn_of_unknown(path, Layout(tmp_path))
+    assert caplog.messages == [
+        f"--services-truth {path}: 1 of its runs not in the tables: run_9; 5 of its test cases not in the tables: "
+        "case_0, case_1, case_2; 1 of its services not in the tables: tokn"
+    ]
 
 
 def test_bystanders_are_all_but_the_failing_service():
