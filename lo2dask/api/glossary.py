@@ -58,7 +58,7 @@ TABLES: tuple[TableNote, ...] = (
         m_timestamp="UTC | time of the line; under `--continuation-lines fill`, of the event that it continues",
         m_message="the line from its level on; the whole line where it has no header",
         thread="thread in the header; null without a header",
-        correlation_id="correlation id in the header; null without a header",
+        correlation_id="correlation id in the header, empty where the header has none; null without a header",
         level="level in the header; null without a header",
         logger="logger in the header; null without a header",
         method="method in the header; null without a header",
@@ -119,7 +119,7 @@ TABLES: tuple[TableNote, ...] = (
         rate="occurrences a minute | of the statement that the log lacks; null for other kinds",
         normal_rate="occurrences a minute | of the statement in the logs compared with, their median; null for others",
         normal_max="lines | of the statement in the normal log that has most (.9 of them, where some may hold faults)",
-        evidence="the first lines of the statement: path, line_no, time, text",
+        evidence="the first lines of the statement: path, line_no, time, text (without white space at its ends)",
     )),
     TableNote("lo2_windows", "unusual second of a log (`--window`)", "train, score", schema.WINDOWS, _named(
         window_start="UTC | where it begins", window_end="UTC | where it ends",
@@ -135,10 +135,14 @@ TABLES: tuple[TableNote, ...] = (
               "train, score", schema.LINES, _named(
         time="UTC | time of the line", score="how unusual; from 10 on no normal log has such a line; "
               "0: evidence outside the windows that were read",
-        text="the line as it stands in the file", line_no="number of the line in the file `path`, from 1",
+        text="the line as it stands in the file, without white space at its ends",
+        line_no="number of the line in the file `path`, from 1",
     )),
-    TableNote("predictions of a model", "sequence", "train", schema.PREDICTIONS, _named(
-        score="the model's score, higher is more anomalous; null where no model is for the service",
+    TableNote("predictions of a model", "sequence", "train (`predictions(model)` in Python), score, explain",
+              schema.PREDICTIONS, _named(
+        score="the model's score, higher is more anomalous; null where no model is for the service; in the files of "
+        "`score` and `explain` the column is `score_<model>`",
+        rank="place by score over all rows, 1 is the highest; in those files `rank_<model>`",
         score_held_out="the score; of a training normal that of the model without its run, where the model has one",
     )),
     TableNote("lo2_if_predictions", "sequence", "train", schema.IF_PREDICTIONS, _named(
