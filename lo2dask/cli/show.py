@@ -1,5 +1,6 @@
 """One case as text: services under one clock, windows, lines, and the nearest normal case."""
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -21,6 +22,9 @@ _COMPONENTS = {
     "run": "more equal lines in a row than in normal logs",
 }
 _INDENT = "  "
+
+
+_CLOCK = re.compile(r"\d{1,2}:\d\d")
 
 
 def show_text(summary: CaseSummary, width: int) -> list[str]:
@@ -117,6 +121,8 @@ def _line(text: str, statement: str, width: int) -> str:
     if text.startswith("{"):
         return telling_line(text, statement, width)
     time, _, rest = text.partition(" ")
+    if _CLOCK.match(rest):  # a date stands before it
+        time, _, rest = rest.partition(" ")
     if not time[:1].isdigit() or columns(time) * 2 > width:
         return cut(text, width)
     return f"{time} {telling_line(rest, statement, width - columns(time) - 1)}"

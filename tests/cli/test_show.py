@@ -153,6 +153,15 @@ def test_lines_come_from_the_evidence_and_the_raw_log(tmp_path: Path, tar: bool)
     assert "not there: lo2_windows.parquet, lo2_timeline.parquet, lo2_lines.parquet" in lines[-1]
 
 
+@pytest.mark.parametrize("time", ["09:17:20.000", "2026-03-07 09:17:20.000", "2026-03-07T09:17:20.000Z"])
+def test_a_line_that_is_too_long_keeps_its_time(time: str) -> None:
+    line = f"{time}  INFO 1 --- [nio-8080-exec-4] c.shop.orders.Api : Payment of order 22693 took 62 ms"
+    excerpt = Excerpt("cart.log", "cart", ((1, line),), (1,))
+    (shown,) = _excerpt(excerpt, ("run-1", "correct"), "", 70)[1:]
+    assert shown.startswith(f"> 1  {time.removeprefix('2026-03-07 ')} INFO ")
+    assert len(shown) <= 70
+
+
 def test_a_line_of_json_that_is_too_long_is_shown_by_its_message() -> None:
     line = '{"time":"2026-01-02T03:04:05.678Z","level":"ERROR","logger":"shop.orders","msg":"order 17 lost"}'
     excerpt = Excerpt("cart.log", "cart", ((1, line), (2, '{"msg":"a"}')), (1,))
