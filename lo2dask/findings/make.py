@@ -20,6 +20,7 @@ from lo2dask.findings.ends import LogEnds, Rests, is_end, paused
 from lo2dask.findings.lines import FOUND, Wanted, best_lines
 from lo2dask.findings.read import ALARM
 from lo2dask.findings.repeats import repeated
+from lo2dask.findings.statements import read_statements
 from lo2dask.findings.tasks import JUDGED, WindowJob
 from lo2dask.findings.telling import Carrier, Said
 from lo2dask.ingest.text import loaded
@@ -239,7 +240,7 @@ def _records(
 
 def _findings(layout: Layout, answers: Answers, by_id: Mapping[str, Row], found: Sequence[Path]) -> pa.Table:
     """Join the findings, each with its lines of evidence, and the notices, each with the line before its silence."""
-    statements = tasks.read_statements(layout)
+    statements = read_statements(layout)
     shown = _Shown.read(found)
     rows = []
     for row in answers.flagged.to_pylist():

@@ -15,11 +15,11 @@ from lo2dask.buffers.arrays import Bools, Ints
 from lo2dask.buffers.columns import strings
 from lo2dask.features.masks import Mask
 from lo2dask.features.statements import ERROR
-from lo2dask.features.templates import Templates, readable
 from lo2dask.findings import judge, normals
 from lo2dask.findings.lines import FOUND, LineReader, Wanted, find_lines
 from lo2dask.findings.part import PartWindows, read_keys
 from lo2dask.findings.repeats import find_repeats
+from lo2dask.findings.statements import read_statements
 from lo2dask.findings.telling import Said, Telling, evidence_lines, last_lines, longest_silences
 from lo2dask.ingest.text import moved_file, read_translation
 from lo2dask.models.split import Split
@@ -28,7 +28,7 @@ from lo2dask.sources.tree import SourceFile
 from lo2dask.storage import cached_files, flushing_together, list_paths, read_scratch, write_scratch
 from lo2dask.tables.groups import Group
 from lo2dask.tables.layout import Layout, part_name
-from lo2dask.tables.parts import read_part, write_part
+from lo2dask.tables.parts import write_part
 
 # Windows that score less are left out of lo2_windows.parquet.
 SHOWN = 0.5
@@ -289,22 +289,6 @@ def _sequences(part: PartWindows, judged: judge.Judged, training: Bools, telling
 
 def _time(milliseconds: Ints) -> pa.Array:
     return pa.array(milliseconds * 1000).cast(schema.TIME)
-
-
-def read_statements(layout: Layout) -> dict[str, tuple[str, str]]:
-    """Return text and template of each statement id; a template of several texts its own. A worker keeps them."""
-    return _read_statements(layout.statements / "part-000000.parquet", layout.template_state)
-
-
-@cached_files(maxsize=1)
-def _read_statements(path: Path, templates: Path) -> dict[str, tuple[str, str]]:
-    table = read_part(path, ["statement_id", "text", "e_event_drain_id"])
-    mined = Templates.load(templates)
-    texts = dict(zip(mined.ids, map(readable, mined.texts), strict=True))
-    found: dict[str, tuple[str, str]] = {}
-    for one, text, template in zip(*(strings(table[name]).to_pylist() for name in table.column_names), strict=True):
-        found[one] = (text if one not in found else texts.get(template, text), template)
-    return found
 
 
 def _read_all(folder: Path) -> Iterator[Any]:

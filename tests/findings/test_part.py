@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lo2dask.findings.part import PartWindows
-from lo2dask.findings.tasks import read_statements
+from lo2dask.findings.statements import read_statements
 from lo2dask.findings.telling import MOST_EVIDENCE, Carrier, Said, carriers_of, evidence_lines
 from lo2dask.tables.groups import Group, group_parts
 from lo2dask.tables.layout import Layout
