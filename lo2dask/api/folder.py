@@ -94,7 +94,8 @@ class Folder:
 
     def models(self) -> list[str]:
         """Return the keys of the models of the last training that have predictions, or of those that scored here."""
-        return [key for key in self._predictions() if key not in self._earlier()]
+        earlier = self._earlier()
+        return [key for key in self._predictions() if key not in earlier]
 
     def predictions(self, model: str) -> Table:
         """Return what a model says of each sequence: score, rank, label.

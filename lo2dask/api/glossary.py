@@ -115,10 +115,11 @@ TABLES: tuple[TableNote, ...] = (
         "its log ends long before the last line of the case, or "
         "paused: it says nothing for long (both for over 10 s and 5 times the longest of at least 3 normal runs), or "
         "repeated: it has one statement more than 5 times as often as any of them, in a case that is no finding",
-        count="lines | of the statement in this log",
+        count="lines | of the statement in this log; of fewer, logs of the service",
         rate="occurrences a minute | of the statement that the log lacks; null for other kinds",
         normal_rate="occurrences a minute | of the statement in the logs compared with, their median; null for others",
-        normal_max="lines | of the statement in the normal log that has most (.9 of them, where some may hold faults)",
+        normal_max="lines | of the statement in the normal log that has most (.9 of them, where some may hold faults); "
+        "of fewer, logs of the service in each normal case",
         evidence="the first lines of the statement: path, line_no, time, text (without white space at its ends)",
     )),
     TableNote("lo2_windows", "unusual second of a log (`--window`)", "train, score", schema.WINDOWS, _named(
