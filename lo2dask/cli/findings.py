@@ -125,12 +125,12 @@ def log_name(path: str, case: tuple[str, str] = ("", "")) -> str:
     """Return a log's own name, of a path or ``path:member``, with the folder that tells which of several it is.
 
     That is a container and its pod (``cart-7d9f8b6c5-x2k7z/cart/0.log``), a folder of a name that is a number
-    (``cart/0.log``), or the one folder below that of its run which is no test case (``host-a/cart.log``).
+    (``cart/0.log``), or the one folder below that of its run or test case (``host-a/cart.log``).
     """
     *folders, name = path.replace("\\", "/").split("/")
     if pod := pod_of("/".join([*folders, name])):
         shown = [pod, folders[-1]]
-    elif name.partition(".")[0].isdigit() or (folders[-2:-1] == [case[0]] and folders[-1] != case[1]):
+    elif name.partition(".")[0].isdigit() or ({*folders[-2:-1]} & {*case} and folders[-1] != case[1]):
         shown = folders[-1:]
     else:
         shown = []
@@ -172,8 +172,14 @@ def _hidden(summary: FindingsSummary, width: int) -> list[str]:
     single = summary.cases == summary.runs
     lines = textwrap.wrap(_HIDDEN if not summary.standing else _ALSO, width)
     for one in summary.suspects:
-        name = visible(one.run if single else f"{one.run} / {one.test_case}")
-        lines += [cut(f"{_GAP}{name}  {visible(one.service)}  {_why(one)}", width)]
+        run, test_case = visible(one.run), visible(one.test_case)
+        room = width - len(_GAP)
+        name = cut_middle(run, room) if single else case_name(run, test_case, room)
+        why = f"{visible(one.service)}  {_why(one)}"
+        if columns(name) + columns(why) + 2 > room:
+            lines += [f"{_GAP}{name}", cut(f"{2 * _GAP}{why}", width)]
+        else:
+            lines.append(f"{_GAP}{name}  {why}")
     return lines
 
 
@@ -185,7 +191,7 @@ def _why(suspect: Suspect) -> str:
         return f"{at}  no other has: {said}"
     if suspect.kind == MORE_ERRORS:
         return f"{count(suspect.count, 'line')} of an error level, usual: {suspect.usual:,}"
-    return f"{count(suspect.count, 'unusual second')} from {at} on{': ' if said else ''}{said}"
+    return f"unusual for {suspect.seconds:,.3g} s from {at} on{': ' if said else ''}{said}"
 
 
 def _rows(summary: FindingsSummary, width: int) -> list[str]:

@@ -94,7 +94,7 @@ def findings(options: FindingsOptions) -> FindingsSummary:
         average_precision=precision,
         prevalence=prevalence,
         is_sought=was_sought(layout),
-        suspects=find_suspects(layout, standing) if learned and not labelled and not options.service else (),
+        suspects=find_suspects(layout, standing, runs, options.service) if learned and not labelled else (),
     )
 
 

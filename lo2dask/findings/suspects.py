@@ -4,7 +4,8 @@ Of runs that are held against each other, a fault that several of them have is n
 than ``excess`` asks for, and bursts of other lines, are no finding. What speaks for a case is one of, in this order:
 
 - an error that no other case has
-- lines of an error level: x of them in a service whose cases have m (the median), (x - m) / sqrt(m + 1) > 3 and x > 2 m
+- lines of an error level: x of them in a service whose cases have m (the median; so much more as the log is longer
+  than the median), (x - m) / sqrt(m + 1) > 3 and x > 2 m
 - at least five unusual windows of a service
 """
 
@@ -33,8 +34,8 @@ Named = tuple[str, str, str]
 class Suspect:
     """A case, and what speaks for it: ``kind``, in which service, how often.
 
-    ``count`` are lines of an error level (``usual``: the median of the service's cases), or unusual windows; ``start``
-    is the first one, ``statement`` that of the error or of the most unusual window.
+    ``count`` are lines of an error level (``usual``: the median of the service's cases), or unusual windows, together
+    ``seconds`` long; ``start`` is the first one, ``statement`` that of the error or of the most unusual window.
     """
 
     run: str
@@ -43,29 +44,37 @@ class Suspect:
     kind: str
     count: int
     usual: int = 0
+    seconds: float = 0.0
     start: datetime | None = None
     statement: str | None = None
 
 
-def find_suspects(layout: Layout, flagged: Set[Named]) -> tuple[Suspect, ...]:
-    """Find cases, each once, in which something speaks for a service that no finding names: MOST_SUSPECTS at most."""
+def find_suspects(
+    layout: Layout, flagged: Set[Named], runs: Set[str] | None = None, service: str = ""
+) -> tuple[Suspect, ...]:
+    """Find cases, each once, in which something speaks for a service that no finding names: MOST_SUSPECTS at most.
+
+    They are of some ``runs`` (None: of all), and of one ``service`` ("" = of all).
+    """
     found: dict[Case, Suspect] = {}
     windows = _read_windows(layout)
     for suspects in (_new_errors(windows), _more_errors(layout), _unusual(windows)):
         for suspect in suspects:
             case = (suspect.run, suspect.test_case)
-            if (*case, suspect.service) not in flagged:
+            is_asked = (runs is None or suspect.run in runs) and service in ("", suspect.service)
+            if is_asked and (*case, suspect.service) not in flagged:
                 found.setdefault(case, suspect)
     return tuple(found.values())[:MOST_SUSPECTS]
 
 
 def _read_windows(layout: Layout) -> pa.Table:
     """Read the windows that are alarms, or have an error that no other case has."""
-    columns = [*_KEY, "window_start", "score", "component", "statement"]
+    columns = [*_KEY, "window_start", "window_end", "score", "component", "statement"]
     chosen = []
     for part in read_parts(layout.windows, columns):
         table = pa.table({name: _plain(part[name]) for name in columns})
-        is_new = pc.and_(pc.equal(table["component"], "unseen"), is_error_text(table["statement"]))
+        is_error = pc.fill_null(is_error_text(table["statement"]), False)  # a silence has no statement
+        is_new = pc.and_(pc.equal(table["component"], "unseen"), is_error)
         chosen.append(table.append_column("is_new", is_new).filter(pc.or_(is_new, pc.greater(table["score"], ALARM))))
     return pa.concat_tables(chosen) if chosen else pa.table({"is_new": pa.array([], pa.bool_())})
 
@@ -82,30 +91,34 @@ def _of_windows(windows: pa.Table, kind: str, least: int) -> Iterator[Suspect]:
     """Yield a suspect for each case and service with at least so many windows, those with the most first."""
     if not windows.num_rows:
         return
-    ordered = windows.sort_by([("score", "descending")])
+    length = pc.subtract(windows["window_end"], windows["window_start"]).cast(pa.int64())
+    ordered = windows.append_column("length", length).sort_by([("score", "descending")])
+    first = pc.ScalarAggregateOptions(skip_nulls=False)
     grouped = ordered.group_by(_KEY, use_threads=False).aggregate(
-        [("score", "count"), ("window_start", "min"), ("statement", "first")]
+        [("score", "count"), ("window_start", "min"), ("length", "sum"), ("statement", "first", first)]
     )
     order = [("score_count", "descending"), *((name, "ascending") for name in _KEY)]
     for row in grouped.filter(pc.greater_equal(grouped["score_count"], least)).sort_by(order).to_pylist():
         keys = {name: row[name] for name in _KEY}
-        first, statement = row["window_start_min"], row["statement_first"]
-        yield Suspect(**keys, kind=kind, count=row["score_count"], start=first, statement=statement)
+        told = {"seconds": row["length_sum"] / 1e6, "start": row["window_start_min"]}
+        yield Suspect(**keys, kind=kind, count=row["score_count"], statement=row["statement_first"], **told)
 
 
 def _more_errors(layout: Layout) -> Iterator[Suspect]:
     """Yield the cases and services with far more lines of an error level than others, the furthest first."""
     parts = []
-    for part in read_parts(layout.timeline, [*_KEY, "n_error"]):
+    counts = ["n_error", "n_events"]
+    for part in read_parts(layout.timeline, [*_KEY, *counts]):
         rows = pa.table({name: _plain(part[name]) for name in part.column_names})
-        parts.append(rows.group_by(_KEY).aggregate([("n_error", "sum")]))
+        parts.append(rows.group_by(_KEY).aggregate([(name, "sum") for name in counts]))
     if not parts:
         return
-    logs = pa.concat_tables(parts).group_by(_KEY).aggregate([("n_error_sum", "sum")])
+    logs = pa.concat_tables(parts).group_by(_KEY).aggregate([(f"{name}_sum", "sum") for name in counts])
     code, names = codes(logs["service"])
-    errors, usual = logs["n_error_sum_sum"].to_numpy(), np.zeros(logs.num_rows)
+    errors, lines = (logs[f"{name}_sum_sum"].to_numpy() for name in counts)
+    usual = np.zeros(logs.num_rows)
     for own in (np.flatnonzero(code == place) for place in range(len(names))):
-        usual[own] = np.median(errors[own])
+        usual[own] = np.median(errors[own]) * np.maximum(lines[own] / max(np.median(lines[own]), 1), 1)
     z = (errors - usual) / np.sqrt(usual + 1)
     many = logs.append_column("usual", pa.array(usual)).append_column("z", pa.array(z))
     many = many.filter(pa.array((z > _LEAST_Z) & (errors > 2 * usual)))

@@ -82,14 +82,16 @@ class Telling:
 def densest_span(part: PartWindows, own: Ints, excess: int) -> slice:
     """Return where a statement is more than twice as frequent as in its log on the whole: a slice of its cells.
 
-    That is the span with the largest surplus of lines over twice the mean rate; all cells, where no span has half of
-    the ``excess``. ``own`` are the cells of a statement of one sequence, in the order of their windows.
+    That is the span with the largest surplus of lines over twice the mean rate by windows that have a line, as a log
+    may be silent for hours; all cells, where no span has half of the ``excess``. ``own`` are the cells of a statement
+    of one sequence, in the order of their windows.
     """
     at, count = part.cells["window"][own], part.cells["count"][own]
-    window, sequence = part.windows["window"], part.windows["sequence"]
+    sequence = part.windows["sequence"]
     first, last = np.searchsorted(sequence, [sequence[at[0]], sequence[at[0]] + 1])
-    rate, before = _DENSE * count.sum() / (window[last - 1] - window[first] + 1), np.cumsum(count) - count
-    begin, end = before - rate * window[at], before + count - rate * (window[at] + 1)
+    heard = np.cumsum(part.windows["events"][first:last] > 0)
+    rate, before, place = _DENSE * count.sum() / heard[-1], np.cumsum(count) - count, heard[at - first]
+    begin, end = before - rate * place, before + count - rate * (place + 1)
     stop = int((end - np.minimum.accumulate(begin)).argmax()) + 1
     span = slice(int(begin[:stop].argmin()), stop)
     return span if 2 * count[span].sum() >= excess else slice(None)

@@ -51,6 +51,8 @@ class Options:
             value = as_python(getattr(self, field.name))
             if field.type is str and type(value) is int and not field.metadata.get("size"):
                 value = str(value)  # the number of a finding, a run named 20260301
+            if field.type is str and not isinstance(value, str):
+                raise InputError(f"{field.name}: {value!r} is no text")
             given = _path(field, value) if value is not None and field.type in _PATHS else value
             # A frozen class has no other way to complete itself.
             object.__setattr__(self, field.name, given)

@@ -127,6 +127,12 @@ def test_errors_name_what_switches_an_option_off(tiny_tree: Path, tmp_path: Path
         lo2dask.load(other, Session.serial(other))
 
 
+@pytest.mark.parametrize("value", [1.0, True, None, b"1"])
+def test_what_is_no_text_is_named(value: object) -> None:
+    with pytest.raises(lo2dask.InputError, match=r"^case: .+ is no text$"):
+        lo2dask.show(root="result", case=value)
+
+
 def test_numbers_of_numpy_are_taken_for_pythons() -> None:
     given = {"sample_seed": np.int64(3), "report_precision_at": np.int64(5), "if_contamination": np.float32(0.25)}
     options = lo2dask.TrainOptions(root="x", skip_if=np.bool_(True), models=(np.str_("excess"),), **given)

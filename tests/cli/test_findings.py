@@ -100,7 +100,7 @@ def test_faults_of_runs_without_labels_may_hide_each_other(tmp_path: Path) -> No
     suspects = (
         Suspect(RUNS[1], "correct", "cart", "new error", 1, start=start, statement="ERROR shop - no disk left"),
         Suspect(RUNS[0], "correct", "auth", "more errors", 60, usual=8),
-        Suspect(RUNS[2], "correct", "auth", "unusual", 27, start=start, statement="WARN shop - slow"),
+        Suspect(RUNS[2], "correct", "auth", "unusual", 27, seconds=27.0, start=start, statement="WARN shop - slow"),
     )
     unlabelled = replace(summary, normals=0, labelled=0, suspects=suspects)
     first, *note = summary_text(unlabelled, 500)
@@ -109,9 +109,11 @@ def test_faults_of_runs_without_labels_may_hide_each_other(tmp_path: Path) -> No
     assert note[1:4] == [
         f"   {RUNS[1]}  cart  09:10:14  no other has: ERROR shop - no disk left",
         f"   {RUNS[0]}  auth  60 lines of an error level, usual: 8",
-        f"   {RUNS[2]}  auth  27 unusual seconds from 09:10:14 on: WARN shop - slow",
+        f"   {RUNS[2]}  auth  unusual for 27 s from 09:10:14 on: WARN shop - slow",
     ]
-    assert all(len(line) <= 60 for line in summary_text(unlabelled, 60))
+    narrow = summary_text(unlabelled, 40)
+    assert all(len(line) <= 40 for line in narrow)
+    assert sum("auth  60 lines" in line or "cart  09:10:14" in line or "auth  unusual" in line for line in narrow) == 3
     assert len(summary_text(replace(unlabelled, suspects=()), 500)) == len([first, *note]) - len(suspects)
     standing = summary_text(replace(unlabelled, standing=1), 500)
     assert "note: worth a look too, as nothing is labelled:" in standing
@@ -144,6 +146,7 @@ def test_a_log_that_is_named_by_a_number_has_its_folder(path: str, name: str) ->
         ("a/run-1/host-a/cart.log", "host-a/cart.log"),
         ("a/run-1/get_404/cart.log", "cart.log"),
         ("a/run-1/cart.log", "cart.log"),
+        ("a/run-1/get_404/host-a/cart.log", "host-a/cart.log"),
         ("a/run-1/b/host-a/cart.log", "cart.log"),
     ],
 )

@@ -11,6 +11,7 @@ from lo2dask import schema
 from lo2dask.findings.suspects import MOST_SUSPECTS, find_suspects
 from lo2dask.tables.layout import Layout
 from lo2dask.tables.parts import write_part
+from tests.trees import table_of
 
 START = datetime(2026, 3, 6, 9, tzinfo=UTC)
 
@@ -18,7 +19,7 @@ START = datetime(2026, 3, 6, 9, tzinfo=UTC)
 def made(folder: Path, windows: list[dict[str, Any]], errors: dict[tuple[str, str], int]) -> Layout:
     """Write windows, and a timeline with so many errors by run and service."""
     layout = Layout(folder)
-    keys = {"test_case": "all", "n_events": 9, "window_end": START}
+    keys = {"test_case": "all", "n_events": 9}
     write_rows(layout.windows, [keys | row for row in windows], schema.WINDOWS)
     ticks = [
         {"run": run, "test_case": "all", "service": service, "start": START, "n_events": 99, "n_error": part}
@@ -37,7 +38,8 @@ def window(
     run: str, second: int, score: float = 2.0, component: str = "run", statement: str = "WARN a - b"
 ) -> dict[str, Any]:
     at = START + timedelta(seconds=second)
-    found = {"run": run, "service": "cart", "window_start": at, "score": score}
+    ends = at + timedelta(seconds=1)
+    found = {"run": run, "service": "cart", "window_start": at, "window_end": ends, "score": score}
     return found | {"component": component, "statement": statement}
 
 
@@ -68,7 +70,29 @@ def test_an_error_that_no_other_has_comes_first_and_few_odd_seconds_are_none(tmp
         ("r2", "unusual", 5),
     ]
     assert (found[0].start, found[0].statement) == (START + timedelta(seconds=7), "ERROR a - no disk left")
-    assert (found[2].start, found[2].statement) == (START, "WARN a - b")
+    assert (found[2].start, found[2].statement, found[2].seconds) == (START, "WARN a - b", 5.0)
+
+
+def test_a_silence_that_is_unusual_has_no_statement(tmp_path: Path) -> None:
+    gap = [window("r2", at, 2.8, "gap") | {"statement": None} for at in range(30)]
+    (one,) = find_suspects(made(tmp_path, [*gap, window("r2", 40)], QUIET), set())
+    assert (one.run, one.kind, one.count, one.statement) == ("r2", "unusual", 31, None)
+
+
+def test_a_longer_log_has_so_many_more_errors(tmp_path: Path) -> None:
+    layout = made(tmp_path, [], QUIET | {("r4", "cart"): 24})
+    ticks = table_of(layout.timeline).to_pylist()
+    longer = [row | {"n_events": row["n_events"] * (3 if row["run"] == "r4" else 1)} for row in ticks]
+    assert len(find_suspects(layout, set())) == 1
+    write_rows(layout.timeline, longer, schema.TIMELINE)
+    assert find_suspects(layout, set()) == ()
+
+
+def test_only_what_is_asked_for(tmp_path: Path) -> None:
+    layout = made(tmp_path, [], QUIET | {("r4", "cart"): 80, ("r5", "cart"): 90})
+    assert [one.run for one in find_suspects(layout, set(), {"r4"})] == ["r4"]
+    assert find_suspects(layout, set(), None, "auth") == ()
+    assert len(find_suspects(layout, set(), None, "cart")) == 2
 
 
 def test_of_a_finding_another_service_is_one(tmp_path: Path) -> None:

@@ -33,9 +33,18 @@ def test_a_finding_lasts_as_long_as_its_burst(windows: list[int], excess: int, s
     assert (found[0], found[-1]) == span
 
 
+def test_silence_of_hours_is_no_time_of_the_log() -> None:
+    """An ordinary line a minute before the burst is not of it, whatever the log is silent for."""
+    window, count = np.unique([0, 245, *range(300, 340)], return_counts=True)
+    part, own = part_of(window, count, 20_000)
+    part.windows["events"][20_000:] = part.windows["window"][20_000:] < 400
+    assert window[densest_span(part, own, 40)].tolist() == list(range(300, 340))
+
+
 def part_of(window: np.ndarray, count: np.ndarray, length: int) -> tuple[PartWindows, np.ndarray]:
     """Make a part of two logs with so many windows; the second has a statement so often in some of them."""
     windows = {"sequence": np.repeat([0, 1], length), "window": np.tile(np.arange(length), 2)}
+    windows["events"] = np.ones(2 * length, dtype=np.int64)
     cells = {"window": length + window, "count": count}
     return PartWindows(pa.table({}), pa.array([], pa.string()), np.zeros(0), windows, cells, {}), np.arange(len(window))
 
