@@ -147,10 +147,8 @@ def what_text(row: Finding, width: int, labelled: bool = True) -> str:
         times, normal = "missing: ", f"({row.rate or 0:.3g} a minute, normal: {row.normal_rate or 0:.3g})"
     else:
         never = "(normal: never)" if row.kind == "unseen" else "(normal: none)"
-        times, normal = (
-            f"{row.count or 0:,} × ",
-            f"(normal: {'' if labelled else 'mostly '}at most {most:,})" if most else never,
-        )
+        at_most = "at most" if labelled else "mostly at most"
+        times, normal = f"{row.count or 0:,} × ", f"(normal: {at_most} {most:,})" if most else never
     return f"{times}{telling(visible(row.statement or ''), max(width - columns(times + normal) - 1, 8))} {normal}"
 
 

@@ -58,7 +58,7 @@ def find_suspects(
     """
     found: dict[Case, Suspect] = {}
     windows = _read_windows(layout)
-    for suspects in (_new_errors(windows), _more_errors(layout), _unusual(windows)):
+    for suspects in (_of_windows(windows, NEW_ERROR), _more_errors(layout), _of_windows(windows, UNUSUAL)):
         for suspect in suspects:
             case = (suspect.run, suspect.test_case)
             is_asked = (runs is None or suspect.run in runs) and service in ("", suspect.service)
@@ -68,40 +68,38 @@ def find_suspects(
 
 
 def _read_windows(layout: Layout) -> pa.Table:
-    """Read the windows that are alarms, or have an error that no other case has."""
+    """Sum up, by log, the windows that are alarms, and those with an error that no other case has (``is_new``)."""
     columns = [*_KEY, "window_start", "window_end", "score", "component", "statement"]
-    chosen = []
+    parts = []
     for part in read_parts(layout.windows, columns):
         table = pa.table({name: _plain(part[name]) for name in columns})
         is_error = pc.fill_null(is_error_text(table["statement"]), False)  # a silence has no statement
         is_new = pc.and_(pc.equal(table["component"], "unseen"), is_error)
-        chosen.append(table.append_column("is_new", is_new).filter(pc.or_(is_new, pc.greater(table["score"], ALARM))))
-    return pa.concat_tables(chosen) if chosen else pa.table({"is_new": pa.array([], pa.bool_())})
+        length = pc.subtract(table["window_end"], table["window_start"]).cast(pa.int64())
+        kept = table.append_column("is_new", is_new).append_column("length", length)
+        kept = kept.append_column("count", pa.array(np.ones(part.num_rows, dtype=np.int64)))
+        parts.append(_sum_up(kept.filter(pc.or_(is_new, pc.greater(table["score"], ALARM)))))
+    return _sum_up(pa.concat_tables(parts)) if parts else pa.table({"is_new": pa.array([], pa.bool_())})
 
 
-def _new_errors(windows: pa.Table) -> Iterator[Suspect]:
-    yield from _of_windows(windows.filter(windows["is_new"]), NEW_ERROR, 1)
+def _sum_up(windows: pa.Table) -> pa.Table:
+    """Add up windows, or sums of some, of each log; the statement is that of the one with the largest score."""
+    sums = {"score": "max", "window_start": "min", "length": "sum", "count": "sum"}
+    ordered = windows.sort_by([("score", "descending")]).group_by([*_KEY, "is_new"], use_threads=False)
+    first = ("statement", "first", pc.ScalarAggregateOptions(skip_nulls=False))
+    return ordered.aggregate([*sums.items(), first]).rename_columns([*_KEY, "is_new", *sums, "statement"])
 
 
-def _unusual(windows: pa.Table) -> Iterator[Suspect]:
-    yield from _of_windows(windows.filter(pc.invert(windows["is_new"])), UNUSUAL, _LEAST_WINDOWS)
-
-
-def _of_windows(windows: pa.Table, kind: str, least: int) -> Iterator[Suspect]:
-    """Yield a suspect for each case and service with at least so many windows, those with the most first."""
-    if not windows.num_rows:
+def _of_windows(windows: pa.Table, kind: str) -> Iterator[Suspect]:
+    """Yield a suspect for each log with a new error, or with many unusual windows; those with the most first."""
+    chosen = windows.filter(pc.equal(windows["is_new"], kind == NEW_ERROR))
+    if not chosen.num_rows:
         return
-    length = pc.subtract(windows["window_end"], windows["window_start"]).cast(pa.int64())
-    ordered = windows.append_column("length", length).sort_by([("score", "descending")])
-    first = pc.ScalarAggregateOptions(skip_nulls=False)
-    grouped = ordered.group_by(_KEY, use_threads=False).aggregate(
-        [("score", "count"), ("window_start", "min"), ("length", "sum"), ("statement", "first", first)]
-    )
-    order = [("score_count", "descending"), *((name, "ascending") for name in _KEY)]
-    for row in grouped.filter(pc.greater_equal(grouped["score_count"], least)).sort_by(order).to_pylist():
-        keys = {name: row[name] for name in _KEY}
-        told = {"seconds": row["length_sum"] / 1e6, "start": row["window_start_min"]}
-        yield Suspect(**keys, kind=kind, count=row["score_count"], statement=row["statement_first"], **told)
+    order = [("count", "descending"), *((name, "ascending") for name in _KEY)]
+    for row in chosen.sort_by(order).to_pylist():
+        if kind == NEW_ERROR or row["count"] >= _LEAST_WINDOWS:
+            names = {name: row[name] for name in (*_KEY, "count", "statement")}
+            yield Suspect(**names, kind=kind, seconds=row["length"] / 1e6, start=row["window_start"])
 
 
 def _more_errors(layout: Layout) -> Iterator[Suspect]:
