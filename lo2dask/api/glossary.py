@@ -114,7 +114,7 @@ TABLES: tuple[TableNote, ...] = (
         "(where nothing is labelled, in nearly all), fewer: it has fewer logs (replicas) than each of them, stopped: "
         "its log ends long before the last line of the case, or "
         "paused: it says nothing for long (both for over 10 s and 5 times the longest of at least 3 normal runs), or "
-        "repeated: it has one statement more than 5 times as often as any of them, in a case that is no finding",
+        "repeated: it has one statement more than 5 times as often as any of them, and is no finding by what it says",
         count="lines | of the statement in this log; of fewer, logs of the service",
         rate="occurrences a minute | of the statement that the log lacks; null for other kinds",
         normal_rate="occurrences a minute | of the statement in the logs compared with, their median; null for others",

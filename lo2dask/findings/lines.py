@@ -307,10 +307,9 @@ def _score(
     """Score the lines of a log by window, their statements and those of the lines before them: float64 (lines,)."""
     (window, own, before), (reader, wanted) = said, context
     key = window * len(kinds) + own
-    left_out = wanted.left_out or None
-    kind, longest = kinds[own], normals.run.without(left_out)[own]
+    kind, longest = kinds[own], normals.run.without(wanted.left_out or None)[own]
     repeated = _scaled(np.log2((_run_lengths(key) + 1) / (longest + 1)), (reader.scales, wanted), "run")
-    counts, most = np.bincount(key)[key], normals.count.without(left_out)[own]
+    counts, most = np.bincount(key)[key], normals.count.without(wanted.left_out or None)[own]
     errors = _scaled((counts - most) / np.sqrt(most + 1), (reader.scales, wanted), "errors")
     pairs = normals.pairs.surprise(np.where(before >= 0, before, 0), own)
     surprise = np.where(before >= 0, 0.5 * _scaled(pairs, (reader.scales, wanted), "surprise"), 0.0)
